@@ -1,0 +1,26 @@
+"""convbench compares, verifies and times algorithms for 2-D convolution that are written as Numba CUDA kernels.
+
+Importing it does not import Numba: what needs it is loaded when it is first asked for.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from convbench.errors import ConvbenchError
+from convbench.notation import parse
+from convbench.problem import ConvProblem
+
+if TYPE_CHECKING:
+    from convbench.algorithm import Algorithm, Plan
+    from convbench.error_model import ErrorModel
+    from convbench.registry import register
+
+__all__ = ["Algorithm", "ConvProblem", "ConvbenchError", "ErrorModel", "Plan", "parse", "register"]
+
+_HOMES = {"Algorithm": "algorithm", "Plan": "algorithm", "ErrorModel": "error_model", "register": "registry"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'convbench' has no attribute {name!r}")
+    return getattr(import_module(f"convbench.{_HOMES[name]}"), name)

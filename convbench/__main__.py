@@ -1,0 +1,5 @@
+"""`python -m convbench` is the command `convbench`."""
+
+from convbench.cli import main
+
+main()

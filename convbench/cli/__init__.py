@@ -1,0 +1,41 @@
+"""The command line. `main` is the entry point; each command imports what it needs when it runs, so that `--help`
+answers at once.
+"""
+
+import sys
+from collections.abc import Sequence
+
+import typer
+
+from convbench.cli import inform, measure
+from convbench.errors import ConvbenchError
+from convbench.notation import miopen
+
+app = typer.Typer(
+    name="convbench",
+    help="Compare, verify and time algorithms for 2-D convolution that are written as Numba CUDA kernels.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+app.command("list")(inform.list_)
+app.command("show")(inform.show)
+app.command("verify")(measure.verify)
+app.command("bench")(measure.bench)
+app.command("report")(inform.report)
+app.command("doctor")(inform.doctor)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run one command and exit: 0 all is well, 1 something is wrong, 2 the call makes no sense, 130 interrupted."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    # MIOpenDriver's flags are one quoted word that starts with a dash, which would read as an option of ours
+    words = [
+        f"conv {word}" if word.startswith("-") and " " in word and miopen.looks_like(word) else word for word in words
+    ]
+    try:
+        app(words, prog_name="convbench")
+    except ConvbenchError as error:
+        print(f"convbench: {error}", file=sys.stderr)
+        sys.exit(2)

@@ -1,0 +1,134 @@
+"""The commands that tell: `list`, `show`, `report`, `doctor`."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from convbench.cli import options
+from convbench.cli.output import print_markdown
+
+
+def list_(plugin: options.PluginOption = None, json_: options.JsonOption = False) -> None:
+    """The algorithms and the workloads that there are."""
+    from convbench import registry, workload
+
+    options.load_plugins(plugin)
+    algorithms = [registry.get(name) for name in registry.names()]
+    workloads = [workload.load(name) for name in workload.names()]
+    if json_:
+        found = {
+            "algorithms": [
+                {
+                    "name": a.name,
+                    "family": a.family,
+                    "directions": a.directions,
+                    "dtypes": a.dtypes,
+                    "layouts": a.layouts,
+                }
+                for a in algorithms
+            ],
+            "workloads": [
+                {"name": w.name, "layers": len(w.layers), "macs": w.macs, "source": w.source} for w in workloads
+            ],
+        }
+        print(json.dumps(found, indent=1))
+        return
+    lines = ["# Algorithms", "", "| name | family | what |", "|:--|:--|:--|"]
+    lines += [f"| {a.name} | {a.family} | {_first_line(a)} |" for a in algorithms]
+    lines += ["", "# Workloads", "", "| name | layers | GMAC at its own batch |", "|:--|--:|--:|"]
+    lines += [f"| {w.name} | {len(w.layers)} | {w.macs / 1e9:.4g} |" for w in workloads]
+    print_markdown("\n".join(lines))
+
+
+def _first_line(thing: object) -> str:
+    return (type(thing).__doc__ or "").strip().partition("\n")[0]
+
+
+def show(
+    problem: Annotated[str, typer.Argument(help="A problem, in any of the three notations.")],
+    direction: options.DirectionOption = "forward",
+    plugin: options.PluginOption = None,
+    json_: options.JsonOption = False,
+) -> None:
+    """One problem: shapes, FLOPs, bytes, roofline; who can compute it, and who refuses and why."""
+    from convbench import registry
+    from convbench.notation import parse
+    from convbench.report import duration
+    from convbench.roofline import KNOWN
+
+    asked, what = options.direction(direction), parse(problem)
+    options.load_plugins(plugin)
+    able = {name: registry.get(name).refuses(what, asked) for name in registry.names()}
+    facts = {
+        "problem": str(what), "x": what.x_shape, "w": what.w_shape, "y": what.y_shape, "macs": what.macs,
+        "flops": what.flops, "min_bytes": what.min_bytes, "arithmetic_intensity": what.arithmetic_intensity,
+    }  # fmt: skip
+    floors = [] if what.dtype != "float32" else [
+        {"device": c.name, "floor_us": c.floor_us(what), "bound_by": c.limit(what)} for c in KNOWN
+    ]  # fmt: skip
+    if json_:
+        print(json.dumps({**facts, "floors": floors, "refusals": able}, indent=1))
+        return
+    lines = [
+        f"# {what}", "",
+        "| | |", "|:--|:--|",
+        f"| x (N, C, H, W) | {what.x_shape} |", f"| w (K, C/G, R, S) | {what.w_shape} |",
+        f"| y (N, K, P, Q) | {what.y_shape} |",
+        f"| multiply-accumulates | {what.macs:,} |", f"| FLOPs | {what.flops:,} |",
+        f"| fewest bytes | {what.min_bytes:,} |",
+        f"| arithmetic intensity | {what.arithmetic_intensity:.3g} FLOP/byte |",
+    ]  # fmt: skip
+    if floors:
+        lines += ["", "| device | least time of a direct method | bound by |", "|:--|--:|:--|"]
+        lines += [f"| {f['device']} | {duration(float(str(f['floor_us'])))} | {f['bound_by']} |" for f in floors]
+    lines += ["", "| algorithm | can compute it |", "|:--|:--|"]
+    lines += [f"| {name} | {'yes' if reason is None else f'no: {reason}'} |" for name, reason in able.items()]
+    print_markdown("\n".join(lines))
+
+
+def report(
+    records: Annotated[list[Path], typer.Argument(help="Records files (.jsonl).")],
+    out: Annotated[Path | None, typer.Option("--out", help="Folder of the pages; default: beside each file.")] = None,
+    json_: options.JsonOption = False,
+) -> None:
+    """Render records again. Lines that are no records are named and skipped, and the exit status is then 2."""
+    from convbench.errors import ConvbenchError
+    from convbench.record import read_records
+    from convbench.report import to_frame, to_markdown
+
+    found = [(path, *read_records(path)) for path in records]
+    for path, good, bad in found:
+        for line in bad:
+            print(f"convbench: {line}", file=sys.stderr)
+        if json_:
+            print(to_frame(good).to_json(orient="records", indent=1))
+            continue
+        page = (path.parent if out is None else out) / f"{path.stem}.md"
+        text = to_markdown(good, title=f"convbench: {path.stem}")
+        try:
+            page.parent.mkdir(parents=True, exist_ok=True)
+            page.write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise ConvbenchError(f"the report cannot be written to {page}: {error.strerror}") from error
+        print_markdown(text)
+        print(f"Report: {page}")
+    if any(bad for _, _, bad in found):
+        raise typer.Exit(2)
+
+
+def doctor(json_: options.JsonOption = False) -> None:
+    """What this machine has, what is missing, and how to get it. Exit status 1 if something is broken."""
+    from convbench.doctor import examine
+
+    findings = examine()
+    if json_:
+        print(json.dumps([vars(finding) for finding in findings], indent=1))
+    else:
+        lines = ["| what | state | found | how to mend it |", "|:--|:--|:--|:--|"]
+        lines += [f"| {f.what} | {f.state} | {f.found} | {f.remedy or '–'} |" for f in findings]
+        print_markdown("\n".join(lines))
+    if any(finding.state == "broken" for finding in findings):
+        raise typer.Exit(1)

@@ -1,0 +1,232 @@
+"""The commands that run algorithms: `verify` and `bench`."""
+
+import json
+import re
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, TypeVar
+
+import typer
+
+from convbench.cli import options
+from convbench.cli.output import print_markdown
+from convbench.errors import ConvbenchError, RecordsError
+
+if TYPE_CHECKING:
+    from convbench.algorithm import Algorithm
+    from convbench.harness import Harness, Job
+    from convbench.record import Record, RecordsFile
+    from convbench.workload import Workload
+
+T = TypeVar("T")
+
+BAD_OUTCOMES = "wrong", "crashed", "timed_out"
+INTERRUPTED = 130  # 128 + SIGINT, as shells have it
+
+
+def verify(
+    problems: options.Problems = None,
+    workload: options.WorkloadOption = None,
+    batch: options.BatchOption = None,
+    algorithm: options.AlgorithmOption = None,
+    device: options.DeviceOption = None,
+    direction: options.DirectionOption = "forward",
+    seed: options.SeedOption = 0,
+    plugin: options.PluginOption = None,
+    json_: options.JsonOption = False,
+) -> None:
+    """Right or wrong, and by how much of the error bound. Exit status 1 if any is wrong, or none was run."""
+    harness, chosen, todo = _prepare(problems, workload, batch, algorithm, device, direction, seed, plugin)
+    rows = []
+    try:
+        with _progress(todo, f"verifying on {harness.description['name']}") as each:
+            for job in each:
+                verdict = harness.judge(job)
+                rows.append(
+                    {
+                        "problem": str(job.layer.problem),
+                        "algorithm": job.algorithm.name,
+                        "outcome": verdict.outcome,
+                        "exact": verdict.exact,
+                        "fraction_of_bound": verdict.fraction,
+                        "reason": verdict.reason,
+                    }
+                )
+    except KeyboardInterrupt:
+        print(f"convbench: interrupted after {len(rows)} of {len(todo)}", file=sys.stderr)
+        raise typer.Exit(INTERRUPTED) from None
+    finally:
+        if json_:
+            print(json.dumps(rows, indent=1))
+        elif rows:
+            _print_verdicts(rows, f"# {chosen.name} on {harness.description['name']}")
+    _finish([str(row["outcome"]) for row in rows])
+
+
+def bench(
+    problems: options.Problems = None,
+    workload: options.WorkloadOption = None,
+    batch: options.BatchOption = None,
+    algorithm: options.AlgorithmOption = None,
+    device: options.DeviceOption = None,
+    direction: options.DirectionOption = "forward",
+    seed: options.SeedOption = 0,
+    plugin: options.PluginOption = None,
+    out: Annotated[Path, typer.Option("--out", help="Folder of the records and the report.")] = Path("reports"),
+    resume: Annotated[bool, typer.Option("--resume", help="Skip what the records file already has.")] = False,
+    json_: options.JsonOption = False,
+) -> None:
+    """Verify, then time what is right, record each result at once, and render a report beside the records."""
+    from convbench.record import RecordsFile, latest, read_records
+
+    harness, chosen, todo = _prepare(problems, workload, batch, algorithm, device, direction, seed, plugin)
+    path = out / _slug(harness.description["name"]) / f"{_slug(chosen.name)}.jsonl"
+    before = _records_so_far(path)
+    planned = {harness.key(job) for job in todo}
+    if resume:
+        recorded = {record.key for record in before}
+        todo = [job for job in todo if harness.key(job) not in recorded]
+    file = RecordsFile(path)
+    interrupted = False
+    try:
+        _measure(harness, chosen, todo, file)
+    except KeyboardInterrupt:
+        interrupted = True
+    finally:
+        file.close()
+        page = _render(path)
+    records = [record for record in latest(read_records(path)[0]) if record.key in planned]
+    if json_:
+        outcomes = {outcome: sum(r.outcome == outcome for r in records) for outcome in {r.outcome for r in records}}
+        print(json.dumps({"records": str(path), "report": str(page), "outcomes": outcomes}))
+    else:
+        print_markdown(page.read_text(encoding="utf-8"))
+        print(f"Records: {path}\nReport:  {page}")
+    if interrupted:
+        print(
+            f"convbench: interrupted; {len(records)} of {len(planned)} results are in {path}, "
+            "and the same command with --resume goes on",
+            file=sys.stderr,
+        )
+        raise typer.Exit(INTERRUPTED)
+    _finish([record.outcome for record in records])
+
+
+def _prepare(
+    problems: list[str] | None,
+    workload: str | None,
+    batch: int | None,
+    algorithm: list[str] | None,
+    device: str | None,
+    direction: str,
+    seed: int,
+    plugin: list[str] | None,
+) -> "tuple[Harness, Workload, list[Job]]":
+    """Everything that can be wrong with a call is found here, before anything runs."""
+    from convbench import devices
+    from convbench.harness import Harness, jobs
+
+    asked_direction = options.direction(direction)
+    chosen = _workload(problems, workload, batch)
+    options.load_plugins(plugin)
+    algorithms = _algorithms(algorithm)
+    harness = Harness(devices.select(device), seed=seed, direction=asked_direction)
+    return harness, chosen, jobs(chosen, algorithms)
+
+
+def _workload(problems: list[str] | None, name: str | None, batch: int | None) -> "Workload":
+    from convbench import workload
+
+    if bool(problems) == (name is not None):
+        raise ConvbenchError(
+            f"give problems or --workload, one of the two; workloads are {', '.join(workload.names())}"
+        )
+    chosen = workload.from_texts(problems) if problems else workload.load(str(name))
+    return chosen if batch is None else chosen.with_batch(batch)
+
+
+def _algorithms(asked: list[str] | None) -> "list[Algorithm]":
+    from convbench import registry
+
+    return [registry.get(name) for name in (dict.fromkeys(asked) if asked else registry.names())]
+
+
+def _records_so_far(path: Path) -> "list[Record]":
+    """What a file that is to be continued has; a file with lines that are not ours is not touched."""
+    from convbench.record import read_records
+
+    if not path.exists():
+        return []
+    records, bad = read_records(path)
+    for line in bad:
+        if not line.torn:
+            raise RecordsError(f"{line.path}, line {line.number}: {line.reason}; nothing is appended to such a file")
+        print(f"convbench: {line}", file=sys.stderr)
+    return records
+
+
+def _measure(harness: "Harness", chosen: "Workload", todo: "list[Job]", file: "RecordsFile") -> None:
+    with _progress(harness.records(chosen, todo), f"bench on {harness.description['name']}", len(todo)) as each:
+        for record in each:
+            file.append(record)
+
+
+def _render(path: Path) -> Path:
+    from convbench.record import read_records
+    from convbench.report import to_markdown
+
+    page = path.with_suffix(".md")
+    page.write_text(to_markdown(read_records(path)[0], title=f"convbench: {path.stem}"), encoding="utf-8")
+    return page
+
+
+@contextmanager
+def _progress(items: Iterable[T] | Sequence[T], what: str, total: int | None = None) -> Iterator[Iterable[T]]:
+    """A bar with an estimate of what is left, on a terminal; nothing elsewhere."""
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("left"),
+        TimeRemainingColumn(),
+    )  # fmt: skip
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        length = len(items) if total is None and isinstance(items, Sequence) else total
+        yield progress.track(items, total=length, description=what)
+
+
+def _print_verdicts(rows: list[dict[str, object]], title: str) -> None:
+    lines = [title, "", "| problem | algorithm | outcome | exact | of bound | reason |", "|:--|:--|:--|:--|:--|:--|"]
+    for row in rows:
+        fraction = row["fraction_of_bound"]
+        shown = "–" if fraction is None else f"{fraction:.3g}"
+        reason = " ".join(str(row["reason"] or "–").split()).replace("|", "\\|")
+        lines.append(
+            f"| {row['problem']} | {row['algorithm']} | {row['outcome']} | {'yes' if row['exact'] else '–'} "
+            f"| {shown} | {reason} |"
+        )
+    print_markdown("\n".join(lines))
+
+
+def _finish(outcomes: list[str]) -> None:
+    if bad := sum(outcome in BAD_OUTCOMES for outcome in outcomes):
+        print(f"convbench: {bad} of {len(outcomes)} results are wrong or failed", file=sys.stderr)
+        raise typer.Exit(1)
+    if "passed" not in outcomes:
+        print("convbench: nothing passed, for nothing could be run", file=sys.stderr)
+        raise typer.Exit(1)
+
+
+def _slug(name: str) -> str:
+    """A name as a file's: lower case, with dashes."""
+    return re.sub(r"[^a-z0-9_.]+", "-", name.lower()).strip("-") or "unnamed"

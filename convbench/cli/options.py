@@ -1,0 +1,73 @@
+"""The options that commands share, and what their values mean."""
+
+import importlib
+import importlib.util
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from convbench.errors import ConvbenchError, UnknownNameError
+from convbench.problem import DIRECTIONS, Direction
+
+Problems = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="PROBLEM…",
+        help="Problems as text: n1c64h56w56-k64r3s3-pad1, a benchdnn descriptor, or quoted MIOpenDriver flags.",
+        show_default=False,
+    ),
+]
+WorkloadOption = Annotated[
+    str | None,
+    typer.Option("--workload", help="A named workload (see `convbench list`), or a file with a problem on each line."),
+]
+BatchOption = Annotated[int | None, typer.Option("--batch", help="Batch size N instead of each problem's own.")]
+AlgorithmOption = Annotated[
+    list[str] | None, typer.Option("--algorithm", help="Only this algorithm; may be repeated. Default: all.")
+]
+DeviceOption = Annotated[
+    str | None,
+    typer.Option("--device", help="cuda or simulator. Default: the GPU if there is one, else the simulator."),
+]
+DirectionOption = Annotated[str, typer.Option("--direction", help=f"One of {', '.join(DIRECTIONS)}.")]
+SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Seed of the random data.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
+PluginOption = Annotated[
+    list[str] | None,
+    typer.Option("--plugin", help="A module, or a .py file, that registers algorithms; may be repeated."),
+]
+
+
+def direction(name: str) -> Direction:
+    """The direction of that name; raises UnknownNameError."""
+    for known in DIRECTIONS:
+        if name == known:
+            return known
+    raise UnknownNameError(f"direction {name!r} is unknown; there are {', '.join(DIRECTIONS)}")
+
+
+def load_plugins(plugins: list[str] | None) -> None:
+    """Import what registers algorithms; raises ConvbenchError when that fails."""
+    for plugin in plugins or []:
+        try:
+            if plugin.endswith(".py"):
+                _import_file(Path(plugin))
+            else:
+                importlib.import_module(plugin)
+        except ConvbenchError:
+            raise
+        except Exception as error:
+            raise ConvbenchError(f"plugin {plugin} cannot be imported: {type(error).__name__}: {error}") from error
+
+
+def _import_file(path: Path) -> None:
+    if not path.is_file():
+        raise ConvbenchError(f"plugin {path} is no file")
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None  # it is a .py file
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[path.stem] = module
+    spec.loader.exec_module(module)

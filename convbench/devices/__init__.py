@@ -1,0 +1,87 @@
+"""Which device to use: the one that was asked for, else the GPU, else the simulator; never a silent second choice."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from convbench.devices.device import Device
+from convbench.errors import DeviceError, UnknownNameError
+
+NVIDIA_PCI_VENDOR = "0x10de"
+PCI_DISPLAY_CLASS = "0x03"
+
+
+def select(name: str | None = None, *, root: Path = Path("/")) -> Device:
+    """The device called `name`; without a name, the GPU of a machine that has one, else the simulator.
+
+    Parameters
+    ----------
+    name : one of `NAMES`, or None
+    root : where the file system starts that tells whether a GPU is there
+
+    Raises
+    ------
+    UnknownNameError
+        no such device is known.
+    DeviceError
+        the device was asked for and cannot be used; or none was asked for, and there is a GPU that does not work.
+    """
+    if name is not None:
+        if name not in NAMES:
+            raise UnknownNameError(f"device {name!r} is unknown; there are {', '.join(NAMES)}")
+        return NAMES[name]()
+    fault = cuda_fault()
+    if fault is None:
+        return _cuda()
+    if evidence := gpu_evidence(root):
+        raise DeviceError(
+            f"this machine has an NVIDIA GPU ({evidence}), but CUDA does not work: {fault}\n"
+            "`convbench doctor` tells more; `--device simulator` goes on without the GPU"
+        )
+    return _simulator()
+
+
+def cuda_fault() -> str | None:
+    """Why CUDA cannot be used, in one line; None if it can."""
+    from numba import cuda
+    from numba.cuda.core import config
+
+    if config.ENABLE_CUDASIM:
+        return "NUMBA_ENABLE_CUDASIM is set, so that Numba only simulates"
+    error = cuda.cuda_error()
+    if error:
+        return " ".join(str(error).split())
+    if not cuda.is_available():
+        return "the driver finds no usable GPU"
+    return None
+
+
+def gpu_evidence(root: Path = Path("/")) -> str | None:
+    """What shows that an NVIDIA GPU is there, whether or not it works; Linux only."""
+    for path in ("dev/nvidia0", "dev/nvidiactl", "proc/driver/nvidia/version"):
+        if (root / path).exists():
+            return f"/{path}"
+    for device in sorted(root.glob("sys/bus/pci/devices/*")):
+        if _word(device / "vendor") == NVIDIA_PCI_VENDOR and _word(device / "class").startswith(PCI_DISPLAY_CLASS):
+            return f"PCI device {device.name}"
+    return None
+
+
+def _word(path: Path) -> str:
+    return path.read_text().strip() if path.is_file() else ""
+
+
+def _cuda() -> Device:
+    if fault := cuda_fault():
+        raise DeviceError(f"device cuda was asked for, but CUDA does not work: {fault}")
+    from convbench.devices.cuda import CudaDevice
+
+    return CudaDevice()
+
+
+def _simulator() -> Device:
+    from convbench.devices.simulator import SimulatorDevice
+
+    return SimulatorDevice()
+
+
+NAMES: dict[str, Callable[[], Device]] = {"cuda": _cuda, "simulator": _simulator}

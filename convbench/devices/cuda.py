@@ -1,0 +1,85 @@
+"""The device `cuda`: an NVIDIA GPU, through numba-cuda, timed by CUDA events."""
+
+import time
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+from numba import cuda
+
+from convbench.devices.device import Array, Device, Host, Kernel, as_contiguous
+from convbench.errors import OutOfDeviceMemoryError
+
+
+class CudaDevice(Device):
+    """The current CUDA device; `convbench.devices.select` makes it, once it knows that there is one."""
+
+    name: ClassVar[str] = "cuda"
+    clock: ClassVar[str] = "CUDA events"
+    is_gpu: ClassVar[bool] = True
+
+    def empty(self, shape: tuple[int, ...], dtype: npt.DTypeLike) -> Array:
+        self._check_room(int(np.prod(shape, dtype=object)) * np.dtype(dtype).itemsize, shape)
+        return cuda.device_array(shape, dtype)
+
+    def upload(self, host: Host) -> Array:
+        self._check_room(host.nbytes, host.shape)
+        return cuda.to_device(as_contiguous(host))
+
+    def _check_room(self, wanted: int, shape: tuple[int, ...]) -> None:
+        free = cuda.current_context().get_memory_info().free
+        if wanted > free:
+            raise OutOfDeviceMemoryError(f"an array of shape {shape} needs {wanted:,} bytes; {free:,} are free")
+
+    def download(self, array: Array) -> Host:
+        host: Host = array.copy_to_host()
+        return host
+
+    def write(self, array: Array, host: Host) -> None:
+        array.copy_to_device(as_contiguous(host))
+
+    def _launch(
+        self,
+        kernel: Kernel,
+        grid: tuple[int, int, int],
+        block: tuple[int, int, int],
+        args: tuple[Any, ...],
+        shared_bytes: int,
+    ) -> None:
+        known, start = len(kernel.overloads), time.perf_counter()
+        kernel[grid, block, 0, shared_bytes](*args)
+        if len(kernel.overloads) > known:  # launches are asynchronous: what the host waited for is the compiler
+            self.compile_s += time.perf_counter() - start
+
+    def synchronize(self) -> None:
+        cuda.synchronize()
+
+    def elapsed_us(self, work: Callable[[], None]) -> float:
+        start, stop = cuda.event(timing=True), cuda.event(timing=True)
+        start.record()
+        work()
+        stop.record()
+        stop.synchronize()
+        return float(start.elapsed_time(stop)) * 1000  # CUDA gives milliseconds
+
+    def describe(self) -> dict[str, Any]:
+        gpu = cuda.get_current_device()
+        name = gpu.name.decode() if isinstance(gpu.name, bytes) else str(gpu.name)
+        return {
+            "name": name,
+            "clock": self.clock,
+            "is_gpu": self.is_gpu,
+            "compute_capability": ".".join(map(str, gpu.compute_capability)),
+            "multiprocessors": gpu.MULTIPROCESSOR_COUNT,
+            "memory_bytes": cuda.current_context().get_memory_info().total,
+            "cuda_driver": ".".join(map(str, _driver_version())),
+        }
+
+
+def _driver_version() -> tuple[int, int]:
+    """The newest CUDA version that the installed driver serves."""
+    from numba.cuda.cudadrv.driver import driver
+
+    major, minor = driver.get_version()
+    return int(major), int(minor)

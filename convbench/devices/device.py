@@ -1,0 +1,145 @@
+"""What an algorithm sees of the machine: allocate, copy, launch, synchronise, time.
+
+A device takes kernels as `numba.cuda.jit` makes them and is free to run them in its own way. Arrays are the device's
+own (a Numba device array, a NumPy array); algorithms pass them through and read only `.shape` and `.reshape`.
+"""
+
+from abc import ABC, abstractmethod
+from collections import defaultdict
+from collections.abc import Callable
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from convbench.errors import ConfigError
+from convbench.problem import ConvProblem
+
+Array = Any
+Kernel = Any
+Host = npt.NDArray[Any]
+Dimensions = int | tuple[int, ...]
+Phase = Literal["pack", "transform", "multiply", "unpack"]
+
+# CUDA C++ Programming Guide, table "Technical Specifications per Compute Capability": the same from 5.0 to 12.x.
+MAX_GRID = (2**31 - 1, 65535, 65535)
+MAX_BLOCK = (1024, 1024, 64)
+MAX_THREADS_PER_BLOCK = 1024
+MAX_SHARED_BYTES = 48 * 1024  # what a block has without opting in to more
+
+
+class Device(ABC):
+    """One place where kernels run."""
+
+    name: ClassVar[str]
+    clock: ClassVar[str]  # what the times of `elapsed_us` are, as a report prints it
+    is_gpu: ClassVar[bool]  # whether the times say anything about a GPU
+
+    def __init__(self) -> None:
+        self.compile_s = 0.0  # spent compiling kernels since the device was made
+        self._phases_us: dict[Phase, float] | None = None
+
+    # ---- memory
+
+    @abstractmethod
+    def empty(self, shape: tuple[int, ...], dtype: npt.DTypeLike) -> Array:
+        """An array of unspecified contents; raises OutOfDeviceMemoryError."""
+
+    @abstractmethod
+    def upload(self, host: Host) -> Array:
+        """A copy of a host array on the device; raises OutOfDeviceMemoryError."""
+
+    @abstractmethod
+    def download(self, array: Array) -> Host:
+        """A copy of a device array on the host, once all launches so far are done."""
+
+    @abstractmethod
+    def write(self, array: Array, host: Host) -> None:
+        """Overwrite a device array, or a view of one, with a host array of the same shape and dtype."""
+
+    # ---- work
+
+    def launch(
+        self, phase: Phase, kernel: Kernel, grid: Dimensions, block: Dimensions, *args: object, shared_bytes: int = 0
+    ) -> None:
+        """Queue `kernel[grid, block](*args)` with so much dynamic shared memory.
+
+        Raises ConfigError where the hardware would refuse the launch, on any device.
+        """
+        grid_3, block_3 = _three(grid), _three(block)
+        check_launch(grid_3, block_3, shared_bytes)
+        if self._phases_us is None:
+            self._launch(kernel, grid_3, block_3, args, shared_bytes)
+        else:
+            self._phases_us[phase] += self.elapsed_us(lambda: self._launch(kernel, grid_3, block_3, args, shared_bytes))
+
+    @abstractmethod
+    def _launch(
+        self,
+        kernel: Kernel,
+        grid: tuple[int, int, int],
+        block: tuple[int, int, int],
+        args: tuple[Any, ...],
+        shared_bytes: int,
+    ) -> None: ...
+
+    @abstractmethod
+    def synchronize(self) -> None:
+        """Return when all launches so far are done; raises what they raised."""
+
+    # ---- time
+
+    @abstractmethod
+    def elapsed_us(self, work: Callable[[], None]) -> float:
+        """Microseconds that the launches in `work` took, by this device's clock."""
+
+    def phases_us(self, work: Callable[[], None]) -> dict[Phase, float]:
+        """Microseconds by phase; each launch is timed alone, so the sum is a little more than `elapsed_us`."""
+        self._phases_us = defaultdict(float)
+        try:
+            work()
+            return dict(self._phases_us)
+        finally:
+            self._phases_us = None
+
+    # ---- itself
+
+    def refuses(self, problem: ConvProblem) -> str | None:
+        """Why this device will not try the problem, or None."""
+        return None
+
+    @abstractmethod
+    def describe(self) -> dict[str, Any]:
+        """What a record must say about the device: `name` first, then whatever identifies it."""
+
+
+def check_launch(grid: tuple[int, int, int], block: tuple[int, int, int], shared_bytes: int) -> None:
+    """Raise ConfigError for a launch that no CUDA device takes."""
+    threads = block[0] * block[1] * block[2]
+    rules = (
+        (min(grid) >= 1 and min(block) >= 1, "every dimension must be at least 1"),
+        (all(a <= most for a, most in zip(grid, MAX_GRID, strict=True)), f"a grid holds at most {MAX_GRID} blocks"),
+        (all(a <= most for a, most in zip(block, MAX_BLOCK, strict=True)), f"a block is at most {MAX_BLOCK}"),
+        (
+            threads <= MAX_THREADS_PER_BLOCK,
+            f"a block holds at most {MAX_THREADS_PER_BLOCK} threads, this one {threads}",
+        ),
+        (
+            shared_bytes <= MAX_SHARED_BYTES,
+            f"a block has {MAX_SHARED_BYTES} bytes of shared memory, not {shared_bytes}",
+        ),
+    )
+    for holds, rule in rules:
+        if not holds:
+            raise ConfigError(f"grid {grid} and block {block} cannot be launched: {rule}")
+
+
+def _three(dimensions: Dimensions) -> tuple[int, int, int]:
+    given = (dimensions,) if isinstance(dimensions, int) else tuple(map(int, dimensions))
+    x, y, z = (*given, 1, 1)[:3]
+    return x, y, z
+
+
+def as_contiguous(host: npt.ArrayLike) -> Host:
+    """A C-ordered array: what every device copies."""
+    return np.ascontiguousarray(host)

@@ -1,0 +1,78 @@
+"""A device that lays traps: every array between two guard zones, every byte set before it is written.
+
+A byte pattern of all ones is NaN in every floating dtype (and −1 in integers), so that an element that nobody wrote,
+or a read past an array's end, reaches the result as NaN; and it is no NaN that arithmetic makes, so that a write of a
+NaN into a guard zone shows as well.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from convbench.devices.device import Array, Device, Host
+from convbench.problem import ConvProblem
+
+GUARD_BYTES = 512  # keeps the alignment that CUDA's allocator gives
+POISON = 0xFF
+
+
+class GuardedDevice(Device):
+    """Another device, with traps around and in all that is allocated through it."""
+
+    def __init__(self, inner: Device) -> None:
+        super().__init__()
+        self.inner = inner
+        self.name, self.clock, self.is_gpu = inner.name, inner.clock, inner.is_gpu  # type: ignore[misc]
+        self._allocations: list[tuple[Array, tuple[int, ...]]] = []
+
+    def empty(self, shape: tuple[int, ...], dtype: npt.DTypeLike) -> Array:
+        dtype = np.dtype(dtype)
+        payload = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
+        # whole guard zones after the payload too, whatever its size
+        raw = self.inner.upload(np.full(GUARD_BYTES + payload + GUARD_BYTES, POISON, np.uint8))
+        self._allocations.append((raw, shape))
+        return raw[GUARD_BYTES : GUARD_BYTES + payload].view(dtype).reshape(shape)
+
+    def upload(self, host: Host) -> Array:
+        array = self.empty(host.shape, host.dtype)
+        self.write(array, host)
+        return array
+
+    def poison(self, array: Array) -> None:
+        """Set every byte of an array, as if nobody had written it yet."""
+        host = np.empty(array.shape, array.dtype)
+        host.reshape(-1).view(np.uint8)[...] = POISON
+        self.write(array, host)
+
+    def breaches(self) -> list[str]:
+        """The arrays, in order of allocation, with bytes changed in a guard zone."""
+        found = []
+        for index, (raw, shape) in enumerate(self._allocations):
+            host = self.inner.download(raw)
+            for zone, place in ((host[:GUARD_BYTES], "before"), (host[-GUARD_BYTES:], "after")):
+                if (zone != POISON).any():
+                    found.append(f"wrote {place} array {index} of shape {shape}")
+        return found
+
+    def download(self, array: Array) -> Host:
+        return self.inner.download(array)
+
+    def write(self, array: Array, host: Host) -> None:
+        self.inner.write(array, host)
+
+    def _launch(self, *launch: Any) -> None:
+        self.inner._launch(*launch)  # noqa: SLF001  (one device in the clothes of another)
+
+    def synchronize(self) -> None:
+        self.inner.synchronize()
+
+    def elapsed_us(self, work: Callable[[], None]) -> float:
+        return self.inner.elapsed_us(work)
+
+    def refuses(self, problem: ConvProblem) -> str | None:
+        return self.inner.refuses(problem)
+
+    def describe(self) -> dict[str, Any]:
+        return self.inner.describe()

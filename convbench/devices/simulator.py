@@ -1,0 +1,226 @@
+"""The device `simulator`: kernels interpreted by Python, with the objects of Numba's own CUDA simulator.
+
+Two things differ from `NUMBA_ENABLE_CUDASIM=1`. No environment variable is involved: the kernel's Python function is
+rebuilt with `cuda` bound to the simulator's module, so that a process can simulate and compile side by side. And a
+CUDA thread is a greenlet, not an operating-system thread: 5 to 7 times faster, and the same order in every run. A
+thread runs until its next barrier; a barrier that some threads of the block can no longer reach is an error.
+"""
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import product
+from types import CellType, CodeType, FunctionType
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+from greenlet import greenlet
+from numba import cuda
+from numba.cuda import types
+from numba.cuda.np import numpy_support
+from numba.cuda.simulator.kernelapi import Dim3, FakeCUDALocal, FakeCUDAModule, FakeCUDAShared
+
+from convbench.devices.device import Array, Device, Host, Kernel, as_contiguous
+from convbench.errors import DeviceError, OutOfDeviceMemoryError
+from convbench.problem import ConvProblem
+
+# About half a microsecond a multiply-accumulate, times some ten runs to verify and time: a few minutes.
+MAX_MACS = 20_000_000
+
+
+class SimulatorDevice(Device):
+    """CUDA in pure Python: correct, deterministic, and for tiny problems only."""
+
+    name: ClassVar[str] = "simulator"
+    clock: ClassVar[str] = "CPU wall clock, simulated"
+    is_gpu: ClassVar[bool] = False
+
+    def __init__(self, *, max_macs: int = MAX_MACS) -> None:
+        super().__init__()
+        self.max_macs = max_macs
+        self._cuda = _SimulatedCuda()
+        self._functions: dict[Any, Callable[..., None]] = {}
+
+    def empty(self, shape: tuple[int, ...], dtype: npt.DTypeLike) -> Array:
+        try:
+            return np.empty(shape, dtype)
+        except (MemoryError, ValueError) as error:  # ValueError: more bytes than an address has bits for
+            raise OutOfDeviceMemoryError(
+                f"the simulator cannot allocate {shape} of {np.dtype(dtype)}: {error}"
+            ) from error
+
+    def upload(self, host: Host) -> Array:
+        return as_contiguous(host).copy()
+
+    def download(self, array: Array) -> Host:
+        return np.array(array)
+
+    def write(self, array: Array, host: Host) -> None:
+        array[...] = host
+
+    def _launch(
+        self,
+        kernel: Kernel,
+        grid: tuple[int, int, int],
+        block: tuple[int, int, int],
+        args: tuple[Any, ...],
+        shared_bytes: int,
+    ) -> None:
+        function = self._functions.get(kernel)
+        if function is None:
+            function = self._functions[kernel] = _rebound(kernel.py_func, self._cuda)
+        # a kernel may compute on garbage that it never stores, as on the GPU
+        with self._cuda.launched(grid, block), np.errstate(all="ignore"):
+            for z, y, x in product(range(grid[2]), range(grid[1]), range(grid[0])):
+                self._cuda.run_block(function, args, Dim3(x, y, z), shared_bytes)
+
+    def synchronize(self) -> None:
+        pass  # a launch returns when it is done
+
+    def elapsed_us(self, work: Callable[[], None]) -> float:
+        start = time.perf_counter_ns()
+        work()
+        return (time.perf_counter_ns() - start) / 1000
+
+    def refuses(self, problem: ConvProblem) -> str | None:
+        if problem.macs > self.max_macs:
+            return (
+                f"{problem.macs:,} multiply-accumulates; the simulator takes at most {self.max_macs:,}, for it is slow"
+            )
+        return None
+
+    def describe(self) -> dict[str, Any]:
+        return {"name": self.name, "clock": self.clock, "is_gpu": self.is_gpu}
+
+
+class _SimulatedCuda(FakeCUDAModule):
+    """What the name `cuda` means inside a simulated kernel."""
+
+    def __init__(self) -> None:
+        super().__init__((1, 1, 1), (1, 1, 1), 0)
+        self._local = _Local()
+        self._block_idx = self._thread_idx = Dim3(0, 0, 0)
+        self._votes: dict[Dim3, bool] = {}
+
+    @contextmanager
+    def launched(self, grid: tuple[int, int, int], block: tuple[int, int, int]) -> Iterator[None]:
+        self.gridDim, self.blockDim = Dim3(*grid), Dim3(*block)
+        self._thread_indices = [Dim3(x, y, z) for z, y, x in product(range(block[2]), range(block[1]), range(block[0]))]
+        yield
+
+    def run_block(
+        self, function: Callable[..., None], args: tuple[Any, ...], block_idx: Dim3, shared_bytes: int
+    ) -> None:
+        """Run every thread to its next barrier, in order, until all have returned."""
+        self._block_idx, self._shared, self._votes = block_idx, _Shared(shared_bytes), {}
+        threads = [(greenlet(function), thread_idx) for thread_idx in self._thread_indices]
+        arguments = args
+        while threads:
+            waiting = []
+            for thread, thread_idx in threads:
+                self._thread_idx = thread_idx
+                thread.switch(*arguments)
+                if not thread.dead:
+                    waiting.append((thread, thread_idx))
+            if waiting and len(waiting) != len(threads):
+                returned = len(threads) - len(waiting)
+                raise DeviceError(
+                    f"{getattr(function, '__name__', 'kernel')}: {returned} of {len(threads)} threads of block "
+                    f"{block_idx} returned before a barrier that the others wait at"
+                )
+            threads, arguments = waiting, ()
+
+    @property
+    def threadIdx(self) -> Dim3:  # noqa: N802  (CUDA's name)
+        return self._thread_idx
+
+    @property
+    def blockIdx(self) -> Dim3:  # noqa: N802  (CUDA's name)
+        return self._block_idx
+
+    @property
+    def laneid(self) -> int:
+        at, size = self._thread_idx, self.blockDim
+        return int((at.x + size.x * (at.y + size.y * at.z)) % self.warpsize)
+
+    def syncthreads(self) -> None:
+        parent = greenlet.getcurrent().parent
+        assert parent is not None
+        parent.switch()
+
+    def syncthreads_count(self, predicate: object) -> int:
+        self._votes[self._thread_idx] = bool(predicate)
+        self.syncthreads()
+        count = sum(self._votes.values())
+        self.syncthreads()
+        return count
+
+    def syncthreads_and(self, predicate: object) -> int:
+        return int(self.syncthreads_count(predicate) == len(self._thread_indices))
+
+    def syncthreads_or(self, predicate: object) -> int:
+        return int(self.syncthreads_count(predicate) > 0)
+
+
+class _Shared(FakeCUDAShared):
+    """Shared arrays by place of declaration, found without reading the source; filled with NaN, not with luck."""
+
+    def array(self, shape: int | tuple[int, ...], dtype: Any, alignment: int | None = None) -> Host:
+        dtype = np.dtype(numpy_support.as_dtype(dtype) if isinstance(dtype, types.Type) else dtype)
+        if shape == 0:  # dynamic shared memory: one buffer, whatever it is seen as
+            count = self._dynshared_size // dtype.itemsize
+            return np.frombuffer(self._dynshared.data, dtype, count)
+        caller = sys._getframe(1)  # noqa: SLF001  (the inspect module reads source files for this)
+        place = caller.f_code, caller.f_lineno
+        if place not in self._allocations:
+            self._allocations[place] = _garbage(shape, dtype)
+        found: Host = self._allocations[place]
+        return found
+
+
+class _Local(FakeCUDALocal):
+    def array(self, shape: int | tuple[int, ...], dtype: Any, alignment: int | None = None) -> Host:
+        return _garbage(shape, np.dtype(numpy_support.as_dtype(dtype) if isinstance(dtype, types.Type) else dtype))
+
+
+def _garbage(shape: int | tuple[int, ...], dtype: np.dtype[Any]) -> Host:
+    """All bits set, which is NaN in every floating dtype."""
+    array = np.empty(shape, dtype)
+    array.reshape(-1).view(np.uint8)[...] = 0xFF
+    return array
+
+
+def _rebound(function: FunctionType, simulated: _SimulatedCuda) -> Callable[..., Any]:
+    """The function with `cuda`, device functions and Numba's number types replaced, in its globals and its closure."""
+    seen: dict[FunctionType, FunctionType] = {}
+
+    def swap(value: Any) -> Any:
+        if value is cuda:
+            return simulated
+        if isinstance(value, types.Number):  # numba.float32(x) is numpy.float32(x), ten times slower
+            return numpy_support.as_dtype(value).type
+        if isinstance(getattr(value, "py_func", None), FunctionType):
+            return rebuild(value.py_func)
+        return value
+
+    def rebuild(old: FunctionType) -> FunctionType:
+        if old not in seen:
+            scope: dict[str, Any] = {"__builtins__": old.__globals__["__builtins__"]}
+            cells = tuple(CellType() for _ in old.__closure__ or ())
+            seen[old] = FunctionType(old.__code__, scope, old.__name__, old.__defaults__, cells)
+            scope.update(
+                {name: swap(old.__globals__[name]) for name in _names(old.__code__) if name in old.__globals__}
+            )
+            for cell, original in zip(cells, old.__closure__ or (), strict=True):
+                cell.cell_contents = swap(original.cell_contents)
+        return seen[old]
+
+    return rebuild(function)
+
+
+def _names(code: CodeType) -> set[str]:
+    """Every global name that a function's code, or code nested in it, may look up."""
+    nested = (constant for constant in code.co_consts if isinstance(constant, CodeType))
+    return set(code.co_names).union(*map(_names, nested))

@@ -1,0 +1,85 @@
+"""What a machine has for convbench, what is missing, and the command that mends it."""
+
+import sys
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from typing import Literal
+
+State = Literal["ok", "absent", "broken"]  # absent: one can do without it
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at; `remedy` is None if it is well."""
+
+    what: str
+    state: State
+    found: str
+    remedy: str | None = None
+
+
+# package, lowest version, first version that does not work, how to get it
+PINS = (
+    ("numba-cuda", (0, 30), (0, 31), 'pip install "numba-cuda[cu13]>=0.30,<0.31"'),
+    ("numpy", (2, 0), (2, 5), 'pip install "numpy<2.5"   (numba-cuda 0.30 cannot compile a kernel with NumPy 2.5)'),
+    ("pandas", (2, 2), None, "pip install pandas"),
+)
+
+
+def examine() -> list[Finding]:
+    """All findings, from the interpreter to the GPU."""
+    findings = [_python(), *(_package(*pin) for pin in PINS)]
+    if any(finding.state == "broken" for finding in findings):
+        return findings  # what follows needs these
+    return [*findings, _compiler(), _gpu(), _simulator()]
+
+
+def _python() -> Finding:
+    found = sys.version.split()[0]
+    return Finding("Python", "ok", found)  # an older one cannot import this package
+
+
+def _package(name: str, low: tuple[int, ...], high: tuple[int, ...] | None, remedy: str) -> Finding:
+    try:
+        found = version(name)
+    except PackageNotFoundError:
+        return Finding(name, "broken", "not installed", remedy)
+    numbers = tuple(int(part) for part in found.split(".")[:2] if part.isdigit())
+    wrong = numbers < low or (high is not None and numbers >= high)
+    return Finding(name, "broken" if wrong else "ok", found, remedy if wrong else None)
+
+
+def _compiler() -> Finding:
+    """Whether a kernel compiles; that needs NVVM, and no GPU."""
+    from numba import cuda
+
+    def nothing() -> None:
+        pass
+
+    try:
+        cuda.compile(nothing, (), cc=(9, 0), device=False, abi="numba")
+    except Exception as error:  # noqa: BLE001  (whatever it is, it is the finding)
+        reason = " ".join(str(error).split())[:200]
+        return Finding("kernel compiler (NVVM)", "absent", reason, 'pip install "convbench[cu13]" (or [cu12])')
+    return Finding("kernel compiler (NVVM)", "ok", "a kernel compiles for sm_90")
+
+
+def _gpu() -> Finding:
+    from convbench import devices
+
+    fault, evidence = devices.cuda_fault(), devices.gpu_evidence()
+    if fault is None:
+        about = devices.select("cuda").describe()
+        return Finding("GPU", "ok", f"{about['name']}, driver for CUDA {about['cuda_driver']}")
+    if evidence:
+        return Finding(
+            "GPU", "broken", f"{evidence}, but {fault}",
+            "install or update NVIDIA's driver, see that /dev/nvidia* may be read and written, and try nvidia-smi",
+        )  # fmt: skip
+    return Finding("GPU", "absent", fault, "run on a machine with an NVIDIA GPU; until then the simulator is used")
+
+
+def _simulator() -> Finding:
+    from convbench import devices
+
+    return Finding("simulator", "ok", devices.select("simulator").describe()["clock"])

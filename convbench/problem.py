@@ -1,0 +1,293 @@
+"""The problem: one 2-D convolution, as mathematics.
+
+    y[n,k,p,q] = bias[k] + Σ_{c,r,s} x[n, g·C/G + c, p·u − top + r·d_h, q·v − left + s·d_w] · w[k,c,r,s]
+             g = k // (K/G),  0 ≤ c < C/G,  0 ≤ r < R,  0 ≤ s < S
+
+    P = ⌊(H + top + bottom − d_h·(R−1) − 1) / u⌋ + 1, and Q alike
+
+Cross-correlation, which is what every deep-learning library means by convolution. (u, v) is the stride, (d_h, d_w)
+the dilation, G the number of groups. Formulas: Dumoulin & Visin 2016, "A guide to convolution arithmetic for deep
+learning", relationships 5 (sizes) and 15 (dilation).
+"""
+
+import operator
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
+from typing import Any, Literal, SupportsIndex, cast, get_args
+
+from convbench.errors import ProblemError
+
+Pair = tuple[int, int]
+Padding = tuple[Pair, Pair]
+PaddingMode = Literal["zeros", "reflect", "replicate", "circular"]
+Dtype = Literal["float32", "float64", "float16", "bfloat16"]
+Layout = Literal["NCHW", "NHWC"]
+Direction = Literal["forward", "backward_data", "backward_weights"]
+
+PADDING_MODES: tuple[PaddingMode, ...] = get_args(PaddingMode)
+DTYPES: tuple[Dtype, ...] = get_args(Dtype)
+LAYOUTS: tuple[Layout, ...] = get_args(Layout)
+DIRECTIONS: tuple[Direction, ...] = get_args(Direction)
+
+ITEM_BYTES: dict[Dtype, int] = {"float32": 4, "float64": 8, "float16": 2, "bfloat16": 2}
+
+# Where a tap that fell outside 0 ≤ index < size reads instead; None: it reads a zero.
+FOLD: dict[PaddingMode, Callable[[int, int], int | None]] = {
+    "zeros": lambda index, size: index if 0 <= index < size else None,
+    "reflect": lambda index, size: -index if index < 0 else 2 * (size - 1) - index if index >= size else index,
+    "replicate": lambda index, size: min(max(index, 0), size - 1),
+    "circular": lambda index, size: index % size,
+}
+
+
+@dataclass(frozen=True, kw_only=True, init=False, repr=False)
+class ConvProblem:
+    """One convolution; impossible ones cannot be made.
+
+    Parameters
+    ----------
+    n, c, h, w : batch, input channels, input height and width
+    k, r, s : output channels, filter height and width
+    stride, dilation : one int for both axes, or (height, width)
+    padding : one int, (height, width), ((top, bottom), (left, right)), "valid" (none) or "same" (P = H, Q = W; stride 1
+        only, the odd element goes to the bottom and right, as in PyTorch)
+    groups : divides c and k; filter k sees the c / groups channels of its group
+    bias : whether bias[k] is added
+    padding_mode : what the padding holds: "zeros", "reflect", "replicate" or "circular", as in PyTorch
+    dtype : storage type of x, w, bias and y
+    layout : order of the axes in memory
+
+    Raises
+    ------
+    ProblemError
+        with the value, the rule that it breaks and the problem's text.
+    """
+
+    n: int
+    c: int
+    h: int
+    w: int
+    k: int
+    r: int
+    s: int
+    stride: Pair
+    padding: Padding
+    dilation: Pair
+    groups: int
+    bias: bool
+    padding_mode: PaddingMode
+    dtype: Dtype
+    layout: Layout
+
+    def __init__(
+        self,
+        *,
+        n: SupportsIndex = 1,
+        c: SupportsIndex,
+        h: SupportsIndex,
+        w: SupportsIndex,
+        k: SupportsIndex,
+        r: SupportsIndex,
+        s: SupportsIndex,
+        stride: SupportsIndex | tuple[SupportsIndex, SupportsIndex] = 1,
+        padding: SupportsIndex | tuple[Any, Any] | str = 0,
+        dilation: SupportsIndex | tuple[SupportsIndex, SupportsIndex] = 1,
+        groups: SupportsIndex = 1,
+        bias: bool = False,
+        padding_mode: str = "zeros",
+        dtype: str = "float32",
+        layout: str = "NCHW",
+    ) -> None:
+        given = locals()  # as the caller wrote it, for the messages of values that have no text yet
+        del given["self"]
+
+        def put(name: str, value: object) -> None:
+            object.__setattr__(self, name, value)  # the dataclass is frozen
+
+        for name in ("n", "c", "h", "w", "k", "r", "s", "groups"):
+            put(name, _whole(name, given[name], given))
+        put("stride", _pair("stride", stride, given))
+        put("dilation", _pair("dilation", dilation, given))
+        for name, choices in (("padding_mode", PADDING_MODES), ("dtype", DTYPES), ("layout", LAYOUTS)):
+            if given[name] not in choices:
+                raise ProblemError(
+                    f"{name} is {given[name]!r}; it must be one of {', '.join(choices)}: {_described(given)}"
+                )
+            put(name, given[name])
+        put("bias", bool(bias))
+        put("padding", _padding(padding, self, given))
+        self._check()
+
+    def _check(self) -> None:
+        for name in ("n", "c", "h", "w", "k", "r", "s", "groups"):
+            if getattr(self, name) < 1:
+                raise ProblemError(f"{name} is {getattr(self, name)}; it must be at least 1: {self}")
+        for name in ("stride", "dilation"):
+            if min(getattr(self, name)) < 1:
+                raise ProblemError(f"{name} is {getattr(self, name)}; both must be at least 1: {self}")
+        if min(*self.padding[0], *self.padding[1]) < 0:
+            raise ProblemError(f"padding is {self.padding}; none may be negative (crop the input instead): {self}")
+        for name, channels in (("c", self.c), ("k", self.k)):
+            if channels % self.groups:
+                raise ProblemError(f"groups is {self.groups}; it must divide {name} = {channels}: {self}")
+        for axis, size, taps, before_after, dilation in (
+            ("height", self.h, self.r, self.padding[0], self.dilation[0]),
+            ("width", self.w, self.s, self.padding[1], self.dilation[1]),
+        ):
+            window, room = dilation * (taps - 1) + 1, size + sum(before_after)
+            if window > room:
+                raise ProblemError(
+                    f"the filter spans {window} in {axis} (dilation · (taps − 1) + 1), "
+                    f"but the padded input is only {room}: {self}"
+                )
+            most = {"reflect": size - 1, "circular": size}.get(self.padding_mode)
+            if most is not None and max(before_after) > most:
+                raise ProblemError(
+                    f"padding in {axis} is {before_after}; {self.padding_mode} padding of {size} allows "
+                    f"at most {most}: {self}"
+                )
+
+    # ---- sizes
+
+    @property
+    def p(self) -> int:
+        """Output height."""
+        return (self.h + sum(self.padding[0]) - self.dilation[0] * (self.r - 1) - 1) // self.stride[0] + 1
+
+    @property
+    def q(self) -> int:
+        """Output width."""
+        return (self.w + sum(self.padding[1]) - self.dilation[1] * (self.s - 1) - 1) // self.stride[1] + 1
+
+    @property
+    def x_shape(self) -> tuple[int, int, int, int]:
+        """(N, C, H, W), whatever the layout in memory."""
+        return self.n, self.c, self.h, self.w
+
+    @property
+    def w_shape(self) -> tuple[int, int, int, int]:
+        """(K, C/groups, R, S)."""
+        return self.k, self.c // self.groups, self.r, self.s
+
+    @property
+    def y_shape(self) -> tuple[int, int, int, int]:
+        """(N, K, P, Q)."""
+        return self.n, self.k, self.p, self.q
+
+    # ---- costs
+
+    @property
+    def terms(self) -> int:
+        """Products summed into one output element: C/G · R · S."""
+        return self.c // self.groups * self.r * self.s
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates of the direct method, taps on padding included."""
+        return self.n * self.k * self.p * self.q * self.terms
+
+    @property
+    def flops(self) -> int:
+        """2 · MACs, the convention of the field; the bias is not counted."""
+        return 2 * self.macs
+
+    @cached_property
+    def min_bytes(self) -> int:
+        """Fewest bytes any method moves: once each input element that a window reads, each weight, each output."""
+        fold = FOLD[self.padding_mode]
+        rows = {fold(p * self.stride[0] - self.padding[0][0] + r * self.dilation[0], self.h)
+                for p in range(self.p) for r in range(self.r)}  # fmt: skip
+        columns = {fold(q * self.stride[1] - self.padding[1][0] + s * self.dilation[1], self.w)
+                   for q in range(self.q) for s in range(self.s)}  # fmt: skip
+        read = self.n * self.c * len(rows - {None}) * len(columns - {None})
+        weights = self.k * self.terms + self.k * self.bias
+        return ITEM_BYTES[self.dtype] * (read + weights + self.n * self.k * self.p * self.q)
+
+    @property
+    def arithmetic_intensity(self) -> float:
+        """FLOPs per byte at the fewest bytes."""
+        return self.flops / self.min_bytes
+
+    # ---- problems made from this one
+
+    def group(self) -> "ConvProblem":
+        """The dense convolution that each group is on its own."""
+        return replace(self, c=self.c // self.groups, k=self.k // self.groups, groups=1)
+
+    def explicitly_padded(self) -> "ConvProblem":
+        """The same outputs from an input that already holds its padding."""
+        _, _, h, w = self.padded_shape
+        return replace(self, h=h, w=w, padding=((0, 0), (0, 0)), padding_mode="zeros")
+
+    @property
+    def padded_shape(self) -> tuple[int, int, int, int]:
+        """(N, C, H + top + bottom, W + left + right)."""
+        return self.n, self.c, self.h + sum(self.padding[0]), self.w + sum(self.padding[1])
+
+    # ---- text
+
+    def __str__(self) -> str:
+        """One shell-safe word that `convbench.notation.parse` reads back to an equal problem; defaults are left out."""
+        words = [f"n{self.n}c{self.c}h{self.h}w{self.w}", f"k{self.k}r{self.r}s{self.s}"]
+        sides = tuple(str(a) if a == b else f"{a}.{b}" for a, b in self.padding)
+        for name, (height, width), default in (
+            ("pad", sides, "0"),
+            ("stride", map(str, self.stride), "1"),
+            ("dil", map(str, self.dilation), "1"),
+        ):
+            if (height, width) != (default, default):
+                short = height == width and "." not in height
+                words.append(f"{name}{height}" if short else f"{name}{height}x{width}")
+        if self.groups != 1:
+            words.append(f"g{self.groups}")
+        if self.bias:
+            words.append("bias")
+        defaults = ((self.padding_mode, "zeros"), (self.dtype, "float32"), (self.layout, "NCHW"))
+        words += [value for value, default in defaults if value != default]
+        return "-".join(words)
+
+    def __repr__(self) -> str:
+        inside = ", ".join(f"{field.name}={getattr(self, field.name)!r}" for field in fields(self))
+        return f"ConvProblem({inside})"
+
+
+def _described(given: dict[str, Any]) -> str:
+    return f"ConvProblem({', '.join(f'{name}={value!r}' for name, value in given.items())})"
+
+
+def _whole(name: str, value: object, given: dict[str, Any]) -> int:
+    if not isinstance(value, bool):
+        try:
+            return operator.index(cast("SupportsIndex", value))
+        except TypeError:
+            pass
+    raise ProblemError(f"{name} is {value!r}; it must be a whole number: {_described(given)}")
+
+
+def _pair(name: str, value: object, given: dict[str, Any]) -> Pair:
+    if isinstance(value, tuple | list):
+        if len(value) != 2:
+            raise ProblemError(f"{name} is {value!r}; it must be one number or (height, width): {_described(given)}")
+        return _whole(name, value[0], given), _whole(name, value[1], given)
+    one = _whole(name, value, given)
+    return one, one
+
+
+def _padding(value: object, problem: ConvProblem, given: dict[str, Any]) -> Padding:
+    if value == "valid":
+        return (0, 0), (0, 0)
+    if value == "same":
+        if problem.stride != (1, 1):
+            raise ProblemError(
+                f'padding is "same" and stride is {problem.stride}; "same" is defined for stride 1 only '
+                f"(give the four sides as numbers): {_described(given)}"
+            )
+        height, width = problem.dilation[0] * (problem.r - 1), problem.dilation[1] * (problem.s - 1)
+        return (height // 2, height - height // 2), (width // 2, width - width // 2)
+    if isinstance(value, str):
+        raise ProblemError(f'padding is {value!r}; the words are "same" and "valid": {_described(given)}')
+    if isinstance(value, tuple | list) and len(value) == 2 and any(isinstance(side, tuple | list) for side in value):
+        return _pair("padding", value[0], given), _pair("padding", value[1], given)
+    height, width = _pair("padding", value, given)
+    return (height, height), (width, width)

@@ -1,0 +1,203 @@
+"""The record: what came of one (problem, direction, algorithm, config, device), and the file that keeps it.
+
+A file is JSON Lines, appended to and never rewritten: one record a line, written whole and flushed. A line that was
+torn by a crash stays where it is; reading reports it and goes on.
+"""
+
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from statistics import median, quantiles
+from typing import Any, Literal, get_args
+
+from convbench.errors import RecordsError
+from convbench.notation import own
+from convbench.problem import ConvProblem, Direction
+
+SCHEMA = 1
+
+Outcome = Literal["passed", "wrong", "refused", "out_of_memory", "crashed", "timed_out"]
+OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Timing:
+    """All that was measured of one result, in microseconds unless named otherwise."""
+
+    clock: str  # whose microseconds these are
+    method: str  # how the samples were made, in words
+    samples_us: tuple[float, ...]  # every one, in order
+    prepare_us: float  # once per weights, not part of a sample
+    phases_us: dict[str, float]  # of one run, each launch timed alone
+    compile_s: float  # spent compiling kernels for this result
+
+    def __post_init__(self) -> None:
+        if not self.samples_us or min(self.samples_us) <= 0:
+            raise ValueError(f"a timing needs positive samples, not {self.samples_us}")
+
+    @property
+    def median_us(self) -> float:
+        return median(self.samples_us)
+
+    @property
+    def spread(self) -> float:
+        """Interquartile range over median; 0 for a single sample."""
+        if len(self.samples_us) < 2:
+            return 0.0
+        low, _, high = quantiles(self.samples_us, n=4, method="inclusive")
+        return (high - low) / self.median_us
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """One result. Timings exist only if it passed; a reason exists only if it did not."""
+
+    problem: str  # the text of a ConvProblem
+    direction: Direction
+    algorithm: str
+    family: str
+    config: dict[str, Any]
+    device: dict[str, Any]  # `Device.describe()`
+    outcome: Outcome
+    reason: str | None = None
+    workload: str
+    layer: str
+    count: int
+    seed: int
+    exact: bool = False  # matched bit for bit on integers
+    fraction: float | None = None  # of the error bound, in the worst element
+    workspace_bytes: int | None = None
+    timing: Timing | None = None
+    environment: dict[str, Any]
+    when: str  # UTC, ISO 8601
+    schema: int = field(default=SCHEMA)
+
+    def __post_init__(self) -> None:
+        if self.outcome not in OUTCOMES:
+            raise ValueError(f"outcome {self.outcome!r} is none of {', '.join(OUTCOMES)}")
+        if (self.timing is not None) != (self.outcome == "passed"):
+            raise ValueError(f"a record has a timing if and only if it passed; this one is {self.outcome}")
+        if (self.reason is None) != (self.outcome == "passed"):
+            raise ValueError(f"a record has a reason if and only if it did not pass; this one is {self.outcome}")
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """What makes two records the same measurement."""
+        return (
+            self.problem,
+            self.direction,
+            self.algorithm,
+            json.dumps(self.config, sort_keys=True),
+            self.device["name"],
+        )
+
+    @property
+    def parsed_problem(self) -> ConvProblem:
+        return own.parse(self.problem)
+
+    @property
+    def tflops(self) -> float | None:
+        """Of the direct method's FLOPs, whatever the algorithm saves, per median time."""
+        return None if self.timing is None else self.parsed_problem.flops / self.timing.median_us / 1e6
+
+    def to_json(self) -> str:
+        """One line, without its end."""
+        return json.dumps(asdict(self), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+
+    @classmethod
+    def from_json(cls, line: str) -> "Record":
+        """The record of a line; raises ValueError with what is wrong with it."""
+        data = json.loads(line)
+        if not isinstance(data, dict) or "schema" not in data:
+            raise ValueError("it is JSON, but no record of convbench")
+        if data["schema"] != SCHEMA:
+            raise ValueError(f"its schema is {data['schema']}; this version of convbench reads {SCHEMA}")
+        names = {f.name for f in fields(cls)}
+        if unknown := data.keys() - names:
+            raise ValueError(f"it has fields that no record has: {', '.join(sorted(unknown))}")
+        timing = data.pop("timing", None)
+        if timing is not None:
+            timing = Timing(**timing | {"samples_us": tuple(timing["samples_us"])})
+        try:
+            record = cls(**data, timing=timing)
+        except TypeError as error:
+            raise ValueError(f"it lacks fields: {error}") from error
+        own.parse(record.problem)  # a record of an impossible problem is no record
+        return record
+
+
+@dataclass(frozen=True)
+class BadLine:
+    """A line that is no record."""
+
+    path: Path
+    number: int
+    reason: str
+    torn: bool  # the last line, and not whole: what a crash leaves
+
+    def __str__(self) -> str:
+        return f"{self.path}, line {self.number}: {self.reason}; the line is skipped"
+
+
+def read_records(path: Path) -> tuple[list[Record], list[BadLine]]:
+    """Every record of a file in order, and every line that is none.
+
+    Raises RecordsError when the file cannot be read.
+    """
+    try:
+        text = path.read_bytes().decode("utf-8", errors="replace")
+    except OSError as error:
+        raise RecordsError(f"records cannot be read from {path}: {error.strerror}") from error
+    records, bad = [], []
+    *lines, rest = text.split("\n")
+    for number, line in enumerate([*lines, rest] if rest else lines, start=1):
+        if not line.strip():
+            continue  # left where writing went on after a torn line
+        try:
+            records.append(Record.from_json(line))
+        except Exception as error:  # noqa: BLE001  (any content at all may stand in a foreign file)
+            torn = number == len(lines) + 1
+            bad.append(BadLine(path, number, "a torn last line" if torn else f"no record ({error})", torn))
+    return records, bad
+
+
+class RecordsFile:
+    """A file that records are appended to, each whole and at once on disk."""
+
+    def __init__(self, path: Path) -> None:
+        """Open for appending; raises RecordsError when the folder or the file cannot be written."""
+        self.path = path
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = path.open("ab+")
+            if self._file.tell():
+                self._file.seek(-1, os.SEEK_END)
+                if self._file.read(1) != b"\n":
+                    self._write(b"\n")  # the torn line keeps its place, and the next record gets its own
+        except OSError as error:
+            raise RecordsError(f"records cannot be written to {path}: {error.strerror}") from error
+
+    def append(self, record: Record) -> None:
+        """Write one line and wait until it is on disk."""
+        try:
+            self._write(record.to_json().encode() + b"\n")
+        except OSError as error:
+            raise RecordsError(f"a record cannot be written to {self.path}: {error.strerror}") from error
+
+    def _write(self, line: bytes) -> None:
+        self._file.write(line)
+        self._file.flush()
+        os.fsync(self._file.fileno())
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def latest(records: Iterable[Record]) -> list[Record]:
+    """The last record of each key, in the order in which the keys first came."""
+    found: dict[tuple[str, ...], Record] = {}
+    for record in records:
+        found[record.key] = record
+    return list(found.values())
