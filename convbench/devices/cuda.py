@@ -56,7 +56,7 @@ class CudaDevice(Device):
         cuda.synchronize()
 
     def elapsed_us(self, work: Callable[[], None]) -> float:
-        start, stop = cuda.event(timing=True), cuda.event(timing=True)
+        start, stop = cuda.event(), cuda.event()
         start.record()
         work()
         stop.record()

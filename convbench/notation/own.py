@@ -73,14 +73,14 @@ def _pair(text: str, position: int, value: str, *, sides: bool) -> object:
     """`A` or `AxB`; with `sides`, A may be `first.second`."""
     axes: list[int | tuple[int, int]] = []
     for axis in value.split("x"):
+        if len(axes) == 2:
+            raise NotationError(text, position, f"{value!r} has more than two axes, height x width")
         numbers = axis.split(".") if sides else [axis]
         if len(numbers) > 2 or not all(re.fullmatch(r"-?\d+", number) for number in numbers):
             form = "A, AxB or T.BxL.R" if sides else "A or AxB"
             raise NotationError(text, position, f"{value!r} is not of the form {form}")
         axes.append(int(numbers[0]) if len(numbers) == 1 else (int(numbers[0]), int(numbers[1])))
         position += len(axis) + 1
-    if len(axes) > 2:
-        raise NotationError(text, position - 1, f"{value!r} has {len(axes)} axes; there are two, height x width")
     if len(axes) == 1:
         axes *= 2
     return tuple((axis, axis) if sides and isinstance(axis, int) else axis for axis in axes)

@@ -1,0 +1,62 @@
+"""Every kernel compiles for a real GPU, without one: the simulator takes programs that the compiler does not."""
+
+import re
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from numba import cuda
+from test_contract import PROBLEMS
+
+from convbench import registry
+from convbench.devices.simulator import SimulatorDevice
+from convbench.notation import parse
+
+ARCHITECTURES = [(7, 5), (8, 0), (9, 0)]
+
+
+class Compiler(SimulatorDevice):
+    """A device that compiles what it is asked to launch, and runs nothing."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.launches: dict = {}
+
+    def _launch(self, kernel, grid, block, args, shared_bytes):
+        signature = tuple(kernel.typeof_pyval(argument) for argument in args)
+        self.launches[kernel, signature] = kernel.py_func.__name__
+
+
+def launched_by(name: str) -> Compiler:
+    algorithm, device = registry.get(name), Compiler()
+    for text in PROBLEMS:
+        problem = parse(text)
+        if algorithm.refuses(problem) is None:
+            for config in algorithm.configs(problem.explicitly_padded()):
+                plan = algorithm.plan(problem, device, config=config)
+                plan.load(device.upload(np.zeros(problem.w_shape, np.float32)), None)
+                x, y = (device.empty(shape, np.float32) for shape in (problem.x_shape, problem.y_shape))
+                plan.run(x, y)
+    return device
+
+
+@pytest.fixture(autouse=True)
+def no_device_needed(monkeypatch):
+    """Numba asks the current device which architecture a device function is for."""
+    from numba.cuda import dispatcher
+
+    current = SimpleNamespace(compute_capability=(9, 0))
+    monkeypatch.setattr(dispatcher, "get_current_device", lambda: current)
+    return current
+
+
+@pytest.mark.parametrize("capability", ARCHITECTURES, ids=lambda cc: f"sm_{cc[0]}{cc[1]}")
+def test_every_kernel_compiles_and_computes_in_single_precision(algorithm, capability, no_device_needed):
+    no_device_needed.compute_capability = capability
+    launches = launched_by(algorithm.name).launches
+    assert launches
+    for (kernel, signature), name in launches.items():
+        ptx, _ = cuda.compile(kernel.py_func, signature, cc=capability, device=False, abi="numba", output="ptx")
+        assert f".target sm_{capability[0]}{capability[1]}" in ptx
+        doubles = re.findall(r"\b(?:fma|mul|add|sub|div)\.(?:rn\.)?f64\b", ptx)
+        assert not doubles, f"{name}: {len(doubles)} instructions in float64, which is 2 to 64 times slower"

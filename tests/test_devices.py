@@ -1,0 +1,313 @@
+"""Devices: the choice among them, the simulator's threads, the traps of the guarded one."""
+
+import math
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numba import cuda, float32, int32
+
+from algorithms.direct import Direct, DirectPlan
+from convbench import devices
+from convbench.devices.device import MAX_SHARED_BYTES, check_launch
+from convbench.devices.guarded import GUARD_BYTES, GuardedDevice
+from convbench.devices.simulator import SimulatorDevice
+from convbench.errors import ConfigError, DeviceError, OutOfDeviceMemoryError, UnknownNameError
+from convbench.notation import parse
+
+
+@pytest.fixture
+def simulator() -> SimulatorDevice:
+    return SimulatorDevice()
+
+
+# ---- choosing
+
+
+@pytest.fixture
+def no_gpu(monkeypatch):
+    monkeypatch.setattr(devices, "cuda_fault", lambda: "no driver, for the test")
+
+
+def pci_device(root: Path, vendor: str, kind: str) -> None:
+    folder = root / "sys/bus/pci/devices/0000:01:00.0"
+    folder.mkdir(parents=True)
+    (folder / "vendor").write_text(f"{vendor}\n")
+    (folder / "class").write_text(f"{kind}\n")
+
+
+def test_without_a_gpu_the_simulator_is_chosen(no_gpu, tmp_path):
+    assert devices.select(root=tmp_path).name == "simulator"
+
+
+def test_asking_for_cuda_without_a_gpu_is_an_error(no_gpu):
+    with pytest.raises(DeviceError, match=r"cuda was asked for.*no driver, for the test"):
+        devices.select("cuda")
+
+
+def test_an_unknown_device_is_an_error_with_the_names():
+    with pytest.raises(UnknownNameError, match=r"'tpu'.*cuda, simulator"):
+        devices.select("tpu")
+
+
+@pytest.mark.parametrize("path", ["dev/nvidia0", "dev/nvidiactl", "proc/driver/nvidia/version"])
+def test_a_gpu_that_does_not_work_is_not_replaced_silently(no_gpu, tmp_path, path):
+    (tmp_path / path).parent.mkdir(parents=True)
+    (tmp_path / path).touch()
+    with pytest.raises(DeviceError, match=r"no driver, for the test") as caught:
+        devices.select(root=tmp_path)
+    assert f"/{path}" in str(caught.value)
+    assert "--device simulator" in str(caught.value)
+    assert devices.select("simulator", root=tmp_path).name == "simulator"
+
+
+def test_a_gpu_without_a_driver_is_seen_on_the_bus(no_gpu, tmp_path):
+    pci_device(tmp_path, "0x10de", "0x030000")
+    with pytest.raises(DeviceError, match="PCI device 0000:01:00.0"):
+        devices.select(root=tmp_path)
+
+
+@pytest.mark.parametrize(("vendor", "kind"), [("0x1002", "0x030000"), ("0x10de", "0x040300")])
+def test_other_gpus_and_an_nvidia_sound_card_are_no_evidence(no_gpu, tmp_path, vendor, kind):
+    pci_device(tmp_path, vendor, kind)
+    assert devices.select(root=tmp_path).name == "simulator"
+
+
+# ---- launching
+
+
+@pytest.mark.parametrize(
+    ("grid", "block", "shared", "rule"),
+    [
+        ((0, 1, 1), (1, 1, 1), 0, "at least 1"),
+        ((1, 65536, 1), (1, 1, 1), 0, "65535"),
+        ((2**31, 1, 1), (1, 1, 1), 0, "2147483647"),
+        ((1, 1, 1), (32, 33, 1), 0, "1024 threads, this one 1056"),
+        ((1, 1, 1), (1, 1, 65), 0, "64"),
+        ((1, 1, 1), (1, 1, 1), MAX_SHARED_BYTES + 1, "shared memory"),
+    ],
+)
+def test_a_launch_that_no_gpu_takes_is_refused_everywhere(grid, block, shared, rule):
+    with pytest.raises(ConfigError, match=rule):
+        check_launch(grid, block, shared)
+
+
+@cuda.jit(device=True)
+def twice(value):
+    return value + value
+
+
+@cuda.jit
+def reverse_blocks(x, y, offset):
+    """Every feature at once: barriers, static and dynamic shared memory, local memory, a device function, a tuple."""
+    i = cuda.threadIdx.x + 4 * cuda.threadIdx.y
+    tile = cuda.shared.array(8, float32)
+    more = cuda.shared.array(0, int32)
+    mine = cuda.local.array(2, float32)
+    tile[i] = x[cuda.blockIdx.x, i]
+    more[i] = i
+    cuda.syncthreads()
+    mine[0] = twice(tile[7 - i])
+    mine[1] = more[7 - i]
+    y[cuda.blockIdx.x, i] = mine[0] + mine[1] + offset[1] + math.sqrt(float32(4))
+
+
+def test_the_simulator_runs_a_kernel_as_a_gpu_would(simulator):
+    x = np.arange(24, dtype=np.float32).reshape(3, 8)
+    y = simulator.empty((3, 8), np.float32)
+    simulator.launch("multiply", reverse_blocks, 3, (4, 2), simulator.upload(x), y, (0, 10), shared_bytes=32)
+    expected = 2 * x[:, ::-1] + np.arange(8)[::-1] + 12
+    np.testing.assert_array_equal(simulator.download(y), expected)
+
+
+@cuda.jit
+def where_am_i(out):
+    at = (cuda.blockIdx.z * 2 + cuda.blockIdx.y) * 2 + cuda.blockIdx.x
+    thread = (cuda.threadIdx.z * 2 + cuda.threadIdx.y) * 2 + cuda.threadIdx.x
+    out[at, thread] += 1
+    out[at, 8] = cuda.gridDim.x * cuda.gridDim.y * cuda.gridDim.z * cuda.blockDim.z
+
+
+def test_every_thread_of_a_3_d_grid_runs_once(simulator):
+    out = simulator.upload(np.zeros((8, 9), np.int32))
+    simulator.launch("multiply", where_am_i, (2, 2, 2), (2, 2, 2), out)
+    np.testing.assert_array_equal(simulator.download(out)[:, :8], 1)
+    np.testing.assert_array_equal(simulator.download(out)[:, 8], 16)
+
+
+@cuda.jit
+def count_votes(out):
+    i = cuda.threadIdx.x
+    out[0, i] = cuda.syncthreads_count(i < 3)
+    out[1, i] = cuda.syncthreads_and(i < 5)
+    out[2, i] = cuda.syncthreads_and(i < 3)
+    out[3, i] = cuda.syncthreads_or(i == 4)
+    out[4, i] = cuda.syncthreads_or(i > 4)
+
+
+def test_votes_at_a_barrier(simulator):
+    out = simulator.empty((5, 5), np.int32)
+    simulator.launch("multiply", count_votes, 1, 5, out)
+    np.testing.assert_array_equal(simulator.download(out), np.repeat([[3], [1], [0], [1], [0]], 5, axis=1))
+
+
+@cuda.jit
+def leave_early(y):
+    if cuda.threadIdx.x > 1:
+        return
+    cuda.syncthreads()
+    y[cuda.threadIdx.x] = 1
+
+
+def test_leaving_before_a_barrier_is_an_error(simulator):
+    with pytest.raises(DeviceError, match="leave_early: 2 of 4 threads"):
+        simulator.launch("multiply", leave_early, 1, 4, simulator.empty((4,), np.float32))
+
+
+@cuda.jit
+def read_unwritten(y):
+    tile = cuda.shared.array(4, float32)
+    y[cuda.threadIdx.x] = tile[cuda.threadIdx.x]
+
+
+def test_shared_memory_that_nobody_wrote_is_nan(simulator):
+    y = simulator.empty((4,), np.float32)
+    simulator.launch("multiply", read_unwritten, 1, 4, y)
+    assert np.isnan(simulator.download(y)).all()
+
+
+def test_the_simulator_has_no_room_for_the_impossible(simulator):
+    with pytest.raises(OutOfDeviceMemoryError):
+        simulator.empty((2**40, 2**20), np.float32)
+
+
+def test_the_simulator_refuses_what_would_take_hours(simulator):
+    assert simulator.refuses(parse("n1c6h14w14-k16r5s5")) is None
+    assert "462,422,016" in str(simulator.refuses(parse("n1c64h112w112-k64r3s3-pad1")))
+
+
+def test_phases_are_timed_by_name(simulator):
+    y = simulator.empty((4,), np.float32)
+
+    def work():
+        simulator.launch("pack", read_unwritten, 1, 4, y)
+        simulator.launch("multiply", read_unwritten, 1, 4, y)
+        simulator.launch("multiply", read_unwritten, 1, 4, y)
+
+    phases = simulator.phases_us(work)
+    assert list(phases) == ["pack", "multiply"]
+    assert min(phases.values()) > 0
+    assert simulator.elapsed_us(work) > 0
+
+
+# ---- traps
+
+
+def test_unwritten_elements_of_a_guarded_array_are_nan(simulator):
+    guarded = GuardedDevice(simulator)
+    for dtype in (np.float32, np.float64, np.complex64, np.float16):
+        assert np.isnan(guarded.download(guarded.empty((3, 5), dtype))).all()
+    array = guarded.upload(np.ones((3, 5), np.float32))
+    np.testing.assert_array_equal(guarded.download(array), 1)
+    guarded.poison(array)
+    assert np.isnan(guarded.download(array)).all()
+    assert guarded.breaches() == []
+
+
+@pytest.mark.parametrize(("offset", "place"), [(-1, "before"), (0, "after"), (GUARD_BYTES - 1, "after")])
+def test_a_write_outside_an_array_is_seen(simulator, offset, place):
+    guarded = GuardedDevice(simulator)
+    guarded.empty((2,), np.float32)
+    guarded.empty((3, 5), np.float32)
+    raw, _ = guarded._allocations[1]
+    raw[GUARD_BYTES + (60 + offset if place == "after" else offset)] = 0
+    assert guarded.breaches() == [f"wrote {place} array 1 of shape (3, 5)"]
+
+
+def test_a_nan_written_outside_an_array_is_seen(simulator):
+    guarded = GuardedDevice(simulator)
+    guarded.empty((4,), np.float32)
+    raw, _ = guarded._allocations[0]
+    raw[GUARD_BYTES - 4 : GUARD_BYTES].view(np.float32)[0] = np.nan
+    assert guarded.breaches() == ["wrote before array 0 of shape (4,)"]
+
+
+def test_an_algorithm_that_writes_outside_is_wrong(simulator):
+    """Through the whole of verification, and not only the guard itself."""
+    from convbench.verify import Case, verify
+
+    class Breaching(Direct):
+        name = "breaching"
+
+        def make_plan(self, problem, device, config):
+            class BreachingPlan(DirectPlan):
+                def run(self, x, y):
+                    super().run(x, y)
+                    base = y
+                    while base.base is not None:
+                        base = base.base
+                    base[0] = 7
+
+            return BreachingPlan(problem, device, config)
+
+    verdict = verify(Breaching(), Case(parse("n1c1h3w3-k1r1s1"), 0), simulator)
+    assert not verdict.passed
+    assert "out of bounds: wrote before array" in str(verdict.reason)
+
+
+# ---- the device for GPUs, as far as it goes without one
+
+
+def test_the_cuda_device_runs_all_algorithms_on_numbas_own_simulator():
+    """In a process where numba.cuda is the simulator as a whole: every call that CudaDevice makes is really made."""
+    script = """
+import numpy as np
+from convbench import registry
+from convbench.devices.cuda import CudaDevice
+from convbench.devices.guarded import GuardedDevice
+from convbench.notation import parse
+from convbench.verify import Case, verify
+
+class Timed(CudaDevice):
+    def _check_room(self, wanted, shape):  # the simulator does not know how much memory there is
+        pass
+
+device = Timed()
+for text in ("n1c2h4w4-k2r3s3-pad1-bias", "n1c2h3w3-k2r1s2-g2-pad1-reflect"):
+    for name in registry.names():
+        algorithm = registry.get(name)
+        problem = parse(text)
+        if algorithm.refuses(problem) or name == "fft_tiled":  # 153 spectra by one thread each: minutes
+            continue
+        plan = algorithm.plan(problem, device)
+        case = Case(problem, 0)
+        (t, expected) = case.random
+        plan.load(device.upload(t.w), None if t.bias is None else device.upload(t.bias))
+        y = device.upload(np.full(problem.y_shape, np.nan, np.float32))
+        x = device.upload(t.x)
+        elapsed = device.elapsed_us(lambda: plan.run(x, y))
+        assert elapsed < 0, "Numba's simulator gives -1 for every pair of events"
+        bound = algorithm.error_model.bound(problem, t.x, t.w, t.bias, expected=expected)
+        assert (np.abs(device.download(y) - expected) <= bound).all(), (text, name)
+        device.write(y, np.zeros(problem.y_shape, np.float32))
+        assert (device.download(y) == 0).all()
+        print(text, name)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=300,
+        env=os.environ | {"NUMBA_ENABLE_CUDASIM": "1"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout.splitlines()) == 12, done.stdout
+
+
+def test_numbas_environment_variable_is_named_as_the_reason():
+    script = "from convbench import devices; print(devices.cuda_fault())"
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=60,
+        env=os.environ | {"NUMBA_ENABLE_CUDASIM": "1"},
+    )  # fmt: skip
+    assert "NUMBA_ENABLE_CUDASIM" in done.stdout

@@ -1,0 +1,68 @@
+"""Finding algorithms by name."""
+
+from importlib.metadata import EntryPoint, entry_points
+
+import pytest
+
+from algorithms.direct import Direct
+from convbench import registry
+from convbench.errors import ConvbenchError, DuplicateNameError, UnknownNameError
+
+BUILT_IN = [
+    "depthwise", "direct", "direct_tiled", "fft_tiled", "im2col_gemm", "implicit_gemm",
+    "winograd_2x2_3x3", "winograd_4x4_3x3",
+]  # fmt: skip
+
+
+@pytest.fixture
+def empty_register(monkeypatch):
+    monkeypatch.setattr(registry, "_registered", {})
+
+
+def named(name):
+    return type("Mine", (Direct,), {"name": name})
+
+
+def test_the_built_in_algorithms_come_by_entry_points():
+    assert {point.name for point in entry_points(group=registry.GROUP)} >= set(BUILT_IN)
+
+
+def test_every_algorithm_has_the_name_that_it_is_found_by():
+    for name in BUILT_IN:
+        assert registry.get(name).name == name
+
+
+def test_an_unknown_name_is_an_error_that_lists_what_exists():
+    with pytest.raises(UnknownNameError) as caught:
+        registry.get("magic")
+    assert "'magic'" in str(caught.value)
+    for name in BUILT_IN:
+        assert name in str(caught.value)
+
+
+def test_a_registered_algorithm_is_found(empty_register):
+    mine = registry.register(named("mine"))
+    assert isinstance(registry.get("mine"), mine)
+    assert "mine" in registry.names()
+
+
+@pytest.mark.parametrize("name", ["direct", "mine"])
+def test_a_name_can_be_taken_once(empty_register, name):
+    if name == "mine":
+        registry.register(named("mine"))
+    with pytest.raises(DuplicateNameError, match=f"'{name}' exists already; taken are .*direct_tiled"):
+        registry.register(named(name))
+
+
+def test_two_packages_with_one_name_are_an_error(monkeypatch):
+    points = [EntryPoint("direct", f"{package}:Direct", registry.GROUP) for package in ("ours", "theirs")]
+    monkeypatch.setattr(registry, "entry_points", lambda group: points)
+    with pytest.raises(DuplicateNameError, match=r"ours:Direct and theirs:Direct"):
+        registry.names()
+
+
+def test_an_entry_point_must_be_an_algorithm_of_its_name(monkeypatch):
+    points = [EntryPoint("mine", "algorithms.direct:Direct", registry.GROUP)]
+    monkeypatch.setattr(registry, "entry_points", lambda group: points)
+    with pytest.raises(ConvbenchError, match="no Algorithm class named 'mine'"):
+        registry.get("mine")

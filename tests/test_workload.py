@@ -1,0 +1,115 @@
+"""Workloads: every row of every file is a problem with the output that the row says; sums known from elsewhere."""
+
+import csv
+from importlib.resources import files
+
+import pytest
+
+from convbench import workload
+from convbench.errors import ConvbenchError, UnknownNameError
+from convbench.notation import parse
+
+HEADER = ",".join((*workload.COLUMNS, "bias", "count"))
+ROW = "mine,conv1,1,3,8,8,4,3,3,1,1,1,1,1,1,1,1,1,8,8,1,2"
+
+
+@pytest.mark.parametrize("name", workload.names())
+def test_every_row_has_the_output_size_that_it_says(name):
+    with (files("convbench") / "workloads" / f"{name}.csv").open(encoding="utf-8") as lines:
+        rows = list(csv.DictReader(lines))
+    loaded = workload.load(name)
+    assert len(loaded.layers) == len(rows) > 0
+    for layer, row in zip(loaded.layers, rows, strict=True):
+        assert (layer.problem.p, layer.problem.q) == (int(row["OH"]), int(row["OW"]))
+        assert layer.problem.x_shape == tuple(int(row[column]) for column in "NCHW")
+        assert layer.count == int(row.get("count") or 1)
+
+
+def test_the_files_have_all_the_rows_of_their_sources():
+    rows = {name: len(workload.load(name).layers) for name in workload.names()}
+    assert (rows["timm_conv2d_unique"], rows["deepbench_conv"], rows["convnet_benchmarks_layerwise"]) == (9017, 217, 5)
+    others = {"timm_conv2d_unique", "deepbench_conv", "convnet_benchmarks_layerwise", "lenet5"}
+    assert sum(count for name, count in rows.items() if name not in others) == 603
+
+
+@pytest.mark.parametrize(
+    ("name", "gmacs"),
+    [
+        ("resnet18", 1.81), ("resnet50", 4.09), ("vgg16", 15.47), ("mobilenetv2_100", 0.30),
+        ("efficientnet_b0", 0.38), ("densenet121", 2.83), ("inception_v3", 5.71),
+    ],
+)  # fmt: skip
+def test_networks_have_the_cost_that_is_known(name, gmacs):
+    assert round(workload.load(name).macs / 1e9, 2) == gmacs
+
+
+def test_lenet5_is_the_network_of_the_paper():
+    c1, c3 = workload.load("lenet5").layers
+    assert c1.problem == parse("n1c1h28w28-k6r5s5-pad2-bias")
+    assert c3.problem == parse("n1c6h14w14-k16r5s5-bias")
+    assert (c1.problem.macs, c3.problem.macs) == (6 * 28 * 28 * 25, 16 * 10 * 10 * 6 * 25)
+
+
+def test_a_text_file_is_a_workload_in_any_notation(tmp_path):
+    path = tmp_path / "mine.txt"
+    path.write_text('# all three\n\nn1c1h5w5-k1r3s3  # ours\nmb1ic1ih5oc1kh3n"theirs"\n-n 1 -c 1 -H 5 -W 5 -k 1\n')
+    loaded = workload.load(str(path))
+    assert [layer.problem for layer in loaded.layers] == [parse("n1c1h5w5-k1r3s3")] * 3
+    assert [layer.name for layer in loaded.layers] == ["line 3", "line 4", "line 5"]
+    assert loaded.name == "mine"
+
+
+def test_a_csv_file_is_a_workload(tmp_path):
+    path = tmp_path / "mine.csv"
+    path.write_text(f"{HEADER}\n{ROW}\n")
+    (layer,) = workload.load(str(path)).layers
+    assert (layer.name, layer.count) == ("conv1", 2)
+    assert layer.problem == parse("n1c3h8w8-k4r3s3-pad1-bias")
+
+
+def test_another_batch_changes_nothing_else():
+    before, after = workload.load("resnet18"), workload.load("resnet18").with_batch(32)
+    assert after.macs == 32 * before.macs
+    assert {layer.problem.n for layer in after.layers} == {32}
+
+
+def test_an_unknown_workload_lists_what_exists():
+    with pytest.raises(UnknownNameError, match=r"'resnet51'.*resnet50"):
+        workload.load("resnet51")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (f"{HEADER}\n{ROW.replace('8,8,1,2', '9,8,1,2')}\n", "line 2: OH × OW is 9 × 8"),
+        (f"{HEADER}\n{ROW.replace(',3,8,8', ',0,8,8')}\n", "line 2: c is 0"),
+        (f"{HEADER}\n{ROW.replace(',3,8,8', ',three,8,8')}\n", "line 2: a field is no whole number"),
+        (f"{HEADER}\nmine,conv1,1\n", "line 2: a field is no whole number"),
+        ("a,b\n1,2\n", "the header lacks source"),
+        (f"{HEADER}\n", "no problem in it"),
+        ("", "the header lacks source"),
+    ],
+)
+def test_a_bad_csv_names_file_and_line(tmp_path, content, message):
+    path = tmp_path / "bad.csv"
+    path.write_text(content)
+    with pytest.raises(ConvbenchError) as caught:
+        workload.load(str(path))
+    assert message in str(caught.value)
+    assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"n1c1h5w5-k1r3s3\nn1c1h5w5-k1r3\n", "line 2: s missing"),
+        (b"n1c1h2w5-k1r3s3\n", "line 1: the filter spans 3"),
+        (b"# nothing\n", "no problem in it"),
+        (b"\xff\xfe\x00", "cannot be read"),
+    ],
+)
+def test_a_bad_text_file_names_file_and_line(tmp_path, content, message):
+    path = tmp_path / "bad.txt"
+    path.write_bytes(content)
+    with pytest.raises(ConvbenchError, match=message):
+        workload.load(str(path))
