@@ -27,7 +27,7 @@ from algorithms.indexing import tile_count, tile_start_on_device, unflatten_on_d
 from algorithms.transform_error import tiled_magnitude
 from convbench.algorithm import Algorithm, Family, Plan
 from convbench.devices.device import Array, Device, Kernel
-from convbench.error_model import ErrorModel, roundings
+from convbench.error_model import ErrorModel, elementwise_magnitude, roundings
 from convbench.errors import ConfigError
 from convbench.problem import ConvProblem, Pair
 from convbench.reference import Float64
@@ -77,19 +77,22 @@ def growth(problem: ConvProblem) -> float:
 
 
 def magnitude(problem: ConvProblem, x: Float64, w: Float64) -> Float64:
-    """Σ_c ‖d_c‖₂ · max_f |F(g_{k,c})[f]| / L for every output of a tile.
+    """|x| ⋆ |w| + Σ_c ‖d_c‖₂ · max_f |F(g_{k,c})[f]| / L, the second for every output of a tile alike.
 
     |F| has unit entries, so that the general form of `transform_error` comes to (1/L²) · √Σ_f (Σ_c |D_c| |G_c|)², which
-    is at most Σ_c ‖D_c‖₂ · max|G_c| / L², and ‖D_c‖₂ = L ‖d_c‖₂ (Parseval).
+    is at most Σ_c ‖D_c‖₂ · max|G_c| / L², and ‖D_c‖₂ = L ‖d_c‖₂ (Parseval). That is for errors which are independent
+    from frequency to frequency. Those of the rounded twiddle factors are not: an input of one non-zero element takes
+    the same ones to every frequency, and they meet again where its products lie, which |x| ⋆ |w| accounts for.
     """
     length = _lengths(problem)[0]
     m = Config(length=length).outputs(problem)
     largest = np.abs(np.fft.rfft2(w, (length, length))).max((2, 3), keepdims=True)
-    return tiled_magnitude(
+    spread = tiled_magnitude(
         problem, x, m=m, alpha=length, filters=largest,
         size=lambda d: np.sqrt(d.sum((-2, -1), keepdims=True)),
         back=lambda uv: np.broadcast_to(uv / length, (*uv.shape[:-2], *m)),
     )  # fmt: skip
+    return spread + elementwise_magnitude(problem, x, w)
 
 
 class FftTiled(Algorithm):

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from statistics import median, quantiles
-from typing import Any, Literal, get_args
+from typing import Any, Literal, Self, get_args
 
 from convbench.errors import RecordsError
 from convbench.notation import own
@@ -191,7 +191,10 @@ class RecordsFile:
         self._file.flush()
         os.fsync(self._file.fileno())
 
-    def close(self) -> None:
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
         self._file.close()
 
 

@@ -38,9 +38,7 @@ def test_convolution_is_linear_in_the_input(algorithm, device, data, seed):
     apart = [run(algorithm, problem, device, x, a.w).astype(np.float64) for x in (a.x, b.x)]
     bounds = [bound_of(algorithm, problem, x, a.w, None, y) for x, y in zip((a.x, b.x), apart, strict=True)]
     joint = bound_of(algorithm, problem, a.x - 2 * b.x, a.w, None, together.astype(np.float64))
-    assert_law(
-        algorithm, actual=together, expected=apart[0] - 2 * apart[1], bound=joint + bounds[0] + 2 * bounds[1]
-    )
+    assert_law(algorithm, actual=together, expected=apart[0] - 2 * apart[1], bound=joint + bounds[0] + 2 * bounds[1])
 
 
 @given(data=st.data(), seed=seeds)

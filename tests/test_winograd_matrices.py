@@ -86,7 +86,11 @@ def measured_error(points: tuple[Fraction, ...]) -> tuple[float, float]:
 
 def test_the_chosen_points_have_the_least_error():
     """The table in `algorithms.winograd_matrices`, measured again; sums in other orders may move the last digit."""
-    documented = {"0, ±1, ±2": (94.3, 6.46, 0.59), "0, ±1/2, ±2": (36.2, 3.51, 0.37), "0, ±7/10, ±3/2": (23.1, 1.45, 0.27)}
+    documented = {
+        "0, ±1, ±2": (94.3, 6.46, 0.59),
+        "0, ±1/2, ±2": (36.2, 3.51, 0.37),
+        "0, ±7/10, ±3/2": (23.1, 1.45, 0.27),
+    }
     measured = {}
     for name, words in CANDIDATES.items():
         points = fractions(*words)

@@ -88,14 +88,13 @@ def bench(
     if resume:
         recorded = {record.key for record in before}
         todo = [job for job in todo if harness.key(job) not in recorded]
-    file = RecordsFile(path)
     interrupted = False
     try:
-        _measure(harness, chosen, todo, file)
+        with RecordsFile(path) as file:
+            _measure(harness, chosen, todo, file)
     except KeyboardInterrupt:
         interrupted = True
     finally:
-        file.close()
         page = _render(path)
     records = [record for record in latest(read_records(path)[0]) if record.key in planned]
     if json_:

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 from numba import cuda
+from numba.cuda.core import config
 
 from convbench.devices.device import Array, Device, Host, Kernel, as_contiguous
 from convbench.errors import OutOfDeviceMemoryError
@@ -18,6 +19,10 @@ class CudaDevice(Device):
     name: ClassVar[str] = "cuda"
     clock: ClassVar[str] = "CUDA events"
     is_gpu: ClassVar[bool] = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        config.CUDA_LOW_OCCUPANCY_WARNINGS = 0  # small grids are what edge cases have
 
     def empty(self, shape: tuple[int, ...], dtype: npt.DTypeLike) -> Array:
         self._check_room(int(np.prod(shape, dtype=object)) * np.dtype(dtype).itemsize, shape)

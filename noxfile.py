@@ -1,0 +1,64 @@
+"""Every task a person or CI runs, by name: `python -m nox -s tests`, `python -m nox -l` for the list.
+
+Each session makes its own environment, so that a fresh clone needs Python and nox alone.
+"""
+
+import nox
+
+PROJECT = nox.project.load_toml("pyproject.toml")
+
+nox.needs_version = ">=2025.2.9"
+nox.options.default_venv_backend = "virtualenv"
+nox.options.sessions = ["lint", "typecheck", "tests"]
+
+
+def install(session: nox.Session, *groups: str, extras: str = "cu13") -> None:
+    """This project with the compiler of an extra, and the packages of some dependency groups."""
+    session.install(f".[{extras}]", *nox.project.dependency_groups(PROJECT, *groups))
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Verify and time LeNet-5 (or what is given after --) and render the report."""
+    install(session)
+    session.run("convbench", "bench", *(session.posargs or ["--workload", "lenet5"]))
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """The test suite, on the GPU if there is one, else on the simulator."""
+    install(session, "test")
+    session.run("pytest", "-n", "auto", *session.posargs)
+
+
+@nox.session
+def thorough(session: nox.Session) -> None:
+    """The property tests with 25 times the examples: hours on the simulator."""
+    install(session, "test")
+    session.run("pytest", "-n", "auto", "--hypothesis-profile=thorough", *session.posargs)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Ruff: rules and format."""
+    session.install(*nox.project.dependency_groups(PROJECT, "lint"))
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+
+
+@nox.session
+def typecheck(session: nox.Session) -> None:
+    """Mypy, strict."""
+    install(session, "typecheck")
+    session.run("mypy")
+
+
+@nox.session
+def package(session: nox.Session) -> None:
+    """Build the wheel, and see that what is in it works without the source tree."""
+    session.install("build")
+    wheels = session.create_tmp()
+    session.run("python", "-m", "build", "--wheel", "--outdir", wheels, ".", silent=True)
+    session.install("--find-links", wheels, "convbench")
+    session.chdir(wheels)
+    session.run("convbench", "list")

@@ -1,0 +1,345 @@
+"""The command line: what it prints, where it writes, and that every mistake gets one clear message and status 2."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from convbench import cli, devices
+from convbench.record import read_records
+
+PROBLEM = "n1c2h5w5-k2r3s3-pad1"
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """An empty current folder, and no GPU, so that the same is tested on any machine."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(devices, "cuda_fault", lambda: "no driver, for the test")
+    monkeypatch.setattr(devices, "gpu_evidence", lambda root=Path("/"): None)
+    return tmp_path
+
+
+@pytest.fixture
+def convbench(here, capsys):
+    """Run a command in this process: (status, standard output, standard error)."""
+
+    def run(*words: object) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as ended:
+            cli.main([str(word) for word in words])
+        printed = capsys.readouterr()
+        return int(ended.value.code or 0), printed.out, printed.err
+
+    return run
+
+
+def test_list_names_algorithms_and_workloads(convbench):
+    status, out, _ = convbench("list")
+    assert status == 0
+    for name in ("winograd_4x4_3x3", "fft_tiled", "resnet50", "lenet5"):
+        assert f"| {name} |" in out
+    found = json.loads(convbench("list", "--json")[1])
+    assert {key: value for key, value in found["workloads"][8].items() if key != "source"} == {
+        "name": "lenet5",
+        "layers": 2,
+        "macs": 357600,
+    }
+
+
+def test_show_tells_sizes_costs_and_who_can(convbench):
+    status, out, _ = convbench("show", "n1c64h56w56-k64r3s3-pad1-stride2")
+    assert status == 0
+    assert "(1, 64, 28, 28)" in out
+    assert "28,901,376" in out
+    assert "| direct | yes |" in out
+    assert "| winograd_4x4_3x3 | no: stride is (2, 2)" in out
+    assert "NVIDIA H200" in out
+    facts = json.loads(convbench("show", "n1c64h56w56-k64r3s3-pad1-stride2", "--json")[1])
+    assert facts["macs"] == 28_901_376
+    assert facts["refusals"]["direct"] is None
+
+
+def test_foreign_notations_are_taken_as_they_are(convbench):
+    ours = convbench("show", "n32c64h56w56-k64r3s3-pad1")
+    assert ours[0] == 0
+    assert convbench("show", "-n 32 -c 64 -H 56 -W 56 -k 64 -y 3 -x 3 -p 1 -q 1 -u 1 -v 1 -l 1 -j 1 -g 1") == ours
+    assert convbench("show", 'mb32ic64ih56oc64oh56kh3ph1n"conv2"') == ours
+
+
+def test_verify_says_by_how_much_of_the_bound(convbench):
+    status, out, _ = convbench("verify", PROBLEM, "--algorithm", "direct", "--algorithm", "winograd_4x4_3x3")
+    assert status == 0
+    assert out.count("| passed |") == 2
+    rows = json.loads(convbench("verify", PROBLEM, "--algorithm", "direct", "--json")[1])
+    assert [(row["outcome"], row["exact"]) for row in rows] == [("passed", True)]
+    assert 0 < rows[0]["fraction_of_bound"] < 1
+
+
+def test_verifying_nothing_is_not_a_success(convbench):
+    status, out, err = convbench("verify", PROBLEM, "--algorithm", "depthwise")
+    assert status == 1
+    assert "refused" in out
+    assert "nothing passed" in err
+
+
+WRONG_PLUGIN = """
+from wrong_algorithms import OffByOnePadding
+from convbench import Algorithm, register
+@register
+class Mine(Algorithm):
+    name, family = "mine_wrong", "direct"
+    def make_plan(self, problem, device, config):
+        return OffByOnePadding(problem, device)
+"""
+
+
+@pytest.fixture
+def wrong_plugin(here, monkeypatch):
+    from convbench import registry
+
+    monkeypatch.setattr(registry, "_registered", {})
+    (here / "mine.py").write_text(WRONG_PLUGIN)
+    return here / "mine.py"
+
+
+@pytest.mark.parametrize("command", ["verify", "bench"])
+def test_a_wrong_algorithm_gives_status_1(convbench, wrong_plugin, command):
+    words = (command, PROBLEM, "--plugin", wrong_plugin, "--algorithm", "mine_wrong", "--algorithm", "direct")
+    status, out, err = convbench(*words)
+    assert status == 1
+    assert "elements are wrong" in out
+    assert "1 of 2 results are wrong or failed" in err
+
+
+def test_bench_records_and_reports(convbench, here):
+    status, out, _ = convbench("bench", PROBLEM, "--algorithm", "direct", "--algorithm", "depthwise")
+    assert status == 0
+    path = here / "reports" / "simulator" / "problems.jsonl"
+    records, bad = read_records(path)
+    assert bad == []
+    assert [(r.algorithm, r.outcome) for r in records] == [("direct", "passed"), ("depthwise", "refused")]
+    page = path.with_suffix(".md").read_text()
+    assert page in out
+    assert "simulated" in page
+    assert "reports/simulator/problems.jsonl" in out
+
+
+def test_bench_in_json_tells_where_the_records_are(convbench, here):
+    status, out, _ = convbench("bench", PROBLEM, "--algorithm", "direct", "--out", "elsewhere", "--json")
+    told = json.loads(out)
+    assert status == 0
+    assert told["outcomes"] == {"passed": 1}
+    assert read_records(here / told["records"])[0]
+    assert (here / told["report"]).is_file()
+
+
+def test_resume_skips_what_is_recorded(convbench, here):
+    convbench("bench", PROBLEM, "--algorithm", "direct")
+    path = here / "reports" / "simulator" / "problems.jsonl"
+    before = path.read_text()
+    status, _, _ = convbench("bench", PROBLEM, "--algorithm", "direct", "--algorithm", "im2col_gemm", "--resume")
+    assert status == 0
+    after = path.read_text()
+    assert after.startswith(before)
+    assert [r.algorithm for r in read_records(path)[0]] == ["direct", "im2col_gemm"]
+    convbench("bench", PROBLEM, "--algorithm", "direct", "--algorithm", "im2col_gemm", "--resume")
+    assert path.read_text() == after
+    convbench("bench", PROBLEM, "--algorithm", "direct")
+    assert [r.algorithm for r in read_records(path)[0]] == ["direct", "im2col_gemm", "direct"]
+
+
+def test_resume_goes_on_behind_a_torn_line(convbench, here):
+    convbench("bench", PROBLEM, "--algorithm", "direct")
+    path = here / "reports" / "simulator" / "problems.jsonl"
+    with path.open("a") as file:
+        file.write('{"schema":1,"prob')
+    status, _, err = convbench("bench", PROBLEM, "--algorithm", "direct", "--algorithm", "im2col_gemm", "--resume")
+    assert status == 0
+    assert "line 2: a torn last line" in err
+    records, bad = read_records(path)
+    assert [r.algorithm for r in records] == ["direct", "im2col_gemm"]
+    assert len(bad) == 1
+
+
+def test_a_workload_at_another_batch(convbench, here):
+    (here / "mine.txt").write_text(f"{PROBLEM}\n")
+    status, out, _ = convbench("verify", "--workload", "mine.txt", "--batch", 2, "--algorithm", "direct")
+    assert status == 0
+    assert "| n2c2h5w5-k2r3s3-pad1 | direct | passed |" in out
+
+
+def test_report_renders_records_again(convbench, here):
+    convbench("bench", PROBLEM, "--algorithm", "direct")
+    path = here / "reports" / "simulator" / "problems.jsonl"
+    page = path.with_suffix(".md").read_text()
+    path.with_suffix(".md").unlink()
+    status, out, _ = convbench("report", path)
+    assert (status, path.with_suffix(".md").read_text()) == (0, page)
+    assert page in out
+    assert convbench("report", path, "--out", "pages")[0] == 0
+    assert (here / "pages" / "problems.md").read_text() == page
+    assert json.loads(convbench("report", path, "--json")[1])[0]["algorithm"] == "direct"
+
+
+@pytest.mark.parametrize(("line", "told"), [('{"torn', "a torn last line"), ("foreign\n", "no record")])
+def test_a_report_with_bad_lines_renders_the_rest_and_gives_status_2(convbench, here, line, told):
+    convbench("bench", PROBLEM, "--algorithm", "direct")
+    path = here / "reports" / "simulator" / "problems.jsonl"
+    content = path.read_text() + line
+    path.write_text(content)
+    path.with_suffix(".md").unlink()
+    status, out, err = convbench("report", path)
+    assert status == 2
+    assert f"problems.jsonl, line 2: {told}" in err
+    assert err.count("\n") == 1
+    assert "| line" not in out
+    assert "direct" in path.with_suffix(".md").read_text()
+    assert path.read_text() == content
+
+
+def test_nothing_is_appended_to_a_foreign_file(convbench, here):
+    path = here / "reports" / "simulator" / "problems.jsonl"
+    path.parent.mkdir(parents=True)
+    path.write_text("my shopping list\nmilk\n")
+    status, _, err = convbench("bench", PROBLEM, "--algorithm", "direct")
+    assert status == 2
+    assert "line 1" in err
+    assert path.read_text() == "my shopping list\nmilk\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "parts"),
+    [
+        (("show", "n1c0h5w5-k1r3s3"), ("c is 0", "at least 1")),
+        (("show", "n1c1h5w5-k1r3s3-pad-1"), ("padding is", "negative")),
+        (("show", "n1c3h5w5-k4r3s3-g2"), ("groups is 2", "divide c = 3")),
+        (("show", "n1c1h2w5-k1r3s3"), ("spans 3 in height", "only 2")),
+        (("show", "n1c1h5w5-k1r3"), ("position 13", "s missing")),
+        (("show", "n1c1h5w5-k1r3s3-oops"), ("position 16", "oops")),
+        (("show", "-n 1 -c 1 -Q 7"), ("position",)),
+        (("show", "mb1ic1ih5oc1kh3zz9"), ("position",)),
+        (("show", PROBLEM, "--direction", "sideways"), ("sideways", "backward_data")),
+        (("verify", PROBLEM, "--algorithm", "magic"), ("'magic'", "direct_tiled")),
+        (("verify", "--workload", "resnet51"), ("'resnet51'", "resnet50")),
+        (("verify", PROBLEM, "--workload", "lenet5"), ("one of the two",)),
+        (("verify",), ("one of the two", "lenet5")),
+        (("verify", PROBLEM, "--batch", "0"), ("n is 0",)),
+        (("verify", PROBLEM, "--device", "tpu"), ("'tpu'", "simulator")),
+        (("verify", PROBLEM, "--device", "cuda"), ("cuda was asked for", "no driver, for the test")),
+        (("bench", PROBLEM, "--device", "cuda"), ("cuda was asked for",)),
+        (("verify", PROBLEM, "--plugin", "none.py"), ("none.py", "no file")),
+        (("verify", PROBLEM, "--plugin", "no_such_module"), ("no_such_module", "cannot be imported")),
+        (("report", "none.jsonl"), ("none.jsonl", "No such file")),
+        (("bench", PROBLEM, "--algorithm", "direct", "--out", "/dev/null/x"), ("cannot be", "/dev/null/x")),
+    ],
+)
+def test_a_call_that_makes_no_sense_gets_one_message_and_status_2(convbench, here, words, parts):
+    status, out, err = convbench(*words)
+    assert status == 2
+    assert out == ""
+    assert err.startswith("convbench: ")
+    assert "Traceback" not in err
+    for part in parts:
+        assert part in err
+    assert not (here / "reports").exists()
+
+
+@pytest.mark.parametrize("words", [("verify", PROBLEM, "--oops"), ("dance",), ("verify", PROBLEM, "--seed", "x")])
+def test_unknown_options_and_commands_give_status_2(convbench, words):
+    status, _, err = convbench(*words)
+    assert status == 2
+    assert "Traceback" not in err
+
+
+def test_a_broken_gpu_is_named_and_not_replaced(convbench, monkeypatch):
+    monkeypatch.setattr(devices, "gpu_evidence", lambda root=Path("/"): "/dev/nvidia0")
+    status, _, err = convbench("verify", PROBLEM)
+    assert status == 2
+    assert "/dev/nvidia0" in err
+    assert "no driver, for the test" in err
+    assert convbench("verify", PROBLEM, "--algorithm", "direct", "--device", "simulator")[0] == 0
+    status, out, _ = convbench("doctor")
+    assert status == 1
+    assert "| GPU | broken |" in out
+
+
+def test_doctor_names_what_there_is_and_what_is_not(convbench):
+    status, out, _ = convbench("doctor")
+    assert status == 0
+    assert "| numba-cuda | ok | 0.30" in out
+    assert "| GPU | absent | no driver, for the test |" in out
+    assert "a kernel compiles for sm_90" in out
+    assert {finding["what"] for finding in json.loads(convbench("doctor", "--json")[1])} >= {"Python", "numpy", "GPU"}
+
+
+def test_doctor_says_why_numpy_2_5_will_not_do(convbench, monkeypatch):
+    from convbench import doctor
+
+    real = doctor.version
+    monkeypatch.setattr(doctor, "version", lambda name: "2.5.1" if name == "numpy" else real(name))
+    status, out, _ = convbench("doctor")
+    assert status == 1
+    assert "| numpy | broken | 2.5.1 |" in out
+    assert "numpy<2.5" in out
+
+
+# ---- in processes of their own
+
+
+def test_help_answers_at_once():
+    """Half a second is promised; the best of some tries, for the machine may be busy with other tests."""
+    taken = []
+    for _ in range(5):
+        start = time.perf_counter()
+        done = subprocess.run([sys.executable, "-m", "convbench", "--help"], capture_output=True, text=True, check=True)
+        taken.append(time.perf_counter() - start)
+    assert "verify" in done.stdout
+    assert min(taken) < 0.5
+
+
+@pytest.mark.parametrize(
+    "statement", ["import convbench", "import convbench; convbench.parse('n1c1h5w5-k1r3s3')", "import convbench.cli"]
+)
+def test_importing_the_suite_does_not_import_numba(statement):
+    code = (
+        f"import sys; {statement}; print([m for m in sys.modules if m.split('.')[0] in ('numba', 'pandas', 'numpy')])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_ctrl_c_keeps_what_was_measured_and_resume_goes_on(tmp_path):
+    """The words and statuses of a real interrupt: two quick results, then one that takes long."""
+    (tmp_path / "work.txt").write_text("n1c1h4w4-k1r3s3\nn2c8h40w40-k8r3s3-pad1\n")
+    command = [sys.executable, "-m", "convbench", "bench", "--workload", "work.txt", "--device", "simulator"]
+    command += ["--algorithm", "direct", "--algorithm", "im2col_gemm"]
+    path = tmp_path / "reports" / "simulator" / "work.jsonl"
+    running = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    while not (path.exists() and path.read_text().count("\n") >= 2):
+        assert time.monotonic() < deadline, "no records within a minute"
+        assert running.poll() is None
+        time.sleep(0.02)
+    running.send_signal(signal.SIGINT)
+    out, err = running.communicate(timeout=60)
+    assert running.returncode == 130
+    assert "Traceback" not in err
+    assert "interrupted" in err
+    assert str(path.relative_to(tmp_path)) in err
+    assert "--resume" in err
+    records, bad = read_records(path)
+    assert bad == []
+    assert 2 <= len(records) < 4
+    assert records[0].problem in out
+    assert path.with_suffix(".md").is_file()
+    kept = path.read_text()
+    (tmp_path / "work.txt").write_text("n1c1h4w4-k1r3s3\nn1c1h4w5-k1r3s3\n")
+    again = subprocess.run([*command, "--resume"], cwd=tmp_path, capture_output=True, text=True, env=os.environ)
+    assert again.returncode == 0, again.stderr
+    assert path.read_text().startswith(kept)
+    assert len(read_records(path)[0]) == len(records) + 2

@@ -1,0 +1,156 @@
+"""The harness: what becomes of results that pass, fail, refuse, crash or run out of memory."""
+
+from datetime import UTC, datetime
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+from wrong_algorithms import UnwrittenElement, WithoutMistake, algorithm_of
+
+from convbench import workload
+from convbench.algorithm import Algorithm, Family
+from convbench.devices.simulator import SimulatorDevice
+from convbench.errors import DeviceError, OutOfDeviceMemoryError
+from convbench.harness import Effort, Harness, Job, jobs
+from convbench.notation import parse
+from convbench.workload import Layer
+
+LAYER = Layer(name="conv1", problem=parse("n1c1h4w4-k2r3s3-pad1"), count=3)
+EFFORT = Effort(warmup=1, samples=4, max_seconds=10)
+
+
+def harness_on(device: SimulatorDevice, **options: Any) -> Harness:
+    return Harness(device, effort=EFFORT, now=lambda: datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC), **options)
+
+
+def records_of(algorithm: Algorithm, device: SimulatorDevice | None = None):
+    chosen = workload.Workload(name="mine", source="test", layers=(LAYER,))
+    return list(harness_on(device or SimulatorDevice()).records(chosen, jobs(chosen, [algorithm])))
+
+
+def failing(error: BaseException, *, when: str = "run") -> Algorithm:
+    class Plan(WithoutMistake):
+        def run(self, x, y):
+            if when == "run":
+                raise error
+            super().run(x, y)
+
+        def prepare(self):
+            if when == "prepare":
+                raise error
+
+    return algorithm_of(Plan)
+
+
+def test_a_right_algorithm_is_verified_and_timed():
+    (record,) = records_of(algorithm_of(WithoutMistake))
+    assert record.outcome == "passed"
+    assert record.exact
+    assert record.fraction is not None
+    assert 0 < record.fraction < 1
+    assert record.timing is not None
+    assert len(record.timing.samples_us) == EFFORT.samples
+    assert record.timing.clock == "CPU wall clock, simulated"
+    assert set(record.timing.phases_us) == {"multiply"}
+    assert (record.layer, record.count, record.workload) == ("conv1", 3, "mine")
+    assert record.when == "2026-01-02T03:04:05+00:00"
+    assert record.device["is_gpu"] is False
+    assert record.environment["packages"]["numba-cuda"].startswith("0.30")
+
+
+def test_a_wrong_algorithm_is_not_timed():
+    (record,) = records_of(algorithm_of(UnwrittenElement))
+    assert (record.outcome, record.timing) == ("wrong", None)
+    assert "y[0," in str(record.reason)
+
+
+@pytest.mark.parametrize("when", ["run", "prepare"])
+@pytest.mark.parametrize(
+    ("error", "outcome"),
+    [
+        (RuntimeError("broken"), "crashed"),
+        (OutOfDeviceMemoryError("no room"), "out_of_memory"),
+        (MemoryError(), "out_of_memory"),
+    ],
+)
+def test_whatever_an_algorithm_raises_is_its_outcome(error, outcome, when):
+    (record,) = records_of(failing(error, when=when))
+    assert (record.outcome, record.timing) == (outcome, None)
+    assert str(error) in str(record.reason)
+
+
+def test_ctrl_c_is_not_an_outcome():
+    with pytest.raises(KeyboardInterrupt):
+        records_of(failing(KeyboardInterrupt()))
+
+
+def test_what_is_refused_is_recorded_with_its_reason_and_never_planned():
+    class Refusing(Algorithm):
+        name: ClassVar[str] = "refusing"
+        family: ClassVar[Family] = "direct"
+
+        def limits(self, problem):
+            return "never on Sundays"
+
+        def make_plan(self, problem, device, config):
+            raise AssertionError("planned although it refuses")
+
+    (record,) = records_of(Refusing())
+    assert (record.outcome, record.reason, record.config) == ("refused", "never on Sundays", {})
+
+
+def test_what_the_device_refuses_is_recorded_as_refused():
+    (record,) = records_of(algorithm_of(WithoutMistake), SimulatorDevice(max_macs=100))
+    assert record.outcome == "refused"
+    assert "at most 100" in str(record.reason)
+
+
+def test_a_result_that_changes_while_it_is_timed_is_wrong():
+    class TiredPlan(WithoutMistake):
+        runs = 0
+
+        def run(self, x, y):
+            self.runs += 1
+            if self.runs > 3:
+                self.bias = self.device.upload(np.full(self.problem.k, 9, np.float32))
+            super().run(x, y)
+
+    (record,) = records_of(algorithm_of(TiredPlan))
+    assert (record.outcome, record.timing) == ("wrong", None)
+    assert "timed runs" in str(record.reason)
+
+
+def test_a_lost_device_ends_the_run_after_its_record():
+    class Lost(SimulatorDevice):
+        def synchronize(self):
+            raise RuntimeError("unspecified launch failure")
+
+    chosen = workload.Workload(name="mine", source="test", layers=(LAYER,))
+    results = harness_on(Lost()).records(chosen, jobs(chosen, [algorithm_of(WithoutMistake)] * 2))
+    assert next(results).outcome == "crashed"
+    with pytest.raises(DeviceError, match=r"took the device down.*--resume"):
+        next(results)
+
+
+def test_the_time_limit_ends_the_samples():
+    class Slow(SimulatorDevice):
+        def elapsed_us(self, work):
+            work()
+            return 4e6
+
+    (record,) = records_of(algorithm_of(WithoutMistake), Slow())
+    assert record.timing is not None
+    assert record.timing.samples_us == (4e6,) * 3  # 10 seconds are over after the third
+
+
+def test_the_key_is_known_before_the_record():
+    harness, job = harness_on(SimulatorDevice()), Job(layer=LAYER, algorithm=algorithm_of(WithoutMistake))
+    (record,) = harness.records(workload.Workload(name="mine", source="", layers=(LAYER,)), [job])
+    assert harness.key(job) == record.key
+
+
+def test_a_gpu_gets_more_samples_than_a_simulator():
+    class Gpu(SimulatorDevice):
+        is_gpu = True
+
+    assert Effort.for_device(Gpu()).samples > Effort.for_device(SimulatorDevice()).samples

@@ -1,0 +1,149 @@
+"""Records: what they may not say, what survives a file, and what happens to lines that are none."""
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from strategies import any_problems
+
+from convbench.errors import RecordsError
+from convbench.problem import ConvProblem
+from convbench.record import OUTCOMES, Record, RecordsFile, Timing, latest, read_records
+
+TIMING = Timing(
+    clock="CUDA events", method="by hand", samples_us=(3.0, 1.0, 2.0), prepare_us=5.0, phases_us={"multiply": 2.0},
+    compile_s=0.5,
+)  # fmt: skip
+PROBLEM = ConvProblem(c=1, h=5, w=5, k=2, r=3, s=3)
+
+
+def record(**changes) -> Record:
+    fields = {
+        "problem": str(PROBLEM), "direction": "forward", "algorithm": "direct", "family": "direct",
+        "config": {"threads": 256}, "device": {"name": "NVIDIA H200", "clock": "CUDA events", "is_gpu": True},
+        "outcome": "passed", "workload": "mine", "layer": "conv1", "count": 1, "seed": 0, "timing": TIMING,
+        "fraction": 0.25, "exact": True, "workspace_bytes": 0, "environment": {"python": "3.11"},
+        "when": "2026-01-02T03:04:05+00:00",
+    }  # fmt: skip
+    return Record(**fields | changes)
+
+
+def failed(outcome="wrong", **changes) -> Record:
+    return record(outcome=outcome, reason="for the test", timing=None, **changes)
+
+
+@pytest.mark.parametrize("outcome", [outcome for outcome in OUTCOMES if outcome != "passed"])
+def test_only_what_passed_has_a_timing_and_only_the_rest_a_reason(outcome):
+    assert failed(outcome).timing is None
+    with pytest.raises(ValueError, match="timing if and only if it passed"):
+        record(outcome=outcome, reason="why")
+    with pytest.raises(ValueError, match="reason if and only if"):
+        record(outcome=outcome, timing=None)
+    with pytest.raises(ValueError, match="timing if and only if it passed"):
+        record(timing=None)
+    with pytest.raises(ValueError, match="reason if and only if"):
+        record(reason="why")
+
+
+def test_an_outcome_is_one_of_six():
+    with pytest.raises(ValueError, match="'fine' is none of passed"):
+        record(outcome="fine")
+
+
+@pytest.mark.parametrize("samples", [(), (1.0, 0.0), (1.0, -1.0)])
+def test_samples_are_positive(samples):
+    with pytest.raises(ValueError, match="positive samples"):
+        Timing(clock="", method="", samples_us=samples, prepare_us=0, phases_us={}, compile_s=0)
+
+
+def test_statistics_of_samples():
+    assert TIMING.median_us == 2.0
+    assert TIMING.spread == 0.5  # quartiles 1.5 and 2.5
+    single = Timing(clock="", method="", samples_us=(4.0,), prepare_us=0, phases_us={}, compile_s=0)
+    assert (single.median_us, single.spread) == (4.0, 0.0)
+
+
+def test_speed_counts_the_flops_of_the_direct_method():
+    assert record().tflops == PROBLEM.flops / 2.0e-6 / 1e12
+    assert failed().tflops is None
+
+
+@given(any_problems(), st.lists(st.floats(1e-3, 1e9), min_size=1), st.text())
+def test_a_record_reads_back_from_its_line(problem, samples, text):
+    timing = Timing(
+        clock=text, method=text, samples_us=tuple(samples), prepare_us=1, phases_us={"pack": 1.5}, compile_s=0.0
+    )
+    for one in (record(problem=str(problem), timing=timing), failed(problem=str(problem), layer=text)):
+        line = one.to_json()
+        assert "\n" not in line
+        assert Record.from_json(line) == one
+        assert one.parsed_problem == problem
+
+
+def write(path: Path, *records: Record) -> None:
+    with RecordsFile(path) as file:
+        for one in records:
+            file.append(one)
+
+
+def test_records_are_on_disk_as_soon_as_they_are_appended(tmp_path):
+    with RecordsFile(tmp_path / "new" / "folder" / "mine.jsonl") as file:
+        for count in range(1, 4):
+            file.append(record(seed=count))
+            assert [r.seed for r in read_records(file.path)[0]] == list(range(1, count + 1))
+
+
+@pytest.mark.parametrize("torn", ["{", '{"schema":1,"problem":"n1c', record().to_json()[:-1]])
+def test_a_torn_last_line_is_reported_and_nothing_else_is_lost(tmp_path, torn):
+    path = tmp_path / "mine.jsonl"
+    write(path, record(seed=1), record(seed=2))
+    with path.open("a") as file:
+        file.write(torn)
+    records, bad = read_records(path)
+    assert [r.seed for r in records] == [1, 2]
+    assert [(line.number, line.torn) for line in bad] == [(3, True)]
+    assert "line 3: a torn last line" in str(bad[0])
+    write(path, record(seed=3))  # writing goes on behind it
+    records, bad = read_records(path)
+    assert [r.seed for r in records] == [1, 2, 3]
+    assert [line.number for line in bad] == [3]
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ("hello", "no record"),
+        ("[1, 2]", "no record of convbench"),
+        ('{"a": 1}', "no record of convbench"),
+        ('{"schema": 99}', "its schema is 99"),
+        ('{"schema": 1}', "it lacks fields"),
+        (json.dumps(json.loads(record().to_json()) | {"extra": 1}), "extra"),
+        (json.dumps(json.loads(record().to_json()) | {"outcome": "wrong"}), "timing if and only if"),
+        (json.dumps(json.loads(record().to_json()) | {"problem": "n1c1h1w1-k1r9s9"}), "spans 9"),
+        (json.dumps(json.loads(record().to_json()) | {"timing": 3}), "no record"),
+        ("\x00\x00", "no record"),
+    ],
+)
+def test_a_foreign_line_is_reported_with_its_number(tmp_path, line, reason):
+    path = tmp_path / "mine.jsonl"
+    path.write_text(f"{record(seed=1).to_json()}\n{line}\n{record(seed=2).to_json()}\n")
+    records, (bad,) = read_records(path)
+    assert [r.seed for r in records] == [1, 2]
+    assert (bad.number, bad.torn) == (2, False)
+    assert reason in str(bad)
+
+
+def test_a_file_that_is_not_there_or_cannot_be_written_is_a_clear_error(tmp_path):
+    with pytest.raises(RecordsError, match="cannot be read from"):
+        read_records(tmp_path / "none.jsonl")
+    (tmp_path / "file").touch()
+    with pytest.raises(RecordsError, match="cannot be written to"):
+        RecordsFile(tmp_path / "file" / "mine.jsonl")
+
+
+def test_the_latest_record_of_a_measurement_counts():
+    first, other, second = record(seed=1), record(algorithm="fft_tiled"), record(seed=2)
+    assert latest([first, other, second]) == [second, other]
+    assert len(latest([first, record(config={"threads": 64}), record(device={"name": "other"})])) == 3
