@@ -13,7 +13,7 @@ nox.options.sessions = ["lint", "typecheck", "tests"]
 
 
 def install(session: nox.Session, *groups: str, extras: str = "cu13") -> None:
-    """This project with the compiler of an extra, and the packages of some dependency groups."""
+    """Install this project with the compiler of an extra, and the packages of some dependency groups."""
     session.install(f".[{extras}]", *nox.project.dependency_groups(PROJECT, *groups))
 
 

@@ -1,4 +1,4 @@
-"""Fixtures, and the budgets: how many examples a property test gets is set here, by Hypothesis profiles, and nowhere else.
+"""Fixtures, and the budgets: how many examples a property test gets is set here, by Hypothesis profiles.
 
 `quick` is the default and fits CI; `pytest --hypothesis-profile=thorough` looks 25 times longer. Tests that run kernels
 get a fixed share of the profile's examples (`running.on_device`).

@@ -66,7 +66,7 @@ def test_a_gpu_that_does_not_work_is_not_replaced_silently(no_gpu, tmp_path, pat
 
 def test_a_gpu_without_a_driver_is_seen_on_the_bus(no_gpu, tmp_path):
     pci_device(tmp_path, "0x10de", "0x030000")
-    with pytest.raises(DeviceError, match="PCI device 0000:01:00.0"):
+    with pytest.raises(DeviceError, match=r"PCI device 0000:01:00\.0"):
         devices.select(root=tmp_path)
 
 
