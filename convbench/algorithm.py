@@ -20,6 +20,10 @@ from convbench.problem import ConvProblem, Direction, Dtype, Layout
 
 Family = Literal["direct", "gemm", "winograd", "fft"]
 
+# what plans can be asked for so far, whatever the algorithm
+DIRECTIONS: tuple[Direction, ...] = ("forward",)
+LAYOUTS: tuple[Layout, ...] = ("NCHW",)
+
 
 @dataclass(frozen=True)
 class NoConfig:
@@ -69,9 +73,7 @@ class Algorithm(ABC):
 
     name: ClassVar[str]
     family: ClassVar[Family]
-    directions: ClassVar[tuple[Direction, ...]] = ("forward",)
     dtypes: ClassVar[tuple[Dtype, ...]] = ("float32",)
-    layouts: ClassVar[tuple[Layout, ...]] = ("NCHW",)
     error_model: ClassVar[ErrorModel] = ErrorModel()
 
     def configs(self, problem: ConvProblem) -> Sequence[Any]:
@@ -79,7 +81,7 @@ class Algorithm(ABC):
         return (NoConfig(),)
 
     def limits(self, problem: ConvProblem) -> str | None:
-        """Why the method cannot compute a zero-padded problem of a dtype and layout that it names, or None."""
+        """Why the method cannot compute a zero-padded problem of a dtype that it names, or None."""
         return None
 
     @abstractmethod
@@ -89,9 +91,9 @@ class Algorithm(ABC):
     def refuses(self, problem: ConvProblem, direction: Direction = "forward") -> str | None:
         """Why this algorithm will not compute the problem, or None. What is refused is never launched."""
         for what, asked, able in (
-            ("direction", direction, self.directions),
+            ("direction", direction, DIRECTIONS),
+            ("layout", problem.layout, LAYOUTS),
             ("dtype", problem.dtype, self.dtypes),
-            ("layout", problem.layout, self.layouts),
         ):
             if asked not in able:
                 return f"{what} {asked}: {self.name} has {', '.join(able)}"

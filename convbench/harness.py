@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from convbench.algorithm import Algorithm, Plan
 from convbench.devices.device import Array, Device
 from convbench.environment import capture
-from convbench.errors import DeviceError, OutOfDeviceMemoryError
+from convbench.errors import ConfigError, DeviceError, OutOfDeviceMemoryError
 from convbench.problem import ConvProblem, Direction
 from convbench.record import Outcome, Record, Timing
 from convbench.verify import Case, digest_of, verify
@@ -183,6 +183,8 @@ class Harness:
 
 
 def _failure(error: Exception) -> Judgement:
+    if isinstance(error, ConfigError):  # a launch beyond the hardware's limits was not made
+        return Judgement(outcome="refused", reason=str(error))
     if isinstance(error, OutOfDeviceMemoryError | MemoryError):
         return Judgement(outcome="out_of_memory", reason=str(error) or "the host is out of memory")
     return Judgement(outcome="crashed", reason=f"{type(error).__name__}: {error}")

@@ -10,7 +10,7 @@ from wrong_algorithms import UnwrittenElement, WithoutMistake, algorithm_of
 from convbench import workload
 from convbench.algorithm import Algorithm, Family
 from convbench.devices.simulator import SimulatorDevice
-from convbench.errors import DeviceError, OutOfDeviceMemoryError
+from convbench.errors import ConfigError, DeviceError, OutOfDeviceMemoryError
 from convbench.harness import Effort, Harness, Job, jobs
 from convbench.notation import parse
 from convbench.workload import Layer
@@ -71,6 +71,7 @@ def test_a_wrong_algorithm_is_not_timed():
         (RuntimeError("broken"), "crashed"),
         (OutOfDeviceMemoryError("no room"), "out_of_memory"),
         (MemoryError(), "out_of_memory"),
+        (ConfigError("a grid of 2³¹ blocks"), "refused"),
     ],
 )
 def test_whatever_an_algorithm_raises_is_its_outcome(error, outcome, when):

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from convbench.cli import options
-from convbench.cli.output import print_markdown
+from convbench.cli.output import print_markdown, write_page
 
 
 def list_(plugin: options.PluginOption = None, json_: options.JsonOption = False) -> None:
@@ -21,14 +21,7 @@ def list_(plugin: options.PluginOption = None, json_: options.JsonOption = False
     if json_:
         found = {
             "algorithms": [
-                {
-                    "name": a.name,
-                    "family": a.family,
-                    "directions": a.directions,
-                    "dtypes": a.dtypes,
-                    "layouts": a.layouts,
-                }
-                for a in algorithms
+                {"name": a.name, "family": a.family, "dtypes": a.dtypes, "what": _first_line(a)} for a in algorithms
             ],
             "workloads": [
                 {"name": w.name, "layers": len(w.layers), "macs": w.macs, "source": w.source} for w in workloads
@@ -95,9 +88,8 @@ def report(
     json_: options.JsonOption = False,
 ) -> None:
     """Render records again. Lines that are no records are named and skipped, and the exit status is then 2."""
-    from convbench.errors import ConvbenchError
     from convbench.record import read_records
-    from convbench.report import to_frame, to_markdown
+    from convbench.report import to_frame
 
     found = [(path, *read_records(path)) for path in records]
     for path, good, bad in found:
@@ -106,14 +98,8 @@ def report(
         if json_:
             print(to_frame(good).to_json(orient="records", indent=1))
             continue
-        page = (path.parent if out is None else out) / f"{path.stem}.md"
-        text = to_markdown(good, title=f"convbench: {path.stem}")
-        try:
-            page.parent.mkdir(parents=True, exist_ok=True)
-            page.write_text(text, encoding="utf-8")
-        except OSError as error:
-            raise ConvbenchError(f"the report cannot be written to {page}: {error.strerror}") from error
-        print_markdown(text)
+        page = write_page(good, (path.parent if out is None else out) / f"{path.stem}.md")
+        print_markdown(page.read_text(encoding="utf-8"))
         print(f"Report: {page}")
     if any(bad for _, _, bad in found):
         raise typer.Exit(2)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import typer
 
 from convbench.cli import options
-from convbench.cli.output import print_markdown
+from convbench.cli.output import print_markdown, write_page
 from convbench.errors import ConvbenchError, RecordsError
 
 if TYPE_CHECKING:
@@ -89,13 +89,13 @@ def bench(
         recorded = {record.key for record in before}
         todo = [job for job in todo if harness.key(job) not in recorded]
     interrupted = False
-    try:
-        with RecordsFile(path) as file:
+    with RecordsFile(path) as file:
+        try:
             _measure(harness, chosen, todo, file)
-    except KeyboardInterrupt:
-        interrupted = True
-    finally:
-        page = _render(path)
+        except KeyboardInterrupt:
+            interrupted = True
+        finally:
+            page = write_page(read_records(path)[0], path.with_suffix(".md"))
     records = [record for record in latest(read_records(path)[0]) if record.key in planned]
     if json_:
         outcomes = {outcome: sum(r.outcome == outcome for r in records) for outcome in {r.outcome for r in records}}
@@ -170,15 +170,6 @@ def _measure(harness: "Harness", chosen: "Workload", todo: "list[Job]", file: "R
     with _progress(harness.records(chosen, todo), f"bench on {harness.description['name']}", len(todo)) as each:
         for record in each:
             file.append(record)
-
-
-def _render(path: Path) -> Path:
-    from convbench.record import read_records
-    from convbench.report import to_markdown
-
-    page = path.with_suffix(".md")
-    page.write_text(to_markdown(read_records(path)[0], title=f"convbench: {path.stem}"), encoding="utf-8")
-    return page
 
 
 @contextmanager

@@ -26,8 +26,8 @@ from convbench.devices.device import Array, Device, Host, Kernel, as_contiguous
 from convbench.errors import DeviceError, OutOfDeviceMemoryError
 from convbench.problem import ConvProblem
 
-# About half a microsecond a multiply-accumulate, times some ten runs to verify and time: a few minutes.
-MAX_MACS = 20_000_000
+# One to ten microseconds a multiply-accumulate, by algorithm, times some ten runs to verify and time: minutes.
+MAX_MACS = 2_000_000
 
 
 class SimulatorDevice(Device):
