@@ -12,7 +12,7 @@ nox.options.default_venv_backend = "virtualenv"
 nox.options.sessions = ["lint", "typecheck", "tests"]
 
 
-def install(session: nox.Session, *groups: str, extras: str = "cu13") -> None:
+def install(session: nox.Session, *groups: str, extras: str = "cu13,report") -> None:
     """Install this project with the compiler of an extra, and the packages of some dependency groups."""
     session.install(f".[{extras}]", *nox.project.dependency_groups(PROJECT, *groups))
 
@@ -20,7 +20,7 @@ def install(session: nox.Session, *groups: str, extras: str = "cu13") -> None:
 @nox.session
 def bench(session: nox.Session) -> None:
     """Verify and time LeNet-5 (or what is given after --) and render the report."""
-    install(session)
+    install(session, extras="cu13")
     session.run("convbench", "bench", *(session.posargs or ["--workload", "lenet5"]))
 
 

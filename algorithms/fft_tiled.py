@@ -71,9 +71,13 @@ def _tile_grid(problem: ConvProblem, outputs: Pair) -> Pair:
 
 
 def growth(problem: ConvProblem) -> float:
-    """Two roundings per complex product in the sum over c, and per butterfly of 2·log₂L levels in three transforms."""
+    """Roundings of a component along one chain: the sum over c, and 2·log₂L levels of butterflies in three transforms.
+
+    A complex multiply-add rounds two products, their sum and the accumulation; a butterfly has a rounded twiddle
+    factor besides (Higham 2002, §24.1, has the same count in his η).
+    """
     levels = 3 * 2 * log2(_lengths(problem)[0])
-    return roundings(2 * (problem.c // problem.groups) + 2 * levels + problem.bias)
+    return roundings(4 * (problem.c // problem.groups) + 5 * levels + problem.bias)
 
 
 def magnitude(problem: ConvProblem, x: Float64, w: Float64) -> Float64:

@@ -12,10 +12,14 @@ from convbench.record import Record, latest
 ENDS = ("wrong", "crashed", "out_of_memory", "timed_out")
 
 
-def to_markdown(records: Iterable[Record], *, title: str) -> str:
-    """A page over the latest record of each measurement, one chapter per device."""
+def to_markdown(records: Iterable[Record], *, title: str, picture: str | None = None) -> str:
+    """A page over the latest record of each measurement, one chapter per device; `picture` is a file beside it."""
     current = latest(records)
     parts = [f"# {title}"]
+    if picture is not None:
+        parts.append(
+            f"![Time of each algorithm and layer, and the fraction of the error bound that it used]({picture})"
+        )
     if not current:
         parts.append("There are no records.")
     for device in dict.fromkeys(record.device["name"] for record in current):

@@ -186,6 +186,29 @@ def test_report_renders_records_again(convbench, here):
     assert json.loads(convbench("report", path, "--json")[1])[0]["algorithm"] == "direct"
 
 
+def test_a_report_with_a_picture_shows_it(convbench, here):
+    convbench("bench", PROBLEM, "--algorithm", "direct")
+    path = here / "reports" / "simulator" / "problems.jsonl"
+    assert convbench("report", path, "--picture")[0] == 0
+    assert path.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
+    assert "(problems.png)" in path.with_suffix(".md").read_text()
+
+
+def test_lenet5_is_verified_and_timed_by_every_algorithm_in_three_minutes(convbench, here):
+    start = time.monotonic()
+    status, out, _ = convbench("bench", "--workload", "lenet5")
+    assert time.monotonic() - start < 180
+    assert status == 0
+    records, _ = read_records(here / "reports" / "simulator" / "lenet5.jsonl")
+    outcomes = {(r.layer, r.algorithm): r.outcome for r in records}
+    refused = {("C1", "winograd_2x2_3x3"), ("C1", "winograd_4x4_3x3"), ("C3", "winograd_2x2_3x3"),
+               ("C3", "winograd_4x4_3x3"), ("C3", "depthwise")}  # fmt: skip
+    assert len(outcomes) == 16
+    assert {key for key, outcome in outcomes.items() if outcome == "refused"} == refused
+    assert {outcome for key, outcome in outcomes.items() if key not in refused} == {"passed"}
+    assert "| C1 " in out
+
+
 @pytest.mark.parametrize(("line", "told"), [('{"torn', "a torn last line"), ("foreign\n", "no record")])
 def test_a_report_with_bad_lines_renders_the_rest_and_gives_status_2(convbench, here, line, told):
     convbench("bench", PROBLEM, "--algorithm", "direct")

@@ -85,6 +85,7 @@ def show(
 def report(
     records: Annotated[list[Path], typer.Argument(help="Records files (.jsonl).")],
     out: Annotated[Path | None, typer.Option("--out", help="Folder of the pages; default: beside each file.")] = None,
+    picture: Annotated[bool, typer.Option("--picture", help="Draw a PNG too; needs the extra `report`.")] = False,
     json_: options.JsonOption = False,
 ) -> None:
     """Render records again. Lines that are no records are named and skipped, and the exit status is then 2."""
@@ -98,7 +99,7 @@ def report(
         if json_:
             print(to_frame(good).to_json(orient="records", indent=1))
             continue
-        page = write_page(good, (path.parent if out is None else out) / f"{path.stem}.md")
+        page = write_page(good, (path.parent if out is None else out) / f"{path.stem}.md", picture=picture)
         print_markdown(page.read_text(encoding="utf-8"))
         print(f"Report: {page}")
     if any(bad for _, _, bad in found):

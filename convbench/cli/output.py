@@ -21,11 +21,16 @@ def print_markdown(text: str) -> None:
         print(text)
 
 
-def write_page(records: "list[Record]", page: Path) -> Path:
-    """Render records to a Markdown file; raises ConvbenchError when it cannot be written."""
+def write_page(records: "list[Record]", page: Path, *, picture: bool = False) -> Path:
+    """Render records to a Markdown file, with a PNG beside it if asked; raises ConvbenchError when it cannot."""
     from convbench.report import to_markdown
 
-    text = to_markdown(records, title=f"convbench: {page.stem}")
+    image = page.with_suffix(".png") if picture else None
+    if image is not None:
+        from convbench.pictures import save_picture
+
+        save_picture(records, image)
+    text = to_markdown(records, title=f"convbench: {page.stem}", picture=None if image is None else image.name)
     try:
         page.parent.mkdir(parents=True, exist_ok=True)
         page.write_text(text, encoding="utf-8")
