@@ -33,7 +33,8 @@ def chart(records: Sequence[Record]) -> alt.VConcatChart:
         raise ConvbenchError("there is nothing to draw, for nothing passed")
     devices = dict.fromkeys(record.device["name"] for record in passed)
     rows = [_device([record for record in passed if record.device["name"] == device]) for device in devices]
-    return alt.vconcat(*rows).resolve_scale(color="independent")
+    stacked: alt.VConcatChart = alt.vconcat(*rows).resolve_scale(color="independent")
+    return stacked
 
 
 def _device(records: Sequence[Record]) -> alt.HConcatChart:
