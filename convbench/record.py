@@ -17,6 +17,7 @@ from convbench.notation import own
 from convbench.problem import ConvProblem, Direction
 
 SCHEMA = 1
+BEGINNING = '{"problem":'  # of every record's line
 
 Outcome = Literal["passed", "wrong", "refused", "out_of_memory", "crashed", "timed_out"]
 OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
@@ -135,7 +136,7 @@ class BadLine:
     path: Path
     number: int
     reason: str
-    torn: bool  # the last line, and not whole: what a crash leaves
+    torn: bool  # the beginning of a record: what a crash leaves
 
     def __str__(self) -> str:
         return f"{self.path}, line {self.number}: {self.reason}; the line is skipped"
@@ -158,9 +159,19 @@ def read_records(path: Path) -> tuple[list[Record], list[BadLine]]:
         try:
             records.append(Record.from_json(line))
         except Exception as error:  # noqa: BLE001  (any content at all may stand in a foreign file)
-            torn = number == len(lines) + 1
-            bad.append(BadLine(path, number, "a torn last line" if torn else f"no record ({error})", torn))
+            torn = number > len(lines) or _is_torn(line)
+            place = "a torn last line" if number > len(lines) else "a torn line"
+            bad.append(BadLine(path, number, place if torn else f"no record ({error})", torn))
     return records, bad
+
+
+def _is_torn(line: str) -> bool:
+    """Whether a line is the beginning of a record: what a crash left, and another run went on behind."""
+    try:
+        json.loads(line)
+    except ValueError:
+        return line.startswith(BEGINNING) or BEGINNING.startswith(line)
+    return False
 
 
 class RecordsFile:

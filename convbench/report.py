@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 import pandas as pd
 
 from convbench.record import Record, latest
+from convbench.tables import markdown_table
 
 ENDS = ("wrong", "crashed", "out_of_memory", "timed_out")
 
@@ -149,8 +150,7 @@ def _totals(passed: pd.DataFrame, frame: pd.DataFrame, label: str) -> str:
 
 
 def _reasons(chosen: pd.DataFrame) -> str:
-    reasons = [" ".join(str(why).split()) for why in chosen.reason]
-    return _table({"layer": chosen.layer, "algorithm": chosen.algorithm, "reason": reasons})
+    return _table({"layer": chosen.layer, "algorithm": chosen.algorithm, "reason": chosen.reason})
 
 
 def _environment(records: Sequence[Record]) -> str:
@@ -173,11 +173,8 @@ def _environment(records: Sequence[Record]) -> str:
     return "\n".join(lines)
 
 
-def _table(columns: dict[str, object]) -> str:
-    cells = pd.DataFrame({name: list(column) for name, column in columns.items()}).map(  # type: ignore[call-overload]
-        lambda cell: str(cell).replace("|", "\\|")
-    )
-    return str(cells.to_markdown(index=False, disable_numparse=True))
+def _table(columns: dict[str, Iterable[object]]) -> str:
+    return markdown_table(list(columns), zip(*columns.values(), strict=True))
 
 
 def duration(us: float) -> str:

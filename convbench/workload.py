@@ -46,6 +46,21 @@ class Workload:
         """Multiply-accumulates of all layers, each as often as it occurs."""
         return sum(layer.count * layer.problem.macs for layer in self.layers)
 
+    def distinct(self) -> "Workload":
+        """The same work with each problem once, under all its names, as often as all of them occur."""
+        same: dict[ConvProblem, list[Layer]] = {}
+        for layer in self.layers:
+            same.setdefault(layer.problem, []).append(layer)
+        layers = tuple(
+            Layer(
+                name=", ".join(dict.fromkeys(layer.name for layer in group)),
+                problem=problem,
+                count=sum(layer.count for layer in group),
+            )
+            for problem, group in same.items()
+        )
+        return replace(self, layers=layers)
+
     def with_batch(self, n: int) -> "Workload":
         """The same layers at another batch size."""
         layers = tuple(replace(layer, problem=replace(layer.problem, n=n)) for layer in self.layers)

@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import resource
 import signal
 import subprocess
 import sys
@@ -38,8 +40,14 @@ def convbench(here, capsys):
     return run
 
 
+def squeezed(table: str) -> str:
+    """A table without the spaces that align it."""
+    return re.sub(" +", " ", table)
+
+
 def test_list_names_algorithms_and_workloads(convbench):
     status, out, _ = convbench("list")
+    out = squeezed(out)
     assert status == 0
     for name in ("winograd_4x4_3x3", "fft_tiled", "resnet50", "lenet5"):
         assert f"| {name} |" in out
@@ -56,8 +64,8 @@ def test_show_tells_sizes_costs_and_who_can(convbench):
     assert status == 0
     assert "(1, 64, 28, 28)" in out
     assert "28,901,376" in out
-    assert "| direct | yes |" in out
-    assert "| winograd_4x4_3x3 | no: stride is (2, 2)" in out
+    assert "| direct | yes |" in squeezed(out)
+    assert "| winograd_4x4_3x3 | no: stride is (2, 2)" in squeezed(out)
     assert "NVIDIA H200" in out
     facts = json.loads(convbench("show", "n1c64h56w56-k64r3s3-pad1-stride2", "--json")[1])
     assert facts["macs"] == 28_901_376
@@ -74,7 +82,7 @@ def test_foreign_notations_are_taken_as_they_are(convbench):
 def test_verify_says_by_how_much_of_the_bound(convbench):
     status, out, _ = convbench("verify", PROBLEM, "--algorithm", "direct", "--algorithm", "winograd_4x4_3x3")
     assert status == 0
-    assert out.count("| passed |") == 2
+    assert squeezed(out).count("| passed |") == 2
     rows = json.loads(convbench("verify", PROBLEM, "--algorithm", "direct", "--json")[1])
     assert [(row["outcome"], row["exact"]) for row in rows] == [("passed", True)]
     assert 0 < rows[0]["fraction_of_bound"] < 1
@@ -157,20 +165,24 @@ def test_resume_goes_on_behind_a_torn_line(convbench, here):
     convbench("bench", PROBLEM, "--algorithm", "direct")
     path = here / "reports" / "simulator" / "problems.jsonl"
     with path.open("a") as file:
-        file.write('{"schema":1,"prob')
+        file.write('{"problem":"n1')
     status, _, err = convbench("bench", PROBLEM, "--algorithm", "direct", "--algorithm", "im2col_gemm", "--resume")
     assert status == 0
     assert "line 2: a torn last line" in err
     records, bad = read_records(path)
     assert [r.algorithm for r in records] == ["direct", "im2col_gemm"]
     assert len(bad) == 1
+    status, _, err = convbench("bench", PROBLEM, "--algorithm", "implicit_gemm", "--resume")
+    assert status == 0
+    assert "line 2: a torn line" in err
+    assert len(read_records(path)[0]) == 3
 
 
 def test_a_workload_at_another_batch(convbench, here):
     (here / "mine.txt").write_text(f"{PROBLEM}\n")
     status, out, _ = convbench("verify", "--workload", "mine.txt", "--batch", 2, "--algorithm", "direct")
     assert status == 0
-    assert "| n2c2h5w5-k2r3s3-pad1 | direct | passed |" in out
+    assert "| n2c2h5w5-k2r3s3-pad1 | direct | passed |" in squeezed(out)
 
 
 def test_report_renders_records_again(convbench, here):
@@ -288,14 +300,14 @@ def test_a_broken_gpu_is_named_and_not_replaced(convbench, monkeypatch):
     assert convbench("verify", PROBLEM, "--algorithm", "direct", "--device", "simulator")[0] == 0
     status, out, _ = convbench("doctor")
     assert status == 1
-    assert "| GPU | broken |" in out
+    assert "| GPU | broken |" in squeezed(out)
 
 
 def test_doctor_names_what_there_is_and_what_is_not(convbench):
     status, out, _ = convbench("doctor")
     assert status == 0
-    assert "| numba-cuda | ok | 0.30" in out
-    assert "| GPU | absent | no driver, for the test |" in out
+    assert "| numba-cuda | ok | 0.30" in squeezed(out)
+    assert "| GPU | absent | no driver, for the test |" in squeezed(out)
     assert "a kernel compiles for sm_90" in out
     assert {finding["what"] for finding in json.loads(convbench("doctor", "--json")[1])} >= {"Python", "numpy", "GPU"}
 
@@ -307,7 +319,7 @@ def test_doctor_says_why_numpy_2_5_will_not_do(convbench, monkeypatch):
     monkeypatch.setattr(doctor, "version", lambda name: "2.5.1" if name == "numpy" else real(name))
     status, out, _ = convbench("doctor")
     assert status == 1
-    assert "| numpy | broken | 2.5.1 |" in out
+    assert "| numpy | broken | 2.5.1 |" in squeezed(out)
     assert "numpy<2.5" in out
 
 
@@ -315,14 +327,15 @@ def test_doctor_says_why_numpy_2_5_will_not_do(convbench, monkeypatch):
 
 
 def test_help_answers_at_once():
-    """Half a second is promised; the best of some tries, for the machine may be busy with other tests."""
+    """Half a second is promised. Processor time is measured, for the machine may be busy with other tests."""
     taken = []
-    for _ in range(5):
-        start = time.perf_counter()
+    for _ in range(3):
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
         done = subprocess.run([sys.executable, "-m", "convbench", "--help"], capture_output=True, text=True, check=True)
-        taken.append(time.perf_counter() - start)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        taken.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
     assert "verify" in done.stdout
-    assert min(taken) < 0.5
+    assert 0 < min(taken) < 0.5
 
 
 @pytest.mark.parametrize(

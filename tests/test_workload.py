@@ -73,6 +73,14 @@ def test_another_batch_changes_nothing_else():
     assert {layer.problem.n for layer in after.layers} == {32}
 
 
+def test_a_problem_under_two_names_is_one_layer_of_both_counts(tmp_path):
+    path = tmp_path / "mine.csv"
+    path.write_text(f"{HEADER}\n{ROW}\n{ROW.replace('conv1', 'conv2')}\n{ROW.replace('conv1,1', 'conv3,2')}\n")
+    loaded = workload.load(str(path))
+    assert [(layer.name, layer.count) for layer in loaded.distinct().layers] == [("conv1, conv2", 4), ("conv3", 2)]
+    assert loaded.distinct().macs == loaded.macs
+
+
 def test_an_unknown_workload_lists_what_exists():
     with pytest.raises(UnknownNameError, match=r"'resnet51'.*resnet50"):
         workload.load("resnet51")

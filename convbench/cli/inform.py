@@ -9,6 +9,7 @@ import typer
 
 from convbench.cli import options
 from convbench.cli.output import print_markdown, write_page
+from convbench.tables import markdown_table
 
 
 def list_(plugin: options.PluginOption = None, json_: options.JsonOption = False) -> None:
@@ -29,11 +30,11 @@ def list_(plugin: options.PluginOption = None, json_: options.JsonOption = False
         }
         print(json.dumps(found, indent=1))
         return
-    lines = ["# Algorithms", "", "| name | family | what |", "|:--|:--|:--|"]
-    lines += [f"| {a.name} | {a.family} | {_first_line(a)} |" for a in algorithms]
-    lines += ["", "# Workloads", "", "| name | layers | GMAC at its own batch |", "|:--|--:|--:|"]
-    lines += [f"| {w.name} | {len(w.layers)} | {w.macs / 1e9:.4g} |" for w in workloads]
-    print_markdown("\n".join(lines))
+    known = markdown_table(["name", "family", "what"], [(a.name, a.family, _first_line(a)) for a in algorithms])
+    lists = markdown_table(
+        ["name", "layers", "GMAC at its own batch"], [(w.name, len(w.layers), f"{w.macs / 1e9:.4g}") for w in workloads]
+    )
+    print_markdown(f"# Algorithms\n\n{known}\n\n# Workloads\n\n{lists}")
 
 
 def _first_line(thing: object) -> str:
@@ -59,27 +60,27 @@ def show(
         "problem": str(what), "x": what.x_shape, "w": what.w_shape, "y": what.y_shape, "macs": what.macs,
         "flops": what.flops, "min_bytes": what.min_bytes, "arithmetic_intensity": what.arithmetic_intensity,
     }  # fmt: skip
-    floors = [] if what.dtype != "float32" else [
-        {"device": c.name, "floor_us": c.floor_us(what), "bound_by": c.limit(what)} for c in KNOWN
-    ]  # fmt: skip
+    roofs = KNOWN if what.dtype == "float32" else ()  # the ceilings of the other dtypes are others
     if json_:
+        floors = [{"device": r.name, "floor_us": r.floor_us(what), "bound_by": r.limit(what)} for r in roofs]
         print(json.dumps({**facts, "floors": floors, "refusals": able}, indent=1))
         return
-    lines = [
-        f"# {what}", "",
-        "| | |", "|:--|:--|",
-        f"| x (N, C, H, W) | {what.x_shape} |", f"| w (K, C/G, R, S) | {what.w_shape} |",
-        f"| y (N, K, P, Q) | {what.y_shape} |",
-        f"| multiply-accumulates | {what.macs:,} |", f"| FLOPs | {what.flops:,} |",
-        f"| fewest bytes | {what.min_bytes:,} |",
-        f"| arithmetic intensity | {what.arithmetic_intensity:.3g} FLOP/byte |",
-    ]  # fmt: skip
-    if floors:
-        lines += ["", "| device | least time of a direct method | bound by |", "|:--|--:|:--|"]
-        lines += [f"| {f['device']} | {duration(float(str(f['floor_us'])))} | {f['bound_by']} |" for f in floors]
-    lines += ["", "| algorithm | can compute it |", "|:--|:--|"]
-    lines += [f"| {name} | {'yes' if reason is None else f'no: {reason}'} |" for name, reason in able.items()]
-    print_markdown("\n".join(lines))
+    sizes = [
+        ("x (N, C, H, W)", what.x_shape),
+        ("w (K, C/G, R, S)", what.w_shape),
+        ("y (N, K, P, Q)", what.y_shape),
+        ("multiply-accumulates", f"{what.macs:,}"),
+        ("FLOPs", f"{what.flops:,}"),
+        ("fewest bytes", f"{what.min_bytes:,}"),
+        ("arithmetic intensity", f"{what.arithmetic_intensity:.3g} FLOP/byte"),
+    ]
+    parts = [f"# {what}", markdown_table(["", ""], sizes)]
+    if roofs:
+        rows = [(roof.name, duration(roof.floor_us(what)), roof.limit(what)) for roof in roofs]
+        parts.append(markdown_table(["device", "least time of a direct method", "bound by"], rows))
+    verdicts = [(name, "yes" if reason is None else f"no: {reason}") for name, reason in able.items()]
+    parts.append(markdown_table(["algorithm", "can compute it"], verdicts))
+    print_markdown("\n\n".join(parts))
 
 
 def report(
@@ -114,8 +115,7 @@ def doctor(json_: options.JsonOption = False) -> None:
     if json_:
         print(json.dumps([vars(finding) for finding in findings], indent=1))
     else:
-        lines = ["| what | state | found | how to mend it |", "|:--|:--|:--|:--|"]
-        lines += [f"| {f.what} | {f.state} | {f.found} | {f.remedy or '–'} |" for f in findings]
-        print_markdown("\n".join(lines))
+        rows = [(f.what, f.state, f.found, f.remedy or "–") for f in findings]
+        print_markdown(markdown_table(["what", "state", "found", "how to mend it"], rows))
     if any(finding.state == "broken" for finding in findings):
         raise typer.Exit(1)

@@ -3,16 +3,17 @@
 import json
 import re
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
 from convbench.cli import options
 from convbench.cli.output import print_markdown, write_page
 from convbench.errors import ConvbenchError, RecordsError
+from convbench.tables import markdown_table
 
 if TYPE_CHECKING:
     from convbench.algorithm import Algorithm
@@ -39,9 +40,9 @@ def verify(
 ) -> None:
     """Right or wrong, and by how much of the error bound. Exit status 1 if any is wrong, or none was run."""
     harness, chosen, todo = _prepare(problems, workload, batch, algorithm, device, direction, seed, plugin)
-    rows = []
+    rows: list[dict[str, Any]] = []
     try:
-        with _progress(todo, f"verifying on {harness.description['name']}") as each:
+        with _progress(todo, f"verifying on {harness.description['name']}", len(todo)) as each:
             for job in each:
                 verdict = harness.judge(job)
                 rows.append(
@@ -61,8 +62,8 @@ def verify(
         if json_:
             print(json.dumps(rows, indent=1))
         elif rows:
-            _print_verdicts(rows, f"# {chosen.name} on {harness.description['name']}")
-    _finish([str(row["outcome"]) for row in rows])
+            _print_verdicts(rows, f"{chosen.name} on {harness.description['name']}")
+    _finish([row["outcome"] for row in rows])
 
 
 def bench(
@@ -143,7 +144,7 @@ def _workload(problems: list[str] | None, name: str | None, batch: int | None) -
             f"give problems or --workload, one of the two; workloads are {', '.join(workload.names())}"
         )
     chosen = workload.from_texts(problems) if problems else workload.load(str(name))
-    return chosen if batch is None else chosen.with_batch(batch)
+    return (chosen if batch is None else chosen.with_batch(batch)).distinct()
 
 
 def _algorithms(asked: list[str] | None) -> "list[Algorithm]":
@@ -173,7 +174,7 @@ def _measure(harness: "Harness", chosen: "Workload", todo: "list[Job]", file: "R
 
 
 @contextmanager
-def _progress(items: Iterable[T] | Sequence[T], what: str, total: int | None = None) -> Iterator[Iterable[T]]:
+def _progress(items: Iterable[T], what: str, total: int) -> Iterator[Iterable[T]]:
     """A bar with an estimate of what is left, on a terminal; nothing elsewhere."""
     from rich.console import Console
     from rich.progress import (
@@ -191,21 +192,19 @@ def _progress(items: Iterable[T] | Sequence[T], what: str, total: int | None = N
     )  # fmt: skip
     console = Console(stderr=True)
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        length = len(items) if total is None and isinstance(items, Sequence) else total
-        yield progress.track(items, total=length, description=what)
+        yield progress.track(items, total=total, description=what)
 
 
-def _print_verdicts(rows: list[dict[str, object]], title: str) -> None:
-    lines = [title, "", "| problem | algorithm | outcome | exact | of bound | reason |", "|:--|:--|:--|:--|:--|:--|"]
-    for row in rows:
-        fraction = row["fraction_of_bound"]
-        shown = "–" if fraction is None else f"{fraction:.3g}"
-        reason = " ".join(str(row["reason"] or "–").split()).replace("|", "\\|")
-        lines.append(
-            f"| {row['problem']} | {row['algorithm']} | {row['outcome']} | {'yes' if row['exact'] else '–'} "
-            f"| {shown} | {reason} |"
+def _print_verdicts(rows: list[dict[str, Any]], title: str) -> None:
+    header = ["problem", "algorithm", "outcome", "exact", "of bound", "reason"]
+    cells = (
+        (
+            row["problem"], row["algorithm"], row["outcome"], "yes" if row["exact"] else "–",
+            "–" if row["fraction_of_bound"] is None else f"{row['fraction_of_bound']:.3g}", row["reason"] or "–",
         )
-    print_markdown("\n".join(lines))
+        for row in rows
+    )  # fmt: skip
+    print_markdown(f"# {title}\n\n{markdown_table(header, cells)}")
 
 
 def _finish(outcomes: list[str]) -> None:
