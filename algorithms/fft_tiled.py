@@ -11,7 +11,7 @@ Index map a block of L threads has one L × L tile in shared memory; thread i tr
           (`tile_start`); with a stride every output is computed and those between are not stored.
 Cost      about 4·L·(L/2 + 1) / ((L − R + 1)·(L − S + 1)) real multiplications per output and channel, whatever R·S.
 Source    Mathieu, Henaff & LeCun 2014, arXiv 1312.5851; Vasilache et al. 2015, "fbfft", arXiv 1412.7580, §6 (tiling);
-          Cooley & Tukey 1965 (radix 2); Oppenheim & Schafer, "Discrete-time signal processing", §8.7.3 (overlap-save).
+          Oppenheim & Schafer, "Discrete-time signal processing", §8.7.3 (overlap-save).
 """
 
 from dataclasses import dataclass
@@ -24,6 +24,7 @@ from numba import complex64, cuda
 
 from algorithms.gemm import launch_gemm, tiles_for
 from algorithms.indexing import tile_count, tile_start_on_device, unflatten_on_device
+from algorithms.radix2 import make_fft
 from algorithms.transform_error import tiled_magnitude
 from convbench.algorithm import Algorithm, Family, Plan
 from convbench.devices.device import Array, Device, Kernel
@@ -156,40 +157,6 @@ class FftPlan(Plan):
 
     def _launch(self, phase: Any, make_kernel: Any, blocks: int, *args: object) -> None:
         self.device.launch(phase, make_kernel(self.config.length), blocks, self.config.length, *args)
-
-
-def bit_reversal(length: int) -> list[int]:
-    """The order in which a radix-2 transform of a power of two takes its input."""
-    bits = length.bit_length() - 1
-    return [int(f"{index:0{bits}b}"[::-1], 2) for index in range(length)]
-
-
-@cache
-def make_fft(length: int) -> Any:
-    """A device function: the radix-2 transform of `length` values in place, unscaled in both directions."""
-    twiddles = np.exp(-2j * np.pi * np.arange(length // 2) / length).astype(np.complex64)
-    order = np.array(bit_reversal(length), np.int32)
-
-    @cuda.jit(device=True)
-    def fft(values: Array, inverse: bool) -> None:
-        rotations = cuda.const.array_like(twiddles)
-        places = cuda.const.array_like(order)
-        for i in range(length):
-            if i < places[i]:
-                values[i], values[places[i]] = values[places[i]], values[i]
-        half = 1
-        while half < length:
-            for start in range(0, length, 2 * half):
-                for i in range(half):
-                    rotation = rotations[i * (length // (2 * half))]
-                    if inverse:
-                        rotation = rotation.conjugate()
-                    turned = values[start + half + i] * rotation
-                    values[start + half + i] = values[start + i] - turned
-                    values[start + i] = values[start + i] + turned
-            half *= 2
-
-    return fft
 
 
 @cache

@@ -1,11 +1,15 @@
 """Index arithmetic: there and back again."""
 
+import math
+
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numba import complex64, cuda
 
-from algorithms.fft_tiled import bit_reversal
 from algorithms.indexing import tile_count, tile_start, unflatten
+from algorithms.radix2 import bit_reversal, make_fft
 
 sizes = st.integers(1, 9)
 
@@ -36,3 +40,28 @@ def test_bit_reversal_is_its_own_inverse(bits):
 
 def test_bit_reversal_of_eight():
     assert bit_reversal(8) == [0, 4, 2, 6, 1, 5, 3, 7]
+
+
+@pytest.mark.parametrize("length", [1, 2, 4, 16, 32])
+@pytest.mark.parametrize("inverse", [False, True])
+def test_the_radix_2_transform_is_numpys(length, inverse, device):
+    """Within Higham's theorem 24.2: log₂L levels of at most 7u each, in the norm."""
+    fft = make_fft(length)
+
+    @cuda.jit
+    def transform(x, y):
+        values = cuda.local.array(length, complex64)
+        for i in range(length):
+            values[i] = x[i]
+        fft(values, inverse)
+        for i in range(length):
+            y[i] = values[i]
+
+    rng = np.random.default_rng(length)
+    x = (rng.uniform(-1, 1, length) + 1j * rng.uniform(-1, 1, length)).astype(np.complex64)
+    y = device.empty((length,), np.complex64)
+    device.launch("transform", transform, 1, 1, device.upload(x), y)
+    wide = x.astype(np.complex128)
+    exact = np.fft.ifft(wide) * length if inverse else np.fft.fft(wide)
+    error = np.linalg.norm(device.download(y) - exact) / np.linalg.norm(exact)
+    assert error <= 7 * math.log2(length) * 2**-24
