@@ -47,6 +47,8 @@ def to_frame(records: Sequence[Record]) -> pd.DataFrame:
                 "exact": record.exact,
                 "workspace_bytes": record.workspace_bytes,
                 "phases_us": record.timing.phases_us if record.timing else None,
+                "prepare_us": record.timing.prepare_us if record.timing else None,
+                "compile_s": record.timing.compile_s if record.timing else None,
             }
             for record in records
         ]
@@ -63,6 +65,7 @@ def _chapter(records: Sequence[Record]) -> list[str]:
         parts += ["### Best of each layer", _best(passed, label)]
         parts += ["### Every layer and algorithm", _layers(passed, label)]
         parts += ["### Totals, each layer as often as it occurs", _totals(passed, frame, label)]
+        parts += ["### Where the time goes", _costs(passed, label)]
     for outcome, heading in (
         ("refused", "Refused, and why"),
         *((end, end.replace("_", " ").capitalize()) for end in ENDS),
@@ -124,8 +127,19 @@ def _layers(passed: pd.DataFrame, label: str) -> str:
             "of best": (order.best_us / order.median_us).map(lambda ratio: f"{ratio:.2f}"),
             "of bound": order.fraction.map(_number),
             "exact": order.exact.map({True: "yes", False: "–"}),
-            "workspace": order.workspace_bytes.map(_bytes),
-            "phases": order.phases_us.map(_phases),
+        }
+    )
+
+
+def _costs(passed: pd.DataFrame, label: str) -> str:
+    return _table(
+        {
+            "layer": passed.layer,
+            "algorithm": passed.algorithm,
+            "phases of a run": passed.phases_us.map(_phases),
+            f"prepare{label}": passed.prepare_us.map(duration),
+            "compile": (passed.compile_s * 1e6).map(lambda us: duration(us) if us else "–"),
+            "workspace": passed.workspace_bytes.map(_bytes),
         }
     )
 

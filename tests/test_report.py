@@ -48,8 +48,13 @@ def test_layers_are_ranked_by_time():
         ("conv1", "fft_tiled", "20.0 µs", "0.50"),
         ("conv2", "direct", "30.0 µs", "1.00"),
     ]
-    assert {row[9] for row in table} == {"pack 25%, multiply 75%"}
     assert {row[6] for row in table} == {"0.25"}
+
+
+def test_phases_and_other_costs_are_listed():
+    table = rows(to_markdown([*RECORDS, record(algorithm="compiled")], title="t"), "Where the time goes")
+    assert table[0] == ["conv1", "direct", "pack 25%, multiply 75%", "1.00 µs", "–", "–"]
+    assert table[-1][3:5] == ["5.00 µs", "500 ms"]
 
 
 def test_the_best_of_each_layer_is_named():

@@ -196,15 +196,19 @@ def _progress(items: Iterable[T], what: str, total: int) -> Iterator[Iterable[T]
 
 
 def _print_verdicts(rows: list[dict[str, Any]], title: str) -> None:
-    header = ["problem", "algorithm", "outcome", "exact", "of bound", "reason"]
-    cells = (
-        (
-            row["problem"], row["algorithm"], row["outcome"], "yes" if row["exact"] else "–",
-            "–" if row["fraction_of_bound"] is None else f"{row['fraction_of_bound']:.3g}", row["reason"] or "–",
-        )
-        for row in rows
-    )  # fmt: skip
-    print_markdown(f"# {title}\n\n{markdown_table(header, cells)}")
+    """A table for each problem: its text is too long for a column."""
+    parts = [f"# {title}"]
+    for problem in dict.fromkeys(row["problem"] for row in rows):
+        cells = (
+            (
+                row["algorithm"], row["outcome"], "yes" if row["exact"] else "–",
+                "–" if row["fraction_of_bound"] is None else f"{row['fraction_of_bound']:.3g}", row["reason"] or "–",
+            )
+            for row in rows if row["problem"] == problem
+        )  # fmt: skip
+        header = ["algorithm", "outcome", "exact", "of bound", "reason"]
+        parts += [f"## {problem}", markdown_table(header, cells)]
+    print_markdown("\n\n".join(parts))
 
 
 def _finish(outcomes: list[str]) -> None:

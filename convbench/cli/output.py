@@ -11,14 +11,17 @@ if TYPE_CHECKING:
 
 
 def print_markdown(text: str) -> None:
-    """Rendered for a person, plain for a file."""
+    """Rendered for a person; plain for a file, and where the terminal is so narrow that words would be cut off."""
     if sys.stdout.isatty():
         from rich.console import Console
         from rich.markdown import Markdown
 
-        Console().print(Markdown(text))
-    else:
-        print(text)
+        console = Console()
+        with console.capture() as capture:
+            console.print(Markdown(text))
+        if "…" not in capture.get():
+            text = capture.get()
+    print(text)
 
 
 def write_page(records: "list[Record]", page: Path, *, picture: bool = False) -> Path:
