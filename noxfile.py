@@ -3,6 +3,8 @@
 Each session makes its own environment, so that a fresh clone needs Python and nox alone.
 """
 
+from pathlib import Path
+
 import nox
 
 PROJECT = nox.project.load_toml("pyproject.toml")
@@ -57,8 +59,8 @@ def typecheck(session: nox.Session) -> None:
 def package(session: nox.Session) -> None:
     """Build the wheel, and see that what is in it works without the source tree."""
     session.install("build")
-    wheels = session.create_tmp()
+    wheels = str(Path(session.create_tmp()).resolve())
     session.run("python", "-m", "build", "--wheel", "--outdir", wheels, ".", silent=True)
-    session.install("--find-links", wheels, "convbench")
+    session.install(*map(str, Path(wheels).glob("*.whl")))
     session.chdir(wheels)
     session.run("convbench", "list")

@@ -77,6 +77,9 @@ class CudaDevice(Device):
             "is_gpu": self.is_gpu,
             "compute_capability": ".".join(map(str, gpu.compute_capability)),
             "multiprocessors": gpu.MULTIPROCESSOR_COUNT,
+            "sm_clock_mhz": gpu.CLOCK_RATE / 1000,  # the highest; CUDA gives kHz
+            "memory_clock_mhz": gpu.MEMORY_CLOCK_RATE / 1000,
+            "l2_bytes": gpu.L2_CACHE_SIZE,
             "memory_bytes": cuda.current_context().get_memory_info().total,
             "cuda_driver": ".".join(map(str, _driver_version())),
         }
