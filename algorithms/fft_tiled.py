@@ -23,7 +23,7 @@ import numpy as np
 from numba import complex64, cuda
 
 from algorithms.gemm import launch_gemm, tiles_for
-from algorithms.indexing import tile_count, tile_start_on_device, unflatten_on_device
+from algorithms.indexing import tile_count, tile_phases, tile_start_on_device, unflatten_on_device
 from algorithms.radix2 import make_fft
 from algorithms.transform_error import tiled_magnitude
 from convbench.algorithm import Algorithm, Family, Plan
@@ -65,23 +65,27 @@ def _tiles(problem: ConvProblem, length: int) -> int:
 
 
 def _tile_grid(problem: ConvProblem, outputs: Pair) -> Pair:
-    """Tiles along both axes, over every stride-1 output from the first that is stored to the last."""
-    dense = (problem.p - 1) * problem.stride[0] + 1, (problem.q - 1) * problem.stride[1] + 1
-    rows, columns = (tile_count(*axis) for axis in zip(dense, outputs, problem.dilation, strict=True))
+    """Tiles along both axes."""
+    rows, columns = (tile_count(*axis) for axis in zip(_dense_outputs(problem), outputs, problem.dilation, strict=True))
     return rows, columns
 
 
-def growth(problem: ConvProblem) -> float:
+def _dense_outputs(problem: ConvProblem) -> Pair:
+    """Stride-1 outputs along both axes, from the first that is stored to the last."""
+    return (problem.p - 1) * problem.stride[0] + 1, (problem.q - 1) * problem.stride[1] + 1
+
+
+def growth(problem: ConvProblem, config: Config) -> float:
     """Roundings of a component along one chain: the sum over c, and 2·log₂L levels of butterflies in three transforms.
 
     A complex multiply-add rounds two products, their sum and the accumulation; a butterfly has a rounded twiddle
     factor besides (Higham 2002, §24.1, has the same count in his η).
     """
-    levels = 3 * 2 * log2(_lengths(problem)[0])
+    levels = 3 * 2 * log2(config.length)
     return roundings(4 * (problem.c // problem.groups) + 5 * levels + problem.bias)
 
 
-def magnitude(problem: ConvProblem, x: Float64, w: Float64) -> Float64:
+def magnitude(problem: ConvProblem, x: Float64, w: Float64, config: Config) -> Float64:
     """|x| ⋆ |w| + Σ_c ‖d_c‖₂ · max_f |F(g_{k,c})[f]| / L, the second for every output of a tile alike.
 
     |F| has unit entries, so that the general form of `transform_error` comes to (1/L²) · √Σ_f (Σ_c |D_c| |G_c|)², which
@@ -89,8 +93,7 @@ def magnitude(problem: ConvProblem, x: Float64, w: Float64) -> Float64:
     from frequency to frequency. Those of the rounded twiddle factors are not: an input of one non-zero element takes
     the same ones to every frequency, and they meet again where its products lie, which |x| ⋆ |w| accounts for.
     """
-    length = _lengths(problem)[0]
-    m = Config(length=length).outputs(problem)
+    length, m = config.length, config.outputs(problem)
     largest = np.abs(np.fft.rfft2(w, (length, length))).max((2, 3), keepdims=True)
     spread = tiled_magnitude(
         problem, x, m=m, alpha=length, filters=largest,
@@ -131,6 +134,8 @@ class FftPlan(Plan):
         self.config = config
         self.outputs = config.outputs(problem)
         self.tiles = _tile_grid(problem, self.outputs)
+        rows, columns = _dense_outputs(problem)
+        self.phases = tile_phases(rows, problem.dilation[0]), tile_phases(columns, problem.dilation[1])
         self.images_of_tiles = problem.n * self.tiles[0] * self.tiles[1]
         batches = config.length * (config.length // 2 + 1) * problem.groups
         c_per_group, k_per_group = problem.c // problem.groups, problem.k // problem.groups
@@ -147,12 +152,13 @@ class FftPlan(Plan):
         top_left = problem.padding[0][0], problem.padding[1][0]
         self._launch(
             "transform", make_input_kernel, problem.c * self.images_of_tiles,
-            x, self.v, self.tiles, self.outputs, top_left, problem.dilation, problem.groups,
+            x, self.v, self.tiles, self.phases, self.outputs, top_left, problem.dilation, problem.groups,
         )  # fmt: skip
         launch_gemm(self.device, self.u, self.v, self.no_bias, self.m, tile=self.config.tile)
         self._launch(
             "unpack", make_output_kernel, problem.k * self.images_of_tiles,
-            self.m, self.bias, y, self.tiles, self.outputs, problem.stride, problem.dilation, problem.groups,
+            self.m, self.bias, y, self.tiles, self.phases, self.outputs,
+            problem.stride, problem.dilation, problem.groups,
         )  # fmt: skip
 
     def _launch(self, phase: Any, make_kernel: Any, blocks: int, *args: object) -> None:
@@ -205,12 +211,14 @@ def make_input_kernel(length: int) -> Kernel:
     shape = (length, columns)
 
     @cuda.jit
-    def fft_inputs(x: Array, v: Array, tiles: Any, outputs: Any, top_left: Any, dilation: Any, groups: int) -> None:
+    def fft_inputs(
+        x: Array, v: Array, tiles: Any, phases: Any, outputs: Any, top_left: Any, dilation: Any, groups: int
+    ) -> None:
         # map
         n, c, row, column = unflatten_on_device(cuda.blockIdx.x, x.shape[1], tiles[0], tiles[1])
         i = cuda.threadIdx.x
-        h = tile_start_on_device(row, outputs[0], dilation[0]) - top_left[0] + i * dilation[0]
-        first_w = tile_start_on_device(column, outputs[1], dilation[1]) - top_left[1]
+        h = tile_start_on_device(row, outputs[0], dilation[0], phases[0]) - top_left[0] + i * dilation[0]
+        first_w = tile_start_on_device(column, outputs[1], dilation[1], phases[1]) - top_left[1]
         tile = (n * tiles[0] + row) * tiles[1] + column
         c_per_group = x.shape[1] // groups
         spectrum = cuda.shared.array(shape, complex64)
@@ -248,13 +256,21 @@ def make_output_kernel(length: int) -> Kernel:
 
     @cuda.jit
     def fft_outputs(
-        products: Array, bias: Array, y: Array, tiles: Any, outputs: Any, stride: Any, dilation: Any, groups: int
+        products: Array,
+        bias: Array,
+        y: Array,
+        tiles: Any,
+        phases: Any,
+        outputs: Any,
+        stride: Any,
+        dilation: Any,
+        groups: int,
     ) -> None:
         # map
         n, k, row, column = unflatten_on_device(cuda.blockIdx.x, y.shape[1], tiles[0], tiles[1])
         i = cuda.threadIdx.x
-        first_p = tile_start_on_device(row, outputs[0], dilation[0])
-        first_q = tile_start_on_device(column, outputs[1], dilation[1])
+        first_p = tile_start_on_device(row, outputs[0], dilation[0], phases[0])
+        first_q = tile_start_on_device(column, outputs[1], dilation[1], phases[1])
         tile = (n * tiles[0] + row) * tiles[1] + column
         k_per_group = y.shape[1] // groups
         spectrum = cuda.shared.array(shape, complex64)

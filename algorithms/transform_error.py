@@ -15,7 +15,7 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from algorithms.indexing import tile_count, tile_start
+from algorithms.indexing import tile_count, tile_phases, tile_start
 from convbench.problem import ConvProblem, Pair
 from convbench.reference import Float64
 
@@ -39,8 +39,10 @@ def tiled_magnitude(
     u = np.moveaxis(filters.reshape(groups, k_per_group, problem.c // groups, -1), -1, 0)
     dense = (problem.p - 1) * problem.stride[0] + 1, (problem.q - 1) * problem.stride[1] + 1
     counts = [tile_count(*axis) for axis in zip(dense, m, problem.dilation, strict=True)]
-    inputs = [_positions(count, step, d, alpha) for count, step, d in zip(counts, m, problem.dilation, strict=True)]
-    outputs = [_positions(count, step, d, step) for count, step, d in zip(counts, m, problem.dilation, strict=True)]
+    phases = [tile_phases(*axis) for axis in zip(dense, problem.dilation, strict=True)]
+    axes = list(zip(counts, m, problem.dilation, phases, strict=True))
+    inputs, outputs = ([_positions(*axis, extent) for axis, extent in zip(axes, extents, strict=True)]
+                       for extents in ((alpha, alpha), m))  # fmt: skip
     room = [(before, max(0, int(read.max()) + 1 - before - extent))
             for (before, _), read, extent in zip(problem.padding, inputs, x.shape[2:], strict=True)]  # fmt: skip
     magnitude = np.empty(problem.y_shape)
@@ -55,6 +57,6 @@ def tiled_magnitude(
     return magnitude
 
 
-def _positions(count: int, m: int, dilation: int, extent: int) -> npt.NDArray[np.intp]:
+def _positions(count: int, m: int, dilation: int, phases: int, extent: int) -> npt.NDArray[np.intp]:
     """[tile, i] → place along one axis of the tile's i-th element."""
-    return np.array([[tile_start(t, m, dilation) + i * dilation for i in range(extent)] for t in range(count)])
+    return np.array([[tile_start(t, m, dilation, phases) + i * dilation for i in range(extent)] for t in range(count)])

@@ -21,7 +21,7 @@ import numpy as np
 from numba import cuda, float32
 
 from algorithms.gemm import launch_gemm, tiles_for
-from algorithms.indexing import tile_count, tile_start_on_device, unflatten_on_device
+from algorithms.indexing import tile_count, tile_phases, tile_start_on_device, unflatten_on_device
 from algorithms.transform_error import tiled_magnitude
 from algorithms.winograd_matrices import Matrix, Transforms, as_float32, derive
 from convbench.algorithm import Algorithm, Family, Plan
@@ -53,11 +53,11 @@ def error_model(transforms: Transforms, *, exact_headroom: int | None) -> ErrorM
     """Roundings along one chain: the sum over the channels and both axes of three transforms."""
     a2, g2, b2 = (_squares(matrix) for matrix in (transforms.a_t, transforms.g, transforms.b_t))
 
-    def growth(problem: ConvProblem) -> float:
+    def growth(problem: ConvProblem, config: object) -> float:
         in_transforms = 2 * (transforms.alpha + TAPS + transforms.alpha)
         return roundings(problem.c // problem.groups + in_transforms + problem.bias)
 
-    def magnitude(problem: ConvProblem, x: Float64, w: Float64) -> Float64:
+    def magnitude(problem: ConvProblem, x: Float64, w: Float64, config: object) -> Float64:
         return tiled_magnitude(
             problem, x, m=(transforms.m, transforms.m), alpha=transforms.alpha, filters=np.sqrt(g2 @ w**2 @ g2.T),
             size=lambda d: np.sqrt(b2 @ d @ b2.T), back=lambda uv: np.sqrt(a2 @ uv**2 @ a2.T),
@@ -121,6 +121,7 @@ class WinogradPlan(Plan):
             tile_count(outputs, transforms.m, d)
             for outputs, d in zip((problem.p, problem.q), problem.dilation, strict=True)
         )
+        self.phases = tile_phases(problem.p, problem.dilation[0]), tile_phases(problem.q, problem.dilation[1])
         batches, all_tiles = transforms.alpha**2 * problem.groups, problem.n * self.tiles[0] * self.tiles[1]
         c_per_group, k_per_group = problem.c // problem.groups, problem.k // problem.groups
         self.u = self.kept((batches, k_per_group, c_per_group))
@@ -137,12 +138,12 @@ class WinogradPlan(Plan):
         images_of_tiles = problem.n * self.tiles[0] * self.tiles[1]
         self._launch(
             "transform", make_input_kernel, problem.c * images_of_tiles,
-            x, self.v, self.tiles, top_left, problem.dilation, problem.groups,
+            x, self.v, self.tiles, self.phases, top_left, problem.dilation, problem.groups,
         )  # fmt: skip
         launch_gemm(self.device, self.u, self.v, self.no_bias, self.m, tile=self.config.tile)
         self._launch(
             "unpack", make_output_kernel, problem.k * images_of_tiles,
-            self.m, self.bias, y, self.tiles, problem.dilation, problem.groups,
+            self.m, self.bias, y, self.tiles, self.phases, problem.dilation, problem.groups,
         )  # fmt: skip
 
     def _launch(self, phase: Any, make_kernel: Any, threads: int, *args: object) -> None:
@@ -195,14 +196,14 @@ def make_input_kernel(transforms: Transforms) -> Kernel:
     shape = (alpha, alpha)
 
     @cuda.jit
-    def winograd_inputs(x: Array, v: Array, tiles: Any, top_left: Any, dilation: Any, groups: int) -> None:
+    def winograd_inputs(x: Array, v: Array, tiles: Any, phases: Any, top_left: Any, dilation: Any, groups: int) -> None:
         # map
         flat = cuda.blockIdx.x * THREADS + cuda.threadIdx.x
         n, c, row, column = unflatten_on_device(flat, x.shape[1], tiles[0], tiles[1])
         if n >= x.shape[0]:
             return  # the grid is rounded up to whole blocks
-        first_h = tile_start_on_device(row, m, dilation[0]) - top_left[0]
-        first_w = tile_start_on_device(column, m, dilation[1]) - top_left[1]
+        first_h = tile_start_on_device(row, m, dilation[0], phases[0]) - top_left[0]
+        first_w = tile_start_on_device(column, m, dilation[1], phases[1]) - top_left[1]
         tile = (n * tiles[0] + row) * tiles[1] + column
         c_per_group = x.shape[1] // groups
         matrix = cuda.const.array_like(b_matrix)
@@ -246,14 +247,16 @@ def make_output_kernel(transforms: Transforms) -> Kernel:
     shape = (m, alpha)
 
     @cuda.jit
-    def winograd_outputs(products: Array, bias: Array, y: Array, tiles: Any, dilation: Any, groups: int) -> None:
+    def winograd_outputs(
+        products: Array, bias: Array, y: Array, tiles: Any, phases: Any, dilation: Any, groups: int
+    ) -> None:
         # map
         flat = cuda.blockIdx.x * THREADS + cuda.threadIdx.x
         n, k, row, column = unflatten_on_device(flat, y.shape[1], tiles[0], tiles[1])
         if n >= y.shape[0]:
             return  # the grid is rounded up to whole blocks
-        first_p = tile_start_on_device(row, m, dilation[0])
-        first_q = tile_start_on_device(column, m, dilation[1])
+        first_p = tile_start_on_device(row, m, dilation[0], phases[0])
+        first_q = tile_start_on_device(column, m, dilation[1], phases[1])
         tile = (n * tiles[0] + row) * tiles[1] + column
         k_per_group = y.shape[1] // groups
         g = k // k_per_group

@@ -7,7 +7,7 @@ than zeros, which go through one padding kernel before any algorithm.
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -17,6 +17,7 @@ from convbench.devices.device import Array, Device
 from convbench.error_model import ErrorModel
 from convbench.errors import ConfigError, RefusedError
 from convbench.problem import ConvProblem, Direction, Dtype, Layout
+from convbench.reference import Float64
 
 Family = Literal["direct", "gemm", "winograd", "fft"]
 
@@ -113,19 +114,32 @@ class Algorithm(ABC):
         if reason := self.refuses(problem, direction):
             raise RefusedError(f"{self.name} refuses {problem}: {reason}")
         inner = _inner(problem)
-        default = self.configs(inner)[0]
-        if config is not None and type(config) is not type(default):
-            raise ConfigError(f"{config!r} is no config of {self.name}; it takes {default!r} and the like")
-        plan = self.make_plan(inner, device, default if config is None else config)
+        plan = self.make_plan(inner, device, self.resolved(problem, config))
         if inner is problem:
             return plan
         from convbench.padding import PaddedPlan  # imports Numba, which a refusal does not need
 
         return PaddedPlan(problem, device, plan)
 
-    def config_fields(self, problem: ConvProblem, config: Any = None) -> dict[str, Any]:
-        """A config, or the default one, as a record keeps it."""
-        return asdict(self.configs(_inner(problem))[0] if config is None else config)
+    def resolved(self, problem: ConvProblem, config: Any = None) -> Any:
+        """The given config, or the default one for the problem; raises ConfigError for another algorithm's."""
+        default = self.configs(_inner(problem))[0]
+        if config is not None and type(config) is not type(default):
+            raise ConfigError(f"{config!r} is no config of {self.name}; it takes {default!r} and the like")
+        return default if config is None else config
+
+    def error_bound(
+        self,
+        problem: ConvProblem,
+        x: npt.ArrayLike,
+        w: npt.ArrayLike,
+        bias: npt.ArrayLike | None,
+        *,
+        expected: Float64,
+        config: Any = None,
+    ) -> Float64:
+        """The largest |actual − expected| that this algorithm may have on these tensors, (N, K, P, Q)."""
+        return self.error_model.bound(problem, x, w, bias, expected=expected, config=self.resolved(problem, config))
 
 
 def _inner(problem: ConvProblem) -> ConvProblem:

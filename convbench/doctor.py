@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import Literal
 
+from convbench.errors import DeviceError
+
 State = Literal["ok", "absent", "broken"]  # absent: one can do without it
 
 
@@ -69,7 +71,12 @@ def _gpu() -> Finding:
 
     fault, evidence = devices.cuda_fault(), devices.gpu_evidence()
     if fault is None:
-        about = devices.select("cuda").describe()
+        try:
+            about = devices.select("cuda").describe()
+        except DeviceError as error:
+            return Finding(
+                "GPU", "broken", str(error), "see with nvidia-smi who uses it, and in which compute mode it is"
+            )
         return Finding("GPU", "ok", f"{about['name']}, driver for CUDA {about['cuda_driver']}")
     if evidence:
         return Finding(

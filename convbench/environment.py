@@ -38,9 +38,13 @@ def _cpu() -> str:
 
 
 def _commit(folder: Path) -> str | None:
-    """Commit of the checkout that holds `folder`, "+changes" behind it if files differ; None without git."""
+    """Commit of the checkout of this project that holds `folder`, "+changes" behind it if files differ; else None."""
     try:
         git = ["git", "-C", str(folder)]
+        # an environment inside somebody else's checkout is not ours
+        subprocess.run(
+            [*git, "ls-files", "--error-unmatch", ":/convbench/environment.py"], capture_output=True, check=True
+        )
         commit = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
         changes = subprocess.run(
             [*git, "status", "--porcelain", "--untracked-files=no"], capture_output=True, text=True, check=True

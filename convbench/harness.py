@@ -1,8 +1,9 @@
 """Verify, then time: from layers and algorithms to records, one after the other, none held back."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
+from typing import Any
 
 from convbench.algorithm import Algorithm, Plan
 from convbench.devices.device import Array, Device
@@ -78,9 +79,9 @@ class Harness:
         self.description, self.environment = device.describe(), capture()
         self._case: Case | None = None
 
-    def key(self, job: Job) -> tuple[str, ...]:
-        """The key that the job's record will have."""
-        return self._record(job, "", Judgement(outcome="crashed", reason="not run")).key
+    def key(self, job: Job) -> tuple[object, ...]:
+        """What the job's record will be found by, before it is there: `Record.key` and the seed."""
+        return *self._record(job, "", Judgement(outcome="crashed", reason="not run")).key, self.seed
 
     def records(self, workload: Workload, todo: Sequence[Job]) -> Iterator[Record]:
         """One record per job, each as soon as it is known.
@@ -89,23 +90,21 @@ class Harness:
         """
         for job in todo:
             compiled_before = self.device.compile_s
-            judgement = self.judge(job)
-            timing = plan = None
+            judgement, timing, workspace_bytes = self.judge(job), None, None
             if judgement.outcome == "passed":
-                judgement, timing, plan = self._timed(job, judgement, compiled_before)
-            yield self._record(job, workload.name, judgement, timing, plan)
+                judgement, timing, workspace_bytes = self._timed(job, judgement, compiled_before)
+            yield self._record(job, workload.name, judgement, timing, workspace_bytes)
             if judgement.outcome == "crashed":
                 self._check_alive(job)
 
     def judge(self, job: Job) -> Judgement:
         """Refused, or run and compared with the reference; never raises for what an algorithm does."""
         problem = job.layer.problem
-        reason = job.algorithm.refuses(problem, self.direction) or self.device.refuses(problem)
-        if reason:
-            return Judgement(outcome="refused", reason=reason)
         try:
+            if reason := job.algorithm.refuses(problem, self.direction) or self.device.refuses(problem):
+                return Judgement(outcome="refused", reason=reason)
             verdict = verify(job.algorithm, self._case_of(problem), self.device)
-        except Exception as error:  # noqa: BLE001  (an algorithm is anyone's code: whatever it raises is its outcome)
+        except (Exception, SystemExit) as error:  # noqa: BLE001  (an algorithm is anyone's code)
             return _failure(error)
         return Judgement(
             outcome="passed" if verdict.passed else "wrong", reason=verdict.reason,
@@ -114,17 +113,17 @@ class Harness:
 
     def _timed(
         self, job: Job, judgement: Judgement, compiled_before: float
-    ) -> tuple[Judgement, Timing | None, Plan | None]:
+    ) -> tuple[Judgement, Timing | None, int | None]:
         try:
-            timing, plan, digest = self._time(job, compiled_before)
-        except Exception as error:  # noqa: BLE001  (as above)
+            timing, workspace_bytes, digest = self._time(job, compiled_before)
+        except (Exception, SystemExit) as error:  # noqa: BLE001  (an algorithm is anyone's code)
             return _failure(error), None, None
         if digest != judgement.digest:
             reason = "the timed runs left another result than the verified ones"
             return replace(judgement, outcome="wrong", reason=reason), None, None
-        return judgement, timing, plan
+        return judgement, timing, workspace_bytes
 
-    def _time(self, job: Job, compiled_before: float) -> tuple[Timing, Plan, str]:
+    def _time(self, job: Job, compiled_before: float) -> tuple[Timing, int, str]:
         device, problem = self.device, job.layer.problem
         tensors, _ = self._case_of(problem).random
         plan = job.algorithm.plan(problem, device, direction=self.direction)
@@ -141,7 +140,7 @@ class Harness:
             phases_us={str(phase): us for phase, us in device.phases_us(lambda: plan.run(x, y)).items()},
             compile_s=device.compile_s - compiled_before,
         )
-        return timing, plan, digest_of(device.download(y))
+        return timing, plan.workspace_bytes, digest_of(device.download(y))
 
     def _samples(self, plan: Plan, x: Array, y: Array) -> list[float]:
         for _ in range(self.effort.warmup):
@@ -168,21 +167,33 @@ class Harness:
             ) from error
 
     def _record(
-        self, job: Job, workload: str, judgement: Judgement, timing: Timing | None = None, plan: Plan | None = None
+        self,
+        job: Job,
+        workload: str,
+        judgement: Judgement,
+        timing: Timing | None = None,
+        workspace_bytes: int | None = None,
     ) -> Record:
-        problem, algorithm = job.layer.problem, job.algorithm
-        refused = algorithm.refuses(problem, self.direction) is not None
         return Record(
-            problem=str(problem), direction=self.direction, algorithm=algorithm.name, family=algorithm.family,
-            config={} if refused else algorithm.config_fields(problem), device=self.description,
+            problem=str(job.layer.problem), direction=self.direction, algorithm=job.algorithm.name,
+            family=job.algorithm.family, config=self._config_of(job), device=self.description,
             outcome=judgement.outcome, reason=judgement.reason, exact=judgement.exact, fraction=judgement.fraction,
             workload=workload, layer=job.layer.name, count=job.layer.count, seed=self.seed, timing=timing,
-            workspace_bytes=None if plan is None else plan.workspace_bytes,
-            environment=self.environment, when=self.now().isoformat(timespec="seconds"),
+            workspace_bytes=workspace_bytes, environment=self.environment,
+            when=self.now().isoformat(timespec="seconds"),
         )  # fmt: skip
 
+    def _config_of(self, job: Job) -> dict[str, Any]:
+        """The config that the job runs with; empty where there is none, because it is refused or its code fails."""
+        try:
+            if job.algorithm.refuses(job.layer.problem, self.direction) is not None:
+                return {}
+            return asdict(job.algorithm.resolved(job.layer.problem))
+        except (Exception, SystemExit):  # noqa: BLE001  (the judgement has the reason)
+            return {}
 
-def _failure(error: Exception) -> Judgement:
+
+def _failure(error: BaseException) -> Judgement:
     if isinstance(error, ConfigError):  # a launch beyond the hardware's limits was not made
         return Judgement(outcome="refused", reason=str(error))
     if isinstance(error, OutOfDeviceMemoryError | MemoryError):

@@ -115,6 +115,8 @@ class ConvProblem:
                     f"{name} is {given[name]!r}; it must be one of {', '.join(choices)}: {_described(given)}"
                 )
             put(name, given[name])
+        if not (isinstance(bias, bool) or type(bias).__name__ == "bool"):  # NumPy's is called so too
+            raise ProblemError(f"bias is {bias!r}; it must be True or False: {_described(given)}")
         put("bias", bool(bias))
         put("padding", _padding(padding, self, given))
         self._check()
@@ -195,12 +197,10 @@ class ConvProblem:
     @cached_property
     def min_bytes(self) -> int:
         """Fewest bytes any method moves: once each input element that a window reads, each weight, each output."""
-        fold = FOLD[self.padding_mode]
-        rows = {fold(p * self.stride[0] - self.padding[0][0] + r * self.dilation[0], self.h)
-                for p in range(self.p) for r in range(self.r)}  # fmt: skip
-        columns = {fold(q * self.stride[1] - self.padding[1][0] + s * self.dilation[1], self.w)
-                   for q in range(self.q) for s in range(self.s)}  # fmt: skip
-        read = self.n * self.c * len(rows - {None}) * len(columns - {None})
+        (u, v), (d_h, d_w), (vertical, horizontal), mode = self.stride, self.dilation, self.padding, self.padding_mode
+        rows = _elements_read(self.h, self.p, self.r, u, vertical, d_h, mode)
+        columns = _elements_read(self.w, self.q, self.s, v, horizontal, d_w, mode)
+        read = self.n * self.c * rows * columns
         weights = self.k * self.terms + self.k * self.bias
         return ITEM_BYTES[self.dtype] * (read + weights + self.n * self.k * self.p * self.q)
 
@@ -250,6 +250,39 @@ class ConvProblem:
     def __repr__(self) -> str:
         inside = ", ".join(f"{field.name}={getattr(self, field.name)!r}" for field in fields(self))
         return f"ConvProblem({inside})"
+
+
+def _elements_read(
+    size: int, outputs: int, taps: int, stride: int, sides: Pair, dilation: int, mode: PaddingMode
+) -> int:
+    """How many of `size` elements along an axis some window reads: by intervals, for an axis may be long."""
+    before, _ = sides
+    last = (outputs - 1) * stride
+    # tap t reads t·d, t·d + u, …, t·d + (P − 1)·u of the padded axis: an interval of one residue of u
+    reads: dict[int, list[range]] = {}
+    for tap in range(taps):
+        first = tap * dilation
+        merged = reads.setdefault(first % stride, [])
+        if merged and first <= merged[-1].stop - 1 + stride:  # taps come in order
+            merged[-1] = range(merged[-1].start, first + last + 1, stride)
+        else:
+            merged.append(range(first, first + last + 1, stride))
+
+    def is_read(index: int) -> bool:
+        place = index + before
+        return any(place in interval for interval in reads.get(place % stride, ()))
+
+    def inside(interval: range) -> int:
+        """How many of an interval are not padding."""
+        start, stop = (-(-(bound - interval.start) // stride) for bound in (before, before + size))
+        return len(interval[max(0, start) : max(0, stop)])
+
+    count = sum(inside(interval) for intervals in reads.values() for interval in intervals)
+    if mode == "zeros":
+        return count
+    outside = (*range(-before, 0), *range(size, size + sides[1]))
+    folded = {FOLD[mode](index, size) for index in outside if is_read(index)}
+    return count + sum(index is not None and not is_read(index) for index in folded)
 
 
 def _described(given: dict[str, Any]) -> str:

@@ -4,23 +4,32 @@ A file is JSON Lines, appended to and never rewritten: one record a line, writte
 torn by a crash stays where it is; reading reports it and goes on.
 """
 
+import errno
 import json
 import os
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
+from functools import cache
 from pathlib import Path
 from statistics import median, quantiles
-from typing import Any, Literal, Self, get_args
+from typing import TYPE_CHECKING, Any, Final, Literal, Self, get_args
 
 from convbench.errors import RecordsError
 from convbench.notation import own
 from convbench.problem import ConvProblem, Direction
 
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
+
 SCHEMA = 1
 BEGINNING = '{"problem":'  # of every record's line
 
+# for what checks records that are read: no field more, none of another type, no NaN
+STRICT: Final = {"extra": "forbid", "strict": True, "allow_inf_nan": False}
+
 Outcome = Literal["passed", "wrong", "refused", "out_of_memory", "crashed", "timed_out"]
 OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
+FAILURES: tuple[Outcome, ...] = ("wrong", "crashed", "out_of_memory", "timed_out")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +42,8 @@ class Timing:
     prepare_us: float  # once per weights, not part of a sample
     phases_us: dict[str, float]  # of one run, each launch timed alone
     compile_s: float  # spent compiling kernels for this result
+
+    __pydantic_config__ = STRICT
 
     def __post_init__(self) -> None:
         if not self.samples_us or min(self.samples_us) <= 0:
@@ -75,7 +86,11 @@ class Record:
     when: str  # UTC, ISO 8601
     schema: int = field(default=SCHEMA)
 
+    __pydantic_config__ = STRICT
+
     def __post_init__(self) -> None:
+        if lacking := {"name", "clock", "is_gpu"} - self.device.keys():
+            raise ValueError(f"its device does not say {', '.join(sorted(lacking))}")
         if self.outcome not in OUTCOMES:
             raise ValueError(f"outcome {self.outcome!r} is none of {', '.join(OUTCOMES)}")
         if (self.timing is not None) != (self.outcome == "passed"):
@@ -90,7 +105,7 @@ class Record:
             self.problem,
             self.direction,
             self.algorithm,
-            json.dumps(self.config, sort_keys=True),
+            json.dumps(self.config, sort_keys=True, default=_plain),
             self.device["name"],
         )
 
@@ -105,7 +120,7 @@ class Record:
 
     def to_json(self) -> str:
         """One line, without its end."""
-        return json.dumps(asdict(self), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        return json.dumps(asdict(self), ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_plain)
 
     @classmethod
     def from_json(cls, line: str) -> "Record":
@@ -115,18 +130,22 @@ class Record:
             raise ValueError("it is JSON, but no record of convbench")
         if data["schema"] != SCHEMA:
             raise ValueError(f"its schema is {data['schema']}; this version of convbench reads {SCHEMA}")
-        names = {f.name for f in fields(cls)}
-        if unknown := data.keys() - names:
-            raise ValueError(f"it has fields that no record has: {', '.join(sorted(unknown))}")
-        timing = data.pop("timing", None)
-        if timing is not None:
-            timing = Timing(**timing | {"samples_us": tuple(timing["samples_us"])})
-        try:
-            record = cls(**data, timing=timing)
-        except TypeError as error:
-            raise ValueError(f"it lacks fields: {error}") from error
+        record = _lines_of_records().validate_json(line)
         own.parse(record.problem)  # a record of an impossible problem is no record
         return record
+
+
+@cache
+def _lines_of_records() -> "TypeAdapter[Record]":
+    """What checks the fields of a line, their names and their types."""
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(Record)
+
+
+def _plain(value: Any) -> Any:
+    """What JSON has for a value that it does not know: a NumPy number's number, or the text."""
+    return value.item() if hasattr(value, "item") else str(value)
 
 
 @dataclass(frozen=True)
@@ -182,7 +201,7 @@ class RecordsFile:
         self.path = path
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = path.open("ab+")
+            self._file = path.open("ab+", buffering=0)  # what cannot be written is not tried again by close()
             if self._file.tell():
                 self._file.seek(-1, os.SEEK_END)
                 if self._file.read(1) != b"\n":
@@ -198,8 +217,8 @@ class RecordsFile:
             raise RecordsError(f"a record cannot be written to {self.path}: {error.strerror}") from error
 
     def _write(self, line: bytes) -> None:
-        self._file.write(line)
-        self._file.flush()
+        if self._file.write(line) != len(line):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         os.fsync(self._file.fileno())
 
     def __enter__(self) -> Self:
@@ -210,8 +229,8 @@ class RecordsFile:
 
 
 def latest(records: Iterable[Record]) -> list[Record]:
-    """The last record of each key, in the order in which the keys first came."""
+    """The last record of each measurement of each layer, in the order in which they first came."""
     found: dict[tuple[str, ...], Record] = {}
     for record in records:
-        found[record.key] = record
+        found[record.workload, record.layer, *record.key] = record
     return list(found.values())

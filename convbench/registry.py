@@ -18,12 +18,12 @@ _registered: dict[str, Algorithm] = {}
 def register(algorithm: _A) -> _A:
     """Make an algorithm class known by its `name` for the life of the process; usable as a decorator.
 
-    Raises DuplicateNameError when the name is taken.
+    Raises DuplicateNameError when the name is taken, and ConvbenchError when it is no algorithm with name and family.
     """
-    taken = names()
-    if algorithm.name in taken:
-        raise DuplicateNameError(f"an algorithm {algorithm.name!r} exists already; taken are {', '.join(taken)}")
-    _registered[algorithm.name] = algorithm()
+    name, taken = getattr(algorithm, "name", None), names()
+    if name in taken:
+        raise DuplicateNameError(f"an algorithm {name!r} exists already; taken are {', '.join(taken)}")
+    _registered[str(name)] = _instance(algorithm, name)
     return algorithm
 
 
@@ -33,15 +33,46 @@ def names() -> list[str]:
 
 
 def get(name: str) -> Algorithm:
-    """The algorithm of that name; raises UnknownNameError, with the names that exist."""
+    """The algorithm of that name.
+
+    Raises
+    ------
+    UnknownNameError
+        with the names that exist.
+    ConvbenchError
+        when a package's entry point cannot be loaded, or is no algorithm of that name.
+    """
     if name in _registered:
         return _registered[name]
     if name not in (found := _entry_points()):
         raise UnknownNameError(f"algorithm {name!r} is unknown; there are {', '.join(names())}")
-    loaded = found[name].load()
-    if not (isinstance(loaded, type) and issubclass(loaded, Algorithm) and loaded.name == name):
-        raise ConvbenchError(f"the entry point {found[name].value} is no Algorithm class named {name!r}")
-    return loaded()
+    try:
+        return _instance(found[name].load(), name)
+    except (Exception, SystemExit) as error:
+        raise ConvbenchError(f"algorithm {name!r}, from {found[name].value}, cannot be loaded: {error}") from error
+
+
+def available() -> tuple[list[Algorithm], list[str]]:
+    """Every algorithm that can be loaded, by name, and what is wrong with the others."""
+    found, faults = [], []
+    for name in names():
+        try:
+            found.append(get(name))
+        except ConvbenchError as error:
+            faults.append(str(error))
+    return found, faults
+
+
+def _instance(algorithm: object, name: object) -> Algorithm:
+    """An instance of a class that is what a registry can hold."""
+    if not (isinstance(algorithm, type) and issubclass(algorithm, Algorithm)):
+        raise ConvbenchError(f"{algorithm!r} is no Algorithm class")
+    for attribute in ("name", "family"):
+        if not isinstance(getattr(algorithm, attribute, None), str):
+            raise ConvbenchError(f"{algorithm.__name__} has no {attribute}, or one that is no text")
+    if algorithm.name != name:
+        raise ConvbenchError(f"{algorithm.__name__} is named {algorithm.name!r}, not {name!r}")
+    return algorithm()
 
 
 def _entry_points() -> dict[str, EntryPoint]:

@@ -7,10 +7,8 @@ from collections.abc import Iterable, Sequence
 
 import pandas as pd
 
-from convbench.record import Record, latest
+from convbench.record import FAILURES, Record, latest
 from convbench.tables import markdown_table
-
-ENDS = ("wrong", "crashed", "out_of_memory", "timed_out")
 
 
 def to_markdown(records: Iterable[Record], *, title: str, picture: str | None = None) -> str:
@@ -68,7 +66,7 @@ def _chapter(records: Sequence[Record]) -> list[str]:
         parts += ["### Where the time goes", _costs(passed, label)]
     for outcome, heading in (
         ("refused", "Refused, and why"),
-        *((end, end.replace("_", " ").capitalize()) for end in ENDS),
+        *((end, end.replace("_", " ").capitalize()) for end in FAILURES),
     ):
         chosen = frame[frame.outcome == outcome]
         if not chosen.empty:
@@ -81,7 +79,7 @@ def _summary(first: Record, frame: pd.DataFrame) -> str:
     counts = ", ".join(
         f"{count} {str(outcome).replace('_', ' ')}" for outcome, count in frame.outcome.value_counts().items()
     )
-    bad = int(frame.outcome.isin(ENDS).sum())
+    bad = int(frame.outcome.isin(FAILURES).sum())
     verified = "Every time below is of a verified result" if bad == 0 else f"**{bad} results are wrong or failed**"
     lines = [f"{len(frame)} results: {counts}. {verified}."]
     if not first.device["is_gpu"]:

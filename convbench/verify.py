@@ -7,6 +7,7 @@ within the algorithm's own error model. The device is guarded in both, and two r
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
+from math import isfinite
 
 import numpy as np
 import numpy.typing as npt
@@ -110,10 +111,10 @@ class Case:
 
 def verify(algorithm: Algorithm, case: Case, device: Device, *, config: object = None) -> Verification:
     """Run an algorithm that does not refuse the case's problem, in every regime that applies, and judge it."""
-    model, problem = algorithm.error_model, case.problem
-    exact = model.exact_headroom is not None
-    if model.exact_headroom is not None:
-        tensors, expected = case.integers(model.exact_headroom)
+    problem, headroom = case.problem, algorithm.error_model.exact_headroom
+    exact = headroom is not None
+    if headroom is not None:
+        tensors, expected = case.integers(headroom)
         actual, fault = _run(algorithm, problem, tensors, device, config)
         if fault is None and not (verdict := compare(actual=actual, expected=expected, bound=0.0)).passed:
             fault = f"on integers, exactly: {verdict}"
@@ -123,10 +124,11 @@ def verify(algorithm: Algorithm, case: Case, device: Device, *, config: object =
     actual, fault = _run(algorithm, problem, tensors, device, config)
     if fault is not None:
         return Verification(exact=exact, fraction=None, reason=fault)
-    bound = model.bound(problem, tensors.x, tensors.w, tensors.bias, expected=expected)
+    bound = algorithm.error_bound(problem, tensors.x, tensors.w, tensors.bias, expected=expected, config=config)
     verdict = compare(actual=actual, expected=expected, bound=bound)
     reason = None if verdict.passed else f"on random numbers: {verdict}"
-    return Verification(exact=exact, fraction=verdict.fraction, reason=reason, digest=digest_of(actual))
+    fraction = verdict.fraction if isfinite(verdict.fraction) else None  # a NaN is no number of bounds away
+    return Verification(exact=exact, fraction=fraction, reason=reason, digest=digest_of(actual))
 
 
 def digest_of(values: Values) -> str:

@@ -17,6 +17,7 @@ from convbench.notation import parse
 from convbench.problem import ConvProblem
 
 T = TypeVar("T")
+R = TypeVar("R")
 
 COLUMNS = (
     "source", "name", "N", "C", "H", "W", "K", "R", "S", "pad_t", "pad_l", "pad_b", "pad_r",
@@ -64,7 +65,7 @@ class Workload:
     def with_batch(self, n: int) -> "Workload":
         """The same layers at another batch size."""
         layers = tuple(replace(layer, problem=replace(layer.problem, n=n)) for layer in self.layers)
-        return replace(self, layers=layers)
+        return replace(self, name=f"{self.name}-n{n}", layers=layers)
 
 
 def names() -> list[str]:
@@ -103,24 +104,26 @@ def _read_text(name: str, path: Path | Traversable) -> Workload:
         text = line.partition("#")[0].strip()
         if text:
             problem = _at(path, number, parse, text)
-            layers.append(Layer(name=f"line {number}", problem=problem))
+            layers.append(Layer(name=str(problem), problem=problem))
     return _workload(name, path, str(path), layers)
 
 
 def _read_csv(name: str, path: Path | Traversable) -> Workload:
-    reader = csv.DictReader(_lines(path))
+    try:
+        rows = list(reader := csv.DictReader(_lines(path)))
+    except csv.Error as error:
+        raise ConvbenchError(f"{path} is no CSV: {error}") from error
     if missing := [column for column in COLUMNS if column not in (reader.fieldnames or ())]:
         raise ConvbenchError(f"{path}: the header lacks {', '.join(missing)}")
     layers, sources = [], []
-    for row in reader:
-        number = reader.line_num
-        problem = _at(path, number, _problem, row)
+    for number, row in enumerate(rows, start=2):  # no field of ours holds a line break
+        problem, count = _at(path, number, _problem, row), _at(path, number, _count, row)
         if (problem.p, problem.q) != (int(row["OH"]), int(row["OW"])):
             raise ConvbenchError(
                 f"{path}, line {number}: OH × OW is {row['OH']} × {row['OW']}, "
                 f"but {problem} has {problem.p} × {problem.q}"
             )
-        layers.append(Layer(name=row["name"] or f"row {number - 1}", problem=problem, count=int(row.get("count") or 1)))
+        layers.append(Layer(name=row["name"] or f"row {number - 1}", problem=problem, count=count))
         sources.append(row["source"])
     return _workload(name, path, ", ".join(dict.fromkeys(sources)), layers)
 
@@ -139,13 +142,20 @@ def _problem(row: dict[str, str]) -> ConvProblem:
     )  # fmt: skip
 
 
+def _count(row: dict[str, str]) -> int:
+    text = row.get("count") or "1"
+    if not (text.isdecimal() and int(text) >= 1):
+        raise ConvbenchError(f"count is {text!r}; it must be a whole number, at least 1")
+    return int(text)
+
+
 def _workload(name: str, path: Path | Traversable, source: str, layers: list[Layer]) -> Workload:
     if not layers:
         raise ConvbenchError(f"{path}: no problem in it")
     return Workload(name=name, source=source, layers=tuple(layers))
 
 
-def _at(path: Path | Traversable, number: int, read: Callable[[T], ConvProblem], given: T) -> ConvProblem:
+def _at(path: Path | Traversable, number: int, read: Callable[[T], R], given: T) -> R:
     try:
         return read(given)
     except ConvbenchError as error:
@@ -154,7 +164,7 @@ def _at(path: Path | Traversable, number: int, read: Callable[[T], ConvProblem],
 
 def _lines(path: Path | Traversable) -> list[str]:
     try:
-        return path.read_text(encoding="utf-8").splitlines()
+        return path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise ConvbenchError(f"{path} cannot be read: {error}") from error
 

@@ -40,4 +40,4 @@ def bound_of(
     algorithm: Algorithm, problem: ConvProblem, x: Values, w: Values, bias: Values | None, expected: Float64
 ) -> Float64:
     """What the algorithm may be off on these tensors."""
-    return algorithm.error_model.bound(problem, x, w, bias, expected=expected)
+    return algorithm.error_bound(problem, x, w, bias, expected=expected)

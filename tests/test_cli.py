@@ -285,6 +285,114 @@ def test_a_call_that_makes_no_sense_gets_one_message_and_status_2(convbench, her
     assert not (here / "reports").exists()
 
 
+def test_a_page_is_never_written_over_what_is_no_page(convbench, here):
+    (here / "notes.md").write_text("mine\n")
+    status, _, err = convbench("report", "notes.md")
+    assert (status, (here / "notes.md").read_text()) == (2, "mine\n")
+    assert "would be written over" in err
+    (here / "notes.txt").write_text("mine\n")
+    (here / "notes.md").unlink()
+    assert convbench("report", "notes.txt")[0] == 2
+    assert not (here / "notes.md").exists()
+
+
+def test_two_files_of_one_name_are_not_rendered_to_one_page(convbench, here):
+    for folder in ("a", "b"):
+        convbench("bench", PROBLEM, "--algorithm", "direct", "--out", folder)
+    files = [f"{folder}/simulator/problems.jsonl" for folder in ("a", "b")]
+    assert convbench("report", *files, "--out", "pages")[0] == 2
+    assert not (here / "pages").exists()
+    status, out, _ = convbench("report", *files, "--json")
+    assert (status, len(json.loads(out))) == (0, 2)
+
+
+def test_another_batch_has_its_own_file(convbench, here):
+    (here / "mine.txt").write_text(f"{PROBLEM}\n")
+    convbench("bench", "--workload", "mine.txt", "--algorithm", "direct")
+    convbench("bench", "--workload", "mine.txt", "--algorithm", "direct", "--batch", 2)
+    assert {path.name for path in (here / "reports" / "simulator").glob("*.jsonl")} == {"mine.jsonl", "mine-n2.jsonl"}
+
+
+def test_resume_does_not_take_another_seed_for_done(convbench, here):
+    convbench("bench", PROBLEM, "--algorithm", "direct")
+    convbench("bench", PROBLEM, "--algorithm", "direct", "--seed", 5, "--resume")
+    records, _ = read_records(here / "reports" / "simulator" / "problems.jsonl")
+    assert [record.seed for record in records] == [0, 5]
+
+
+def test_algorithms_may_be_listed_with_commas(convbench):
+    _, out, _ = convbench("verify", PROBLEM, "--algorithm", "direct,im2col_gemm", "--json")
+    assert [row["algorithm"] for row in json.loads(out)] == ["direct", "im2col_gemm"]
+
+
+def test_a_benchdnn_command_line_is_one_quoted_word(convbench):
+    assert convbench("show", "--mb=4 ic16ih7oc16oh7kh3ph1") == convbench("show", "n4c16h7w7-k16r3s3-pad1-bias")
+
+
+BROKEN_PLUGIN = """
+import sys
+from convbench import Algorithm, ErrorModel, Plan, register
+class Idle(Plan):
+    def run(self, x, y):
+        pass
+class Base(Algorithm):
+    family = "direct"
+    error_model = ErrorModel(exact_headroom=None)
+    def make_plan(self, problem, device, config):
+        return Idle(problem, device)
+@register
+class Nothing(Base):
+    name = "writes_nothing"
+@register
+class Limits(Base):
+    name = "limits_raise"
+    def limits(self, problem):
+        raise RuntimeError("my limits")
+@register
+class Configs(Base):
+    name = "no_configs"
+    def configs(self, problem):
+        return ()
+@register
+class Exits(Base):
+    name = "exits"
+    def make_plan(self, problem, device, config):
+        sys.exit(0)
+"""
+
+
+def test_whatever_a_plugin_does_is_recorded_and_the_rest_goes_on(convbench, here, monkeypatch):
+    from convbench import registry
+
+    monkeypatch.setattr(registry, "_registered", {})
+    (here / "broken.py").write_text(BROKEN_PLUGIN)
+    names = ["writes_nothing", "limits_raise", "no_configs", "exits", "direct"]
+    status, _, err = convbench("bench", PROBLEM, "--plugin", "broken.py", "--algorithm", ",".join(names))
+    assert status == 1
+    assert "4 of 5 results are wrong or failed" in err
+    records, bad = read_records(here / "reports" / "simulator" / "problems.jsonl")
+    assert bad == []
+    assert {r.algorithm: r.outcome for r in records} == dict(
+        zip(names, ["wrong", "crashed", "crashed", "crashed", "passed"], strict=True)
+    )
+    reasons = {r.algorithm: str(r.reason) for r in records}
+    assert "is nan" in reasons["writes_nothing"]
+    assert reasons["limits_raise"] == "RuntimeError: my limits"
+    assert reasons["exits"] == "SystemExit: 0"
+    monkeypatch.setattr(registry, "_registered", {})
+    status, out, _ = convbench("show", PROBLEM, "--plugin", "broken.py")
+    assert status == 0
+    assert "it fails: RuntimeError: my limits" in out
+
+
+@pytest.mark.parametrize("body", ["import sys; sys.exit(3)", "1 / 0", "def"])
+def test_a_plugin_that_cannot_be_imported_is_named(convbench, here, body):
+    (here / "bad.py").write_text(body)
+    status, _, err = convbench("list", "--plugin", "bad.py")
+    assert status == 2
+    assert "plugin bad.py cannot be imported" in err
+
+
 @pytest.mark.parametrize("words", [("verify", PROBLEM, "--oops"), ("dance",), ("verify", PROBLEM, "--seed", "x")])
 def test_unknown_options_and_commands_give_status_2(convbench, words):
     status, _, err = convbench(*words)
@@ -380,3 +488,34 @@ def test_ctrl_c_keeps_what_was_measured_and_resume_goes_on(tmp_path):
     assert again.returncode == 0, again.stderr
     assert path.read_text().startswith(kept)
     assert len(read_records(path)[0]) == len(records) + 2
+
+
+@pytest.mark.parametrize(("redirection", "status"), [("> /dev/full", 2), (">&-", 0), ("| head -1", 0)])
+def test_an_output_that_cannot_be_written_gives_no_traceback(redirection, status):
+    command = f"{sys.executable} -m convbench show {PROBLEM} {redirection}"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
+    assert "Traceback" not in done.stderr
+    assert done.returncode == status
+
+
+def test_a_terminal_without_unicode_gives_no_traceback():
+    command = [sys.executable, "-m", "convbench", "show", PROBLEM]
+    done = subprocess.run(command, capture_output=True, env=os.environ | {"PYTHONIOENCODING": "ascii"}, check=True)
+    assert b"the filter is" in done.stdout or b"yes" in done.stdout
+
+
+def test_a_full_disk_keeps_what_was_recorded(tmp_path):
+    """A limit on the size of files is as good as a full disk, and harmless: 4 KiB hold a few of the ten records."""
+    algorithms = "direct,im2col_gemm,depthwise,direct_tiled,implicit_gemm"
+    command = (
+        f"{sys.executable} -m convbench bench {PROBLEM} n1c1h3w3-k1r1s1 --device simulator --algorithm {algorithms}"
+    )
+    done = subprocess.run(
+        ["bash", "-c", f"trap '' XFSZ; ulimit -f 4; {command}"], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    assert "cannot be written" in done.stderr
+    records, _ = read_records(tmp_path / "reports" / "simulator" / "problems.jsonl")
+    assert 1 <= len(records) < 10
+    assert records[0].algorithm == "direct"

@@ -29,6 +29,8 @@ PROBLEMS = (
     "n1c2h3w4-k2r3s3-pad1.3x2.0-replicate",
     "n1c2h4w5-k2r3s3-pad3-circular",
     "n1c24h4w4-k2r3s3-pad1",
+    "n1c2h5w4-k17r2s1",  # a second tile of filters
+    "n1c1h3w3-k1r3s3-pad40-dil40",  # a dilation far beyond the output
 )
 
 
@@ -126,7 +128,7 @@ def test_a_direction_that_is_not_implemented_is_refused_by_name(algorithm, direc
     assert direction in reason
 
 
-@pytest.mark.parametrize("text", ["n1c2h5w4-k2r3s3-pad1-bias", "n1c2h5w4-k2r3s3-pad1-g2"])
+@pytest.mark.parametrize("text", ["n1c2h5w4-k2r3s3-pad1-bias", "n1c2h5w4-k2r3s3-pad1-g2", "n1c2h4w5-k17r2s2"])
 def test_every_config_is_right(algorithm, text, device):
     problem = parse(text)
     if algorithm.refuses(problem):
@@ -134,3 +136,25 @@ def test_every_config_is_right(algorithm, text, device):
     for config in algorithm.configs(problem):
         verdict = verify(algorithm, Case(problem, seed=2), device, config=config)
         assert verdict.passed, f"{config}: {verdict.reason}"
+
+
+def test_im2col_lowers_some_images_at_a_time(device):
+    from algorithms.im2col_gemm import Config, Im2colGemm
+
+    problem = parse("n3c2h4w4-k2r3s3-pad1-g2-bias")
+    one_image = 4 * problem.groups * problem.terms * problem.p * problem.q
+    for images in (1, 2, 3):
+        config = Config(max_columns_bytes=images * one_image)
+        assert Im2colGemm().plan(problem, device, config=config).workspace_bytes == images * one_image
+        verdict = verify(Im2colGemm(), Case(problem, seed=3), device, config=config)
+        assert verdict.passed, verdict.reason
+
+
+@pytest.mark.parametrize("name", ["winograd_2x2_3x3", "winograd_4x4_3x3", "fft_tiled"])
+def test_a_large_dilation_does_not_multiply_the_tiles(name, device):
+    from convbench import registry
+
+    small, large = (
+        registry.get(name).plan(parse(f"n1c1h3w3-k1r3s3-pad{d}-dil{d}"), device).workspace_bytes for d in (3, 300)
+    )
+    assert large == small

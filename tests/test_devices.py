@@ -76,6 +76,31 @@ def test_other_gpus_and_an_nvidia_sound_card_are_no_evidence(no_gpu, tmp_path, v
     assert devices.select(root=tmp_path).name == "simulator"
 
 
+@pytest.mark.parametrize(
+    ("available", "error", "told"),
+    [
+        (True, None, None),
+        (False, "CUDA_ERROR_SYSTEM_DRIVER_MISMATCH:\n803", "CUDA_ERROR_SYSTEM_DRIVER_MISMATCH: 803"),
+        (False, None, "NVVM"),
+    ],
+)
+def test_the_fault_is_asked_for_after_the_driver_was_started(monkeypatch, available, error, told):
+    """Numba knows what is wrong with a driver only once it has tried it."""
+    tried = []
+    monkeypatch.setattr(cuda, "is_available", lambda: tried.append(True) or available)
+    monkeypatch.setattr(cuda, "cuda_error", lambda: error if tried else None)
+    fault = devices.cuda_fault()
+    assert (fault is None) == (told is None)
+    assert told is None or told in str(fault)
+
+
+def test_a_working_driver_without_the_compiler_is_a_broken_gpu(monkeypatch, tmp_path):
+    monkeypatch.setattr(cuda, "is_available", lambda: False)
+    monkeypatch.setattr(cuda, "cuda_error", lambda: None)
+    with pytest.raises(DeviceError, match=r"its driver works.*convbench\[cu13\]"):
+        devices.select(root=tmp_path)
+
+
 # ---- launching
 
 
@@ -179,6 +204,43 @@ def test_shared_memory_that_nobody_wrote_is_nan(simulator):
     assert np.isnan(simulator.download(y)).all()
 
 
+@cuda.jit
+def overflow(y):
+    y[cuda.threadIdx.x] = float32(3e38) * float32(10)
+
+
+def test_arithmetic_in_a_kernel_does_not_warn(simulator):
+    y = simulator.empty((4,), np.float32)
+    simulator.launch("multiply", overflow, 1, 4, y)
+    assert np.isinf(simulator.download(y)).all()
+
+
+@cuda.jit
+def two_arrays_on_one_line(y):
+    a, b = cuda.shared.array(4, float32), cuda.shared.array(4, float32)
+    i = cuda.threadIdx.x
+    a[i], b[i] = 1, 2
+    cuda.syncthreads()
+    y[i] = a[3 - i] + 10 * b[3 - i]
+
+
+def test_two_shared_arrays_on_one_line_are_two(simulator):
+    y = simulator.empty((4,), np.float32)
+    simulator.launch("multiply", two_arrays_on_one_line, 1, 4, y)
+    np.testing.assert_array_equal(simulator.download(y), 21)
+
+
+@cuda.jit
+def synchronise_a_warp(y):
+    cuda.syncwarp()
+    y[cuda.threadIdx.x] = 1
+
+
+def test_what_the_simulator_lacks_is_named(simulator):
+    with pytest.raises(DeviceError, match=r"the simulator has no cuda\.syncwarp"):
+        simulator.launch("multiply", synchronise_a_warp, 1, 4, simulator.empty((4,), np.float32))
+
+
 def test_the_simulator_has_no_room_for_the_impossible(simulator):
     with pytest.raises(OutOfDeviceMemoryError):
         simulator.empty((2**40, 2**20), np.float32)
@@ -270,11 +332,13 @@ from convbench.devices.cuda import CudaDevice
 from convbench.notation import parse
 from convbench.verify import Case
 
-class Timed(CudaDevice):
-    def _check_room(self, wanted, shape):  # the simulator does not know how much memory there is
+class Device(CudaDevice):
+    def check_room(self, wanted):  # Numba's simulator does not know how much memory there is
+        pass
+    def _hold(self):  # and cannot sleep
         pass
 
-device = Timed()
+device = Device()
 for text in ("n1c2h4w4-k2r3s3-pad1-bias", "n1c2h3w3-k2r1s2-g2-pad1-reflect"):
     for name in registry.names():
         algorithm = registry.get(name)
@@ -289,7 +353,7 @@ for text in ("n1c2h4w4-k2r3s3-pad1-bias", "n1c2h3w3-k2r1s2-g2-pad1-reflect"):
         x = device.upload(t.x)
         elapsed = device.elapsed_us(lambda: plan.run(x, y))
         assert elapsed < 0, "Numba's simulator gives -1 for every pair of events"
-        bound = algorithm.error_model.bound(problem, t.x, t.w, t.bias, expected=expected)
+        bound = algorithm.error_bound(problem, t.x, t.w, t.bias, expected=expected)
         assert (np.abs(device.download(y) - expected) <= bound).all(), (text, name)
         device.write(y, np.zeros(problem.y_shape, np.float32))
         assert (device.download(y) == 0).all()

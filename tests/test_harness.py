@@ -147,7 +147,7 @@ def test_the_time_limit_ends_the_samples():
 def test_the_key_is_known_before_the_record():
     harness, job = harness_on(SimulatorDevice()), Job(layer=LAYER, algorithm=algorithm_of(WithoutMistake))
     (record,) = harness.records(workload.Workload(name="mine", source="", layers=(LAYER,)), [job])
-    assert harness.key(job) == record.key
+    assert harness.key(job) == (*record.key, record.seed)
 
 
 def test_a_gpu_gets_more_samples_than_a_simulator():

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numba import complex64, cuda
 
-from algorithms.indexing import tile_count, tile_start, unflatten
+from algorithms.indexing import tile_count, tile_phases, tile_start, unflatten
 from algorithms.radix2 import bit_reversal, make_fft
 
 sizes = st.integers(1, 9)
@@ -20,15 +20,13 @@ def test_unflatten_is_the_order_of_memory(shape):
         assert unflatten(flat, *shape[1:]) == index
 
 
-@given(st.integers(1, 200), st.integers(1, 20), st.integers(1, 5))
+@given(st.integers(1, 200), st.integers(1, 20), st.integers(1, 300))
 def test_tiles_hold_every_output_once(outputs, extent, dilation):
-    held = [
-        tile_start(tile, extent, dilation) + i * dilation
-        for tile in range(tile_count(outputs, extent, dilation))
-        for i in range(extent)
-    ]
-    assert sorted(held) == list(range(len(held))), "every place once, without a gap"
-    assert outputs <= len(held) < outputs + extent * dilation, "no tile is empty but for the last group"
+    phases, count = tile_phases(outputs, dilation), tile_count(outputs, extent, dilation)
+    held = [tile_start(t, extent, dilation, phases) + i * dilation for t in range(count) for i in range(extent)]
+    assert len(set(held)) == len(held), "no place twice"
+    assert set(range(outputs)) <= set(held), "no output left out"
+    assert count < 2 * outputs + 1, "no more than two tiles an output, whatever the dilation"
 
 
 @given(st.integers(0, 8))

@@ -164,6 +164,7 @@ def test_a_problem_cannot_be_changed():
         ({"padding": ((1, 2), (3,))}, ("(3,)",)),
         ({"stride": 1.5}, ("stride is 1.5", "whole number")),
         ({"c": True}, ("c is True", "whole number")),
+        ({"bias": "no"}, ("bias is 'no'", "True or False")),
         ({"c": "4"}, ("c is '4'", "whole number")),
         ({"dtype": "int8"}, ("'int8'", "float32")),
         ({"layout": "CHWN"}, ("'CHWN'", "NHWC")),
@@ -198,6 +199,10 @@ def test_an_impossible_problem_names_the_value_and_the_rule(change, parts):
         ("n1c3h7w7z2-k4r3s3", 8),
         ("n1 c3h7w7-k4r3s3", 2),
         ("n1c3h7w7-k4r3s3-pad1é", 19),
+        ("n１c3h7w7-k4r3s3", 0),
+        ("n1c" + "9" * 5000 + "h7w7-k4r3s3", 3),
+        ("mb1ic" + "9" * 5000 + "ih7oc1kh3", 5),
+        ("-n 1 -c " + "9" * 5000, 8),
     ],
 )
 def test_malformed_text_is_refused_at_its_position(text, position):

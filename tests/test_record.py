@@ -119,7 +119,23 @@ def test_a_torn_last_line_is_reported_and_nothing_else_is_lost(tmp_path, torn):
         ("[1, 2]", "no record of convbench"),
         ('{"a": 1}', "no record of convbench"),
         ('{"schema": 99}', "its schema is 99"),
-        ('{"schema": 1}', "it lacks fields"),
+        ('{"schema": 1}', "problem"),
+        ('{"schema": 1, "problem": NaN}', "no record"),
+        *(
+            (json.dumps(json.loads(record().to_json()) | change), name)
+            for name, change in (
+                ("device", {"device": {}}),
+                ("device", {"device": 3}),
+                ("count", {"count": "x"}),
+                ("count", {"count": 1.5}),
+                ("environment", {"environment": 3}),
+                ("fraction", {"fraction": "x"}),
+                ("layer", {"layer": None}),
+                ("phases_us", {"timing": json.loads(record().to_json())["timing"] | {"phases_us": [1]}}),
+                ("prepare_us", {"timing": json.loads(record().to_json())["timing"] | {"prepare_us": None}}),
+                ("samples_us", {"timing": json.loads(record().to_json())["timing"] | {"samples_us": ["x"]}}),
+            )
+        ),
         (json.dumps(json.loads(record().to_json()) | {"extra": 1}), "extra"),
         (json.dumps(json.loads(record().to_json()) | {"outcome": "wrong"}), "timing if and only if"),
         (json.dumps(json.loads(record().to_json()) | {"problem": "n1c1h1w1-k1r9s9"}), "spans 9"),
@@ -147,4 +163,11 @@ def test_a_file_that_is_not_there_or_cannot_be_written_is_a_clear_error(tmp_path
 def test_the_latest_record_of_a_measurement_counts():
     first, other, second = record(seed=1), record(algorithm="fft_tiled"), record(seed=2)
     assert latest([first, other, second]) == [second, other]
-    assert len(latest([first, record(config={"threads": 64}), record(device={"name": "other"})])) == 3
+    assert (
+        len(
+            latest(
+                [first, record(config={"threads": 64}), record(device={"name": "other", "clock": "c", "is_gpu": True})]
+            )
+        )
+        == 3
+    )

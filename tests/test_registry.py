@@ -6,6 +6,7 @@ import pytest
 
 from algorithms.direct import Direct
 from convbench import registry
+from convbench.algorithm import Algorithm
 from convbench.errors import ConvbenchError, DuplicateNameError, UnknownNameError
 
 BUILT_IN = [
@@ -64,5 +65,25 @@ def test_two_packages_with_one_name_are_an_error(monkeypatch):
 def test_an_entry_point_must_be_an_algorithm_of_its_name(monkeypatch):
     points = [EntryPoint("mine", "algorithms.direct:Direct", registry.GROUP)]
     monkeypatch.setattr(registry, "entry_points", lambda group: points)
-    with pytest.raises(ConvbenchError, match="no Algorithm class named 'mine'"):
+    with pytest.raises(ConvbenchError, match=r"'mine', from algorithms\.direct:Direct, cannot be loaded: .*not 'mine'"):
         registry.get("mine")
+
+
+@pytest.mark.parametrize("target", ["no_such_package:Mine", "algorithms.direct:Nothing", "json:dumps", "sys:exit"])
+def test_a_broken_entry_point_is_named_and_the_others_still_load(monkeypatch, target):
+    points = [
+        EntryPoint("mine", target, registry.GROUP),
+        EntryPoint("direct", "algorithms.direct:Direct", registry.GROUP),
+    ]
+    monkeypatch.setattr(registry, "entry_points", lambda group: points)
+    with pytest.raises(ConvbenchError, match=f"'mine', from {target}"):
+        registry.get("mine")
+    found, (fault,) = registry.available()
+    assert [algorithm.name for algorithm in found] == ["direct"]
+    assert target in fault
+
+
+@pytest.mark.parametrize("broken", [type("NoName", (), {}), type("NoFamily", (Algorithm,), {"name": "x"}), 3])
+def test_only_algorithms_can_be_registered(empty_register, broken):
+    with pytest.raises(ConvbenchError, match=r"is no Algorithm class|has no family"):
+        registry.register(broken)

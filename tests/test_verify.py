@@ -9,6 +9,7 @@ from strategies import problems, problems_for, seeds
 from convbench import registry
 from convbench.data import integer_tensors, random_tensors
 from convbench.error_model import ErrorModel, dot_product_growth, roundings
+from convbench.errors import ConfigError
 from convbench.notation import parse
 from convbench.problem import ConvProblem
 from convbench.reference import convolve
@@ -77,7 +78,8 @@ def test_integers_leave_room_for_every_intermediate(problem, seed, headroom):
 def test_filters_of_too_many_terms_are_thinned_out():
     problem = parse("n1c2048h1w1-k3r1s1")
     t = integer_tensors(problem, 0, headroom=2**14)
-    assert (np.count_nonzero(t.w.reshape(3, -1), axis=1) == 2**10).all()
+    assert (np.count_nonzero(t.w.reshape(3, -1), axis=1) == 64).all()
+    assert np.abs(t.x).max() == 16
 
 
 @given(problems(), seeds)
@@ -135,13 +137,13 @@ def test_rounding_the_inputs_to_half_or_tf32_is_beyond_the_bound(terms):
 @pytest.mark.parametrize("name", registry.names())
 def test_one_wrong_tap_is_beyond_every_algorithms_bound(name):
     """A single weight off by one part in a thousand shows, in every algorithm's own model."""
-    model = registry.get(name).error_model
+    algorithm = registry.get(name)
 
     @given(problems_for(name), seeds)
     def law(problem, seed):
         t = random_tensors(problem, seed)
         expected = convolve(problem, t.x, t.w, t.bias)
-        bound = model.bound(problem, t.x, t.w, t.bias, expected=expected)
+        bound = algorithm.error_bound(problem, t.x, t.w, t.bias, expected=expected)
         assert bound.shape == expected.shape
         assert (bound >= 0).all()
         off = t.w.copy()
@@ -151,6 +153,15 @@ def test_one_wrong_tap_is_beyond_every_algorithms_bound(name):
             assert not compare(actual=wrong, expected=expected, bound=bound).passed
 
     law()
+
+
+@pytest.mark.parametrize("headroom", [1, 36])
+@pytest.mark.parametrize("terms", [9, 576, 9216, 36864])
+def test_rounding_integer_inputs_to_half_or_tf32_shows_at_any_size(terms, headroom):
+    problem = ConvProblem(c=terms, h=6, w=6, k=8, r=1, s=1)
+    t = integer_tensors(problem, 0, headroom=headroom)
+    rounded = t.x.astype(np.float16)
+    assert not compare(actual=convolve(problem, rounded, t.w), expected=convolve(problem, t.x, t.w), bound=0.0).passed
 
 
 def test_growth_is_the_smaller_of_the_two_counts():
@@ -165,3 +176,25 @@ def test_a_case_computes_each_reference_once():
     assert case.random is case.random
     assert case.integers(1) is case.integers(1)
     assert case.integers(1)[0] is not case.integers(36)[0]
+
+
+def test_a_bound_belongs_to_a_config():
+    """A longer transform mixes more of the input, and rounds more often."""
+    fft, problem = registry.get("fft_tiled"), parse("n1c1h40w40-k1r3s3")
+    x = np.zeros(problem.x_shape, np.float32)
+    x[0, 0, 0, 0] = 1
+    w = random_tensors(problem, 0).w
+    expected = convolve(problem, x, w)
+    bounds = {
+        config.length: fft.error_bound(problem, x, w, None, expected=expected, config=config)
+        for config in fft.configs(problem)
+    }
+    reached = {length: np.argwhere(bound[0, 0] > 0).max() for length, bound in bounds.items()}
+    assert reached == {16: 13, 32: 29}
+
+
+def test_a_config_of_another_algorithm_is_refused():
+    problem = parse("n1c1h5w5-k1r3s3")
+    other = registry.get("fft_tiled").configs(problem)[0]
+    with pytest.raises(ConfigError, match=r"no config of direct; it takes Config\(threads=256\)"):
+        registry.get("direct").resolved(problem, other)

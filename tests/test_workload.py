@@ -55,7 +55,7 @@ def test_a_text_file_is_a_workload_in_any_notation(tmp_path):
     path.write_text('# all three\n\nn1c1h5w5-k1r3s3  # ours\nmb1ic1ih5oc1kh3n"theirs"\n-n 1 -c 1 -H 5 -W 5 -k 1\n')
     loaded = workload.load(str(path))
     assert [layer.problem for layer in loaded.layers] == [parse("n1c1h5w5-k1r3s3")] * 3
-    assert [layer.name for layer in loaded.layers] == ["line 3", "line 4", "line 5"]
+    assert [layer.name for layer in loaded.layers] == ["n1c1h5w5-k1r3s3"] * 3
     assert loaded.name == "mine"
 
 
@@ -65,6 +65,12 @@ def test_a_csv_file_is_a_workload(tmp_path):
     (layer,) = workload.load(str(path)).layers
     assert (layer.name, layer.count) == ("conv1", 2)
     assert layer.problem == parse("n1c3h8w8-k4r3s3-pad1-bias")
+
+
+def test_a_byte_order_mark_is_not_part_of_the_header(tmp_path):
+    path = tmp_path / "mine.csv"
+    path.write_text(f"{HEADER}\n{ROW}\n", encoding="utf-8-sig")
+    assert len(workload.load(str(path)).layers) == 1
 
 
 def test_another_batch_changes_nothing_else():
@@ -95,6 +101,10 @@ def test_an_unknown_workload_lists_what_exists():
         (f"{HEADER}\nmine,conv1,1\n", "line 2: a field is no whole number"),
         ("a,b\n1,2\n", "the header lacks source"),
         (f"{HEADER}\n", "no problem in it"),
+        (f"{HEADER}\n{ROW[:-1]}x\n", "line 2: count is 'x'"),
+        (f"{HEADER}\n{ROW[:-1]}0\n", "line 2: count is '0'"),
+        (f"{HEADER}\n{ROW[:-1]}-1\n", "line 2: count is '-1'"),
+        (f'{HEADER}\n"{"x" * 200_000}"\n', "is no CSV"),
         ("", "the header lacks source"),
     ],
 )

@@ -173,5 +173,5 @@ WRONG = {
     UnwrittenElement: "is nan",
     RunsOnceOnly: "two runs of one plan differ",
     ChangesItsInput: "changed its input x",
-    Float16Accumulation: "on random numbers",
+    Float16Accumulation: "on integers, exactly",
 }

@@ -2,6 +2,7 @@
 answers at once.
 """
 
+import io
 import sys
 from collections.abc import Sequence
 
@@ -9,7 +10,7 @@ import typer
 
 from convbench.cli import inform, measure
 from convbench.errors import ConvbenchError
-from convbench.notation import miopen
+from convbench.notation import benchdnn, miopen
 
 app = typer.Typer(
     name="convbench",
@@ -29,13 +30,23 @@ app.command("doctor")(inform.doctor)
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command and exit: 0 all is well, 1 something is wrong, 2 the call makes no sense, 130 interrupted."""
-    words = list(sys.argv[1:] if arguments is None else arguments)
-    # MIOpenDriver's flags are one quoted word that starts with a dash, which would read as an option of ours
-    words = [
-        f"conv {word}" if word.startswith("-") and " " in word and miopen.looks_like(word) else word for word in words
-    ]
+    words = [_quoted_flags(word) for word in (sys.argv[1:] if arguments is None else arguments)]
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a terminal that has no × shows a ?, and not a traceback
     try:
         app(words, prog_name="convbench")
     except ConvbenchError as error:
         print(f"convbench: {error}", file=sys.stderr)
         sys.exit(2)
+    except OSError as error:
+        print(f"convbench: the output cannot be written: {error.strerror}", file=sys.stderr)
+        sys.exit(2)
+
+
+def _quoted_flags(word: str) -> str:
+    """A driver's flags, one quoted word that starts with a dash, made into one that is no option of ours."""
+    if word.startswith("-") and " " in word:
+        for program, notation in (("conv", miopen), ("benchdnn", benchdnn)):
+            if notation.looks_like(word):
+                return f"{program} {word}"
+    return word

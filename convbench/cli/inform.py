@@ -3,7 +3,7 @@
 import json
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,13 +11,17 @@ from convbench.cli import options
 from convbench.cli.output import print_markdown, write_page
 from convbench.tables import markdown_table
 
+if TYPE_CHECKING:
+    from convbench.algorithm import Algorithm
+    from convbench.problem import ConvProblem, Direction
+
 
 def list_(plugin: options.PluginOption = None, json_: options.JsonOption = False) -> None:
     """The algorithms and the workloads that there are."""
-    from convbench import registry, workload
+    from convbench import workload
 
     options.load_plugins(plugin)
-    algorithms = [registry.get(name) for name in registry.names()]
+    algorithms = options.available_algorithms()
     workloads = [workload.load(name) for name in workload.names()]
     if json_:
         found = {
@@ -48,14 +52,13 @@ def show(
     json_: options.JsonOption = False,
 ) -> None:
     """One problem: shapes, FLOPs, bytes, roofline; who can compute it, and who refuses and why."""
-    from convbench import registry
     from convbench.notation import parse
     from convbench.report import duration
     from convbench.roofline import KNOWN
 
     asked, what = options.direction(direction), parse(problem)
     options.load_plugins(plugin)
-    able = {name: registry.get(name).refuses(what, asked) for name in registry.names()}
+    able = {algorithm.name: _refusal(algorithm, what, asked) for algorithm in options.available_algorithms()}
     facts = {
         "problem": str(what), "x": what.x_shape, "w": what.w_shape, "y": what.y_shape, "macs": what.macs,
         "flops": what.flops, "min_bytes": what.min_bytes, "arithmetic_intensity": what.arithmetic_intensity,
@@ -83,6 +86,14 @@ def show(
     print_markdown("\n\n".join(parts))
 
 
+def _refusal(algorithm: "Algorithm", problem: "ConvProblem", direction: "Direction") -> str | None:
+    """Why an algorithm will not compute a problem, or what its own code raised when it was asked."""
+    try:
+        return algorithm.refuses(problem, direction)
+    except (Exception, SystemExit) as error:  # noqa: BLE001  (an algorithm is anyone's code)
+        return f"it fails: {type(error).__name__}: {error}"
+
+
 def report(
     records: Annotated[list[Path], typer.Argument(help="Records files (.jsonl).")],
     out: Annotated[Path | None, typer.Option("--out", help="Folder of the pages; default: beside each file.")] = None,
@@ -90,19 +101,25 @@ def report(
     json_: options.JsonOption = False,
 ) -> None:
     """Render records again. Lines that are no records are named and skipped, and the exit status is then 2."""
+    from convbench.errors import ConvbenchError
     from convbench.record import read_records
     from convbench.report import to_frame
 
+    pages = [(path.parent if out is None else out) / f"{path.stem}.md" for path in records]
+    if clash := {page for page in pages if page in records or pages.count(page) > 1}:
+        raise ConvbenchError(f"{', '.join(map(str, clash))} would be written over; records have other names than pages")
     found = [(path, *read_records(path)) for path in records]
-    for path, good, bad in found:
-        for line in bad:
-            print(f"convbench: {line}", file=sys.stderr)
-        if json_:
-            print(to_frame(good).to_json(orient="records", indent=1))
-            continue
-        page = write_page(good, (path.parent if out is None else out) / f"{path.stem}.md", picture=picture)
-        print_markdown(page.read_text(encoding="utf-8"))
-        print(f"Report: {page}")
+    for line in (line for _, _, bad in found for line in bad):
+        print(f"convbench: {line}", file=sys.stderr)
+    if json_:
+        print(to_frame([record for _, good, _ in found for record in good]).to_json(orient="records", indent=1))
+    else:
+        for page, (_, good, bad) in zip(pages, found, strict=True):
+            if bad and not good:
+                continue  # no page of a file that holds something else
+            write_page(good, page, picture=picture)
+            print_markdown(page.read_text(encoding="utf-8"))
+            print(f"Report: {page}")
     if any(bad for _, _, bad in found):
         raise typer.Exit(2)
 

@@ -12,7 +12,7 @@ import typer
 
 from convbench.cli import options
 from convbench.cli.output import print_markdown, write_page
-from convbench.errors import ConvbenchError, RecordsError
+from convbench.errors import ConvbenchError, DeviceError, RecordsError
 from convbench.tables import markdown_table
 
 if TYPE_CHECKING:
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-BAD_OUTCOMES = "wrong", "crashed", "timed_out"
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
 
@@ -87,17 +86,18 @@ def bench(
     before = _records_so_far(path)
     planned = {harness.key(job) for job in todo}
     if resume:
-        recorded = {record.key for record in before}
+        recorded = {(*record.key, record.seed) for record in before}
         todo = [job for job in todo if harness.key(job) not in recorded]
-    interrupted = False
+    interrupted, lost = False, None
     with RecordsFile(path) as file:
         try:
             _measure(harness, chosen, todo, file)
         except KeyboardInterrupt:
             interrupted = True
-        finally:
-            page = write_page(read_records(path)[0], path.with_suffix(".md"))
-    records = [record for record in latest(read_records(path)[0]) if record.key in planned]
+        except DeviceError as error:
+            lost = error
+    page = write_page(read_records(path)[0], path.with_suffix(".md"))
+    records = [record for record in latest(read_records(path)[0]) if (*record.key, record.seed) in planned]
     if json_:
         outcomes = {outcome: sum(r.outcome == outcome for r in records) for outcome in {r.outcome for r in records}}
         print(json.dumps({"records": str(path), "report": str(page), "outcomes": outcomes}))
@@ -111,6 +111,9 @@ def bench(
             file=sys.stderr,
         )
         raise typer.Exit(INTERRUPTED)
+    if lost is not None:
+        print(f"convbench: {lost}", file=sys.stderr)
+        raise typer.Exit(1)
     _finish([record.outcome for record in records])
 
 
@@ -148,9 +151,12 @@ def _workload(problems: list[str] | None, name: str | None, batch: int | None) -
 
 
 def _algorithms(asked: list[str] | None) -> "list[Algorithm]":
+    """Those that were asked for, or all that can be loaded."""
     from convbench import registry
 
-    return [registry.get(name) for name in (dict.fromkeys(asked) if asked else registry.names())]
+    if asked:
+        return [registry.get(name) for name in dict.fromkeys(",".join(asked).split(","))]
+    return options.available_algorithms()
 
 
 def _records_so_far(path: Path) -> "list[Record]":
@@ -212,7 +218,9 @@ def _print_verdicts(rows: list[dict[str, Any]], title: str) -> None:
 
 
 def _finish(outcomes: list[str]) -> None:
-    if bad := sum(outcome in BAD_OUTCOMES for outcome in outcomes):
+    from convbench.record import FAILURES
+
+    if bad := sum(outcome in FAILURES for outcome in outcomes):
         print(f"convbench: {bad} of {len(outcomes)} results are wrong or failed", file=sys.stderr)
         raise typer.Exit(1)
     if "passed" not in outcomes:
@@ -222,4 +230,4 @@ def _finish(outcomes: list[str]) -> None:
 
 def _slug(name: str) -> str:
     """A name as a file's: lower case, with dashes."""
-    return re.sub(r"[^a-z0-9_.]+", "-", name.lower()).strip("-") or "unnamed"
+    return re.sub(r"[^\w.]+", "-", name.lower()).strip("-") or "unnamed"

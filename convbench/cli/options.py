@@ -4,12 +4,15 @@ import importlib
 import importlib.util
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from convbench.errors import ConvbenchError, UnknownNameError
 from convbench.problem import DIRECTIONS, Direction
+
+if TYPE_CHECKING:
+    from convbench.algorithm import Algorithm
 
 Problems = Annotated[
     list[str] | None,
@@ -25,7 +28,7 @@ WorkloadOption = Annotated[
 ]
 BatchOption = Annotated[int | None, typer.Option("--batch", help="Batch size N instead of each problem's own.")]
 AlgorithmOption = Annotated[
-    list[str] | None, typer.Option("--algorithm", help="Only this algorithm; may be repeated. Default: all.")
+    list[str] | None, typer.Option("--algorithm", help="Only these, with commas or repeated. Default: all.")
 ]
 DeviceOption = Annotated[
     str | None,
@@ -58,8 +61,18 @@ def load_plugins(plugins: list[str] | None) -> None:
                 importlib.import_module(plugin)
         except ConvbenchError:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise ConvbenchError(f"plugin {plugin} cannot be imported: {type(error).__name__}: {error}") from error
+
+
+def available_algorithms() -> "list[Algorithm]":
+    """Every algorithm that can be loaded; what is wrong with the others goes to standard error."""
+    from convbench import registry
+
+    algorithms, faults = registry.available()
+    for fault in faults:
+        print(f"convbench: {fault}", file=sys.stderr)
+    return algorithms
 
 
 def _import_file(path: Path) -> None:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 def print_markdown(text: str) -> None:
     """Rendered for a person; plain for a file, and where the terminal is so narrow that words would be cut off."""
-    if sys.stdout.isatty():
+    if sys.stdout is not None and sys.stdout.isatty():
         from rich.console import Console
         from rich.markdown import Markdown
 

@@ -32,9 +32,9 @@ def select(name: str | None = None, *, root: Path = Path("/")) -> Device:
     fault = cuda_fault()
     if fault is None:
         return _cuda()
-    if evidence := gpu_evidence(root):
+    if evidence := gpu_evidence(root) or ("its driver works" if "NVVM" in fault else None):
         raise DeviceError(
-            f"this machine has an NVIDIA GPU ({evidence}), but CUDA does not work: {fault}\n"
+            f"this machine has an NVIDIA GPU ({evidence}), but CUDA cannot be used: {fault}\n"
             "`convbench doctor` tells more; `--device simulator` goes on without the GPU"
         )
     return _simulator()
@@ -47,11 +47,11 @@ def cuda_fault() -> str | None:
 
     if config.ENABLE_CUDASIM:
         return "NUMBA_ENABLE_CUDASIM is set, so that Numba only simulates"
-    error = cuda.cuda_error()
-    if error:
+    available = cuda.is_available()  # first: it is this that initialises the driver
+    if error := cuda.cuda_error():
         return " ".join(str(error).split())
-    if not cuda.is_available():
-        return "the driver finds no usable GPU"
+    if not available:
+        return 'the driver works, but the compiler (NVVM) is missing: pip install "convbench[cu13]" (or [cu12])'
     return None
 
 
@@ -72,7 +72,7 @@ def _word(path: Path) -> str:
 
 def _cuda() -> Device:
     if fault := cuda_fault():
-        raise DeviceError(f"device cuda was asked for, but CUDA does not work: {fault}")
+        raise DeviceError(f"device cuda was asked for, but CUDA cannot be used: {fault}")
     from convbench.devices.cuda import CudaDevice
 
     return CudaDevice()

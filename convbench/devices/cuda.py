@@ -1,7 +1,8 @@
 """The device `cuda`: an NVIDIA GPU, through numba-cuda, timed by CUDA events."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, ClassVar
 
 import numpy as np
@@ -10,7 +11,15 @@ from numba import cuda
 from numba.cuda.core import config
 
 from convbench.devices.device import Array, Device, Host, Kernel, as_contiguous
-from convbench.errors import OutOfDeviceMemoryError
+from convbench.errors import DeviceError, OutOfDeviceMemoryError
+
+HOLD_NS = 500_000  # longer than it takes Python to queue ten launches
+
+
+@cuda.jit
+def hold(nanoseconds: int) -> None:
+    """One thread that sleeps for about so long."""
+    cuda.nanosleep(nanoseconds)
 
 
 class CudaDevice(Device):
@@ -23,19 +32,28 @@ class CudaDevice(Device):
     def __init__(self) -> None:
         super().__init__()
         config.CUDA_LOW_OCCUPANCY_WARNINGS = 0  # small grids are what edge cases have
+        try:
+            cuda.current_context()
+        except Exception as error:
+            raise DeviceError(f"the GPU is there, but no work can be started on it: {_one_line(error)}") from error
 
     def empty(self, shape: tuple[int, ...], dtype: npt.DTypeLike) -> Array:
-        self._check_room(int(np.prod(shape, dtype=object)) * np.dtype(dtype).itemsize, shape)
-        return cuda.device_array(shape, dtype)
+        self.check_room(int(np.prod(shape, dtype=object)) * np.dtype(dtype).itemsize)
+        with _out_of_memory():
+            return cuda.device_array(shape, dtype)
 
     def upload(self, host: Host) -> Array:
-        self._check_room(host.nbytes, host.shape)
-        return cuda.to_device(as_contiguous(host))
+        self.check_room(host.nbytes)
+        with _out_of_memory():
+            return cuda.to_device(as_contiguous(host))
 
-    def _check_room(self, wanted: int, shape: tuple[int, ...]) -> None:
-        free = cuda.current_context().get_memory_info().free
+    def check_room(self, wanted: int) -> None:
+        context = cuda.current_context()
+        if wanted > context.get_memory_info().free:
+            context.deallocations.clear()  # Numba frees late
+        free = context.get_memory_info().free
         if wanted > free:
-            raise OutOfDeviceMemoryError(f"an array of shape {shape} needs {wanted:,} bytes; {free:,} are free")
+            raise OutOfDeviceMemoryError(f"an array needs {wanted:,} bytes; {free:,} are free")
 
     def download(self, array: Array) -> Host:
         host: Host = array.copy_to_host()
@@ -62,11 +80,16 @@ class CudaDevice(Device):
 
     def elapsed_us(self, work: Callable[[], None]) -> float:
         start, stop = cuda.event(), cuda.event()
+        self._hold()
         start.record()
         work()
         stop.record()
         stop.synchronize()
         return float(start.elapsed_time(stop)) * 1000  # CUDA gives milliseconds
+
+    def _hold(self) -> None:
+        """Keep the GPU busy while the host queues what is timed, so that no gap between launches is timed with it."""
+        hold[1, 1](HOLD_NS)
 
     def describe(self) -> dict[str, Any]:
         gpu = cuda.get_current_device()
@@ -83,6 +106,21 @@ class CudaDevice(Device):
             "memory_bytes": cuda.current_context().get_memory_info().total,
             "cuda_driver": ".".join(map(str, _driver_version())),
         }
+
+
+@contextmanager
+def _out_of_memory() -> Iterator[None]:
+    """The driver's own word for it, as ours."""
+    try:
+        yield
+    except cuda.cudadrv.driver.CudaAPIError as error:
+        if "OUT_OF_MEMORY" in str(error):
+            raise OutOfDeviceMemoryError(_one_line(error)) from error
+        raise
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())
 
 
 def _driver_version() -> tuple[int, int]:

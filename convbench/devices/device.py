@@ -45,6 +45,9 @@ class Device(ABC):
     def empty(self, shape: tuple[int, ...], dtype: npt.DTypeLike) -> Array:
         """An array of unspecified contents; raises OutOfDeviceMemoryError."""
 
+    def check_room(self, wanted: int) -> None:  # noqa: B027  (a device may find out by allocating)
+        """Raise OutOfDeviceMemoryError if an array of so many bytes would not fit."""
+
     @abstractmethod
     def upload(self, host: Host) -> Array:
         """A copy of a host array on the device; raises OutOfDeviceMemoryError."""

@@ -16,6 +16,7 @@ from convbench.problem import ConvProblem
 
 GUARD_BYTES = 512  # keeps the alignment that CUDA's allocator gives
 POISON = 0xFF
+PIECE_BYTES = 2**26
 
 
 class GuardedDevice(Device):
@@ -25,15 +26,20 @@ class GuardedDevice(Device):
         super().__init__()
         self.inner = inner
         self.name, self.clock, self.is_gpu = inner.name, inner.clock, inner.is_gpu  # type: ignore[misc]
-        self._allocations: list[tuple[Array, tuple[int, ...]]] = []
+        self._allocations: list[tuple[Array, tuple[int, ...]]] = []  # whole, with its guard zones; shape of the array
+        self._payloads: dict[int, tuple[Array, Array]] = {}  # by identity: the array, and its bytes
 
     def empty(self, shape: tuple[int, ...], dtype: npt.DTypeLike) -> Array:
         dtype = np.dtype(dtype)
-        payload = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
-        # whole guard zones after the payload too, whatever its size
-        raw = self.inner.upload(np.full(GUARD_BYTES + payload + GUARD_BYTES, POISON, np.uint8))
+        payload = int(np.prod(shape, dtype=object)) * dtype.itemsize
+        self.inner.check_room(payload + 2 * GUARD_BYTES)
+        raw = self.inner.empty((payload + 2 * GUARD_BYTES,), np.uint8)
+        self._poison(raw)
         self._allocations.append((raw, shape))
-        return raw[GUARD_BYTES : GUARD_BYTES + payload].view(dtype).reshape(shape)
+        payload_bytes = raw[GUARD_BYTES : GUARD_BYTES + payload]
+        array = payload_bytes.view(dtype).reshape(shape)
+        self._payloads[id(array)] = array, payload_bytes
+        return array
 
     def upload(self, host: Host) -> Array:
         array = self.empty(host.shape, host.dtype)
@@ -41,20 +47,27 @@ class GuardedDevice(Device):
         return array
 
     def poison(self, array: Array) -> None:
-        """Set every byte of an array, as if nobody had written it yet."""
-        host = np.empty(array.shape, array.dtype)
-        host.reshape(-1).view(np.uint8)[...] = POISON
-        self.write(array, host)
+        """Set every byte of an array made here, as if nobody had written it yet."""
+        self._poison(self._payloads[id(array)][1])
+
+    def _poison(self, raw: Array) -> None:
+        """Piece by piece: a GPU's array may be larger than the host's memory."""
+        pattern = np.full(min(PIECE_BYTES, raw.size), POISON, np.uint8)
+        for first in range(0, raw.size, PIECE_BYTES):
+            piece = raw[first : first + PIECE_BYTES]
+            self.inner.write(piece, pattern[: piece.size])
 
     def breaches(self) -> list[str]:
         """The arrays, in order of allocation, with bytes changed in a guard zone."""
         found = []
         for index, (raw, shape) in enumerate(self._allocations):
-            host = self.inner.download(raw)
-            for zone, place in ((host[:GUARD_BYTES], "before"), (host[-GUARD_BYTES:], "after")):
-                if (zone != POISON).any():
+            for zone, place in ((raw[:GUARD_BYTES], "before"), (raw[raw.size - GUARD_BYTES :], "after")):
+                if (self.inner.download(zone) != POISON).any():
                     found.append(f"wrote {place} array {index} of shape {shape}")
         return found
+
+    def check_room(self, wanted: int) -> None:
+        self.inner.check_room(wanted)
 
     def download(self, array: Array) -> Host:
         return self.inner.download(array)

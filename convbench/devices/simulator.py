@@ -10,9 +10,10 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import copy_context
 from itertools import product
 from types import CellType, CodeType, FunctionType
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NoReturn
 
 import numpy as np
 import numpy.typing as npt
@@ -115,7 +116,7 @@ class _SimulatedCuda(FakeCUDAModule):
     ) -> None:
         """Run every thread to its next barrier, in order, until all have returned."""
         self._block_idx, self._shared, self._votes = block_idx, _Shared(shared_bytes), {}
-        threads = [(greenlet(function), thread_idx) for thread_idx in self._thread_indices]
+        threads = [(_thread(function), thread_idx) for thread_idx in self._thread_indices]
         arguments = args
         while threads:
             waiting = []
@@ -131,6 +132,9 @@ class _SimulatedCuda(FakeCUDAModule):
                     f"{block_idx} returned before a barrier that the others wait at"
                 )
             threads, arguments = waiting, ()
+
+    def __getattr__(self, name: str) -> NoReturn:
+        raise DeviceError(f"the simulator has no cuda.{name}")
 
     @property
     def threadIdx(self) -> Dim3:  # noqa: N802  (CUDA's name)
@@ -164,6 +168,13 @@ class _SimulatedCuda(FakeCUDAModule):
         return int(self.syncthreads_count(predicate) > 0)
 
 
+def _thread(function: Callable[..., None]) -> greenlet:
+    """A CUDA thread; NumPy keeps its error state in the context, which a greenlet does not inherit."""
+    thread = greenlet(function)
+    thread.gr_context = copy_context()
+    return thread
+
+
 class _Shared(FakeCUDAShared):
     """Shared arrays by place of declaration, found without reading the source; filled with NaN, not with luck."""
 
@@ -173,7 +184,7 @@ class _Shared(FakeCUDAShared):
             count = self._dynshared_size // dtype.itemsize
             return np.frombuffer(self._dynshared.data, dtype, count)
         caller = sys._getframe(1)  # noqa: SLF001  (the inspect module reads source files for this)
-        place = caller.f_code, caller.f_lineno
+        place = caller.f_code, caller.f_lasti
         if place not in self._allocations:
             self._allocations[place] = _garbage(shape, dtype)
         found: Host = self._allocations[place]

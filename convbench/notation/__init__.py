@@ -5,6 +5,8 @@ descriptor has an `ic` field and its command line starts with `--`, and ours has
 options after dashes.
 """
 
+import re
+
 from convbench.errors import NotationError
 from convbench.notation import benchdnn, miopen, own
 from convbench.problem import ConvProblem
@@ -23,6 +25,8 @@ def parse(text: str) -> ConvProblem:
     stripped = text.strip()
     if not stripped:
         raise NotationError(text, 0, "an empty text is no problem; write one like n1c64h56w56-k64r3s3-pad1")
+    if long := re.search(r"[0-9]{16,}", stripped):
+        raise NotationError(stripped, long.start(), "a number of more than 15 digits")
     if miopen.looks_like(stripped):
         return miopen.parse(stripped)
     if benchdnn.looks_like(stripped):

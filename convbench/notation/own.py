@@ -12,8 +12,8 @@ from typing import Any
 from convbench.errors import NotationError
 from convbench.problem import DTYPES, LAYOUTS, PADDING_MODES, ConvProblem
 
-_SIZE = re.compile(r"([a-z])(-?\d+)")
-_PAIR_OPTION = re.compile(r"(pad|stride|dil)(?=[-\d])(.*)")
+_SIZE = re.compile(r"([a-z])(-?[0-9]+)")
+_PAIR_OPTION = re.compile(r"(pad|stride|dil)(?=[-0-9])(.*)")
 _FIELDS = {"pad": "padding", "stride": "stride", "dil": "dilation"}
 _WORDS: dict[str, tuple[str, object]] = {
     "bias": ("bias", True),
@@ -28,7 +28,7 @@ def parse(text: str) -> ConvProblem:
     given: dict[str, Any] = {}
     start = 0
     # a dash before a digit is a sign: `pad-1` is read, and refused as a negative padding
-    for part in re.split(r"-(?!\d)", text):
+    for part in re.split(r"-(?![0-9])", text):
         _read_part(text, start, part, given)
         start += len(part) + 1
     missing = [name for name in "chwkrs" if name not in given]
@@ -50,7 +50,7 @@ def _read_part(text: str, start: int, part: str, given: dict[str, Any]) -> None:
         put(name, value, start)
     elif option := _PAIR_OPTION.fullmatch(part):
         put(_FIELDS[option[1]], _pair(text, start + len(option[1]), option[2], sides=option[1] == "pad"), start)
-    elif group := re.fullmatch(r"g(-?\d+)", part):
+    elif group := re.fullmatch(r"g(-?[0-9]+)", part):
         put("groups", int(group[1]), start)
     else:
         position = start
@@ -76,7 +76,7 @@ def _pair(text: str, position: int, value: str, *, sides: bool) -> object:
         if len(axes) == 2:
             raise NotationError(text, position, f"{value!r} has more than two axes, height x width")
         numbers = axis.split(".") if sides else [axis]
-        if len(numbers) > 2 or not all(re.fullmatch(r"-?\d+", number) for number in numbers):
+        if len(numbers) > 2 or not all(re.fullmatch(r"-?[0-9]+", number) for number in numbers):
             form = "A, AxB or T.BxL.R" if sides else "A or AxB"
             raise NotationError(text, position, f"{value!r} is not of the form {form}")
         axes.append(int(numbers[0]) if len(numbers) == 1 else (int(numbers[0]), int(numbers[1])))
