@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from numba import cuda
+from numba import cuda, types
 from test_contract import PROBLEMS
 
 from convbench import registry
@@ -60,3 +60,10 @@ def test_every_kernel_compiles_and_computes_in_single_precision(algorithm, capab
         assert f".target sm_{capability[0]}{capability[1]}" in ptx
         doubles = re.findall(r"\b(?:fma|mul|add|sub|div)\.(?:rn\.)?f64\b", ptx)
         assert not doubles, f"{name}: {len(doubles)} instructions in float64, which is 2 to 64 times slower"
+
+
+def test_the_kernel_that_holds_the_gpu_compiles():
+    from convbench.devices.cuda import hold
+
+    ptx, _ = cuda.compile(hold.py_func, (types.int64,), cc=(9, 0), device=False, abi="numba", output="ptx")
+    assert "nanosleep" in ptx

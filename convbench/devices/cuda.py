@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import cuda
 from numba.cuda.core import config
+from numba.cuda.cudadrv.driver import CudaAPIError
 
 from convbench.devices.device import Array, Device, Host, Kernel, as_contiguous
 from convbench.errors import DeviceError, OutOfDeviceMemoryError
@@ -113,7 +114,7 @@ def _out_of_memory() -> Iterator[None]:
     """The driver's own word for it, as ours."""
     try:
         yield
-    except cuda.cudadrv.driver.CudaAPIError as error:
+    except CudaAPIError as error:
         if "OUT_OF_MEMORY" in str(error):
             raise OutOfDeviceMemoryError(_one_line(error)) from error
         raise
