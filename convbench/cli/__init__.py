@@ -3,6 +3,7 @@ answers at once.
 """
 
 import io
+import os
 import sys
 from collections.abc import Sequence
 
@@ -34,12 +35,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a terminal that has no × shows a ?, and not a traceback
     try:
-        app(words, prog_name="convbench")
+        try:
+            app(words, prog_name="convbench")
+        finally:
+            if sys.stdout is not None:
+                sys.stdout.flush()  # here, where its failure can be told
     except ConvbenchError as error:
         print(f"convbench: {error}", file=sys.stderr)
         sys.exit(2)
     except OSError as error:
-        print(f"convbench: the output cannot be written: {error.strerror}", file=sys.stderr)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the last flush, at exit
+        if not isinstance(error, BrokenPipeError):  # whoever reads has read enough
+            print(f"convbench: {error}", file=sys.stderr)
         sys.exit(2)
 
 
