@@ -1,9 +1,11 @@
 """The report is a pure function of the records, and says what kind of times it shows."""
 
+from pathlib import Path
+
 import pytest
 from test_record import TIMING, failed, record
 
-from convbench.record import Timing
+from convbench.record import Timing, read_records
 from convbench.report import duration, to_frame, to_markdown
 
 SIMULATOR = {"name": "simulator", "clock": "CPU wall clock, simulated", "is_gpu": False}
@@ -127,3 +129,14 @@ def test_the_frame_has_a_row_for_each_record():
     assert frame.median_us.notna().sum() == 3
     assert frame.tflops.iloc[0] == record().parsed_problem.flops / 10 / 1e6
     assert TIMING.median_us == 2.0
+
+
+@pytest.mark.parametrize(
+    "path", sorted((Path(__file__).parent.parent / "reports").glob("*/*.jsonl")), ids=lambda p: p.stem
+)
+def test_the_committed_pages_are_what_their_records_render_to(path):
+    records, bad = read_records(path)
+    assert bad == []
+    picture = path.with_suffix(".png")
+    page = to_markdown(records, title=f"convbench: {path.stem}", picture=picture.name if picture.exists() else None)
+    assert path.with_suffix(".md").read_text(encoding="utf-8") == page
