@@ -61,10 +61,6 @@ class Depthwise(Algorithm):
 class DepthwisePlan(Plan):
     """One launch over all tiles of all channels."""
 
-    def __init__(self, problem: ConvProblem, device: Device, config: Config) -> None:
-        super().__init__(problem, device)
-        self.config = config
-
     def run(self, x: Array, y: Array) -> None:
         problem, config = self.problem, self.config
         tiles = -(-problem.p // config.tile_p), -(-problem.q // config.tile_q)

@@ -49,10 +49,6 @@ class Direct(Algorithm):
 class DirectPlan(Plan):
     """One launch over all outputs."""
 
-    def __init__(self, problem: ConvProblem, device: Device, config: Config) -> None:
-        super().__init__(problem, device)
-        self.config = config
-
     def run(self, x: Array, y: Array) -> None:
         problem, threads = self.problem, self.config.threads
         top_left = problem.padding[0][0], problem.padding[1][0]

@@ -77,10 +77,6 @@ class DirectTiled(Algorithm):
 class DirectTiledPlan(Plan):
     """One launch over all tiles of outputs."""
 
-    def __init__(self, problem: ConvProblem, device: Device, config: Config) -> None:
-        super().__init__(problem, device)
-        self.config = config
-
     def run(self, x: Array, y: Array) -> None:
         problem, config = self.problem, self.config
         k_tiles = -(-problem.k // problem.groups // config.tile_k) * problem.groups

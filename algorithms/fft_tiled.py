@@ -130,8 +130,7 @@ class FftPlan(Plan):
     """Filters are transformed once; each run transforms the input, multiplies, and transforms back."""
 
     def __init__(self, problem: ConvProblem, device: Device, config: Config) -> None:
-        super().__init__(problem, device)
-        self.config = config
+        super().__init__(problem, device, config)
         self.outputs = config.outputs(problem)
         self.tiles = _tile_grid(problem, self.outputs)
         rows, columns = _dense_outputs(problem)
@@ -166,9 +165,29 @@ class FftPlan(Plan):
 
 
 @cache
+def make_tile_transform(length: int) -> Any:
+    """A device function for a block: thread i brings row i of a tile, and leaves with column i of its spectrum."""
+    fft = make_fft(length)
+    columns = length // 2 + 1
+
+    @cuda.jit(device=True)
+    def transform(values: Array, spectrum: Array, i: int) -> None:
+        fft(values, False)
+        for j in range(columns):
+            spectrum[i, j] = values[j]
+        cuda.syncthreads()
+        if i < columns:
+            for j in range(length):
+                values[j] = spectrum[j, i]
+            fft(values, False)
+
+    return transform
+
+
+@cache
 def make_filter_kernel(length: int) -> Kernel:
     """U[f·G + g, k, c] = conj(F(w))[f]."""
-    fft = make_fft(length)
+    transform = make_tile_transform(length)
     columns = length // 2 + 1
     shape = (length, columns)
 
@@ -182,21 +201,15 @@ def make_filter_kernel(length: int) -> Kernel:
         spectrum = cuda.shared.array(shape, complex64)
         values = cuda.local.array(length, complex64)
 
-        # load and transform row i, zeros past the filter
+        # load row i, zeros past the filter, and transform
         for j in range(length):
             values[j] = complex64(0)
             if i < w.shape[2] and j < w.shape[3]:
                 values[j] = complex64(w[k, c, i, j])
-        fft(values, False)
-        for j in range(columns):
-            spectrum[i, j] = values[j]
-        cuda.syncthreads()
+        transform(values, spectrum, i)
 
-        # transform and store column i
+        # store column i
         if i < columns:
-            for j in range(length):
-                values[j] = spectrum[j, i]
-            fft(values, False)
             for j in range(length):
                 u[(j * columns + i) * groups + k // u.shape[1], k % u.shape[1], c] = values[j].conjugate()
 
@@ -206,7 +219,7 @@ def make_filter_kernel(length: int) -> Kernel:
 @cache
 def make_input_kernel(length: int) -> Kernel:
     """V[f·G + g, c, t] = F(d)[f]."""
-    fft = make_fft(length)
+    transform = make_tile_transform(length)
     columns = length // 2 + 1
     shape = (length, columns)
 
@@ -224,22 +237,16 @@ def make_input_kernel(length: int) -> Kernel:
         spectrum = cuda.shared.array(shape, complex64)
         values = cuda.local.array(length, complex64)
 
-        # load and transform row i, zeros past the image
+        # load row i, zeros past the image, and transform
         for j in range(length):
             w = first_w + j * dilation[1]
             values[j] = complex64(0)
             if 0 <= h < x.shape[2] and 0 <= w < x.shape[3]:
                 values[j] = complex64(x[n, c, h, w])
-        fft(values, False)
-        for j in range(columns):
-            spectrum[i, j] = values[j]
-        cuda.syncthreads()
+        transform(values, spectrum, i)
 
-        # transform and store column i
+        # store column i
         if i < columns:
-            for j in range(length):
-                values[j] = spectrum[j, i]
-            fft(values, False)
             for j in range(length):
                 v[(j * columns + i) * groups + c // c_per_group, c % c_per_group, tile] = values[j]
 

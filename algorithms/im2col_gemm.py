@@ -58,8 +58,7 @@ class Im2colPlan(Plan):
     """Lower some images, multiply, and on to the next ones."""
 
     def __init__(self, problem: ConvProblem, device: Device, config: Config) -> None:
-        super().__init__(problem, device)
-        self.config = config
+        super().__init__(problem, device, config)
         self.pixels = problem.p * problem.q
         one_image = 4 * problem.groups * problem.terms * self.pixels
         self.images = max(1, min(problem.n, config.max_columns_bytes // one_image))

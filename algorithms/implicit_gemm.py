@@ -57,10 +57,6 @@ class ImplicitGemm(Algorithm):
 class ImplicitGemmPlan(Plan):
     """One launch over all tiles of the product."""
 
-    def __init__(self, problem: ConvProblem, device: Device, config: Config) -> None:
-        super().__init__(problem, device)
-        self.config = config
-
     def run(self, x: Array, y: Array) -> None:
         problem, tile = self.problem, self.config.tile
         tiles = -(-problem.k // problem.groups // tile), -(-problem.n * problem.p * problem.q // tile)

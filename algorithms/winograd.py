@@ -115,8 +115,8 @@ class WinogradPlan(Plan):
     """Filters are transformed once; each run transforms the input, multiplies, and transforms back."""
 
     def __init__(self, problem: ConvProblem, device: Device, config: Config, transforms: Transforms) -> None:
-        super().__init__(problem, device)
-        self.config, self.transforms = config, transforms
+        super().__init__(problem, device, config)
+        self.transforms = transforms
         self.tiles = tuple(
             tile_count(outputs, transforms.m, d)
             for outputs, d in zip((problem.p, problem.q), problem.dilation, strict=True)

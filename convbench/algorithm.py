@@ -32,13 +32,13 @@ class NoConfig:
 
 
 class Plan(ABC):
-    """One problem, made ready on one device.
+    """One problem, made ready on one device, with a config of its algorithm.
 
     `weights` and `bias` are device arrays once `load` has been called; a problem without bias has a bias of zeros.
     """
 
-    def __init__(self, problem: ConvProblem, device: Device) -> None:
-        self.problem, self.device = problem, device
+    def __init__(self, problem: ConvProblem, device: Device, config: Any = None) -> None:
+        self.problem, self.device, self.config = problem, device, config
         self.scratch_arrays: list[Array] = []
         self.workspace_bytes = 0  # of scratch and of prepared weights
         self.weights: Array = None
