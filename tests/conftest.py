@@ -4,10 +4,12 @@
 get a fixed share of the profile's examples (`running.on_device`).
 """
 
+from pathlib import Path
+
 import pytest
 from hypothesis import HealthCheck, settings
 
-from convbench import devices, registry
+from convbench import cli, devices, registry
 from convbench.algorithm import Algorithm
 from convbench.devices.device import Device
 
@@ -28,3 +30,25 @@ def device() -> Device:
 def algorithm(request: pytest.FixtureRequest) -> Algorithm:
     """Every registered algorithm in turn."""
     return registry.get(request.param)
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """An empty current folder, and no GPU, so that the same is tested on any machine."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(devices, "cuda_fault", lambda: "no driver, for the test")
+    monkeypatch.setattr(devices, "gpu_evidence", lambda root=Path("/"): None)
+    return tmp_path
+
+
+@pytest.fixture
+def convbench(here, capsys):
+    """Run a command in this process: (status, standard output, standard error)."""
+
+    def run(*words: object) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as ended:
+            cli.main([str(word) for word in words])
+        printed = capsys.readouterr()
+        return int(ended.value.code or 0), printed.out, printed.err
+
+    return run

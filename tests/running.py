@@ -1,5 +1,6 @@
 """Run an algorithm on given tensors and compare within its own error model: what the laws are written with."""
 
+import re
 from typing import Any
 
 import numpy as np
@@ -41,3 +42,8 @@ def bound_of(
 ) -> Float64:
     """What the algorithm may be off on these tensors."""
     return algorithm.error_bound(problem, x, w, bias, expected=expected)
+
+
+def squeezed(table: str) -> str:
+    """A table without the spaces that align it."""
+    return re.sub(" +", " ", table)

@@ -1,0 +1,226 @@
+"""Wrong input on purpose: one clear message, status 1 or 2, no traceback, and nothing lost."""
+
+import json
+from pathlib import Path
+
+import pytest
+from running import squeezed
+
+from convbench import devices
+from convbench.record import read_records
+
+PROBLEM = "n1c2h5w5-k2r3s3-pad1"
+
+
+def test_verifying_nothing_is_not_a_success(convbench):
+    status, out, err = convbench("verify", PROBLEM, "--algorithm", "depthwise")
+    assert status == 1
+    assert "refused" in out
+    assert "nothing passed" in err
+
+
+WRONG_PLUGIN = """
+from wrong_algorithms import OffByOnePadding
+from convbench import Algorithm, register
+@register
+class Mine(Algorithm):
+    name, family = "mine_wrong", "direct"
+    def make_plan(self, problem, device, config):
+        return OffByOnePadding(problem, device)
+"""
+
+
+@pytest.fixture
+def wrong_plugin(here, monkeypatch):
+    from convbench import registry
+
+    monkeypatch.setattr(registry, "_registered", {})
+    (here / "mine.py").write_text(WRONG_PLUGIN)
+    return here / "mine.py"
+
+
+@pytest.mark.parametrize("command", ["verify", "bench"])
+def test_a_wrong_algorithm_gives_status_1(convbench, wrong_plugin, command):
+    words = (command, PROBLEM, "--plugin", wrong_plugin, "--algorithm", "mine_wrong", "--algorithm", "direct")
+    status, out, err = convbench(*words)
+    assert status == 1
+    assert "elements are wrong" in out
+    assert "1 of 2 results are wrong or failed" in err
+
+
+@pytest.mark.parametrize(("line", "told"), [('{"torn', "a torn last line"), ("foreign\n", "no record")])
+def test_a_report_with_bad_lines_renders_the_rest_and_gives_status_2(convbench, here, line, told):
+    convbench("bench", PROBLEM, "--algorithm", "direct")
+    path = here / "reports" / "simulator" / "problems.jsonl"
+    content = path.read_text() + line
+    path.write_text(content)
+    path.with_suffix(".md").unlink()
+    status, out, err = convbench("report", path)
+    assert status == 2
+    assert f"problems.jsonl, line 2: {told}" in err
+    assert err.count("\n") == 1
+    assert "| line" not in out
+    assert "direct" in path.with_suffix(".md").read_text()
+    assert path.read_text() == content
+
+
+def test_nothing_is_appended_to_a_foreign_file(convbench, here):
+    path = here / "reports" / "simulator" / "problems.jsonl"
+    path.parent.mkdir(parents=True)
+    path.write_text("my shopping list\nmilk\n")
+    status, _, err = convbench("bench", PROBLEM, "--algorithm", "direct")
+    assert status == 2
+    assert "line 1" in err
+    assert path.read_text() == "my shopping list\nmilk\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "parts"),
+    [
+        (("show", "n1c0h5w5-k1r3s3"), ("c is 0", "at least 1")),
+        (("show", "n1c1h5w5-k1r3s3-pad-1"), ("padding is", "negative")),
+        (("show", "n1c3h5w5-k4r3s3-g2"), ("groups is 2", "divide c = 3")),
+        (("show", "n1c1h2w5-k1r3s3"), ("spans 3 in height", "only 2")),
+        (("show", "n1c1h5w5-k1r3"), ("position 13", "s missing")),
+        (("show", "n1c1h5w5-k1r3s3-oops"), ("position 16", "oops")),
+        (("show", "-n 1 -c 1 -Q 7"), ("position",)),
+        (("show", "mb1ic1ih5oc1kh3zz9"), ("position",)),
+        (("show", PROBLEM, "--direction", "sideways"), ("sideways", "backward_data")),
+        (("verify", PROBLEM, "--algorithm", "magic"), ("'magic'", "direct_tiled")),
+        (("verify", "--workload", "resnet51"), ("'resnet51'", "resnet50")),
+        (("verify", PROBLEM, "--workload", "lenet5"), ("one of the two",)),
+        (("verify",), ("one of the two", "lenet5")),
+        (("verify", PROBLEM, "--batch", "0"), ("n is 0",)),
+        (("verify", PROBLEM, "--device", "tpu"), ("'tpu'", "simulator")),
+        (("verify", PROBLEM, "--device", "cuda"), ("cuda was asked for", "no driver, for the test")),
+        (("bench", PROBLEM, "--device", "cuda"), ("cuda was asked for",)),
+        (("verify", PROBLEM, "--plugin", "none.py"), ("none.py", "no file")),
+        (("verify", PROBLEM, "--plugin", "no_such_module"), ("no_such_module", "cannot be imported")),
+        (("report", "none.jsonl"), ("none.jsonl", "No such file")),
+        (("bench", PROBLEM, "--algorithm", "direct", "--out", "/dev/null/x"), ("cannot be", "/dev/null/x")),
+    ],
+)
+def test_a_call_that_makes_no_sense_gets_one_message_and_status_2(convbench, here, words, parts):
+    status, out, err = convbench(*words)
+    assert status == 2
+    assert out == ""
+    assert err.startswith("convbench: ")
+    assert "Traceback" not in err
+    for part in parts:
+        assert part in err
+    assert not (here / "reports").exists()
+
+
+def test_a_page_is_never_written_over_what_is_no_page(convbench, here):
+    (here / "notes.md").write_text("mine\n")
+    status, _, err = convbench("report", "notes.md")
+    assert (status, (here / "notes.md").read_text()) == (2, "mine\n")
+    assert "would be written over" in err
+    (here / "notes.txt").write_text("mine\n")
+    (here / "notes.md").unlink()
+    assert convbench("report", "notes.txt")[0] == 2
+    assert not (here / "notes.md").exists()
+
+
+def test_two_files_of_one_name_are_not_rendered_to_one_page(convbench, here):
+    for folder in ("a", "b"):
+        convbench("bench", PROBLEM, "--algorithm", "direct", "--out", folder)
+    files = [f"{folder}/simulator/problems.jsonl" for folder in ("a", "b")]
+    assert convbench("report", *files, "--out", "pages")[0] == 2
+    assert not (here / "pages").exists()
+    status, out, _ = convbench("report", *files, "--json")
+    assert (status, len(json.loads(out))) == (0, 2)
+
+
+BROKEN_PLUGIN = """
+import sys
+from convbench import Algorithm, ErrorModel, Plan, register
+class Idle(Plan):
+    def run(self, x, y):
+        pass
+class Base(Algorithm):
+    family = "direct"
+    error_model = ErrorModel(exact_headroom=None)
+    def make_plan(self, problem, device, config):
+        return Idle(problem, device)
+@register
+class Nothing(Base):
+    name = "writes_nothing"
+@register
+class Limits(Base):
+    name = "limits_raise"
+    def limits(self, problem):
+        raise RuntimeError("my limits")
+@register
+class Configs(Base):
+    name = "no_configs"
+    def configs(self, problem):
+        return ()
+@register
+class Exits(Base):
+    name = "exits"
+    def make_plan(self, problem, device, config):
+        sys.exit(0)
+"""
+
+
+def test_whatever_a_plugin_does_is_recorded_and_the_rest_goes_on(convbench, here, monkeypatch):
+    from convbench import registry
+
+    monkeypatch.setattr(registry, "_registered", {})
+    (here / "broken.py").write_text(BROKEN_PLUGIN)
+    names = ["writes_nothing", "limits_raise", "no_configs", "exits", "direct"]
+    status, _, err = convbench("bench", PROBLEM, "--plugin", "broken.py", "--algorithm", ",".join(names))
+    assert status == 1
+    assert "4 of 5 results are wrong or failed" in err
+    records, bad = read_records(here / "reports" / "simulator" / "problems.jsonl")
+    assert bad == []
+    assert {r.algorithm: r.outcome for r in records} == dict(
+        zip(names, ["wrong", "crashed", "crashed", "crashed", "passed"], strict=True)
+    )
+    reasons = {r.algorithm: str(r.reason) for r in records}
+    assert "is nan" in reasons["writes_nothing"]
+    assert reasons["limits_raise"] == "RuntimeError: my limits"
+    assert reasons["exits"] == "SystemExit: 0"
+    monkeypatch.setattr(registry, "_registered", {})
+    status, out, _ = convbench("show", PROBLEM, "--plugin", "broken.py")
+    assert status == 0
+    assert "it fails: RuntimeError: my limits" in out
+
+
+@pytest.mark.parametrize("body", ["import sys; sys.exit(3)", "1 / 0", "def"])
+def test_a_plugin_that_cannot_be_imported_is_named(convbench, here, body):
+    (here / "bad.py").write_text(body)
+    status, _, err = convbench("list", "--plugin", "bad.py")
+    assert status == 2
+    assert "plugin bad.py cannot be imported" in err
+
+
+@pytest.mark.parametrize("words", [("verify", PROBLEM, "--oops"), ("dance",), ("verify", PROBLEM, "--seed", "x")])
+def test_unknown_options_and_commands_give_status_2(convbench, words):
+    status, _, err = convbench(*words)
+    assert status == 2
+    assert "Traceback" not in err
+
+
+def test_a_broken_gpu_is_named_and_not_replaced(convbench, monkeypatch):
+    monkeypatch.setattr(devices, "gpu_evidence", lambda root=Path("/"): "/dev/nvidia0")
+    status, _, err = convbench("verify", PROBLEM)
+    assert status == 2
+    assert "/dev/nvidia0" in err
+    assert "no driver, for the test" in err
+    assert convbench("verify", PROBLEM, "--algorithm", "direct", "--device", "simulator")[0] == 0
+    status, out, _ = convbench("doctor")
+    assert status == 1
+    assert "| GPU | broken |" in squeezed(out)
+
+
+def test_doctor_says_why_numpy_2_5_will_not_do(convbench, monkeypatch):
+    from convbench import doctor
+
+    real = doctor.version
+    monkeypatch.setattr(doctor, "version", lambda name: "2.5.1" if name == "numpy" else real(name))
+    status, out, _ = convbench("doctor")
+    assert status == 1
+    assert "| numpy | broken | 2.5.1 |" in squeezed(out)
+    assert "numpy<2.5" in out

@@ -1,0 +1,83 @@
+"""Which device is used: never a silent second choice."""
+
+from pathlib import Path
+
+import pytest
+from numba import cuda
+
+from convbench import devices
+from convbench.errors import DeviceError, UnknownNameError
+
+
+@pytest.fixture
+def no_gpu(monkeypatch):
+    monkeypatch.setattr(devices, "cuda_fault", lambda: "no driver, for the test")
+
+
+def pci_device(root: Path, vendor: str, kind: str) -> None:
+    folder = root / "sys/bus/pci/devices/0000:01:00.0"
+    folder.mkdir(parents=True)
+    (folder / "vendor").write_text(f"{vendor}\n")
+    (folder / "class").write_text(f"{kind}\n")
+
+
+def test_without_a_gpu_the_simulator_is_chosen(no_gpu, tmp_path):
+    assert devices.select(root=tmp_path).name == "simulator"
+
+
+def test_asking_for_cuda_without_a_gpu_is_an_error(no_gpu):
+    with pytest.raises(DeviceError, match=r"cuda was asked for.*no driver, for the test"):
+        devices.select("cuda")
+
+
+def test_an_unknown_device_is_an_error_with_the_names():
+    with pytest.raises(UnknownNameError, match=r"'tpu'.*cuda, simulator"):
+        devices.select("tpu")
+
+
+@pytest.mark.parametrize("path", ["dev/nvidia0", "dev/nvidiactl", "proc/driver/nvidia/version"])
+def test_a_gpu_that_does_not_work_is_not_replaced_silently(no_gpu, tmp_path, path):
+    (tmp_path / path).parent.mkdir(parents=True)
+    (tmp_path / path).touch()
+    with pytest.raises(DeviceError, match=r"no driver, for the test") as caught:
+        devices.select(root=tmp_path)
+    assert f"/{path}" in str(caught.value)
+    assert "--device simulator" in str(caught.value)
+    assert devices.select("simulator", root=tmp_path).name == "simulator"
+
+
+def test_a_gpu_without_a_driver_is_seen_on_the_bus(no_gpu, tmp_path):
+    pci_device(tmp_path, "0x10de", "0x030000")
+    with pytest.raises(DeviceError, match=r"PCI device 0000:01:00\.0"):
+        devices.select(root=tmp_path)
+
+
+@pytest.mark.parametrize(("vendor", "kind"), [("0x1002", "0x030000"), ("0x10de", "0x040300")])
+def test_other_gpus_and_an_nvidia_sound_card_are_no_evidence(no_gpu, tmp_path, vendor, kind):
+    pci_device(tmp_path, vendor, kind)
+    assert devices.select(root=tmp_path).name == "simulator"
+
+
+@pytest.mark.parametrize(
+    ("available", "error", "told"),
+    [
+        (True, None, None),
+        (False, "CUDA_ERROR_SYSTEM_DRIVER_MISMATCH:\n803", "CUDA_ERROR_SYSTEM_DRIVER_MISMATCH: 803"),
+        (False, None, "NVVM"),
+    ],
+)
+def test_the_fault_is_asked_for_after_the_driver_was_started(monkeypatch, available, error, told):
+    """Numba knows what is wrong with a driver only once it has tried it."""
+    tried = []
+    monkeypatch.setattr(cuda, "is_available", lambda: tried.append(True) or available)
+    monkeypatch.setattr(cuda, "cuda_error", lambda: error if tried else None)
+    fault = devices.cuda_fault()
+    assert (fault is None) == (told is None)
+    assert told is None or told in str(fault)
+
+
+def test_a_working_driver_without_the_compiler_is_a_broken_gpu(monkeypatch, tmp_path):
+    monkeypatch.setattr(cuda, "is_available", lambda: False)
+    monkeypatch.setattr(cuda, "cuda_error", lambda: None)
+    with pytest.raises(DeviceError, match=r"its driver works.*convbench\[cu13\]"):
+        devices.select(root=tmp_path)
