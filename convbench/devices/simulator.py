@@ -2,8 +2,9 @@
 
 Two things differ from `NUMBA_ENABLE_CUDASIM=1`. No environment variable is involved: the kernel's Python function is
 rebuilt with `cuda` bound to the simulator's module, so that a process can simulate and compile side by side. And a
-CUDA thread is a greenlet, not an operating-system thread: 5 to 7 times faster, and the same order in every run. A
-thread runs until its next barrier; a barrier that some threads of the block can no longer reach is an error.
+CUDA thread is a greenlet, not an operating-system thread: the order is the same in every run, and LeNet-5's second
+layer takes an 8th of the time by `direct`, and a 20th where there are barriers. A thread runs until its next barrier;
+a barrier that some threads of the block can no longer reach is an error.
 """
 
 import sys
