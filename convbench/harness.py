@@ -10,7 +10,7 @@ from convbench.devices.device import Array, Device
 from convbench.environment import capture
 from convbench.errors import ConfigError, DeviceError, OutOfDeviceMemoryError
 from convbench.problem import ConvProblem, Direction
-from convbench.record import Outcome, Record, Timing
+from convbench.record import Outcome, Record, Timing, key_of
 from convbench.verify import Case, digest_of, verify
 from convbench.workload import Layer, Workload
 
@@ -81,7 +81,8 @@ class Harness:
 
     def key(self, job: Job) -> tuple[object, ...]:
         """What the job's record will be found by, before it is there: `Record.key` and the seed."""
-        return *self._record(job, "", Judgement(outcome="crashed", reason="not run")).key, self.seed
+        fields = str(job.layer.problem), self.direction, job.algorithm.name, self._config_of(job), self.description
+        return *key_of(*fields), self.seed
 
     def records(self, workload: Workload, todo: Sequence[Job]) -> Iterator[Record]:
         """One record per job, each as soon as it is known.

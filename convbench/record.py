@@ -101,13 +101,7 @@ class Record:
     @property
     def key(self) -> tuple[str, ...]:
         """What makes two records the same measurement."""
-        return (
-            self.problem,
-            self.direction,
-            self.algorithm,
-            json.dumps(self.config, sort_keys=True, default=_plain),
-            self.device["name"],
-        )
+        return key_of(self.problem, self.direction, self.algorithm, self.config, self.device)
 
     @property
     def parsed_problem(self) -> ConvProblem:
@@ -133,6 +127,13 @@ class Record:
         record = _lines_of_records().validate_json(line)
         own.parse(record.problem)  # a record of an impossible problem is no record
         return record
+
+
+def key_of(
+    problem: str, direction: str, algorithm: str, config: dict[str, Any], device: dict[str, Any]
+) -> tuple[str, ...]:
+    """The key of a record with these fields, whether or not there is one yet."""
+    return problem, direction, algorithm, json.dumps(config, sort_keys=True, default=_plain), device["name"]
 
 
 @cache

@@ -136,23 +136,26 @@ def test_rounding_the_inputs_to_half_or_tf32_is_beyond_the_bound(terms):
 
 @pytest.mark.parametrize("name", registry.names())
 def test_one_wrong_tap_is_beyond_every_algorithms_bound(name):
-    """A single weight off by one part in a thousand shows, in every algorithm's own model."""
+    """A single weight off by a thousandth shows in every algorithm's own model, wherever the tap reads anything."""
     algorithm = registry.get(name)
+    shown = []
 
     @given(problems_for(name), seeds)
     def law(problem, seed):
         t = random_tensors(problem, seed)
-        expected = convolve(problem, t.x, t.w, t.bias)
-        bound = algorithm.error_bound(problem, t.x, t.w, t.bias, expected=expected)
+        x = np.copysign((1 + np.abs(t.x)) / 2, t.x)  # at least a half, so that what is read counts
+        expected = convolve(problem, x, t.w, t.bias)
+        bound = algorithm.error_bound(problem, x, t.w, t.bias, expected=expected)
         assert bound.shape == expected.shape
-        assert (bound >= 0).all()
         off = t.w.copy()
-        off.flat[0] *= np.float32(1.001)
-        wrong = convolve(problem, t.x, off, t.bias)
-        if np.abs(wrong - expected).max() > 1e-4:  # the tap reads something
+        off.flat[0] += np.float32(0.001)
+        wrong = convolve(problem, x, off, t.bias)
+        if (wrong != expected).any():
             assert not compare(actual=wrong, expected=expected, bound=bound).passed
+            shown.append(problem)
 
     law()
+    assert shown, "no tap read anything"
 
 
 @pytest.mark.parametrize("headroom", [1, 36])

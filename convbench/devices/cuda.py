@@ -11,7 +11,7 @@ from numba import cuda
 from numba.cuda.core import config
 from numba.cuda.cudadrv.driver import CudaAPIError
 
-from convbench.devices.device import Array, Device, Host, Kernel, as_contiguous
+from convbench.devices.device import Array, Device, Host, Kernel
 from convbench.errors import DeviceError, OutOfDeviceMemoryError
 
 HOLD_NS = 500_000  # longer than it takes Python to queue ten launches
@@ -46,7 +46,7 @@ class CudaDevice(Device):
     def upload(self, host: Host) -> Array:
         self.check_room(host.nbytes)
         with _out_of_memory():
-            return cuda.to_device(as_contiguous(host))
+            return cuda.to_device(np.ascontiguousarray(host))
 
     def check_room(self, wanted: int) -> None:
         context = cuda.current_context()
@@ -61,7 +61,7 @@ class CudaDevice(Device):
         return host
 
     def write(self, array: Array, host: Host) -> None:
-        array.copy_to_device(as_contiguous(host))
+        array.copy_to_device(np.ascontiguousarray(host))
 
     def _launch(
         self,

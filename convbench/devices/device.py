@@ -9,7 +9,6 @@ from collections import defaultdict
 from collections.abc import Callable
 from typing import Any, ClassVar, Literal
 
-import numpy as np
 import numpy.typing as npt
 
 from convbench.errors import ConfigError
@@ -141,8 +140,3 @@ def _three(dimensions: Dimensions) -> tuple[int, int, int]:
     given = (dimensions,) if isinstance(dimensions, int) else tuple(map(int, dimensions))
     x, y, z = (*given, 1, 1)[:3]
     return x, y, z
-
-
-def as_contiguous(host: npt.ArrayLike) -> Host:
-    """A C-ordered array: what every device copies."""
-    return np.ascontiguousarray(host)

@@ -24,7 +24,7 @@ from numba.cuda import types
 from numba.cuda.np import numpy_support
 from numba.cuda.simulator.kernelapi import Dim3, FakeCUDALocal, FakeCUDAModule, FakeCUDAShared
 
-from convbench.devices.device import Array, Device, Host, Kernel, as_contiguous
+from convbench.devices.device import Array, Device, Host, Kernel
 from convbench.errors import DeviceError, OutOfDeviceMemoryError
 from convbench.problem import ConvProblem
 
@@ -54,7 +54,7 @@ class SimulatorDevice(Device):
             ) from error
 
     def upload(self, host: Host) -> Array:
-        return as_contiguous(host).copy()
+        return np.ascontiguousarray(host).copy()
 
     def download(self, array: Array) -> Host:
         return np.array(array)
