@@ -81,7 +81,7 @@ def make_kernel(config: Config) -> Kernel:
         _, g, k_tile, j_tile = unflatten_on_device(cuda.blockIdx.x, groups, tiles[0], tiles[1])
         k_per_group = y.shape[1] // groups
         k = k_tile * tile + cuda.threadIdx.y  # within the group
-        _, n, p, q = unflatten_on_device(j_tile * tile + cuda.threadIdx.x, y.shape[0], y.shape[2], y.shape[3])
+        n, _, p, q = unflatten_on_device(j_tile * tile + cuda.threadIdx.x, 1, y.shape[2], y.shape[3])
         terms = w.shape[1] * w.shape[2] * w.shape[3]
         w_tile = cuda.shared.array(shape, float32)
         x_tile = cuda.shared.array(shape, float32)

@@ -1,0 +1,94 @@
+"""Reading a kernel's text: where its pointers lead, what it accesses, and where its loops begin."""
+
+import re
+
+from convbench.emulator.errors import UnsupportedError
+
+VALUE = r'%(?:"[^"]*"|[-\w.$]+)'
+RESULT = re.compile(rf"^\s+(?P<value>{VALUE}) = (?P<operation>\w+) ")
+ACCESS = re.compile(
+    r"^\s+(?:%\S+ = )?(?P<operation>load|store|atomicrmw|cmpxchg) (?P<flags>(?:atomic |volatile |weak )*)(?P<rest>.*)"
+)
+DERIVING = ("getelementptr", "phi", "select", "freeze", "bitcast")
+_POINTER = re.compile(rf"\bptr (?P<pointer>{VALUE})")
+_ARRAY = re.compile(rf"^\s+(?P<value>{VALUE}) = .*call ptr @emu\.(?P<memory>shared|local)\.(?P<name>[\w.$]+)\(")
+_ROW = re.compile(rf"^\s+(?P<value>{VALUE}) = .*call ptr @emu\.(?:thread|worker)\(")
+_PHI_POINTER = re.compile(rf"\[ (?P<pointer>{VALUE}),")
+_TARGET = re.compile(r"label %(?P<label>\"[^\"]+\"|[-\w.$]+)")
+_LABEL = re.compile(r'^(?P<label>"[^"]+"|[-\w.$]+):')
+_TYPE = r"(?:\{[^}]*\}|\[[^\]]*\]|<[^>]*>|[\w.]+)"
+
+Root = tuple[str, str]  # where a pointer leads: "argument", "shared", "local" or "own", and which of them
+OWN = "own", ""  # a slot that the compiler laid out for itself
+UNKNOWN = "unknown", ""
+
+
+def accessed_pointer(access: re.Match[str]) -> str | None:
+    """The pointer of an access, or None for a constant's address, whose indices were checked."""
+    pointers = _POINTER.findall(access["rest"])
+    if not pointers:
+        return None
+    return str(pointers[-1] if access["operation"] == "store" else pointers[0])
+
+
+def accessed_type(access: re.Match[str]) -> str:
+    """LLVM's type of what is read or written."""
+    rest = access["rest"]
+    if access["operation"] in ("load", "store"):
+        found = re.match(f"(?P<kind>{_TYPE})", rest)
+    else:
+        found = re.search(rf"ptr \S+, (?P<kind>{_TYPE})", rest)
+    if found is None:
+        raise UnsupportedError(f"the checked mode cannot read this access: {access[0].strip()}")
+    return found["kind"]
+
+
+def find_roots(body: list[str], parameters: list[tuple[str, str]]) -> dict[str, Root]:
+    """For every pointer of a kernel the memory that it leads into, where its computation tells."""
+    roots: dict[str, Root] = {name: ("argument", str(j)) for j, (kind, name) in enumerate(parameters) if kind == "ptr"}
+    derived: dict[str, list[str]] = {}
+    for line in body:
+        if match := _ARRAY.match(line):
+            roots[match["value"]] = match["memory"], match["name"]
+        elif match := _ROW.match(line):
+            roots[match["value"]] = OWN
+        elif match := RESULT.match(line):
+            if match["operation"] == "alloca":
+                roots[match["value"]] = OWN
+            elif match["operation"] in DERIVING:
+                pattern = _PHI_POINTER if " = phi ptr " in line else _POINTER
+                if " = phi " not in line or " = phi ptr " in line:
+                    sources = [found["pointer"] for found in pattern.finditer(line)]
+                    if sources:
+                        derived[match["value"]] = sources
+                    else:  # a constant array, whose indices were checked
+                        roots[match["value"]] = OWN if "@" in line else UNKNOWN
+    changed = True
+    while changed:
+        changed = False
+        for value, sources in derived.items():
+            found = {roots[source] for source in sources if source in roots}
+            if any(source not in roots and source not in derived for source in sources):
+                found.add(UNKNOWN)
+            new = found.pop() if len(found) == 1 else UNKNOWN if found else None
+            if new is not None and roots.get(value) != new:
+                roots[value] = new
+                changed = True
+    return roots
+
+
+def find_loop_heads(body: list[str]) -> set[str]:
+    """Blocks that a later block, or they themselves, branch to: every cycle runs through one of them."""
+    order: dict[str, int] = {}
+    for line in body:
+        if match := _LABEL.match(line):
+            order[match["label"].strip('"')] = len(order)
+    heads: set[str] = set()
+    here = -1
+    for line in body:
+        if match := _LABEL.match(line):
+            here = order[match["label"].strip('"')]
+        else:
+            targets = (found["label"].strip('"') for found in _TARGET.finditer(line))
+            heads.update(label for label in targets if order[label] <= here)
+    return heads

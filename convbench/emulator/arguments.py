@@ -1,0 +1,101 @@
+"""Arguments: from Python values to the words that a kernel's parameters are, in numba-cuda's order.
+
+An array is (0, 0, size, item size, address, *shape, *strides); a tuple is its items; a record is the address of its
+bytes; a complex number is two.
+"""
+
+import ctypes
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from convbench.emulator.errors import UnsupportedError
+
+
+class Passed(NamedTuple):
+    """An array behind an argument."""
+
+    name: str  # of the parameter
+    array: npt.NDArray[Any]
+    word: int  # which of the words is its address
+
+
+@dataclass
+class Arguments:
+    """The words, and the arrays behind them by the names of the kernel's parameters."""
+
+    words: npt.NDArray[np.int64]
+    arrays: list[Passed] = field(default_factory=list)
+
+
+def types_of(kernel: Any, args: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The Numba types of the arguments: those of the kernel's only signature, if it was given one."""
+    from numba.cuda.typing.typeof import typeof
+
+    found = []
+    for index, value in enumerate(args):
+        try:
+            found.append(typeof(value))
+        except Exception as error:
+            raise UnsupportedError(
+                f"{kernel.py_func.__name__}: argument {_name(kernel, index)}: numba-cuda has no type for {value!r}"
+            ) from error
+    return tuple(found)
+
+
+def marshal(kernel: Any, types: tuple[Any, ...], args: tuple[Any, ...]) -> Arguments:
+    """The words of `args`; raises UnsupportedError, naming the argument, for a type that the emulator cannot pass."""
+    words: list[int] = []
+    found = Arguments(np.empty(0, np.int64))
+    for index, (kind, value) in enumerate(zip(types, args, strict=True)):
+        _flatten(kind, value, _name(kernel, index), words, found.arrays, kernel.py_func.__name__)
+    found.words = np.array([word & 0xFFFF_FFFF_FFFF_FFFF for word in words] or [0], np.uint64).view(np.int64)
+    return found
+
+
+def _name(kernel: Any, index: int) -> str:
+    code = kernel.py_func.__code__
+    return str(code.co_varnames[index]) if index < code.co_argcount else f"argument {index}"
+
+
+def _flatten(kind: Any, value: Any, name: str, words: list[int], arrays: list[Passed], kernel: str) -> None:
+    from numba.cuda import types
+
+    if isinstance(kind, types.Array) and isinstance(value, np.ndarray):
+        arrays.append(Passed(name, value, len(words) + 4))
+        words += [0, 0, value.size, value.itemsize, value.ctypes.data, *value.shape, *value.strides]
+    elif isinstance(kind, types.BaseTuple):
+        for index, (item_kind, item) in enumerate(zip(kind, value, strict=True)):
+            _flatten(item_kind, item, f"{name}[{index}]", words, arrays, kernel)
+    elif isinstance(kind, types.Record):
+        array = value if isinstance(value, np.ndarray) else _bytes_of(value)
+        arrays.append(Passed(name, array, len(words)))
+        words.append(array.ctypes.data)
+    elif isinstance(kind, types.Float):
+        words.append(_bits(value, kind.bitwidth))
+    elif isinstance(kind, types.Complex):
+        words += [_bits(part, kind.bitwidth // 2) for part in (complex(value).real, complex(value).imag)]
+    elif isinstance(kind, types.EnumMember):
+        _flatten(kind.dtype, value.value, name, words, arrays, kernel)
+    elif isinstance(kind, types.NPDatetime | types.NPTimedelta):
+        words.append(int(np.asarray(value).astype(np.int64)))
+    elif isinstance(kind, types.Integer | types.Boolean | types.CPointer):
+        words.append(int(value))
+    else:
+        raise UnsupportedError(
+            f"{kernel}: argument {name}: a value of type {kind} cannot be passed to an emulated kernel"
+        )
+
+
+def _bytes_of(record: np.void) -> npt.NDArray[Any]:
+    """The bytes of a record where they lie, inside an array or in the record alone; NumPy itself lends them to read."""
+    address = np.frombuffer(record, np.uint8).ctypes.data
+    return np.ctypeslib.as_array((ctypes.c_uint8 * record.dtype.itemsize).from_address(address))
+
+
+def _bits(value: float, width: int) -> int:
+    dtype, bits = {16: (np.float16, np.uint16), 32: (np.float32, np.uint32), 64: (np.float64, np.uint64)}[width]
+    with np.errstate(over="ignore"):
+        return int(np.asarray(value, dtype).view(bits))

@@ -1,0 +1,255 @@
+"""Building: from a kernel and the types of its arguments to machine code for this machine, kept while it is used."""
+
+import ctypes
+import re
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+
+import llvmlite.binding as llvm
+import numpy.typing as npt
+
+from convbench.emulator import support
+from convbench.emulator.analysis import Root
+from convbench.emulator.errors import UnsupportedError
+from convbench.emulator.front_end import lower
+from convbench.emulator.retarget import Array, Retargeted, retarget
+from convbench.emulator.source import DebugInfo, Sites
+from convbench.emulator.support import printing
+from convbench.emulator.watch import Watcher
+from convbench.emulator.weave import Layout, Weaver, find_kernel, is_marker
+
+GAP = 256  # bytes between shared arrays, so that the end of one is not the beginning of the next
+LOCAL_ALIGNMENT = 64
+KEPT = 256  # compiled kernels; the one that was not used for longest is freed first
+_lock = threading.RLock()
+
+
+@dataclass
+class Machine:
+    """LLVM for the processor that we run on."""
+
+    triple: str = ""
+    layout: str = ""
+    target: Any = None
+    cpu: str = field(default_factory=lambda: str(llvm.get_host_cpu_name()))
+    features: str = field(default_factory=lambda: str(llvm.get_host_cpu_features().flatten()))
+
+    def __post_init__(self) -> None:
+        llvm.initialize_native_target()
+        llvm.initialize_native_asmprinter()
+        self.target = llvm.Target.from_default_triple()
+        self.triple, self.layout = self.target.triple, str(self.new().target_data)
+
+    def new(self) -> Any:
+        return self.target.create_target_machine(opt=3, cpu=self.cpu, features=self.features, jit=True, reloc="pic")
+
+    def parse(self, text: str) -> Any:
+        return llvm.parse_assembly(f'target triple = "{self.triple}"\ntarget datalayout = "{self.layout}"\n{text}')
+
+    def optimise(self, module: Any, level: int, *, vectorise: bool) -> None:
+        options = llvm.create_pipeline_tuning_options(speed_level=level)
+        options.loop_vectorization = options.slp_vectorization = vectorise
+        passes = llvm.create_pass_builder(self.new(), options)
+        passes.getModulePassManager().run(module, passes)
+
+    def size_of(self, kind: str) -> int:
+        """Bytes of an array element, of LLVM's type `kind`."""
+        module = self.parse(f"@probe = external global {kind}")
+        return int(self.new().target_data.get_abi_size(module.get_global_variable("probe").global_value_type))
+
+
+@dataclass(frozen=True)
+class Watch:
+    """What a launch must provide for the checks of a kernel."""
+
+    rows: list[Root]  # the ranges of memory, in the order of their table
+    shift: int  # a cell of the shadow stands for 2 ** shift bytes
+    local: list[Array]
+    syncwarps: bool  # whether the kernel has any, so that lanes of a warp can be ordered without a barrier
+
+
+@dataclass
+class Compiled:
+    """Machine code of one kernel for one signature."""
+
+    name: str
+    engine: Any
+    start: int
+    resume: int
+    suspends: bool
+    layout: Layout
+    shared: dict[str, Array]
+    static_bytes: int  # of shared memory, as hardware would count them
+    shared_bytes: int  # where dynamic shared memory begins, behind the static arrays and their gaps
+    sites: Sites
+    watch: "Watch | None" = None
+    _frame_bytes: int = -1
+
+    def frame_bytes(self, threads: npt.NDArray[Any]) -> int:
+        """Bytes in which a thread keeps what lives across its suspensions; asked of the code itself."""
+        if self._frame_bytes < 0:
+            ctypes.CFUNCTYPE(None, ctypes.c_void_p)(self.start)(threads.ctypes.data)
+            self._frame_bytes = int(threads[0]["handle"])
+        return self._frame_bytes
+
+
+@dataclass
+class Linked:
+    """A kernel with everything that it calls in one optimised module's text, markers and all."""
+
+    name: str
+    text: str
+    entry: str
+    retargeted: Retargeted
+    checked: bool
+
+
+def link(
+    kernel: Any, types: tuple[Any, ...], machine: Machine, compute_capability: tuple[int, int], *, checked: bool
+) -> Linked:
+    """A kernel for these types of arguments, whatever its blocks; raises UnsupportedError, or what Numba raises."""
+    lowered = lower(kernel, types, compute_capability=compute_capability, strict=checked)
+    return _link(kernel.py_func.__name__, lowered.modules, lowered.entry, machine, checked=checked)
+
+
+def build(linked: Linked, machine: Machine, block: tuple[int, int, int]) -> Compiled:
+    """Machine code of a linked kernel for blocks of one shape."""
+    layout, static_bytes, shared_bytes = _lay_out(linked.retargeted, machine)
+    lines = [line for line in linked.text.splitlines() if not line.lstrip().startswith("#dbg_")]
+    first, last = find_kernel(lines, linked.entry)
+    weaver = _weaver(linked, lines[first], lines[first + 1 : last], layout, block, machine)
+    woven = "\n".join(lines[:first]) + "\n" + weaver.weave() + "\n".join(_rest(lines[last + 1 :]))
+    module = machine.parse(woven)
+    module.verify()
+    machine.optimise(module, 3, vectorise=True)
+    engine = llvm.create_mcjit_compiler(module, machine.new())
+    engine.finalize_object()
+    return Compiled(
+        name=linked.name,
+        engine=engine,
+        start=engine.get_function_address("emu_start"),
+        resume=engine.get_function_address("emu_resume"),
+        suspends=weaver.suspends,
+        layout=layout,
+        shared=linked.retargeted.shared,
+        static_bytes=static_bytes,
+        shared_bytes=shared_bytes,
+        sites=linked.retargeted.sites,
+        watch=_watch(weaver, linked) if isinstance(weaver, Watcher) else None,
+    )
+
+
+def _watch(watcher: Watcher, linked: Linked) -> Watch:
+    syncwarps = any("call void @emu.nvvm.bar.warp.sync(" in module for module in linked.retargeted.modules)
+    return Watch(watcher.rows, watcher.shift, list(watcher.local_arrays.values()), syncwarps)
+
+
+def _weaver(
+    linked: Linked, define: str, body: list[str], layout: Layout, block: tuple[int, int, int], machine: Machine
+) -> Weaver:
+    if not linked.checked:
+        return Weaver(define, body, layout, block)
+    return Watcher(
+        define,
+        body,
+        layout,
+        block,
+        debug=DebugInfo(linked.text),
+        sites=linked.retargeted.sites,
+        size_of=machine.size_of,
+        local_arrays=linked.retargeted.local,
+    )
+
+
+def _rest(lines: list[str]) -> list[str]:
+    """What follows the kernel, without what `weave` declares itself."""
+    return [line for line in lines if not re.match(r"declare .*@(emu\.|llvm\.memset\.p0\.i64)", line)]
+
+
+def _link(name: str, modules: list[str], entry: str, machine: Machine, *, checked: bool) -> Linked:
+    retargeted = retarget(modules, watch_local=checked)
+    whole = machine.parse(retargeted.modules[0])
+    for text in retargeted.modules[1:]:
+        whole.link_in(machine.parse(text))
+    asked = {function.name for function in whole.functions if function.is_declaration}
+    whole.link_in(machine.parse(support.module()))
+    for function in whole.functions:
+        if not function.is_declaration and function.name != entry:
+            function.linkage = "internal"
+            function.add_function_attribute("alwaysinline")
+    whole.verify()
+    machine.optimise(whole, 1, vectorise=False)
+    _resolve(name, whole, asked, retargeted)
+    return Linked(name, str(whole), entry, retargeted, checked)
+
+
+def _resolve(name: str, module: Any, asked: set[str], retargeted: Retargeted) -> None:
+    """Bind what is still undefined to the C library; raises UnsupportedError for what it does not have."""
+    missing = []
+    for function in module.functions:
+        if not function.is_declaration or is_marker(function.name) or function.name.startswith("llvm."):
+            continue
+        address = printing.address() if function.name == "vprintf" else 0
+        if not address and (function.name.startswith("__nv_") or function.name not in asked):
+            # what the optimiser calls is the C library's; what the kernel calls may only happen to be named like it
+            address = llvm.address_of_symbol(function.name.removeprefix("__nv_"))
+        if address:
+            llvm.add_symbol(function.name, address)
+        else:
+            missing.append(function.name)
+    if missing:
+        raise UnsupportedError(f"{name}: " + "; ".join(_missing(symbol, retargeted) for symbol in missing))
+
+
+def _missing(symbol: str, retargeted: Retargeted) -> str:
+    readable = symbol.replace("emu.nvvm.", "llvm.nvvm.")
+    for module in retargeted.modules:
+        for line in module.splitlines():
+            if " call " in line and (f'@"{symbol}"(' in line or f"@{symbol}(" in line):
+                site = DebugInfo(module).site(line)
+                return f"{readable} ({site.file}:{site.line}) has no counterpart on the CPU"
+    return f"{readable} has no counterpart on the CPU"
+
+
+def _lay_out(found: Retargeted, machine: Machine) -> tuple[Layout, int, int]:
+    """Shared arrays one after another, dynamic memory last, a gap behind each; and what hardware would count."""
+    shared: dict[str, tuple[int, int]] = {}
+    place = static = 0
+    for name, array in sorted(found.shared.items(), key=lambda item: item[1].dynamic):
+        size = array.count * machine.size_of(array.element)
+        if array.dynamic:
+            shared[name] = place, 0
+            continue
+        shared[name] = place, size
+        static = -(-static // array.align) * array.align + size
+        place += -(-size // GAP) * GAP + GAP
+    local: dict[str, tuple[int, int]] = {}
+    here = 0
+    for name, array in found.local.items():
+        size = array.count * machine.size_of(array.element)
+        local[name] = here, size
+        here += -(-size // LOCAL_ALIGNMENT) * LOCAL_ALIGNMENT + LOCAL_ALIGNMENT
+    return Layout(shared, local), static, place
+
+
+Kept = TypeVar("Kept")
+
+
+class Cache(Generic[Kept]):
+    """What compiling made, by kernel and types; beyond a number, what was not used for longest is freed."""
+
+    def __init__(self, kept: int = KEPT) -> None:
+        self._kept = kept
+        self._compiled: OrderedDict[Any, Kept] = OrderedDict()
+
+    def get(self, key: Any, make: Callable[[], Kept]) -> Kept:
+        with _lock:
+            if key not in self._compiled:
+                self._compiled[key] = make()
+                while len(self._compiled) > self._kept:
+                    self._compiled.popitem(last=False)
+            self._compiled.move_to_end(key)
+            return self._compiled[key]

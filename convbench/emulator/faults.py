@@ -1,0 +1,121 @@
+"""Reporting a fault: from the row of the thread that stopped to a sentence: kernel, line, block, thread, array."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy.typing as npt
+
+from convbench.emulator.build import Compiled
+from convbench.emulator.errors import KernelFault
+from convbench.emulator.places import Places
+from convbench.emulator.shadow import epoch_of, thread_of
+from convbench.emulator.source import Site, Sites
+from convbench.emulator.state import WARP, FaultKind, Status
+
+_BETWEEN_THREADS = {
+    FaultKind.DIVERGENT_BARRIER: "threads of one block wait at different barriers",
+    FaultKind.EARLY_EXIT: "this thread returned before a barrier that others of its block wait at",
+    FaultKind.MASK_WITHOUT_SELF: "the mask of a warp collective does not name the lane that calls it",
+    FaultKind.MASK_NAMES_EXITED: "the mask of a warp collective names a lane that has returned",
+    FaultKind.MASK_NAMES_ABSENT: "the mask of a warp collective names a lane that the block does not have",
+    FaultKind.SOURCE_NOT_IN_MASK: "a shuffle reads a lane that its mask does not name",
+    FaultKind.DIVERGENT_COLLECTIVE: "lanes of one mask wait at different warp collectives",
+    FaultKind.INCOMPLETE_COLLECTIVE: "a warp collective waits for lanes that never come",
+}
+_RACES = {
+    FaultKind.RACE_READ: "reads {element}, which {other} wrote",
+    FaultKind.RACE_WRITE: "writes {element}, which {other} wrote",
+    FaultKind.RACE_OVERWRITE: "writes {element}, which {other} read",
+}
+
+
+@dataclass(frozen=True)
+class Stop:
+    """A thread that stopped, in copies: its row, the rows of its block, and the worker's header."""
+
+    kind: FaultKind
+    thread: npt.NDArray[Any]
+    threads: npt.NDArray[Any]
+    header: npt.NDArray[Any]
+
+
+def report(stop: Stop, compiled: Compiled, places: Places) -> KernelFault:
+    """The error to raise."""
+    header, row = stop.header, stop.thread
+    block = (int(header["ctaid_x"]), int(header["ctaid_y"]), int(header["ctaid_z"]))
+    thread = (int(row["tid_x"]), int(row["tid_y"]), int(row["tid_z"]))
+    if stop.kind in _BETWEEN_THREADS:
+        site, what = _between_threads(stop, compiled.sites)
+        array = ""
+    else:
+        site = compiled.sites[int(row["fault_site"])]
+        what, array = _access(stop, places)
+    place = f"{site.file}:{site.line}" if site.line else "unknown line"
+    inside = f" in {site.function}" if site.function not in ("", compiled.name) else ""
+    line = f": `{site.text()}`" if site.text() else ""
+    return KernelFault(
+        f"{compiled.name} ({place}{inside}){line}: {what}; block {block}, thread {thread}",
+        kind=stop.kind,
+        kernel=compiled.name,
+        file=site.file,
+        line=site.line,
+        block=block,
+        thread=thread,
+        array=array,
+    )
+
+
+def _between_threads(stop: Stop, sites: Sites) -> tuple[Site, str]:
+    """What went wrong between threads, and the lines at which they wait."""
+    what = _BETWEEN_THREADS[stop.kind]
+    if stop.kind in (FaultKind.DIVERGENT_BARRIER, FaultKind.EARLY_EXIT):
+        waiting = stop.threads[stop.threads["status"] == Status.BARRIER]
+    else:
+        warp = int(stop.thread["index"]) // WARP
+        waiting = stop.threads[(stop.threads["status"] > Status.FAULT) & (stop.threads["index"] // WARP == warp)]
+        what += f" (mask 0x{int(stop.thread['mask']) & 0xFFFFFFFF:08x}, lane {int(stop.thread['lane'])})"
+    places = [sites[int(number)] for number in dict.fromkeys(waiting["site"].tolist())]
+    own = sites[int(stop.thread["site"])] if stop.thread["status"] > Status.FAULT else places[0]
+    others = _lines([place for place in places if place != own])
+    return own, what + (f"; others wait at {others}" if others else "")
+
+
+def _lines(places: Sequence[Site]) -> str:
+    return ", ".join(f"line {place.line}" for place in places)
+
+
+def _access(stop: Stop, places: Places) -> tuple[str, str]:
+    """What an access did, and to which array."""
+    row, kind = stop.thread, stop.kind
+    a, b, c = (int(row[name]) for name in ("fault_a", "fault_b", "fault_c"))
+    if kind == FaultKind.INDEX:
+        extent, axis = b & (2**56 - 1), b >> 56
+        array = places.local(-1 - c) if c < 0 else places.array(c)
+        of = f" of {array}" if array else ""
+        return f"index {a} is out of bounds for axis {axis}{of}, which has {extent} elements", array
+    if kind == FaultKind.STEPS:
+        return f"a thread took more than {a:,} steps of its loops: the kernel may never end", ""
+    if kind == FaultKind.UNWRITTEN and b < 0:
+        array = places.local(-1 - b)
+        return f"reads an element of local array {array} that was never written", array
+    if kind in (FaultKind.READ_OUTSIDE, FaultKind.WRITE_OUTSIDE):
+        array, where = places.nearest(a)
+        verb = "reads" if kind == FaultKind.READ_OUTSIDE else "writes"
+        return f"{verb} {b} bytes outside every array, {where}", array
+    array, element = places.element(a)
+    if kind == FaultKind.UNWRITTEN:
+        return f"reads {element}, which was never written", array
+    if kind == FaultKind.MISALIGNED:
+        return f"accesses {element} at an address that is no multiple of {b} bytes", array
+    return "data race: " + _RACES[kind].format(element=element, other=_other(stop, b)), array
+
+
+def _other(stop: Stop, stamp: int) -> str:
+    """Who made the other access of a race."""
+    x, y = int(stop.header["ntid_x"]), int(stop.header["ntid_y"])
+    index = thread_of(stamp)
+    thread = (index % x, index // x % y, index // (x * y))
+    if epoch_of(stamp) < int(stop.header["block_epoch"]):
+        return f"thread {thread} of another block"
+    return f"thread {thread}, with no barrier between,"

@@ -1,0 +1,246 @@
+"""Getting the IR: a kernel through numba-cuda's own front end, to LLVM IR for NVVM. No driver, no GPU, no NVVM.
+
+numba-cuda offers no public way to the IR of a kernel without a device, so this module, and no other, reaches into it:
+it compiles with typing and target contexts of our own (so that nothing compiled here is ever found by a compilation
+for a real GPU), says which compute capability to compile for, and has every array index checked against its axis.
+"""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from packaging.specifiers import SpecifierSet
+
+from convbench.emulator.errors import UnsupportedError, VersionError
+
+NUMBA_CUDA = SpecifierSet(">=0.30.4,<0.31")
+NUMPY = SpecifierSet(">=2.0,<2.5")
+COMPILATIONS_PER_CONTEXT = 200  # numba's contexts remember every function that they have seen
+
+_lock = threading.RLock()  # numba-cuda is patched while a kernel compiles
+
+
+@dataclass(frozen=True)
+class Lowered:
+    """A kernel as LLVM IR for NVVM: the modules to link, and the name of the kernel in them."""
+
+    modules: list[str]
+    entry: str
+
+
+def check_versions() -> None:
+    """Raise VersionError where numba-cuda or NumPy is not one that this module was written for."""
+    for package, wanted, reason in (
+        ("numba-cuda", NUMBA_CUDA, "the emulator uses its internals, which other versions have moved"),
+        ("numpy", NUMPY, "numba-cuda cannot compile a kernel with another"),
+    ):
+        found = version(package)
+        if not wanted.contains(found, prereleases=True):
+            raise VersionError(f"{package} {found} is installed; the emulator needs {package}{wanted}, for {reason}")
+
+
+def lower(kernel: Any, types: tuple[Any, ...], *, compute_capability: tuple[int, int], strict: bool) -> Lowered:
+    """The IR of `kernel`, a `numba.cuda.jit` dispatcher, for arguments of these Numba types.
+
+    With `strict`, a negative index is out of bounds; without, it counts from the end as in Python.
+
+    Raises
+    ------
+    UnsupportedError
+        the kernel needs `debug=True` or links foreign code.
+    numba.core.errors.NumbaError
+        numba-cuda cannot compile the kernel, on a GPU neither.
+    """
+    check_versions()
+    from numba.cuda import types as numba_types
+    from numba.cuda.compiler import _compile_pyfunc_with_fixup
+
+    options = kernel.targetoptions
+    if options.get("debug"):
+        raise UnsupportedError(f"{kernel.py_func.__name__}: debug=True is not emulated; the checked mode sees more")
+    if options.get("link"):
+        raise UnsupportedError(f"{kernel.py_func.__name__}: linked code is not emulated: {options['link']}")
+    with _lock, _compiler_for(compute_capability, strict):
+        library, _ = _compile_pyfunc_with_fixup(
+            kernel.py_func,
+            numba_types.void(*types),
+            debug=False,
+            lineinfo=True,
+            device=False,
+            fastmath=bool(options.get("fastmath")),
+            cc=compute_capability,
+            opt=True,
+            abi="numba",
+        )
+        return Lowered(list(library.llvm_strs), library._entry_name)  # noqa: SLF001  (numba-cuda has no other way)
+
+
+class _Contexts:
+    """Numba's typing and target contexts, our own, and what device functions compiled to in them."""
+
+    def __init__(self, *, strict: bool) -> None:
+        from numba.cuda import bf16, fp8, fp16  # noqa: F401  (they declare functions in the public contexts)
+        from numba.cuda.compiler import ExternFunction
+        from numba.cuda.descriptor import cuda_target
+        from numba.cuda.target import CUDATargetContext, CUDATypingContext
+
+        public = cuda_target.typing_context, cuda_target.target_context
+
+        class TypingContext(CUDATypingContext):  # type: ignore[misc]
+            def resolve_value_type(typing, value: Any) -> Any:  # noqa: N805
+                if isinstance(value, ExternFunction) and typing._lookup_global(value) is None:
+                    # `declare_device` told the public contexts alone
+                    typing._insert_global(value, public[0]._lookup_global(value))  # noqa: SLF001
+                    self.target._defns[value] = public[1]._defns[value]  # noqa: SLF001
+                return super().resolve_value_type(value)
+
+        class CheckedTargetContext(CUDATargetContext):  # type: ignore[misc]
+            enable_boundscheck = True
+
+        self.typing = TypingContext()
+        self.target = CheckedTargetContext(self.typing)
+        self.overloads: WeakKeyDictionary[Any, dict[Any, Any]] = WeakKeyDictionary()
+        self.strict = strict
+        self.uses = 0
+
+
+_contexts: dict[tuple[tuple[int, int], bool], _Contexts] = {}
+
+
+def _contexts_for(compute_capability: tuple[int, int], strict: bool) -> _Contexts:
+    key = compute_capability, strict
+    if key not in _contexts or _contexts[key].uses >= COMPILATIONS_PER_CONTEXT:
+        _contexts[key] = _Contexts(strict=strict)
+    _contexts[key].uses += 1
+    return _contexts[key]
+
+
+@contextmanager
+def _compiler_for(compute_capability: tuple[int, int], strict: bool) -> Iterator[None]:
+    """numba-cuda as we need it, for as long as a kernel compiles."""
+    from numba.cuda import cgutils, dispatcher
+    from numba.cuda.descriptor import cuda_target
+    from numba.cuda.np import arrayobj
+
+    contexts = _contexts_for(compute_capability, strict)
+    index_checks = _IndexChecks(cgutils, arrayobj)
+    device_functions = _DeviceFunctions(contexts, dispatcher.CUDADispatcher)
+
+    class Device:
+        pass
+
+    device = Device()
+    device.compute_capability = compute_capability  # type: ignore[attr-defined]
+    patches: list[tuple[Any, str, Any]] = [
+        (dispatcher, "get_current_device", lambda: device),
+        *device_functions.patches(dispatcher.CUDADispatcher),
+        (cuda_target, "_typingctx", contexts.typing),
+        (cuda_target, "_targetctx", contexts.target),
+        (cgutils, "do_boundscheck", index_checks.check),
+        (cgutils, "get_item_pointer", index_checks.get_item_pointer),
+        (arrayobj, "basic_indexing", index_checks.basic_indexing),
+    ]
+    if strict:
+        patches.append((arrayobj, "fix_integer_index", _keep_negative))
+    before = [(owner, name, owner.__dict__.get(name)) for owner, name, _ in patches]
+    for owner, name, value in patches:
+        setattr(owner, name, value)
+    try:
+        yield
+    finally:
+        for owner, name, value in before:
+            setattr(owner, name, value)
+        device_functions.restore()
+
+
+class _DeviceFunctions:
+    """Has device functions keep apart what they compile to here, for as long as a kernel compiles."""
+
+    def __init__(self, contexts: _Contexts, dispatcher_class: Any) -> None:
+        self._mine = contexts.overloads
+        self._compile_device = dispatcher_class.compile_device
+        self._get_call_template = dispatcher_class.get_call_template
+        self._public: dict[Any, Any] = {}
+
+    def patches(self, dispatcher_class: Any) -> list[tuple[Any, str, Any]]:
+        def compile_device(dispatcher: Any, args: Any, return_type: Any = None) -> Any:
+            self._take(dispatcher)
+            return self._compile_device(dispatcher, args, return_type)
+
+        def get_call_template(dispatcher: Any, args: Any, kws: Any) -> Any:
+            self._take(dispatcher)
+            return self._get_call_template(dispatcher, args, kws)
+
+        return [
+            (dispatcher_class, "compile_device", compile_device),
+            (dispatcher_class, "get_call_template", get_call_template),
+        ]
+
+    def _take(self, dispatcher: Any) -> None:
+        if dispatcher in self._public:
+            return
+        public = self._public[dispatcher] = dispatcher.overloads
+        dispatcher.overloads = self._mine.setdefault(dispatcher, OrderedDict())
+        if not dispatcher._can_compile:  # noqa: SLF001  (it was given its signatures, and takes no other)
+            for args in public:
+                self._compile_device(dispatcher, args)
+
+    def restore(self) -> None:
+        for dispatcher, public in self._public.items():
+            dispatcher.overloads = public
+
+
+def _keep_negative(context: Any, builder: Any, index_type: Any, index: Any, size: Any) -> Any:
+    """In place of `fix_integer_index`, which adds the extent to a negative index."""
+    from numba.cuda import types
+
+    return context.cast(builder, index, index_type, types.intp if index_type.signed else types.uintp)
+
+
+class _IndexChecks:
+    """Has `emu.axis(index, extent, axis, data)` called for every index into an array."""
+
+    def __init__(self, cgutils: Any, arrayobj: Any) -> None:
+        self._cgutils = cgutils
+        self._get_item_pointer = cgutils.get_item_pointer
+        self._basic_indexing = arrayobj.basic_indexing
+        self._array: Any = None
+        self._checked = False  # while basic_indexing looks up a pointer whose indices it has checked
+
+    def check(self, context: Any, builder: Any, index: Any, extent: Any, axis: Any = None) -> None:
+        """In place of `do_boundscheck`, which raises a Python exception that no kernel can."""
+        from llvmlite import ir
+
+        word, byte_pointer = ir.IntType(64), ir.IntType(8).as_pointer()
+        kind = ir.FunctionType(ir.VoidType(), [word, word, word, byte_pointer])
+        function = self._cgutils.get_or_insert_function(builder.module, kind, "emu.axis")
+        data = byte_pointer(None) if self._array is None else builder.bitcast(self._array.data, byte_pointer)
+        number = axis if isinstance(axis, ir.Value) else word(-1 if axis is None else axis)
+        builder.call(function, [index, extent, number, data])
+
+    def basic_indexing(
+        self, context: Any, builder: Any, array_type: Any, array: Any, *rest: Any, **options: Any
+    ) -> Any:
+        before = self._array, self._checked
+        self._array, self._checked = array, True
+        try:
+            return self._basic_indexing(context, builder, array_type, array, *rest, **options)
+        finally:
+            self._array, self._checked = before
+
+    def get_item_pointer(
+        self, context: Any, builder: Any, array_type: Any, array: Any, indices: Any, **options: Any
+    ) -> Any:
+        """Atomics come this way alone, without a check of their own."""
+        options["boundscheck"] = not self._checked
+        before = self._array
+        self._array = array
+        try:
+            return self._get_item_pointer(context, builder, array_type, array, indices, **options)
+        finally:
+            self._array = before

@@ -1,0 +1,82 @@
+"""Naming memory: from an address in a fault to the array and the element that a reader of the source knows."""
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from convbench.emulator.arguments import Arguments
+from convbench.emulator.build import Compiled
+
+
+class HasShared(Protocol):
+    """A worker, of which only the block's memory matters here."""
+
+    shared: npt.NDArray[np.uint8]
+
+
+class Places:
+    """The arrays of one launch: arguments, shared arrays, local arrays."""
+
+    def __init__(self, compiled: Compiled, arguments: Arguments, workers: Sequence[HasShared]) -> None:
+        self._compiled, self._arguments, self._workers = compiled, arguments, workers
+
+    def element(self, address: int) -> tuple[str, str]:
+        """What to call the array that holds an address, and the element there; "" for both if no array does."""
+        for name, array, _ in self._arguments.arrays:
+            if array.size:
+                low, high = np.lib.array_utils.byte_bounds(array)
+                if low <= address < high:
+                    return name, name + _index(array, address)
+        for name, begin, size, itemsize in self._shared():
+            if begin <= address < begin + size:
+                return name, f"{name}[{(address - begin) // itemsize}]"
+        return "", ""
+
+    def array(self, data: int) -> str:
+        """What to call the array whose data begins at an address, or that holds it."""
+        for name, array, _ in self._arguments.arrays:
+            if array.ctypes.data == data:
+                return name
+        return next((name for name, begin, _, _ in self._shared() if begin == data), "") or self.element(data)[0]
+
+    def nearest(self, address: int) -> tuple[str, str]:
+        """The array that an address is closest to, and how far outside it is."""
+        found: list[tuple[str, int, int]] = []
+        for name, array, _ in self._arguments.arrays:
+            if array.size:
+                low, high = np.lib.array_utils.byte_bounds(array)
+                found.append((name, low, high))
+        found += [(name, begin, begin + size) for name, begin, size, _ in self._shared()]
+        if not found:
+            return "", "no array is near"
+        name, low, high = min(found, key=lambda item: max(item[1] - address, address - item[2] + 1))
+        where = f"{low - address} bytes before" if address < low else f"{address - high} bytes behind the end of"
+        return name, f"{where} {name}"
+
+    def local(self, number: int) -> str:
+        """What to call a local array."""
+        watch = self._compiled.watch
+        assert watch is not None
+        return watch.local[number].variable
+
+    def _shared(self) -> list[tuple[str, int, int, int]]:
+        """Name, first address, bytes and bytes of an element, of each worker's."""
+        found = []
+        for worker in self._workers:
+            for name, (place, size) in self._compiled.layout.shared.items():
+                array = self._compiled.shared[name]
+                begin = worker.shared.ctypes.data + place
+                bytes_of = worker.shared.size - place if array.dynamic else size
+                itemsize = size // array.count if array.count else 1
+                found.append((array.variable, begin, bytes_of, max(itemsize, 1)))
+        return found
+
+
+def _index(array: npt.NDArray[Any], address: int) -> str:
+    """The index of the element at an address, as Python writes it; "" where strides do not tell."""
+    if not array.flags.c_contiguous:
+        return ""
+    flat = (address - array.ctypes.data) // array.itemsize
+    return f"[{', '.join(str(int(i)) for i in np.unravel_index(flat, array.shape))}]" if array.ndim else ""

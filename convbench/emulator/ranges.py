@@ -1,0 +1,130 @@
+"""The memory that a launch may touch: the table of ranges that the checks look into, and the names for reports."""
+
+import weakref
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from convbench.emulator.arguments import Arguments
+from convbench.emulator.build import Compiled
+from convbench.emulator.shadow import CELL_BYTES
+from convbench.emulator.state import RANGE
+
+
+class WrittenMemory:
+    """Which bytes of some arrays have been written; of all other arrays they count as written.
+
+    An array is known by the memory behind it, so that its views and reshapes are the same bytes.
+    """
+
+    def __init__(self) -> None:
+        self._maps: dict[int, npt.NDArray[np.uint8]] = {}  # by the first address of the memory
+
+    def forget(self, array: npt.NDArray[Any]) -> None:
+        """From now on nobody has written the array."""
+        owner = _owner(array)
+        begin = owner.ctypes.data
+        if begin not in self._maps:
+            self._maps[begin] = np.ones(owner.nbytes, np.uint8)
+            weakref.finalize(owner, self._maps.pop, begin, None)
+        self._set(array, 0)
+
+    def wrote(self, array: npt.NDArray[Any]) -> None:
+        """The host has written the array."""
+        if _owner(array).ctypes.data in self._maps:
+            self._set(array, 1)
+
+    def map_of(self, array: npt.NDArray[Any]) -> npt.NDArray[np.uint8] | None:
+        """The map of the array's bytes, from its first to its last; None if they count as written."""
+        owner = _owner(array)
+        found = self._maps.get(owner.ctypes.data)
+        if found is None:
+            return None
+        low, high = np.lib.array_utils.byte_bounds(array)
+        return found[low - owner.ctypes.data : high - owner.ctypes.data]
+
+    def _set(self, array: npt.NDArray[Any], value: int) -> None:
+        found = self.map_of(array)
+        assert found is not None
+        low, _ = np.lib.array_utils.byte_bounds(array)
+        first = array.ctypes.data - low
+        bytes_of = np.lib.stride_tricks.as_strided(
+            found[first:], (*array.shape, array.itemsize), (*array.strides, 1), subok=False
+        )
+        bytes_of[...] = value
+
+
+def _owner(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """The array that owns the memory, as far as NumPy knows."""
+    while isinstance(array.base, np.ndarray):
+        array = array.base
+    return array
+
+
+class Ranges:
+    """The table of one worker, with shadow cells for all that threads share."""
+
+    def __init__(
+        self,
+        compiled: Compiled,
+        arguments: Arguments,
+        memory: WrittenMemory,
+        shared: npt.NDArray[np.uint8],
+        dynamic_bytes: int,
+    ) -> None:
+        watch = compiled.watch
+        assert watch is not None
+        self.table = np.zeros(len(watch.rows), RANGE)
+        self.shift = watch.shift
+        self._kept: list[npt.NDArray[Any]] = []  # the table holds addresses
+        passed = {str(item.word): item.array for item in arguments.arrays}
+        cells = _GlobalCells([item.array for item in arguments.arrays], watch.shift)
+        self._kept.append(cells.cells)
+        for row, (kind, name) in zip(self.table, watch.rows, strict=True):
+            if kind == "argument" and name in passed and passed[name].size:
+                low, high = np.lib.array_utils.byte_bounds(passed[name])
+                row["begin"], row["size"], row["cells"] = low, high - low, cells.of(low)
+                written = memory.map_of(passed[name])
+                if written is not None:
+                    self._kept.append(written)
+                    row["written"] = written.ctypes.data
+            elif kind == "shared":
+                place, size = compiled.layout.shared[name]
+                row["begin"] = shared.ctypes.data + place
+                row["size"] = dynamic_bytes if compiled.shared[name].dynamic else size
+                own = _new_cells(int(row["size"]), watch.shift)
+                self._kept.append(own)
+                row["cells"], row["is_shared"] = own.ctypes.data, 1
+        self.table["shift"] = watch.shift
+
+
+class _GlobalCells:
+    """Cells for the arguments' memory: where two arguments overlap, they have the same."""
+
+    def __init__(self, arrays: list[npt.NDArray[Any]], shift: int) -> None:
+        self._shift = shift
+        bounds = sorted(np.lib.array_utils.byte_bounds(array) for array in arrays if array.size)
+        self._spans: list[tuple[int, int, int]] = []  # first address, last, number of the first cell
+        total = 0
+        for low, high in bounds:
+            low &= -(1 << shift)
+            if self._spans and low < self._spans[-1][1]:
+                begin, end, first = self._spans[-1]
+                self._spans[-1] = begin, max(end, high), first
+                total = first + ((self._spans[-1][1] - begin) >> shift) + 2
+            else:
+                self._spans.append((low, high, total))
+                total += ((high - low) >> shift) + 2
+        self.cells = np.zeros(total * CELL_BYTES, np.uint8)
+
+    def of(self, address: int) -> int:
+        """The address of the cell of a byte."""
+        for low, high, first in self._spans:
+            if low <= address < high:
+                return int(self.cells.ctypes.data) + (first + ((address - low) >> self._shift)) * CELL_BYTES
+        raise AssertionError(f"no cell for address {address}")
+
+
+def _new_cells(size: int, shift: int) -> npt.NDArray[np.uint8]:
+    return np.zeros(((size >> shift) + 2) * CELL_BYTES, np.uint8)

@@ -1,0 +1,210 @@
+"""Retargeting: LLVM IR that numba-cuda wrote for NVVM, made IR that LLVM compiles for the host.
+
+It is done on the text, for that is what numba-cuda has, and with few rules: address spaces go, NVVM's functions get the
+names under which `support` has them, and shared and local arrays become calls that `weave` replaces by places in the
+memory of the block or thread. What has no counterpart is refused here, by its name and line.
+"""
+
+import re
+from dataclasses import dataclass, field
+
+from convbench.emulator.errors import UnsupportedError
+from convbench.emulator.source import DebugInfo, Site, Sites
+from convbench.emulator.support import registers
+from convbench.emulator.support.inline_ptx import name_of
+
+_NAME = r'@"?(?P<name>[-\w.$]+)"?'
+_SITED = re.compile(
+    r"emu\.(?:axis|nvvm\.(?:barrier0(?:\.\w+)?|bar\.warp\.sync|shfl\.sync\.i32|vote\.sync|match\.\w+\.sync\.i\d+))"
+)
+_CALL = re.compile(rf'^(?P<head>.*\bcall [^@"]*){_NAME}\((?P<arguments>.*?)\)(?P<tail>(?:, !\w+ ![^,]*)*)\s*$')
+_DECLARE = re.compile(rf"^(?P<head>declare [^@]*){_NAME}\((?P<arguments>.*?)\)(?P<tail>.*)$")
+_ASM = re.compile(
+    r'^(?P<head>.*\bcall (?P<kind>\S+|\{[^}]*\}) )(?:[^"]*\) )?asm\s+(?:\w+\s+)*"(?P<ptx>[^"]*)", "[^"]*"\s*'
+    r"\((?P<arguments>.*?)\)(?P<tail>(?:, !\w+ ![^,]*)*)\s*$"
+)
+_SHARED = re.compile(
+    rf"^{_NAME} = (?P<external>external )?addrspace\(3\) global \[(?P<count>\d+) x (?P<element>.+?)\]"
+    r"(?: undef| zeroinitializer)?(?:, align (?P<align>\d+))?$"
+)
+_SHARED_USE = re.compile(
+    rf"^(?P<head>\s+%\S+ = )addrspacecast (?P<kind>\[.*\]) addrspace\(3\)\* {_NAME} to (?P<to>\S+)"
+)
+_LOCAL = re.compile(
+    r'^\s+(?P<value>%"_cudapy_lmem[^"]*") = alloca (?P<kind>\[.*?\])(?:, align (?P<align>\d+))?(?=$|, !)'
+)
+_ZERO = re.compile(r'^\s+store \[.*\] zeroinitializer, (?P<kind>\[.*\])\* (?P<value>%"_cudapy_lmem[^"]*")')
+_DROP = re.compile(r"^(?:target |!nvvm\.|!nvvmir|@\"?llvm\.used|source_filename)")
+_DEBUG_CALL = re.compile(r'\bcall void @"?llvm\.dbg\.')
+
+
+@dataclass(frozen=True)
+class Array:
+    """A shared or local array that a kernel declares."""
+
+    name: str  # as LLVM knows it
+    count: int
+    element: str  # LLVM's type of an element
+    align: int
+    site: Site
+    dynamic: bool = False
+
+    @property
+    def variable(self) -> str:
+        """What the array is called in the source."""
+        found = re.match(r"(\w+)\s*=", self.site.text())
+        return found.group(1) if found else f"of line {self.site.line}"
+
+
+@dataclass
+class Retargeted:
+    """A kernel's modules for the host, and what they declare."""
+
+    modules: list[str] = field(default_factory=list)
+    shared: dict[str, Array] = field(default_factory=dict)
+    local: dict[str, Array] = field(default_factory=dict)
+    sites: Sites = field(default_factory=Sites)
+
+
+def retarget(modules: list[str], *, watch_local: bool) -> Retargeted:
+    """Rewrite every module; raises UnsupportedError for PTX that has no counterpart.
+
+    With `watch_local`, local arrays become places in memory, where every access can be seen; without, LLVM is free to
+    keep them in registers.
+    """
+    found = Retargeted()
+    for module in modules:
+        _Module(module, found, watch_local=watch_local).rewrite()
+    return found
+
+
+class _Module:
+    def __init__(self, text: str, found: Retargeted, *, watch_local: bool) -> None:
+        self.lines = text.splitlines()
+        self.found = found
+        self.watch_local = watch_local
+        self.debug = DebugInfo(text)
+        self.declared: dict[str, str] = {}  # what this module calls and numba-cuda did not declare
+        self.local: dict[str, str] = {}  # from the name of an alloca to that of its array
+
+    def rewrite(self) -> None:
+        for line in self.lines:
+            if match := _SHARED.match(line):
+                self._declare_shared(match)
+        body = [new for line in self.lines if (new := self._line(line)) is not None]
+        self.found.modules.append("\n".join([*body, *self.declared.values()]))
+
+    def _line(self, line: str) -> str | None:
+        if _DROP.match(line) or _SHARED.match(line) or _DEBUG_CALL.search(line):
+            return None
+        if line.startswith("define"):
+            self.local = {}
+        if "_cudapy_" in line:
+            line = self._array(line)
+        line = re.sub(r" ?addrspace\(\d+\)", "", line.replace("addrspacecast", "bitcast"))
+        line = line.replace("llvm.nvvm.", "emu.nvvm.")
+        if match := _ASM.match(line):
+            return self._assembly(match, line)
+        if re.search(r"\basm\b.*\"", line) and " call " in line:
+            raise UnsupportedError(
+                f"{_at(self.debug.site(line))}: inline PTX has no counterpart on the CPU: {line.strip()}"
+            )
+        if match := _DECLARE.match(line):
+            return self._declaration(match)
+        if match := _CALL.match(line):
+            return self._call(match, line)
+        return line
+
+    def _declare_shared(self, match: re.Match[str]) -> None:
+        name = match["name"]
+        use = next((line for line in self.lines if f'@"{name}"' in line and "addrspacecast" in line), "")
+        self.found.shared[name] = Array(
+            name,
+            int(match["count"]),
+            match["element"],
+            int(match["align"] or 1),
+            self.debug.site(use),
+            bool(match["external"]),
+        )
+
+    def _array(self, line: str) -> str:
+        if match := _SHARED_USE.match(line):
+            marker = f"emu.shared.{match['name']}"
+            self.declared[marker] = f"declare i8* @{marker}() memory(none) nounwind willreturn"
+            return f"{match['head']}call {match['to']} @{marker}(){line[match.end() :]}"
+        if self.watch_local and (match := _LOCAL.match(line)):
+            marker = f"emu.local.{len(self.found.local)}"
+            count, element = re.match(r"\[(\d+) x (.*)\]$", match["kind"]).groups()  # type: ignore[union-attr]
+            array = Array(marker, int(count), element, int(match["align"] or 0), self._where(match["value"]))
+            self.found.local[marker] = array
+            self.local[match["value"]] = marker
+            self.declared[marker] = f"declare i8* @{marker}() memory(none) nounwind willreturn"
+            self.declared[f"{marker}.begin"] = f"declare void @{marker}.begin() nounwind willreturn"
+            value = match["value"]
+            raw = f'{value[:-1]}.raw"'
+            return f"  {raw} = call i8* @{marker}()\n  {value} = bitcast i8* {raw} to {match['kind']}*"
+        if match := _ZERO.match(line):
+            return self._begin_local(match)
+        return line
+
+    def _begin_local(self, match: re.Match[str]) -> str:
+        """The array's life begins here, and nobody has written it: CUDA does not promise numba-cuda's zeros."""
+        kind, value = match["kind"], match["value"]
+        if self.watch_local:
+            return f"  call void @{self.local[value]}.begin()"
+        # all bits set is NaN in every floating type
+        self.declared["llvm.memset"] = "declare void @llvm.memset.p0.i64(i8*, i8, i64, i1)"
+        size = f"ptrtoint ({kind}* getelementptr ({kind}, {kind}* null, i32 1) to i64)"
+        raw = f'{value[:-1]}.raw"'
+        return (
+            f"  {raw} = bitcast {kind}* {value} to i8*\n"
+            f"  call void @llvm.memset.p0.i64(i8* {raw}, i8 -1, i64 {size}, i1 false)"
+        )
+
+    def _where(self, value: str) -> Site:
+        """The line that declares a local array: where its pointer is first used."""
+        uses = (line for line in self.lines if f"{value}" in line and "!dbg" in line)
+        return self.debug.site(next(uses, ""))
+
+    def _assembly(self, match: re.Match[str], line: str) -> str:
+        ptx = match["ptx"].replace("\\09", "\t").replace("\\0A", "\n")
+        name = name_of(ptx)
+        if name is None:
+            raise UnsupportedError(f"{_at(self.debug.site(line))}: inline PTX {ptx!r} has no counterpart on the CPU")
+        kinds = ", ".join(re.sub(r" \S+$", "", a.strip()) for a in _split(match["arguments"]))
+        self.declared[name] = f"declare {match['kind']} @{name}({kinds})"
+        return f"{match['head']}@{name}({match['arguments']}){match['tail']}"
+
+    def _declaration(self, match: re.Match[str]) -> str | None:
+        if match["name"].startswith("llvm.dbg."):
+            return None
+        if registers.is_register(match["name"]):
+            return registers.declaration(match["name"])
+        if not _SITED.fullmatch(match["name"]):
+            return match[0]
+        extra = ", i64" if match["arguments"] else "i64"
+        arguments = re.sub(r' %"[^"]*"', "", match["arguments"])
+        return f"{match['head']}@{match['name']}({arguments}{extra}){match['tail']}"
+
+    def _call(self, match: re.Match[str], line: str) -> str:
+        if not _SITED.fullmatch(match["name"]):
+            return line
+        number = self.found.sites.number(self.debug.site(line))
+        arguments = f"{match['arguments']}, i64 {number}" if match["arguments"] else f"i64 {number}"
+        return f"{match['head']}@{match['name']}({arguments}){match['tail']}"
+
+
+def _split(arguments: str) -> list[str]:
+    """At commas outside brackets."""
+    parts, depth = [""], 0
+    for character in arguments:
+        depth += (character in "([{<") - (character in ")]}>")
+        if character == "," and depth == 0:
+            parts.append("")
+        else:
+            parts[-1] += character
+    return [part for part in parts if part.strip()]
+
+
+def _at(site: Site) -> str:
+    return f"{site.file}:{site.line}" if site.line else "unknown line"

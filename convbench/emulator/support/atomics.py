@@ -1,0 +1,59 @@
+"""Atomics that numba-cuda does not write as LLVM's own: read, compute, swap in one instruction of the host.
+
+Floating maximum and minimum come in two kinds: `max` keeps a NaN that is there already and ignores one that is
+offered; `nanmax` gives way to a number.
+"""
+
+_FLOATS = {"float": ("i32", "f32"), "double": ("i64", "f64")}
+
+
+def definitions() -> str:
+    """IR of `emu.nvvm.atomic.*`, `___numba_atomic_*` and the fences."""
+    found = [
+        f"define linkonce_odr void @emu.nvvm.membar.{scope}() alwaysinline nounwind {{\n  fence seq_cst\n  ret void\n}}"
+        for scope in ("cta", "gl", "sys")
+    ]
+    for kind, (bits, short) in _FLOATS.items():
+        found.append(_swap(kind, f"emu.nvvm.atomic.load.add.{short}.p0{short}", "fadd"))
+        found.append(_swap(kind, f"___numba_atomic_{kind}_add", "fadd"))
+        found.append(_swap(kind, f"___numba_atomic_{kind}_sub", "fsub"))
+        for name, better in (("max", "olt"), ("min", "ogt")):
+            found.append(_extremum(kind, bits, f"___numba_atomic_{kind}_{name}", better, keep_nan=True))
+            found.append(_extremum(kind, bits, f"___numba_atomic_{kind}_nan{name}", better, keep_nan=False))
+    for name, operation in (("inc", "uinc_wrap"), ("dec", "udec_wrap")):
+        found.append(_swap("i32", f"emu.nvvm.atomic.load.{name}.32.p0i32", operation))
+        found.append(_swap("i64", f"___numba_atomic_u64_{name}", operation))
+    return "\n".join(found)
+
+
+def _swap(kind: str, name: str, operation: str) -> str:
+    return (
+        f"define linkonce_odr {kind} @{name}(ptr %p, {kind} %v) alwaysinline nounwind {{\n"
+        f"  %old = atomicrmw {operation} ptr %p, {kind} %v monotonic\n  ret {kind} %old\n}}"
+    )
+
+
+def _extremum(kind: str, bits: str, name: str, better: str, *, keep_nan: bool) -> str:
+    """One swap loop; it reads atomically, so that the checks see no plain access."""
+    order = better if keep_nan else f"u{better[1:]}"  # unordered: also where the old value is NaN
+    return f"""define linkonce_odr {kind} @{name}(ptr %p, {kind} %v) alwaysinline nounwind {{
+entry:
+  %first = load atomic {bits}, ptr %p monotonic, align {int(bits[1:]) // 8}
+  %offers.nan = fcmp uno {kind} %v, %v
+  br label %attempt
+attempt:
+  %old.bits = phi {bits} [ %first, %entry ], [ %seen, %swap ]
+  %old = bitcast {bits} %old.bits to {kind}
+  %improves = fcmp {order} {kind} %old, %v
+  %number = xor i1 %offers.nan, true
+  %wanted = and i1 %improves, %number
+  br i1 %wanted, label %swap, label %done
+swap:
+  %new.bits = bitcast {kind} %v to {bits}
+  %outcome = cmpxchg ptr %p, {bits} %old.bits, {bits} %new.bits monotonic monotonic
+  %seen = extractvalue {{{bits}, i1}} %outcome, 0
+  %swapped = extractvalue {{{bits}, i1}} %outcome, 1
+  br i1 %swapped, label %done, label %attempt
+done:
+  ret {kind} %old
+}}"""

@@ -1,0 +1,69 @@
+"""Barriers and warp collectives: a thread writes down what it asks for, waits, and reads the answer.
+
+The scheduler answers (`schedule`). Each function takes one argument more than NVVM's: the number of the place in the
+source, by which it tells whether threads that wait together wait at the same place.
+"""
+
+from convbench.emulator.state import THREAD, Status, offset
+from convbench.emulator.support.registers import THREAD_ROW, field
+
+_PAIR = (
+    "  %pair.0 = insertvalue {i32, i1} undef, i32 %narrow, 0\n"
+    "  %flag = trunc i64 %predicate to i1\n"
+    "  %pair = insertvalue {i32, i1} %pair.0, i1 %flag, 1\n"
+    "  ret {i32, i1} %pair\n"
+)
+
+# what barrier.popc, .and, .or ask for; the numbers are the scheduler's
+REDUCTIONS = {"popc": 1, "and": 2, "or": 3}
+
+
+def definitions() -> str:
+    """IR of `emu.nvvm.barrier0*`, `bar.warp.sync`, `shfl.sync`, `vote.sync` and `match.*.sync`."""
+    found = [_ask("void", "barrier0", (), Status.BARRIER, {"option": "0"}), _shuffle(), _vote()]
+    for name, number in REDUCTIONS.items():
+        asked = {"option": str(number), "value": "%v.wide"}
+        found.append(_ask("i32", f"barrier0.{name}", ("i32 %v",), Status.BARRIER, asked))
+    found.append(_ask("void", "bar.warp.sync", ("i32 %m",), Status.SYNCWARP, {"mask": "%m.wide"}))
+    for bits in (32, 64):
+        value = "%v.wide" if bits == 32 else "%v"
+        for number, (name, kind) in enumerate((("any", "i32"), ("all", "{i32, i1}"))):
+            asked = {"mask": "%m.wide", "value": value, "option": str(number)}
+            parameters = ("i32 %m", f"i{bits} %v")
+            found.append(_ask(kind, f"match.{name}.sync.i{bits}", parameters, Status.MATCH, asked))
+    return "\n".join(found)
+
+
+def _shuffle() -> str:
+    parameters = ("i32 %m", "i32 %mode", "i32 %v", "i32 %b", "i32 %c")
+    asked = {"mask": "%m.wide", "option": "%mode.wide", "value": "%v.wide", "extra": "%extra"}
+    packed = "  %c.high = shl i64 %c.wide, 32\n  %extra = or i64 %c.high, %b.wide\n"
+    return _ask("{i32, i1}", "shfl.sync.i32", parameters, Status.SHUFFLE, asked, packed)
+
+
+def _vote() -> str:
+    parameters = ("i32 %m", "i32 %mode", "i1 %v")
+    asked = {"mask": "%m.wide", "option": "%mode.wide", "value": "%v.wide"}
+    return _ask("{i32, i1}", "vote.sync", parameters, Status.VOTE, asked)
+
+
+def _ask(
+    kind: str, name: str, parameters: tuple[str, ...], status: Status, asked: dict[str, str], extra: str = ""
+) -> str:
+    body = THREAD_ROW
+    for parameter in parameters:
+        narrow, variable = parameter.split()
+        if narrow != "i64":
+            body += f"  {variable}.wide = zext {narrow} {variable} to i64\n"
+    body += extra
+    for row_field, value in {"status": str(int(status)), "site": "%site", **asked}.items():
+        body += f"  %{row_field}.at = getelementptr i8, ptr %thread, i64 {offset(THREAD, row_field)}\n"
+        body += f"  store i64 {value}, ptr %{row_field}.at\n"
+    body += "  call void @emu.suspend()\n"
+    if kind == "void":
+        body += "  ret void\n"
+    else:
+        body += field("result", "thread", "result") + "  %narrow = trunc i64 %result to i32\n"
+        body += (field("predicate", "thread", "predicate") + _PAIR) if kind != "i32" else "  ret i32 %narrow\n"
+    listed = ", ".join((*parameters, "i64 %site"))
+    return f"define linkonce_odr {kind} @emu.nvvm.{name}({listed}) alwaysinline nounwind {{\n{body}}}"

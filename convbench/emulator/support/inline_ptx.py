@@ -1,0 +1,70 @@
+"""Inline PTX that numba-cuda's front end emits, by its text; whatever is not here is refused by name."""
+
+import re
+
+from convbench.emulator.state import WARP
+from convbench.emulator.support.registers import THREAD_ROW, WORKER_ROW, field
+
+_HALF = "  %half = bitcast i16 %x to half\n"
+_TO_HALF = "  %r = bitcast half %half to i16\n"
+
+
+def _bodies() -> dict[str, tuple[str, tuple[str, ...], str]]:
+    """From PTX to result type, parameters and body; the result is %r."""
+    found: dict[str, tuple[str, tuple[str, ...], str]] = {
+        "mov.u32 $0, %lanemask_lt;": (
+            "i32",
+            (),
+            THREAD_ROW
+            + field("lane", "thread", "lane", kind="i32")
+            + "  %bit = shl i32 1, %lane\n  %r = sub i32 %bit, 1\n",
+        ),
+        "mov.u32 $0, %dynamic_smem_size;": ("i32", (), WORKER_ROW + field("r", "worker", "dynamic_bytes", kind="i32")),
+        "nanosleep.u32 $0;": ("void", ("i32 %x",), ""),
+        "tanh.approx.f32 $0, $1;": ("float", ("float %x",), "  %r = call float @llvm.tanh.f32(float %x)\n"),
+    }
+    for ptx, kind in (("f32", "float"), ("f64", "double")):
+        found[f"cvt.{ptx}.f16 $0, $1;"] = kind, ("i16 %x",), _HALF + f"  %r = fpext half %half to {kind}\n"
+        found[f"cvt.rn.f16.{ptx} $0, $1;"] = (
+            "i16",
+            (f"{kind} %x",),
+            f"  %half = fptrunc {kind} %x to half\n" + _TO_HALF,
+        )
+    for bits in (8, 16, 32, 64):
+        for sign, operation in (("s", "sitofp"), ("u", "uitofp")):
+            narrow = max(bits, 16)  # PTX has no 8-bit registers
+            body = f"  %half = {operation} i{narrow} %x to half\n" + _TO_HALF
+            found[f"cvt.rn.f16.{sign}{bits} $0, $1;"] = "i16", (f"i{narrow} %x",), body
+            back = {"s": "fptosi", "u": "fptoui"}[sign]
+            found[f"cvt.rni.{sign}{bits}.f16 $0, $1;"] = (
+                f"i{narrow}",
+                ("i16 %x",),
+                _HALF + f"  %whole = call half @llvm.rint.f16(half %half)\n  %r = {back} half %whole to i{narrow}\n",
+            )
+    for bits in (8, 16, 32, 64):
+        for operator in ("ca", "cg", "cs", "lu", "cv"):
+            body = f"  %r = load i{bits}, ptr %p\n"
+            found[f"ld.global.{operator}.b{bits} $0, [$1];"] = f"i{bits}", ("ptr %p",), body
+        for operator in ("cg", "cs", "wb", "wt"):
+            body = f"  store i{bits} %v, ptr %p\n"
+            found[f"st.global.{operator}.b{bits} [$0], $1;"] = "void", ("ptr %p", f"i{bits} %v"), body
+    return found
+
+
+_BODIES = _bodies()
+assert WARP == 32, "%lanemask_lt has 32 bits"
+
+
+def name_of(ptx: str) -> str | None:
+    """The function that stands for a piece of inline PTX, or None if there is none."""
+    return "emu.ptx." + re.sub(r"\W+", "_", ptx).strip("_") if ptx in _BODIES else None
+
+
+def definitions() -> str:
+    """IR of all of them."""
+    found = ["declare float @llvm.tanh.f32(float)", "declare half @llvm.rint.f16(half)"]
+    for ptx, (kind, parameters, body) in _BODIES.items():
+        result = "  ret void\n" if kind == "void" else f"  ret {kind} %r\n"
+        head = f"define linkonce_odr {kind} @{name_of(ptx)}({', '.join(parameters)}) alwaysinline nounwind"
+        found.append(f"{head} {{\n{body}{result}}}")
+    return "\n".join(found)

@@ -1,0 +1,42 @@
+"""`print` in a kernel: the device's `vprintf(format, values)`, a callback into Python, so that it goes where Python prints.
+
+The values lie one after another, each aligned to its size (CUDA C++ Programming Guide, "Formatted Output"). numba-cuda
+writes `%lld`, `%llu`, `%d`, `%f` and `%s` alone.
+"""
+
+import ctypes
+import re
+import sys
+
+_CONVERSION = re.compile(r"%(%|lld|llu|d|f|s)")
+_TYPES = {
+    "lld": ctypes.c_int64,
+    "llu": ctypes.c_uint64,
+    "d": ctypes.c_int32,
+    "f": ctypes.c_double,
+    "s": ctypes.c_char_p,
+}
+
+
+@ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_char_p, ctypes.c_void_p)
+def _vprintf(form: bytes, values: int | None) -> int:
+    place = values or 0
+
+    def text(match: re.Match[str]) -> str:
+        nonlocal place
+        if match[1] == "%":
+            return "%"
+        kind = _TYPES[match[1]]
+        size = ctypes.sizeof(kind)
+        place = -(-place // size) * size
+        value = kind.from_address(place).value
+        place += size
+        return f"{value:f}" if match[1] == "f" else value.decode() if isinstance(value, bytes) else str(value)
+
+    sys.stdout.write(_CONVERSION.sub(text, form.decode()))
+    return 0
+
+
+def address() -> int:
+    """Where machine code calls it."""
+    return ctypes.cast(_vprintf, ctypes.c_void_p).value or 0

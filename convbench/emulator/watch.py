@@ -1,0 +1,292 @@
+"""Watching memory: the weaver that checks every access of a kernel, and counts the steps of its loops.
+
+It sees the kernel after light optimisation, when what is still a load or a store is one. Where the pointer comes from
+is followed back to an argument, a shared or a local array; only where that fails must the check find the array by the
+address. Local arrays, which no other thread can see, are checked on the spot: beside each lies a map that says which
+of its bytes have been written.
+"""
+
+import re
+from collections.abc import Callable
+
+from convbench.emulator import shadow
+from convbench.emulator.analysis import (
+    ACCESS,
+    DERIVING,
+    OWN,
+    RESULT,
+    UNKNOWN,
+    VALUE,
+    Root,
+    accessed_pointer,
+    accessed_type,
+    find_loop_heads,
+    find_roots,
+)
+from convbench.emulator.retarget import Array
+from convbench.emulator.source import DebugInfo, Sites
+from convbench.emulator.state import RANGE, WORKER, FaultKind, offset
+from convbench.emulator.weave import MARKER, Layout, Weaver, load
+
+_ALIGN = re.compile(r", align (\d+)")
+_SET = re.compile(rf"call void @llvm\.memset\S*\(ptr[^%]*(?P<to>{VALUE}), i8 [^,]*, i64 (?P<size>[^,]+),")
+_COPY = re.compile(
+    rf"call void @llvm\.mem(?:cpy|move)\S*\("
+    rf"ptr[^%]*(?P<to>{VALUE}), ptr[^%]*(?P<source>{VALUE}), i64 (?P<size>[^,]+),"
+)
+_WORD = re.compile(rf"^\s+(?P<word>{VALUE}) = ptrtoint ptr (?P<pointer>{VALUE}) to i64")
+_UNLIKELY = '!prof !{!"branch_weights", i32 1, i32 1048576}'
+
+
+class Watcher(Weaver):
+    """A weaver that checks.
+
+    Parameters
+    ----------
+    debug, sites : where the instructions came from, and the numbers of the places
+    size_of : bytes of one of LLVM's types
+    local_arrays : what the kernel declares, by marker
+    """
+
+    def __init__(
+        self,
+        define: str,
+        body: list[str],
+        layout: Layout,
+        block: tuple[int, int, int],
+        *,
+        debug: DebugInfo,
+        sites: Sites,
+        size_of: Callable[[str], int],
+        local_arrays: dict[str, Array],
+    ) -> None:
+        super().__init__(define, body, layout, block)
+        self.debug, self.sites, self.size_of, self.local_arrays = debug, sites, size_of, local_arrays
+        pointers = [("argument", str(j)) for j, (kind, _) in enumerate(self.parameters) if kind == "ptr"]
+        self.rows: list[Root] = [*pointers, *(("shared", name) for name in layout.shared)]
+        self.roots = find_roots(body, self.parameters)
+        self.words = {m["word"]: m["pointer"] for line in body if (m := _WORD.match(line))}
+        self.heads = find_loop_heads(body)
+        self.shift = self._shift()
+        self.stops: list[str] = []
+        self.skip_to = ""  # where a read goes on that needs no check
+
+    def prologue(self) -> str:
+        """Words that the checks need, and the local arrays with their maps."""
+        found = load("ranges", "emu.worker", "i64") + load("budget", "emu.worker", "i64")
+        found += "  %emu.row = ptrtoint ptr %emu.thread to i64\n"
+        for number in range(len(self.rows)):
+            for name in ("begin", "size", "cells"):
+                place = number * RANGE.itemsize + offset(RANGE, name)
+                found += f"  %emu.{number}.{name}.at = add i64 %emu.ranges, {place}\n"
+                found += f"  %emu.{number}.{name}.place = inttoptr i64 %emu.{number}.{name}.at to ptr\n"
+                found += f"  %emu.{number}.{name} = load i64, ptr %emu.{number}.{name}.place, !invariant.load !{{}}\n"
+        found += "  %emu.steps = alloca i64\n  store i64 0, ptr %emu.steps\n"
+        for marker, array in self.local_arrays.items():
+            _, size = self.layout.local[marker]
+            align = max(array.align, 16)
+            found += f"  %{marker} = alloca [{array.count} x {array.element}], align {align}\n"
+            found += f"  %{marker}.written = alloca [{size} x i8], align {align}\n"
+        return found
+
+    def epilogue(self) -> str:
+        """Where the kernel goes when a check has failed."""
+        return "".join(self.stops)
+
+    def marker(self, line: str, match: re.Match[str]) -> bool:
+        """A local array's place, or the beginning of its life; the rest as ever."""
+        name = match["name"]
+        if name == "fault":
+            line = self._name_local(line)
+            match = MARKER.match(line) or match
+        if not name.startswith("local."):
+            return super().marker(line, match)
+        marker = "emu." + name.removesuffix(".begin")
+        if name.endswith(".begin"):
+            _, size = self.layout.local[marker]
+            # all bits set is NaN in every floating type
+            self.out.append(f"  call void @llvm.memset.p0.i64(ptr %{marker}, i8 -1, i64 {size}, i1 false)")
+            self.out.append(f"  call void @llvm.memset.p0.i64(ptr %{marker}.written, i8 0, i64 {size}, i1 false)")
+        else:
+            value = match["value"]
+            self.out.append(f"  {value} = getelementptr i8, ptr %{marker}, i64 0")
+            self.out.append(f"  {_written(value)} = getelementptr i8, ptr %{marker}.written, i64 0")
+        return False
+
+    def enter(self, line: str) -> None:
+        """Count the steps of a loop at its head."""
+        if self.block not in self.heads:
+            return
+        name = self.piece()
+        self.out.append(f"  %{name}.before = load i64, ptr %emu.steps")
+        self.out.append(f"  %{name}.steps = add i64 %{name}.before, 1")
+        self.out.append(f"  store i64 %{name}.steps, ptr %emu.steps")
+        self.out.append(f"  %{name}.bad = icmp ugt i64 %{name}.steps, %emu.budget")
+        self._stop_if(name, line, f"i64 {int(FaultKind.STEPS)}", "i64 %emu.budget, i64 0, i64 0")
+
+    def instruction(self, line: str) -> None:
+        """Check what an instruction accesses, then let it be."""
+        if match := ACCESS.match(line):
+            self._access(line, match)
+        elif match := _SET.search(line):
+            self._block_write(line, match["to"], match["size"])
+        elif match := _COPY.search(line):
+            self._block_read(line, match["source"], match["size"])
+            self._block_write(line, match["to"], match["size"])
+        super().instruction(line)
+        self._mirror(line)
+
+    def _name_local(self, line: str) -> str:
+        """A fault's last argument is an array's address; of a local array its number, for addresses of those move."""
+        word = line[line.rindex("i64 ") + 4 : line.rindex(")")]
+        root = self.roots.get(self.words.get(word, ""), UNKNOWN)
+        return line.replace(f"i64 {word})", f"i64 {-1 - self._number_of(root)})") if root[0] == "local" else line
+
+    # ---- one access
+
+    def _shift(self) -> int:
+        """A cell of the shadow is as large as the smallest access to memory that threads share, at most 8 bytes."""
+        smallest = 8
+        for line in self.body:
+            match = ACCESS.match(line)
+            pointer = accessed_pointer(match) if match else None
+            if match and pointer and self.roots.get(pointer, UNKNOWN)[0] not in ("own", "local"):
+                smallest = min(smallest, self.size_of(accessed_type(match)))
+        return smallest.bit_length() - 1
+
+    def _access(self, line: str, match: re.Match[str]) -> None:
+        operation, pointer = match["operation"], accessed_pointer(match)
+        root = OWN if pointer is None else self.roots.get(pointer, UNKNOWN)
+        if pointer is None or root == OWN:
+            return
+        size = self.size_of(accessed_type(match))
+        if root[0] == "local":
+            self._local_access(line, pointer, root, size, is_read=operation == "load")
+            return
+        is_atomic = operation in ("atomicrmw", "cmpxchg") or "atomic" in match["flags"]
+        kind = shadow.ATOMIC if is_atomic else shadow.READ if operation == "load" else shadow.WRITE
+        align = _ALIGN.search(match["rest"])
+        what = shadow.describe_access(kind, size, int(align[1]) if align else 1, self._site(line))
+        if kind == shadow.READ and size == 1 << self.shift and root in self.rows:
+            self._skip_if_free(pointer, root, size)
+        self._shared_access(line, pointer, root, str(what))
+
+    def _skip_if_free(self, pointer: str, root: Root, size: int) -> None:
+        """Most reads are of what many threads read and nobody writes: one comparison tells, and spares the check."""
+        name, number = self.piece(), self.rows.index(root)
+        cells = f"  %{name}.cell.at = add i64 %{name}.in, {shadow.FREE}\n"
+        self.out.append(
+            f"  %{name}.address = ptrtoint ptr {pointer} to i64\n"
+            f"  %{name}.place = sub i64 %{name}.address, %emu.{number}.begin\n"
+            f"  %{name}.inside = icmp ult i64 %{name}.place, %emu.{number}.size\n"
+            f"  br i1 %{name}.inside, label %{name}.look, label %{name}\n"
+            f"{name}.look:\n"
+            f"  %{name}.number = lshr i64 %{name}.place, {self.shift}\n"
+            f"  %{name}.offset = shl i64 %{name}.number, {shadow.CELL_BYTES.bit_length() - 1}\n"
+            f"  %{name}.in = add i64 %emu.{number}.cells, %{name}.offset\n{cells}"
+            f"  %{name}.free.at = inttoptr i64 %{name}.cell.at to ptr\n"
+            f"  %{name}.free = load i64, ptr %{name}.free.at\n"
+            f"  %{name}.epoch.at = getelementptr i8, ptr %emu.worker, i64 {offset(WORKER, 'epoch')}\n"
+            f"  %{name}.epoch = load i64, ptr %{name}.epoch.at\n"
+            f"  %{name}.new = xor i64 %{name}.free, %{name}.epoch\n"
+            f"  %{name}.odd = and i64 %{name}.place, {size - 1}\n"
+            f"  %{name}.look.closer = or i64 %{name}.new, %{name}.odd\n"
+            f"  %{name}.closer = icmp ne i64 %{name}.look.closer, 0\n"
+            f"  br i1 %{name}.closer, label %{name}, label %{name}.free.end"
+        )
+        self.begin(name)
+        self.skip_to = f"{name}.free.end"
+
+    def _shared_access(self, line: str, pointer: str, root: Root, what: str) -> None:
+        """Memory that other threads see: the whole check."""
+        name = self.piece()
+        row = f"%{name}.range"
+        if root in self.rows:
+            self.out.append(f"  {row} = add i64 %emu.ranges, {self.rows.index(root) * RANGE.itemsize}")
+        else:
+            self.out.append(f"  {row} = add i64 0, 0")
+        self.out.append(f"  %{name}.address = ptrtoint ptr {pointer} to i64")
+        called = f"call i64 inttoptr (i64 {shadow.check.address} to ptr)"
+        arguments = f"i64 %emu.row, i64 %{name}.address, i64 {what}, i64 {row}"
+        self.out.append(f"  %{name}.fault = {called}({arguments})")
+        self.out.append(f"  %{name}.bad = icmp ne i64 %{name}.fault, 0")
+        self._stop_if(name, line, f"i64 %{name}.fault")
+        if self.skip_to:
+            self.out.append(f"  br label %{self.skip_to}")
+            self.begin(self.skip_to)
+            self.skip_to = ""
+
+    def _local_access(self, line: str, pointer: str, root: Root, size: int, *, is_read: bool) -> None:
+        """A thread's own memory: its indices were checked, so that only reads of what nobody wrote are left."""
+        kind, ones = f"i{8 * size}", int.from_bytes(b"\x01" * size)
+        if not is_read:
+            self.out.append(f"  store {kind} {ones}, ptr {_written(pointer)}, align 1")
+            return
+        name = self.piece()
+        self.out.append(f"  %{name}.map = load {kind}, ptr {_written(pointer)}, align 1")
+        self.out.append(f"  %{name}.bad = icmp ne {kind} %{name}.map, {ones}")
+        self._stop_if(name, line, f"i64 {int(FaultKind.UNWRITTEN)}", f"i64 0, i64 {-1 - self._number_of(root)}, i64 0")
+
+    def _site(self, line: str) -> int:
+        return self.sites.number(self.debug.site(line))
+
+    def _number_of(self, root: Root) -> int:
+        return list(self.local_arrays).index(f"emu.local.{root[1]}")
+
+    def _stop_if(self, name: str, line: str, fault: str, details: str | None = None) -> None:
+        """End the kernel with a fault if %name.bad, else go on in a new block."""
+        site = self._site(line)
+        self.out.append(
+            f'  br i1 %{name}.bad, label %{name}.stop, label %{name}, !prof !{{!"branch_weights", i32 1, i32 1048576}}'
+        )
+        call = f"@emu.stop(ptr %emu.thread, {fault}, i64 {site})"
+        if details is not None:
+            call = f"@emu.report(ptr %emu.thread, {fault}, i64 {site}, {details})"
+        self.stops.append(f"{name}.stop:\n  call void {call}\n  br label %emu.exit\n")
+        self.begin(name)
+
+    # ---- many bytes at once
+
+    def _block_write(self, line: str, pointer: str, size: str) -> None:
+        root = self.roots.get(pointer, UNKNOWN)
+        if root[0] == "local":
+            self.out.append(f"  call void @llvm.memset.p0.i64(ptr {_written(pointer)}, i8 1, i64 {size}, i1 false)")
+        elif root != OWN:
+            self._block(line, pointer, root, size, shadow.WRITE)
+
+    def _block_read(self, line: str, pointer: str, size: str) -> None:
+        root = self.roots.get(pointer, UNKNOWN)
+        if root[0] == "local":
+            name = self.piece()
+            self.out.append(f"  %{name}.address = ptrtoint ptr {_written(pointer)} to i64")
+            called = f"call i64 inttoptr (i64 {shadow.is_unwritten.address} to ptr)"
+            self.out.append(f"  %{name}.fault = {called}(i64 %{name}.address, i64 {size})")
+            self.out.append(f"  %{name}.bad = icmp ne i64 %{name}.fault, 0")
+            details = f"i64 0, i64 {-1 - self._number_of(root)}, i64 0"
+            self._stop_if(name, line, f"i64 {int(FaultKind.UNWRITTEN)}", details)
+        elif root != OWN:
+            self._block(line, pointer, root, size, shadow.READ)
+
+    def _block(self, line: str, pointer: str, root: Root, size: str, kind: int) -> None:
+        name = self.piece()
+        self.out.append(f"  %{name}.size = shl i64 {size}, 16")
+        self.out.append(f"  %{name}.what = or i64 %{name}.size, {shadow.describe_access(kind, 0, 1, self._site(line))}")
+        self._shared_access(line, pointer, root, f"%{name}.what")
+
+    def _mirror(self, line: str) -> None:
+        """Where a pointer into a local array is computed, compute the one into its map in the same way."""
+        match = RESULT.match(line)
+        if match is None or match["operation"] not in DERIVING:
+            return
+        if self.roots.get(match["value"], UNKNOWN)[0] != "local":
+            return
+
+        def into_map(found: re.Match[str]) -> str:
+            return _written(found[0]) if self.roots.get(found[0], UNKNOWN)[0] == "local" else found[0]
+
+        super().instruction(re.sub(VALUE, into_map, line))
+
+
+def _written(value: str) -> str:
+    """The name of the pointer into the map that belongs to a pointer into a local array."""
+    return f'%"written.{value[2:]}' if value.startswith('%"') else f"%written.{value[1:]}"

@@ -1,0 +1,280 @@
+"""Suspending threads: a kernel, once everything is inlined into it, becomes an LLVM coroutine.
+
+LLVM's own coroutine passes do the hard part (they find what lives across a suspension and keep it in a frame); this
+module only puts their intrinsics where `support` left its markers. It works on the printed text of the optimised
+module, which is regular: one instruction a line, every block with a label.
+
+A coroutine ends in one way, whether the kernel returned or did what it must not: it notes its status in its thread's
+row and goes to the block `emu.exit`. So a fault in the depth of an inlined device function needs no unwinding.
+"""
+
+import re
+from dataclasses import dataclass
+
+from convbench.emulator.errors import UnsupportedError
+from convbench.emulator.state import THREAD, WORKER, Status, offset
+from convbench.emulator.support import registers
+
+FRAME_ALIGNMENT = 64  # vector registers that live across a barrier are spilled to the frame
+
+_LABEL = re.compile(r'^(?P<label>"[^"]+"|[-\w.$]+):')
+MARKER = re.compile(
+    r"^\s+(?:(?P<value>%\S+) = )?(?:tail |musttail |notail )?call [^@]*@emu\.(?P<name>[\w.$]+)\((?P<arguments>.*)\)"
+)
+_RETURN = re.compile(r"^\s+ret void\b")
+_DEBUG = re.compile(r"(?:, )?!dbg !\d+")
+_PREDECESSOR = re.compile(r', %("[^"]+"|[-\w.$]+) \]')
+_DEFINE = re.compile(r'^define [^@]*@("[^"]+"|[-\w.$]+)\(')
+
+RUNTIME = f"""
+declare token @llvm.coro.id(i32, ptr, ptr, ptr)
+declare i64 @llvm.coro.size.i64()
+declare ptr @llvm.coro.begin(token, ptr)
+declare i8 @llvm.coro.suspend(token, i1)
+declare void @llvm.coro.end(ptr, i1, token)
+declare void @llvm.coro.resume(ptr)
+declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)
+define internal void @emu.stop(ptr %thread, i64 %kind, i64 %site) cold noinline nounwind {{
+  %status.at = getelementptr i8, ptr %thread, i64 {offset(THREAD, "status")}
+  store i64 {int(Status.FAULT)}, ptr %status.at
+  %kind.at = getelementptr i8, ptr %thread, i64 {offset(THREAD, "fault")}
+  store i64 %kind, ptr %kind.at
+  %site.at = getelementptr i8, ptr %thread, i64 {offset(THREAD, "fault_site")}
+  store i64 %site, ptr %site.at
+  ret void
+}}
+define internal void @emu.report(ptr %thread, i64 %kind, i64 %site, i64 %a, i64 %b, i64 %c) cold noinline nounwind {{
+  call void @emu.stop(ptr %thread, i64 %kind, i64 %site)
+  %a.at = getelementptr i8, ptr %thread, i64 {offset(THREAD, "fault_a")}
+  store i64 %a, ptr %a.at
+  %b.at = getelementptr i8, ptr %thread, i64 {offset(THREAD, "fault_b")}
+  store i64 %b, ptr %b.at
+  %c.at = getelementptr i8, ptr %thread, i64 {offset(THREAD, "fault_c")}
+  store i64 %c, ptr %c.at
+  ret void
+}}
+"""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where shared arrays lie in a block's memory, and watched local arrays in a thread's: name to (offset, bytes)."""
+
+    shared: dict[str, tuple[int, int]]
+    local: dict[str, tuple[int, int]]
+
+
+def is_marker(function: str) -> bool:
+    """Whether a function without a body is one that weaving replaces."""
+    return function.startswith("emu.") and (not function.startswith("emu.nvvm.") or registers.is_register(function))
+
+
+def find_kernel(lines: list[str], entry: str) -> tuple[int, int]:
+    """First and last line of the kernel's definition; raises UnsupportedError if it is not alone with its markers."""
+    found = None
+    name, start = "", 0
+    for number, line in enumerate(lines):
+        if match := _DEFINE.match(line):
+            name, start = match[1].strip('"'), number
+        elif line == "}":
+            if name == entry:
+                found = start, number
+            name = ""
+        elif name and name != entry and (marker := MARKER.match(line)):
+            raise UnsupportedError(
+                f"device function {name} could not be inlined into its kernel (it calls itself?), "
+                f"and it uses {marker['name']}, which only a kernel can do here"
+            )
+    assert found is not None, f"kernel {entry} is not in its own module"
+    return found
+
+
+class Weaver:
+    """One kernel's body on its way to a coroutine."""
+
+    def __init__(self, define: str, body: list[str], layout: Layout, block: tuple[int, int, int]) -> None:
+        self.parameters = _parameters(define)
+        self.body = body
+        self.layout = layout
+        self.block_shape = block
+        self.first_label = _label_of(body[0])
+        self.out: list[str] = []
+        self.split: dict[str, str] = {}  # from a block to the last of the blocks that it was split into
+        self.block = ""
+        self.pieces = 0
+        self.suspends = any("@emu.suspend()" in line for line in body)
+
+    def weave(self) -> str:
+        """The kernel as `ptr @emu.kernel(ptr %emu.thread, …)`, which gives its frame, or null if it never waits."""
+        skip = fresh = False
+        for line in self.body:
+            if skip:  # the `unreachable` behind a fault
+                skip = False
+            elif match := _LABEL.match(line):
+                self.block = match["label"].strip('"')
+                fresh = True
+                self.out.append(line)
+            else:
+                if fresh and " = phi " not in line:
+                    fresh = False
+                    self.enter(line)
+                skip = self._line(line)
+        body = "\n".join(self.out)
+        renamed = "\n".join(_rename(line, self.split) if " = phi " in line else line for line in body.split("\n"))
+        return self._head() + renamed + "\n" + self._tail() + RUNTIME + self._entries()
+
+    def enter(self, line: str) -> None:
+        """Before the first instruction of a block, `line`: a place for the checked mode."""
+
+    def instruction(self, line: str) -> None:
+        """An ordinary instruction: another."""
+        self.out.append(_DEBUG.sub("", line))
+
+    def _line(self, line: str) -> bool:
+        if match := MARKER.match(line):
+            return self.marker(line, match)
+        if _RETURN.match(line):
+            self.out.append("  br label %emu.return")
+        else:
+            self.instruction(line)
+        return False
+
+    def marker(self, line: str, match: re.Match[str]) -> bool:
+        """Replace a marker; True if the next line is to be skipped."""
+        name, value = match["name"], match["value"]
+        if name in ("thread", "worker"):
+            self.out.append(f"  {value} = getelementptr i8, ptr %emu.{name}, i64 0")
+        elif name.startswith(registers.PREFIX):
+            self.out.append(registers.read(name.removeprefix(registers.PREFIX), value, self.block_shape))
+        elif name == "suspend":
+            self._suspend()
+        elif name == "fault":
+            self.out.append(f"  call void @emu.report(ptr %emu.thread, {match['arguments']})")
+            self.out.append("  br label %emu.exit")
+            return True
+        elif name.startswith("shared."):
+            place, _ = self.layout.shared[name.removeprefix("shared.")]
+            self.out.append(f"  {value} = getelementptr i8, ptr %emu.shared, i64 {place}")
+        else:
+            self.instruction(line)
+        return False
+
+    def piece(self) -> str:
+        self.pieces += 1
+        return f"emu.{self.pieces}"
+
+    def _suspend(self) -> None:
+        piece = self.piece()
+        self.out.append(f"  %{piece}.why = call i8 @llvm.coro.suspend(token none, i1 false)")
+        self.out.append(f"  switch i8 %{piece}.why, label %emu.exit [i8 0, label %{piece}]")
+        self.begin(piece)
+
+    def begin(self, label: str) -> None:
+        """Go on in a new block, which the old one's successors must take for the old one."""
+        self.out.append(f"{label}:")
+        self.split[self.block] = label
+
+    def _head(self) -> str:
+        listed = ", ".join(["ptr noalias %emu.thread", *(f"{kind} {name}" for kind, name in self.parameters)])
+        prologue = load("worker", "emu.thread") + load("shared", "emu.worker") + self.prologue()
+        if not self.suspends:
+            return (
+                f"define internal ptr @emu.kernel({listed}) {{\nemu.begin:\n{prologue}  br label %{self.first_label}\n"
+            )
+        return f"""define internal ptr @emu.kernel({listed}) presplitcoroutine {{
+emu.begin:
+  %emu.id = call token @llvm.coro.id(i32 {FRAME_ALIGNMENT}, ptr null, ptr null, ptr null)
+  %emu.size = call i64 @llvm.coro.size.i64()
+  %emu.frame.at = getelementptr i8, ptr %emu.thread, i64 {offset(THREAD, "frame")}
+  %emu.frame = load ptr, ptr %emu.frame.at
+  %emu.asked = icmp eq ptr %emu.frame, null
+  br i1 %emu.asked, label %emu.answer, label %emu.start
+emu.answer:
+  %emu.answered = inttoptr i64 %emu.size to ptr
+  ret ptr %emu.answered
+emu.start:
+  %emu.handle = call ptr @llvm.coro.begin(token %emu.id, ptr %emu.frame)
+{prologue}  br label %{self.first_label}
+"""
+
+    def prologue(self) -> str:
+        """What else is to be had before the first instruction."""
+        return ""
+
+    def epilogue(self) -> str:
+        """Blocks besides the kernel's own."""
+        return ""
+
+    def _tail(self) -> str:
+        done = (
+            self.epilogue()
+            + f"""emu.return:
+  %emu.status.at = getelementptr i8, ptr %emu.thread, i64 {offset(THREAD, "status")}
+  store i64 {int(Status.DONE)}, ptr %emu.status.at
+  br label %emu.exit
+emu.exit:
+"""
+        )
+        if not self.suspends:
+            return done + "  ret ptr null\n}\n"
+        return done + "  call void @llvm.coro.end(ptr %emu.handle, i1 false, token none)\n  ret ptr %emu.handle\n}\n"
+
+    def _entries(self) -> str:
+        """What the scheduler calls: `emu_start(thread)`, and `emu_resume(thread)`."""
+        loads = ""
+        for number, (kind, _) in enumerate(self.parameters):
+            loads += f"  %p{number} = getelementptr i64, ptr %arguments, i64 {number}\n"
+            loads += f"  %v{number} = load {kind}, ptr %p{number}\n"
+        values = ", ".join(["ptr %thread", *(f"{kind} %v{n}" for n, (kind, _) in enumerate(self.parameters))])
+        handle = f"  %handle.at = getelementptr i8, ptr %thread, i64 {offset(THREAD, 'handle')}\n"
+        return f"""
+define void @emu_start(ptr %thread) {{
+  %worker.at = getelementptr i8, ptr %thread, i64 {offset(THREAD, "worker")}
+  %worker = load ptr, ptr %worker.at
+  %arguments.at = getelementptr i8, ptr %worker, i64 {offset(WORKER, "arguments")}
+  %arguments = load ptr, ptr %arguments.at
+{loads}  %handle = call ptr @emu.kernel({values})
+{handle}  store ptr %handle, ptr %handle.at
+  ret void
+}}
+define void @emu_resume(ptr %thread) {{
+{handle}  %handle = load ptr, ptr %handle.at
+  call void @llvm.coro.resume(ptr %handle)
+  ret void
+}}
+"""
+
+
+def load(name: str, row: str, kind: str = "ptr") -> str:
+    """IR that loads what never changes under a coroutine: a field of its thread's or its worker's row."""
+    place = offset(THREAD if row == "emu.thread" else WORKER, name)
+    return (
+        f"  %emu.{name}.at = getelementptr i8, ptr %{row}, i64 {place}\n"
+        f"  %emu.{name} = load {kind}, ptr %emu.{name}.at, !invariant.load !{{}}\n"
+    )
+
+
+def _rename(line: str, split: dict[str, str]) -> str:
+    def new(match: re.Match[str]) -> str:
+        label = match[1].strip('"')
+        return f', %"{split[label]}" ]' if label in split else match[0]
+
+    return _PREDECESSOR.sub(new, line)
+
+
+def _label_of(line: str) -> str:
+    match = _LABEL.match(line)
+    assert match is not None, f"a block without a label: {line}"
+    return match["label"]
+
+
+def _parameters(define: str) -> list[tuple[str, str]]:
+    """Type and name of each parameter, of a `define` line as LLVM prints it."""
+    inside = re.sub(
+        r"\w+\((?:[^()]|\([^()]*\))*\)", "", define[define.index("(") + 1 : define.rindex(")")]
+    )  # without attributes
+    found = []
+    for part in re.findall(r'[^,]*%(?:"[^"]*"|[-\w.$]+)', inside):
+        words = part.split()
+        found.append((words[0], words[-1]))
+    return found
