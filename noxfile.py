@@ -21,23 +21,30 @@ def install(session: nox.Session, *groups: str, extras: str = "cu13,report") -> 
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Verify and time LeNet-5 (or what is given after --) and render the report."""
+    """Verify and time ResNet-18 (or what is given after --) and render the report."""
     install(session, extras="cu13")
-    session.run("convbench", "bench", *(session.posargs or ["--workload", "lenet5"]))
+    session.run("convbench", "bench", *(session.posargs or ["--workload", "resnet18"]))
 
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """The test suite, on the GPU if there is one, else on the simulator."""
+    """The test suite, on the GPU if there is one, else emulated."""
     install(session, "test")
     session.run("pytest", "-n", "auto", *session.posargs)
 
 
 @nox.session
 def thorough(session: nox.Session) -> None:
-    """The property tests with 25 times the examples: hours on the simulator."""
+    """The property tests with 25 times the examples: hours."""
     install(session, "test")
     session.run("pytest", "-n", "auto", "--hypothesis-profile=thorough", *session.posargs)
+
+
+@nox.session
+def upstream(session: nox.Session) -> None:
+    """numba-cuda's own tests on the emulator, each against what tests/upstream/expected.csv says of it: minutes."""
+    install(session, "upstream")
+    session.run("pytest", "-c", "tests/upstream/pytest.ini", *session.posargs, env={"PYTHONPATH": "tests/upstream"})
 
 
 @nox.session

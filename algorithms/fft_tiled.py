@@ -94,12 +94,9 @@ def magnitude(problem: ConvProblem, x: Float64, w: Float64, config: Config) -> F
     the same ones to every frequency, and they meet again where its products lie, which |x| ⋆ |w| accounts for.
     """
     length, m = config.length, config.outputs(problem)
-    spectra = w
-    if w.shape[3] > 1:  # a single tap has a flat spectrum
-        spectra = np.fft.rfft(spectra, length, axis=3)
-    if w.shape[2] > 1:
-        spectra = np.fft.fft(spectra, length, axis=2)
-    largest = np.abs(spectra).max((2, 3), keepdims=True)
+    # a single tap has a flat spectrum
+    rows = np.fft.rfft(w, length, axis=3) if w.shape[3] > 1 else w
+    largest = np.abs(np.fft.fft(rows, length, axis=2) if w.shape[2] > 1 else rows).max((2, 3), keepdims=True)
     spread = tiled_magnitude(
         problem, x, m=m, alpha=length, filters=largest,
         size=lambda d: np.sqrt(d.sum((-2, -1), keepdims=True)),

@@ -3,7 +3,7 @@
 import sys
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
-from typing import Literal
+from typing import Any, Literal
 
 from convbench.errors import DeviceError
 
@@ -27,13 +27,15 @@ PINS = (
     ("pandas", (2, 2), None, "pip install pandas"),
 )
 
+EMULATOR_REMEDY = 'pip install "numba-cuda>=0.30.4,<0.31" "numpy>=2.0,<2.5"'
+
 
 def examine() -> list[Finding]:
     """All findings, from the interpreter to the GPU."""
     findings = [_python(), *(_package(*pin) for pin in PINS)]
     if any(finding.state == "broken" for finding in findings):
         return findings  # what follows needs these
-    return [*findings, _compiler(), _gpu(), _simulator()]
+    return [*findings, _compiler(), _gpu(), _emulator(), _simulator()]
 
 
 def _python() -> Finding:
@@ -83,7 +85,33 @@ def _gpu() -> Finding:
             "GPU", "broken", f"{evidence}, but {fault}",
             "install or update NVIDIA's driver, see that /dev/nvidia* may be read and written, and try nvidia-smi",
         )  # fmt: skip
-    return Finding("GPU", "absent", fault, "run on a machine with an NVIDIA GPU; until then the simulator is used")
+    return Finding("GPU", "absent", fault, "run on a machine with an NVIDIA GPU; until then the emulator is used")
+
+
+def _emulator() -> Finding:
+    """Whether a kernel runs on it; other versions of numba-cuda than those it knows have other internals."""
+    import numpy as np
+    from numba import cuda
+
+    from convbench import devices
+
+    def count(y: Any) -> None:
+        y[cuda.threadIdx.x] = cuda.threadIdx.x
+
+    try:
+        device = devices.select("emulator")
+        y = device.upload(np.full(32, -1, np.int32))
+        device.launch("multiply", cuda.jit(count), 1, 32, y)
+        wrong = list(device.download(y)) != list(range(32))
+    except Exception as error:  # noqa: BLE001  (whatever it is, it is the finding)
+        return Finding("emulator", "broken", " ".join(str(error).split()), EMULATOR_REMEDY)
+    if wrong:
+        return Finding("emulator", "broken", "a kernel that counts threads miscounts", EMULATOR_REMEDY)
+    about = device.describe()
+    return Finding(
+        "emulator", "ok", f"a kernel runs on {about['workers']} cores of {about['processor']}, "
+        f"by numba-cuda {version('numba-cuda')} and NumPy {version('numpy')}",
+    )  # fmt: skip
 
 
 def _simulator() -> Finding:

@@ -33,6 +33,10 @@ class ConfigError(ConvbenchError):
     """A launch configuration that no device can run."""
 
 
+class KernelError(ConvbenchError):
+    """A kernel did what it must not, or its result depends on the order of its threads: the algorithm is wrong."""
+
+
 class RefusedError(ConvbenchError):
     """A plan was asked for a problem that the algorithm or the device refuses."""
 

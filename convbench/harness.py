@@ -8,7 +8,7 @@ from typing import Any
 from convbench.algorithm import Algorithm, Plan
 from convbench.devices.device import Array, Device
 from convbench.environment import capture
-from convbench.errors import ConfigError, DeviceError, OutOfDeviceMemoryError
+from convbench.errors import ConfigError, DeviceError, KernelError, OutOfDeviceMemoryError, RefusedError
 from convbench.problem import ConvProblem, Direction
 from convbench.record import Outcome, Record, Timing, key_of
 from convbench.verify import Case, digest_of, verify
@@ -25,8 +25,8 @@ class Effort:
 
     @classmethod
     def for_device(cls, device: Device) -> "Effort":
-        """A GPU's kernels take microseconds, a simulated one's seconds."""
-        return cls() if device.is_gpu else cls(warmup=1, samples=5, max_seconds=1.0)
+        """A GPU's kernels take microseconds, an emulated one's up to seconds."""
+        return cls() if device.is_gpu else cls(warmup=1, samples=5, max_seconds=0.5)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -195,8 +195,10 @@ class Harness:
 
 
 def _failure(error: BaseException) -> Judgement:
-    if isinstance(error, ConfigError):  # a launch beyond the hardware's limits was not made
+    if isinstance(error, ConfigError | RefusedError):  # the launch was not made, for hardware or device cannot do it
         return Judgement(outcome="refused", reason=str(error))
+    if isinstance(error, KernelError):
+        return Judgement(outcome="wrong", reason=str(error))
     if isinstance(error, OutOfDeviceMemoryError | MemoryError):
         return Judgement(outcome="out_of_memory", reason=str(error) or "the host is out of memory")
     return Judgement(outcome="crashed", reason=f"{type(error).__name__}: {error}")

@@ -21,9 +21,14 @@ def to_markdown(records: Iterable[Record], *, title: str, picture: str | None = 
         )
     if not current:
         parts.append("There are no records.")
-    for device in dict.fromkeys(record.device["name"] for record in current):
-        parts += _chapter([record for record in current if record.device["name"] == device])
+    for device in dict.fromkeys(map(_times, current)):
+        parts += _chapter([record for record in current if _times(record) == device])
     return "\n\n".join(parts) + "\n"
+
+
+def _times(record: Record) -> tuple[str, str]:
+    """Whose times a record has: what two records of one table have in common."""
+    return record.device["name"], record.device["clock"]
 
 
 def to_frame(records: Sequence[Record]) -> pd.DataFrame:
@@ -47,6 +52,8 @@ def to_frame(records: Sequence[Record]) -> pd.DataFrame:
                 "phases_us": record.timing.phases_us if record.timing else None,
                 "prepare_us": record.timing.prepare_us if record.timing else None,
                 "compile_s": record.timing.compile_s if record.timing else None,
+                "device": record.device["name"],
+                "clock": record.device["clock"],
             }
             for record in records
         ]
@@ -83,15 +90,13 @@ def _summary(first: Record, frame: pd.DataFrame) -> str:
     verified = "Every time below is of a verified result" if bad == 0 else f"**{bad} results are wrong or failed**"
     lines = [f"{len(frame)} results: {counts}. {verified}."]
     if not first.device["is_gpu"]:
-        lines.append(
-            f"**Times are {first.device['clock']}**: they say how long the simulation took, and nothing about a GPU."
-        )
+        lines.append(f"**Times are {first.device['clock']}**: they say how long it took here, and nothing about a GPU.")
     return "\n\n".join(lines)
 
 
 def _label(first: Record) -> str:
-    """What follows the name of a column of times."""
-    return "" if first.device["is_gpu"] else " (simulated)"
+    """What follows the name of a column of times: the last words of the clock, unless it is a GPU's."""
+    return "" if first.device["is_gpu"] else f" ({first.device['clock'].rpartition(', ')[2]})"
 
 
 def _best(passed: pd.DataFrame, label: str) -> str:
@@ -136,7 +141,7 @@ def _costs(passed: pd.DataFrame, label: str) -> str:
             "algorithm": passed.algorithm,
             "phases of a run": passed.phases_us.map(_phases),
             f"prepare{label}": passed.prepare_us.map(duration),
-            "compile": (passed.compile_s * 1e6).map(lambda us: duration(us) if us else "–"),
+            f"compile{label}": (passed.compile_s * 1e6).map(lambda us: duration(us) if us else "–"),
             "workspace": passed.workspace_bytes.map(_bytes),
         }
     )

@@ -16,6 +16,7 @@ from convbench.algorithm import Algorithm, Plan
 from convbench.data import Tensors, Values, integer_tensors, random_tensors
 from convbench.devices.device import Array, Device
 from convbench.devices.guarded import GuardedDevice
+from convbench.errors import KernelError
 from convbench.problem import ConvProblem
 from convbench.reference import Float64, convolve
 
@@ -110,7 +111,17 @@ class Case:
 
 
 def verify(algorithm: Algorithm, case: Case, device: Device, *, config: object = None) -> Verification:
-    """Run an algorithm that does not refuse the case's problem, in every regime that applies, and judge it."""
+    """Run an algorithm that does not refuse the case's problem, in every regime that applies, and judge it.
+
+    A device that sees a kernel do what it must not raises KernelError: its words are the reason.
+    """
+    try:
+        return _in_all_regimes(algorithm, case, device, config)
+    except KernelError as error:
+        return Verification(exact=False, fraction=None, reason=str(error))
+
+
+def _in_all_regimes(algorithm: Algorithm, case: Case, device: Device, config: object) -> Verification:
     problem, headroom = case.problem, algorithm.error_model.exact_headroom
     exact = headroom is not None
     if headroom is not None:

@@ -1,7 +1,6 @@
 """Fixtures, and the budgets: how many examples a property test gets is set here, by Hypothesis profiles.
 
-`quick` is the default and fits CI; `pytest --hypothesis-profile=thorough` looks 25 times longer. Tests that run kernels
-get a fixed share of the profile's examples (`running.on_device`).
+`quick` is the default and fits CI; `pytest --hypothesis-profile=thorough` looks 25 times longer.
 """
 
 from pathlib import Path
@@ -22,7 +21,7 @@ settings.load_profile("quick")
 
 @pytest.fixture(scope="session")
 def device() -> Device:
-    """The GPU where there is one, else the simulator."""
+    """The GPU where there is one, else the emulator."""
     return devices.select()
 
 

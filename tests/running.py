@@ -1,10 +1,8 @@
 """Run an algorithm on given tensors and compare within its own error model: what the laws are written with."""
 
 import re
-from typing import Any
 
 import numpy as np
-from hypothesis import settings
 
 from convbench.algorithm import Algorithm
 from convbench.data import Values
@@ -12,11 +10,6 @@ from convbench.devices.device import Device
 from convbench.problem import ConvProblem
 from convbench.reference import Float64
 from convbench.verify import compare
-
-
-def on_device(test: Any) -> Any:
-    """A property test that runs kernels: a simulated one takes a thousand times as long as the rest."""
-    return settings(max_examples=max(1, settings.default.max_examples // 25))(test)
 
 
 def run(

@@ -1,19 +1,39 @@
 """Every Hypothesis strategy of the suite; `test_strategies.py` shows which corners they reach."""
 
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from hypothesis import strategies as st
 
 from convbench.problem import DTYPES, LAYOUTS, PADDING_MODES, ConvProblem
 
-# what a simulated kernel does in a fraction of a second
-MOST_MACS = 6_000
-MOST_OUTPUTS = 800
+MOST_MACS = 400_000  # what takes an emulated kernel, and the reference, some milliseconds
+MOST_TILES = 3
+
+# outputs (p, q), filters (k) and channels (c) of a group that one tile of an algorithm's default configs covers
+TILES: Mapping[str, Mapping[str, int]] = {
+    "depthwise": {"p": 8, "q": 16},
+    "direct": {"q": 256},  # a block has 256 outputs in a row
+    "direct_tiled": {"k": 4, "p": 8, "q": 16},
+    "fft_tiled": {"k": 16, "c": 16, "p": 30, "q": 30},  # 32 − R + 1 for R = 3; shorter transforms have smaller tiles
+    "im2col_gemm": {"k": 16, "c": 16},
+    "implicit_gemm": {"k": 16, "c": 16},
+    "winograd_2x2_3x3": {"k": 16, "c": 16, "p": 2, "q": 2},
+    "winograd_4x4_3x3": {"k": 16, "c": 16, "p": 4, "q": 4},
+}
 
 seeds = st.integers(0, 2**32 - 1)
 
-# beyond the smallest input: a few more, or enough for one tile of outputs more or less (tiles are 2, 4, 8, 12, 16)
-_extents = st.integers(0, 6) | st.sampled_from((7, 8, 9, 11, 12, 13, 15, 16, 17))
+# a few, or enough for one tile of outputs more or less (tiles of any algorithm are 2, 4, 8, 12, 16)
+_few = st.integers(1, 3)
+_outputs = st.integers(1, 7) | st.sampled_from((7, 8, 9, 11, 12, 13, 15, 16, 17))
+
+
+def around(tile: int) -> st.SearchStrategy[int]:
+    """One to three tiles, one less, and one more."""
+    found = {tile * count + more for count in range(1, MOST_TILES + 1) for more in (-1, 0, 1)}
+    return st.sampled_from(sorted(size for size in found if 1 <= size <= MOST_TILES * tile))
 
 
 @st.composite
@@ -24,29 +44,44 @@ def problems(
     strides: st.SearchStrategy[int] = st.integers(1, 4),
     depthwise: bool = False,
     modes: st.SearchStrategy[str] = st.just("zeros"),
+    tiles: Mapping[str, int] | None = None,
     **fields: st.SearchStrategy[Any],
 ) -> ConvProblem:
-    """Small problems of every kind: the input is drawn last, so that none has to be thrown away."""
-    groups = draw(st.integers(1, 3))
-    c_per_group = 1 if depthwise else draw(st.integers(1, 3))
+    """Small problems of every kind, with up to three `tiles` along two axes at once.
+
+    The output is drawn and the input follows, so that none has to be thrown away.
+    """
+    tiles = tiles or {}
+    long = draw(st.sets(st.sampled_from(sorted(tiles)), max_size=2)) if tiles else ()
+    extents = {"k": _few, "c": st.just(1) if depthwise else _few, "p": _outputs, "q": _outputs}
+    extents |= {axis: around(tiles[axis]) for axis in long}
+    k, c, *outputs = (draw(extents[axis]) for axis in "kcpq")
+    groups = draw(_few)
     r, s = draw(taps)
     stride, dilation = draw(st.tuples(strides, strides)), draw(st.tuples(st.integers(1, 3), st.integers(1, 3)))
     sides = st.tuples(st.integers(0, 5), st.integers(0, 5))
     padding = draw(st.just(((0, 0), (0, 0))) | st.tuples(sides, sides))
     mode = draw(modes)
     sizes = []
-    for tap, d, (before, after) in zip((r, s), dilation, padding, strict=True):
-        smallest = max(1, d * (tap - 1) + 1 - before - after)
-        if mode != "zeros":
-            smallest = max(smallest, before + 1, after + 1)  # what reflect needs
-        sizes.append(smallest + draw(_extents))
+    for tap, d, u, count, (before, after) in zip((r, s), dilation, stride, outputs, padding, strict=True):
+        unread = draw(st.integers(0, u - 1))  # behind the last window
+        size = (count - 1) * u + d * (tap - 1) + 1 + unread - before - after
+        least = 1 if mode == "zeros" else max(before, after) + 1  # what reflect needs
+        sizes.append(max(least, size))
     problem = ConvProblem(
-        n=draw(st.integers(1, 3)), c=groups * c_per_group, h=sizes[0], w=sizes[1], k=groups * draw(st.integers(1, 3)),
-        r=r, s=s, stride=stride, padding=padding, dilation=dilation, groups=groups, bias=draw(st.booleans()),
-        padding_mode=mode, **{name: draw(strategy) for name, strategy in fields.items()},
+        n=draw(_few), c=groups * c, h=sizes[0], w=sizes[1], k=groups * k, r=r, s=s, stride=stride, padding=padding,
+        dilation=dilation, groups=groups, bias=draw(st.booleans()), padding_mode=mode,
+        **{name: draw(strategy) for name, strategy in fields.items()},
     )  # fmt: skip
-    if problem.macs > MOST_MACS or problem.n * problem.k * problem.p * problem.q > MOST_OUTPUTS:
-        return draw(problems(taps=taps, strides=strides, depthwise=depthwise, modes=modes, **fields))
+    return _within_bounds(problem, c, k)
+
+
+def _within_bounds(problem: ConvProblem, c: int, k: int) -> ConvProblem:
+    """The problem, without what multiplies its size and is not its shape, while it is too large."""
+    if problem.macs > MOST_MACS:
+        problem = replace(problem, n=1)
+    if problem.macs > MOST_MACS and problem.groups > 1:
+        problem = replace(problem, groups=1, c=c, k=k)
     return problem
 
 
@@ -64,4 +99,4 @@ def problems_for(algorithm: str, **fields: Any) -> st.SearchStrategy[ConvProblem
         "winograd_4x4_3x3": {"taps": st.just((3, 3)), "strides": st.just(1)},
         "depthwise": {"depthwise": True},
     }
-    return problems(**kinds.get(algorithm, {}) | fields)
+    return problems(**{"tiles": TILES[algorithm]} | kinds.get(algorithm, {}) | fields)

@@ -56,14 +56,15 @@ def test_verify_says_by_how_much_of_the_bound(convbench):
 def test_bench_records_and_reports(convbench, here):
     status, out, _ = convbench("bench", PROBLEM, "--algorithm", "direct", "--algorithm", "depthwise")
     assert status == 0
-    path = here / "reports" / "simulator" / "problems.jsonl"
+    path = here / "reports" / "emulator" / "problems.jsonl"
     records, bad = read_records(path)
     assert bad == []
     assert [(r.algorithm, r.outcome) for r in records] == [("direct", "passed"), ("depthwise", "refused")]
     page = path.with_suffix(".md").read_text()
     assert page in out
-    assert "simulated" in page
-    assert "reports/simulator/problems.jsonl" in out
+    assert "(emulated on CPU)" in page
+    assert ", of which compiling took " in out
+    assert "reports/emulator/problems.jsonl" in out
 
 
 def test_bench_in_json_tells_where_the_records_are(convbench, here):
@@ -77,7 +78,7 @@ def test_bench_in_json_tells_where_the_records_are(convbench, here):
 
 def test_resume_skips_what_is_recorded(convbench, here):
     convbench("bench", PROBLEM, "--algorithm", "direct")
-    path = here / "reports" / "simulator" / "problems.jsonl"
+    path = here / "reports" / "emulator" / "problems.jsonl"
     before = path.read_text()
     status, _, _ = convbench("bench", PROBLEM, "--algorithm", "direct", "--algorithm", "im2col_gemm", "--resume")
     assert status == 0
@@ -92,7 +93,7 @@ def test_resume_skips_what_is_recorded(convbench, here):
 
 def test_resume_goes_on_behind_a_torn_line(convbench, here):
     convbench("bench", PROBLEM, "--algorithm", "direct")
-    path = here / "reports" / "simulator" / "problems.jsonl"
+    path = here / "reports" / "emulator" / "problems.jsonl"
     with path.open("a") as file:
         file.write('{"problem":"n1')
     status, _, err = convbench("bench", PROBLEM, "--algorithm", "direct", "--algorithm", "im2col_gemm", "--resume")
@@ -117,7 +118,7 @@ def test_a_workload_at_another_batch(convbench, here):
 
 def test_report_renders_records_again(convbench, here):
     convbench("bench", PROBLEM, "--algorithm", "direct")
-    path = here / "reports" / "simulator" / "problems.jsonl"
+    path = here / "reports" / "emulator" / "problems.jsonl"
     page = path.with_suffix(".md").read_text()
     path.with_suffix(".md").unlink()
     status, out, _ = convbench("report", path)
@@ -130,18 +131,18 @@ def test_report_renders_records_again(convbench, here):
 
 def test_a_report_with_a_picture_shows_it(convbench, here):
     convbench("bench", PROBLEM, "--algorithm", "direct")
-    path = here / "reports" / "simulator" / "problems.jsonl"
+    path = here / "reports" / "emulator" / "problems.jsonl"
     assert convbench("report", path, "--picture")[0] == 0
     assert path.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
     assert "(problems.png)" in path.with_suffix(".md").read_text()
 
 
-def test_lenet5_is_verified_and_timed_by_every_algorithm_in_three_minutes(convbench, here):
-    start = time.monotonic()
+def test_lenet5_is_verified_and_timed_by_every_algorithm_in_two_minutes(convbench, here):
+    start = time.process_time()
     status, out, _ = convbench("bench", "--workload", "lenet5")
-    assert time.monotonic() - start < 180
+    assert time.process_time() - start < 120
     assert status == 0
-    records, _ = read_records(here / "reports" / "simulator" / "lenet5.jsonl")
+    records, _ = read_records(here / "reports" / "emulator" / "lenet5.jsonl")
     outcomes = {(r.layer, r.algorithm): r.outcome for r in records}
     refused = {("C1", "winograd_2x2_3x3"), ("C1", "winograd_4x4_3x3"), ("C3", "winograd_2x2_3x3"),
                ("C3", "winograd_4x4_3x3"), ("C3", "depthwise")}  # fmt: skip
@@ -151,17 +152,27 @@ def test_lenet5_is_verified_and_timed_by_every_algorithm_in_three_minutes(convbe
     assert "| C1 " in out
 
 
+def test_lenet5_is_checked_in_a_minute(convbench):
+    """Of processor time, for the machine may be busy with other tests; checks run on one core."""
+    start = time.process_time()
+    status, out, _ = convbench("verify", "--workload", "lenet5", "--device", "emulator-checked", "--json")
+    assert time.process_time() - start < 60
+    assert status == 0
+    outcomes = [row["outcome"] for row in json.loads(out)]
+    assert (outcomes.count("passed"), outcomes.count("refused")) == (11, 5)
+
+
 def test_another_batch_has_its_own_file(convbench, here):
     (here / "mine.txt").write_text(f"{PROBLEM}\n")
     convbench("bench", "--workload", "mine.txt", "--algorithm", "direct")
     convbench("bench", "--workload", "mine.txt", "--algorithm", "direct", "--batch", 2)
-    assert {path.name for path in (here / "reports" / "simulator").glob("*.jsonl")} == {"mine.jsonl", "mine-n2.jsonl"}
+    assert {path.name for path in (here / "reports" / "emulator").glob("*.jsonl")} == {"mine.jsonl", "mine-n2.jsonl"}
 
 
 def test_resume_does_not_take_another_seed_for_done(convbench, here):
     convbench("bench", PROBLEM, "--algorithm", "direct")
     convbench("bench", PROBLEM, "--algorithm", "direct", "--seed", 5, "--resume")
-    records, _ = read_records(here / "reports" / "simulator" / "problems.jsonl")
+    records, _ = read_records(here / "reports" / "emulator" / "problems.jsonl")
     assert [record.seed for record in records] == [0, 5]
 
 
@@ -180,4 +191,6 @@ def test_doctor_names_what_there_is_and_what_is_not(convbench):
     assert "| numba-cuda | ok | 0.30" in squeezed(out)
     assert "| GPU | absent | no driver, for the test |" in squeezed(out)
     assert "a kernel compiles for sm_90" in out
+    assert "| emulator | ok | a kernel runs on " in squeezed(out)
+    assert "by numba-cuda 0.30" in out
     assert {finding["what"] for finding in json.loads(convbench("doctor", "--json")[1])} >= {"Python", "numpy", "GPU"}

@@ -51,7 +51,7 @@ def test_a_wrong_algorithm_gives_status_1(convbench, wrong_plugin, command):
 @pytest.mark.parametrize(("line", "told"), [('{"torn', "a torn last line"), ("foreign\n", "no record")])
 def test_a_report_with_bad_lines_renders_the_rest_and_gives_status_2(convbench, here, line, told):
     convbench("bench", PROBLEM, "--algorithm", "direct")
-    path = here / "reports" / "simulator" / "problems.jsonl"
+    path = here / "reports" / "emulator" / "problems.jsonl"
     content = path.read_text() + line
     path.write_text(content)
     path.with_suffix(".md").unlink()
@@ -65,7 +65,7 @@ def test_a_report_with_bad_lines_renders_the_rest_and_gives_status_2(convbench, 
 
 
 def test_nothing_is_appended_to_a_foreign_file(convbench, here):
-    path = here / "reports" / "simulator" / "problems.jsonl"
+    path = here / "reports" / "emulator" / "problems.jsonl"
     path.parent.mkdir(parents=True)
     path.write_text("my shopping list\nmilk\n")
     status, _, err = convbench("bench", PROBLEM, "--algorithm", "direct")
@@ -91,7 +91,7 @@ def test_nothing_is_appended_to_a_foreign_file(convbench, here):
         (("verify", PROBLEM, "--workload", "lenet5"), ("one of the two",)),
         (("verify",), ("one of the two", "lenet5")),
         (("verify", PROBLEM, "--batch", "0"), ("n is 0",)),
-        (("verify", PROBLEM, "--device", "tpu"), ("'tpu'", "simulator")),
+        (("verify", PROBLEM, "--device", "tpu"), ("'tpu'", "emulator, emulator-checked, simulator")),
         (("verify", PROBLEM, "--device", "cuda"), ("cuda was asked for", "no driver, for the test")),
         (("bench", PROBLEM, "--device", "cuda"), ("cuda was asked for",)),
         (("verify", PROBLEM, "--plugin", "none.py"), ("none.py", "no file")),
@@ -125,7 +125,7 @@ def test_a_page_is_never_written_over_what_is_no_page(convbench, here):
 def test_two_files_of_one_name_are_not_rendered_to_one_page(convbench, here):
     for folder in ("a", "b"):
         convbench("bench", PROBLEM, "--algorithm", "direct", "--out", folder)
-    files = [f"{folder}/simulator/problems.jsonl" for folder in ("a", "b")]
+    files = [f"{folder}/emulator/problems.jsonl" for folder in ("a", "b")]
     assert convbench("report", *files, "--out", "pages")[0] == 2
     assert not (here / "pages").exists()
     status, out, _ = convbench("report", *files, "--json")
@@ -173,7 +173,7 @@ def test_whatever_a_plugin_does_is_recorded_and_the_rest_goes_on(convbench, here
     status, _, err = convbench("bench", PROBLEM, "--plugin", "broken.py", "--algorithm", ",".join(names))
     assert status == 1
     assert "4 of 5 results are wrong or failed" in err
-    records, bad = read_records(here / "reports" / "simulator" / "problems.jsonl")
+    records, bad = read_records(here / "reports" / "emulator" / "problems.jsonl")
     assert bad == []
     assert {r.algorithm: r.outcome for r in records} == dict(
         zip(names, ["wrong", "crashed", "crashed", "crashed", "passed"], strict=True)
@@ -209,10 +209,51 @@ def test_a_broken_gpu_is_named_and_not_replaced(convbench, monkeypatch):
     assert status == 2
     assert "/dev/nvidia0" in err
     assert "no driver, for the test" in err
-    assert convbench("verify", PROBLEM, "--algorithm", "direct", "--device", "simulator")[0] == 0
+    assert convbench("verify", PROBLEM, "--algorithm", "direct", "--device", "emulator")[0] == 0
     status, out, _ = convbench("doctor")
     assert status == 1
     assert "| GPU | broken |" in squeezed(out)
+
+
+@pytest.fixture
+def old_numba_cuda(monkeypatch):
+    from convbench.emulator import front_end
+
+    real = front_end.version
+    monkeypatch.setattr(front_end, "version", lambda name: "0.30.3" if name == "numba-cuda" else real(name))
+
+
+@pytest.mark.parametrize("device", [(), ("--device", "emulator"), ("--device", "emulator-checked")])
+@pytest.mark.parametrize("command", ["verify", "bench"])
+def test_another_numba_cuda_is_named_with_the_versions_that_will_do(convbench, here, old_numba_cuda, command, device):
+    status, out, err = convbench(command, PROBLEM, *device)
+    assert (status, out) == (2, "")
+    assert err.startswith("convbench: device emulator")
+    assert err.count("\n") == 1
+    for part in ("numba-cuda 0.30.3 is installed", ">=0.30.4", "<0.31"):
+        assert part in err
+    assert not (here / "reports").exists()
+
+
+def test_the_simulator_does_without_the_emulators_versions(convbench, old_numba_cuda):
+    assert convbench("verify", PROBLEM, "--algorithm", "direct", "--device", "simulator")[0] == 0
+
+
+def test_doctor_says_why_the_emulator_does_not_work(convbench, old_numba_cuda):
+    status, out, _ = convbench("doctor")
+    assert status == 1
+    assert "| emulator | broken | device emulator cannot be used: numba-cuda 0.30.3 is installed" in squeezed(out)
+    assert 'pip install "numba-cuda>=0.30.4,<0.31"' in out
+
+
+def test_the_doctors_remedy_is_what_the_emulator_wants():
+    from packaging.requirements import Requirement
+
+    from convbench.doctor import EMULATOR_REMEDY
+    from convbench.emulator import front_end
+
+    wanted = {Requirement(word.strip('"')) for word in EMULATOR_REMEDY.removeprefix("pip install ").split()}
+    assert wanted == {Requirement(f"numba-cuda{front_end.NUMBA_CUDA}"), Requirement(f"numpy{front_end.NUMPY}")}
 
 
 def test_doctor_says_why_numpy_2_5_will_not_do(convbench, monkeypatch):

@@ -1,17 +1,21 @@
 """The command line in processes of its own: how fast it answers, interrupts, full disks and closed outputs."""
 
 import os
+import pty
+import re
 import resource
 import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 
 import pytest
 
 from convbench.record import read_records
 
 PROBLEM = "n1c2h5w5-k2r3s3-pad1"
+COLUMNS = {"COLUMNS": "140", "TERM": "xterm"}
 
 
 def test_help_answers_at_once():
@@ -37,12 +41,15 @@ def test_importing_the_suite_does_not_import_numba(statement):
     assert done.stdout.strip() == "[]"
 
 
-def test_ctrl_c_keeps_what_was_measured_and_resume_goes_on(tmp_path):
+@pytest.mark.parametrize(
+    ("device", "long"), [("simulator", "n2c8h40w40-k8r3s3-pad1"), ("emulator", "n16c64h56w56-k64r3s3-pad1")]
+)
+def test_ctrl_c_keeps_what_was_measured_and_resume_goes_on(tmp_path, device, long):
     """The words and statuses of a real interrupt: two quick results, then one that takes long."""
-    (tmp_path / "work.txt").write_text("n1c1h4w4-k1r3s3\nn2c8h40w40-k8r3s3-pad1\n")
-    command = [sys.executable, "-m", "convbench", "bench", "--workload", "work.txt", "--device", "simulator"]
+    (tmp_path / "work.txt").write_text(f"n1c1h4w4-k1r3s3\n{long}\n")
+    command = [sys.executable, "-m", "convbench", "bench", "--workload", "work.txt", "--device", device]
     command += ["--algorithm", "direct", "--algorithm", "im2col_gemm"]
-    path = tmp_path / "reports" / "simulator" / "work.jsonl"
+    path = tmp_path / "reports" / device / "work.jsonl"
     running = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 60
     while not (path.exists() and path.read_text().count("\n") >= 2):
@@ -67,6 +74,24 @@ def test_ctrl_c_keeps_what_was_measured_and_resume_goes_on(tmp_path):
     assert again.returncode == 0, again.stderr
     assert path.read_text().startswith(kept)
     assert len(read_records(path)[0]) == len(records) + 2
+
+
+def test_progress_and_what_compiling_took_are_shown_on_a_terminal(tmp_path):
+    terminal, end = pty.openpty()
+    command = [sys.executable, "-m", "convbench", "bench", PROBLEM, "--device", "emulator", "--algorithm", "direct"]
+    running = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=end, env=os.environ | COLUMNS)
+    os.close(end)
+    shown = b""
+    with suppress(OSError):  # what a terminal gives whose other end is closed
+        while some := os.read(terminal, 4096):
+            shown += some
+    os.close(terminal)
+    assert running.wait(timeout=60) == 0
+    text = shown.decode()
+    assert "bench on emulator" in text
+    assert "0/1" in text
+    assert [seconds for seconds in re.findall(r"\((\d+) s compiling\)", text) if int(seconds) > 0]
+    assert "1/1" in text
 
 
 @pytest.mark.parametrize(("redirection", "status"), [("> /dev/full", 2), (">&-", 0), ("| head -1", 0)])

@@ -21,8 +21,24 @@ def pci_device(root: Path, vendor: str, kind: str) -> None:
     (folder / "class").write_text(f"{kind}\n")
 
 
-def test_without_a_gpu_the_simulator_is_chosen(no_gpu, tmp_path):
-    assert devices.select(root=tmp_path).name == "simulator"
+def test_without_a_gpu_the_emulator_is_chosen(no_gpu, tmp_path):
+    assert devices.select(root=tmp_path).name == "emulator"
+
+
+@pytest.mark.parametrize("name", [name for name in devices.NAMES if name != "cuda"])
+def test_the_device_that_was_asked_for_is_the_one_that_is_had(name):
+    device = devices.select(name)
+    assert (device.name, device.describe()["name"], device.is_gpu) == (name, name, False)
+
+
+def test_an_emulator_that_does_not_work_is_not_replaced_silently(no_gpu, tmp_path, monkeypatch):
+    from convbench.emulator import front_end
+
+    real = front_end.version
+    monkeypatch.setattr(front_end, "version", lambda name: "2.5.1" if name == "numpy" else real(name))
+    for name in (None, "emulator", "emulator-checked"):
+        with pytest.raises(DeviceError, match=r"device emulator.* numpy 2\.5\.1 is installed.*<2\.5"):
+            devices.select(name, root=tmp_path)
 
 
 def test_asking_for_cuda_without_a_gpu_is_an_error(no_gpu):
@@ -31,7 +47,7 @@ def test_asking_for_cuda_without_a_gpu_is_an_error(no_gpu):
 
 
 def test_an_unknown_device_is_an_error_with_the_names():
-    with pytest.raises(UnknownNameError, match=r"'tpu'.*cuda, simulator"):
+    with pytest.raises(UnknownNameError, match=r"'tpu'.*cuda, emulator, emulator-checked, simulator"):
         devices.select("tpu")
 
 
@@ -42,8 +58,8 @@ def test_a_gpu_that_does_not_work_is_not_replaced_silently(no_gpu, tmp_path, pat
     with pytest.raises(DeviceError, match=r"no driver, for the test") as caught:
         devices.select(root=tmp_path)
     assert f"/{path}" in str(caught.value)
-    assert "--device simulator" in str(caught.value)
-    assert devices.select("simulator", root=tmp_path).name == "simulator"
+    assert "--device emulator" in str(caught.value)
+    assert devices.select("emulator", root=tmp_path).name == "emulator"
 
 
 def test_a_gpu_without_a_driver_is_seen_on_the_bus(no_gpu, tmp_path):
@@ -55,7 +71,7 @@ def test_a_gpu_without_a_driver_is_seen_on_the_bus(no_gpu, tmp_path):
 @pytest.mark.parametrize(("vendor", "kind"), [("0x1002", "0x030000"), ("0x10de", "0x040300")])
 def test_other_gpus_and_an_nvidia_sound_card_are_no_evidence(no_gpu, tmp_path, vendor, kind):
     pci_device(tmp_path, vendor, kind)
-    assert devices.select(root=tmp_path).name == "simulator"
+    assert devices.select(root=tmp_path).name == "emulator"
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from wrong_algorithms import UnwrittenElement, WithoutMistake, algorithm_of
 from convbench import workload
 from convbench.algorithm import Algorithm, Family
 from convbench.devices.simulator import SimulatorDevice
-from convbench.errors import ConfigError, DeviceError, OutOfDeviceMemoryError
+from convbench.errors import ConfigError, DeviceError, KernelError, OutOfDeviceMemoryError, RefusedError
 from convbench.harness import Effort, Harness, Job, jobs
 from convbench.notation import parse
 from convbench.workload import Layer
@@ -72,12 +72,28 @@ def test_a_wrong_algorithm_is_not_timed():
         (OutOfDeviceMemoryError("no room"), "out_of_memory"),
         (MemoryError(), "out_of_memory"),
         (ConfigError("a grid of 2³¹ blocks"), "refused"),
+        (RefusedError("cooperative groups have no counterpart"), "refused"),
+        (KernelError("direct: wrote y[7], which has 4 elements"), "wrong"),
     ],
 )
 def test_whatever_an_algorithm_raises_is_its_outcome(error, outcome, when):
     (record,) = records_of(failing(error, when=when))
     assert (record.outcome, record.timing) == (outcome, None)
     assert str(error) in str(record.reason)
+
+
+def test_a_fault_that_only_the_timed_runs_have_is_wrong():
+    class Late(WithoutMistake):
+        runs = 0
+
+        def run(self, x, y):
+            self.runs += 1
+            if self.runs > 2:
+                raise KernelError("a race")
+            super().run(x, y)
+
+    (record,) = records_of(algorithm_of(Late))
+    assert (record.outcome, record.reason, record.timing) == ("wrong", "a race", None)
 
 
 def test_ctrl_c_is_not_an_outcome():

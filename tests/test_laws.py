@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from running import assert_within, bound_of, on_device, run
+from running import assert_within, bound_of, run
 from strategies import problems_for, seeds
 
 from convbench.algorithm import Algorithm
@@ -30,7 +30,6 @@ def assert_law(algorithm: Algorithm, *, actual: Float64, expected: Float64, boun
 
 
 @given(data=st.data(), seed=seeds)
-@on_device
 def test_convolution_is_linear_in_the_input(algorithm, device, data, seed):
     problem = replace(data.draw(problems_for(algorithm.name)), bias=False)
     a, b = tensors_of(algorithm, problem, seed), tensors_of(algorithm, problem, seed + 1)
@@ -42,7 +41,6 @@ def test_convolution_is_linear_in_the_input(algorithm, device, data, seed):
 
 
 @given(data=st.data(), seed=seeds)
-@on_device
 def test_batch_items_are_independent(algorithm, device, data, seed):
     problem = data.draw(problems_for(algorithm.name))
     t = tensors_of(algorithm, problem, seed)
@@ -55,7 +53,6 @@ def test_batch_items_are_independent(algorithm, device, data, seed):
 
 
 @given(data=st.data(), seed=seeds)
-@on_device
 def test_each_group_is_its_own_convolution(algorithm, device, data, seed):
     problem = data.draw(problems_for(algorithm.name))
     t = tensors_of(algorithm, problem, seed)
@@ -70,7 +67,6 @@ def test_each_group_is_its_own_convolution(algorithm, device, data, seed):
 
 
 @given(data=st.data(), seed=seeds)
-@on_device
 def test_zero_padding_equals_explicit_padding(algorithm, device, data, seed):
     problem = data.draw(problems_for(algorithm.name))
     t = tensors_of(algorithm, problem, seed)
@@ -82,7 +78,6 @@ def test_zero_padding_equals_explicit_padding(algorithm, device, data, seed):
 
 
 @given(data=st.data(), seed=seeds)
-@on_device
 def test_a_shifted_input_gives_a_shifted_output(algorithm, device, data, seed):
     """Crop one stride of rows and columns off the front, and the first outputs are gone, the others the same."""
     drawn = data.draw(problems_for(algorithm.name))
@@ -100,7 +95,6 @@ def test_a_shifted_input_gives_a_shifted_output(algorithm, device, data, seed):
 
 
 @given(data=st.data(), seed=seeds)
-@on_device
 def test_an_identity_filter_gives_the_input_back(algorithm, device, data, seed):
     """One tap of 1, in any place: y is x, moved by the padding and the tap's place, sampled by the stride."""
     problem = replace(data.draw(problems_for(algorithm.name)), bias=False)
@@ -118,7 +112,6 @@ def test_an_identity_filter_gives_the_input_back(algorithm, device, data, seed):
 
 
 @given(data=st.data(), seed=seeds)
-@on_device
 def test_a_1x1_convolution_is_a_matrix_product(algorithm, device, data, seed):
     if algorithm.refuses(parse("n1c1h2w2-k1r1s1")):
         pytest.skip("it has no 1 × 1 filters")
@@ -136,7 +129,6 @@ def test_a_1x1_convolution_is_a_matrix_product(algorithm, device, data, seed):
 
 
 @given(data=st.data(), seed=seeds)
-@on_device
 def test_inputs_are_untouched(algorithm, device, data, seed):
     problem = data.draw(problems_for(algorithm.name))
     t = tensors_of(algorithm, problem, seed)
@@ -152,9 +144,9 @@ def test_inputs_are_untouched(algorithm, device, data, seed):
 
 
 @given(data=st.data(), seed=seeds)
-@on_device
 def test_every_problem_that_is_not_refused_is_computed_right(algorithm, device, data, seed):
-    """The contract's verdict, on problems that nobody thought of; padding modes included."""
+    """The contract's verdict, on problems that nobody thought of; padding modes and configs included."""
     problem = data.draw(problems_for(algorithm.name, modes=st.sampled_from(PADDING_MODES)))
-    verdict = verify(algorithm, Case(problem, seed), device)
-    assert verdict.passed, f"{problem}: {verdict.reason}"
+    config = data.draw(st.sampled_from(algorithm.configs(problem.explicitly_padded())))
+    verdict = verify(algorithm, Case(problem, seed), device, config=config)
+    assert verdict.passed, f"{problem}, {config}: {verdict.reason}"

@@ -27,13 +27,13 @@ def test_the_users_algorithm_is_verified_and_timed(tmp_path):
     name, *words = shlex.split(command)
     assert name == "convbench"
     done = subprocess.run(
-        [sys.executable, "-m", "convbench", *words, "--device", "simulator"],
+        [sys.executable, "-m", "convbench", *words, "--device", "emulator"],
         cwd=tmp_path,
         capture_output=True,
         text=True,
     )
     assert done.returncode == 0, done.stderr
-    records, _ = read_records(tmp_path / "reports" / "simulator" / "problems.jsonl")
+    records, _ = read_records(tmp_path / "reports" / "emulator" / "problems.jsonl")
     outcomes = {(record.algorithm, record.layer): record for record in records}
     mine = outcomes["my_pointwise", "n2c16h9w9-k8r1s1-bias"]
     assert mine.outcome == "passed"
@@ -42,6 +42,24 @@ def test_the_users_algorithm_is_verified_and_timed(tmp_path):
     refused = outcomes["my_pointwise", "n1c4h9w9-k4r3s3"]
     assert (refused.outcome, refused.reason) == ("refused", "it has dense 1 × 1 filters only")
     assert outcomes["direct", "n1c4h9w9-k4r3s3"].outcome == "passed"
+
+
+def test_the_emulator_catches_the_missing_barrier(tmp_path):
+    (program,) = blocks("python", "Devices")
+    (said,) = blocks("text", "Devices")
+    path = tmp_path / "block_sum.py"
+    path.write_text(program)
+    done = subprocess.run([sys.executable, path.name], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 1
+    last = done.stderr.splitlines()[-1].replace(str(tmp_path) + "/", "")
+    assert last.split(": ", 1)[1] == " ".join(said.split())
+    path.write_text(
+        program.replace(
+            "        half //= 2  # a barrier is missing here", "        cuda.syncthreads()\n        half //= 2"
+        )
+    )
+    done = subprocess.run([sys.executable, path.name], cwd=tmp_path, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 @pytest.mark.parametrize("line", blocks("bash", "Use")[0].splitlines())

@@ -1,5 +1,8 @@
 """The report is a pure function of the records, and says what kind of times it shows."""
 
+import re
+from dataclasses import replace
+from itertools import takewhile
 from pathlib import Path
 
 import pytest
@@ -9,6 +12,7 @@ from convbench.record import Timing, read_records
 from convbench.report import duration, to_frame, to_markdown
 
 SIMULATOR = {"name": "simulator", "clock": "CPU wall clock, simulated", "is_gpu": False}
+EMULATOR = {"name": "emulator", "clock": "CPU wall clock, emulated on CPU", "is_gpu": False}
 
 
 def timed(us: float, **changes):
@@ -81,15 +85,52 @@ def test_refusals_and_failures_are_listed_with_their_reasons():
     assert "3 passed, 1 refused, 1 wrong" in page
 
 
-def test_simulated_times_say_so_in_every_table_and_share_none_with_a_gpu():
-    page = to_markdown([*RECORDS, timed(5.0, device=SIMULATOR)], title="t")
-    gpu, simulated = page.split("## simulator\n")
+def headings_of_times(chapter: str) -> list[str]:
+    """The cells above the columns of times and rates: those whose own cells have a unit of time, or say a rate."""
+    found = []
+    lines = chapter.splitlines()
+    for number, line in enumerate(lines):
+        if re.match(r"\|:?-", line):
+            rows = takewhile(lambda line: line.startswith("|"), lines[number + 1 :])
+            columns = zip(*(row.strip("|").split("|") for row in rows), strict=True)
+            for heading, column in zip(lines[number - 1].strip("|").split("|"), columns, strict=True):
+                if "LOP/s" in heading or any(re.fullmatch(r" *[\d.]+ (s|ms|µs) *", cell) for cell in column):
+                    found.append(heading.strip())
+    return found
+
+
+@pytest.mark.parametrize(("device", "label"), [(SIMULATOR, "simulated"), (EMULATOR, "emulated on CPU")])
+def test_times_of_no_gpu_say_so_in_every_table_and_share_none_with_a_gpu(device, label):
+    compiled = record(timing=replace(timed(5.0).timing, compile_s=2.0), algorithm="other", device=device)
+    page = to_markdown([*RECORDS, timed(5.0, device=device), compiled], title="t")
+    gpu, other = page.split(f"## {device['name']}\n")
     assert "simulated" not in gpu
-    assert "**Times are CPU wall clock, simulated**" in simulated
-    for line in simulated.splitlines():
-        if line.startswith("|") and ("median" in line or "LOP/s" in line):
-            assert "(simulated)" in line
-    assert "conv2" not in simulated
+    assert "emulated" not in gpu
+    assert headings_of_times(gpu)
+    assert f"**Times are CPU wall clock, {label}**" in other
+    headings = headings_of_times(other)
+    assert len(headings) >= 7
+    assert all(heading.endswith(f" ({label})") for heading in headings), headings
+    assert any(heading.startswith("compile") for heading in headings)
+    assert "conv2" not in other
+
+
+def test_no_two_clocks_share_a_table():
+    checked = EMULATOR | {"name": "emulator-checked"}
+    renamed = EMULATOR | {"name": "simulator"}  # one name, two clocks
+    devices = [record().device, SIMULATOR, EMULATOR, checked, renamed]
+    records = [timed(10.0 + i, device=device, layer=f"conv{i}") for i, device in enumerate(devices)]
+    page = to_markdown(records, title="t")
+    for chapter in page.split("\n## ")[1:]:
+        table = rows(chapter, "Every layer and algorithm")
+        assert [row[5] for row in table] == ["1.00"]
+    assert page.count("\n## ") == len(devices)
+
+
+def test_the_frame_says_whose_times_they_are():
+    frame = to_frame([timed(5.0), timed(5.0, device=EMULATOR)])
+    assert list(frame.device) == [record().device["name"], "emulator"]
+    assert frame.clock.iloc[1] == "CPU wall clock, emulated on CPU"
 
 
 def test_a_measurement_that_was_repeated_counts_once():

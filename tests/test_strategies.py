@@ -3,13 +3,13 @@
 from collections.abc import Callable
 
 import pytest
-from hypothesis import find, given, settings
-from strategies import MOST_MACS, MOST_OUTPUTS, any_problems, problems, problems_for
+from hypothesis import Phase, find, given, settings
+from strategies import MOST_MACS, MOST_TILES, TILES, any_problems, problems, problems_for
 
 from convbench import registry
 from convbench.problem import DTYPES, LAYOUTS, PADDING_MODES, ConvProblem
 
-TILES = (2, 4, 8, 12, 16)  # outputs of a tile along an axis, of all algorithms
+SIDES = (2, 4, 8, 12, 16)  # outputs of a tile along an axis, of all algorithms
 
 
 def span(problem: ConvProblem, axis: int) -> int:
@@ -32,14 +32,17 @@ CORNERS: dict[str, Callable[[ConvProblem], bool]] = {
     "everything at once": lambda p: (
         p.groups > 1 < p.n and p.bias and p.dilation != (1, 1) != p.stride and p.padding[0][0] != p.padding[0][1]
     ),
-    **{f"{size} rows": lambda p, size=size: p.p == size for tile in TILES for size in (tile - 1, tile, tile + 1)},
-    **{f"{size} columns": lambda p, size=size: p.q == size for tile in TILES for size in (tile - 1, tile, tile + 1)},
+    **{f"{size} rows": lambda p, size=size: p.p == size for tile in SIDES for size in (tile - 1, tile, tile + 1)},
+    **{f"{size} columns": lambda p, size=size: p.q == size for tile in SIDES for size in (tile - 1, tile, tile + 1)},
 }
+
+
+SEARCH = settings(settings.default, max_examples=100_000, database=None, phases=[Phase.generate])
 
 
 @pytest.mark.parametrize("corner", CORNERS)
 def test_the_corner_is_reached(corner):
-    find(problems(), CORNERS[corner], settings=settings(settings.default, max_examples=100_000, database=None))
+    find(problems(), CORNERS[corner], settings=SEARCH)
 
 
 @pytest.mark.parametrize("value", [*PADDING_MODES, *DTYPES, *LAYOUTS])
@@ -50,8 +53,24 @@ def test_every_word_of_a_problem_is_drawn(value):
 
 @given(problems())
 def test_problems_are_small(problem):
-    assert problem.macs <= MOST_MACS
-    assert problem.n * problem.k * problem.p * problem.q <= MOST_OUTPUTS
+    assert problem.macs <= MOST_MACS or problem.n == problem.groups == 1
+
+
+def extent(problem: ConvProblem, axis: str) -> int:
+    return {"k": problem.k // problem.groups, "c": problem.c // problem.groups, "p": problem.p, "q": problem.q}[axis]
+
+
+def test_every_algorithm_has_tiles(algorithm):
+    assert algorithm.name in TILES
+
+
+@pytest.mark.parametrize("more", [-1, 0])
+@pytest.mark.parametrize(("name", "axis"), [(name, axis) for name, tiles in TILES.items() for axis in tiles])
+def test_three_tiles_are_reached_along_every_axis(name, axis, more):
+    """A whole third tile, and one that is not full."""
+    wanted = MOST_TILES * TILES[name][axis] + more
+    found = find(problems_for(name), lambda p: extent(p, axis) == wanted, settings=SEARCH)
+    assert extent(found, axis) == wanted
 
 
 @pytest.mark.parametrize("name", registry.names())

@@ -3,6 +3,7 @@
 import json
 import re
 import sys
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +18,7 @@ from convbench.tables import markdown_table
 
 if TYPE_CHECKING:
     from convbench.algorithm import Algorithm
+    from convbench.devices.device import Device
     from convbench.harness import Harness, Job
     from convbench.record import Record, RecordsFile
     from convbench.workload import Workload
@@ -41,7 +43,7 @@ def verify(
     harness, chosen, todo = _prepare(problems, workload, batch, algorithm, device, direction, seed, plugin)
     rows: list[dict[str, Any]] = []
     try:
-        with _progress(todo, f"verifying on {harness.description['name']}", len(todo)) as each:
+        with _progress(todo, f"verifying on {harness.description['name']}", len(todo), harness.device) as each:
             for job in each:
                 verdict = harness.judge(job)
                 rows.append(
@@ -88,7 +90,7 @@ def bench(
     if resume:
         recorded = {(*record.key, record.seed) for record in before}
         todo = [job for job in todo if harness.key(job) not in recorded]
-    interrupted, lost = False, None
+    interrupted, lost, start = False, None, time.monotonic()
     with RecordsFile(path) as file:
         try:
             _measure(harness, chosen, todo, file)
@@ -104,6 +106,7 @@ def bench(
     else:
         print_markdown(page.read_text(encoding="utf-8"))
         print(f"Records: {path}\nReport:  {page}")
+        print(f"Time:    {time.monotonic() - start:.0f} s, of which compiling took {harness.device.compile_s:.1f} s")
     if interrupted:
         print(
             f"convbench: interrupted; {len(records)} of {len(planned)} results are in {path}, "
@@ -174,27 +177,34 @@ def _records_so_far(path: Path) -> "list[Record]":
 
 
 def _measure(harness: "Harness", chosen: "Workload", todo: "list[Job]", file: "RecordsFile") -> None:
-    with _progress(harness.records(chosen, todo), f"bench on {harness.description['name']}", len(todo)) as each:
+    records, what = harness.records(chosen, todo), f"bench on {harness.description['name']}"
+    with _progress(records, what, len(todo), harness.device) as each:
         for record in each:
             file.append(record)
 
 
 @contextmanager
-def _progress(items: Iterable[T], what: str, total: int) -> Iterator[Iterable[T]]:
-    """A bar with an estimate of what is left, on a terminal; nothing elsewhere."""
+def _progress(items: Iterable[T], what: str, total: int, device: "Device") -> Iterator[Iterable[T]]:
+    """A bar with an estimate of what is left, and what compiling took, on a terminal; nothing elsewhere."""
     from rich.console import Console
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,
         Progress,
+        ProgressColumn,
         TextColumn,
         TimeElapsedColumn,
         TimeRemainingColumn,
     )
+    from rich.text import Text
+
+    class CompileColumn(ProgressColumn):
+        def render(self, task: object) -> Text:
+            return Text(f"({device.compile_s:.0f} s compiling)")
 
     columns = (
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("left"),
-        TimeRemainingColumn(),
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), CompileColumn(),
+        TextColumn("left"), TimeRemainingColumn(),
     )  # fmt: skip
     console = Console(stderr=True)
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:

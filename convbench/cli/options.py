@@ -32,7 +32,10 @@ AlgorithmOption = Annotated[
 ]
 DeviceOption = Annotated[
     str | None,
-    typer.Option("--device", help="cuda or simulator. Default: the GPU if there is one, else the simulator."),
+    typer.Option(
+        "--device",
+        help="cuda, emulator, emulator-checked or simulator. Default: the GPU if there is one, else the emulator.",
+    ),
 ]
 DirectionOption = Annotated[str, typer.Option("--direction", help=f"One of {', '.join(DIRECTIONS)}.")]
 SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Seed of the random data.")]

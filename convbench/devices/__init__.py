@@ -1,4 +1,4 @@
-"""Which device to use: the one that was asked for, else the GPU, else the simulator; never a silent second choice."""
+"""Which device to use: the one that was asked for, else the GPU, else the emulator; never a silent second choice."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +11,7 @@ PCI_DISPLAY_CLASS = "0x03"
 
 
 def select(name: str | None = None, *, root: Path = Path("/")) -> Device:
-    """The device called `name`; without a name, the GPU of a machine that has one, else the simulator.
+    """The device called `name`; without a name, the GPU of a machine that has one, else the emulator.
 
     Parameters
     ----------
@@ -35,9 +35,9 @@ def select(name: str | None = None, *, root: Path = Path("/")) -> Device:
     if evidence := gpu_evidence(root) or ("its driver works" if "NVVM" in fault else None):
         raise DeviceError(
             f"this machine has an NVIDIA GPU ({evidence}), but CUDA cannot be used: {fault}\n"
-            "`convbench doctor` tells more; `--device simulator` goes on without the GPU"
+            "`convbench doctor` tells more; `--device emulator` goes on without the GPU"
         )
-    return _simulator()
+    return _emulator()
 
 
 def cuda_fault() -> str | None:
@@ -78,10 +78,27 @@ def _cuda() -> Device:
     return CudaDevice()
 
 
+def _emulator() -> Device:
+    from convbench.devices.emulator import EmulatorDevice
+
+    return EmulatorDevice()
+
+
+def _checked_emulator() -> Device:
+    from convbench.devices.emulator import EmulatorDevice
+
+    return EmulatorDevice(checked=True)
+
+
 def _simulator() -> Device:
     from convbench.devices.simulator import SimulatorDevice
 
     return SimulatorDevice()
 
 
-NAMES: dict[str, Callable[[], Device]] = {"cuda": _cuda, "simulator": _simulator}
+NAMES: dict[str, Callable[[], Device]] = {
+    "cuda": _cuda,
+    "emulator": _emulator,
+    "emulator-checked": _checked_emulator,
+    "simulator": _simulator,
+}

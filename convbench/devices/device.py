@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Callable
 from typing import Any, ClassVar, Literal
 
+import numpy as np
 import numpy.typing as npt
 
 from convbench.errors import ConfigError
@@ -26,12 +27,15 @@ MAX_BLOCK = (1024, 1024, 64)
 MAX_THREADS_PER_BLOCK = 1024
 MAX_SHARED_BYTES = 48 * 1024  # what a block has without opting in to more
 
+POISON = 0xFF
+PIECE_BYTES = 2**26
+
 
 class Device(ABC):
     """One place where kernels run."""
 
     name: ClassVar[str]
-    clock: ClassVar[str]  # what the times of `elapsed_us` are, as a report prints it
+    clock: ClassVar[str]  # whose times those of `elapsed_us` are; what follows the last comma stands by each time
     is_gpu: ClassVar[bool]  # whether the times say anything about a GPU
 
     def __init__(self) -> None:
@@ -58,6 +62,17 @@ class Device(ABC):
     @abstractmethod
     def write(self, array: Array, host: Host) -> None:
         """Overwrite a device array, or a view of one, with a host array of the same shape and dtype."""
+
+    def poison(self, array: Array) -> None:
+        """Set every byte of an array of bytes, as if nobody had written it yet.
+
+        All ones is NaN in every floating dtype, and −1 in integers. Piece by piece: a GPU's array may be larger than
+        the host's memory.
+        """
+        pattern = np.full(min(PIECE_BYTES, array.size), POISON, np.uint8)
+        for first in range(0, array.size, PIECE_BYTES):
+            piece = array[first : first + PIECE_BYTES]
+            self.write(piece, pattern[: piece.size])
 
     # ---- work
 

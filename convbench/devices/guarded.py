@@ -11,12 +11,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from convbench.devices.device import Array, Device, Host
+from convbench.devices.device import POISON, Array, Device, Host
 from convbench.problem import ConvProblem
 
 GUARD_BYTES = 512  # keeps the alignment that CUDA's allocator gives
-POISON = 0xFF
-PIECE_BYTES = 2**26
 
 
 class GuardedDevice(Device):
@@ -34,7 +32,7 @@ class GuardedDevice(Device):
         payload = int(np.prod(shape, dtype=object)) * dtype.itemsize
         self.inner.check_room(payload + 2 * GUARD_BYTES)
         raw = self.inner.empty((payload + 2 * GUARD_BYTES,), np.uint8)
-        self._poison(raw)
+        self.inner.poison(raw)
         self._allocations.append((raw, shape))
         payload_bytes = raw[GUARD_BYTES : GUARD_BYTES + payload]
         array = payload_bytes.view(dtype).reshape(shape)
@@ -48,14 +46,7 @@ class GuardedDevice(Device):
 
     def poison(self, array: Array) -> None:
         """Set every byte of an array made here, as if nobody had written it yet."""
-        self._poison(self._payloads[id(array)][1])
-
-    def _poison(self, raw: Array) -> None:
-        """Piece by piece: a GPU's array may be larger than the host's memory."""
-        pattern = np.full(min(PIECE_BYTES, raw.size), POISON, np.uint8)
-        for first in range(0, raw.size, PIECE_BYTES):
-            piece = raw[first : first + PIECE_BYTES]
-            self.inner.write(piece, pattern[: piece.size])
+        self.inner.poison(self._payloads[id(array)][1])
 
     def breaches(self) -> list[str]:
         """The arrays, in order of allocation, with bytes changed in a guard zone."""

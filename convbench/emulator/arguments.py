@@ -5,6 +5,7 @@ bytes; a complex number is two.
 """
 
 import ctypes
+import operator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -81,8 +82,10 @@ def _flatten(kind: Any, value: Any, name: str, words: list[int], arrays: list[Pa
         _flatten(kind.dtype, value.value, name, words, arrays, kernel)
     elif isinstance(kind, types.NPDatetime | types.NPTimedelta):
         words.append(int(np.asarray(value).astype(np.int64)))
-    elif isinstance(kind, types.Integer | types.Boolean | types.CPointer):
-        words.append(int(value))
+    elif isinstance(kind, types.Boolean):
+        words.append(bool(value))
+    elif isinstance(kind, types.Integer | types.CPointer):
+        words.append(operator.index(value))
     else:
         raise UnsupportedError(
             f"{kernel}: argument {name}: a value of type {kind} cannot be passed to an emulated kernel"

@@ -93,7 +93,8 @@ def _access(stop: Stop, places: Places) -> tuple[str, str]:
         extent, axis = b & (2**56 - 1), b >> 56
         array = places.local(-1 - c) if c < 0 else places.array(c)
         of = f" of {array}" if array else ""
-        return f"index {a} is out of bounds for axis {axis}{of}, which has {extent} elements", array
+        along = f" for axis {axis}" if axis >= 0 else ""  # an index into `array.flat` has none
+        return f"index {a} is out of bounds{along}{of}, which has {extent} elements", array
     if kind == FaultKind.STEPS:
         return f"a thread took more than {a:,} steps of its loops: the kernel may never end", ""
     if kind == FaultKind.UNWRITTEN and b < 0:
@@ -108,14 +109,17 @@ def _access(stop: Stop, places: Places) -> tuple[str, str]:
         return f"reads {element}, which was never written", array
     if kind == FaultKind.MISALIGNED:
         return f"accesses {element} at an address that is no multiple of {b} bytes", array
-    return "data race: " + _RACES[kind].format(element=element, other=_other(stop, b)), array
+    other, order = _other(stop, b)
+    return f"data race: {_RACES[kind].format(element=element, other=other)}{order}", array
 
 
-def _other(stop: Stop, stamp: int) -> str:
-    """Who made the other access of a race."""
+def _other(stop: Stop, stamp: int) -> tuple[str, str]:
+    """Who made the other access of a race, and what would have ordered the two."""
     x, y = int(stop.header["ntid_x"]), int(stop.header["ntid_y"])
     index = thread_of(stamp)
     thread = (index % x, index // x % y, index // (x * y))
     if epoch_of(stamp) < int(stop.header["block_epoch"]):
-        return f"thread {thread} of another block"
-    return f"thread {thread}, with no barrier between,"
+        return f"thread {thread} of another block", ""
+    if index == int(stop.thread["index"]):
+        return "several threads", ", with no barrier between"  # of whom the stamp names the last
+    return f"thread {thread}", ", with no barrier between"

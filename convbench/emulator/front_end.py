@@ -6,6 +6,7 @@ for a real GPU), says which compute capability to compile for, and has every arr
 """
 
 import threading
+import warnings
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,8 +18,11 @@ from weakref import WeakKeyDictionary
 from packaging.specifiers import SpecifierSet
 
 from convbench.emulator.errors import UnsupportedError, VersionError
+from convbench.emulator.index_checks import IndexChecks, keep_negative
 
 NUMBA_CUDA = SpecifierSet(">=0.30.4,<0.31")
+NUMBA = SpecifierSet(">=0.68,<0.69")
+LLVMLITE = SpecifierSet(">=0.50,<0.51")
 NUMPY = SpecifierSet(">=2.0,<2.5")
 COMPILATIONS_PER_CONTEXT = 200  # numba's contexts remember every function that they have seen
 
@@ -34,9 +38,11 @@ class Lowered:
 
 
 def check_versions() -> None:
-    """Raise VersionError where numba-cuda or NumPy is not one that this module was written for."""
+    """Raise VersionError where an installed package is not one that the emulator was written for."""
     for package, wanted, reason in (
         ("numba-cuda", NUMBA_CUDA, "the emulator uses its internals, which other versions have moved"),
+        ("numba", NUMBA, "numba-cuda shares its types and its intermediate representation"),
+        ("llvmlite", LLVMLITE, "the emulator reads and writes the text of its LLVM"),
         ("numpy", NUMPY, "numba-cuda cannot compile a kernel with another"),
     ):
         found = version(package)
@@ -59,24 +65,35 @@ def lower(kernel: Any, types: tuple[Any, ...], *, compute_capability: tuple[int,
     check_versions()
     from numba.cuda import types as numba_types
     from numba.cuda.compiler import _compile_pyfunc_with_fixup
+    from numba.cuda.core.errors import NumbaDebugInfoWarning, NumbaError
 
     options = kernel.targetoptions
     if options.get("debug"):
         raise UnsupportedError(f"{kernel.py_func.__name__}: debug=True is not emulated; the checked mode sees more")
     if options.get("link"):
         raise UnsupportedError(f"{kernel.py_func.__name__}: linked code is not emulated: {options['link']}")
-    with _lock, _compiler_for(compute_capability, strict):
-        library, _ = _compile_pyfunc_with_fixup(
-            kernel.py_func,
-            numba_types.void(*types),
-            debug=False,
-            lineinfo=True,
-            device=False,
-            fastmath=bool(options.get("fastmath")),
-            cc=compute_capability,
-            opt=True,
-            abi="numba",
-        )
+    with _lock, _compiler_for(compute_capability, strict), warnings.catch_warnings():
+        # of a kernel that was typed in there is no source to find, which hardly deserves a warning
+        warnings.simplefilter("ignore", NumbaDebugInfoWarning)
+        try:
+            library, _ = _compile_pyfunc_with_fixup(
+                kernel.py_func,
+                numba_types.void(*types),
+                debug=False,
+                lineinfo=True,
+                device=False,
+                fastmath=bool(options.get("fastmath")),
+                cc=compute_capability,
+                opt=True,
+                abi="numba",
+            )
+        except NumbaError:
+            raise
+        except Exception as error:
+            raise UnsupportedError(
+                f"{kernel.py_func.__name__}: numba-cuda {version('numba-cuda')} fails to compile it: "
+                f"{type(error).__name__}: {error}"
+            ) from error
         return Lowered(list(library.llvm_strs), library._entry_name)  # noqa: SLF001  (numba-cuda has no other way)
 
 
@@ -108,13 +125,29 @@ class _Contexts:
         self.strict = strict
         self.uses = 0
 
+    def release(self) -> None:
+        """Have numba-cuda's overloads forget what they found in the typing context, or it would never be freed."""
+        from numba.cuda.typing import templates
+
+        for base in (
+            templates._OverloadFunctionTemplate,  # noqa: SLF001  (they remember by class)
+            templates._OverloadAttributeTemplate,  # noqa: SLF001
+            templates._OverloadMethodTemplate,  # noqa: SLF001
+        ):
+            for template in base.__subclasses__():
+                found = getattr(template, "_impl_cache", {})
+                for key in [key for key in found if key[0] is self.typing]:
+                    del found[key]
+
 
 _contexts: dict[tuple[tuple[int, int], bool], _Contexts] = {}
 
 
 def _contexts_for(compute_capability: tuple[int, int], strict: bool) -> _Contexts:
     key = compute_capability, strict
-    if key not in _contexts or _contexts[key].uses >= COMPILATIONS_PER_CONTEXT:
+    if key in _contexts and _contexts[key].uses >= COMPILATIONS_PER_CONTEXT:
+        _contexts.pop(key).release()
+    if key not in _contexts:
         _contexts[key] = _Contexts(strict=strict)
     _contexts[key].uses += 1
     return _contexts[key]
@@ -128,7 +161,7 @@ def _compiler_for(compute_capability: tuple[int, int], strict: bool) -> Iterator
     from numba.cuda.np import arrayobj
 
     contexts = _contexts_for(compute_capability, strict)
-    index_checks = _IndexChecks(cgutils, arrayobj)
+    index_checks = IndexChecks(cgutils, arrayobj)
     device_functions = _DeviceFunctions(contexts, dispatcher.CUDADispatcher)
 
     class Device:
@@ -144,9 +177,10 @@ def _compiler_for(compute_capability: tuple[int, int], strict: bool) -> Iterator
         (cgutils, "do_boundscheck", index_checks.check),
         (cgutils, "get_item_pointer", index_checks.get_item_pointer),
         (arrayobj, "basic_indexing", index_checks.basic_indexing),
+        (arrayobj, "make_array_flat_cls", index_checks.flat_class),
     ]
     if strict:
-        patches.append((arrayobj, "fix_integer_index", _keep_negative))
+        patches.append((arrayobj, "fix_integer_index", keep_negative))
     before = [(owner, name, owner.__dict__.get(name)) for owner, name, _ in patches]
     for owner, name, value in patches:
         setattr(owner, name, value)
@@ -166,6 +200,7 @@ class _DeviceFunctions:
         self._compile_device = dispatcher_class.compile_device
         self._get_call_template = dispatcher_class.get_call_template
         self._public: dict[Any, Any] = {}
+        self._without_lines: list[Any] = []  # the options of dispatchers that do not ask for lines
 
     def patches(self, dispatcher_class: Any) -> list[tuple[Any, str, Any]]:
         def compile_device(dispatcher: Any, args: Any, return_type: Any = None) -> Any:
@@ -186,6 +221,10 @@ class _DeviceFunctions:
             return
         public = self._public[dispatcher] = dispatcher.overloads
         dispatcher.overloads = self._mine.setdefault(dispatcher, OrderedDict())
+        options = dispatcher.targetoptions
+        if not (options.get("lineinfo") or options.get("debug")):
+            self._without_lines.append(options)
+            options["lineinfo"] = True
         if not dispatcher._can_compile:  # noqa: SLF001  (it was given its signatures, and takes no other)
             for args in public:
                 self._compile_device(dispatcher, args)
@@ -193,54 +232,5 @@ class _DeviceFunctions:
     def restore(self) -> None:
         for dispatcher, public in self._public.items():
             dispatcher.overloads = public
-
-
-def _keep_negative(context: Any, builder: Any, index_type: Any, index: Any, size: Any) -> Any:
-    """In place of `fix_integer_index`, which adds the extent to a negative index."""
-    from numba.cuda import types
-
-    return context.cast(builder, index, index_type, types.intp if index_type.signed else types.uintp)
-
-
-class _IndexChecks:
-    """Has `emu.axis(index, extent, axis, data)` called for every index into an array."""
-
-    def __init__(self, cgutils: Any, arrayobj: Any) -> None:
-        self._cgutils = cgutils
-        self._get_item_pointer = cgutils.get_item_pointer
-        self._basic_indexing = arrayobj.basic_indexing
-        self._array: Any = None
-        self._checked = False  # while basic_indexing looks up a pointer whose indices it has checked
-
-    def check(self, context: Any, builder: Any, index: Any, extent: Any, axis: Any = None) -> None:
-        """In place of `do_boundscheck`, which raises a Python exception that no kernel can."""
-        from llvmlite import ir
-
-        word, byte_pointer = ir.IntType(64), ir.IntType(8).as_pointer()
-        kind = ir.FunctionType(ir.VoidType(), [word, word, word, byte_pointer])
-        function = self._cgutils.get_or_insert_function(builder.module, kind, "emu.axis")
-        data = byte_pointer(None) if self._array is None else builder.bitcast(self._array.data, byte_pointer)
-        number = axis if isinstance(axis, ir.Value) else word(-1 if axis is None else axis)
-        builder.call(function, [index, extent, number, data])
-
-    def basic_indexing(
-        self, context: Any, builder: Any, array_type: Any, array: Any, *rest: Any, **options: Any
-    ) -> Any:
-        before = self._array, self._checked
-        self._array, self._checked = array, True
-        try:
-            return self._basic_indexing(context, builder, array_type, array, *rest, **options)
-        finally:
-            self._array, self._checked = before
-
-    def get_item_pointer(
-        self, context: Any, builder: Any, array_type: Any, array: Any, indices: Any, **options: Any
-    ) -> Any:
-        """Atomics come this way alone, without a check of their own."""
-        options["boundscheck"] = not self._checked
-        before = self._array
-        self._array = array
-        try:
-            return self._get_item_pointer(context, builder, array_type, array, indices, **options)
-        finally:
-            self._array = before
+        for options in self._without_lines:
+            options["lineinfo"] = False

@@ -5,7 +5,7 @@ import os
 import threading
 import time
 from collections.abc import Sequence
-from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,16 +14,17 @@ import numpy.typing as npt
 from convbench.emulator import faults, schedule
 from convbench.emulator.arguments import Arguments, marshal, types_of
 from convbench.emulator.build import Cache, Compiled, Linked, Machine, build, link
-from convbench.emulator.errors import EmulatorError, LaunchError
+from convbench.emulator.errors import LaunchError
 from convbench.emulator.limits import Limits
-from convbench.emulator.orders import Order, permutation, run_in_every_order
+from convbench.emulator.orders import ORDERS, Order, Repetition, permutation
 from convbench.emulator.places import Places
-from convbench.emulator.ranges import Ranges, WrittenMemory
-from convbench.emulator.state import THREAD, WARP, WORKER, FaultKind, aligned_bytes
-from convbench.emulator.weave import FRAME_ALIGNMENT
+from convbench.emulator.ranges import WrittenMemory
+from convbench.emulator.state import FaultKind
+from convbench.emulator.workers import Shape, Worker, run_all
 
 Dimensions = int | tuple[int, ...]
 STEPS = 100_000_000
+LONG_S = 0.5
 PIECES_PER_WORKER = 8  # blocks are handed out in pieces, for some take longer than others
 
 
@@ -32,8 +33,8 @@ class Emulator:
 
     Parameters
     ----------
-    order : in which order threads, and blocks, run between barriers; hardware promises none. In checked mode the
-        other orders follow, and must give the same
+    orders : the orders of threads, and of blocks, to run a kernel in; hardware promises none, and all must give the
+        same. By default "forward" in fast mode, all three in checked mode
     seed : of the order "random"
     workers : blocks that run at once; as many as there are cores by default
     compute_capability : whose limits of a launch hold, and for which the front end compiles
@@ -44,14 +45,14 @@ class Emulator:
     def __init__(
         self,
         *,
-        order: Order = "forward",
+        orders: Sequence[Order] | None = None,
         seed: int = 0,
         workers: int | None = None,
         compute_capability: tuple[int, int] = (9, 0),
         checked: bool = False,
         budget: int = STEPS,
     ) -> None:
-        self.order = order
+        self.orders = tuple(orders or (ORDERS if checked else ORDERS[:1]))
         self.seed = seed
         self.checked = checked
         self.budget = budget
@@ -88,20 +89,34 @@ class Emulator:
         KernelFault
             the kernel did what it must not.
         OrderDependenceError
-            in checked mode: another order of threads and blocks gave another result.
+            another order of threads and blocks gave another result.
         """
         grid_3, block_3 = _three(grid), _three(block)
         name = kernel.py_func.__name__
-        self.limits.check(name, grid_3, block_3, static=0, dynamic=shared_bytes, local=0)
+        bounds = kernel.targetoptions.get("launch_bounds")
+        self.limits.check(name, grid_3, block_3, static=0, dynamic=shared_bytes, local=0, bounds=bounds)
         types = types_of(kernel, args) if types is None else types
-        compiled = self._compiled(kernel, types, block_3)
-        self.limits.check(name, grid_3, block_3, static=compiled.static_bytes, dynamic=shared_bytes, local=0)
+        compiled = self._compiled(kernel, types, block_3, checked=self.checked)
+        static, local = compiled.static_bytes, compiled.local_bytes
+        self.limits.check(name, grid_3, block_3, static=static, dynamic=shared_bytes, local=local)
         arguments = marshal(kernel, types, args)
-        once = _Launch(self, compiled, arguments, grid_3, block_3, shared_bytes)
-        if self.checked:
-            run_in_every_order(name, once.run, [item.array for item in arguments.arrays], self.order)
-        else:
-            once.run(self.order)
+        shape = Shape(grid_3, block_3, shared_bytes)
+
+        def run(order: Order, *, checked: bool) -> None:
+            this = compiled if checked == self.checked else self._compiled(kernel, types, block_3, checked=checked)
+            _Launch(self, this, arguments, shape).run(order)
+
+        first, *others = self.orders
+        if not others:
+            run(first, checked=self.checked)
+            return
+        start = time.perf_counter()
+        with Repetition(name, arguments) as repetition:
+            repetition.first(first, partial(run, first, checked=self.checked))
+            # what the checks find depends on no order: after a long run they are not worth their time again
+            checked = self.checked and time.perf_counter() - start < LONG_S
+            for order in others:
+                repetition.again(order, partial(run, order, checked=checked))
 
     def forget(self, array: npt.NDArray[Any]) -> None:
         """Nobody has written the array: a checked kernel must not read it before it has."""
@@ -113,18 +128,21 @@ class Emulator:
         if self.checked:
             self.memory.wrote(array)
 
-    def _compiled(self, kernel: Any, types: tuple[Any, ...], block: tuple[int, int, int]) -> Compiled:
-        start = time.perf_counter()
+    def _compiled(self, kernel: Any, types: tuple[Any, ...], block: tuple[int, int, int], *, checked: bool) -> Compiled:
         capability = self.limits.compute_capability
-        key = kernel, types, capability, self.checked
+        key = kernel, types, capability, checked
 
         def linked() -> Linked:
-            return _LINKED.get(key, lambda: link(kernel, types, _machine(), capability, checked=self.checked))
+            return _LINKED.get(key, lambda: link(kernel, types, _machine(), capability, checked=checked))
 
-        try:
-            return _CACHE.get((*key, block), lambda: build(linked(), _machine(), block))
-        finally:
-            self.compile_s += time.perf_counter() - start
+        def made() -> Compiled:
+            start = time.perf_counter()
+            try:
+                return build(linked(), _machine(), block)
+            finally:
+                self.compile_s += time.perf_counter() - start
+
+        return _CACHE.get((*key, block), made)
 
 
 _CACHE: Cache[Compiled] = Cache()
@@ -140,123 +158,41 @@ def _machine() -> Machine:
         return _machines[0]
 
 
-class _Worker:
-    """The memory in which one block at a time runs."""
-
-    def __init__(self, launch: "_Launch") -> None:
-        count = launch.count
-        self.header = np.zeros(1, WORKER)
-        self.threads = np.zeros(count, THREAD)
-        index = np.arange(count)
-        x, y, _ = launch.block
-        self.threads["worker"] = self.header.ctypes.data
-        self.threads["index"], self.threads["lane"] = index, index % WARP
-        self.threads["tid_x"], self.threads["tid_y"], self.threads["tid_z"] = (
-            index % x,
-            index // x % y,
-            index // (x * y),
-        )
-        self.shared = aligned_bytes(launch.shared_end)
-        for axis, blocks, threads in zip("xyz", launch.grid, launch.block, strict=True):
-            self.header[f"nctaid_{axis}"], self.header[f"ntid_{axis}"] = blocks, threads
-        self.header["shared"] = self.shared.ctypes.data
-        self.header["dynamic_bytes"] = launch.dynamic_bytes
-        self.header["arguments"] = launch.arguments.words.ctypes.data
-        if launch.compiled.suspends:
-            pitch = -(-launch.compiled.frame_bytes(self.threads) // FRAME_ALIGNMENT) * FRAME_ALIGNMENT
-            self.frames = aligned_bytes(count * pitch, FRAME_ALIGNMENT)
-            self.threads["frame"] = self.frames.ctypes.data + index * pitch
-        self.clocks = np.zeros((count if launch.compiled.watch else 0, WARP), np.int64)
-        self.header["clocks"] = self.clocks.ctypes.data
-        if launch.compiled.watch:
-            self.ranges = Ranges(
-                launch.compiled, launch.arguments, launch.emulator.memory, self.shared, launch.dynamic_bytes
-            )
-            self.header["ranges"] = self.ranges.table.ctypes.data
-            self.header["n_ranges"] = self.ranges.table.size
-            self.header["syncwarps"] = launch.compiled.watch.syncwarps
-            self.header["budget"] = launch.emulator.budget
-
-
 class _Launch:
-    def __init__(
-        self,
-        emulator: Emulator,
-        compiled: Compiled,
-        arguments: Arguments,
-        grid: tuple[int, int, int],
-        block: tuple[int, int, int],
-        dynamic_bytes: int,
-    ) -> None:
-        self.emulator, self.compiled, self.arguments = emulator, compiled, arguments
-        self.grid, self.block, self.dynamic_bytes = grid, block, dynamic_bytes
-        self.count = block[0] * block[1] * block[2]
-        self.shared_end = compiled.shared_bytes + dynamic_bytes
-        self.threads = np.arange(self.count)
-        self.workers: list[_Worker] = []
+    """One launch, which may run several times."""
+
+    def __init__(self, emulator: "Emulator", compiled: Compiled, arguments: Arguments, shape: Shape) -> None:
+        self.emulator, self.compiled, self.arguments, self.shape = emulator, compiled, arguments, shape
 
     def run(self, order: Order) -> None:
         """Once, with threads and blocks in this order; raises KernelFault."""
-        self.threads = permutation(self.count, order, self.emulator.seed)
-        blocks = permutation(self.grid[0] * self.grid[1] * self.grid[2], order, self.emulator.seed)
-        used = min(self.emulator.workers, blocks.size)
+        seed, compiled = self.emulator.seed, self.compiled
+        threads = permutation(self.shape.threads, order, seed)
+        blocks = permutation(self.shape.blocks, order, seed)
+        used = 1 if compiled.watch else min(self.emulator.workers, blocks.size)
         pieces = np.array_split(blocks, min(blocks.size, used * PIECES_PER_WORKER)) if used > 1 else [blocks]
-        self.workers = [_Worker(self) for _ in range(used)]
         turns = itertools.count()  # next() is atomic
-        running = [_pool().submit(self._work, worker, pieces, turns) for worker in self.workers]
-        try:
-            wait(running, return_when=FIRST_EXCEPTION)
-        finally:
-            self._stop()
-            wait(running, timeout=GRACE_S)
-        stops = [stop for future in running if (stop := _result(future))]
+        memory, budget = self.emulator.memory, self.emulator.budget
+        workers = [Worker(compiled, self.arguments, self.shape, memory, budget) for _ in range(used)]
+
+        def work(worker: Worker) -> faults.Stop | None:
+            rows, address = worker.threads, worker.threads.ctypes.data
+            while (turn := next(turns)) < len(pieces):
+                fault, who = schedule.run_blocks(
+                    compiled.start, compiled.resume, rows, address, threads, pieces[turn],
+                    worker.header, worker.shared, worker.shared.size, worker.clocks,
+                )  # fmt: skip
+                if fault == FaultKind.STOPPED:
+                    return None
+                if fault:
+                    for other in workers:
+                        other.stop()
+                    return faults.Stop(FaultKind(fault), rows[who].copy(), rows.copy(), worker.header[0].copy())
+            return None
+
+        stops = [stop for stop in run_all(workers, work) if stop]
         if stops:
-            raise faults.report(stops[0], self.compiled, Places(self.compiled, self.arguments, self.workers))
-
-    def _work(
-        self, worker: _Worker, pieces: Sequence[npt.NDArray[np.int64]], turns: "itertools.count[int]"
-    ) -> faults.Stop | None:
-        while (turn := next(turns)) < len(pieces):
-            fault, who = schedule.run_blocks(
-                self.compiled.start,
-                self.compiled.resume,
-                worker.threads,
-                worker.threads.ctypes.data,
-                self.threads,
-                pieces[turn],
-                worker.header,
-                worker.shared,
-                self.shared_end,
-                worker.clocks,
-            )
-            if fault == FaultKind.STOPPED:
-                return None
-            if fault:
-                self._stop()
-                return faults.Stop(
-                    FaultKind(fault), worker.threads[who].copy(), worker.threads.copy(), worker.header[0].copy()
-                )
-        return None
-
-    def _stop(self) -> None:
-        for worker in self.workers:
-            worker.header["stop"] = 1
-
-
-GRACE_S = 2.0  # for the blocks that run when a launch is interrupted
-_pools: list[ThreadPoolExecutor] = []
-
-
-def _pool() -> ThreadPoolExecutor:
-    if not _pools:
-        _pools.append(ThreadPoolExecutor(max_workers=64, thread_name_prefix="emulator"))
-    return _pools[0]
-
-
-def _result(future: "Future[faults.Stop | None]") -> faults.Stop | None:
-    if not future.done():
-        raise EmulatorError(f"a block did not stop within {GRACE_S} seconds")
-    return future.result()
+            raise faults.report(stops[0], compiled, Places(compiled, self.arguments, workers))
 
 
 def _three(dimensions: Dimensions) -> tuple[int, int, int]:

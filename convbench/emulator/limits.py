@@ -46,15 +46,18 @@ class Limits:
         static: int,
         dynamic: int,
         local: int,
+        bounds: int | tuple[int, ...] | None = None,
     ) -> None:
-        """Raise LaunchError, with the rule, for a launch that this hardware would refuse."""
+        """Raise LaunchError, with the rule, for a launch that this hardware, or the `launch_bounds`, would refuse."""
         major, minor = self.compute_capability
         threads = block[0] * block[1] * block[2]
+        most = bounds[0] if isinstance(bounds, tuple) else bounds or MAX_THREADS
         rules = (
             (min(grid) >= 1 and min(block) >= 1, "every dimension of grid and block must be at least 1"),
             (_within(grid, MAX_GRID), f"a grid holds at most {MAX_GRID} blocks"),
             (_within(block, MAX_BLOCK), f"a block is at most {MAX_BLOCK}"),
             (threads <= MAX_THREADS, f"a block holds at most {MAX_THREADS} threads, this one {threads}"),
+            (threads <= most, f"the kernel's launch_bounds allow {most} threads, not {threads}"),
             (
                 static <= STATIC_SHARED_BYTES,
                 f"a kernel declares at most {STATIC_SHARED_BYTES} bytes of shared memory, not {static}",

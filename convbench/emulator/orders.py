@@ -1,14 +1,16 @@
 """Varying what hardware may vary: the order in which threads and blocks run."""
 
-from collections.abc import Callable, Sequence
-from typing import Any, Literal, get_args
+from collections.abc import Callable
+from typing import Any, Literal, Self, get_args
 
 import numpy as np
 import numpy.typing as npt
 
+from convbench.emulator.arguments import Arguments
 from convbench.emulator.errors import OrderDependenceError
 
 Order = Literal["forward", "reverse", "random"]
+ORDERS: tuple[Order, ...] = get_args(Order)
 
 
 def permutation(count: int, order: Order, seed: int) -> npt.NDArray[np.int64]:
@@ -19,41 +21,55 @@ def permutation(count: int, order: Order, seed: int) -> npt.NDArray[np.int64]:
     return forward if order == "forward" else forward[::-1].copy()
 
 
-def run_in_every_order(
-    kernel: str, run: Callable[[Order], None], arrays: Sequence[npt.NDArray[Any]], first: Order
-) -> None:
-    """Run from the same memory in every order, and leave the result of the first.
+class Repetition:
+    """Runs of one launch from the same memory, which must leave the same; at the end, what the first one left.
 
-    Raises OrderDependenceError, with array, element and values, if another order gives another bit.
+    Raises OrderDependenceError, with array, element and values, where another run leaves another bit.
     """
-    before = [array.copy() for array in arrays]
-    run(first)
-    after = [array.copy() for array in arrays]
-    for order in get_args(Order):
-        if order == first:
-            continue
-        _restore(arrays, before)
-        run(order)
-        for number, (array, expected) in enumerate(zip(arrays, after, strict=True)):
+
+    def __init__(self, kernel: str, arguments: Arguments) -> None:
+        self._kernel = kernel
+        self._arrays = [(item.name, item.array) for item in arguments.arrays if item.array.flags.writeable]
+        self._before = self._copy()
+        self._after: list[npt.NDArray[Any]] = []
+        self._first: Order = "forward"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._after:
+            self._restore(self._after)
+
+    def first(self, order: Order, run: Callable[[], None]) -> None:
+        """The run whose result is to be kept."""
+        self._first = order
+        run()
+        self._after = self._copy()
+
+    def again(self, order: Order, run: Callable[[], None]) -> None:
+        """A run that must leave the same."""
+        self._restore(self._before)
+        run()
+        for (name, array), expected in zip(self._arrays, self._after, strict=True):
             if array.tobytes() != expected.tobytes():
-                message = _difference(number, array, expected, order, first)
-                _restore(arrays, after)
-                raise OrderDependenceError(f"{kernel}: {message}")
-    _restore(arrays, after)
+                difference = _difference(name, array, expected, order, self._first)
+                raise OrderDependenceError(f"{self._kernel}: {difference}")
 
+    def _copy(self) -> list[npt.NDArray[Any]]:
+        return [array.copy() for _, array in self._arrays]
 
-def _restore(arrays: Sequence[npt.NDArray[Any]], contents: Sequence[npt.NDArray[Any]]) -> None:
-    for array, content in zip(arrays, contents, strict=True):
-        if array.flags.writeable:
+    def _restore(self, contents: list[npt.NDArray[Any]]) -> None:
+        for (_, array), content in zip(self._arrays, contents, strict=True):
             array[...] = content
 
 
-def _difference(number: int, actual: npt.NDArray[Any], expected: npt.NDArray[Any], order: Order, first: Order) -> str:
+def _difference(name: str, actual: npt.NDArray[Any], expected: npt.NDArray[Any], order: Order, first: Order) -> str:
     a = np.ascontiguousarray(actual).reshape(-1).view(np.uint8).reshape(actual.size, -1)
     b = np.ascontiguousarray(expected).reshape(-1).view(np.uint8).reshape(expected.size, -1)
     flat = int(np.argmax((a != b).any(axis=1)))
     index = tuple(int(i) for i in np.unravel_index(flat, actual.shape))
     return (
-        f"the result depends on the order of threads: array argument {number}, element {list(index)}, is "
+        f"the result depends on the order of threads: {name}{list(index)} is "
         f"{expected[index]!r} with threads and blocks in {first} order, and {actual[index]!r} in {order} order"
     )

@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from convbench.emulator.arguments import Arguments
 from convbench.emulator.build import Compiled
-from convbench.emulator.shadow import CELL_BYTES
+from convbench.emulator.shadow import ATOMIC_BYTES, CELL_BYTES
 from convbench.emulator.state import RANGE
 
 
@@ -79,12 +79,15 @@ class Ranges:
         self.shift = watch.shift
         self._kept: list[npt.NDArray[Any]] = []  # the table holds addresses
         passed = {str(item.word): item.array for item in arguments.arrays}
-        cells = _GlobalCells([item.array for item in arguments.arrays], watch.shift)
-        self._kept.append(cells.cells)
+        self._atomics = watch.atomics
+        places = _GlobalCells([item.array for item in arguments.arrays], watch.shift)
+        cells, atomics = self._cells(places.count)
         for row, (kind, name) in zip(self.table, watch.rows, strict=True):
             if kind == "argument" and name in passed and passed[name].size:
                 low, high = np.lib.array_utils.byte_bounds(passed[name])
-                row["begin"], row["size"], row["cells"] = low, high - low, cells.of(low)
+                first = places.of(low)
+                row["begin"], row["size"], row["cells"] = low, high - low, cells + first * CELL_BYTES
+                row["atomics"] = atomics + first * ATOMIC_BYTES if atomics else 0
                 written = memory.map_of(passed[name])
                 if written is not None:
                     self._kept.append(written)
@@ -93,10 +96,18 @@ class Ranges:
                 place, size = compiled.layout.shared[name]
                 row["begin"] = shared.ctypes.data + place
                 row["size"] = dynamic_bytes if compiled.shared[name].dynamic else size
-                own = _new_cells(int(row["size"]), watch.shift)
-                self._kept.append(own)
-                row["cells"], row["is_shared"] = own.ctypes.data, 1
+                row["cells"], row["atomics"] = self._cells((int(row["size"]) >> watch.shift) + 2)
+                row["is_shared"] = 1
         self.table["shift"] = watch.shift
+
+    def _cells(self, count: int) -> tuple[int, int]:
+        """Addresses of new cells, and of the table of their atomics, 0 if there is none."""
+        addresses = []
+        for size in (CELL_BYTES, ATOMIC_BYTES if self._atomics else 0):
+            made = np.zeros(count * size, np.uint8)
+            self._kept.append(made)
+            addresses.append(made.ctypes.data if size else 0)
+        return addresses[0], addresses[1]
 
 
 class _GlobalCells:
@@ -116,15 +127,11 @@ class _GlobalCells:
             else:
                 self._spans.append((low, high, total))
                 total += ((high - low) >> shift) + 2
-        self.cells = np.zeros(total * CELL_BYTES, np.uint8)
+        self.count = total
 
     def of(self, address: int) -> int:
-        """The address of the cell of a byte."""
+        """The number of the cell of a byte."""
         for low, high, first in self._spans:
             if low <= address < high:
-                return int(self.cells.ctypes.data) + (first + ((address - low) >> self._shift)) * CELL_BYTES
+                return first + ((address - low) >> self._shift)
         raise AssertionError(f"no cell for address {address}")
-
-
-def _new_cells(size: int, shift: int) -> npt.NDArray[np.uint8]:
-    return np.zeros(((size >> shift) + 2) * CELL_BYTES, np.uint8)

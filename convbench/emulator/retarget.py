@@ -132,11 +132,13 @@ class _Module:
             marker = f"emu.shared.{match['name']}"
             self.declared[marker] = f"declare i8* @{marker}() memory(none) nounwind willreturn"
             return f"{match['head']}call {match['to']} @{marker}(){line[match.end() :]}"
-        if self.watch_local and (match := _LOCAL.match(line)):
+        if match := _LOCAL.match(line):
             marker = f"emu.local.{len(self.found.local)}"
             count, element = re.match(r"\[(\d+) x (.*)\]$", match["kind"]).groups()  # type: ignore[union-attr]
             array = Array(marker, int(count), element, int(match["align"] or 0), self._where(match["value"]))
             self.found.local[marker] = array
+            if not self.watch_local:
+                return line
             self.local[match["value"]] = marker
             self.declared[marker] = f"declare i8* @{marker}() memory(none) nounwind willreturn"
             self.declared[f"{marker}.begin"] = f"declare void @{marker}.begin() nounwind willreturn"

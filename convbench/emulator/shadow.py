@@ -1,31 +1,41 @@
 """The shadow memory: whether an access is inside its array, aligned, after a write, and ordered with all others.
 
-Every few bytes of an array have a cell of four words: who wrote last, who read last, which lanes of one warp have read,
-and the epoch in which anybody may read without another look. "Who" is a stamp: the epoch (a number that grows with
-every block and every barrier), the number of the last syncwarp that the lane took part in, and the thread. Two accesses
-of different threads are ordered if a barrier lies between them (their epochs differ), or if they are of one warp and
-the later lane knows of a syncwarp after the earlier access. Accesses of different blocks are never ordered. Two
-accesses that are not ordered, one of them a write and not both atomic, are a race, whichever of them happened to run
-first: what is found does not depend on the schedule.
+Every few bytes of an array have a cell of four words: who wrote last, who has read (two words), and the epoch in which
+anybody may read without another look. Where a kernel has atomics two more words, in a table beside, tell who has done
+one: atomics are unordered with plain reads and writes as reads are with writes, and may be among themselves as reads
+may. "Who" is a stamp: the epoch (a number that grows with every block and every barrier), the number of the last
+syncwarp that the lane took part in, and the thread; with it lie the lanes of one warp, where several have read.
+Two accesses of different threads are ordered if a barrier lies between them (their epochs differ), or if they are of
+one warp and the later lane knows of a syncwarp after the earlier access. Accesses of different blocks are never
+ordered. Two accesses that are not ordered, one of them a write and not both atomic, are a race, whichever of them
+happened to run first: what is found does not depend on the schedule.
+
+One thing is approximate: of several lanes that have read since different syncwarps, the earliest number stands for
+all, so that a write which is ordered with some of them only may seem ordered with all. There is no false alarm.
 
 After FastTrack (Flanagan & Freund, PLDI 2009): the last write and mostly the last read are enough.
 """
 
+from functools import cache
+
 from numba import cfunc, njit, types
 
+from convbench.emulator import raw
 from convbench.emulator.raw import load, load_byte, store, store_byte
-from convbench.emulator.state import RANGE, THREAD, WARP, WORKER, FaultKind, offset
+from convbench.emulator.state import RANGE, THREAD, WARP, WORKER, FaultKind, fingerprint, offset
 
 READ, WRITE, ATOMIC = 0, 1, 2  # kinds of access
 CELL_BYTES = 32
-FREE = 24  # where in a cell the epoch is in which reads are free
+_READERS = 8  # where in a cell they are, and
+FREE = 24  # the epoch in which reads are free
+ATOMIC_BYTES = 16  # who has done atomics to a cell
 
 _EPOCH, _SYNC = 36, 12  # where these fields of a stamp begin; below are two flags and the thread
 _SYNC_MASK, _THREAD_MASK = (1 << 24) - 1, 1023
-_WAS_ATOMIC = 1 << 10  # of a write
-_LANES, _WARPS = 1 << 10, 1 << 11  # of a read: several lanes of one warp, or several warps have read
+_LANES, _WARPS = 1 << 10, 1 << 11  # several lanes of one warp have read, or done atomics, or several warps have
 
 _BEGIN, _SIZE, _CELLS = offset(RANGE, "begin"), offset(RANGE, "size"), offset(RANGE, "cells")
+_ATOMICS = offset(RANGE, "atomics")
 _SHIFT, _WRITTEN, _SHARED = offset(RANGE, "shift"), offset(RANGE, "written"), offset(RANGE, "is_shared")
 _INDEX, _SYNCED, _WORKER = offset(THREAD, "index"), offset(THREAD, "sync"), offset(THREAD, "worker")
 _A, _B, _C = offset(THREAD, "fault_a"), offset(THREAD, "fault_b"), offset(THREAD, "fault_c")
@@ -78,8 +88,8 @@ def _unordered(stamp, thread, index, worker):
 
 
 @njit(error_model="numpy")
-def _readers_before(lanes, stamp, index, worker):
-    """Those of the lanes that have read which thread `index` knows to have read before now."""
+def _before(lanes, stamp, index, worker):
+    """Those of the lanes of a set whose accesses thread `index` knows to be before now."""
     clocks = load(worker + _CLOCKS) + index * WARP * 8
     sync = stamp >> _SYNC & _SYNC_MASK
     found = 0
@@ -90,39 +100,53 @@ def _readers_before(lanes, stamp, index, worker):
 
 
 @njit(error_model="numpy", inline="always")
-def _note_read(cell, epoch, block_epoch, me, index, worker, free):
-    """Remember that thread `index` reads; `free` is to be noted where every further read of this epoch is right."""
-    read = load(cell + 8)
-    read_epoch = read >> _EPOCH
-    if read_epoch != epoch:
-        if 0 < read_epoch < block_epoch:
-            store(cell + FREE, free)  # another block has read: no write may follow, whoever else reads
-        else:
-            store(cell + 8, me)
-        return
-    if read == me:
-        return
-    other = read & _THREAD_MASK
-    if read & _WARPS or (other // WARP) != (index // WARP) or not load(worker + _SYNCWARPS):
-        # no thread at all may write before the next barrier
-        if other != index or read & _WARPS:
-            store(cell + 8, me | _WARPS)
-            store(cell + FREE, free)
-        return
-    if other == index and not read & _LANES:
-        store(cell + 8, me)
-        return
-    lanes = load(cell + 16) if read & _LANES else 1 << (other % WARP)
-    lanes &= ~_readers_before(lanes, read, index, worker)
+def _enter(at, epoch, block_epoch, me, index, worker, is_shared):
+    """Enter thread `index` into the set at an address; whether the set can tell no more in this epoch."""
+    stamp = load(at)
+    if stamp >> _EPOCH != epoch:
+        if 0 < stamp >> _EPOCH < block_epoch and not is_shared:
+            return True  # another block is in it, and whatever conflicts with that is a race, whoever else is in it
+        store(at, me)
+        return False
+    if stamp == me:
+        return False
+    other = stamp & _THREAD_MASK
+    if stamp & _WARPS or (other // WARP) != (index // WARP) or not load(worker + _SYNCWARPS):
+        # before the next barrier no thread at all is ordered with all of them
+        if other != index or stamp & _WARPS:
+            store(at, me | _WARPS)
+            return True
+        return False
+    if other == index and not stamp & _LANES:
+        store(at, me)
+        return False
+    lanes = load(at + 8) if stamp & _LANES else 1 << (other % WARP)
+    lanes &= ~_before(lanes, stamp, index, worker)
     lanes &= ~(1 << (index % WARP))
     if lanes:
-        # the earlier number stands for all: a reader may seem to have been earlier than it was, never later
-        sync = min(read >> _SYNC & _SYNC_MASK, me >> _SYNC & _SYNC_MASK)
-        stamp = (me & ~(_SYNC_MASK << _SYNC)) | sync << _SYNC | _LANES
-        store(cell + 8, stamp)
-        store(cell + 16, lanes | 1 << (index % WARP))
+        # the earlier number stands for all: one may seem to have been earlier than it was, never later
+        sync = min(stamp >> _SYNC & _SYNC_MASK, me >> _SYNC & _SYNC_MASK)
+        store(at, (me & ~(_SYNC_MASK << _SYNC)) | sync << _SYNC | _LANES)
+        store(at + 8, lanes | 1 << (index % WARP))
     else:
-        store(cell + 8, me)
+        store(at, me)
+    return False
+
+
+@njit(error_model="numpy", inline="always")
+def _meets(at, epoch, block_epoch, thread, index, worker, is_shared):
+    """Whether a thread of the set at an address is unordered with thread `index` now."""
+    stamp = load(at)
+    stamp_epoch = stamp >> _EPOCH
+    if stamp_epoch != epoch:
+        return 0 < stamp_epoch < block_epoch and not is_shared
+    if stamp & _WARPS:
+        return True
+    if stamp & _LANES:
+        lanes = load(at + 8) & ~(1 << (index % WARP))
+        foreign = (stamp & _THREAD_MASK) // WARP != index // WARP
+        return foreign or (lanes & ~_before(lanes, stamp, index, worker)) != 0
+    return _unordered(stamp, thread, index, worker)
 
 
 @njit(error_model="numpy")
@@ -139,48 +163,35 @@ def _note_unwritten(worker, thread, site, address):
 
 
 @njit(error_model="numpy", inline="always")
-def _read_cell(cell, epoch, block_epoch, me, index, worker, is_shared, thread, address, site):
-    """A fault of a read, or 0."""
+def _check_cell(access, cell, atomics, epoch, block_epoch, me, index, worker, is_shared, thread, address, site):
+    """A fault of an access, or 0; `atomics` is the address of who has done one to the cell, or 0."""
     written = load(cell)
     write_epoch = written >> _EPOCH
     if write_epoch == epoch:
         if _unordered(written, thread, index, worker):
-            return _fault(thread, _RACE_READ, address, written, 0)
-    elif write_epoch < block_epoch:
-        if is_shared:
-            _note_unwritten(worker, thread, site, address)
-        elif write_epoch > 0:
-            return _fault(thread, _RACE_READ, address, written, 0)
-    # what was written in this epoch only some threads may read, and what nobody wrote nobody
-    free = 0 if write_epoch == epoch or (is_shared and write_epoch < block_epoch) else epoch
-    _note_read(cell, epoch, block_epoch, me, index, worker, free)
-    return 0
-
-
-@njit(error_model="numpy", inline="always")
-def _write_cell(cell, epoch, block_epoch, me, index, worker, is_shared, thread, address, atomic):
-    """A fault of a write, or 0."""
-    written, read = load(cell), load(cell + 8)
-    write_epoch, read_epoch = written >> _EPOCH, read >> _EPOCH
-    if not (atomic and written & _WAS_ATOMIC):
-        if write_epoch == epoch:
-            if _unordered(written, thread, index, worker):
-                return _fault(thread, _RACE_WRITE, address, written, 0)
-        elif 0 < write_epoch < block_epoch and not is_shared:
-            return _fault(thread, _RACE_WRITE, address, written, 0)
-    if read_epoch == epoch:
-        if read & _WARPS:
-            return _fault(thread, _RACE_OVERWRITE, address, read, 0)
-        if read & _LANES:
-            lanes = load(cell + 16) & ~(1 << (index % WARP))
-            foreign = (read & _THREAD_MASK) // WARP != index // WARP
-            if foreign or lanes & ~_readers_before(lanes, read, index, worker):
-                return _fault(thread, _RACE_OVERWRITE, address, read, 0)
-        elif _unordered(read, thread, index, worker):
-            return _fault(thread, _RACE_OVERWRITE, address, read, 0)
-    elif 0 < read_epoch < block_epoch and not is_shared:
-        return _fault(thread, _RACE_OVERWRITE, address, read, 0)
-    store(cell, me | _WAS_ATOMIC if atomic else me)
+            return _fault(thread, _RACE_READ if access == READ else _RACE_WRITE, address, written, 0)
+    elif 0 < write_epoch < block_epoch and not is_shared:
+        return _fault(thread, _RACE_READ if access == READ else _RACE_WRITE, address, written, 0)
+    atomic_epoch = 0
+    if atomics:
+        atomic_epoch = load(atomics) >> _EPOCH
+        if access != ATOMIC and _meets(atomics, epoch, block_epoch, thread, index, worker, is_shared):
+            return _fault(thread, _RACE_READ if access == READ else _RACE_WRITE, address, load(atomics), 0)
+    unwritten = is_shared and write_epoch < block_epoch and atomic_epoch < block_epoch
+    if unwritten and access != WRITE:
+        _note_unwritten(worker, thread, site, address)
+    if access == READ:
+        full = _enter(cell + _READERS, epoch, block_epoch, me, index, worker, is_shared)
+        # what was written in this epoch only some threads may read, and what nobody wrote nobody
+        if full and not (unwritten or write_epoch == epoch or atomic_epoch == epoch):
+            store(cell + FREE, epoch)
+        return 0
+    if _meets(cell + _READERS, epoch, block_epoch, thread, index, worker, is_shared):
+        return _fault(thread, _RACE_OVERWRITE, address, load(cell + _READERS), 0)
+    if access == ATOMIC:
+        _enter(atomics, epoch, block_epoch, me, index, worker, is_shared)
+    else:
+        store(cell, me)
     store(cell + FREE, 0)
     return 0
 
@@ -199,7 +210,7 @@ def _find(worker, address):
 RANGE_BYTES = RANGE.itemsize
 
 
-@cfunc(types.int64(types.int64, types.int64, types.int64, types.int64), error_model="numpy")
+@njit(error_model="numpy", inline="always")
 def check(thread, address, what, row):
     """The fault of an access to global or shared memory, or 0.
 
@@ -224,10 +235,9 @@ def check(thread, address, what, row):
     written = load(row + _WRITTEN)
     if written:
         for byte in range(place, place + size):
-            if access != WRITE:
-                if not load_byte(written + byte):
-                    _note_unwritten(worker, thread, site, address)
-            else:
+            if access != WRITE and not load_byte(written + byte):
+                _note_unwritten(worker, thread, site, address)
+            if access != READ:
                 store_byte(written + byte, 1)
     cells = load(row + _CELLS)
     if not cells:
@@ -237,23 +247,55 @@ def check(thread, address, what, row):
     index, is_shared = load(thread + _INDEX), load(row + _SHARED)
     me = epoch << _EPOCH | load(thread + _SYNCED) << _SYNC | index
     first, last = place >> shift, place + size - 1 >> shift
+    atomics = load(row + _ATOMICS)
     for number in range(first, last + 1):
-        cell = cells + number * CELL_BYTES
-        if access == READ:
-            fault = _read_cell(cell, epoch, block_epoch, me, index, worker, is_shared, thread, address, site)
-        else:
-            fault = _write_cell(
-                cell, epoch, block_epoch, me, index, worker, is_shared, thread, address, access == ATOMIC
-            )
+        fault = _check_cell(
+            access,
+            cells + number * CELL_BYTES,
+            atomics + number * ATOMIC_BYTES if atomics else 0,
+            epoch,
+            block_epoch,
+            me,
+            index,
+            worker,
+            is_shared,
+            thread,
+            address,
+            site,
+        )
         if fault:
             return fault
     return 0
 
 
-@cfunc(types.int64(types.int64, types.int64), error_model="numpy")
+@njit(error_model="numpy", inline="always")
 def is_unwritten(written, size):
     """1 if one of the bytes of a map is 0."""
     for byte in range(size):
         if not load_byte(written + byte):
             return 1
     return 0
+
+
+@cache
+def check_address() -> int:
+    """The address of `check` in machine code, compiled when first asked for."""
+    version = fingerprint(__file__, raw.__file__)
+
+    @cfunc(types.int64(*[types.int64] * 4), error_model="numpy", cache=True)
+    def entry(thread, address, what, row):
+        return check(thread, address, what, row) if version else 0
+
+    return int(entry.address)
+
+
+@cache
+def is_unwritten_address() -> int:
+    """The address of `is_unwritten` in machine code, compiled when first asked for."""
+    version = fingerprint(__file__, raw.__file__)
+
+    @cfunc(types.int64(types.int64, types.int64), error_model="numpy", cache=True)
+    def entry(written, size):
+        return is_unwritten(written, size) if version else 0
+
+    return int(entry.address)

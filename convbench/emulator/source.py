@@ -19,6 +19,8 @@ class Site:
 
     def text(self) -> str:
         """The line itself, without indentation; "" where it cannot be read."""
+        if not self.line:
+            return ""
         try:
             return Path(self.file).read_text(encoding="utf-8").splitlines()[self.line - 1].strip()
         except (OSError, IndexError, UnicodeDecodeError):

@@ -6,6 +6,8 @@ workers run the same compiled kernel at once.
 """
 
 from enum import IntEnum
+from pathlib import Path
+from zlib import crc32
 
 import numpy as np
 import numpy.typing as npt
@@ -95,11 +97,21 @@ RANGE = np.dtype(
                 "cells",
                 "shift",
             ),  # the shadow of its first bytes, and how many bytes (as a power of two) a cell stands for
+            "atomics",  # who has done atomics to each cell; 0 where the kernel has none
             "written",  # one byte for each of its own: whether anybody wrote it; 0 where that is no question
             "is_shared",
         )
     ]
 )
+
+
+def fingerprint(*files: str) -> int:
+    """A number, never 0, that changes with the text of this module or of the files.
+
+    Numba's cache on disk tells compiled functions apart by their own source file and their free variables, not by what
+    they call or what constants they read: so these numbers are free variables of them.
+    """
+    return 1 + crc32(b"".join(Path(file).read_bytes() for file in (__file__, *files)))
 
 
 def offset(record: np.dtype[np.void], field: str) -> int:

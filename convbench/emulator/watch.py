@@ -69,6 +69,7 @@ class Watcher(Weaver):
         self.heads = find_loop_heads(body)
         self.shift = self._shift()
         self.stops: list[str] = []
+        self.has_atomics = False
         self.skip_to = ""  # where a read goes on that needs no check
 
     def prologue(self) -> str:
@@ -164,6 +165,7 @@ class Watcher(Weaver):
             self._local_access(line, pointer, root, size, is_read=operation == "load")
             return
         is_atomic = operation in ("atomicrmw", "cmpxchg") or "atomic" in match["flags"]
+        self.has_atomics |= is_atomic
         kind = shadow.ATOMIC if is_atomic else shadow.READ if operation == "load" else shadow.WRITE
         align = _ALIGN.search(match["rest"])
         what = shadow.describe_access(kind, size, int(align[1]) if align else 1, self._site(line))
@@ -206,7 +208,7 @@ class Watcher(Weaver):
         else:
             self.out.append(f"  {row} = add i64 0, 0")
         self.out.append(f"  %{name}.address = ptrtoint ptr {pointer} to i64")
-        called = f"call i64 inttoptr (i64 {shadow.check.address} to ptr)"
+        called = f"call i64 inttoptr (i64 {shadow.check_address()} to ptr)"
         arguments = f"i64 %emu.row, i64 %{name}.address, i64 {what}, i64 {row}"
         self.out.append(f"  %{name}.fault = {called}({arguments})")
         self.out.append(f"  %{name}.bad = icmp ne i64 %{name}.fault, 0")
@@ -259,7 +261,7 @@ class Watcher(Weaver):
         if root[0] == "local":
             name = self.piece()
             self.out.append(f"  %{name}.address = ptrtoint ptr {_written(pointer)} to i64")
-            called = f"call i64 inttoptr (i64 {shadow.is_unwritten.address} to ptr)"
+            called = f"call i64 inttoptr (i64 {shadow.is_unwritten_address()} to ptr)"
             self.out.append(f"  %{name}.fault = {called}(i64 %{name}.address, i64 {size})")
             self.out.append(f"  %{name}.bad = icmp ne i64 %{name}.fault, 0")
             details = f"i64 0, i64 {-1 - self._number_of(root)}, i64 0"

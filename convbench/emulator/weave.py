@@ -175,7 +175,7 @@ class Weaver:
         self.split[self.block] = label
 
     def _head(self) -> str:
-        listed = ", ".join(["ptr noalias %emu.thread", *(f"{kind} {name}" for kind, name in self.parameters)])
+        listed = ", ".join(["ptr %emu.thread", *(f"{kind} {name}" for kind, name in self.parameters)])
         prologue = load("worker", "emu.thread") + load("shared", "emu.worker") + self.prologue()
         if not self.suspends:
             return (

@@ -8,7 +8,20 @@ Some functions are left without a body, as markers for `weave` to replace once e
     void @emu.fault(kind, site, a, b, c)          here the kernel ends, for it did what it must not
 """
 
-from convbench.emulator.support import atomics, collectives, indices, inline_ptx, mathematics
+import re
+from functools import cache
+
+from convbench.emulator.support import (
+    atomics,
+    collectives,
+    conversions,
+    half_conversions,
+    half_precision,
+    indices,
+    inline_ptx,
+    mathematics,
+    sixteen_bits,
+)
 
 MARKERS = """
 declare ptr @emu.thread() memory(none) nounwind willreturn
@@ -18,7 +31,37 @@ declare void @emu.fault(i64, i64, i64, i64, i64) cold noreturn nounwind
 """
 
 
-def module() -> str:
-    """The text of the module."""
-    parts = (collectives, atomics, indices, inline_ptx, mathematics)
-    return MARKERS + "\n".join(part.definitions() for part in parts)
+_DEFINITION = re.compile(r"^define [^@]*@([\w.$]+)\(.*?^}$", re.MULTILINE | re.DOTALL)
+_REFERENCE = re.compile(r'@"?([\w.$]+)"?\(')
+
+
+def module(kernel: list[str]) -> str:
+    """The text of the module, with what these modules of a kernel call."""
+    bodies, others = _definitions()
+    wanted = [name for text in kernel for name in _REFERENCE.findall(text)]
+    found: dict[str, str] = {}
+    while wanted:
+        name = wanted.pop()
+        if name in bodies and name not in found:
+            found[name] = bodies[name]
+            wanted += _REFERENCE.findall(bodies[name])
+    return "\n".join([MARKERS, *others, *found.values()])
+
+
+@cache
+def _definitions() -> tuple[dict[str, str], list[str]]:
+    """Every function by its name, and every other line once."""
+    parts = (
+        collectives,
+        atomics,
+        indices,
+        inline_ptx,
+        mathematics,
+        conversions,
+        sixteen_bits,
+        half_precision,
+        half_conversions,
+    )
+    text = "\n".join(part.definitions() for part in parts)
+    bodies = {match[1]: match[0] for match in _DEFINITION.finditer(text)}
+    return bodies, list(dict.fromkeys(_DEFINITION.sub("", text).split("\n")))

@@ -1,4 +1,4 @@
-"""libdevice and the operators of `__half`: by LLVM's intrinsics where it has one, else by the C library's function.
+"""libdevice: by LLVM's intrinsics where it has one, else by the C library's function.
 
 Results may differ from a GPU's in the last place: CUDA's own functions are not correctly rounded either.
 """
@@ -13,8 +13,8 @@ _ALWAYS = "alwaysinline nounwind"
 
 
 def definitions() -> str:
-    """IR of the `__nv_*` functions that the C library does not have under the same name, and of `__half`'s."""
-    return "\n".join((*_floating(), *_integer(), *_half()))
+    """IR of the `__nv_*` functions that the C library does not have under the same name."""
+    return "\n".join((*_floating(), *_integer(), *_products(), *_nearest(), *_fast()))
 
 
 def _floating() -> list[str]:
@@ -26,7 +26,7 @@ def _floating() -> list[str]:
             found.append(_call(kind, f"__nv_{name}{suffix}", f"llvm.{intrinsic}.{short}", (kind, kind)))
         found.append(_call(kind, f"__nv_fma{suffix}", f"llvm.fma.{short}", (kind, kind, kind)))
         for test, comparison in (("isnan", "uno"), ("isinf", "oeq"), ("finite", "olt")):
-            name = f"__nv_{test}{'d' if kind == 'double' else 'f'}"
+            name = f"__nv_{test}{'d' if kind == 'double' else 'f'}".replace("finited", "isfinited")
             other = "%x" if comparison == "uno" else "%inf"
             body = f"  %abs = call {kind} @llvm.fabs.{short}({kind} %x)\n  %inf = fadd {kind} 0x7FF0000000000000, 0.0\n"
             body += f"  %bit = fcmp {comparison} {kind} %abs, {other.replace('%x', '%abs')}\n"
@@ -77,13 +77,65 @@ def _integer() -> list[str]:
     return found
 
 
-def _half() -> list[str]:
-    """C++ operators on `__half`, as numba-cuda mangles their shims: result pointer first, then the operands."""
+def _products() -> list[str]:
+    """High halves of products, products of 24 bits, averages, and sums of absolute differences."""
     found = []
-    for symbol, operation in (("ml", "fmul"), ("pl", "fadd"), ("mi", "fsub"), ("dv", "fdiv")):
-        body = f"  %x = load half, ptr %a\n  %y = load half, ptr %b\n  %z = {operation} half %x, %y\n  store half %z, ptr %to\n"
-        name = f"_Z{symbol}RK6__halfS1__nbst"
-        found.append(_define("i32", name, "ptr %to, ptr %a, ptr %b", body + "  %r = add i32 0, 0\n"))
+    for sign, extend, shift in (("", "sext", "ashr"), ("u", "zext", "lshr")):
+        for bits, name in ((32, "mulhi"), (64, "mul64hi")):
+            kind, wide = f"i{bits}", f"i{2 * bits}"
+            body = f"  %a = {extend} {kind} %x to {wide}\n  %b = {extend} {kind} %y to {wide}\n"
+            body += f"  %p = mul {wide} %a, %b\n  %h = lshr {wide} %p, {bits}\n  %r = trunc {wide} %h to {kind}\n"
+            found.append(_define(kind, f"__nv_{sign}{name}", f"{kind} %x, {kind} %y", body))
+        body = "".join(f"  %{v}.high = shl i32 %{v}, 8\n  %{v}.low = {shift} i32 %{v}.high, 8\n" for v in ("x", "y"))
+        found.append(_define("i32", f"__nv_{sign}mul24", "i32 %x, i32 %y", body + "  %r = mul i32 %x.low, %y.low\n"))
+        wide = f"  %a = {extend} i32 %x to i64\n  %b = {extend} i32 %y to i64\n"
+        for name, extra in (("hadd", 0), ("rhadd", 1)):
+            body = f"{wide}  %s = add i64 %a, %b\n  %t = add i64 %s, {extra}\n  %h = {shift} i64 %t, 1\n"
+            parameters = "i32 %x, i32 %y"
+            found.append(_define("i32", f"__nv_{sign}{name}", parameters, body + "  %r = trunc i64 %h to i32\n"))
+        body = f"{wide}  %d = sub i64 %a, %b\n  %m = call i64 @llvm.abs.i64(i64 %d, i1 false)\n"
+        body += "  %n = trunc i64 %m to i32\n  %r = add i32 %n, %z\n"
+        found.append(_define("i32", f"__nv_{sign}sad", "i32 %x, i32 %y, i32 %z", body))
+    return found
+
+
+def _nearest() -> list[str]:
+    """Arithmetic that says in its name that it rounds to nearest."""
+    found = []
+    for kind, _, short in _TYPES:
+        d = kind[0]
+        for name in ("add", "sub", "mul", "div"):
+            parameters = f"{kind} %x, {kind} %y"
+            found.append(_define(kind, f"__nv_{d}{name}_rn", parameters, f"  %r = f{name} {kind} %x, %y\n"))
+        found.append(_define(kind, f"__nv_{d}rcp_rn", f"{kind} %x", f"  %r = fdiv {kind} 1.0, %x\n"))
+        found.append(_call(kind, f"__nv_{d}sqrt_rn", f"llvm.sqrt.{short}", (kind,)))
+        found.append(_call(kind, f"__nv_fma{'f' if d == 'f' else ''}_rn", f"llvm.fma.{short}", (kind, kind, kind)))
+    found.append(_call("float", "__nv_frsqrt_rn", "__nv_rsqrtf", ("float",)).partition("\n")[2])
+    return found
+
+
+def _fast() -> list[str]:
+    """What `fastmath` asks for, as exact as the rest; and small compositions."""
+    found = [
+        _call("float", f"__nv_fast_{name}f", f"{name}f", ("float",) * count)
+        for name, count in (
+            *(("sin", 1), ("cos", 1), ("tan", 1), ("exp", 1), ("exp10", 1), ("log", 1), ("log2", 1), ("log10", 1)),
+            ("pow", 2),
+        )
+    ]
+    found.append(_define("float", "__nv_fast_fdividef", "float %x, float %y", "  %r = fdiv float %x, %y\n"))
+    found.append(
+        "declare void @sincosf(float, ptr, ptr)\n"
+        f"define linkonce_odr void @__nv_fast_sincosf(float %x, ptr %s, ptr %c) {_ALWAYS} {{\n"
+        "  call void @sincosf(float %x, ptr %s, ptr %c)\n  ret void\n}"
+    )
+    for kind, suffix, _ in _TYPES:
+        found.append(f"declare {kind} @cbrt{suffix}({kind})")
+        body = f"  %root = call {kind} @cbrt{suffix}({kind} %x)\n  %r = fdiv {kind} 1.0, %root\n"
+        found.append(_define(kind, f"__nv_rcbrt{suffix}", f"{kind} %x", body))
+    body = "  %low = call float @llvm.maxnum.f32(float %x, float 0.0)\n"
+    body += "  %r = call float @llvm.minnum.f32(float %low, float 1.0)\n"
+    found.append(_define("float", "__nv_saturatef", "float %x", body))
     return found
 
 

@@ -1,4 +1,4 @@
-"""`print` in a kernel: the device's `vprintf(format, values)`, a callback into Python, so that it goes where Python prints.
+"""`print` in a kernel: the device's `vprintf(format, values)`, as a callback that prints where Python does.
 
 The values lie one after another, each aligned to its size (CUDA C++ Programming Guide, "Formatted Output"). numba-cuda
 writes `%lld`, `%llu`, `%d`, `%f` and `%s` alone.
@@ -7,9 +7,10 @@ writes `%lld`, `%llu`, `%d`, `%f` and `%s` alone.
 import ctypes
 import re
 import sys
+from typing import Any
 
 _CONVERSION = re.compile(r"%(%|lld|llu|d|f|s)")
-_TYPES = {
+_TYPES: dict[str, Any] = {
     "lld": ctypes.c_int64,
     "llu": ctypes.c_uint64,
     "d": ctypes.c_int32,

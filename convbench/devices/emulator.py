@@ -1,0 +1,160 @@
+"""The devices `emulator` and `emulator-checked`: kernels compiled for the processor of this machine.
+
+What the emulator raises becomes what the suite knows: a kernel that did what it must not is wrong (KernelError), a
+launch that hardware would refuse is a config that cannot run (ConfigError), and what the emulator has no counterpart of
+is refused (RefusedError).
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from convbench.devices.device import POISON, Array, Device, Host, Kernel
+from convbench.emulator import (
+    Emulator,
+    KernelFault,
+    LaunchError,
+    OrderDependenceError,
+    UnsupportedError,
+    VersionError,
+)
+from convbench.emulator.front_end import check_versions
+from convbench.emulator.state import aligned_bytes
+from convbench.environment import cores, processor
+from convbench.errors import ConfigError, DeviceError, KernelError, OutOfDeviceMemoryError, RefusedError
+from convbench.problem import ConvProblem
+
+# Twenty nanoseconds a multiply-accumulate, times some ten runs to verify and time: a minute for each algorithm.
+MAX_CHECKED_MACS = 120_000_000
+SMALL_BYTES = 2**24  # for so few, the system is not asked what it has left
+
+
+class EmulatorDevice(Device):
+    """CUDA on the CPU, at native speed; with `checked`, every access and every barrier is watched.
+
+    Raises
+    ------
+    DeviceError
+        the installed numba-cuda or NumPy is none that the emulator works with.
+    """
+
+    name: ClassVar[str] = "emulator"
+    clock: ClassVar[str] = "CPU wall clock, emulated on CPU"
+    is_gpu: ClassVar[bool] = False
+
+    def __init__(self, *, checked: bool = False, workers: int | None = None, max_macs: int | None = None) -> None:
+        super().__init__()
+        self.max_macs = MAX_CHECKED_MACS if checked and max_macs is None else max_macs
+        if checked:
+            self.name = "emulator-checked"  # type: ignore[misc]
+        try:
+            check_versions()
+        except VersionError as error:
+            raise DeviceError(f"device {self.name} cannot be used: {error}") from error
+        workers = cores() if workers is None else workers
+        self._emulator = Emulator(checked=checked, workers=workers)
+
+    # ---- memory
+
+    def empty(self, shape: tuple[int, ...], dtype: npt.DTypeLike) -> Array:
+        dtype = np.dtype(dtype)
+        size = int(np.prod(shape, dtype=object)) * dtype.itemsize
+        self.check_room(size)
+        try:
+            array = aligned_bytes(size)[:size].view(dtype).reshape(shape)
+        except (MemoryError, ValueError) as error:  # ValueError: more bytes than an address has bits for
+            raise OutOfDeviceMemoryError(f"the emulator cannot allocate {shape} of {dtype}: {error}") from error
+        self._emulator.forget(array)
+        return array
+
+    def check_room(self, wanted: int) -> None:
+        """The system promises more memory than it has, and ends the process that takes it at its word."""
+        if wanted > SMALL_BYTES and (free := _free_bytes()) is not None and wanted > free:
+            raise OutOfDeviceMemoryError(f"an array needs {wanted:,} bytes; {free:,} are free")
+
+    def upload(self, host: Host) -> Array:
+        array = self.empty(host.shape, host.dtype)
+        self.write(array, host)
+        return array
+
+    def download(self, array: Array) -> Host:
+        return np.array(array)
+
+    def write(self, array: Array, host: Host) -> None:
+        array[...] = host
+        self._emulator.wrote(array)
+
+    def poison(self, array: Array) -> None:
+        array.fill(POISON)
+        self._emulator.forget(array)
+
+    # ---- work
+
+    def _launch(
+        self,
+        kernel: Kernel,
+        grid: tuple[int, int, int],
+        block: tuple[int, int, int],
+        args: tuple[Any, ...],
+        shared_bytes: int,
+    ) -> None:
+        try:
+            with _errors_of_the_suite():
+                self._emulator.launch(kernel, grid, block, *args, shared_bytes=shared_bytes)
+        finally:
+            self.compile_s = self._emulator.compile_s
+
+    def synchronize(self) -> None:
+        pass  # a launch returns when it is done
+
+    def elapsed_us(self, work: Callable[[], None]) -> float:
+        """Without the time that compiling took: the first launch of a kernel compiles it."""
+        compiled, start = self.compile_s, time.perf_counter()
+        work()
+        return (time.perf_counter() - start - (self.compile_s - compiled)) * 1e6
+
+    # ---- itself
+
+    def refuses(self, problem: ConvProblem) -> str | None:
+        if self.max_macs is not None and problem.macs > self.max_macs:
+            return (
+                f"{problem.macs:,} multiply-accumulates; device {self.name} takes at most {self.max_macs:,}, "
+                "for its checks are slow; device emulator has no limit"
+            )
+        return None
+
+    def describe(self) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            "clock": self.clock,
+            "is_gpu": self.is_gpu,
+            "processor": processor(),
+            "cores": cores(),
+            "workers": self._emulator.workers,
+            "checked": self._emulator.checked,
+            "compute_capability": ".".join(map(str, self._emulator.limits.compute_capability)),
+        }
+
+
+@contextmanager
+def _errors_of_the_suite() -> Iterator[None]:
+    try:
+        yield
+    except (KernelFault, OrderDependenceError) as error:
+        raise KernelError(str(error)) from error
+    except LaunchError as error:
+        raise ConfigError(str(error)) from error
+    except UnsupportedError as error:
+        raise RefusedError(str(error)) from error
+
+
+def _free_bytes(meminfo: Path = Path("/proc/meminfo")) -> int | None:
+    """What can be had without swapping; None where the system does not tell."""
+    lines = meminfo.read_text().splitlines() if meminfo.is_file() else []
+    kib = [int(line.split()[1]) for line in lines if line.startswith("MemAvailable:")]
+    return kib[0] * 1024 if kib else None

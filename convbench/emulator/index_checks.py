@@ -1,0 +1,79 @@
+"""Checking indices: numba-cuda's code for subscripts, made to call `emu.axis(index, extent, axis, data)` for each."""
+
+from typing import Any
+
+
+def keep_negative(context: Any, builder: Any, index_type: Any, index: Any, size: Any) -> Any:
+    """In place of `fix_integer_index`, which adds the extent to a negative index."""
+    from numba.cuda import types
+
+    return context.cast(builder, index, index_type, types.intp if index_type.signed else types.uintp)
+
+
+class IndexChecks:
+    """Has `emu.axis(index, extent, axis, data)` called for every index into an array."""
+
+    def __init__(self, cgutils: Any, arrayobj: Any) -> None:
+        self._cgutils = cgutils
+        self._get_item_pointer = cgutils.get_item_pointer
+        self._basic_indexing = arrayobj.basic_indexing
+        self._flat_class = arrayobj.make_array_flat_cls
+        self._array: Any = None
+        self._checked = False  # while basic_indexing looks up a pointer whose indices it has checked
+
+    def check(self, context: Any, builder: Any, index: Any, extent: Any, axis: Any = None) -> None:
+        """In place of `do_boundscheck`, which raises a Python exception that no kernel can."""
+        from llvmlite import ir
+
+        word, byte_pointer = ir.IntType(64), ir.IntType(8).as_pointer()
+        kind = ir.FunctionType(ir.VoidType(), [word, word, word, byte_pointer])
+        function = self._cgutils.get_or_insert_function(builder.module, kind, "emu.axis")
+        data = byte_pointer(None) if self._array is None else builder.bitcast(self._array.data, byte_pointer)
+        number = axis if isinstance(axis, ir.Value) else word(-1 if axis is None else axis)
+        builder.call(function, [index, extent, number, data])
+
+    def basic_indexing(
+        self, context: Any, builder: Any, array_type: Any, array: Any, *rest: Any, **options: Any
+    ) -> Any:
+        before = self._array, self._checked
+        self._array, self._checked = array, True
+        try:
+            return self._basic_indexing(context, builder, array_type, array, *rest, **options)
+        finally:
+            self._array, self._checked = before
+
+    def get_item_pointer(
+        self, context: Any, builder: Any, array_type: Any, array: Any, indices: Any, **options: Any
+    ) -> Any:
+        """Atomics come this way alone, without a check of their own."""
+        options["boundscheck"] = not self._checked
+        before = self._array
+        self._array = array
+        try:
+            return self._get_item_pointer(context, builder, array_type, array, indices, **options)
+        finally:
+            self._array = before
+
+    def flat_class(self, flat_type: Any) -> Any:
+        """Elements of `array.flat`, which numba-cuda does not check at all."""
+        checks = self
+
+        class Checked(self._flat_class(flat_type)):  # type: ignore[misc]
+            def getitem(self, context: Any, builder: Any, array_type: Any, array: Any, index: Any) -> Any:
+                checks.check_flat(context, builder, array, index)
+                return super().getitem(context, builder, array_type, array, index)
+
+            def setitem(self, context: Any, builder: Any, array_type: Any, array: Any, index: Any, value: Any) -> Any:
+                checks.check_flat(context, builder, array, index)
+                return super().setitem(context, builder, array_type, array, index, value)
+
+        return Checked
+
+    def check_flat(self, context: Any, builder: Any, array: Any, index: Any) -> None:
+        before = self._array
+        self._array = array
+        try:
+            wide = builder.sext(index, array.nitems.type) if index.type.width < array.nitems.type.width else index
+            self.check(context, builder, wide, array.nitems)
+        finally:
+            self._array = before

@@ -1,0 +1,133 @@
+"""Warp collectives: what the lanes of a mask get once all of them are there.
+
+Shuffle, vote and match follow the PTX ISA ("shfl.sync", "vote.sync", "match.sync").
+"""
+
+from numba import njit
+
+from convbench.emulator.state import WARP, FaultKind, Status
+
+READY, DONE, BARRIER = int(Status.READY), int(Status.DONE), int(Status.BARRIER)
+SYNCWARP, SHUFFLE = int(Status.SYNCWARP), int(Status.SHUFFLE)
+VOTE, MATCH = int(Status.VOTE), int(Status.MATCH)
+MASK_WITHOUT_SELF, MASK_NAMES_EXITED = int(FaultKind.MASK_WITHOUT_SELF), int(FaultKind.MASK_NAMES_EXITED)
+MASK_NAMES_ABSENT, SOURCE_NOT_IN_MASK = int(FaultKind.MASK_NAMES_ABSENT), int(FaultKind.SOURCE_NOT_IN_MASK)
+DIVERGENT_COLLECTIVE = int(FaultKind.DIVERGENT_COLLECTIVE)
+UP, DOWN, BUTTERFLY = 1, 2, 3  # modes of shfl.sync in NVVM; 0 is idx
+VOTE_ALL, VOTE_ANY, VOTE_UNIFORM = 0, 1, 2  # modes of vote.sync in NVVM; 3 is ballot
+
+
+@njit(nogil=True)
+def answer_warp(threads, warp, lanes, lane, clocks):
+    """Answer the collective that `lane` waits in, if all lanes of its mask are there; (fault, whether answered)."""
+    asker = threads[warp + lane]
+    mask, status, site = asker.mask, asker.status, asker.site
+    if not mask >> lane & 1:
+        return MASK_WITHOUT_SELF, False
+    if lanes < WARP and mask != 0xFFFFFFFF and mask >> lanes:
+        return MASK_NAMES_ABSENT, False
+    mask &= (1 << lanes) - 1  # a full mask stands for all there are, in the last warp of a block
+    for other in range(lanes):
+        if mask >> other & 1:
+            thread = threads[warp + other]
+            if thread.status == DONE:
+                return MASK_NAMES_EXITED, False
+            if thread.status == READY or thread.status == BARRIER:
+                return 0, False
+            if thread.status != status or thread.mask != asker.mask:
+                return 0, False
+            if thread.site != site:
+                return DIVERGENT_COLLECTIVE, False
+    ballot = 0
+    for other in range(lanes):
+        if mask >> other & 1 and threads[warp + other].value != 0:
+            ballot |= 1 << other
+    for other in range(lanes):
+        if mask >> other & 1:
+            thread = threads[warp + other]
+            if status == SHUFFLE:
+                source, inside = _source(other, thread.option, thread.extra)
+                if source >= lanes or not mask >> source & 1:
+                    return SOURCE_NOT_IN_MASK, False
+                thread.result, thread.predicate = threads[warp + source].value, inside
+            elif status == VOTE:
+                thread.result, thread.predicate = ballot, _vote(thread.option, ballot, mask)
+            elif status == MATCH:
+                thread.result, thread.predicate = _match(threads, warp, lanes, mask, thread)
+    if status == SYNCWARP and clocks.size:
+        _learn(threads, warp, lanes, mask, clocks)
+    for other in range(lanes):
+        if mask >> other & 1:
+            threads[warp + other].status = READY
+    return 0, True
+
+
+@njit(nogil=True)
+def _source(lane, mode, extra):
+    """The lane that a shuffle reads, and whether it lies inside the segment; else it is the lane itself."""
+    b, c = extra & 31, extra >> 32
+    segment, clamp = c >> 8 & 31, c & 31
+    highest = (lane & segment) | (clamp & ~segment & 31)
+    if mode == UP:
+        source = lane - b
+        inside = source >= highest
+    elif mode == DOWN:
+        source = lane + b
+        inside = source <= highest
+    elif mode == BUTTERFLY:
+        source = lane ^ b
+        inside = source <= highest
+    else:
+        source = (lane & segment) | (b & ~segment & 31)
+        inside = source <= highest
+    return (source if inside else lane), int(inside)
+
+
+@njit(nogil=True)
+def _vote(mode, ballot, mask):
+    if mode == VOTE_ALL:
+        return int(ballot == mask)
+    if mode == VOTE_ANY:
+        return int(ballot != 0)
+    if mode == VOTE_UNIFORM:
+        return int(ballot == 0 or ballot == mask)
+    return 0
+
+
+@njit(nogil=True)
+def _match(threads, warp, lanes, mask, thread):
+    same = 0
+    for other in range(lanes):
+        if mask >> other & 1 and threads[warp + other].value == thread.value:
+            same |= 1 << other
+    everyone = int(same == mask)
+    if thread.option == 1 and not everyone:  # match.all
+        same = 0
+    return same, everyone
+
+
+@njit(nogil=True)
+def _learn(threads, warp, lanes, mask, clocks):
+    """A syncwarp: every lane of the mask now knows all that any of them knew, and what they did until now.
+
+    Syncwarps of a warp are numbered in the order in which they are answered. `thread.sync` is the number of the last
+    that a lane took part in; `clocks[i, j]` is the last one of lane j that lane i knows of.
+    """
+    number = 0
+    for other in range(lanes):
+        number = max(number, threads[warp + other].sync)
+    number += 1
+    for known in range(lanes):
+        if mask >> known & 1:
+            latest = number
+        else:
+            latest = 0
+            for other in range(lanes):
+                if mask >> other & 1:
+                    latest = max(latest, clocks[warp + other, known])
+        for other in range(lanes):
+            if mask >> other & 1:
+                clocks[warp + other, known] = latest
+    for other in range(lanes):
+        if mask >> other & 1:
+            threads[warp + other].sync = number

@@ -1,0 +1,156 @@
+"""Workers: the memory in which one block at a time runs, and the operating-system threads that run them."""
+
+import os
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from queue import SimpleQueue
+from typing import Generic, TypeVar
+
+import numpy as np
+
+from convbench.emulator.arguments import Arguments
+from convbench.emulator.build import Compiled
+from convbench.emulator.ranges import Ranges, WrittenMemory
+from convbench.emulator.state import THREAD, WARP, WORKER, aligned_bytes
+from convbench.emulator.weave import FRAME_ALIGNMENT
+
+STACK_BYTES = 16 * 2**20  # holds the largest local memory that hardware has, 32 times
+GRACE_S = 2.0  # for the blocks that run when a launch is interrupted
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Shape:
+    """The sizes of a launch."""
+
+    grid: tuple[int, int, int]
+    block: tuple[int, int, int]
+    dynamic_bytes: int
+
+    @property
+    def blocks(self) -> int:
+        """How many there are."""
+        return self.grid[0] * self.grid[1] * self.grid[2]
+
+    @property
+    def threads(self) -> int:
+        """How many a block has."""
+        return self.block[0] * self.block[1] * self.block[2]
+
+
+class Worker:
+    """Rows, header, shared memory and frames for the threads of a block; with the checks, their tables too."""
+
+    def __init__(
+        self, compiled: Compiled, arguments: Arguments, shape: Shape, memory: WrittenMemory, budget: int
+    ) -> None:
+        count = shape.threads
+        self.header, self.threads = np.zeros(1, WORKER), np.zeros(count, THREAD)
+        self.shared = aligned_bytes(compiled.shared_bytes + shape.dynamic_bytes)
+        self.clocks = np.zeros((count if compiled.watch else 0, WARP), np.int64)
+        index, (x, y, _) = np.arange(count), shape.block
+        rows, header = self.threads, self.header
+        rows["worker"] = header.ctypes.data
+        rows["index"], rows["lane"] = index, index % WARP
+        rows["tid_x"], rows["tid_y"], rows["tid_z"] = index % x, index // x % y, index // (x * y)
+        for axis, blocks, threads in zip("xyz", shape.grid, shape.block, strict=True):
+            header[f"nctaid_{axis}"], header[f"ntid_{axis}"] = blocks, threads
+        header["shared"], header["dynamic_bytes"] = self.shared.ctypes.data, shape.dynamic_bytes
+        header["arguments"], header["clocks"] = arguments.words.ctypes.data, self.clocks.ctypes.data
+        if compiled.suspends:
+            pitch = -(-compiled.frame_bytes(rows) // FRAME_ALIGNMENT) * FRAME_ALIGNMENT
+            self.frames = aligned_bytes(count * pitch, FRAME_ALIGNMENT)
+            rows["frame"] = self.frames.ctypes.data + index * pitch
+        if compiled.watch:
+            self.ranges = Ranges(compiled, arguments, memory, self.shared, shape.dynamic_bytes)
+            header["ranges"], header["n_ranges"] = self.ranges.table.ctypes.data, self.ranges.table.size
+            header["syncwarps"], header["budget"] = compiled.watch.syncwarps, budget
+
+    def stop(self) -> None:
+        """Have the block that runs end at its next barrier, and no other begin."""
+        self.header["stop"] = 1
+
+
+class _Thread:
+    """An operating-system thread that waits for work: starting one takes longer than most launches.
+
+    It is a daemon, so that a kernel that never ends does not keep the interpreter from ending.
+    """
+
+    def __init__(self) -> None:
+        self._inbox: SimpleQueue[Callable[[], None]] = SimpleQueue()
+        with _starting:
+            before = threading.stack_size(STACK_BYTES)
+            try:
+                threading.Thread(target=self._serve, daemon=True, name="emulator").start()
+            finally:
+                threading.stack_size(before)
+
+    def do(self, work: Callable[[], None]) -> None:
+        """Run `work`, which must not raise, then wait for more."""
+        self._inbox.put(work)
+
+    def _serve(self) -> None:
+        while True:
+            work = self._inbox.get()
+            work()
+            del work  # and with it what it holds
+            _idle.append(self)
+
+
+_starting = threading.Lock()
+_idle: list[_Thread] = []
+os.register_at_fork(after_in_child=_idle.clear)  # a child process has none of its parent's threads
+
+
+class _Task(Generic[Result]):
+    """A function that runs in another thread; what it gave or raised is known once it is done."""
+
+    def __init__(self, work: Callable[[], Result]) -> None:
+        self._work = work
+        self._done = threading.Event()
+        self._result: list[Result] = []
+        self._error: BaseException | None = None
+        try:
+            thread = _idle.pop()
+        except IndexError:
+            thread = _Thread()
+        thread.do(self._run)
+
+    def _run(self) -> None:
+        try:
+            self._result.append(self._work())
+        except BaseException as error:  # noqa: BLE001  (raised again by the thread that waits)
+            self._error = error
+        self._done.set()
+
+    def wait(self, timeout_s: float | None = None) -> bool:
+        """Whether it is done, after this time at most."""
+        return self._done.wait(timeout_s)
+
+    def result(self) -> Result:
+        """What it gave; raises what it raised."""
+        if self._error is not None:
+            raise self._error
+        return self._result[0]
+
+
+def run_all(workers: Sequence[Worker], work: Callable[[Worker], Result]) -> list[Result]:
+    """What `work` gives for each worker, all at once; an interruption stops them all."""
+    tasks = [_Task(_bind(work, worker)) for worker in workers]
+    try:
+        for task in tasks:
+            task.wait()
+    except BaseException:
+        for worker in workers:
+            worker.stop()
+        for task in tasks:
+            task.wait(GRACE_S)
+        raise
+    return [task.result() for task in tasks]
+
+
+def _bind(work: Callable[[Worker], Result], worker: Worker) -> Callable[[], Result]:
+    return lambda: work(worker)

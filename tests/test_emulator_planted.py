@@ -1,0 +1,45 @@
+"""The checked mode reports every planted bug, by kind, line and array, and nothing in the same kernel without it."""
+
+from pathlib import Path
+
+import planted_memory  # noqa: F401  (enters its kernels into the table)
+import planted_races  # noqa: F401
+import planted_waits  # noqa: F401
+import pytest
+from planted import TABLE
+
+from convbench.emulator import Emulator, KernelFault
+from convbench.emulator.orders import ORDERS, Order
+
+CHECKED: dict[Order, Emulator] = {
+    order: Emulator(checked=True, budget=10_000, orders=[order], seed=5) for order in ORDERS
+}
+
+rows = pytest.mark.parametrize("name", TABLE)
+
+
+@rows
+def test_a_planted_bug_is_reported_where_it_is(name):
+    row = TABLE[name]
+    with pytest.raises(KernelFault) as caught:
+        row.launch(CHECKED["forward"], bug=True)
+    fault = caught.value
+    file = Path((row.beside or row.make).__code__.co_filename)
+    assert (fault.kind, Path(fault.file), fault.line) == (row.kind, file, row.line()), str(fault)
+    assert (fault.kernel, fault.array) == ("kernel", row.array), str(fault)
+    assert row.block in (None, fault.block), str(fault)
+    assert row.thread in (None, fault.thread), str(fault)
+
+
+@rows
+def test_the_same_kernel_without_the_bug_runs_clean(name):
+    TABLE[name].launch(CHECKED["forward"], bug=False)
+
+
+@rows
+@pytest.mark.parametrize("order", ["reverse", "random"])
+def test_a_planted_bug_is_found_in_every_order(name, order):
+    row = TABLE[name]
+    with pytest.raises(KernelFault) as caught:
+        row.launch(CHECKED[order], bug=True)
+    assert caught.value.kind in row.others, str(caught.value)

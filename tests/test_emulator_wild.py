@@ -1,0 +1,91 @@
+"""Nothing that a kernel does in fast mode ends the process: every wild access is caught, or harmless."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numba import cuda
+from wild_kernels import CASES
+
+from convbench.emulator import Emulator, KernelFault
+
+HERE = Path(__file__).parent
+HARMLESS = {"done", "NumbaError", "UnsupportedError", "INDEX", "MASK_WITHOUT_SELF"}
+
+
+def run(*names: str) -> tuple[int, dict[str, str]]:
+    """The process's status, and what came of each case."""
+    ended = subprocess.run(
+        [sys.executable, HERE / "wild_kernels.py", *names],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+        env={**os.environ, "PYTHONPATH": str(HERE.parent)},
+    )
+    outcomes = dict((*line.split(maxsplit=1), "crashed")[:2] for line in ended.stdout.splitlines())
+    return ended.returncode, outcomes
+
+
+@pytest.fixture(scope="module")
+def outcomes():
+    status, found = run()
+    assert status == 0, f"the process ended with {status} in {list(found)[-1:]}"
+    return found
+
+
+def test_no_wild_kernel_ends_the_process(outcomes):
+    assert set(outcomes) == {name for name in CASES if not name.startswith("deep_recursion")}
+    assert set(outcomes.values()) <= HARMLESS
+
+
+@pytest.mark.parametrize("name", [name for name in CASES if "index" in name or "beyond" in name])
+def test_a_wild_index_is_caught(outcomes, name):
+    if name not in ("tuple_at_a_huge_index", "array_as_index"):
+        assert outcomes[name] == "INDEX"
+
+
+@pytest.mark.xfail(strict=True, reason="a recursive device function has the stack of the operating system's thread")
+@pytest.mark.parametrize("name", [name for name in CASES if name.startswith("deep_recursion")])
+def test_deep_recursion_does_not_end_the_process(name):
+    status, _ = run(name)
+    assert status == 0
+
+
+@cuda.jit
+def runs_for_minutes(y, turns):
+    i = cuda.grid(1)
+    for k in range(turns):
+        y[i] = y[i] * 1.0000001 + k
+
+
+@pytest.mark.parametrize("checked", [False, True])
+def test_an_interrupt_ends_a_long_launch_within_seconds(checked):
+    """Between two blocks, for a block has no place where it could be stopped."""
+    emulator = Emulator(checked=checked, workers=2)
+    emulator.launch(runs_for_minutes, 1, 1, np.zeros(1), 1)
+    timer = threading.Timer(0.5, os.kill, [os.getpid(), signal.SIGINT])
+    start = time.monotonic()
+    timer.start()
+    with pytest.raises(KeyboardInterrupt):
+        emulator.launch(runs_for_minutes, 100_000, 1, np.zeros(100_000), 1_000_000)
+    assert time.monotonic() - start < 5
+
+
+def test_a_launch_after_a_fault_is_right():
+    @cuda.jit
+    def kernel(y, last):
+        y[cuda.grid(1)] = 1
+        y[last] = 2
+
+    emulator, y = Emulator(), np.zeros(8)
+    with pytest.raises(KernelFault):
+        emulator.launch(kernel, 1, 8, y, 8)
+    emulator.launch(kernel, 1, 7, y, 7)
+    assert y.tolist() == [1, 1, 1, 1, 1, 1, 1, 2]

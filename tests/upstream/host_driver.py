@@ -1,0 +1,187 @@
+"""A CUDA driver whose one device has its memory on the host: what numba-cuda's device arrays, streams and events need.
+
+numba-cuda calls the driver through one object, by the names of the driver API. Here that object gets the calls that can
+be done on host memory, as attributes; every other is refused by its name. Streams and events finish at once, for every
+launch has ended when it returns.
+"""
+
+import ctypes
+import itertools
+import time
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+from numba.cuda.cudadrv import devicearray
+from numba.cuda.cudadrv import driver as cuda_driver
+
+from convbench.emulator import UnsupportedError
+from convbench.emulator.limits import MAX_BLOCK, MAX_GRID, MAX_THREADS, Limits
+from convbench.emulator.state import WARP
+
+CONTEXT = cuda_driver.binding.CUcontext(1)
+LIMITS = Limits()
+MEMORY_BYTES = 2**33
+GRANULE = 512
+
+_ATTRIBUTES = {
+    "MAX_THREADS_PER_BLOCK": MAX_THREADS,
+    "MAX_BLOCK_DIM_X": MAX_BLOCK[0],
+    "MAX_BLOCK_DIM_Y": MAX_BLOCK[1],
+    "MAX_BLOCK_DIM_Z": MAX_BLOCK[2],
+    "MAX_GRID_DIM_X": MAX_GRID[0],
+    "MAX_GRID_DIM_Y": MAX_GRID[1],
+    "MAX_GRID_DIM_Z": MAX_GRID[2],
+    "MAX_SHARED_MEMORY_PER_BLOCK": LIMITS.shared_bytes,
+    "WARP_SIZE": WARP,
+    "MULTIPROCESSOR_COUNT": 1,
+    "CAN_MAP_HOST_MEMORY": 1,
+    "PCI_DOMAIN_ID": 0,
+    "PCI_BUS_ID": 0,
+    "PCI_DEVICE_ID": 0,
+}
+
+
+_COPIES = [f"cuMemcpy{way}{when}" for way in ("HtoD", "DtoH", "DtoD") for when in ("", "Async")]
+_NOTHING = (
+    *("cuCtxPushCurrent", "cuCtxPopCurrent", "cuCtxSynchronize", "cuProfilerStart", "cuProfilerStop"),
+    *("cuDevicePrimaryCtxRelease", "cuDevicePrimaryCtxReset", "cuMemHostRegister", "cuMemHostUnregister"),
+    *("cuStreamSynchronize", "cuStreamDestroy", "cuStreamWaitEvent"),
+    *("cuEventSynchronize", "cuEventQuery", "cuEventDestroy"),
+)
+
+
+class HostDevice:
+    """In the place of `cuda.core.Device`."""
+
+    device_id = 0
+    compute_capability = LIMITS.compute_capability
+    name = "emulator"
+    uuid = "00000000-0000-0000-0000-000000000000"
+    context = SimpleNamespace(handle=CONTEXT)
+
+    def __init__(self, number: int = 0) -> None:
+        if number != 0:
+            raise UnsupportedError(f"device {number}: there is one device")
+
+    def set_current(self) -> None:
+        """It always is."""
+
+
+class HostMemory:
+    """Allocations by address."""
+
+    def __init__(self) -> None:
+        self._blocks: dict[int, Any] = {}
+
+    def allocate(self, size: int, *_: Any) -> int:
+        # whole granules, as a driver gives them: test_dispatcher_cpointer_arguments writes behind the end of its array
+        block = (ctypes.c_byte * (-(-size // GRANULE) * GRANULE))()
+        self._blocks[ctypes.addressof(block)] = block
+        return ctypes.addressof(block)
+
+    def device_pointer(self, size: int, *_: Any) -> Any:
+        return cuda_driver.binding.CUdeviceptr(self.allocate(size))
+
+    def free(self, pointer: Any) -> None:
+        del self._blocks[int(pointer)]
+
+    def extent(self, pointer: Any) -> tuple[int, int]:
+        """Where the allocation that holds an address begins, and its bytes."""
+        for begin, block in self._blocks.items():
+            if begin <= int(pointer) < begin + len(block):
+                return begin, len(block)
+        raise UnsupportedError(f"0x{int(pointer):x} lies in no allocation of the device")
+
+
+class Events:
+    """When each event was recorded."""
+
+    def __init__(self) -> None:
+        self._handles = itertools.count(1)
+        self._recorded_s: dict[int, float] = {}
+
+    def create(self, flags: int) -> int:
+        return next(self._handles)
+
+    def record(self, event: int, stream: Any) -> None:
+        self._recorded_s[event] = time.perf_counter()
+
+    def elapsed_ms(self, start: int, end: int) -> float:
+        return (self._recorded_s[end] - self._recorded_s[start]) * 1e3
+
+
+def _copy(to: Any, source: Any, size: int, *_: Any) -> None:
+    ctypes.memmove(int(to), int(source), size)
+
+
+def _fill(to: Any, byte: int, size: int, *_: Any) -> None:
+    ctypes.memset(int(to), byte, size)
+
+
+def _nothing(*_: Any) -> None:
+    """All work has ended already."""
+
+
+def _attribute(code: Any, device: int) -> int:
+    name = code.name.removeprefix("CU_DEVICE_ATTRIBUTE_")
+    if name not in _ATTRIBUTES:
+        raise UnsupportedError(f"device attribute {name}")
+    return _ATTRIBUTES[name]
+
+
+def _calls(memory: HostMemory, events: Events) -> dict[str, Any]:
+    """The driver API on host memory, by its own names."""
+    streams = itertools.count(16)  # the first ones name default streams
+    return {
+        **dict.fromkeys(_NOTHING, _nothing),
+        **dict.fromkeys(_COPIES, _copy),
+        **dict.fromkeys(("cuMemsetD8", "cuMemsetD8Async"), _fill),
+        **dict.fromkeys(("cuMemAlloc", "cuMemAllocManaged"), memory.device_pointer),
+        **dict.fromkeys(("cuMemFree", "cuMemFreeHost"), memory.free),
+        "cuCtxGetCurrent": lambda: CONTEXT,
+        "cuCtxGetDevice": lambda: 0,
+        "cuDeviceGetCount": lambda: 1,
+        "cuDeviceGetAttribute": _attribute,
+        "cuDriverGetVersion": lambda: 13000,
+        "cuMemHostAlloc": memory.allocate,
+        "cuMemHostGetDevicePointer": lambda pointer, flags: cuda_driver.binding.CUdeviceptr(pointer),
+        "cuMemGetInfo": lambda: (MEMORY_BYTES, MEMORY_BYTES),
+        "cuMemGetAddressRange": memory.extent,
+        "cuPointerGetAttribute": lambda attribute, pointer: pointer,
+        "cuStreamCreate": lambda flags: cuda_driver.binding.CUstream(next(streams)),
+        "cuEventCreate": events.create,
+        "cuEventRecord": events.record,
+        "cuEventElapsedTime": events.elapsed_ms,
+    }
+
+
+def _refuse(self: Any, name: str) -> Any:
+    raise UnsupportedError(f"{name} of the CUDA driver")
+
+
+def on_host(value: Any) -> Any:
+    """The NumPy view of what lies in this driver's memory; every other value as it is."""
+    if isinstance(value, np.ndarray | np.generic) or not hasattr(value, "__cuda_array_interface__"):
+        return value
+    interface = dict(value.__cuda_array_interface__, version=3)
+    interface["strides"] = getattr(value, "strides", interface.get("strides"))  # it calls a broadcast array contiguous
+    dtype = np.dtype(getattr(value, "dtype", interface["typestr"]))
+    if dtype.kind == "V":
+        interface["typestr"] = f"|V{dtype.itemsize}"
+    if interface["data"][0] == 0:
+        view = np.empty(interface["shape"], dtype)
+    else:
+        view = np.asarray(SimpleNamespace(__array_interface__=interface, owner=value)).view(dtype)
+    return view[()] if isinstance(value, devicearray.DeviceRecord) else view
+
+
+def install() -> None:
+    """Give numba-cuda this driver, for the rest of the process."""
+    driver = cuda_driver.driver
+    driver.is_initialized, driver.initialization_error = True, None
+    cuda_driver.Driver._cuda_python_wrap_fn = _refuse
+    for name, function in _calls(HostMemory(), Events()).items():
+        setattr(driver, name, function)
+    cuda_driver.ExperimentalDevice = HostDevice
+    cuda_driver._logger = cuda_driver.make_logger()

@@ -1,0 +1,66 @@
+"""numba-cuda launches on the emulator: its dispatcher, its choice of signature and its compilation stay its own."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import host_driver
+from cuda.core._utils.cuda_utils import CUDAError
+from numba.cuda import args as hints
+from numba.cuda import codegen, dispatcher
+from numba.cuda.cudadrv import driver
+
+from convbench.emulator import Emulator, LaunchError, UnsupportedError
+from convbench.emulator.limits import MAX_THREADS
+
+_original_init = dispatcher._Kernel.__init__
+
+
+class _Attributes:
+    """Of a function on a device; the compiler of a GPU alone knows most of them."""
+
+    max_threads_per_block = maxthreads = MAX_THREADS
+
+    def __getattr__(self, name: str) -> Any:
+        raise UnsupportedError(f"{name} of a function: its machine code is not a GPU's")
+
+
+def _init(kernel: Any, py_func: Any, argument_types: Any, **options: Any) -> None:
+    kernel.targetoptions = options
+    write_ptx = codegen.CUDACodeLibrary.get_asm_str
+    codegen.CUDACodeLibrary.get_asm_str = lambda library: ""  # it would only be searched for what to link
+    try:
+        _original_init(kernel, py_func, argument_types, **options)
+    finally:
+        codegen.CUDACodeLibrary.get_asm_str = write_ptx
+
+
+def _value(argument: Any) -> Any:
+    if isinstance(argument, hints.In):
+        value = host_driver.on_host(argument.value)
+        return value.copy() if value is argument.value else value  # what the kernel writes there is lost
+    return host_driver.on_host(argument.value if isinstance(argument, hints.ArgHint) else argument)
+
+
+def _launch(kernel: Any, args: Any, griddim: Any, blockdim: Any, stream: Any = 0, sharedmem: int = 0) -> None:
+    try:
+        Emulator().launch(
+            kernel,
+            griddim,
+            blockdim,
+            *map(_value, args),
+            shared_bytes=sharedmem,
+            types=tuple(kernel.argument_types),
+        )
+    except LaunchError as refused:
+        raise CUDAError(f"CUDA_ERROR_INVALID_VALUE: {refused}") from refused  # in the driver's words
+
+
+def install() -> None:
+    """Have every kernel of this process run on the emulator."""
+    host_driver.install()
+    dispatcher._Kernel.__init__ = _init
+    dispatcher._Kernel.bind = lambda kernel: None
+    dispatcher._Kernel.launch = _launch
+    function = SimpleNamespace(kernel=SimpleNamespace(attributes=_Attributes()), attrs=_Attributes())
+    codegen.CUDACodeLibrary.get_cufunc = lambda library: function
+    driver._to_core_stream = lambda stream: stream or 0
