@@ -108,14 +108,13 @@ def vote_with_a_lane_that_returned(bug):
 
 
 @planted(FaultKind.MASK_NAMES_EXITED, "", 1, 32, args=pair(32))
-def syncwarp_with_a_lane_that_returned(bug):
+def shuffle_with_a_lane_that_returned(bug):
     @cuda.jit
     def kernel(x, y):
         i = cuda.threadIdx.x
         if bug and i == 31:
             return
-        cuda.syncwarp()  # planted
-        y[i] = x[i]
+        y[i] = cuda.shfl_sync(EVERYBODY, x[i], 0)  # planted
 
     return kernel
 

@@ -13,7 +13,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
-from weakref import WeakKeyDictionary
 
 from packaging.specifiers import SpecifierSet
 
@@ -24,7 +23,8 @@ NUMBA_CUDA = SpecifierSet(">=0.30.4,<0.31")
 NUMBA = SpecifierSet(">=0.68,<0.69")
 LLVMLITE = SpecifierSet(">=0.50,<0.51")
 NUMPY = SpecifierSet(">=2.0,<2.5")
-COMPILATIONS_PER_CONTEXT = 200  # numba's contexts remember every function that they have seen
+
+DEVICE_FUNCTIONS_KEPT = 100  # what they compile to refers to them, so that nothing else would free them
 
 _lock = threading.RLock()  # numba-cuda is patched while a kernel compiles
 
@@ -121,23 +121,8 @@ class _Contexts:
 
         self.typing = TypingContext()
         self.target = CheckedTargetContext(self.typing)
-        self.overloads: WeakKeyDictionary[Any, dict[Any, Any]] = WeakKeyDictionary()
+        self.overloads: OrderedDict[Any, OrderedDict[Any, Any]] = OrderedDict()  # the one not used for longest first
         self.strict = strict
-        self.uses = 0
-
-    def release(self) -> None:
-        """Have numba-cuda's overloads forget what they found in the typing context, or it would never be freed."""
-        from numba.cuda.typing import templates
-
-        for base in (
-            templates._OverloadFunctionTemplate,  # noqa: SLF001  (they remember by class)
-            templates._OverloadAttributeTemplate,  # noqa: SLF001
-            templates._OverloadMethodTemplate,  # noqa: SLF001
-        ):
-            for template in base.__subclasses__():
-                found = getattr(template, "_impl_cache", {})
-                for key in [key for key in found if key[0] is self.typing]:
-                    del found[key]
 
 
 _contexts: dict[tuple[tuple[int, int], bool], _Contexts] = {}
@@ -145,11 +130,8 @@ _contexts: dict[tuple[tuple[int, int], bool], _Contexts] = {}
 
 def _contexts_for(compute_capability: tuple[int, int], strict: bool) -> _Contexts:
     key = compute_capability, strict
-    if key in _contexts and _contexts[key].uses >= COMPILATIONS_PER_CONTEXT:
-        _contexts.pop(key).release()
     if key not in _contexts:
         _contexts[key] = _Contexts(strict=strict)
-    _contexts[key].uses += 1
     return _contexts[key]
 
 
@@ -196,7 +178,7 @@ class _DeviceFunctions:
     """Has device functions keep apart what they compile to here, for as long as a kernel compiles."""
 
     def __init__(self, contexts: _Contexts, dispatcher_class: Any) -> None:
-        self._mine = contexts.overloads
+        self._mine, self._target = contexts.overloads, contexts.target
         self._compile_device = dispatcher_class.compile_device
         self._get_call_template = dispatcher_class.get_call_template
         self._public: dict[Any, Any] = {}
@@ -221,6 +203,7 @@ class _DeviceFunctions:
             return
         public = self._public[dispatcher] = dispatcher.overloads
         dispatcher.overloads = self._mine.setdefault(dispatcher, OrderedDict())
+        self._mine.move_to_end(dispatcher)
         options = dispatcher.targetoptions
         if not (options.get("lineinfo") or options.get("debug")):
             self._without_lines.append(options)
@@ -234,3 +217,7 @@ class _DeviceFunctions:
             dispatcher.overloads = public
         for options in self._without_lines:
             options["lineinfo"] = False
+        while len(self._mine) > DEVICE_FUNCTIONS_KEPT:
+            _, overloads = self._mine.popitem(last=False)
+            for compiled in overloads.values():
+                self._target.remove_user_function(compiled.entry_point)

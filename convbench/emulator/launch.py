@@ -111,7 +111,7 @@ class Emulator:
             run(first, checked=self.checked)
             return
         start = time.perf_counter()
-        with Repetition(name, arguments) as repetition:
+        with Repetition(name, arguments, self.memory) as repetition:
             repetition.first(first, partial(run, first, checked=self.checked))
             # what the checks find depends on no order: after a long run they are not worth their time again
             checked = self.checked and time.perf_counter() - start < LONG_S

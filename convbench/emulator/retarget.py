@@ -98,6 +98,7 @@ class _Module:
         if _DROP.match(line) or _SHARED.match(line) or _DEBUG_CALL.search(line):
             return None
         if line.startswith("define"):
+            line = re.sub(r"\bnoinline\b", "", line)  # everything is inlined here
             self.local = {}
         if "_cudapy_" in line:
             line = self._array(line)

@@ -1,6 +1,8 @@
 """Warp collectives: what the lanes of a mask get once all of them are there.
 
-Shuffle, vote and match follow the PTX ISA ("shfl.sync", "vote.sync", "match.sync").
+Shuffle, vote and match follow the PTX ISA ("shfl.sync", "vote.sync", "match.sync"). Of the lanes that a mask names
+only those must come that have not returned (CUDA C++ Programming Guide, "Warp Vote Functions"); but as the result
+then depends on who has, the checked mode takes it for a fault, except for syncwarp, which has no result.
 """
 
 from numba import njit
@@ -20,6 +22,7 @@ VOTE_ALL, VOTE_ANY, VOTE_UNIFORM = 0, 1, 2  # modes of vote.sync in NVVM; 3 is b
 @njit(nogil=True)
 def answer_warp(threads, warp, lanes, lane, clocks):
     """Answer the collective that `lane` waits in, if all lanes of its mask are there; (fault, whether answered)."""
+    strict = clocks.size > 0
     asker = threads[warp + lane]
     mask, status, site = asker.mask, asker.status, asker.site
     if not mask >> lane & 1:
@@ -31,7 +34,10 @@ def answer_warp(threads, warp, lanes, lane, clocks):
         if mask >> other & 1:
             thread = threads[warp + other]
             if thread.status == DONE:
-                return MASK_NAMES_EXITED, False
+                if strict and status != SYNCWARP:
+                    return MASK_NAMES_EXITED, False
+                mask &= ~(1 << other)
+                continue
             if thread.status == READY or thread.status == BARRIER:
                 return 0, False
             if thread.status != status or thread.mask != asker.mask:
@@ -54,7 +60,7 @@ def answer_warp(threads, warp, lanes, lane, clocks):
                 thread.result, thread.predicate = ballot, _vote(thread.option, ballot, mask)
             elif status == MATCH:
                 thread.result, thread.predicate = _match(threads, warp, lanes, mask, thread)
-    if status == SYNCWARP and clocks.size:
+    if status == SYNCWARP and strict:
         _learn(threads, warp, lanes, mask, clocks)
     for other in range(lanes):
         if mask >> other & 1:

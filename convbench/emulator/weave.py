@@ -70,23 +70,30 @@ def is_marker(function: str) -> bool:
 
 
 def find_kernel(lines: list[str], entry: str) -> tuple[int, int]:
-    """First and last line of the kernel's definition; raises UnsupportedError if it is not alone with its markers."""
-    found = None
-    name, start = "", 0
+    """First and last line of the kernel's definition.
+
+    Raises UnsupportedError where a device function is left beside it: all are inlined but those that call themselves,
+    directly or not, and of these nobody can say how much stack they need.
+    """
+    found, start = None, 0
     for number, line in enumerate(lines):
         if match := _DEFINE.match(line):
-            name, start = match[1].strip('"'), number
+            start, name = number, match[1].strip('"')
+            if name != entry:
+                raise UnsupportedError(f"device function {_demangled(name)} calls itself, which is not emulated")
         elif line == "}":
-            if name == entry:
-                found = start, number
-            name = ""
-        elif name and name != entry and (marker := MARKER.match(line)):
-            raise UnsupportedError(
-                f"device function {name} could not be inlined into its kernel (it calls itself?), "
-                f"and it uses {marker['name']}, which only a kernel can do here"
-            )
+            found = start, number
     assert found is not None, f"kernel {entry} is not in its own module"
     return found
+
+
+def _demangled(name: str) -> str:
+    """The last part of a name that Numba mangled, as the Itanium C++ ABI does: every part behind its length."""
+    rest, part = name.removeprefix("_ZN"), name
+    while length := re.match(r"\d+", rest):
+        end = length.end() + int(length[0])
+        part, rest = rest[length.end() : end], rest[end:]
+    return part
 
 
 class Weaver:

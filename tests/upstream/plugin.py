@@ -18,7 +18,7 @@ SUITE = "numba.cuda.tests.cudapy"
 CHILDREN = Path(__file__).with_name("children")
 EXPECTED = Path(__file__).with_name("expected.csv")
 SEVERITY = ("passed", "skipped", "refused", "failed")
-PATH = re.compile(r"(?<!\S)/\S*/")  # of files, which lie elsewhere on another machine
+PATH = re.compile(r"(?<![\w.])/\S*/")  # of files, which lie elsewhere on another machine
 REFUSAL = "convbench.emulator.errors.UnsupportedError: "
 
 shim.install()
@@ -51,7 +51,7 @@ def pytest_addoption(parser):
 
 def pytest_configure(config):
     if hasattr(config, "workerinput"):  # xdist's workers run the tests, and its controller hears of them
-        os.environ["PYTHONPATH"] = os.pathsep.join([str(CHILDREN), *filter(None, [os.environ.get("PYTHONPATH")])])
+        os.environ["PYTHONPATH"] = os.pathsep.join([str(CHILDREN), str(CHILDREN.parent), os.environ["PYTHONPATH"]])
     else:
         config.pluginmanager.register(Comparison(config.getoption("write_expected")), "comparison")
 

@@ -1,6 +1,5 @@
 """numba-cuda launches on the emulator: its dispatcher, its choice of signature and its compilation stay its own."""
 
-from types import SimpleNamespace
 from typing import Any
 
 import host_driver
@@ -15,10 +14,16 @@ from convbench.emulator.limits import MAX_THREADS
 _original_init = dispatcher._Kernel.__init__
 
 
-class _Attributes:
-    """Of a function on a device; the compiler of a GPU alone knows most of them."""
+class _Function:
+    """In the place of a function on a device, of whose machine code nothing is known."""
 
     max_threads_per_block = maxthreads = MAX_THREADS
+
+    @property
+    def kernel(self) -> "_Function":
+        return self
+
+    attributes = attrs = kernel
 
     def __getattr__(self, name: str) -> Any:
         raise UnsupportedError(f"{name} of a function: its machine code is not a GPU's")
@@ -42,17 +47,29 @@ def _value(argument: Any) -> Any:
 
 
 def _launch(kernel: Any, args: Any, griddim: Any, blockdim: Any, stream: Any = 0, sharedmem: int = 0) -> None:
+    after: list[Any] = []
+    values = []
+    for kind, value in zip(kernel.argument_types, args, strict=True):
+        for extension in reversed(kernel.extensions):
+            kind, value = extension.prepare_args(kind, value, stream=stream, retr=after)
+        values.append(_value(value))
     try:
         Emulator().launch(
             kernel,
             griddim,
             blockdim,
-            *map(_value, args),
+            *values,
             shared_bytes=sharedmem,
             types=tuple(kernel.argument_types),
         )
     except LaunchError as refused:
         raise CUDAError(f"CUDA_ERROR_INVALID_VALUE: {refused}") from refused  # in the driver's words
+    for done in after:
+        done()
+
+
+def _refuse_module(context: Any, *_: Any) -> Any:
+    raise UnsupportedError("machine code for a GPU cannot be loaded")
 
 
 def install() -> None:
@@ -61,6 +78,6 @@ def install() -> None:
     dispatcher._Kernel.__init__ = _init
     dispatcher._Kernel.bind = lambda kernel: None
     dispatcher._Kernel.launch = _launch
-    function = SimpleNamespace(kernel=SimpleNamespace(attributes=_Attributes()), attrs=_Attributes())
-    codegen.CUDACodeLibrary.get_cufunc = lambda library: function
-    driver._to_core_stream = lambda stream: stream or 0
+    codegen.CUDACodeLibrary.get_cufunc = lambda library: _Function()
+    driver.Context.create_module_image = _refuse_module
+    driver._to_core_stream = lambda stream: stream or driver.Stream(driver.binding.CUstream(0))

@@ -1,0 +1,137 @@
+"""Orders of threads and blocks, the runs that are compared, and what is kept of compilations."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from convbench.emulator.arguments import Arguments, Passed
+from convbench.emulator.build import Cache
+from convbench.emulator.errors import OrderDependenceError
+from convbench.emulator.orders import ORDERS, Repetition, permutation
+from convbench.emulator.ranges import WrittenMemory
+
+counts = st.integers(0, 200)
+
+
+@given(counts, st.sampled_from(ORDERS), st.integers(0, 5))
+def test_every_order_has_every_number_once(count, order, seed):
+    found = permutation(count, order, seed)
+    assert sorted(found) == list(range(count))
+    assert found.dtype == np.int64
+    assert found.flags.c_contiguous
+
+
+@given(counts)
+def test_the_orders_are_what_they_are_called(count):
+    assert permutation(count, "forward", 0).tolist() == list(range(count))
+    assert permutation(count, "reverse", 0).tolist() == list(reversed(range(count)))
+
+
+def test_a_seed_stands_for_one_random_order():
+    assert permutation(50, "random", 1).tolist() == permutation(50, "random", 1).tolist()
+    assert permutation(50, "random", 1).tolist() != permutation(50, "random", 2).tolist()
+
+
+# ---- repeated runs
+
+
+def repetition(*arrays, memory=None):
+    passed = [Passed(name, array, 0) for name, array in zip("xyz", arrays, strict=False)]
+    return Repetition("kernel", Arguments(np.empty(0, np.int64), passed), memory or WrittenMemory())
+
+
+def test_every_run_begins_with_what_was_there_and_the_first_result_is_kept():
+    x, seen = np.arange(4.0), []
+
+    def run():
+        seen.append(x.tolist())
+        x[...] += 1
+
+    with repetition(x) as runs:
+        runs.first("forward", run)
+        runs.again("reverse", run)
+        runs.again("random", run)
+    assert seen == [[0, 1, 2, 3]] * 3
+    assert x.tolist() == [1, 2, 3, 4]
+
+
+def test_a_difference_names_array_element_and_both_values():
+    x, y = np.zeros(3), np.zeros((2, 3), np.float32)
+    expected = (
+        r"^kernel: the result depends on the order of threads: y\[1, 2\] is np\.float32\(1\.0\) with threads and blocks "
+        r"in forward order, and np\.float32\(2\.0\) in reverse order$"
+    )
+    with pytest.raises(OrderDependenceError, match=expected), repetition(x, y) as runs:
+        runs.first("forward", lambda: y.__setitem__((1, 2), 1))
+        runs.again("reverse", lambda: y.__setitem__((1, 2), 2))
+    assert y[1, 2] == 1
+
+
+@pytest.mark.parametrize(("first", "second"), [(0.0, -0.0), (1.0, np.nan)])
+def test_values_are_compared_bit_by_bit(first, second):
+    y = np.ones(1)
+    with pytest.raises(OrderDependenceError), repetition(y) as runs:
+        runs.first("forward", lambda: y.fill(first))
+        runs.again("reverse", lambda: y.fill(second))
+
+
+def test_equal_nans_are_equal():
+    y = np.ones(1)
+    with repetition(y) as runs:
+        runs.first("forward", lambda: y.fill(np.nan))
+        runs.again("reverse", lambda: y.fill(np.nan))
+    assert np.isnan(y[0])
+
+
+def test_what_nobody_had_written_before_the_first_run_nobody_has_before_the_others():
+    memory, y, seen = WrittenMemory(), np.zeros(2, np.uint8), []
+    memory.forget(y)
+
+    def run():
+        seen.append(memory.map_of(y).tolist())
+        memory.wrote(y)
+
+    with repetition(y, memory=memory) as runs:
+        runs.first("forward", run)
+        runs.again("reverse", run)
+    assert seen == [[0, 0], [0, 0]]
+
+
+def test_memory_that_is_read_only_is_left_alone():
+    x = np.zeros(2)
+    x.flags.writeable = False
+    with repetition(x) as runs:
+        runs.first("forward", lambda: None)
+        runs.again("reverse", lambda: None)
+
+
+# ---- the cache
+
+
+def test_what_was_not_used_for_longest_goes_first():
+    cache, made = Cache(kept=2), []
+
+    def get(key):
+        return cache.get(key, lambda: made.append(key) or key.upper())
+
+    assert [get(key) for key in "ababcaacb"] == list("ABABCAACB")
+    # b goes for c, and comes back where a goes for it
+    assert made == ["a", "b", "c", "a", "b"]
+
+
+@given(st.lists(st.integers(0, 6), max_size=40), st.integers(1, 4))
+def test_a_cache_holds_the_last_that_were_used(keys, kept):
+    cache: Cache[int] = Cache(kept)
+    for number, key in enumerate(keys):
+        recent = list(dict.fromkeys(reversed(keys[:number])))[:kept]
+        made = []
+        cache.get(key, lambda made=made, key=key: made.append(key) or key)
+        assert (not made) == (key in recent)
+
+
+def test_what_could_not_be_made_is_asked_for_again():
+    cache: Cache[int] = Cache(kept=2)
+    with pytest.raises(ZeroDivisionError):
+        cache.get("a", lambda: 1 // 0)
+    assert cache.get("a", lambda: 2) == 2

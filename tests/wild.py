@@ -1,0 +1,22 @@
+"""What a wild kernel is: a launch that tries to bring the interpreter down."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from convbench.emulator import Emulator
+
+CASES: dict[str, Callable[[Emulator], None]] = {}
+HUGE = 2**40
+
+
+def case(run: Callable[[Emulator], None]) -> Callable[[Emulator], None]:
+    """Enter a case under its name."""
+    CASES[run.__name__] = run
+    return run
+
+
+def zeros(*shape: int, dtype: Any = np.float32) -> Any:
+    """An array to be spoilt."""
+    return np.zeros(shape, dtype)
