@@ -48,6 +48,13 @@ def upstream(session: nox.Session) -> None:
 
 
 @nox.session
+def emulator_speed(session: nox.Session) -> None:
+    """What the emulator costs, against njit and Numba's simulator: a table, and failure where a promise is broken."""
+    install(session)
+    session.run("python", "tests/emulator_benchmark.py")
+
+
+@nox.session
 def lint(session: nox.Session) -> None:
     """Ruff: rules and format."""
     session.install(*nox.project.dependency_groups(PROJECT, "lint"))

@@ -4,6 +4,7 @@ import ast
 import copy
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 NARROW = {ast.LtE: ast.Lt, ast.GtE: ast.Gt}
 WIDE = {ast.Lt: ast.LtE, ast.Gt: ast.GtE}
@@ -13,14 +14,19 @@ KINDS = {"no barrier", "< to <=", "<= to <", ">= to >", "no operand", "index + 1
 
 @dataclass(frozen=True)
 class Mutant:
-    """A module's tree with one edit in one of its kernels."""
+    """A module with one edit in one of its kernels."""
 
     kind: str
     line: int
     column: int
     expression: str  # that was edited
     part: int  # which operand, axis or comparison of it
-    tree: ast.Module
+    make: Callable[[], ast.Module]
+
+    @property
+    def tree(self) -> ast.Module:
+        """The module with the edit."""
+        return self.make()
 
     @property
     def name(self) -> str:
@@ -32,12 +38,16 @@ def mutants_of(tree: ast.Module) -> Iterator[Mutant]:
     for kernel in (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef) and is_kernel(node)):
         for node in (inner for statement in kernel.body for inner in ast.walk(statement)):
             for kind, part, edit in edits(node):
-                changed = copy.deepcopy(tree)
-                (place,) = (new for new in ast.walk(changed) if same_place(new, node))
-                edit(place)
-                yield Mutant(
-                    kind, node.lineno, node.col_offset, ast.unparse(node), part, ast.fix_missing_locations(changed)
-                )
+                text = ast.unparse(node)
+                yield Mutant(kind, node.lineno, node.col_offset, text, part, partial(edited, tree, node, edit))
+
+
+def edited(tree: ast.Module, node: ast.AST, edit: Callable[[ast.AST], None]) -> ast.Module:
+    """A copy of a tree with one of its nodes edited."""
+    changed = copy.deepcopy(tree)
+    (place,) = (new for new in ast.walk(changed) if same_place(new, node))
+    edit(place)
+    return ast.fix_missing_locations(changed)
 
 
 def is_kernel(function: ast.FunctionDef) -> bool:

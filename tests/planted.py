@@ -31,6 +31,7 @@ class Planted:
     thread: Position | None = None
     beside: Callable[..., Any] | None = None  # the device function that the line is in, if it is not in the factory
     forgotten: tuple[int, ...] = ()  # which arguments nobody has written
+    types: tuple[Any, ...] | None = None  # of the arguments, where numba-cuda would find others
     others: frozenset[FaultKind] = field(default_factory=frozenset)  # what other orders may report instead
 
     def line(self) -> int:
@@ -44,7 +45,9 @@ class Planted:
         args = self.args()
         for number in self.forgotten:
             emulator.forget(args[number])
-        emulator.launch(self.make(bug), self.grid, self.block_dim, *args, shared_bytes=self.shared_bytes)
+        emulator.launch(
+            self.make(bug), self.grid, self.block_dim, *args, shared_bytes=self.shared_bytes, types=self.types
+        )
 
 
 TABLE: dict[str, Planted] = {}

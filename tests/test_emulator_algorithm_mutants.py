@@ -1,6 +1,6 @@
 """No mutant of an algorithm's kernels survives verification on the checked device: a fault, or a wrong result.
 
-The quick profile runs the first mutant of each kind in each kernel, some 40 of them, for each compiles a kernel;
+The quick profile runs the first mutant of each kind in each kernel, some 70 of them, for each compiles a kernel;
 `--hypothesis-profile=thorough` runs them all.
 """
 
@@ -109,7 +109,7 @@ def test_the_algorithms_themselves_pass(name):
 
 
 def test_there_are_mutants_of_every_kind():
-    assert {mutant.kind for _, mutant in mutants_to_run()} == KINDS - {">= to >"}
+    assert {mutant.kind for _, mutant in mutants_to_run()} == KINDS
 
 
 @pytest.mark.parametrize(

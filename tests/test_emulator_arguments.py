@@ -94,7 +94,7 @@ def test_what_cannot_be_passed_is_refused_by_the_name_of_its_parameter(value):
 
 
 def test_an_argument_that_no_parameter_takes_is_refused_by_its_number():
-    with pytest.raises(UnsupportedError, match="argument argument 2: numba-cuda has no type for"):
+    with pytest.raises(UnsupportedError, match="argument number 2: numba-cuda has no type for"):
         types_of(kernel, (1, 2, object()))
 
 

@@ -90,6 +90,50 @@ def test_an_unknown_compute_capability_is_refused():
         Limits((6, 1))
 
 
+def fits(grid=(1, 1, 1), block=(1, 1, 1), *, static=0, dynamic=0, local=0, bounds=None):
+    """Whether compute capability 9.0 takes a launch."""
+    try:
+        Limits().check("kernel", grid, block, static=static, dynamic=dynamic, local=local, bounds=bounds)
+    except LaunchError as error:
+        assert str(error).startswith(f"kernel: grid {grid}, block {block}: compute capability 9.0: ")
+        return False
+    return True
+
+
+@pytest.mark.parametrize(
+    ("most", "more"),
+    [
+        ({"grid": (2**31 - 1, 1, 1)}, {"grid": (2**31, 1, 1)}),
+        ({"grid": (1, 65535, 1)}, {"grid": (1, 65536, 1)}),
+        ({"grid": (1, 1, 65535)}, {"grid": (1, 1, 65536)}),
+        ({"block": (1024, 1, 1)}, {"block": (1025, 1, 1)}),
+        ({"block": (1, 1024, 1)}, {"block": (1, 1025, 1)}),
+        ({"block": (16, 1, 64)}, {"block": (1, 1, 65)}),
+        ({"block": (32, 32, 1)}, {"block": (32, 33, 1)}),
+        ({"block": (128, 1, 1), "bounds": 128}, {"block": (129, 1, 1), "bounds": 128}),
+        ({"block": (128, 1, 1), "bounds": (128, 2)}, {"block": (8, 17, 1), "bounds": (128, 2)}),
+        ({"static": 49152}, {"static": 49153}),
+        ({"static": 49152, "dynamic": 227 * 1024 - 49152}, {"static": 49152, "dynamic": 227 * 1024 - 49151}),
+        ({"local": 512 * 1024}, {"local": 512 * 1024 + 1}),
+    ],
+)
+def test_every_limit_is_the_last_that_fits(most, more):
+    assert fits(**most)
+    assert not fits(**more)
+
+
+def test_a_launch_beyond_its_launch_bounds_is_refused():
+    @cuda.jit(launch_bounds=64)
+    def kernel(y):
+        y[cuda.grid(1)] = 1
+
+    y = np.zeros(65, np.float32)
+    Emulator().launch(kernel, 1, 64, y)
+    assert y.sum() == 64
+    with pytest.raises(LaunchError, match="launch_bounds allow 64 threads, not 65"):
+        Emulator().launch(kernel, 1, 65, y)
+
+
 # ---- results that depend on the order of threads
 
 

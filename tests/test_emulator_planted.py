@@ -5,6 +5,7 @@ from pathlib import Path
 import planted_global_races  # noqa: F401  (enters its kernels into the table)
 import planted_indices  # noqa: F401
 import planted_memory  # noqa: F401
+import planted_pointers  # noqa: F401
 import planted_races  # noqa: F401
 import planted_waits  # noqa: F401
 import pytest

@@ -32,7 +32,7 @@ class Arguments:
 
 
 def types_of(kernel: Any, args: tuple[Any, ...]) -> tuple[Any, ...]:
-    """The Numba types of the arguments: those of the kernel's only signature, if it was given one."""
+    """The Numba types of the arguments; raises UnsupportedError, naming the argument, for a value that has none."""
     from numba.cuda.typing.typeof import typeof
 
     found = []
@@ -44,6 +44,18 @@ def types_of(kernel: Any, args: tuple[Any, ...]) -> tuple[Any, ...]:
                 f"{kernel.py_func.__name__}: argument {_name(kernel, index)}: numba-cuda has no type for {value!r}"
             ) from error
     return tuple(found)
+
+
+def refuse_pointers(kernel: Any, types: tuple[Any, ...]) -> None:
+    """Raise UnsupportedError for an argument that is a raw pointer, of which no index can be checked."""
+    from numba.cuda import types as numba_types
+
+    for index, kind in enumerate(types):
+        if isinstance(kind, numba_types.CPointer):
+            raise UnsupportedError(
+                f"{kernel.py_func.__name__}: argument {_name(kernel, index)} is a raw pointer, which is followed in "
+                "checked mode only: fast mode could not tell where it leads"
+            )
 
 
 def marshal(kernel: Any, types: tuple[Any, ...], args: tuple[Any, ...]) -> Arguments:
@@ -58,7 +70,7 @@ def marshal(kernel: Any, types: tuple[Any, ...], args: tuple[Any, ...]) -> Argum
 
 def _name(kernel: Any, index: int) -> str:
     code = kernel.py_func.__code__
-    return str(code.co_varnames[index]) if index < code.co_argcount else f"argument {index}"
+    return str(code.co_varnames[index]) if index < code.co_argcount else f"number {index}"
 
 
 def _flatten(kind: Any, value: Any, name: str, words: list[int], arrays: list[Passed], kernel: str) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from convbench.emulator import faults, schedule
-from convbench.emulator.arguments import Arguments, marshal, types_of
+from convbench.emulator.arguments import Arguments, marshal, refuse_pointers, types_of
 from convbench.emulator.build import Cache, Compiled, Linked, Machine, build, link
 from convbench.emulator.errors import LaunchError
 from convbench.emulator.limits import Limits
@@ -96,6 +96,8 @@ class Emulator:
         bounds = kernel.targetoptions.get("launch_bounds")
         self.limits.check(name, grid_3, block_3, static=0, dynamic=shared_bytes, local=0, bounds=bounds)
         types = types_of(kernel, args) if types is None else types
+        if not self.checked:
+            refuse_pointers(kernel, types)
         compiled = self._compiled(kernel, types, block_3, checked=self.checked)
         static, local = compiled.static_bytes, compiled.local_bytes
         self.limits.check(name, grid_3, block_3, static=static, dynamic=shared_bytes, local=local)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from convbench.emulator.errors import UnsupportedError
 from convbench.emulator.source import DebugInfo, Site, Sites
 from convbench.emulator.support import registers
-from convbench.emulator.support.inline_ptx import name_of
+from convbench.emulator.support.inline_ptx import name_of, types_of
 
 _NAME = r'@"?(?P<name>[-\w.$]+)"?'
 _SITED = re.compile(
@@ -85,6 +85,7 @@ class _Module:
         self.watch_local = watch_local
         self.debug = DebugInfo(text)
         self.declared: dict[str, str] = {}  # what this module calls and numba-cuda did not declare
+        self.casts = 0
         self.local: dict[str, str] = {}  # from the name of an alloca to that of its array
 
     def rewrite(self) -> None:
@@ -174,9 +175,25 @@ class _Module:
         name = name_of(ptx)
         if name is None:
             raise UnsupportedError(f"{_at(self.debug.site(line))}: inline PTX {ptx!r} has no counterpart on the CPU")
-        kinds = ", ".join(re.sub(r" \S+$", "", a.strip()) for a in _split(match["arguments"]))
-        self.declared[name] = f"declare {match['kind']} @{name}({kinds})"
-        return f"{match['head']}@{name}({match['arguments']}){match['tail']}"
+        result, wanted = types_of(ptx)
+        before, arguments = [], []
+        for kind, argument in zip(wanted, _split(match["arguments"]), strict=True):
+            given, value = argument.strip().rsplit(" ", 1)
+            if kind not in ("ptr", given):  # PTX has words only, where LLVM has floats
+                before.append(f"  %emu.word.{self.casts} = bitcast {given} {value} to {kind}")
+                given, value = kind, f"%emu.word.{self.casts}"
+                self.casts += 1
+            arguments.append(f"{given} {value}")
+        kinds = ", ".join("i8*" if kind == "ptr" else kind for kind in wanted)
+        self.declared[name] = f"declare {result} @{name}({kinds})"
+        call, after = f"{match['head']}@{name}({', '.join(arguments)}){match['tail']}", []
+        if result != match["kind"]:
+            variable = line.split(" = ", 1)[0].strip()
+            word = f"%emu.word.{self.casts}"
+            self.casts += 1
+            call = f"  {word} = call {result} @{name}({', '.join(arguments)}){match['tail']}"
+            after = [f"  {variable} = bitcast {result} {word} to {match['kind']}"]
+        return "\n".join([*before, call, *after])
 
     def _declaration(self, match: re.Match[str]) -> str | None:
         if match["name"].startswith("llvm.dbg."):

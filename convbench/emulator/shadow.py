@@ -223,7 +223,7 @@ def check(thread, address, what, row):
     """
     access, alignment, size, site = what & 255, what >> 8 & 255, what >> 16 & (1 << 24) - 1, what >> 40
     worker = load(thread + _WORKER)
-    if row == 0:
+    if row == 0 or load(row + _SIZE) == 0:  # a pointer into nobody knows what
         row = _find(worker, address)
         if row == 0:
             return _fault(thread, _READ_OUTSIDE if access == READ else _WRITE_OUTSIDE, address, size, 0)

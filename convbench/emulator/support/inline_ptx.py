@@ -60,6 +60,12 @@ def name_of(ptx: str) -> str | None:
     return "emu.ptx." + re.sub(r"\W+", "_", ptx).strip("_") if ptx in _BODIES else None
 
 
+def types_of(ptx: str) -> tuple[str, list[str]]:
+    """LLVM's types of the function that stands for a piece of inline PTX: of its result and its parameters."""
+    kind, parameters, _ = _BODIES[ptx]
+    return kind, [parameter.split()[0] for parameter in parameters]
+
+
 def definitions() -> str:
     """IR of all of them."""
     found = ["declare float @llvm.tanh.f32(float)", "declare half @llvm.rint.f16(half)"]
