@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Literal
 
+from packaging.specifiers import SpecifierSet
+
 from convbench.errors import DeviceError
 
 State = Literal["ok", "absent", "broken"]  # absent: one can do without it
@@ -20,11 +22,13 @@ class Finding:
     remedy: str | None = None
 
 
-# package, lowest version, first version that does not work, how to get it
+# package, versions that work, how to get one
 PINS = (
-    ("numba-cuda", (0, 30), (0, 31), 'pip install "numba-cuda[cu13]>=0.30,<0.31"'),
-    ("numpy", (2, 0), (2, 5), 'pip install "numpy<2.5"   (numba-cuda 0.30 cannot compile a kernel with NumPy 2.5)'),
-    ("pandas", (2, 2), None, "pip install pandas"),
+    ("numba-cuda", ">=0.30.4,<0.31", 'pip install "numba-cuda[cu13]>=0.30.4,<0.31"'),
+    ("numba", ">=0.68,<0.69", 'pip install "numba>=0.68,<0.69"'),
+    ("llvmlite", ">=0.50,<0.51", 'pip install "llvmlite>=0.50,<0.51"'),
+    ("numpy", ">=2.0,<2.5", 'pip install "numpy<2.5"   (numba-cuda 0.30 cannot compile a kernel with NumPy 2.5)'),
+    ("pandas", ">=2.2", "pip install pandas"),
 )
 
 EMULATOR_REMEDY = 'pip install "numba-cuda>=0.30.4,<0.31" "numpy>=2.0,<2.5"'
@@ -43,14 +47,13 @@ def _python() -> Finding:
     return Finding("Python", "ok", found)  # an older one cannot import this package
 
 
-def _package(name: str, low: tuple[int, ...], high: tuple[int, ...] | None, remedy: str) -> Finding:
+def _package(name: str, wanted: str, remedy: str) -> Finding:
     try:
         found = version(name)
     except PackageNotFoundError:
         return Finding(name, "broken", "not installed", remedy)
-    numbers = tuple(int(part) for part in found.split(".")[:2] if part.isdigit())
-    wrong = numbers < low or (high is not None and numbers >= high)
-    return Finding(name, "broken" if wrong else "ok", found, remedy if wrong else None)
+    fits = SpecifierSet(wanted).contains(found, prereleases=True)
+    return Finding(name, "ok" if fits else "broken", found, None if fits else remedy)
 
 
 def _compiler() -> Finding:

@@ -1,7 +1,9 @@
 """Which device is used: never a silent second choice."""
 
+import sys
 from pathlib import Path
 
+import numba
 import pytest
 from numba import cuda
 
@@ -97,3 +99,11 @@ def test_a_working_driver_without_the_compiler_is_a_broken_gpu(monkeypatch, tmp_
     monkeypatch.setattr(cuda, "cuda_error", lambda: None)
     with pytest.raises(DeviceError, match=r"its driver works.*convbench\[cu13\]"):
         devices.select(root=tmp_path)
+
+
+def test_a_numba_cuda_that_cannot_be_imported_is_a_fault_of_cuda_and_no_crash(monkeypatch):
+    monkeypatch.setitem(sys.modules, "numba.cuda", None)
+    monkeypatch.delattr(numba, "cuda")
+    fault = devices.cuda_fault()
+    assert fault is not None
+    assert fault.startswith("numba.cuda cannot be imported")

@@ -42,9 +42,11 @@ def select(name: str | None = None, *, root: Path = Path("/")) -> Device:
 
 def cuda_fault() -> str | None:
     """Why CUDA cannot be used, in one line; None if it can."""
-    from numba import cuda
-    from numba.cuda.core import config
-
+    try:
+        from numba import cuda
+        from numba.cuda.core import config
+    except Exception as wrong:  # noqa: BLE001  (versions that do not fit together fail in any way)
+        return f"numba.cuda cannot be imported: {wrong}"
     if config.ENABLE_CUDASIM:
         return "NUMBA_ENABLE_CUDASIM is set, so that Numba only simulates"
     available = cuda.is_available()  # first: it is this that initialises the driver
