@@ -1,10 +1,14 @@
 """Orders of threads and blocks, the runs that are compared, and what is kept of compilations."""
 
+import sys
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numba import cuda
 
+from convbench.emulator import Emulator
 from convbench.emulator.arguments import Arguments, Passed
 from convbench.emulator.build import Cache
 from convbench.emulator.errors import OrderDependenceError
@@ -135,3 +139,20 @@ def test_what_could_not_be_made_is_asked_for_again():
     with pytest.raises(ZeroDivisionError):
         cache.get("a", lambda: 1 // 0)
     assert cache.get("a", lambda: 2) == 2
+
+
+@cuda.jit
+def twice(x, y):
+    i = cuda.grid(1)
+    y[i] = 2 * x[i]
+
+
+@pytest.mark.parametrize("long_s", [0, 1000])
+def test_what_a_launch_wrote_counts_as_written_however_the_other_orders_ran(monkeypatch, long_s):
+    """After a long first run the others are not watched, and mark nothing."""
+    monkeypatch.setattr(sys.modules["convbench.emulator.launch"], "LONG_S", long_s)
+    emulator, x, y, z = Emulator(checked=True), np.ones(8, np.float32), np.empty(8, np.float32), np.empty(8, np.float32)
+    emulator.forget(y)
+    emulator.launch(twice, 1, 8, x, y)
+    emulator.launch(twice, 1, 8, y, z)
+    assert z.tolist() == [4] * 8

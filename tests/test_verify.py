@@ -136,11 +136,14 @@ def test_rounding_the_inputs_to_half_or_tf32_is_beyond_the_bound(terms):
 
 @pytest.mark.parametrize("name", registry.names())
 def test_one_wrong_tap_is_beyond_every_algorithms_bound(name):
-    """A single weight off by a thousandth shows in every algorithm's own model, wherever the tap reads anything."""
+    """A single weight off by a thousandth shows in every algorithm's own model, wherever the tap reads anything.
+
+    With few channels, that is: the bound grows with the sum.
+    """
     algorithm = registry.get(name)
     shown = []
 
-    @given(problems_for(name), seeds)
+    @given(problems_for(name, tiles=None), seeds)
     def law(problem, seed):
         t = random_tensors(problem, seed)
         x = np.copysign((1 + np.abs(t.x)) / 2, t.x)  # at least a half, so that what is read counts
