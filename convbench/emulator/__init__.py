@@ -4,10 +4,11 @@
 
     launch(kernel, grid, block, x, y)  # like kernel[grid, block](x, y), on NumPy arrays, every access watched
 
-Rooms, in the order in which a kernel passes through them: `front_end` gets its IR from numba-cuda, `retarget` makes
-it IR for the host, `support` has what only a GPU has, `weave` makes it a coroutine and `watch` puts the checks in
-(`shadow` is what they call), `build` compiles it; `launch` runs it by `schedule`, in the `orders` that hardware may
-choose; `faults` reports what went wrong, with names from `places`. Nothing here knows about convolution.
+Rooms, in the order in which a kernel passes through them: `front_end` (with `index_checks`) gets its IR from
+numba-cuda, `retarget` makes it IR for the host, `support` has what only a GPU has, `weave` makes it a coroutine and
+`watch` (with `analysis`) puts the checks in, which call `shadow`; `build` compiles it. `launch` gives its blocks to
+`workers`, which run them by `schedule` and `warp`, in the `orders` that hardware may choose; `faults` reports what went
+wrong, with names from `places`. Nothing here knows about convolution.
 """
 
 from typing import Any

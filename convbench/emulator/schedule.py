@@ -21,7 +21,7 @@ INCOMPLETE = int(FaultKind.INCOMPLETE_COLLECTIVE)
 STOPPED, UNWRITTEN = int(FaultKind.STOPPED), int(FaultKind.UNWRITTEN)
 RACE_READ, RACE_OVERWRITE = int(FaultKind.RACE_READ), int(FaultKind.RACE_OVERWRITE)
 ROW_BYTES = THREAD.itemsize
-COUNT, ALL, ANY = 1, 2, 3  # of `collectives.REDUCTIONS`
+ALL, ANY = 2, 3  # of `collectives.REDUCTIONS`; 1 is popc, 0 a plain barrier
 
 
 @intrinsic
