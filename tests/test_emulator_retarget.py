@@ -150,3 +150,20 @@ def test_what_has_no_counterpart_is_refused_by_name_file_and_line(kernel, text, 
     for part in (*words, f"{HERE}:{line_of(kernel, text)}", "has no counterpart on the CPU"):
         assert part in str(caught.value)
     assert y[0] == 1
+
+
+@cuda.jit
+def through_half_precision(x, halves, y):
+    i = cuda.threadIdx.x
+    halves[i] = x[i]
+    y[i] = halves[i]
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.uint8, np.int16, np.int32])
+def test_words_narrower_than_those_of_ptx_keep_their_value(dtype):
+    low = -100 if np.issubdtype(dtype, np.signedinteger) else 200
+    x = np.array([0, 1, 100, 127, low], dtype)  # which half precision holds exactly
+    halves, y = np.zeros(5, np.float16), np.zeros(5, dtype)
+    Emulator().launch(through_half_precision, 1, 5, x, halves, y)
+    np.testing.assert_array_equal(halves, x.astype(np.float16))
+    np.testing.assert_array_equal(y, x)

@@ -179,8 +179,9 @@ class _Module:
         before, arguments = [], []
         for kind, argument in zip(wanted, _split(match["arguments"]), strict=True):
             given, value = argument.strip().rsplit(" ", 1)
-            if kind not in ("ptr", given):  # PTX has words only, where LLVM has floats
-                before.append(f"  %emu.word.{self.casts} = bitcast {given} {value} to {kind}")
+            if kind not in ("ptr", given):
+                cast = _cast(given, kind, is_signed=".s8" in ptx)
+                before.append(f"  %emu.word.{self.casts} = {cast} {given} {value} to {kind}")
                 given, value = kind, f"%emu.word.{self.casts}"
                 self.casts += 1
             arguments.append(f"{given} {value}")
@@ -192,7 +193,8 @@ class _Module:
             word = f"%emu.word.{self.casts}"
             self.casts += 1
             call = f"  {word} = call {result} @{name}({', '.join(arguments)}){match['tail']}"
-            after = [f"  {variable} = bitcast {result} {word} to {match['kind']}"]
+            cast = _cast(result, match["kind"], is_signed=False)
+            after = [f"  {variable} = {cast} {result} {word} to {match['kind']}"]
         return "\n".join([*before, call, *after])
 
     def _declaration(self, match: re.Match[str]) -> str | None:
@@ -212,6 +214,15 @@ class _Module:
         number = self.found.sites.number(self.debug.site(line))
         arguments = f"{match['arguments']}, i64 {number}" if match["arguments"] else f"i64 {number}"
         return f"{match['head']}@{match['name']}({arguments}){match['tail']}"
+
+
+def _cast(given: str, wanted: str, *, is_signed: bool) -> str:
+    """The instruction between two types: PTX has words where LLVM has floats, and no words of 8 bits."""
+    if not (given.startswith("i") and wanted.startswith("i")):
+        return "bitcast"
+    if int(given[1:]) > int(wanted[1:]):
+        return "trunc"
+    return "sext" if is_signed else "zext"
 
 
 def _split(arguments: str) -> list[str]:
