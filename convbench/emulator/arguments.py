@@ -46,16 +46,12 @@ def types_of(kernel: Any, args: tuple[Any, ...]) -> tuple[Any, ...]:
     return tuple(found)
 
 
-def refuse_pointers(kernel: Any, types: tuple[Any, ...]) -> None:
-    """Raise UnsupportedError for an argument that is a raw pointer, of which no index can be checked."""
+def raw_pointer(kernel: Any, types: tuple[Any, ...]) -> str | None:
+    """The name of an argument that is a raw pointer, of which no index can be checked; None if there is none."""
     from numba.cuda import types as numba_types
 
-    for index, kind in enumerate(types):
-        if isinstance(kind, numba_types.CPointer):
-            raise UnsupportedError(
-                f"{kernel.py_func.__name__}: argument {_name(kernel, index)} is a raw pointer, which is followed in "
-                "checked mode only: fast mode could not tell where it leads"
-            )
+    found = (index for index, kind in enumerate(types) if isinstance(kind, numba_types.CPointer))
+    return next((_name(kernel, index) for index in found), None)
 
 
 def marshal(kernel: Any, types: tuple[Any, ...], args: tuple[Any, ...]) -> Arguments:

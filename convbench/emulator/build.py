@@ -23,7 +23,6 @@ from convbench.emulator.watch import Watcher
 from convbench.emulator.weave import Layout, Weaver, find_kernel, is_marker
 
 GAP = 256  # bytes between shared arrays, so that the end of one is not the beginning of the next
-LOCAL_ALIGNMENT = 64
 _DEBUG = re.compile(r"(?:,? !dbg !\d+)|^!llvm\.(?:dbg\.cu|module\.flags) = .*$|^\s+#dbg_.*$", re.MULTILINE)
 KEPT = 128  # compiled kernels; the one that was not used for longest is freed first
 _lock = threading.RLock()
@@ -176,7 +175,7 @@ def build(linked: Linked, machine: Machine, block: tuple[int, int, int]) -> Comp
         shared=linked.retargeted.shared,
         static_bytes=static_bytes,
         shared_bytes=shared_bytes,
-        local_bytes=sum(size for _, size in layout.local.values()),
+        local_bytes=sum(layout.local.values()),
         sites=linked.retargeted.sites,
         watch=_watch(weaver, linked) if isinstance(weaver, Watcher) else None,
     )
@@ -270,12 +269,7 @@ def _lay_out(found: Retargeted, machine: Machine) -> tuple[Layout, int, int]:
         shared[name] = place, size
         static = -(-static // array.align) * array.align + size
         place += -(-size // GAP) * GAP + GAP
-    local: dict[str, tuple[int, int]] = {}
-    here = 0
-    for name, array in found.local.items():
-        size = array.count * machine.size_of(array.element)
-        local[name] = here, size
-        here += -(-size // LOCAL_ALIGNMENT) * LOCAL_ALIGNMENT + LOCAL_ALIGNMENT
+    local = {name: array.count * machine.size_of(array.element) for name, array in found.local.items()}
     return Layout(shared, local), static, place
 
 

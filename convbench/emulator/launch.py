@@ -12,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from convbench.emulator import faults, schedule
-from convbench.emulator.arguments import Arguments, marshal, refuse_pointers, types_of
+from convbench.emulator.arguments import Arguments, marshal, raw_pointer, types_of
 from convbench.emulator.build import Cache, Compiled, Linked, Machine, build, link
-from convbench.emulator.errors import LaunchError
+from convbench.emulator.errors import LaunchError, UnsupportedError
 from convbench.emulator.limits import Limits
 from convbench.emulator.orders import ORDERS, Order, Repetition, permutation
 from convbench.emulator.places import Places
@@ -96,8 +96,12 @@ class Emulator:
         bounds = kernel.targetoptions.get("launch_bounds")
         self.limits.check(name, grid_3, block_3, static=0, dynamic=shared_bytes, local=0, bounds=bounds)
         types = types_of(kernel, args) if types is None else types
-        if not self.checked:
-            refuse_pointers(kernel, types)
+        pointer = raw_pointer(kernel, types)
+        if pointer is not None and not self.checked:
+            raise UnsupportedError(
+                f"{name}: argument {pointer} is a raw pointer, which is followed in checked mode only: "
+                "fast mode could not tell where it leads"
+            )
         compiled = self._compiled(kernel, types, block_3, checked=self.checked)
         static, local = compiled.static_bytes, compiled.local_bytes
         self.limits.check(name, grid_3, block_3, static=static, dynamic=shared_bytes, local=local)
@@ -116,7 +120,7 @@ class Emulator:
         with Repetition(name, arguments, self.memory) as repetition:
             repetition.first(first, partial(run, first, checked=self.checked))
             # what the checks find depends on no order: after a long run they are not worth their time again
-            checked = self.checked and time.perf_counter() - start < LONG_S
+            checked = self.checked and (pointer is not None or time.perf_counter() - start < LONG_S)
             for order in others:
                 repetition.again(order, partial(run, order, checked=checked))
 

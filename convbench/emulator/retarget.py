@@ -85,7 +85,7 @@ class _Module:
         self.watch_local = watch_local
         self.debug = DebugInfo(text)
         self.declared: dict[str, str] = {}  # what this module calls and numba-cuda did not declare
-        self.casts = 0
+        self.words = 0
         self.local: dict[str, str] = {}  # from the name of an alloca to that of its array
 
     def rewrite(self) -> None:
@@ -180,22 +180,24 @@ class _Module:
         for kind, argument in zip(wanted, _split(match["arguments"]), strict=True):
             given, value = argument.strip().rsplit(" ", 1)
             if kind not in ("ptr", given):
-                cast = _cast(given, kind, is_signed=".s8" in ptx)
-                before.append(f"  %emu.word.{self.casts} = {cast} {given} {value} to {kind}")
-                given, value = kind, f"%emu.word.{self.casts}"
-                self.casts += 1
+                word, cast = self._word(), _cast(given, kind, is_signed=".s8" in ptx)
+                before.append(f"  {word} = {cast} {given} {value} to {kind}")
+                given, value = kind, word
             arguments.append(f"{given} {value}")
         kinds = ", ".join("i8*" if kind == "ptr" else kind for kind in wanted)
         self.declared[name] = f"declare {result} @{name}({kinds})"
-        call, after = f"{match['head']}@{name}({', '.join(arguments)}){match['tail']}", []
-        if result != match["kind"]:
-            variable = line.split(" = ", 1)[0].strip()
-            word = f"%emu.word.{self.casts}"
-            self.casts += 1
-            call = f"  {word} = call {result} @{name}({', '.join(arguments)}){match['tail']}"
-            cast = _cast(result, match["kind"], is_signed=False)
-            after = [f"  {variable} = {cast} {result} {word} to {match['kind']}"]
-        return "\n".join([*before, call, *after])
+        called = f"@{name}({', '.join(arguments)}){match['tail']}"
+        if result == match["kind"]:
+            return "\n".join([*before, match["head"] + called])
+        variable, word = line.split(" = ", 1)[0].strip(), self._word()
+        cast = _cast(result, match["kind"], is_signed=False)
+        after = f"  {variable} = {cast} {result} {word} to {match['kind']}"
+        return "\n".join([*before, f"  {word} = call {result} {called}", after])
+
+    def _word(self) -> str:
+        """A new name for a value."""
+        self.words += 1
+        return f"%emu.word.{self.words}"
 
     def _declaration(self, match: re.Match[str]) -> str | None:
         if match["name"].startswith("llvm.dbg."):

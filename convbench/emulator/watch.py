@@ -70,7 +70,6 @@ class Watcher(Weaver):
         self.shift = self._shift()
         self.stops: list[str] = []
         self.has_atomics = False
-        self.skip_to = ""  # where a read goes on that needs no check
 
     def prologue(self) -> str:
         """Words that the checks need, and the local arrays with their maps."""
@@ -84,7 +83,7 @@ class Watcher(Weaver):
                 found += f"  %emu.{number}.{name} = load i64, ptr %emu.{number}.{name}.place, !invariant.load !{{}}\n"
         found += "  %emu.steps = alloca i64\n  store i64 0, ptr %emu.steps\n"
         for marker, array in self.local_arrays.items():
-            _, size = self.layout.local[marker]
+            size = self.layout.local[marker]
             align = max(array.align, 16)
             found += f"  %{marker} = alloca [{array.count} x {array.element}], align {align}\n"
             found += f"  %{marker}.written = alloca [{size} x i8], align {align}\n"
@@ -104,7 +103,7 @@ class Watcher(Weaver):
             return super().marker(line, match)
         marker = "emu." + name.removesuffix(".begin")
         if name.endswith(".begin"):
-            _, size = self.layout.local[marker]
+            size = self.layout.local[marker]
             # all bits set is NaN in every floating type
             self.out.append(f"  call void @llvm.memset.p0.i64(ptr %{marker}, i8 -1, i64 {size}, i1 false)")
             self.out.append(f"  call void @llvm.memset.p0.i64(ptr %{marker}.written, i8 0, i64 {size}, i1 false)")
@@ -169,12 +168,19 @@ class Watcher(Weaver):
         kind = shadow.ATOMIC if is_atomic else shadow.READ if operation == "load" else shadow.WRITE
         align = _ALIGN.search(match["rest"])
         what = shadow.describe_access(kind, size, int(align[1]) if align else 1, self._site(line))
+        behind = ""
         if kind == shadow.READ and size == 1 << self.shift and root in self.rows:
-            self._skip_if_free(pointer, root, size)
+            behind = self._skip_if_free(pointer, root, size)
         self._shared_access(line, pointer, root, str(what))
+        if behind:
+            self.out.append(f"  br label %{behind}")
+            self.begin(behind)
 
-    def _skip_if_free(self, pointer: str, root: Root, size: int) -> None:
-        """Most reads are of what many threads read and nobody writes: one comparison tells, and spares the check."""
+    def _skip_if_free(self, pointer: str, root: Root, size: int) -> str:
+        """Most reads are of what many threads read and nobody writes: one comparison tells, and spares the check.
+
+        Gives the label behind the check.
+        """
         name, number = self.piece(), self.rows.index(root)
         cells = f"  %{name}.cell.at = add i64 %{name}.in, {shadow.FREE}\n"
         self.out.append(
@@ -197,7 +203,7 @@ class Watcher(Weaver):
             f"  br i1 %{name}.closer, label %{name}, label %{name}.free.end"
         )
         self.begin(name)
-        self.skip_to = f"{name}.free.end"
+        return f"{name}.free.end"
 
     def _shared_access(self, line: str, pointer: str, root: Root, what: str) -> None:
         """Memory that other threads see: the whole check."""
@@ -213,10 +219,6 @@ class Watcher(Weaver):
         self.out.append(f"  %{name}.fault = {called}({arguments})")
         self.out.append(f"  %{name}.bad = icmp ne i64 %{name}.fault, 0")
         self._stop_if(name, line, f"i64 %{name}.fault")
-        if self.skip_to:
-            self.out.append(f"  br label %{self.skip_to}")
-            self.begin(self.skip_to)
-            self.skip_to = ""
 
     def _local_access(self, line: str, pointer: str, root: Root, size: int, *, is_read: bool) -> None:
         """A thread's own memory: its indices were checked, so that only reads of what nobody wrote are left."""

@@ -58,10 +58,10 @@ define internal void @emu.report(ptr %thread, i64 %kind, i64 %site, i64 %a, i64 
 
 @dataclass(frozen=True)
 class Layout:
-    """Where shared arrays lie in a block's memory, and watched local arrays in a thread's: name to (offset, bytes)."""
+    """The arrays that a kernel declares, by name."""
 
-    shared: dict[str, tuple[int, int]]
-    local: dict[str, tuple[int, int]]
+    shared: dict[str, tuple[int, int]]  # where it begins in the block's memory, and its bytes
+    local: dict[str, int]  # its bytes
 
 
 def is_marker(function: str) -> bool:
