@@ -1,31 +1,39 @@
-"""Depthwise convolution: every output channel sees one input channel, so that there is no sum over channels.
+"""Depthwise convolution: each channel of the map has filters of its own, so that there is no sum over channels.
 
-    y[n,k,p,q] = bias[k] + Σ_{r,s} x[n, k // (K/C), p·u − top + r·d_h, q·v − left + s·d_w] · w[k,0,r,s]
-                 0 ≤ r < R, 0 ≤ s < S; groups = C, and K/C is the depth multiplier
+    target[n,m,i,j] = addend[m] + Σ_{l,r,s} dense[n, g·L/G + l, i·u − top + r·d_h, j·v − left + s·d_w] · f[m,l,r,s]
+    dw[k,0,r,s]     = Σ_{n,p,q} dy[n,k,p,q] · x[n, k // (K/C), p·u − top + r·d_h, q·v − left + s·d_w]
+                      0 ≤ r < R, 0 ≤ s < S; groups = C, K/C is the depth multiplier; L/G is 1 forward, where g = m //
+                      (K/C), and K/C in backward_data (`algorithms.correlation`), where g = m
 
-Layouts   x (N, C, H, W), w (K, 1, R, S), y (N, K, P, Q), contiguous float32; the filter in dynamic shared memory.
-Index map blockIdx.x → (n, k, p tile, q tile), q tile fastest · threadIdx.y, threadIdx.x → p, q in the tile · loops
-          over r, s. A block has one k, and so one filter.
+Layouts   source (N, L, ·, ·), f (M, L/G, R, S), target (N, M, ·, ·); f[m] in dynamic shared memory.
+Index map blockIdx.x → (n, m, i tile, j tile), j tile fastest · threadIdx.y, threadIdx.x → i, j in the tile · loops
+          over l, r, s. A block has one m, and so one set of filters. For dw: blockIdx.x → (k, r, s), s fastest · the
+          threads of a block → every THREADS-th of (n, p, q), then a tree over them in shared memory.
 Cost      2·N·K·P·Q·R·S FLOPs, about R·S/4 per byte: the memory is the limit.
 Source    Sifre 2014, "Rigid-motion scattering for image classification", §6.2; Chollet 2017, "Xception", §2.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, ClassVar
 
-from numba import cuda, float32
+from numba import cuda
 
+from algorithms.correlation import Correlation, CorrelationPlan, make_place, number_of
 from algorithms.indexing import unflatten_on_device
 from convbench.algorithm import Algorithm, Family, Plan
-from convbench.devices.device import MAX_SHARED_BYTES, MAX_THREADS_PER_BLOCK, Array, Device, Kernel
+from convbench.devices.device import MAX_SHARED_BYTES, MAX_THREADS_PER_BLOCK, Array, Kernel
+from convbench.error_model import ACCUMULATOR
 from convbench.errors import ConfigError
-from convbench.problem import ConvProblem
+from convbench.problem import DTYPES, ITEM_BYTES, ConvProblem, Direction, Dtype
+
+THREADS = 128  # of a block that sums for one element of dw
 
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    """Rows and columns of outputs in a block, a thread each."""
+    """Rows and columns of the target in a block, a thread each; dw has no use for them."""
 
     tile_p: int = 8
     tile_q: int = 16
@@ -35,79 +43,148 @@ class Config:
             raise ConfigError(f"{self}: tiles are at least 1, and tile_p · tile_q at most {MAX_THREADS_PER_BLOCK}")
 
 
+def _shared_bytes(geometry: Correlation, accumulator: Dtype) -> int:
+    """Bytes of the filters of one channel of the target."""
+    return ITEM_BYTES[accumulator] * geometry.terms
+
+
+class DepthwisePlan(CorrelationPlan):
+    """One launch over all tiles of all channels."""
+
+    def run(self, source: Array, target: Array) -> None:
+        geometry, config = self.geometry, self.config
+        tiles = -(-geometry.outputs[0] // config.tile_p), -(-geometry.outputs[1] // config.tile_q)
+        self.device.launch(
+            "multiply", make_kernel(config, self.accumulator, geometry.is_spread),
+            geometry.n * geometry.targets * tiles[0] * tiles[1], (config.tile_q, config.tile_p),
+            source, self.filters, self.addend, target,
+            geometry.stride, geometry.top_left, geometry.dilation, geometry.spread, tiles,
+            shared_bytes=_shared_bytes(geometry, self.accumulator),
+        )  # fmt: skip
+
+
+class DepthwiseWeightsPlan(Plan):
+    """One block for each element of dw."""
+
+    def run(self, x: Array, dy: Array, dw: Array) -> None:
+        problem = self.problem
+        top_left = problem.padding[0][0], problem.padding[1][0]
+        self.device.launch(
+            "multiply", make_weights_kernel(self.accumulator), dw.size, THREADS,
+            x, dy, dw, problem.stride, top_left, problem.dilation,
+        )  # fmt: skip
+
+
 class Depthwise(Algorithm):
     """One input channel per output channel."""
 
     name: ClassVar[str] = "depthwise"
     family: ClassVar[Family] = "direct"
+    plans: ClassVar[Mapping[Direction, type[Plan]]] = {
+        "forward": DepthwisePlan, "backward_data": DepthwisePlan, "backward_weights": DepthwiseWeightsPlan,
+    }  # fmt: skip
+    dtypes: ClassVar[tuple[Dtype, ...]] = DTYPES
 
-    def configs(self, problem: ConvProblem) -> tuple[Config, ...]:
+    def configs(self, problem: ConvProblem, direction: Direction) -> tuple[Config, ...]:
+        if direction == "backward_weights":
+            return (Config(),)
         return Config(), Config(tile_q=32), Config(tile_p=4, tile_q=32)
 
-    def limits(self, problem: ConvProblem) -> str | None:
+    def limits(self, problem: ConvProblem, direction: Direction) -> str | None:
         if problem.groups != problem.c:
             return f"groups = {problem.groups} is not c = {problem.c}: every channel must be a group of its own"
-        if 4 * problem.r * problem.s > MAX_SHARED_BYTES:
+        if direction == "backward_weights":
+            return None
+        geometry = Correlation.of(problem, direction)
+        taken = _shared_bytes(geometry, ACCUMULATOR[problem.dtype])
+        if taken > MAX_SHARED_BYTES:
             return (
-                f"a filter of {problem.r} × {problem.s} takes {4 * problem.r * problem.s:,} bytes; "
+                f"{geometry.sources_per_group} filters of {problem.r} × {problem.s} take {taken:,} bytes; "
                 f"a block has {MAX_SHARED_BYTES:,} bytes of shared memory"
             )
         return None
 
-    def make_plan(self, problem: ConvProblem, device: Device, config: Config) -> Plan:
-        return DepthwisePlan(problem, device, config)
-
-
-class DepthwisePlan(Plan):
-    """One launch over all tiles of all channels."""
-
-    def run(self, x: Array, y: Array) -> None:
-        problem, config = self.problem, self.config
-        tiles = -(-problem.p // config.tile_p), -(-problem.q // config.tile_q)
-        top_left = problem.padding[0][0], problem.padding[1][0]
-        self.device.launch(
-            "multiply", make_kernel(config),
-            problem.n * problem.k * tiles[0] * tiles[1], (config.tile_q, config.tile_p),
-            x, self.weights, self.bias, y, problem.stride, top_left, problem.dilation, tiles,
-            shared_bytes=4 * problem.r * problem.s,
-        )  # fmt: skip
-
 
 @cache
-def make_kernel(config: Config) -> Kernel:
+def make_kernel(config: Config, accumulator: Dtype, is_spread: bool) -> Kernel:
     """The kernel of a config, for problems of any size."""
     tile_p, tile_q = config.tile_p, config.tile_q
+    number, place = number_of(accumulator), make_place(is_spread)
 
     @cuda.jit
     def depthwise(
-        x: Array, w: Array, bias: Array, y: Array, stride: Any, top_left: Any, dilation: Any, tiles: Any
-    ) -> None:
+        source: Array, filters: Array, addend: Array, target: Array,
+        stride: Any, top_left: Any, dilation: Any, spread: Any, tiles: Any,
+    ) -> None:  # fmt: skip
         # map
-        n, k, p_tile, q_tile = unflatten_on_device(cuda.blockIdx.x, y.shape[1], tiles[0], tiles[1])
-        c = k // (y.shape[1] // x.shape[1])
-        p = p_tile * tile_p + cuda.threadIdx.y
-        q = q_tile * tile_q + cuda.threadIdx.x
+        n, m, i_tile, j_tile = unflatten_on_device(cuda.blockIdx.x, target.shape[1], tiles[0], tiles[1])
+        groups = source.shape[1] // filters.shape[1]
+        first_l = m // (target.shape[1] // groups) * filters.shape[1]
+        i = i_tile * tile_p + cuda.threadIdx.y
+        j = j_tile * tile_q + cuda.threadIdx.x
 
-        # load the filter
-        w_tile = cuda.shared.array(0, float32)
+        # load the filters
+        f_tile = cuda.shared.array(0, number)
         thread = cuda.threadIdx.y * tile_q + cuda.threadIdx.x
-        for tap in range(thread, w.shape[2] * w.shape[3], tile_p * tile_q):
-            w_tile[tap] = w[k, 0, tap // w.shape[3], tap % w.shape[3]]
+        taps = filters.shape[2] * filters.shape[3]
+        for element in range(thread, filters.shape[1] * taps, tile_p * tile_q):
+            _, l, r, s = unflatten_on_device(  # noqa: E741
+                element, filters.shape[1], filters.shape[2], filters.shape[3]
+            )
+            f_tile[element] = filters[m, l, r, s]
         cuda.syncthreads()
-        if p >= y.shape[2] or q >= y.shape[3]:
+        if i >= target.shape[2] or j >= target.shape[3]:
             return  # the grid is rounded up to whole tiles; no barrier follows
 
         # accumulate
-        total = float32(bias[k])
-        for r in range(w.shape[2]):
-            h = p * stride[0] - top_left[0] + r * dilation[0]
-            if 0 <= h < x.shape[2]:
-                for s in range(w.shape[3]):
-                    j = q * stride[1] - top_left[1] + s * dilation[1]
-                    if 0 <= j < x.shape[3]:
-                        total += x[n, c, h, j] * w_tile[r * w.shape[3] + s]
+        total = number(addend[m])
+        for l in range(filters.shape[1]):  # noqa: E741  (the channel of the source)
+            for r in range(filters.shape[2]):
+                h = place(i * stride[0] - top_left[0] + r * dilation[0], spread[0], source.shape[2])
+                if h >= 0:
+                    for s in range(filters.shape[3]):
+                        w = place(j * stride[1] - top_left[1] + s * dilation[1], spread[1], source.shape[3])
+                        if w >= 0:
+                            weight = f_tile[l * taps + r * filters.shape[3] + s]
+                            total += number(source[n, first_l + l, h, w]) * weight
 
         # store
-        y[n, k, p, q] = total
+        target[n, m, i, j] = total
 
     return depthwise
+
+
+@cache
+def make_weights_kernel(accumulator: Dtype) -> Kernel:
+    """The kernel of dw."""
+    number = number_of(accumulator)
+
+    @cuda.jit
+    def depthwise_weights(x: Array, dy: Array, dw: Array, stride: Any, top_left: Any, dilation: Any) -> None:
+        # map
+        _, k, r, s = unflatten_on_device(cuda.blockIdx.x, dw.shape[0], dw.shape[2], dw.shape[3])
+        c = k // (dw.shape[0] // x.shape[1])
+        sums = cuda.shared.array(THREADS, number)
+
+        # load and accumulate
+        total = number(0)
+        for element in range(cuda.threadIdx.x, dy.shape[0] * dy.shape[2] * dy.shape[3], THREADS):
+            n, _, p, q = unflatten_on_device(element, 1, dy.shape[2], dy.shape[3])
+            h = p * stride[0] - top_left[0] + r * dilation[0]
+            w = q * stride[1] - top_left[1] + s * dilation[1]
+            if 0 <= h < x.shape[2] and 0 <= w < x.shape[3]:
+                total += number(dy[n, k, p, q]) * number(x[n, c, h, w])
+        sums[cuda.threadIdx.x] = total
+        cuda.syncthreads()
+        half = THREADS // 2
+        while half > 0:
+            if cuda.threadIdx.x < half:
+                sums[cuda.threadIdx.x] += sums[cuda.threadIdx.x + half]
+            cuda.syncthreads()
+            half //= 2
+
+        # store
+        if cuda.threadIdx.x == 0:
+            dw[k, 0, r, s] = sums[0]
+
+    return depthwise_weights

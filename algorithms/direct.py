@@ -1,25 +1,30 @@
-"""Direct convolution, one thread per output element.
+"""Direct convolution, one thread per element of the result.
 
-    y[n,k,p,q] = bias[k] + Σ_{c,r,s} x[n, g·C/G + c, p·u − top + r·d_h, q·v − left + s·d_w] · w[k,c,r,s]
-                 0 ≤ c < C/G, 0 ≤ r < R, 0 ≤ s < S, g = k // (K/G)
+    target[n,m,i,j] = addend[m] + Σ_{l,r,s} dense[n, g·L/G + l, i·u − top + r·d_h, j·v − left + s·d_w] · f[m,l,r,s]
+    dw[k,c,r,s]     = Σ_{n,p,q} dy[n,k,p,q] · x[n, g·C/G + c, p·u − top + r·d_h, q·v − left + s·d_w]
+                      0 ≤ l < L/G, 0 ≤ r < R, 0 ≤ s < S, g = m // (M/G) or k // (K/G); forward and backward_data as in
+                      `algorithms.correlation`
 
-Layouts   x (N, C, H, W), w (K, C/G, R, S), y (N, K, P, Q), contiguous float32.
-Index map blockIdx.x · threads + threadIdx.x → (n, k, p, q), q fastest · loops over c, r, s.
+Layouts   source (N, L, ·, ·), f (M, L/G, R, S), target (N, M, ·, ·), in any order of memory.
+Index map blockIdx.x · threads + threadIdx.x → (n, m, i, j), j fastest, or m where memory has the channels last · loops
+          over l, r, s. For dw: → (k, c, r, s), s fastest · loops over n, p, q.
 Cost      2·N·K·P·Q·C/G·R·S FLOPs; every input element is read up to K/G·R·S times, from cache at best.
 Source    Dumoulin & Visin 2016, "A guide to convolution arithmetic for deep learning", §2 and relationship 15.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, ClassVar
 
-from numba import cuda, float32
+from numba import cuda
 
+from algorithms.correlation import CorrelationPlan, make_place, number_of
 from algorithms.indexing import unflatten_on_device
 from convbench.algorithm import Algorithm, Family, Plan
-from convbench.devices.device import MAX_THREADS_PER_BLOCK, Array, Device, Kernel
+from convbench.devices.device import MAX_THREADS_PER_BLOCK, Array, Kernel
 from convbench.errors import ConfigError
-from convbench.problem import ConvProblem
+from convbench.problem import DTYPES, ConvProblem, Direction, Dtype
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,59 +38,108 @@ class Config:
             raise ConfigError(f"{self}: a block holds 1 to {MAX_THREADS_PER_BLOCK} threads")
 
 
-class Direct(Algorithm):
-    """The definition, one thread per output element."""
+class DirectPlan(CorrelationPlan):
+    """One launch over all elements of the target."""
 
-    name: ClassVar[str] = "direct"
-    family: ClassVar[Family] = "direct"
-
-    def configs(self, problem: ConvProblem) -> tuple[Config, ...]:
-        return Config(), Config(threads=128), Config(threads=64)
-
-    def make_plan(self, problem: ConvProblem, device: Device, config: Config) -> Plan:
-        return DirectPlan(problem, device, config)
-
-
-class DirectPlan(Plan):
-    """One launch over all outputs."""
-
-    def run(self, x: Array, y: Array) -> None:
-        problem, threads = self.problem, self.config.threads
-        top_left = problem.padding[0][0], problem.padding[1][0]
+    def run(self, source: Array, target: Array) -> None:
+        geometry, threads = self.geometry, self.config.threads
+        kernel = make_kernel(self.config, self.accumulator, self.problem.layout == "NHWC", geometry.is_spread)
         self.device.launch(
-            "multiply", make_kernel(self.config), -(-y.size // threads), threads,
-            x, self.weights, self.bias, y, problem.stride, top_left, problem.dilation, problem.groups,
+            "multiply", kernel, -(-target.size // threads), threads, source, self.filters, self.addend, target,
+            geometry.stride, geometry.top_left, geometry.dilation, geometry.spread, geometry.groups,
         )  # fmt: skip
 
 
+class DirectWeightsPlan(Plan):
+    """One launch over all elements of dw."""
+
+    def run(self, x: Array, dy: Array, dw: Array) -> None:
+        problem, threads = self.problem, self.config.threads
+        top_left = problem.padding[0][0], problem.padding[1][0]
+        self.device.launch(
+            "multiply", make_weights_kernel(self.config, self.accumulator), -(-dw.size // threads), threads,
+            x, dy, dw, problem.stride, top_left, problem.dilation, problem.groups,
+        )  # fmt: skip
+
+
+class Direct(Algorithm):
+    """The definition, one thread per element of the result."""
+
+    name: ClassVar[str] = "direct"
+    family: ClassVar[Family] = "direct"
+    plans: ClassVar[Mapping[Direction, type[Plan]]] = {
+        "forward": DirectPlan, "backward_data": DirectPlan, "backward_weights": DirectWeightsPlan,
+    }  # fmt: skip
+    dtypes: ClassVar[tuple[Dtype, ...]] = DTYPES
+    any_order: ClassVar[bool] = True
+
+    def configs(self, problem: ConvProblem, direction: Direction) -> tuple[Config, ...]:
+        return Config(), Config(threads=128), Config(threads=64)
+
+
 @cache
-def make_kernel(config: Config) -> Kernel:
+def make_kernel(config: Config, accumulator: Dtype, channels_last: bool, is_spread: bool) -> Kernel:
     """The kernel of a config, for problems of any size."""
-    threads = config.threads
+    threads, number, place = config.threads, number_of(accumulator), make_place(is_spread)
 
     @cuda.jit
     def direct(
-        x: Array, w: Array, bias: Array, y: Array, stride: Any, top_left: Any, dilation: Any, groups: int
-    ) -> None:
+        source: Array, filters: Array, addend: Array, target: Array,
+        stride: Any, top_left: Any, dilation: Any, spread: Any, groups: int,
+    ) -> None:  # fmt: skip
         # map
         flat = cuda.blockIdx.x * threads + cuda.threadIdx.x
-        if flat >= y.size:
+        if flat >= target.size:
             return  # the grid is rounded up to whole blocks
-        n, k, p, q = unflatten_on_device(flat, y.shape[1], y.shape[2], y.shape[3])
-        first_c = k // (y.shape[1] // groups) * w.shape[1]
+        if channels_last:
+            n, i, j, m = unflatten_on_device(flat, target.shape[2], target.shape[3], target.shape[1])
+        else:
+            n, m, i, j = unflatten_on_device(flat, target.shape[1], target.shape[2], target.shape[3])
+        first_l = m // (target.shape[1] // groups) * filters.shape[1]
 
         # load and accumulate
-        total = float32(bias[k])
-        for c in range(w.shape[1]):
-            for r in range(w.shape[2]):
-                h = p * stride[0] - top_left[0] + r * dilation[0]
-                if 0 <= h < x.shape[2]:
-                    for s in range(w.shape[3]):
-                        j = q * stride[1] - top_left[1] + s * dilation[1]
-                        if 0 <= j < x.shape[3]:
-                            total += x[n, first_c + c, h, j] * w[k, c, r, s]
+        total = number(addend[m])
+        for l in range(filters.shape[1]):  # noqa: E741  (the channel of the source)
+            for r in range(filters.shape[2]):
+                h = place(i * stride[0] - top_left[0] + r * dilation[0], spread[0], source.shape[2])
+                if h >= 0:
+                    for s in range(filters.shape[3]):
+                        w = place(j * stride[1] - top_left[1] + s * dilation[1], spread[1], source.shape[3])
+                        if w >= 0:
+                            total += number(source[n, first_l + l, h, w]) * number(filters[m, l, r, s])
 
         # store
-        y[n, k, p, q] = total
+        target[n, m, i, j] = total
 
     return direct
+
+
+@cache
+def make_weights_kernel(config: Config, accumulator: Dtype) -> Kernel:
+    """The kernel of dw."""
+    threads, number = config.threads, number_of(accumulator)
+
+    @cuda.jit
+    def direct_weights(x: Array, dy: Array, dw: Array, stride: Any, top_left: Any, dilation: Any, groups: int) -> None:
+        # map
+        flat = cuda.blockIdx.x * threads + cuda.threadIdx.x
+        if flat >= dw.size:
+            return  # the grid is rounded up to whole blocks
+        k, c, r, s = unflatten_on_device(flat, dw.shape[1], dw.shape[2], dw.shape[3])
+        c_of_all = k // (dw.shape[0] // groups) * dw.shape[1] + c
+
+        # load and accumulate
+        total = number(0)
+        for n in range(dy.shape[0]):
+            for p in range(dy.shape[2]):
+                h = p * stride[0] - top_left[0] + r * dilation[0]
+                if 0 <= h < x.shape[2]:
+                    for q in range(dy.shape[3]):
+                        w = q * stride[1] - top_left[1] + s * dilation[1]
+                        if 0 <= w < x.shape[3]:
+                            total += number(dy[n, k, p, q]) * number(x[n, c_of_all, h, w])
+
+        # store
+        dw[k, c, r, s] = total
+
+    return direct_weights

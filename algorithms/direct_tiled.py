@@ -1,27 +1,34 @@
-"""Direct convolution from shared memory: a block stages the input that its tile of outputs needs, channel by channel.
+"""Direct convolution from shared memory: a block stages the map that its tile of the result needs, channel by channel.
 
-    y[n,k,p,q] = bias[k] + Σ_c Σ_{r,s} x_tile[p'·u + r·d_h, q'·v + s·d_w] · w_tile[k', r, s]
-                 0 ≤ c < C/G, 0 ≤ r < R, 0 ≤ s < S; p = tile_p·i + p', q = tile_q·j + q', k = tile_k·l + k' in its group
+    target[n,m,i,j] = addend[m] + Σ_l Σ_{r,s} source_tile[i'·u + r·d_h, j'·v + s·d_w] · f_tile[m', r, s]
+                      0 ≤ l < L/G, 0 ≤ r < R, 0 ≤ s < S; i = tile_p·a + i', j = tile_q·b + j', m = tile_k·e + m' in its
+                      group; forward and backward_data as in `algorithms.correlation`
+    dw[k,c,r,s]     = Σ_n Σ_{tiles} Σ_{p',q'} dy_tile[k', p', q'] · source_tile[p'·u + r·d_h, q'·v + s·d_w]
 
-Layouts   x (N, C, H, W), w (K, C/G, R, S), y (N, K, P, Q), contiguous float32; in dynamic shared memory x_tile
-          (halo_h, halo_w) with halo_h = (tile_p − 1)·u + (R − 1)·d_h + 1 and halo_w alike, then w_tile (tile_k, R, S).
-Index map blockIdx.x → (n, k tile, p tile, q tile), q tile fastest · threadIdx.y → p', threadIdx.x → q' · loops over c,
-          then r, s, then k' in registers; k tiles never straddle two groups.
-Cost      2·N·K·P·Q·C/G·R·S FLOPs; an input element is read from memory K/G / tile_k times, plus the halo.
+Layouts   source (N, L, ·, ·), f (M, L/G, R, S), target (N, M, ·, ·); in dynamic shared memory source_tile (halo_h,
+          halo_w) with halo_h = (tile_p − 1)·u + (R − 1)·d_h + 1 and halo_w alike, then f_tile (tile_k, R, S), or
+          dy_tile (tile_k, tile_p, tile_q).
+Index map blockIdx.x → (n, m tile, i tile, j tile), j tile fastest · threadIdx.y → i', threadIdx.x → j' · loops over l,
+          then r, s, then m' in registers; m tiles never straddle two groups. For dw: blockIdx.x → (k tile, c, chunk) ·
+          the threads of a block → (k', r, s), those of one chunk after the other · loops over n, tiles, p', q'.
+Cost      2·N·K·P·Q·C/G·R·S FLOPs; an element of the source is read from memory M/G / tile_k times, plus the halo.
 Source    NVIDIA 2007, V. Podlozhnyuk, "Image convolution with CUDA", on tiles with an apron in shared memory.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, ClassVar
 
-from numba import cuda, float32
+from numba import cuda
 
+from algorithms.correlation import Correlation, CorrelationPlan, make_place, number_of
 from algorithms.indexing import unflatten_on_device
 from convbench.algorithm import Algorithm, Family, Plan
-from convbench.devices.device import MAX_SHARED_BYTES, MAX_THREADS_PER_BLOCK, Array, Device, Kernel
+from convbench.devices.device import MAX_SHARED_BYTES, MAX_THREADS_PER_BLOCK, Array, Kernel
+from convbench.error_model import ACCUMULATOR
 from convbench.errors import ConfigError
-from convbench.problem import ConvProblem
+from convbench.problem import DTYPES, ITEM_BYTES, ConvProblem, Direction, Dtype, Pair
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,17 +43,49 @@ class Config:
         if min(self.tile_k, self.tile_p, self.tile_q) < 1 or self.tile_p * self.tile_q > MAX_THREADS_PER_BLOCK:
             raise ConfigError(f"{self}: tiles are at least 1, and tile_p · tile_q at most {MAX_THREADS_PER_BLOCK}")
 
-    def halo(self, problem: ConvProblem) -> tuple[int, int]:
-        """Height and width of the input that one tile of outputs reads."""
-        return (
-            (self.tile_p - 1) * problem.stride[0] + (problem.r - 1) * problem.dilation[0] + 1,
-            (self.tile_q - 1) * problem.stride[1] + (problem.s - 1) * problem.dilation[1] + 1,
-        )
+    def halo(self, geometry: Correlation) -> Pair:
+        """Height and width of the dense map that one tile of the target reads."""
+        (u, v), (d_h, d_w), (r, s) = geometry.stride, geometry.dilation, geometry.taps
+        return (self.tile_p - 1) * u + (r - 1) * d_h + 1, (self.tile_q - 1) * v + (s - 1) * d_w + 1
 
-    def shared_bytes(self, problem: ConvProblem) -> int:
-        """Bytes of the staged input and weights."""
-        halo_h, halo_w = self.halo(problem)
-        return 4 * (halo_h * halo_w + self.tile_k * problem.r * problem.s)
+    def shared_bytes(self, problem: ConvProblem, direction: Direction) -> int:
+        """Bytes of the staged map, and of filters or gradients."""
+        geometry = Correlation.of(problem, "backward_data" if direction == "backward_data" else "forward")
+        halo_h, halo_w = self.halo(geometry)
+        one = self.tile_p * self.tile_q if direction == "backward_weights" else problem.r * problem.s
+        return ITEM_BYTES[ACCUMULATOR[problem.dtype]] * (halo_h * halo_w + self.tile_k * one)
+
+
+class DirectTiledPlan(CorrelationPlan):
+    """One launch over all tiles of the target."""
+
+    def run(self, source: Array, target: Array) -> None:
+        geometry, config = self.geometry, self.config
+        m_tiles = -(-geometry.targets_per_group // config.tile_k) * geometry.groups
+        tiles = m_tiles, -(-geometry.outputs[0] // config.tile_p), -(-geometry.outputs[1] // config.tile_q)
+        self.device.launch(
+            "multiply", make_kernel(config, self.accumulator, geometry.is_spread),
+            geometry.n * tiles[0] * tiles[1] * tiles[2], (config.tile_q, config.tile_p),
+            source, self.filters, self.addend, target, geometry.stride, geometry.top_left, geometry.dilation,
+            geometry.spread, geometry.groups, tiles, config.halo(geometry),
+            shared_bytes=config.shared_bytes(self.problem, self.direction),
+        )  # fmt: skip
+
+
+class DirectTiledWeightsPlan(Plan):
+    """One launch over all elements of dw, a tile of filters together."""
+
+    def run(self, x: Array, dy: Array, dw: Array) -> None:
+        problem, config, geometry = self.problem, self.config, Correlation.of(self.problem, "forward")
+        k_tiles = -(-geometry.targets_per_group // config.tile_k) * geometry.groups
+        chunks = -(-config.tile_k * problem.r * problem.s // (config.tile_p * config.tile_q))
+        self.device.launch(
+            "multiply", make_weights_kernel(config, self.accumulator),
+            k_tiles * geometry.sources_per_group * chunks, (config.tile_q, config.tile_p),
+            x, dy, dw, geometry.stride, geometry.top_left, geometry.dilation, geometry.groups,
+            (k_tiles, chunks), config.halo(geometry),
+            shared_bytes=config.shared_bytes(problem, self.direction),
+        )  # fmt: skip
 
 
 class DirectTiled(Algorithm):
@@ -54,103 +93,149 @@ class DirectTiled(Algorithm):
 
     name: ClassVar[str] = "direct_tiled"
     family: ClassVar[Family] = "direct"
+    plans: ClassVar[Mapping[Direction, type[Plan]]] = {
+        "forward": DirectTiledPlan, "backward_data": DirectTiledPlan, "backward_weights": DirectTiledWeightsPlan,
+    }  # fmt: skip
+    dtypes: ClassVar[tuple[Dtype, ...]] = DTYPES
 
-    def configs(self, problem: ConvProblem) -> tuple[Config, ...]:
+    def configs(self, problem: ConvProblem, direction: Direction) -> tuple[Config, ...]:
         """Those whose tile fits in shared memory, the largest first; none if even the smallest does not."""
         every = (Config(), Config(tile_p=4), Config(tile_p=4, tile_q=8), Config(tile_k=1, tile_p=1, tile_q=32))
-        return tuple(config for config in every if config.shared_bytes(problem) <= MAX_SHARED_BYTES)
+        return tuple(config for config in every if config.shared_bytes(problem, direction) <= MAX_SHARED_BYTES)
 
-    def limits(self, problem: ConvProblem) -> str | None:
-        if self.configs(problem):
+    def limits(self, problem: ConvProblem, direction: Direction) -> str | None:
+        if self.configs(problem, direction):
             return None
         least = Config(tile_k=1, tile_p=1, tile_q=32)
-        halo_h, halo_w = least.halo(problem)
         return (
-            f"its smallest tile reads {halo_h} × {halo_w} of input, {least.shared_bytes(problem):,} bytes with the "
-            f"filter; a block has {MAX_SHARED_BYTES:,} bytes of shared memory"
+            f"its smallest tile takes {least.shared_bytes(problem, direction):,} bytes for the part of the map that it "
+            f"reads and for filters; a block has {MAX_SHARED_BYTES:,} bytes of shared memory"
         )
-
-    def make_plan(self, problem: ConvProblem, device: Device, config: Config) -> Plan:
-        return DirectTiledPlan(problem, device, config)
-
-
-class DirectTiledPlan(Plan):
-    """One launch over all tiles of outputs."""
-
-    def run(self, x: Array, y: Array) -> None:
-        problem, config = self.problem, self.config
-        k_tiles = -(-problem.k // problem.groups // config.tile_k) * problem.groups
-        tiles = k_tiles, -(-problem.p // config.tile_p), -(-problem.q // config.tile_q)
-        top_left = problem.padding[0][0], problem.padding[1][0]
-        self.device.launch(
-            "multiply", make_kernel(config),
-            problem.n * tiles[0] * tiles[1] * tiles[2], (config.tile_q, config.tile_p),
-            x, self.weights, self.bias, y, problem.stride, top_left, problem.dilation, problem.groups,
-            tiles, config.halo(problem),
-            shared_bytes=config.shared_bytes(problem),
-        )  # fmt: skip
 
 
 @cache
-def make_kernel(config: Config) -> Kernel:
+def make_kernel(config: Config, accumulator: Dtype, is_spread: bool) -> Kernel:
     """The kernel of a config, for problems of any size."""
     tile_k, tile_p, tile_q = config.tile_k, config.tile_p, config.tile_q
+    number, place = number_of(accumulator), make_place(is_spread)
 
     @cuda.jit
     def direct_tiled(
-        x: Array, w: Array, bias: Array, y: Array, stride: Any, top_left: Any, dilation: Any, groups: int,
-        tiles: Any, halo: Any,
+        source: Array, filters: Array, addend: Array, target: Array, stride: Any, top_left: Any, dilation: Any,
+        spread: Any, groups: int, tiles: Any, halo: Any,
     ) -> None:  # fmt: skip
         # map
-        n, k_tile, p_tile, q_tile = unflatten_on_device(cuda.blockIdx.x, tiles[0], tiles[1], tiles[2])
-        k_per_group = y.shape[1] // groups
+        n, m_tile, i_tile, j_tile = unflatten_on_device(cuda.blockIdx.x, tiles[0], tiles[1], tiles[2])
+        m_per_group = target.shape[1] // groups
         tiles_per_group = tiles[0] // groups
-        g = k_tile // tiles_per_group
-        first_k = k_tile % tiles_per_group * tile_k  # within the group
+        g = m_tile // tiles_per_group
+        first_m = m_tile % tiles_per_group * tile_k  # within the group
         thread = cuda.threadIdx.y * tile_q + cuda.threadIdx.x
-        p = p_tile * tile_p + cuda.threadIdx.y
-        q = q_tile * tile_q + cuda.threadIdx.x
-        first_h = p_tile * tile_p * stride[0] - top_left[0]
-        first_w = q_tile * tile_q * stride[1] - top_left[1]
-        taps = w.shape[2] * w.shape[3]
+        i = i_tile * tile_p + cuda.threadIdx.y
+        j = j_tile * tile_q + cuda.threadIdx.x
+        first_h = i_tile * tile_p * stride[0] - top_left[0]
+        first_w = j_tile * tile_q * stride[1] - top_left[1]
+        taps = filters.shape[2] * filters.shape[3]
         halo_size = halo[0] * halo[1]
-        shared = cuda.shared.array(0, float32)
-        x_tile = shared[:halo_size]
-        w_tile = shared[halo_size:]
-        totals = cuda.local.array(tile_k, float32)
-        for k in range(tile_k):
-            totals[k] = float32(0)
+        shared = cuda.shared.array(0, number)
+        source_tile = shared[:halo_size]
+        f_tile = shared[halo_size:]
+        totals = cuda.local.array(tile_k, number)
+        for m in range(tile_k):
+            totals[m] = number(0)
 
-        for c in range(w.shape[1]):
-            # load: rows and columns past the image are zeros, and so are filters past the group
+        for l in range(filters.shape[1]):  # noqa: E741  (the channel of the source)
+            # load: rows and columns past the map are zeros, and so are filters past the group
             for element in range(thread, halo_size, tile_p * tile_q):
-                h = first_h + element // halo[1]
-                j = first_w + element % halo[1]
-                if 0 <= h < x.shape[2] and 0 <= j < x.shape[3]:
-                    x_tile[element] = x[n, g * w.shape[1] + c, h, j]
+                h = place(first_h + element // halo[1], spread[0], source.shape[2])
+                w = place(first_w + element % halo[1], spread[1], source.shape[3])
+                if h >= 0 and w >= 0:
+                    source_tile[element] = source[n, g * filters.shape[1] + l, h, w]
                 else:
-                    x_tile[element] = float32(0)
+                    source_tile[element] = number(0)
             for element in range(thread, tile_k * taps, tile_p * tile_q):
-                k = first_k + element // taps
+                m = first_m + element // taps
                 tap = element % taps
-                if k < k_per_group:
-                    w_tile[element] = w[g * k_per_group + k, c, tap // w.shape[3], tap % w.shape[3]]
+                if m < m_per_group:
+                    f_tile[element] = filters[g * m_per_group + m, l, tap // filters.shape[3], tap % filters.shape[3]]
                 else:
-                    w_tile[element] = float32(0)
+                    f_tile[element] = number(0)
             cuda.syncthreads()
             # accumulate
-            for r in range(w.shape[2]):
-                for s in range(w.shape[3]):
+            for r in range(filters.shape[2]):
+                for s in range(filters.shape[3]):
                     row = cuda.threadIdx.y * stride[0] + r * dilation[0]
-                    value = x_tile[row * halo[1] + cuda.threadIdx.x * stride[1] + s * dilation[1]]
-                    for k in range(tile_k):
-                        totals[k] += value * w_tile[k * taps + r * w.shape[3] + s]
+                    value = source_tile[row * halo[1] + cuda.threadIdx.x * stride[1] + s * dilation[1]]
+                    for m in range(tile_k):
+                        totals[m] += value * f_tile[m * taps + r * filters.shape[3] + s]
             cuda.syncthreads()  # the next channel overwrites the tiles
 
         # store
-        if p < y.shape[2] and q < y.shape[3]:
-            for k in range(tile_k):
-                if first_k + k < k_per_group:
-                    y[n, g * k_per_group + first_k + k, p, q] = totals[k] + bias[g * k_per_group + first_k + k]
+        if i < target.shape[2] and j < target.shape[3]:
+            for m in range(tile_k):
+                if first_m + m < m_per_group:
+                    m_of_all = g * m_per_group + first_m + m
+                    target[n, m_of_all, i, j] = totals[m] + number(addend[m_of_all])
 
     return direct_tiled
+
+
+@cache
+def make_weights_kernel(config: Config, accumulator: Dtype) -> Kernel:
+    """The kernel of dw."""
+    tile_k, tile_p, tile_q = config.tile_k, config.tile_p, config.tile_q
+    number = number_of(accumulator)
+
+    @cuda.jit
+    def direct_tiled_weights(
+        x: Array, dy: Array, dw: Array, stride: Any, top_left: Any, dilation: Any, groups: int, grid: Any, halo: Any
+    ) -> None:
+        # map
+        _, k_tile, c, chunk = unflatten_on_device(cuda.blockIdx.x, grid[0], dw.shape[1], grid[1])
+        k_per_group = dw.shape[0] // groups
+        tiles_per_group = grid[0] // groups
+        g = k_tile // tiles_per_group
+        first_k = k_tile % tiles_per_group * tile_k  # within the group
+        thread = cuda.threadIdx.y * tile_q + cuda.threadIdx.x
+        _, k, r, s = unflatten_on_device(
+            chunk * (tile_p * tile_q) + thread, tile_k, dw.shape[2], dw.shape[3]
+        )  # k wraps past the last of a tile, and such threads store nothing
+        is_ours = chunk * (tile_p * tile_q) + thread < tile_k * dw.shape[2] * dw.shape[3]
+        halo_size = halo[0] * halo[1]
+        shared = cuda.shared.array(0, number)
+        source_tile = shared[:halo_size]
+        dy_tile = shared[halo_size:]
+        total = number(0)
+
+        for n in range(dy.shape[0]):
+            for first_p in range(0, dy.shape[2], tile_p):
+                for first_q in range(0, dy.shape[3], tile_q):
+                    # load: zeros past the map, and gradients past the outputs and the group
+                    for element in range(thread, halo_size, tile_p * tile_q):
+                        h = first_p * stride[0] - top_left[0] + element // halo[1]
+                        w = first_q * stride[1] - top_left[1] + element % halo[1]
+                        if 0 <= h < x.shape[2] and 0 <= w < x.shape[3]:
+                            source_tile[element] = x[n, g * dw.shape[1] + c, h, w]
+                        else:
+                            source_tile[element] = number(0)
+                    p = first_p + cuda.threadIdx.y
+                    q = first_q + cuda.threadIdx.x
+                    for k_row in range(tile_k):
+                        value = number(0)
+                        if first_k + k_row < k_per_group and p < dy.shape[2] and q < dy.shape[3]:
+                            value = number(dy[n, g * k_per_group + first_k + k_row, p, q])
+                        dy_tile[k_row * (tile_p * tile_q) + thread] = value
+                    cuda.syncthreads()
+                    # accumulate: no further than the outputs go, for behind them x may hold a NaN
+                    for p_row in range(min(tile_p, dy.shape[2] - first_p)):
+                        for q_column in range(min(tile_q, dy.shape[3] - first_q)):
+                            row = p_row * stride[0] + r * dilation[0]
+                            value = source_tile[row * halo[1] + q_column * stride[1] + s * dilation[1]]
+                            total += value * dy_tile[k * (tile_p * tile_q) + p_row * tile_q + q_column]
+                    cuda.syncthreads()  # the next tiles overwrite these
+
+        # store
+        if is_ours and first_k + k < k_per_group:
+            dw[g * k_per_group + first_k + k, c, r, s] = total
+
+    return direct_tiled_weights

@@ -79,9 +79,27 @@ def derive(points: Sequence[Fraction], r: int) -> Transforms:
     return Transforms(a_t, g, b_t)
 
 
-def as_float32(matrix: Matrix) -> npt.NDArray[np.float32]:
-    """Each entry rounded once."""
-    return np.array([[float(entry) for entry in row] for row in matrix]).astype(np.float32)
+def as_array(matrix: Matrix, dtype: npt.DTypeLike) -> npt.NDArray[np.floating]:
+    """Each entry rounded once (float32 once more, from float64, which matters in one of 2²⁹ cases)."""
+    return np.array([[float(entry) for entry in row] for row in matrix]).astype(dtype)
+
+
+def longest_chain(matrix: Matrix) -> int:
+    """Roundings between an element of a vector and one of its product with a matrix, at most.
+
+    n products take n − 1 sums; each is rounded unless it is by a power of two, and the entry if it is no binary number.
+    """
+    return max(sum(map(bool, row)) - 1 + max(map(_roundings_by, row)) for row in matrix)
+
+
+def _roundings_by(entry: Fraction) -> int:
+    if not _is_power_of_two(entry.denominator):
+        return 2
+    return int(entry != 0 and not _is_power_of_two(abs(entry.numerator)))
+
+
+def _is_power_of_two(number: int) -> bool:
+    return number & (number - 1) == 0
 
 
 def _coefficients(roots: Sequence[Fraction], size: int) -> tuple[Fraction, ...]:

@@ -1,29 +1,25 @@
 """The algorithm: a way to compute problems, and the plan that it makes for one of them.
 
-An author writes two methods, `make_plan` and, where the method cannot do everything, `limits`. What every algorithm
-shares is here once: the refusal of directions, dtypes and layouts that it does not name, and padding modes other
-than zeros, which go through one padding kernel before any algorithm.
+An author names the plans, one for each direction that the method has, and, where the method cannot do everything, its
+limits. What every algorithm shares is here once: the refusal of directions and dtypes that it does not name, and all
+that is not zero-padded, or has its axes in another order than the algorithm wants (`convbench.adapted`).
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from convbench.devices.device import Array, Device
-from convbench.error_model import ErrorModel
+from convbench.error_model import ACCUMULATOR, ErrorModel, Outputs
 from convbench.errors import ConfigError, RefusedError
-from convbench.problem import ConvProblem, Direction, Dtype, Layout
+from convbench.problem import ConvProblem, Direction, Dtype
 from convbench.reference import Float64
 
 Family = Literal["direct", "gemm", "winograd", "fft"]
-
-# what plans can be asked for so far, whatever the algorithm
-DIRECTIONS: tuple[Direction, ...] = ("forward",)
-LAYOUTS: tuple[Layout, ...] = ("NCHW",)
 
 
 @dataclass(frozen=True)
@@ -32,13 +28,15 @@ class NoConfig:
 
 
 class Plan(ABC):
-    """One problem, made ready on one device, with a config of its algorithm.
+    """One direction of a zero-padded problem, made ready on one device, with a config of its algorithm.
 
-    `weights` and `bias` are device arrays once `load` has been called; a problem without bias has a bias of zeros.
+    `weights` and `bias` are device arrays once `load` has been called; a problem without bias has a bias of zeros. The
+    arrays that a plan gets are indexed as in the equation, (N, C, H, W) and so on, in whatever order memory has them.
     """
 
-    def __init__(self, problem: ConvProblem, device: Device, config: Any = None) -> None:
-        self.problem, self.device, self.config = problem, device, config
+    def __init__(self, problem: ConvProblem, direction: Direction, device: Device, config: Any = None) -> None:
+        self.problem, self.direction, self.device, self.config = problem, direction, device, config
+        self.accumulator: Dtype = ACCUMULATOR[problem.dtype]
         self.scratch_arrays: list[Array] = []
         self.workspace_bytes = 0  # of scratch and of prepared weights
         self.weights: Array = None
@@ -55,55 +53,56 @@ class Plan(ABC):
         self.workspace_bytes += int(np.prod(shape, dtype=object)) * np.dtype(dtype).itemsize
         return self.device.empty(shape, dtype)
 
-    def load(self, weights: Array, bias: Array | None) -> None:
-        """Take the weights (K, C/G, R, S) and the bias (K), device arrays, and prepare them."""
+    def load(self, weights: Array = None, bias: Array = None) -> None:
+        """Take the weights and the bias, device arrays, of a direction that has them, and prepare them."""
         self.weights = weights
-        self.bias = self.device.upload(np.zeros(self.problem.k, self.problem.dtype)) if bias is None else bias
+        if self.direction == "forward":
+            self.bias = self.device.upload(np.zeros(self.problem.k, self.problem.dtype)) if bias is None else bias
         self.prepare()
 
     def prepare(self) -> None:  # noqa: B027  (most plans have nothing to prepare)
         """Do the work that is needed once per weights."""
 
     @abstractmethod
-    def run(self, x: Array, y: Array) -> None:
-        """Queue the launches that write every element of y (N, K, P, Q) from x (N, C, H, W)."""
+    def run(self, *arrays: Any, **_: Any) -> None:
+        """Queue the launches that write every element of the output.
+
+        By direction run(x, y), run(dy, dx) or run(x, dy, dw). The gradient of the bias is not the plan's business.
+        """
 
 
-class Algorithm(ABC):
+class Algorithm:
     """An implementation, by the name that it is registered, recorded and reported under."""
 
     name: ClassVar[str]
     family: ClassVar[Family]
+    plans: ClassVar[Mapping[Direction, type[Plan]]] = {}
     dtypes: ClassVar[tuple[Dtype, ...]] = ("float32",)
+    any_order: ClassVar[bool] = False  # whether it takes tensors in any order of memory, or wants them packed
     error_model: ClassVar[ErrorModel] = ErrorModel()
 
-    def configs(self, problem: ConvProblem) -> Sequence[Any]:
+    def configs(self, problem: ConvProblem, direction: Direction) -> Sequence[Any]:
         """The configs worth trying for a problem, the default first: frozen dataclasses."""
         return (NoConfig(),)
 
-    def limits(self, problem: ConvProblem) -> str | None:
-        """Why the method cannot compute a zero-padded problem of a dtype that it names, or None."""
+    def limits(self, problem: ConvProblem, direction: Direction) -> str | None:
+        """Why the method cannot compute a zero-padded problem of a direction and dtype that it names, or None."""
         return None
-
-    @abstractmethod
-    def make_plan(self, problem: ConvProblem, device: Device, config: Any) -> Plan:
-        """The plan for a zero-padded problem that is not refused."""
 
     def refuses(self, problem: ConvProblem, direction: Direction = "forward") -> str | None:
         """Why this algorithm will not compute the problem, or None. What is refused is never launched."""
-        for what, asked, able in (
-            ("direction", direction, DIRECTIONS),
-            ("layout", problem.layout, LAYOUTS),
-            ("dtype", problem.dtype, self.dtypes),
-        ):
+        for what, asked, able in (("direction", direction, self.plans), ("dtype", problem.dtype, self.dtypes)):
             if asked not in able:
                 return f"{what} {asked}: {self.name} has {', '.join(able)}"
-        return self.limits(_inner(problem))
+        return self.limits(self._inner(problem, direction), direction)
 
     def plan(
         self, problem: ConvProblem, device: Device, *, direction: Direction = "forward", config: Any = None
     ) -> Plan:
         """A plan with the given config, or with the default one.
+
+        Its `load` takes what `convbench.operands` lists as LOADED, its `run` what is READ and then what is WRITTEN,
+        all in memory as the problem's layouts have them.
 
         Raises
         ------
@@ -112,36 +111,46 @@ class Algorithm(ABC):
         OutOfDeviceMemoryError, where the workspace does not fit
         """
         if reason := self.refuses(problem, direction):
-            raise RefusedError(f"{self.name} refuses {problem}: {reason}")
-        inner = _inner(problem)
-        plan = self.make_plan(inner, device, self.resolved(problem, config))
-        if inner is problem:
+            raise RefusedError(f"{self.name} refuses {direction} of {problem}: {reason}")
+        inner = self._inner(problem, direction)
+        plan = self.plans[direction](inner, direction, device, self.resolved(problem, direction, config))
+        if inner == problem == problem.packed():
             return plan
-        from convbench.padding import PaddedPlan  # imports Numba, which a refusal does not need
+        from convbench.adapted import AdaptedPlan  # imports Numba, which a refusal does not need
 
-        return PaddedPlan(problem, device, plan)
+        return AdaptedPlan(problem, plan)
 
-    def resolved(self, problem: ConvProblem, config: Any = None) -> Any:
+    def configs_for(self, problem: ConvProblem, direction: Direction) -> Sequence[Any]:
+        """The configs worth trying for any problem that is not refused, the default first."""
+        return self.configs(self._inner(problem, direction), direction)
+
+    def resolved(self, problem: ConvProblem, direction: Direction, config: Any = None) -> Any:
         """The given config, or the default one for the problem; raises ConfigError for another algorithm's."""
-        default = self.configs(_inner(problem))[0]
+        default = self.configs_for(problem, direction)[0]
         if config is not None and type(config) is not type(default):
             raise ConfigError(f"{config!r} is no config of {self.name}; it takes {default!r} and the like")
         return default if config is None else config
 
-    def error_bound(
+    def error_bounds(
         self,
         problem: ConvProblem,
-        x: npt.ArrayLike,
-        w: npt.ArrayLike,
-        bias: npt.ArrayLike | None,
+        direction: Direction,
+        tensors: Mapping[str, npt.ArrayLike],
         *,
-        expected: Float64,
+        expected: Mapping[str, Float64],
         config: Any = None,
-    ) -> Float64:
-        """The largest |actual − expected| that this algorithm may have on these tensors, (N, K, P, Q)."""
-        return self.error_model.bound(problem, x, w, bias, expected=expected, config=self.resolved(problem, config))
+        independent: bool = True,
+    ) -> Outputs:
+        """The largest |actual − expected| that this algorithm may have on these tensors, by output."""
+        return self.error_model.bounds(
+            problem, direction, tensors,
+            expected=expected, config=self.resolved(problem, direction, config), independent=independent,
+        )  # fmt: skip
 
-
-def _inner(problem: ConvProblem) -> ConvProblem:
-    """The zero-padded problem that an algorithm itself computes."""
-    return problem if problem.padding_mode == "zeros" else problem.explicitly_padded()
+    def _inner(self, problem: ConvProblem, direction: Direction) -> ConvProblem:
+        """The problem that the algorithm itself computes: zero-padded, in a layout of its own, no bias in gradients."""
+        if problem.padding_mode != "zeros":
+            problem = problem.explicitly_padded()
+        if problem.bias and direction != "forward":
+            problem = replace(problem, bias=False)
+        return problem if self.any_order else problem.packed()

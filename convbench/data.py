@@ -1,64 +1,134 @@
-"""Seeded inputs: integers on which a claim of exactness can be tested, and full-entropy numbers for all else."""
+"""Seeded inputs: integers on which a claim of exactness can be tested, and numbers of every other kind.
 
-from dataclasses import dataclass
+In each direction one tensor is the map that windows slide over (x, dy and x) and one holds what it is multiplied with
+(w, w and dy), whose products over some axes make one sum.
+"""
 
+from collections.abc import Callable
+from typing import Any, Literal, get_args
+
+import ml_dtypes  # noqa: F401  (makes NumPy know bfloat16)
 import numpy as np
-import numpy.typing as npt
 
+from convbench import operands
 from convbench.error_model import ACCUMULATOR
-from convbench.problem import ConvProblem, Dtype
+from convbench.operands import Name, Values
+from convbench.problem import ConvProblem, Direction, Dtype
+from convbench.reference import copies
 
-Values = npt.NDArray[np.floating]
+Tensors = dict[str, Values]
+Kind = Literal["integers", "uniform", "normal", "cancelling", "denormal", "large", "nonfinite"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+INDEPENDENT: tuple[Kind, ...] = ("integers", "uniform", "normal")  # whose roundings do not conspire
 
 # integers up to 2 to this power are exact
 SIGNIFICAND_BITS: dict[Dtype, int] = {"float64": 53, "float32": 24, "float16": 11, "bfloat16": 8}
+LARGEST_EXPONENT: dict[Dtype, int] = {"float64": 1023, "float32": 127, "float16": 15, "bfloat16": 127}
+SMALLEST_EXPONENT: dict[Dtype, int] = {"float64": -1074, "float32": -149, "float16": -24, "bfloat16": -133}
 LARGEST_INTEGER = 8  # of weights and bias
 LARGEST_INPUT = 2**12 - 1  # one bit more than TF32 and float16 have: rounding to either shows
 FEWEST_TERMS = 64
+AMPLIFICATION = 2**22  # more than any transform makes of its input
+
+MAP: dict[Direction, Name] = {"forward": "x", "backward_data": "dy", "backward_weights": "x"}
+FACTOR: dict[Direction, Name] = {"forward": "w", "backward_data": "w", "backward_weights": "dy"}
 
 
-@dataclass(frozen=True)
-class Tensors:
-    """The input (N, C, H, W), the weights (K, C/G, R, S), and the bias (K) where the problem has one."""
+def tensors(problem: ConvProblem, direction: Direction, seed: int, kind: Kind, *, headroom: int = 1) -> Tensors:
+    """All inputs of a direction, by name; the same problem, direction, seed and kind, the same data, on any machine.
 
-    x: Values
-    w: Values
-    bias: Values | None
-
-
-def random_tensors(problem: ConvProblem, seed: int) -> Tensors:
-    """Uniform in (−1, 1), every significand bit random: memory compression and idle bits would flatter a timing."""
-    rng = _rng(problem, seed)
-
-    def draw(shape: tuple[int, ...]) -> Values:
-        values: Values = rng.uniform(-1, 1, shape).astype(problem.dtype)
-        return values
-
-    return Tensors(draw(problem.x_shape), draw(problem.w_shape), draw((problem.k,)) if problem.bias else None)
-
-
-def integer_tensors(problem: ConvProblem, seed: int, *, headroom: int = 1) -> Tensors:
-    """Integers so small that `headroom · (terms · max|x| · max|w| + max|bias|)` is exact in the accumulating type.
-
-    Where even ±1 is too large for so many terms, each filter keeps only as many non-zero weights as fit. x has no
-    zeros, so that a missed element shows, and more bits than half precision, so that rounding it shows.
+    integers : so small that `headroom · (terms · largest products + largest bias)` is exact in the accumulating type.
+        Where even ±1 is too large for so many terms, each sum keeps only as many non-zero products as fit. The map has
+        no zeros, so that a missed element shows, and more bits than half precision, so that rounding it shows.
+    uniform : in (−1, 1), every significand bit random: memory compression and idle bits would flatter a timing
+    normal : of standard deviation 1
+    cancelling : a map that is nearly constant against factors that sum to nearly zero
+    denormal : a map of which most elements are below the smallest normal number
+    large : sums near the largest number of the dtype
+    nonfinite : uniform, with a few NaNs and infinities in the map
     """
-    rng = _rng(problem, seed)
+    rng = np.random.default_rng([seed, KINDS.index(kind), *f"{direction} {problem}".encode()])
+    drawn = {name: rng.uniform(-1, 1, operands.shape(problem, name)) for name in operands.inputs(problem, direction)}
+    change: Callable[..., None] | None = {
+        "integers": _integers, "normal": _normal, "cancelling": _cancelling, "denormal": _denormal, "large": _large,
+        "nonfinite": _nonfinite,
+    }.get(kind)  # fmt: skip
+    if change is not None:
+        change(problem, direction, rng, drawn, headroom)
+    with np.errstate(over="ignore"):
+        return {name: value.astype(problem.dtype) for name, value in drawn.items()}
+
+
+def _integers(
+    problem: ConvProblem, direction: Direction, rng: np.random.Generator, drawn: dict[str, Any], headroom: int
+) -> None:
+    terms, largest = problem.terms_of(direction), LARGEST_INTEGER
     room = min(2 ** SIGNIFICAND_BITS[ACCUMULATOR[problem.dtype]] // headroom, 2 ** SIGNIFICAND_BITS[problem.dtype])
-    room -= LARGEST_INTEGER * problem.bias
-    # the input gets as many bits as leave room for the terms, or for enough of them
-    x_largest = max(1, min(LARGEST_INPUT, room // min(problem.terms, FEWEST_TERMS)))
-    w_largest = max(1, min(LARGEST_INTEGER, room // (problem.terms * x_largest)))
-    x = rng.integers(1, x_largest + 1, problem.x_shape) * rng.choice((-1, 1), problem.x_shape)
-    w = rng.integers(-w_largest, w_largest + 1, problem.w_shape)
-    if problem.terms * x_largest > room:
-        w = rng.choice((-1, 1), problem.w_shape)
-        rank = rng.permuted(np.tile(np.arange(problem.terms), (problem.k, 1)), axis=1).reshape(problem.w_shape)
-        w[rank >= room // x_largest] = 0
-    bias = rng.integers(-LARGEST_INTEGER, LARGEST_INTEGER + 1, problem.k) if problem.bias else None
-    return Tensors(*(None if a is None else a.astype(problem.dtype) for a in (x, w, bias)))  # type: ignore[arg-type]
+    if direction == "backward_data":
+        room //= copies(problem)
+    room -= largest * ("bias" in drawn)
+    # the map gets as many bits as leave room for the terms, or for enough of them
+    map_largest = max(1, min(LARGEST_INPUT, room // min(terms, FEWEST_TERMS)))
+    factor_largest = max(1, min(largest, room // (terms * map_largest)))
+    name, factor = MAP[direction], FACTOR[direction]
+    sizes, shape = drawn[name].shape, drawn[factor].shape
+    drawn[name] = rng.integers(1, map_largest + 1, sizes) * rng.choice((-1, 1), sizes)
+    drawn[factor] = rng.integers(-factor_largest, factor_largest + 1, shape)
+    if terms * map_largest > room:
+        sums = _as_sums(problem, direction, rng.choice((-1, 1), shape))
+        rank = rng.permuted(np.tile(np.arange(terms), (len(sums), 1)), axis=1)
+        drawn[factor] = _from_sums(problem, direction, np.where(rank < max(1, room // map_largest), sums, 0))
+    if "bias" in drawn:
+        drawn["bias"] = rng.integers(-largest, largest + 1, problem.k)
 
 
-def _rng(problem: ConvProblem, seed: int) -> np.random.Generator:
-    """The same problem and seed, the same data, on any machine."""
-    return np.random.default_rng([seed, *str(problem).encode()])
+def _normal(problem: ConvProblem, direction: Direction, rng: np.random.Generator, drawn: Tensors, _: int) -> None:
+    for name, value in drawn.items():
+        drawn[name] = rng.standard_normal(value.shape)
+
+
+def _cancelling(problem: ConvProblem, direction: Direction, rng: np.random.Generator, drawn: Tensors, _: int) -> None:
+    name, factor = MAP[direction], FACTOR[direction]
+    drawn[name] = 1 + drawn[name] / 2**7
+    sums = _as_sums(problem, direction, drawn[factor])
+    drawn[factor] = _from_sums(problem, direction, sums - sums.mean(1, keepdims=True))
+
+
+def _denormal(problem: ConvProblem, direction: Direction, rng: np.random.Generator, drawn: Tensors, _: int) -> None:
+    drawn[MAP[direction]] *= 2.0 ** (SMALLEST_EXPONENT[problem.dtype] + SIGNIFICAND_BITS[problem.dtype] - 1)
+
+
+def _large(problem: ConvProblem, direction: Direction, rng: np.random.Generator, drawn: Tensors, _: int) -> None:
+    terms = problem.terms_of(direction) * (copies(problem) if direction == "backward_data" else 1)
+    room = LARGEST_EXPONENT[problem.dtype] - int(terms).bit_length()
+    if problem.dtype != "float16":  # whose intermediates have room to spare
+        room -= AMPLIFICATION.bit_length()
+    drawn[MAP[direction]] *= 2.0 ** (room // 2)
+    drawn[FACTOR[direction]] *= 2.0 ** (room - room // 2)
+
+
+def _nonfinite(problem: ConvProblem, direction: Direction, rng: np.random.Generator, drawn: Tensors, _: int) -> None:
+    flat = drawn[MAP[direction]].reshape(-1)
+    places = rng.choice(flat.size, min(flat.size, int(rng.integers(1, 4))), replace=False)
+    flat[places] = rng.choice((np.nan, np.inf, -np.inf), len(places))
+
+
+def _as_sums(problem: ConvProblem, direction: Direction, factor: Any) -> Any:
+    """The factors of one sum in each row: w by filter, w by channel of the input, or dy by channel of the output."""
+    if direction == "backward_data":
+        grouped = factor.reshape(problem.groups, problem.k // problem.groups, *problem.w_shape[1:])
+        return grouped.swapaxes(1, 2).reshape(problem.c, -1)
+    if direction == "backward_weights":
+        return factor.swapaxes(0, 1).reshape(problem.k, -1)
+    return factor.reshape(problem.k, -1)
+
+
+def _from_sums(problem: ConvProblem, direction: Direction, sums: Any) -> Any:
+    """The inverse of `_as_sums`."""
+    k_per_group, c_per_group = problem.k // problem.groups, problem.c // problem.groups
+    if direction == "backward_data":
+        grouped = sums.reshape(problem.groups, c_per_group, k_per_group, problem.r, problem.s)
+        return grouped.swapaxes(1, 2).reshape(problem.w_shape)
+    if direction == "backward_weights":
+        return sums.reshape(problem.k, problem.n, problem.p, problem.q).swapaxes(0, 1)
+    return sums.reshape(problem.w_shape)

@@ -5,10 +5,11 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from convbench.algorithm import Algorithm, Plan
-from convbench.devices.device import Array, Device
+from convbench.algorithm import Algorithm
+from convbench.devices.device import Device
 from convbench.environment import capture
 from convbench.errors import ConfigError, DeviceError, KernelError, OutOfDeviceMemoryError, RefusedError
+from convbench.execution import Execution
 from convbench.problem import ConvProblem, Direction
 from convbench.record import Outcome, Record, Timing, key_of
 from convbench.verify import Case, digest_of, verify
@@ -126,36 +127,33 @@ class Harness:
 
     def _time(self, job: Job, compiled_before: float) -> tuple[Timing, int, str]:
         device, problem = self.device, job.layer.problem
-        tensors, _ = self._case_of(problem).random
-        plan = job.algorithm.plan(problem, device, direction=self.direction)
-        x, w = device.upload(tensors.x), device.upload(tensors.w)
-        bias = None if tensors.bias is None else device.upload(tensors.bias)
-        y = device.empty(problem.y_shape, problem.dtype)
-        prepare_us = device.elapsed_us(lambda: plan.load(w, bias))
-        samples = self._samples(plan, x, y)
+        tensors, _ = self._case_of(problem).of("uniform")
+        execution = Execution(job.algorithm, problem, self.direction, device, tensors)
+        prepare_us = device.elapsed_us(execution.load)
+        samples = self._samples(execution)
         timing = Timing(
             clock=device.clock,
             method=f"{self.effort.warmup} warm-up runs, then each run timed alone, same buffers (warm cache)",
             samples_us=tuple(samples),
             prepare_us=prepare_us,
-            phases_us={str(phase): us for phase, us in device.phases_us(lambda: plan.run(x, y)).items()},
+            phases_us={str(phase): us for phase, us in device.phases_us(execution.run).items()},
             compile_s=device.compile_s - compiled_before,
         )
-        return timing, plan.workspace_bytes, digest_of(device.download(y))
+        return timing, execution.plan.workspace_bytes, digest_of(execution.results())
 
-    def _samples(self, plan: Plan, x: Array, y: Array) -> list[float]:
+    def _samples(self, execution: Execution) -> list[float]:
         for _ in range(self.effort.warmup):
-            plan.run(x, y)
+            execution.run()
         self.device.synchronize()
         samples: list[float] = []
         while len(samples) < self.effort.samples and sum(samples) < self.effort.max_seconds * 1e6:
-            samples.append(self.device.elapsed_us(lambda: plan.run(x, y)))
+            samples.append(self.device.elapsed_us(execution.run))
         return samples
 
     def _case_of(self, problem: ConvProblem) -> Case:
         """The data and references of a problem, kept until another problem's turn."""
         if self._case is None or self._case.problem != problem:
-            self._case = Case(problem, self.seed)
+            self._case = Case(problem, self.seed, self.direction)
         return self._case
 
     def _check_alive(self, job: Job) -> None:
@@ -189,7 +187,7 @@ class Harness:
         try:
             if job.algorithm.refuses(job.layer.problem, self.direction) is not None:
                 return {}
-            return asdict(job.algorithm.resolved(job.layer.problem))
+            return asdict(job.algorithm.resolved(job.layer.problem, self.direction))
         except (Exception, SystemExit):  # noqa: BLE001  (the judgement has the reason)
             return {}
 

@@ -1,47 +1,40 @@
 """Padding modes other than zeros, for every algorithm: write the padded input out, then convolve without padding.
 
     padded[n, c, i, j] = x[n, c, fold(i − top, H), fold(j − left, W)]
+    dx[n, c, h, w]     = Σ_{i,j} dpadded[n, c, i, j]  over all i with fold(i − top, H) = h, j with fold(j − left, W) = w
 
-with fold as in `convbench.problem.FOLD`. One thread per padded element; the grid covers them all, j fastest.
+with fold as in `convbench.problem.FOLD`. The second, the adjoint of the first, is a gather: no atomics. One thread per
+element of the result; the grid covers them all, the last axis fastest.
 """
 
 from functools import cache
 from typing import Any
 
+import numba
 from numba import cuda
 
-from convbench.algorithm import Plan
 from convbench.devices.device import Array, Device, Kernel
-from convbench.problem import ConvProblem
+from convbench.problem import ConvProblem, Dtype
 
 THREADS = 256
 
 
-class PaddedPlan(Plan):
-    """A plan of the explicitly padded problem, behind the launch that pads."""
-
-    def __init__(self, problem: ConvProblem, device: Device, inner: Plan) -> None:
-        super().__init__(problem, device)
-        self.inner = inner
-        self.padded = self.scratch(problem.padded_shape, problem.dtype)
-        self.scratch_arrays += inner.scratch_arrays
-        self.workspace_bytes += inner.workspace_bytes
-
-    def load(self, weights: Array, bias: Array | None) -> None:
-        self.inner.load(weights, bias)
-
-    def run(self, x: Array, y: Array) -> None:
-        (top, _), (left, _) = self.problem.padding
-        elements = self.padded.size
-        self.device.launch(
-            "pack", make_kernel(self.problem.padding_mode), -(-elements // THREADS), THREADS, x, self.padded, top, left
-        )
-        self.inner.run(self.padded, y)
+def launch_pad(device: Device, problem: ConvProblem, x: Array, padded: Array) -> None:
+    """Queue the padding of x (N, C, H, W); the phase is `pack`."""
+    (top, _), (left, _) = problem.padding
+    kernel = make_padding_kernel(problem.padding_mode)
+    device.launch("pack", kernel, -(-padded.size // THREADS), THREADS, x, padded, top, left)
 
 
-@cache
-def make_kernel(mode: str) -> Kernel:
-    """The padding kernel of one mode."""
+def launch_fold_back(device: Device, problem: ConvProblem, padded: Array, dx: Array, accumulator: Dtype) -> None:
+    """Queue the sums of a padded gradient over the copies of each element; the phase is `unpack`."""
+    (top, _), (left, _) = problem.padding
+    kernel = make_folding_kernel(problem.padding_mode, accumulator)
+    device.launch("unpack", kernel, -(-dx.size // THREADS), THREADS, padded, dx, top, left)
+
+
+def _make_fold(mode: str) -> Any:
+    """The device function fold(index, size) of a mode."""
     reflect, replicate = mode == "reflect", mode == "replicate"  # Numba has no strings in kernels
 
     @cuda.jit(device=True)
@@ -53,6 +46,14 @@ def make_kernel(mode: str) -> Kernel:
         if replicate:
             return min(max(index, 0), size - 1)
         return (index + size) % size  # circular: the padding is at most one size
+
+    return fold
+
+
+@cache
+def make_padding_kernel(mode: str) -> Kernel:
+    """The padding kernel of one mode."""
+    fold = _make_fold(mode)
 
     @cuda.jit
     def pad(x: Array, padded: Array, top: int, left: int) -> None:
@@ -69,3 +70,40 @@ def make_kernel(mode: str) -> Kernel:
         padded[n, c, i, j] = x[n, c, fold(i - top, x.shape[2]), fold(j - left, x.shape[3])]
 
     return pad
+
+
+@cache
+def make_folding_kernel(mode: str, accumulator: Dtype) -> Kernel:
+    """The adjoint of the padding kernel of one mode, summing in the accumulating dtype."""
+    fold, number = _make_fold(mode), getattr(numba, accumulator)
+
+    @cuda.jit
+    def fold_back(padded: Array, dx: Array, top: int, left: int) -> None:
+        # map
+        _, channels, height, width = dx.shape
+        element = cuda.blockIdx.x * THREADS + cuda.threadIdx.x
+        if element >= dx.size:
+            return  # the grid is rounded up to whole blocks
+        w = element % width
+        h = element // width % height
+        c = element // (width * height) % channels
+        n = element // (width * height * channels)
+        padding_h = padded.shape[2] - height
+        padding_w = padded.shape[3] - width
+        # load and accumulate: only the padding can hold copies, besides the element's own place
+        total = number(0)
+        for i_copy in range(padding_h + 1):
+            i = h + top
+            if i_copy > 0:
+                i = i_copy - 1 if i_copy <= top else i_copy - 1 + height
+            if fold(i - top, height) == h:
+                for j_copy in range(padding_w + 1):
+                    j = w + left
+                    if j_copy > 0:
+                        j = j_copy - 1 if j_copy <= left else j_copy - 1 + width
+                    if fold(j - left, width) == w:
+                        total += number(padded[n, c, i, j])
+        # store
+        dx[n, c, h, w] = total
+
+    return fold_back

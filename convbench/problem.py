@@ -23,12 +23,17 @@ Padding = tuple[Pair, Pair]
 PaddingMode = Literal["zeros", "reflect", "replicate", "circular"]
 Dtype = Literal["float32", "float64", "float16", "bfloat16"]
 Layout = Literal["NCHW", "NHWC"]
+FilterLayout = Literal["KCRS", "KRSC", "RSCK"]
 Direction = Literal["forward", "backward_data", "backward_weights"]
 
 PADDING_MODES: tuple[PaddingMode, ...] = get_args(PaddingMode)
 DTYPES: tuple[Dtype, ...] = get_args(Dtype)
 LAYOUTS: tuple[Layout, ...] = get_args(Layout)
+FILTER_LAYOUTS: tuple[FilterLayout, ...] = get_args(FilterLayout)
 DIRECTIONS: tuple[Direction, ...] = get_args(Direction)
+
+# the order of a filter's axes that goes with a layout, unless another is named
+USUAL_FILTERS: dict[Layout, FilterLayout] = {"NCHW": "KCRS", "NHWC": "KRSC"}
 
 ITEM_BYTES: dict[Dtype, int] = {"float32": 4, "float64": 8, "float16": 2, "bfloat16": 2}
 
@@ -50,13 +55,15 @@ class ConvProblem:
     n, c, h, w : batch, input channels, input height and width
     k, r, s : output channels, filter height and width
     stride, dilation : one int for both axes, or (height, width)
-    padding : one int, (height, width), ((top, bottom), (left, right)), "valid" (none) or "same" (P = H, Q = W; stride 1
-        only, the odd element goes to the bottom and right, as in PyTorch)
+    padding : one int, (height, width), ((top, bottom), (left, right)), "valid" (none), "same" (P = H, Q = W; stride 1
+        only, the odd element goes to the bottom and right, as in PyTorch) or "same_tensorflow" (P = ⌈H / u⌉, Q alike,
+        for any stride, as TensorFlow, Keras and ONNX's SAME_UPPER have it)
     groups : divides c and k; filter k sees the c / groups channels of its group
     bias : whether bias[k] is added
     padding_mode : what the padding holds: "zeros", "reflect", "replicate" or "circular", as in PyTorch
     dtype : storage type of x, w, bias and y
-    layout : order of the axes in memory
+    layout : order of the axes of x and y in memory
+    filter_layout : order of the axes of w in memory; by default KCRS for NCHW and KRSC for NHWC. RSCK is Keras's.
 
     Raises
     ------
@@ -79,6 +86,7 @@ class ConvProblem:
     padding_mode: PaddingMode
     dtype: Dtype
     layout: Layout
+    filter_layout: FilterLayout
 
     def __init__(
         self,
@@ -98,6 +106,7 @@ class ConvProblem:
         padding_mode: str = "zeros",
         dtype: str = "float32",
         layout: str = "NCHW",
+        filter_layout: str | None = None,
     ) -> None:
         given = locals()  # as the caller wrote it, for the messages of values that have no text yet
         del given["self"]
@@ -109,7 +118,11 @@ class ConvProblem:
             put(name, _whole(name, given[name], given))
         put("stride", _pair("stride", stride, given))
         put("dilation", _pair("dilation", dilation, given))
-        for name, choices in (("padding_mode", PADDING_MODES), ("dtype", DTYPES), ("layout", LAYOUTS)):
+        if filter_layout is None:
+            given["filter_layout"] = USUAL_FILTERS.get(layout)  # type: ignore[call-overload]
+        for name, choices in (
+            ("padding_mode", PADDING_MODES), ("dtype", DTYPES), ("layout", LAYOUTS), ("filter_layout", FILTER_LAYOUTS),
+        ):  # fmt: skip
             if given[name] not in choices:
                 raise ProblemError(
                     f"{name} is {given[name]!r}; it must be one of {', '.join(choices)}: {_described(given)}"
@@ -184,6 +197,12 @@ class ConvProblem:
         """Products summed into one output element: C/G · R · S."""
         return self.c // self.groups * self.r * self.s
 
+    def terms_of(self, direction: Direction) -> int:
+        """Products summed into one output element of a direction, at most: C/G·R·S, K/G·R·S or N·P·Q."""
+        if direction == "backward_weights":
+            return self.n * self.p * self.q
+        return (self.c if direction == "forward" else self.k) // self.groups * self.r * self.s
+
     @property
     def macs(self) -> int:
         """Multiply-accumulates of the direct method, taps on padding included."""
@@ -220,6 +239,10 @@ class ConvProblem:
         _, _, h, w = self.padded_shape
         return replace(self, h=h, w=w, padding=((0, 0), (0, 0)), padding_mode="zeros")
 
+    def packed(self) -> "ConvProblem":
+        """The same values with their axes in the order N C H W and K C R S."""
+        return replace(self, layout="NCHW", filter_layout="KCRS")
+
     @property
     def padded_shape(self) -> tuple[int, int, int, int]:
         """(N, C, H + top + bottom, W + left + right)."""
@@ -243,7 +266,10 @@ class ConvProblem:
             words.append(f"g{self.groups}")
         if self.bias:
             words.append("bias")
-        defaults = ((self.padding_mode, "zeros"), (self.dtype, "float32"), (self.layout, "NCHW"))
+        defaults = (
+            (self.padding_mode, "zeros"), (self.dtype, "float32"), (self.layout, "NCHW"),
+            (self.filter_layout, USUAL_FILTERS[self.layout]),
+        )  # fmt: skip
         words += [value for value, default in defaults if value != default]
         return "-".join(words)
 
@@ -314,12 +340,20 @@ def _padding(value: object, problem: ConvProblem, given: dict[str, Any]) -> Padd
         if problem.stride != (1, 1):
             raise ProblemError(
                 f'padding is "same" and stride is {problem.stride}; "same" is defined for stride 1 only '
-                f"(give the four sides as numbers): {_described(given)}"
+                f'(give the four sides as numbers, or "same_tensorflow"): {_described(given)}'
             )
         height, width = problem.dilation[0] * (problem.r - 1), problem.dilation[1] * (problem.s - 1)
         return (height // 2, height - height // 2), (width // 2, width - width // 2)
+    if value == "same_tensorflow":
+        axes = zip((problem.h, problem.w), (problem.r, problem.s), problem.stride, problem.dilation, strict=True)
+        height, width = (
+            max(0, (-(-size // max(1, u)) - 1) * u + d * (taps - 1) + 1 - size) for size, taps, u, d in axes
+        )
+        return (height // 2, height - height // 2), (width // 2, width - width // 2)
     if isinstance(value, str):
-        raise ProblemError(f'padding is {value!r}; the words are "same" and "valid": {_described(given)}')
+        raise ProblemError(
+            f'padding is {value!r}; the words are "same", "same_tensorflow" and "valid": {_described(given)}'
+        )
     if isinstance(value, tuple | list) and len(value) == 2 and any(isinstance(side, tuple | list) for side in value):
         return _pair("padding", value[0], given), _pair("padding", value[1], given)
     height, width = _pair("padding", value, given)

@@ -1,63 +1,128 @@
-"""The reference: convolution in float64, straight from the equation in `convbench.problem`.
+"""The reference: convolution and its gradients in float64, straight from the equation in `convbench.problem`.
 
-One matrix product per filter tap (r, s): Y[k, (p, q)] += w[k, :, r, s] · X[:, (p·u − top + r·d_h, q·v − left + s·d_w)].
-The padding is in the index, not in a copy of the input, so that all four modes are one code path.
+The padded input is indexed, one matrix product for each filter tap (r, s), with X(r,s)[p, q] = padded[p·u + r·d_h,
+q·v + s·d_w]:
+
+    forward           y             = Σ_{r,s} w[:, :, r, s] · X(r,s) + bias
+    backward_data     d padded at X(r,s) += w[:, :, r, s]ᵀ · dy;  dx is d padded, folded back as the padding was made
+    backward_weights  dw[:, :, r, s] = Σ_n dy · X(r,s)ᵀ,    dbias = Σ_{n,p,q} dy
 """
 
-from dataclasses import replace
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from convbench.problem import FOLD, ConvProblem
+from convbench import operands
+from convbench.problem import FOLD, ConvProblem, Direction
 
 Float64 = npt.NDArray[np.float64]
+
+
+def compute(problem: ConvProblem, direction: Direction, given: Mapping[str, npt.ArrayLike]) -> dict[str, Float64]:
+    """All outputs of a direction, by name, from all its inputs.
+
+    Raises
+    ------
+    ValueError
+        when an input is missing or too many, or has not the problem's shape.
+    """
+    values = {name: np.asarray(value, np.float64) for name, value in given.items() if value is not None}
+    wanted = {name: operands.shape(problem, name) for name in operands.inputs(problem, direction)}
+    if (shapes := {name: value.shape for name, value in values.items()}) != wanted:
+        raise ValueError(f"{direction} of {problem} takes {wanted}, not {shapes}")
+    if direction == "forward":
+        return {"y": _forward(problem, values["x"], values["w"], values.get("bias"))}
+    if direction == "backward_data":
+        return {"dx": fold_back(problem, _backward_padded(problem, values["dy"], values["w"]))}
+    dw = _backward_weights(problem, values["x"], values["dy"])
+    return {"dw": dw} | ({"dbias": values["dy"].sum((0, 2, 3))} if problem.bias else {})
 
 
 def convolve(problem: ConvProblem, x: npt.ArrayLike, w: npt.ArrayLike, bias: npt.ArrayLike | None = None) -> Float64:
     """Y (N, K, P, Q) in float64 from x (N, C, H, W), w (K, C/G, R, S) and bias (K), of any real dtype.
 
-    Raises
-    ------
-    ValueError
-        when a shape is not the problem's, or a bias is given or missing against `problem.bias`.
+    Raises ValueError when a shape is not the problem's, or a bias is given or missing against `problem.bias`.
     """
-    x64, w64 = np.asarray(x, np.float64), np.asarray(w, np.float64)
-    if x64.shape != problem.x_shape or w64.shape != problem.w_shape:
-        raise ValueError(
-            f"{problem} has x {problem.x_shape} and w {problem.w_shape}, not x {x64.shape} and w {w64.shape}"
-        )
-    if (bias is not None) != problem.bias:
-        raise ValueError(f"{problem} has bias {problem.bias}, and the bias given is {bias!r}")
-    n, groups = problem.n, problem.groups
-    rows, columns = _taps(problem, 0), _taps(problem, 1)
-    framed = _framed(x64)
-    filters = w64.reshape(groups, problem.k // groups, *w64.shape[1:])
-    y = np.zeros((n, groups, problem.k // groups, problem.p * problem.q))
-    for r in range(problem.r):
-        for s in range(problem.s):
-            read = framed[:, :, rows[:, r]][:, :, :, columns[:, s]]
-            y += filters[:, :, :, r, s] @ read.reshape(n, groups, problem.c // groups, -1)
-    y = y.reshape(problem.y_shape)
-    return y if bias is None else y + np.asarray(bias, np.float64).reshape(1, -1, 1, 1)
+    given: dict[str, Any] = {"x": x, "w": w, "bias": bias}
+    return compute(problem, "forward", given)["y"]
 
 
 def pad(problem: ConvProblem, x: npt.ArrayLike) -> Float64:
     """X with its padding written out, (N, C, H + top + bottom, W + left + right): the input of `explicitly_padded`."""
-    every_pixel = replace(problem, r=1, s=1, stride=(1, 1), dilation=(1, 1))
-    rows, columns = _taps(every_pixel, 0)[:, 0], _taps(every_pixel, 1)[:, 0]
-    return _framed(np.asarray(x, np.float64))[:, :, rows][:, :, :, columns]
+    rows, columns = _padded_axis(problem, 0), _padded_axis(problem, 1)
+    # one more row and column, of zeros: where the padding reads that holds zeros
+    framed = np.pad(np.asarray(x, np.float64), ((0, 0), (0, 0), (0, 1), (0, 1)))
+    return framed[:, :, rows][:, :, :, columns]
 
 
-def _framed(x: Float64) -> Float64:
-    """X with one more row and column, of zeros: where the taps outside the image read."""
-    return np.pad(x, ((0, 0), (0, 0), (0, 1), (0, 1)))
+def fold_back(problem: ConvProblem, padded: Float64) -> Float64:
+    """The adjoint of `pad`: each element of the input gets the sum of what it was copied to, (N, C, H, W)."""
+    # with one more row and column, for what was a zero
+    rows = np.zeros((problem.h + 1, problem.n, problem.c, padded.shape[3]))
+    np.add.at(rows, _padded_axis(problem, 0), np.moveaxis(padded, 2, 0))
+    columns = np.zeros((problem.w + 1, problem.h, problem.n, problem.c))
+    np.add.at(columns, _padded_axis(problem, 1), np.moveaxis(rows[: problem.h], 3, 0))
+    return columns[: problem.w].transpose(2, 3, 1, 0)
 
 
-def _taps(problem: ConvProblem, axis: int) -> npt.NDArray[np.intp]:
-    """[output, tap] → the input index that is read along one axis; the size itself stands for a zero."""
-    size, outputs, taps = ((problem.h, problem.p, problem.r), (problem.w, problem.q, problem.s))[axis]
-    stride, before, dilation = problem.stride[axis], problem.padding[axis][0], problem.dilation[axis]
+def copies(problem: ConvProblem) -> int:
+    """How many places of the padded input an element of the input is copied to, at most."""
+    most = 1
+    for axis, size in enumerate((problem.h, problem.w)):
+        inside = _padded_axis(problem, axis)
+        most *= int(np.bincount(inside[inside < size]).max())
+    return most
+
+
+def _forward(problem: ConvProblem, x: Float64, w: Float64, bias: Float64 | None) -> Float64:
+    padded, filters = pad(problem, x), w.reshape(problem.groups, -1, *w.shape[1:])
+    y = np.zeros((problem.n, problem.groups, problem.k // problem.groups, problem.p * problem.q))
+    for r in range(problem.r):
+        for s in range(problem.s):
+            y += filters[:, :, :, r, s] @ _read(problem, padded, r, s)
+    y = y.reshape(problem.y_shape)
+    return y if bias is None else y + bias.reshape(1, -1, 1, 1)
+
+
+def _backward_padded(problem: ConvProblem, dy: Float64, w: Float64) -> Float64:
+    padded, filters = np.zeros(problem.padded_shape), w.reshape(problem.groups, -1, *w.shape[1:])
+    gradient = dy.reshape(problem.n, problem.groups, -1, problem.p * problem.q)
+    for r in range(problem.r):
+        for s in range(problem.s):
+            part = filters[:, :, :, r, s].swapaxes(1, 2) @ gradient
+            padded[_window(problem, r, s)] += part.reshape(problem.n, problem.c, problem.p, problem.q)
+    return padded
+
+
+def _backward_weights(problem: ConvProblem, x: Float64, dy: Float64) -> Float64:
+    padded = pad(problem, x)
+    gradient = dy.reshape(problem.n, problem.groups, -1, problem.p * problem.q)
+    dw = np.empty(problem.w_shape)
+    for r in range(problem.r):
+        for s in range(problem.s):
+            part = gradient @ _read(problem, padded, r, s).swapaxes(2, 3)
+            dw[:, :, r, s] = part.sum(0).reshape(problem.k, -1)
+    return dw
+
+
+def _window(problem: ConvProblem, r: int, s: int) -> tuple[slice, ...]:
+    """Where the tap (r, s) of all outputs reads in the padded input: no place twice."""
+    (u, v), (d_h, d_w) = problem.stride, problem.dilation
+    rows = slice(r * d_h, r * d_h + (problem.p - 1) * u + 1, u)
+    columns = slice(s * d_w, s * d_w + (problem.q - 1) * v + 1, v)
+    return slice(None), slice(None), rows, columns
+
+
+def _read(problem: ConvProblem, padded: Float64, r: int, s: int) -> Float64:
+    """What the tap (r, s) of all outputs reads, (N, G, C/G, P·Q)."""
+    return padded[_window(problem, r, s)].reshape(problem.n, problem.groups, -1, problem.p * problem.q)
+
+
+def _padded_axis(problem: ConvProblem, axis: int) -> npt.NDArray[np.intp]:
+    """[place in the padded input] → index into the input along one axis; the size itself stands for a zero."""
+    size, (before, after) = (problem.h, problem.w)[axis], problem.padding[axis]
     fold = FOLD[problem.padding_mode]
-    found = [[fold(o * stride - before + tap * dilation, size) for tap in range(taps)] for o in range(outputs)]
-    return np.array([[size if index is None else index for index in row] for row in found], dtype=np.intp)
+    found = (fold(place - before, size) for place in range(size + before + after))
+    return np.array([size if index is None else index for index in found], dtype=np.intp)

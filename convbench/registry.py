@@ -70,6 +70,8 @@ def _instance(algorithm: object, name: object) -> Algorithm:
     for attribute in ("name", "family"):
         if not isinstance(getattr(algorithm, attribute, None), str):
             raise ConvbenchError(f"{algorithm.__name__} has no {attribute}, or one that is no text")
+    if not algorithm.plans:
+        raise ConvbenchError(f"{algorithm.__name__} has no plans: a mapping from each direction that it has to a class")
     if algorithm.name != name:
         raise ConvbenchError(f"{algorithm.__name__} is named {algorithm.name!r}, not {name!r}")
     return algorithm()

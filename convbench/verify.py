@@ -1,33 +1,40 @@
 """Whether an algorithm computes a problem: the comparison, and the runs that are compared.
 
-Two regimes. Exact: integers, on which an algorithm that claims so must match bit for bit. Bounded: random numbers,
+Two regimes. Exact: integers, on which an algorithm that claims so must match bit for bit. Bounded: other numbers,
 within the algorithm's own error model. The device is guarded in both, and two runs of one plan must agree bit for bit.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from hashlib import sha256
-from math import isfinite
+from math import inf, isfinite
 
 import numpy as np
 import numpy.typing as npt
 
-from convbench.algorithm import Algorithm, Plan
-from convbench.data import Tensors, Values, integer_tensors, random_tensors
-from convbench.devices.device import Array, Device
+from convbench import operands
+from convbench.algorithm import Algorithm
+from convbench.data import INDEPENDENT, MAP, Kind, Tensors, tensors
+from convbench.devices.device import Device
 from convbench.devices.guarded import GuardedDevice
+from convbench.error_model import ACCUMULATOR, storage_rounding
 from convbench.errors import KernelError
-from convbench.problem import ConvProblem
-from convbench.reference import Float64, convolve
+from convbench.execution import Execution
+from convbench.operands import Values
+from convbench.problem import ConvProblem, Direction
+from convbench.reference import Float64, compute
+
+LARGEST = float(np.finfo(np.float64).max)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
     """What came of comparing every element with its bound."""
 
+    name: str  # of the tensor
     compared: int
     wrong: int
-    fraction: float  # |actual − expected| / bound, of the worst element; 1 is the limit, an exact match 0
+    fraction: float  # of the bound that the worst element uses; 1 is the limit, an exact match 0
     worst_index: tuple[int, ...]
     worst_actual: float
     worst_expected: float
@@ -39,13 +46,25 @@ class Comparison:
     def __str__(self) -> str:
         where = ",".join(map(str, self.worst_index))
         return (
-            f"y[{where}] is {self.worst_actual!r}, expected {self.worst_expected!r}: {self.fraction:.3g} of the bound; "
-            f"{self.wrong:,} of {self.compared:,} elements are wrong"
+            f"{self.name}[{where}] is {self.worst_actual!r}, expected {self.worst_expected!r}: "
+            f"{self.fraction:.3g} of the bound; {self.wrong:,} of {self.compared:,} elements are wrong"
         )
 
 
-def compare(*, actual: Values, expected: Float64, bound: npt.ArrayLike) -> Comparison:
-    """Compare elementwise; an element passes if |actual − expected| ≤ bound, so that NaN never does.
+def compare(
+    *,
+    actual: Values,
+    expected: Float64,
+    bound: npt.ArrayLike,
+    rounding: npt.ArrayLike = 0.0,
+    free: npt.ArrayLike = False,
+    name: str = "y",
+) -> Comparison:
+    """Compare elementwise; an element passes if |actual − expected| ≤ bound, so that NaN never passes for a number.
+
+    Where NaN or an infinity is expected, only the same one passes. Where `free` holds, a number that is none passes
+    for any other, and for a number. The part of the bound that is the `rounding` of a right result, stored in fewer
+    bits than it was computed in, is used up by all alike: the fraction is of the rest.
 
     Raises
     ------
@@ -56,14 +75,20 @@ def compare(*, actual: Values, expected: Float64, bound: npt.ArrayLike) -> Compa
         raise ValueError(f"nothing to compare: actual has shape {actual.shape}, expected {expected.shape}")
     if actual.size == 0:
         raise ValueError(f"nothing to compare: shape {actual.shape} has no elements")
-    difference = np.abs(actual.astype(np.float64) - expected)
-    allowed = np.broadcast_to(np.asarray(bound, np.float64), expected.shape)
-    right = difference <= allowed
+    actual64 = actual.astype(np.float64)
+    same = (actual64 == expected) | (np.isnan(actual64) & np.isnan(expected))
+    excused = np.asarray(free, bool) & ~np.isfinite(actual64)
     with np.errstate(divide="ignore", invalid="ignore"):
-        fraction = np.where(difference == 0, 0.0, difference / allowed)
-    fraction = np.where(np.isnan(fraction), np.inf, fraction)
+        difference = np.where(same | excused, 0.0, np.abs(actual64 - expected))
+        allowed = np.broadcast_to(np.asarray(bound, np.float64), expected.shape)
+        right = difference <= np.minimum(allowed, LARGEST)
+        common = np.asarray(rounding, np.float64)
+        beyond = np.maximum(difference - common, 0)
+        fraction = np.where(beyond == 0, 0.0, beyond / (allowed - common))
+    fraction = np.where(np.isnan(fraction), inf, fraction)
     worst = np.unravel_index(int(np.argmax(fraction)), fraction.shape)
     return Comparison(
+        name=name,
         compared=actual.size,
         wrong=int(np.count_nonzero(~right)),
         fraction=float(fraction[worst]),
@@ -80,7 +105,7 @@ class Verification:
     exact: bool  # whether the exact regime was run, and matched bit for bit
     fraction: float | None  # of the bound, in the bounded regime; None when it did not get that far
     reason: str | None
-    digest: str | None = None  # of the output on random numbers
+    digest: str | None = None  # of the outputs on uniform numbers
 
     @property
     def passed(self) -> bool:
@@ -90,24 +115,18 @@ class Verification:
 class Case:
     """One problem's data and references, computed when first needed and shared by all algorithms."""
 
-    def __init__(self, problem: ConvProblem, seed: int) -> None:
-        self.problem, self.seed = problem, seed
-        self._integers: dict[int, tuple[Tensors, Float64]] = {}
+    def __init__(self, problem: ConvProblem, seed: int, direction: Direction = "forward") -> None:
+        self.problem, self.seed, self.direction = problem, seed, direction
+        self._made: dict[tuple[Kind, int], tuple[Tensors, dict[str, Float64]]] = {}
 
-    def integers(self, headroom: int) -> tuple[Tensors, Float64]:
-        """Data on which a claim of exactness with that headroom can be tested, and the exact result."""
-        if headroom not in self._integers:
-            tensors = integer_tensors(self.problem, self.seed, headroom=headroom)
-            self._integers[headroom] = self._with_reference(tensors)
-        return self._integers[headroom]
-
-    @cached_property
-    def random(self) -> tuple[Tensors, Float64]:
-        """Full-entropy data, and the result in float64."""
-        return self._with_reference(random_tensors(self.problem, self.seed))
-
-    def _with_reference(self, tensors: Tensors) -> tuple[Tensors, Float64]:
-        return tensors, convolve(self.problem, tensors.x, tensors.w, tensors.bias)
+    def of(self, kind: Kind, headroom: int = 1) -> tuple[Tensors, dict[str, Float64]]:
+        """Inputs of a kind and the outputs in float64; the headroom is for integers."""
+        key = kind, headroom if kind == "integers" else 1
+        if key not in self._made:
+            given = tensors(self.problem, self.direction, self.seed, kind, headroom=headroom)
+            with np.errstate(invalid="ignore", over="ignore"):  # ∞ − ∞ is what some data have
+                self._made[key] = given, compute(self.problem, self.direction, given)
+        return self._made[key]
 
 
 def verify(algorithm: Algorithm, case: Case, device: Device, *, config: object = None) -> Verification:
@@ -115,67 +134,118 @@ def verify(algorithm: Algorithm, case: Case, device: Device, *, config: object =
 
     A device that sees a kernel do what it must not raises KernelError: its words are the reason.
     """
-    try:
-        return _in_all_regimes(algorithm, case, device, config)
-    except KernelError as error:
-        return Verification(exact=False, fraction=None, reason=str(error))
+    kinds: tuple[Kind, ...] = ("integers", "uniform") if algorithm.error_model.exact_headroom else ("uniform",)
+    return verify_kinds(algorithm, case, device, kinds, config=config)
 
 
-def _in_all_regimes(algorithm: Algorithm, case: Case, device: Device, config: object) -> Verification:
-    problem, headroom = case.problem, algorithm.error_model.exact_headroom
-    exact = headroom is not None
-    if headroom is not None:
-        tensors, expected = case.integers(headroom)
-        actual, fault = _run(algorithm, problem, tensors, device, config)
-        if fault is None and not (verdict := compare(actual=actual, expected=expected, bound=0.0)).passed:
-            fault = f"on integers, exactly: {verdict}"
+def verify_kinds(
+    algorithm: Algorithm, case: Case, device: Device, kinds: Sequence[Kind], *, config: object = None
+) -> Verification:
+    """The same on data of given kinds; the first that is wrong ends it."""
+    exact, fraction, digest = False, None, None
+    for kind in kinds:
+        on_integers = kind == "integers" and algorithm.error_model.exact_headroom is not None
+        try:
+            results, fault = _run(algorithm, case, kind, device, config)
+            verdict = None if fault else _judged(algorithm, case, kind, results, config, exactly=on_integers)
+        except KernelError as error:
+            fault, verdict = str(error), None
+        if verdict is not None:
+            if not on_integers and isfinite(verdict.fraction):  # a NaN is no number of bounds away
+                fraction = max(fraction or 0.0, verdict.fraction)
+            if not verdict.passed:
+                words = {"integers": "integers, exactly" if on_integers else "integers", "uniform": "random numbers"}
+                fault = f"on {words.get(kind, f'{kind} numbers')}: {verdict}"
         if fault is not None:
-            return Verification(exact=False, fraction=None, reason=fault)
-    tensors, expected = case.random
-    actual, fault = _run(algorithm, problem, tensors, device, config)
-    if fault is not None:
-        return Verification(exact=exact, fraction=None, reason=fault)
-    bound = algorithm.error_bound(problem, tensors.x, tensors.w, tensors.bias, expected=expected, config=config)
-    verdict = compare(actual=actual, expected=expected, bound=bound)
-    reason = None if verdict.passed else f"on random numbers: {verdict}"
-    fraction = verdict.fraction if isfinite(verdict.fraction) else None  # a NaN is no number of bounds away
-    return Verification(exact=exact, fraction=fraction, reason=reason, digest=digest_of(actual))
+            return Verification(exact=exact, fraction=fraction, reason=fault)
+        exact |= on_integers
+        digest = digest_of(results) if kind == "uniform" else digest
+    return Verification(exact=exact, fraction=fraction, reason=None, digest=digest)
 
 
-def digest_of(values: Values) -> str:
+def _judged(
+    algorithm: Algorithm, case: Case, kind: Kind, results: Mapping[str, Values], config: object, *, exactly: bool
+) -> Comparison:
+    """The comparison of the worst output."""
+    problem, direction = case.problem, case.direction
+    given, expected = case.of(kind, algorithm.error_model.exact_headroom or 1)
+    bounds: Mapping[str, npt.ArrayLike] = dict.fromkeys(expected, 0.0)
+    free: Mapping[str, npt.ArrayLike] = dict.fromkeys(expected, False)
+    if not exactly:
+        finite = given
+        if kind == "nonfinite":
+            finite = {name: np.where(np.isfinite(value), value, 0) for name, value in given.items()}
+            free = _reached(algorithm, case, given, expected, config)
+        bounds = algorithm.error_bounds(
+            problem, direction, finite,
+            expected={name: np.where(np.isfinite(value), value, 0.0) for name, value in expected.items()},
+            config=config, independent=kind in INDEPENDENT,
+        )  # fmt: skip
+    narrow = not exactly and ACCUMULATOR[problem.dtype] != problem.dtype
+    verdicts = [
+        compare(
+            actual=results[name], expected=expected[name], bound=bounds[name], free=free[name], name=name,
+            rounding=storage_rounding(problem.dtype, expected[name], bounds[name]) if narrow else 0.0,
+        )
+        for name in expected
+    ]  # fmt: skip
+    return max(verdicts, key=lambda verdict: (verdict.wrong > 0, verdict.fraction))
+
+
+def _reached(
+    algorithm: Algorithm, case: Case, given: Tensors, expected: Mapping[str, Float64], config: object
+) -> Mapping[str, npt.ArrayLike]:
+    """The elements that a number that is none may have spread to."""
+    if algorithm.error_model.carries_nonfinite:
+        return dict.fromkeys(expected, False)
+    marks = {name: np.ones(value.shape) for name, value in given.items() if name != "bias"}
+    map_name = MAP[case.direction]
+    marks[map_name] = (~np.isfinite(given[map_name])).astype(np.float64)
+    resolved = algorithm.resolved(case.problem, case.direction, config)
+    reach = algorithm.error_model.reach(case.problem, case.direction, marks, resolved) > 0
+    return {name: reach if name == next(iter(expected)) else False for name in expected}
+
+
+def digest_of(results: Mapping[str, Values]) -> str:
     """Equal for equal bits."""
-    return sha256(values.tobytes()).hexdigest()
+    return sha256(b"".join(value.tobytes() for value in results.values())).hexdigest()
 
 
 def _run(
-    algorithm: Algorithm, problem: ConvProblem, tensors: Tensors, device: Device, config: object
-) -> tuple[Values, str | None]:
-    """The output of two equal runs of one plan, and what was wrong with the runs themselves."""
+    algorithm: Algorithm, case: Case, kind: Kind, device: Device, config: object
+) -> tuple[dict[str, Values], str | None]:
+    """The outputs of two equal runs of one plan, and what was wrong with the runs themselves."""
     guarded = GuardedDevice(device)
-    plan = algorithm.plan(problem, guarded, config=config)
-    inputs = {"x": tensors.x, "w": tensors.w} | ({} if tensors.bias is None else {"bias": tensors.bias})
-    arrays = {name: guarded.upload(host) for name, host in inputs.items()}
-    plan.load(arrays["w"], arrays.get("bias"))
-    y = guarded.empty(problem.y_shape, problem.dtype)
-    first, second = (_fresh_run(plan, guarded, arrays["x"], y) for _ in range(2))
+    given, _ = case.of(kind, algorithm.error_model.exact_headroom or 1)
+    execution = Execution(algorithm, case.problem, case.direction, guarded, given, config)
+    execution.load()
+    first, second = (_fresh_run(execution, guarded) for _ in range(2))
     fault = None
+    names = operands.inputs(case.problem, case.direction)
+    differ = [name for name in first if not _same_bits(first[name], second[name])]
+    changed = [name for name in names if not _same_bits(execution.read_back(name, execution.inputs[name]), given[name])]
     if breaches := guarded.breaches():
         fault = f"out of bounds: {'; '.join(breaches)}"
-    elif changed := [name for name, host in inputs.items() if not _same_bits(guarded.download(arrays[name]), host)]:
+    elif changed:
         fault = f"changed its input {', '.join(changed)}"
-    elif not _same_bits(first, second):
-        index = tuple(map(int, np.argwhere(first.view(np.uint8) != second.view(np.uint8))[0]))[:-1]
-        fault = f"two runs of one plan differ, first near y[{','.join(map(str, index))}, …]"
+    elif differ:
+        name = differ[0]
+        places = np.argwhere(_bits(first[name]) != _bits(second[name]))
+        fault = f"two runs of one plan differ, first at {name}[{','.join(map(str, places[0][:-1]))}]"
     return first, fault
 
 
-def _fresh_run(plan: Plan, guarded: GuardedDevice, x: Array, y: Array) -> Values:
-    for array in (*plan.scratch_arrays, y):
+def _fresh_run(execution: Execution, guarded: GuardedDevice) -> dict[str, Values]:
+    for array in (*execution.plan.scratch_arrays, *execution.outputs.values()):
         guarded.poison(array)
-    plan.run(x, y)
-    guarded.synchronize()
-    return guarded.download(y)
+    execution.run()
+    return execution.results()
 
 
 def _same_bits(a: Values, b: Values) -> bool:
     return a.tobytes() == b.tobytes()
+
+
+def _bits(values: Values) -> npt.NDArray[np.uint8]:
+    """[…, byte]."""
+    return np.ascontiguousarray(values).view(np.uint8).reshape(*values.shape, values.itemsize)

@@ -1,40 +1,72 @@
 """Run an algorithm on given tensors and compare within its own error model: what the laws are written with."""
 
 import re
+from collections.abc import Mapping
 
 import numpy as np
 
+from convbench import operands
 from convbench.algorithm import Algorithm
 from convbench.data import Values
 from convbench.devices.device import Device
-from convbench.problem import ConvProblem
+from convbench.execution import Execution
+from convbench.problem import ConvProblem, Direction
 from convbench.reference import Float64
 from convbench.verify import compare
+
+
+def run_direction(
+    algorithm: Algorithm,
+    problem: ConvProblem,
+    direction: Direction,
+    device: Device,
+    tensors: Mapping[str, Values],
+    config: object = None,
+) -> dict[str, Values]:
+    """All outputs, from arrays that were NaN before."""
+    execution = Execution(algorithm, problem, direction, device, tensors, config)
+    for name, array in execution.outputs.items():
+        device.write(array, np.full(operands.memory_shape(problem, name), np.nan, problem.dtype))
+    execution.load()
+    execution.run()
+    return execution.results()
+
+
+def bounds_of(
+    algorithm: Algorithm,
+    problem: ConvProblem,
+    direction: Direction,
+    tensors: Mapping[str, Values],
+    expected: Mapping[str, Values],
+) -> dict[str, Float64]:
+    """What the algorithm may be off on these tensors."""
+    wide = {name: value.astype(np.float64) for name, value in expected.items()}
+    return algorithm.error_bounds(problem, direction, tensors, expected=wide)
+
+
+def named(x: Values, w: Values, bias: Values | None) -> dict[str, Values]:
+    """The tensors of `forward`, by name."""
+    return {"x": x, "w": w} | ({} if bias is None else {"bias": bias})
 
 
 def run(
     algorithm: Algorithm, problem: ConvProblem, device: Device, x: Values, w: Values, bias: Values | None = None
 ) -> Values:
     """y, from an output that was NaN before."""
-    plan = algorithm.plan(problem, device)
-    y = device.upload(np.full(problem.y_shape, np.nan, problem.dtype))
-    plan.load(device.upload(w), None if bias is None else device.upload(bias))
-    plan.run(device.upload(x), y)
-    device.synchronize()
-    return device.download(y)
+    return run_direction(algorithm, problem, "forward", device, named(x, w, bias))["y"]
+
+
+def bound_of(
+    algorithm: Algorithm, problem: ConvProblem, x: Values, w: Values, bias: Values | None, expected: Float64
+) -> Float64:
+    """What y may be off on these tensors."""
+    return algorithm.error_bounds(problem, "forward", named(x, w, bias), expected={"y": expected})["y"]
 
 
 def assert_within(*, actual: Values, expected: Float64, bound: object) -> None:
     """Every element within its bound; the worst one is named."""
     verdict = compare(actual=actual, expected=expected, bound=bound)
     assert verdict.passed, str(verdict)
-
-
-def bound_of(
-    algorithm: Algorithm, problem: ConvProblem, x: Values, w: Values, bias: Values | None, expected: Float64
-) -> Float64:
-    """What the algorithm may be off on these tensors."""
-    return algorithm.error_bound(problem, x, w, bias, expected=expected)
 
 
 def squeezed(table: str) -> str:

@@ -6,7 +6,8 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from convbench.problem import DTYPES, LAYOUTS, PADDING_MODES, ConvProblem
+from convbench.algorithm import Algorithm
+from convbench.problem import DTYPES, FILTER_LAYOUTS, LAYOUTS, PADDING_MODES, ConvProblem, Direction
 
 MOST_MACS = 400_000  # what takes an emulated kernel, and the reference, some milliseconds
 MOST_TILES = 3
@@ -22,6 +23,19 @@ TILES: Mapping[str, Mapping[str, int]] = {
     "winograd_2x2_3x3": {"k": 16, "c": 16, "p": 2, "q": 2},
     "winograd_4x4_3x3": {"k": 16, "c": 16, "p": 4, "q": 4},
 }
+
+# dtype, orders of memory and padding modes beside zeros: each dtype with each layout, each mode and order with some
+# dtype, but not each three of them, for every one is kernels to compile
+FORMATS: tuple[tuple[Mapping[str, str], tuple[str, ...]], ...] = (
+    ({"dtype": "float32"}, ("reflect", "replicate", "circular")),
+    ({"dtype": "float32", "layout": "NHWC", "filter_layout": "RSCK"}, ("circular",)),
+    ({"dtype": "float64", "layout": "NHWC"}, ("circular",)),
+    ({"dtype": "float64", "filter_layout": "RSCK"}, ()),
+    ({"dtype": "float16"}, ("reflect",)),
+    ({"dtype": "float16", "layout": "NHWC", "filter_layout": "RSCK"}, ()),
+    ({"dtype": "bfloat16", "layout": "NHWC"}, ("replicate",)),
+    ({"dtype": "bfloat16", "filter_layout": "KRSC"}, ()),
+)
 
 seeds = st.integers(0, 2**32 - 1)
 
@@ -88,12 +102,35 @@ def _within_bounds(problem: ConvProblem, c: int, k: int) -> ConvProblem:
 def any_problems() -> st.SearchStrategy[ConvProblem]:
     """Problems with every field free, those included that no algorithm computes."""
     return problems(
-        modes=st.sampled_from(PADDING_MODES), dtype=st.sampled_from(DTYPES), layout=st.sampled_from(LAYOUTS)
-    )
+        modes=st.sampled_from(PADDING_MODES), dtype=st.sampled_from(DTYPES), layout=st.sampled_from(LAYOUTS),
+        filter_layout=st.sampled_from(FILTER_LAYOUTS),
+    )  # fmt: skip
 
 
-def problems_for(algorithm: str, **fields: Any) -> st.SearchStrategy[ConvProblem]:
-    """Problems that a built-in algorithm, by its name, does not refuse."""
+@st.composite
+def formatted_problems(
+    draw: st.DrawFn, algorithm: Algorithm, direction: Direction, **fields: Any
+) -> tuple[ConvProblem, Any]:
+    """Problems in every format and padding mode, of which an algorithm does not refuse the direction; and a config."""
+    format_, modes = draw(st.sampled_from(FORMATS))
+    drawn = draw(problems_for(algorithm.name, direction, modes=st.sampled_from(("zeros", *modes)), **fields))
+    problem = formatted(drawn, format_)
+    configs = algorithm.configs(problem.explicitly_padded(), direction)
+    return problem, draw(st.sampled_from(configs if problem.dtype == "float32" else configs[:1]))
+
+
+def formatted(problem: ConvProblem, format_: Mapping[str, str]) -> ConvProblem:
+    """The problem in a dtype and in an order of memory."""
+    return replace(problem, **{"layout": "NCHW", "filter_layout": None, **format_})
+
+
+def directions_of(algorithm: Algorithm) -> st.SearchStrategy[Direction]:
+    """The directions that an algorithm has."""
+    return st.sampled_from(sorted(algorithm.plans))
+
+
+def problems_for(algorithm: str, direction: Direction = "forward", **fields: Any) -> st.SearchStrategy[ConvProblem]:
+    """Problems of which a built-in algorithm, by its name, does not refuse the direction."""
     kinds: dict[str, dict[str, Any]] = {
         "winograd_2x2_3x3": {"taps": st.just((3, 3)), "strides": st.just(1)},
         "winograd_4x4_3x3": {"taps": st.just((3, 3)), "strides": st.just(1)},

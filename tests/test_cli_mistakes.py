@@ -25,8 +25,7 @@ from convbench import Algorithm, register
 @register
 class Mine(Algorithm):
     name, family = "mine_wrong", "direct"
-    def make_plan(self, problem, device, config):
-        return OffByOnePadding(problem, device)
+    plans = {"forward": OffByOnePadding}
 """
 
 
@@ -141,25 +140,24 @@ class Idle(Plan):
 class Base(Algorithm):
     family = "direct"
     error_model = ErrorModel(exact_headroom=None)
-    def make_plan(self, problem, device, config):
-        return Idle(problem, device)
+    plans = {"forward": Idle}
 @register
 class Nothing(Base):
     name = "writes_nothing"
 @register
 class Limits(Base):
     name = "limits_raise"
-    def limits(self, problem):
+    def limits(self, problem, direction):
         raise RuntimeError("my limits")
 @register
 class Configs(Base):
     name = "no_configs"
-    def configs(self, problem):
+    def configs(self, problem, direction):
         return ()
 @register
 class Exits(Base):
     name = "exits"
-    def make_plan(self, problem, device, config):
+    def plan(self, problem, device, **options):
         sys.exit(0)
 """
 

@@ -1,17 +1,20 @@
 """One battery for every algorithm: the registered ones and the reference pass it, each wrong one fails it."""
 
+from collections.abc import Mapping
+from itertools import product
 from typing import Any, ClassVar
 
 import pytest
 from wrong_algorithms import WRONG, WithoutMistake, algorithm_of
 
+from convbench import operands, registry
 from convbench.algorithm import Algorithm, Family, Plan
 from convbench.devices.device import Device
 from convbench.devices.guarded import GuardedDevice
 from convbench.errors import RefusedError
 from convbench.notation import parse
-from convbench.problem import ConvProblem
-from convbench.reference import convolve
+from convbench.problem import DIRECTIONS, DTYPES, ConvProblem, Direction, Dtype
+from convbench.reference import compute
 from convbench.verify import Case, verify
 
 # every feature, alone and together; each problem can be done by all but the specialised algorithms
@@ -31,6 +34,13 @@ PROBLEMS = (
     "n1c24h4w4-k2r3s3-pad1",
     "n1c2h5w4-k17r2s1",  # a second tile of filters
     "n1c1h3w3-k1r3s3-pad40-dil40",  # a dilation far beyond the output
+    "n2c3h5w4-k2r3s3-pad1-bias-NHWC",
+    "n1c2h6w5-k6r3s3-pad2.0x1.3-g2-bias-reflect-NHWC-RSCK",
+    "n1c2h5w5-k2r3s3-pad1-RSCK",
+    "n2c2h5w4-k3r3s3-pad1-bias-float64",
+    "n1c64h5w4-k2r3s3-pad1-float16",  # as many terms as show in which dtype they are summed
+    "n1c16h6w5-k16r3s3-pad1-g2-bias-bfloat16",
+    "n1c3h6w7-k3r3s3-pad1.2x0.1-g3-replicate-float16-NHWC",
 )
 
 
@@ -46,58 +56,69 @@ class Counting(GuardedDevice):
         super()._launch(*launch)
 
 
-def check_contract(algorithm: Algorithm, problem: ConvProblem, device: Device) -> bool:
-    """Assert the contract on one problem; whether the algorithm computes it."""
+def check_contract(
+    algorithm: Algorithm, problem: ConvProblem, device: Device, direction: Direction = "forward"
+) -> bool:
+    """Assert the contract on one direction of a problem; whether the algorithm computes it."""
     counting = Counting(device)
-    reason = algorithm.refuses(problem)
+    reason = algorithm.refuses(problem, direction)
     if reason is not None:
         assert reason.strip(), "a refusal without a reason"
         with pytest.raises(RefusedError) as caught:
-            algorithm.plan(problem, counting)
+            algorithm.plan(problem, counting, direction=direction)
         assert reason in str(caught.value)
         assert str(problem) in str(caught.value)
         assert counting.launches == 0, "launched although it refuses"
         return False
-    assert algorithm.plan(problem, counting).workspace_bytes >= 0
-    verdict = verify(algorithm, Case(problem, seed=1), device)
+    assert algorithm.plan(problem, counting, direction=direction).workspace_bytes >= 0
+    verdict = verify(algorithm, Case(problem, 1, direction), device)
     assert verdict.passed, verdict.reason
     assert verdict.fraction is not None
     assert verdict.exact == (algorithm.error_model.exact_headroom is not None)
     return True
 
 
+class ReferencePlan(Plan):
+    """The reference in the place of a kernel: downloaded, computed, uploaded."""
+
+    def run(self, *arrays, **_):
+        problem, download = self.problem, self.device.download
+        given = dict(zip(operands.READ[self.direction], map(download, arrays), strict=False))
+        if self.direction != "backward_weights":
+            given["w"] = download(self.weights)
+        if self.direction == "forward" and problem.bias:
+            given["bias"] = download(self.bias)
+        (result,) = compute(problem, self.direction, given).values()
+        self.device.write(arrays[-1], result.astype(arrays[-1].dtype))
+
+
 class Reference(Algorithm):
-    """The reference in the place of a kernel: downloaded, convolved, uploaded."""
+    """What the others are compared with, as an algorithm like any other."""
 
     name: ClassVar[str] = "reference"
     family: ClassVar[Family] = "direct"
-
-    def make_plan(self, problem: ConvProblem, device: Device, config: object) -> Plan:
-        class ReferencePlan(Plan):
-            def run(self, x: Any, y: Any) -> None:
-                x, w, bias = (device.download(array) for array in (x, self.weights, self.bias))
-                result = convolve(problem, x, w, bias if problem.bias else None)
-                device.write(y, result.astype(problem.dtype))
-
-        return ReferencePlan(problem, device)
+    plans: ClassVar[Mapping[Direction, type[Plan]]] = dict.fromkeys(DIRECTIONS, ReferencePlan)
+    dtypes: ClassVar[tuple[Dtype, ...]] = DTYPES
 
 
+@pytest.mark.parametrize("direction", DIRECTIONS)
 @pytest.mark.parametrize("text", PROBLEMS)
-def test_every_algorithm_keeps_the_contract(algorithm, text, device):
-    check_contract(algorithm, parse(text), device)
+def test_every_algorithm_keeps_the_contract(algorithm, text, direction, device):
+    check_contract(algorithm, parse(text), device, direction)
 
 
+@pytest.mark.parametrize("direction", DIRECTIONS)
 @pytest.mark.parametrize("text", PROBLEMS)
-def test_the_reference_keeps_the_contract(text, device):
-    assert check_contract(Reference(), parse(text), device)
+def test_the_reference_keeps_the_contract(text, direction, device):
+    assert check_contract(Reference(), parse(text), device, direction)
 
 
 @pytest.mark.parametrize("plan", WRONG, ids=lambda plan: plan.__name__)
 def test_a_wrong_algorithm_is_rejected(plan, device):
     rejections = []
-    for text in PROBLEMS:
+    for text, direction in product(PROBLEMS, DIRECTIONS):
         try:
-            check_contract(algorithm_of(plan), parse(text), device)
+            check_contract(algorithm_of(plan), parse(text), device, direction)
         except AssertionError as error:
             rejections.append(str(error))
     assert any(WRONG[plan] in rejection for rejection in rejections), rejections
@@ -105,8 +126,8 @@ def test_a_wrong_algorithm_is_rejected(plan, device):
 
 def test_the_same_algorithm_without_a_mistake_is_not_rejected(device):
     """So that the mistakes are what the wrong ones are rejected for."""
-    for text in PROBLEMS:
-        check_contract(algorithm_of(WithoutMistake), parse(text), device)
+    for text, direction in product(PROBLEMS, DIRECTIONS):
+        check_contract(algorithm_of(WithoutMistake), parse(text), device, direction)
 
 
 def test_every_algorithm_computes_some_of_the_battery(algorithm):
@@ -114,46 +135,70 @@ def test_every_algorithm_computes_some_of_the_battery(algorithm):
     assert sum(algorithm.refuses(parse(text)) is None for text in PROBLEMS) >= 3
 
 
-@pytest.mark.parametrize("field", ["float64", "float16", "bfloat16", "NHWC"])
-def test_what_is_not_implemented_is_refused_by_name(algorithm, field):
-    reason = algorithm.refuses(parse(f"n1c1h5w5-k1r3s3-{field}"))
-    assert reason is not None
-    assert field in reason
+def test_the_directions_of_each_algorithm():
+    """As the issue of each method has it: what a method can do by its own means, it does."""
+    lacking = {name: set(DIRECTIONS) - set(registry.get(name).plans) for name in registry.names()}
+    assert {name: directions for name, directions in lacking.items() if directions} == {
+        "winograd_2x2_3x3": {"backward_weights"}, "winograd_4x4_3x3": {"backward_weights"},
+    }  # fmt: skip
 
 
-@pytest.mark.parametrize("direction", ["backward_data", "backward_weights"])
-def test_a_direction_that_is_not_implemented_is_refused_by_name(algorithm, direction):
-    reason = algorithm.refuses(parse("n1c1h5w5-k1r3s3"), direction)
-    assert reason is not None
-    assert direction in reason
+def test_every_algorithm_has_every_dtype(algorithm):
+    assert set(algorithm.dtypes) == set(DTYPES)
+
+
+def test_what_is_not_implemented_is_refused_by_name():
+    class ForwardOnly(Reference):
+        plans: ClassVar[Mapping[Direction, type[Plan]]] = {"forward": ReferencePlan}
+        dtypes: ClassVar[tuple[Dtype, ...]] = ("float32",)
+
+    for text, direction, word in (("", "backward_data", "backward_data"), ("-float16", "forward", "float16")):
+        reason = ForwardOnly().refuses(parse(f"n1c1h5w5-k1r3s3{text}"), direction)
+        assert reason is not None
+        assert word in reason
 
 
 @pytest.mark.parametrize("text", ["n1c2h5w4-k2r3s3-pad1-g2-bias", "n1c2h4w5-k17r2s2"])
-def test_every_config_is_right(algorithm, text, device):
+@pytest.mark.parametrize("direction", DIRECTIONS)
+def test_every_config_is_right(algorithm, text, direction, device):
     problem = parse(text)
-    if algorithm.refuses(problem):
+    if algorithm.refuses(problem, direction):
         pytest.skip("refused")
-    for config in algorithm.configs(problem):
-        verdict = verify(algorithm, Case(problem, seed=2), device, config=config)
+    for config in algorithm.configs(problem, direction):
+        verdict = verify(algorithm, Case(problem, 2, direction), device, config=config)
         assert verdict.passed, f"{config}: {verdict.reason}"
 
 
-def test_im2col_lowers_some_images_at_a_time(device):
+@pytest.mark.parametrize("dtype", ["", "-bfloat16"])
+@pytest.mark.parametrize("direction", DIRECTIONS)
+def test_im2col_lowers_some_images_at_a_time(direction, dtype, device):
     from algorithms.im2col_gemm import Config, Im2colGemm
 
-    problem = parse("n3c2h4w4-k2r3s3-pad1-g2-bias")
-    one_image = 4 * problem.groups * problem.terms * problem.p * problem.q
+    problem = parse(f"n3c2h4w4-k2r3s3-pad1-g2-bias{dtype}")
+    item = 2 if dtype and direction != "backward_data" else 4
+    one_image = item * problem.groups * problem.terms * problem.p * problem.q
     for images in (1, 2, 3):
         config = Config(max_columns_bytes=images * one_image)
-        assert Im2colGemm().plan(problem, device, config=config).workspace_bytes == images * one_image
-        verdict = verify(Im2colGemm(), Case(problem, seed=3), device, config=config)
+        unfinished = 4 * problem.k * problem.terms if dtype and direction == "backward_weights" and images < 3 else 0
+        plan = Im2colGemm().plan(problem, device, direction=direction, config=config)
+        assert plan.workspace_bytes == images * one_image + unfinished
+        verdict = verify(Im2colGemm(), Case(problem, 3, direction), device, config=config)
         assert verdict.passed, verdict.reason
+
+
+def test_a_split_reduction_is_a_config_and_deterministic(device):
+    from algorithms.implicit_gemm import ImplicitGemm, WeightsConfig
+
+    problem = parse("n2c3h9w8-k5r3s2-pad1")
+    for splits in (1, 2, 7, 200):  # more than there are outputs, too
+        config = WeightsConfig(splits=splits)
+        verdict = verify(ImplicitGemm(), Case(problem, 4, "backward_weights"), device, config=config)
+        assert verdict.passed, verdict.reason
+    assert ImplicitGemm().configs(problem, "backward_weights")[0].splits == 1
 
 
 @pytest.mark.parametrize("name", ["winograd_2x2_3x3", "winograd_4x4_3x3", "fft_tiled"])
 def test_a_large_dilation_does_not_multiply_the_tiles(name, device):
-    from convbench import registry
-
     small, large = (
         registry.get(name).plan(parse(f"n1c1h3w3-k1r3s3-pad{d}-dil{d}"), device).workspace_bytes for d in (3, 300)
     )

@@ -241,8 +241,8 @@ class NeedsMoreThanHardwareHas(WithKernel):
 class ReadsWhatNobodyWrote(WithKernel):
     """Harmless by luck: what it read is never used."""
 
-    def __init__(self, problem, device):
-        super().__init__(problem, device)
+    def __init__(self, problem, direction, device, config=None):
+        super().__init__(problem, direction, device, config)
         self.mine = self.scratch((4,)), self.scratch((4,))
 
     def after(self, y):

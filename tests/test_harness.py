@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from wrong_algorithms import UnwrittenElement, WithoutMistake, algorithm_of
 
-from convbench import workload
+from convbench import registry, workload
 from convbench.algorithm import Algorithm, Family
 from convbench.devices.simulator import SimulatorDevice
 from convbench.errors import ConfigError, DeviceError, KernelError, OutOfDeviceMemoryError, RefusedError
@@ -38,6 +38,7 @@ def failing(error: BaseException, *, when: str = "run") -> Algorithm:
         def prepare(self):
             if when == "prepare":
                 raise error
+            super().prepare()
 
     return algorithm_of(Plan)
 
@@ -102,15 +103,18 @@ def test_ctrl_c_is_not_an_outcome():
 
 
 def test_what_is_refused_is_recorded_with_its_reason_and_never_planned():
+    class NeverMade(WithoutMistake):
+        def __init__(self, *_):
+            raise AssertionError("planned although it refuses")
+
     class Refusing(Algorithm):
         name: ClassVar[str] = "refusing"
         family: ClassVar[Family] = "direct"
 
-        def limits(self, problem):
-            return "never on Sundays"
+        plans: ClassVar = {"forward": NeverMade}
 
-        def make_plan(self, problem, device, config):
-            raise AssertionError("planned although it refuses")
+        def limits(self, problem, direction):
+            return "never on Sundays"
 
     (record,) = records_of(Refusing())
     assert (record.outcome, record.reason, record.config) == ("refused", "never on Sundays", {})
@@ -129,7 +133,7 @@ def test_a_result_that_changes_while_it_is_timed_is_wrong():
         def run(self, x, y):
             self.runs += 1
             if self.runs > 3:
-                self.bias = self.device.upload(np.full(self.problem.k, 9, np.float32))
+                self.addend = self.device.upload(np.full(self.problem.k, 9, np.float32))
             super().run(x, y)
 
     (record,) = records_of(algorithm_of(TiredPlan))
@@ -147,6 +151,17 @@ def test_a_lost_device_ends_the_run_after_its_record():
     assert next(results).outcome == "crashed"
     with pytest.raises(DeviceError, match=r"took the device down.*--resume"):
         next(results)
+
+
+@pytest.mark.parametrize("direction", ["backward_data", "backward_weights"])
+def test_gradients_are_verified_and_timed_like_any_result(direction):
+    chosen = workload.from_texts(["n1c2h4w4-k2r3s3-pad1-bias-NHWC-reflect"])
+    harness = harness_on(SimulatorDevice(), direction=direction)
+    (record,) = harness.records(chosen, jobs(chosen, [registry.get("direct")]))
+    assert (record.outcome, record.direction, record.exact) == ("passed", direction, True)
+    assert record.timing is not None
+    reduce = {"reduce"} if direction == "backward_weights" else set()
+    assert {"multiply"} | reduce <= set(record.timing.phases_us)
 
 
 def test_the_time_limit_ends_the_samples():

@@ -1,4 +1,4 @@
-"""Laws of convolution that every algorithm must obey, on inputs that Hypothesis chooses.
+"""Laws of convolution that every algorithm must obey in all its directions, on inputs that Hypothesis chooses.
 
 Integers make the laws exact for the algorithms that claim so; the others must obey within their own error model.
 """
@@ -9,19 +9,22 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from running import assert_within, bound_of, run
-from strategies import problems_for, seeds
+from running import assert_within, bound_of, bounds_of, run, run_direction
+from strategies import FORMATS, directions_of, formatted, formatted_problems, problems_for, seeds
 
 from convbench.algorithm import Algorithm
-from convbench.data import Tensors, integer_tensors
+from convbench.data import FACTOR, KINDS, MAP, Tensors, tensors
+from convbench.devices.device import Device
 from convbench.notation import parse
-from convbench.problem import PADDING_MODES, ConvProblem
-from convbench.reference import Float64, pad
-from convbench.verify import Case, verify
+from convbench.operands import inputs
+from convbench.problem import PADDING_MODES, ConvProblem, Direction
+from convbench.reference import Float64, compute, copies, pad
+from convbench.verify import Case, verify_kinds
 
 
-def tensors_of(algorithm: Algorithm, problem: ConvProblem, seed: int) -> Tensors:
-    return integer_tensors(problem, seed, headroom=4 * (algorithm.error_model.exact_headroom or 1))
+def integers(algorithm: Algorithm, problem: ConvProblem, seed: int, direction: Direction = "forward") -> Tensors:
+    headroom = 4 * (algorithm.error_model.exact_headroom or 1)
+    return tensors(problem, direction, seed, "integers", headroom=headroom)
 
 
 def assert_law(algorithm: Algorithm, *, actual: Float64, expected: Float64, bound: Float64) -> None:
@@ -29,52 +32,163 @@ def assert_law(algorithm: Algorithm, *, actual: Float64, expected: Float64, boun
     assert_within(actual=actual, expected=expected, bound=0.0 if algorithm.error_model.exact_headroom else bound)
 
 
+def outputs_and_bounds(algorithm: Algorithm, problem: ConvProblem, direction: Direction, device: Device, t: Tensors):
+    """The main output in float64, and its bound."""
+    results = run_direction(algorithm, problem, direction, device, t)
+    bounds = bounds_of(algorithm, problem, direction, t, results)
+    main = next(iter(results))
+    return results[main].astype(np.float64), bounds[main]
+
+
 @given(data=st.data(), seed=seeds)
-def test_convolution_is_linear_in_the_input(algorithm, device, data, seed):
-    problem = replace(data.draw(problems_for(algorithm.name)), bias=False)
-    a, b = tensors_of(algorithm, problem, seed), tensors_of(algorithm, problem, seed + 1)
-    together = run(algorithm, problem, device, a.x - 2 * b.x, a.w)
-    apart = [run(algorithm, problem, device, x, a.w).astype(np.float64) for x in (a.x, b.x)]
-    bounds = [bound_of(algorithm, problem, x, a.w, None, y) for x, y in zip((a.x, b.x), apart, strict=True)]
-    joint = bound_of(algorithm, problem, a.x - 2 * b.x, a.w, None, together.astype(np.float64))
-    assert_law(algorithm, actual=together, expected=apart[0] - 2 * apart[1], bound=joint + bounds[0] + 2 * bounds[1])
+def test_every_direction_is_linear_in_the_map(algorithm, device, data, seed):
+    direction = data.draw(directions_of(algorithm))
+    problem = replace(data.draw(problems_for(algorithm.name, direction)), bias=False)
+    a, b = integers(algorithm, problem, seed, direction), integers(algorithm, problem, seed + 1, direction)
+    name, factor = MAP[direction], FACTOR[direction]
+    second = {**a, name: b[name]}
+    mixed = {name: a[name] - 2 * b[name], factor: a[factor]}
+    (ya, bound_a), (yb, bound_b), (both, bound) = (
+        outputs_and_bounds(algorithm, problem, direction, device, {n: t[n] for n in mixed}) for t in (a, second, mixed)
+    )
+    assert_law(algorithm, actual=both, expected=ya - 2 * yb, bound=bound + bound_a + 2 * bound_b)
 
 
 @given(data=st.data(), seed=seeds)
 def test_batch_items_are_independent(algorithm, device, data, seed):
-    problem = data.draw(problems_for(algorithm.name))
-    t = tensors_of(algorithm, problem, seed)
-    whole = run(algorithm, problem, device, t.x, t.w, t.bias)
-    alone = replace(problem, n=1)
+    """In y and dx an item has its own part; in dw it has its own share of the sum."""
+    direction = data.draw(directions_of(algorithm))
+    problem = data.draw(problems_for(algorithm.name, direction))
+    t, alone = integers(algorithm, problem, seed, direction), replace(problem, n=1)
+    whole, bound = outputs_and_bounds(algorithm, problem, direction, device, t)
+    parts, bounds = [], []
     for n in range(problem.n):
-        part = run(algorithm, alone, device, t.x[n : n + 1], t.w, t.bias)
-        bound = 2 * bound_of(algorithm, alone, t.x[n : n + 1], t.w, t.bias, part.astype(np.float64))
-        assert_law(algorithm, actual=whole[n : n + 1], expected=part.astype(np.float64), bound=bound)
+        item = {name: value if name in ("w", "bias") else value[n : n + 1] for name, value in t.items()}
+        part, part_bound = outputs_and_bounds(algorithm, alone, direction, device, item)
+        parts.append(part)
+        bounds.append(part_bound)
+    if direction == "backward_weights":
+        expected, allowed = sum(parts), sum(bounds)
+    else:
+        expected, allowed = np.concatenate(parts), np.concatenate(bounds)
+    assert_law(algorithm, actual=whole, expected=expected, bound=bound + allowed)
 
 
 @given(data=st.data(), seed=seeds)
 def test_each_group_is_its_own_convolution(algorithm, device, data, seed):
-    problem = data.draw(problems_for(algorithm.name))
-    t = tensors_of(algorithm, problem, seed)
-    whole = run(algorithm, problem, device, t.x, t.w, t.bias)
-    one = problem.group()
+    direction = data.draw(directions_of(algorithm))
+    problem = data.draw(problems_for(algorithm.name, direction))
+    t, one = integers(algorithm, problem, seed, direction), problem.group()
+    whole, bound = outputs_and_bounds(algorithm, problem, direction, device, t)
+    axis = 0 if direction == "backward_weights" else 1
     for g in range(problem.groups):
         c, k = slice(g * one.c, (g + 1) * one.c), slice(g * one.k, (g + 1) * one.k)
-        x, w, bias = t.x[:, c], t.w[k], None if t.bias is None else t.bias[k]
-        part = run(algorithm, one, device, x, w, bias)
-        bound = 2 * bound_of(algorithm, one, x, w, bias, part.astype(np.float64))
-        assert_law(algorithm, actual=whole[:, k], expected=part.astype(np.float64), bound=bound)
+        cut = {"x": np.s_[:, c], "w": np.s_[k], "bias": np.s_[k], "dy": np.s_[:, k]}
+        part, allowed = outputs_and_bounds(
+            algorithm, one, direction, device, {name: value[cut[name]] for name, value in t.items()}
+        )
+        ours = {"forward": k, "backward_data": c, "backward_weights": k}[direction]
+        place = (slice(None),) * axis + (ours,)
+        assert_law(algorithm, actual=whole[place], expected=part, bound=bound[place] + allowed)
 
 
 @given(data=st.data(), seed=seeds)
 def test_zero_padding_equals_explicit_padding(algorithm, device, data, seed):
-    problem = data.draw(problems_for(algorithm.name))
-    t = tensors_of(algorithm, problem, seed)
-    padded, outer = pad(problem, t.x).astype(np.float32), problem.explicitly_padded()
-    implicit = run(algorithm, problem, device, t.x, t.w, t.bias)
-    explicit = run(algorithm, outer, device, padded, t.w, t.bias).astype(np.float64)
-    bound = 2 * bound_of(algorithm, outer, padded, t.w, t.bias, explicit)
-    assert_law(algorithm, actual=implicit, expected=explicit, bound=bound)
+    direction = data.draw(directions_of(algorithm))
+    problem = data.draw(problems_for(algorithm.name, direction))
+    t, outer = integers(algorithm, problem, seed, direction), problem.explicitly_padded()
+    written_out = {name: pad(problem, value).astype(np.float32) if name == "x" else value for name, value in t.items()}
+    implicit, bound = outputs_and_bounds(algorithm, problem, direction, device, t)
+    explicit, allowed = outputs_and_bounds(algorithm, outer, direction, device, written_out)
+    if direction == "backward_data":  # the gradient of the padding is nobody's
+        (top, _), (left, _) = problem.padding
+        inside = np.s_[:, :, top : top + problem.h, left : left + problem.w]
+        explicit, allowed = explicit[inside], allowed[inside]
+    assert_law(algorithm, actual=implicit, expected=explicit, bound=bound + allowed)
+
+
+@given(data=st.data(), seed=seeds)
+def test_backward_data_is_the_adjoint_of_forward(algorithm, device, data, seed):
+    """⟨conv(x), dy⟩ = ⟨x, convᵀ(dy)⟩, whatever the padding mode."""
+    if "backward_data" not in algorithm.plans:
+        pytest.skip("it has no backward_data")
+    modes = st.sampled_from(PADDING_MODES)
+    problem = replace(data.draw(problems_for(algorithm.name, "backward_data", modes=modes)), bias=False)
+    backward = integers(algorithm, problem, seed, "backward_data")
+    x = integers(algorithm, problem, seed)["x"]
+    assert_adjoint(algorithm, problem, device, "backward_data", {"x": x, **backward})
+
+
+@given(data=st.data(), seed=seeds)
+def test_backward_weights_is_the_adjoint_of_forward(algorithm, device, data, seed):
+    """⟨conv(x; w), dy⟩ = ⟨w, dw⟩, whatever the padding mode."""
+    if "backward_weights" not in algorithm.plans:
+        pytest.skip("it has no backward_weights")
+    modes = st.sampled_from(PADDING_MODES)
+    problem = replace(data.draw(problems_for(algorithm.name, "backward_weights", modes=modes)), bias=False)
+    backward = integers(algorithm, problem, seed, "backward_weights")
+    w = integers(algorithm, problem, seed)["w"]
+    assert_adjoint(algorithm, problem, device, "backward_weights", {"w": w, **backward})
+
+
+def assert_adjoint(
+    algorithm: Algorithm, problem: ConvProblem, device: Device, direction: Direction, t: Tensors
+) -> None:
+    """The two inner products in float64; integers are scaled down until both sides are exact."""
+    if algorithm.error_model.exact_headroom:  # x, w and dy come from two draws, each with room for its own sums
+        t = {name: np.sign(value) for name, value in t.items()}
+        terms = max(problem.terms, problem.terms_of(direction)) * copies(problem)
+        assert terms * algorithm.error_model.exact_headroom < 2**24, "not exact any more"
+    forward = {name: t[name] for name in ("x", "w")}
+    y, y_bound = outputs_and_bounds(algorithm, problem, "forward", device, forward)
+    given_backward = {name: t[name] for name in inputs(problem, direction)}
+    gradient, bound = outputs_and_bounds(algorithm, problem, direction, device, given_backward)
+    variable = t["x" if direction == "backward_data" else "w"].astype(np.float64)
+    dy = t["dy"].astype(np.float64)
+    left, right = np.array([(y * dy).sum()]), np.array([(variable * gradient).sum()])
+    allowed = (y_bound * np.abs(dy)).sum() + (np.abs(variable) * bound).sum()
+    assert_law(algorithm, actual=left, expected=right, bound=allowed)
+
+
+@given(data=st.data(), seed=seeds)
+def test_gradients_are_what_finite_differences_say(algorithm, device, data, seed):
+    """In float64: ⟨y, dy⟩ is linear in x and in w, so that a central difference of any step is exact but for rounding.
+
+    The step moves all elements at once, in a random direction e: (f(v + e) − f(v − e)) / 2 = ⟨gradient, e⟩.
+    """
+    direction = data.draw(directions_of(algorithm).filter(lambda d: d != "forward"))
+    problem = data.draw(problems_for(algorithm.name, direction, modes=st.sampled_from(PADDING_MODES)))
+    problem = replace(problem, dtype="float64", bias=False)
+    if algorithm.refuses(problem, direction):
+        pytest.skip("refused")
+    forward, backward = (tensors(problem, d, seed, "uniform") for d in ("forward", direction))
+    name: str = "x" if direction == "backward_data" else "w"
+    t = {"x": forward["x"], "w": forward["w"], "dy": backward["dy"]}
+    step = tensors(problem, "forward", seed + 1, "uniform")[name]
+    values, bounds = [], []
+    for moved in (t[name] + step, t[name] - step):
+        y, bound = outputs_and_bounds(algorithm, problem, "forward", device, {**{n: t[n] for n in "xw"}, name: moved})
+        values.append((y * t["dy"]).sum())
+        bounds.append((bound * np.abs(t["dy"])).sum())
+    given_backward = {name: t[name] for name in inputs(problem, direction)}
+    gradient, bound = outputs_and_bounds(algorithm, problem, direction, device, given_backward)
+    allowed = sum(bounds) / 2 + (bound * np.abs(step)).sum()
+    # what the inner products themselves round, in float64
+    largest = (np.abs(y) * np.abs(t["dy"])).sum() + (np.abs(gradient) * np.abs(step)).sum()
+    allowed += 2.0**-53 * (y.size + gradient.size) * largest
+    assert_within(
+        actual=np.array([(values[0] - values[1]) / 2]), expected=np.array([(gradient * step).sum()]), bound=allowed
+    )
+
+
+@given(data=st.data(), seed=seeds)
+def test_the_gradient_of_the_bias_is_the_sum_of_dy(algorithm, device, data, seed):
+    if "backward_weights" not in algorithm.plans:
+        pytest.skip("it has no backward_weights")
+    problem = replace(data.draw(problems_for(algorithm.name, "backward_weights")), bias=True)
+    t = integers(algorithm, problem, seed, "backward_weights")
+    results = run_direction(algorithm, problem, "backward_weights", device, t)
+    np.testing.assert_array_equal(results["dbias"], t["dy"].sum((0, 2, 3)))
 
 
 @given(data=st.data(), seed=seeds)
@@ -84,14 +198,11 @@ def test_a_shifted_input_gives_a_shifted_output(algorithm, device, data, seed):
     (u, v), (_, _, h, w) = drawn.stride, drawn.padded_shape
     longer = replace(drawn, h=h + u, w=w + v, padding=((0, 0), (0, 0)))
     shorter = replace(longer, h=longer.h - u, w=longer.w - v)
-    t = tensors_of(algorithm, longer, seed)
-    whole = run(algorithm, longer, device, t.x, t.w, t.bias)
-    cropped = t.x[:, :, u:, v:]
-    rest = run(algorithm, shorter, device, cropped, t.w, t.bias).astype(np.float64)
+    t = integers(algorithm, longer, seed)
+    whole, bound = outputs_and_bounds(algorithm, longer, "forward", device, t)
     # tiles fall elsewhere on the cropped input: each side has its own bound
-    bound = bound_of(algorithm, longer, t.x, t.w, t.bias, whole.astype(np.float64))[:, :, 1:, 1:]
-    bound = bound + bound_of(algorithm, shorter, cropped, t.w, t.bias, rest)
-    assert_law(algorithm, actual=whole[:, :, 1:, 1:], expected=rest, bound=bound)
+    rest, allowed = outputs_and_bounds(algorithm, shorter, "forward", device, {**t, "x": t["x"][:, :, u:, v:]})
+    assert_law(algorithm, actual=whole[:, :, 1:, 1:], expected=rest, bound=bound[:, :, 1:, 1:] + allowed)
 
 
 @given(data=st.data(), seed=seeds)
@@ -100,7 +211,7 @@ def test_an_identity_filter_gives_the_input_back(algorithm, device, data, seed):
     problem = replace(data.draw(problems_for(algorithm.name)), bias=False)
     problem = replace(problem, k=problem.c)  # one filter per channel
     r, s = data.draw(st.integers(0, problem.r - 1)), data.draw(st.integers(0, problem.s - 1))
-    x = tensors_of(algorithm, problem, seed).x
+    x = integers(algorithm, problem, seed)["x"]
     w = np.zeros(problem.w_shape, np.float32)
     for k in range(problem.k):
         w[k, k % (problem.c // problem.groups), r, s] = 1
@@ -117,36 +228,48 @@ def test_a_1x1_convolution_is_a_matrix_product(algorithm, device, data, seed):
         pytest.skip("it has no 1 × 1 filters")
     problem = data.draw(problems_for(algorithm.name, taps=st.just((1, 1)), strides=st.just(1)))
     problem = replace(problem, padding=((0, 0), (0, 0)))
-    t = tensors_of(algorithm, problem, seed)
-    actual = run(algorithm, problem, device, t.x, t.w, t.bias)
-    grouped = t.x.reshape(problem.n, problem.groups, problem.c // problem.groups, -1).astype(np.float64)
-    filters = t.w.reshape(problem.groups, problem.k // problem.groups, -1).astype(np.float64)
+    t = integers(algorithm, problem, seed)
+    actual, bound = outputs_and_bounds(algorithm, problem, "forward", device, t)
+    grouped = t["x"].reshape(problem.n, problem.groups, problem.c // problem.groups, -1).astype(np.float64)
+    filters = t["w"].reshape(problem.groups, problem.k // problem.groups, -1).astype(np.float64)
     expected = (filters @ grouped).reshape(problem.y_shape)
-    if t.bias is not None:
-        expected = expected + t.bias.reshape(1, -1, 1, 1)
-    bound = bound_of(algorithm, problem, t.x, t.w, t.bias, expected)
+    if problem.bias:
+        expected = expected + t["bias"].reshape(1, -1, 1, 1)
     assert_law(algorithm, actual=actual, expected=expected, bound=bound)
 
 
 @given(data=st.data(), seed=seeds)
-def test_inputs_are_untouched(algorithm, device, data, seed):
-    problem = data.draw(problems_for(algorithm.name))
-    t = tensors_of(algorithm, problem, seed)
-    plan = algorithm.plan(problem, device)
-    x, w, y = device.upload(t.x), device.upload(t.w), device.empty(problem.y_shape, np.float32)
-    bias = None if t.bias is None else device.upload(t.bias)
-    plan.load(w, bias)
-    plan.run(x, y)
-    np.testing.assert_array_equal(device.download(x), t.x)
-    np.testing.assert_array_equal(device.download(w), t.w)
-    if t.bias is not None:
-        np.testing.assert_array_equal(device.download(bias), t.bias)
+def test_a_layout_moves_elements_and_changes_none(algorithm, device, data, seed):
+    """The same bits in every order of memory: a layout may be packed, or read as it is, but not computed otherwise."""
+    direction = data.draw(directions_of(algorithm))
+    problem = data.draw(problems_for(algorithm.name, direction))
+    format_, _ = data.draw(st.sampled_from(FORMATS))
+    moved = formatted(problem, format_)
+    problem = replace(problem, dtype=moved.dtype)
+    t = tensors(problem, direction, seed, "uniform")
+    plain = run_direction(algorithm, problem, direction, device, t)
+    for name, value in run_direction(algorithm, moved, direction, device, t).items():
+        np.testing.assert_array_equal(value, plain[name])
 
 
 @given(data=st.data(), seed=seeds)
 def test_every_problem_that_is_not_refused_is_computed_right(algorithm, device, data, seed):
-    """The contract's verdict, on problems that nobody thought of; padding modes and configs included."""
-    problem = data.draw(problems_for(algorithm.name, modes=st.sampled_from(PADDING_MODES)))
-    config = data.draw(st.sampled_from(algorithm.configs(problem.explicitly_padded())))
-    verdict = verify(algorithm, Case(problem, seed), device, config=config)
-    assert verdict.passed, f"{problem}, {config}: {verdict.reason}"
+    """The contract's verdict, on problems and data that nobody thought of: every axis, and any config."""
+    direction = data.draw(directions_of(algorithm))
+    problem, config = data.draw(formatted_problems(algorithm, direction))
+    assert algorithm.refuses(problem, direction) is None
+    kind = data.draw(st.sampled_from(KINDS))
+    verdict = verify_kinds(algorithm, Case(problem, seed, direction), device, [kind], config=config)
+    assert verdict.passed, f"{direction} of {problem}, {config}: {verdict.reason}"
+
+
+@given(data=st.data(), seed=seeds)
+def test_the_reference_is_its_own_adjoint(data, seed):
+    """Exact on integers: the gradients belong to the convolution, whatever an algorithm does."""
+    modes = st.sampled_from(PADDING_MODES)
+    problem = replace(data.draw(problems_for("direct", modes=modes)), bias=False)
+    x, w = (tensors(problem, "forward", seed, "integers")[name] for name in ("x", "w"))
+    dy = tensors(problem, "backward_weights", seed, "integers")["dy"]
+    inner = (compute(problem, "forward", {"x": x, "w": w})["y"] * dy).sum()
+    assert (compute(problem, "backward_data", {"dy": dy, "w": w})["dx"] * x).sum() == inner
+    assert (compute(problem, "backward_weights", {"x": x, "dy": dy})["dw"] * w).sum() == inner

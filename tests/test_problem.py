@@ -57,11 +57,43 @@ def test_fewest_bytes_count_what_the_windows_touch(problem):
     assert problem.min_bytes == item * (touched + weights + outputs)
 
 
+@given(problem=problems())
+def test_same_as_tensorflow_has_it_divides_the_size_by_the_stride(problem):
+    """P = ⌈H / u⌉ with no more padding than that takes, the odd element last."""
+    r, s = min(problem.r, problem.h), min(problem.s, problem.w)
+    same = ConvProblem(
+        c=1, h=problem.h, w=problem.w, k=1, r=r, s=s, stride=problem.stride, dilation=problem.dilation,
+        padding="same_tensorflow",
+    )  # fmt: skip
+    axes = zip((same.h, same.w), (r, s), same.stride, same.dilation, same.padding, (same.p, same.q), strict=True)
+    for size, taps, stride, dilation, (before, after), outputs in axes:
+        assert outputs == -(-size // stride)
+        assert after - before in (0, 1)
+        for less in range(before + after):
+            assert window_positions(size, taps, stride, dilation, 0, less) < outputs
+
+
+def test_same_as_tensorflow_on_known_layers():
+    """The stem of ResNet in Keras, and a 3 × 3 with stride 2 on an even and on an odd size."""
+    stem = ConvProblem(c=3, h=224, w=224, k=64, r=7, s=7, stride=2, padding="same_tensorflow")
+    assert (stem.padding, stem.p, stem.q) == (((2, 3), (2, 3)), 112, 112)
+    odd = ConvProblem(c=1, h=8, w=7, k=1, r=3, s=3, stride=2, padding="same_tensorflow")
+    assert (odd.padding, odd.p, odd.q) == (((0, 1), (1, 1)), 4, 4)
+
+
+@given(any_problems())
+def test_filters_have_the_usual_order_unless_another_is_named(problem):
+    usual = {"NCHW": "KCRS", "NHWC": "KRSC"}[problem.layout]
+    assert parse(str(replace(problem, filter_layout=usual))).filter_layout == usual
+    assert (problem.filter_layout in str(problem).split("-")) == (problem.filter_layout != usual)
+    assert (problem.packed().layout, problem.packed().filter_layout) == ("NCHW", "KCRS")
+
+
 @given(any_problems())
 def test_text_reads_back_to_the_same_problem(problem):
     text = str(problem)
     assert parse(text) == problem
-    assert not set(text) - set("abcdefghijklmnopqrstuvwxyzNCHW0123456789-."), "not shell-safe"
+    assert not set(text) - set("abcdefghijklmnopqrstuvwxyzNCHWKRS0123456789-."), "not shell-safe"
 
 
 @given(any_problems(), st.randoms())

@@ -11,10 +11,10 @@ import torch
 from hypothesis import given
 from strategies import any_problems, problems, seeds
 
-from convbench.data import integer_tensors, random_tensors
+from convbench.data import tensors
 from convbench.notation import parse
 from convbench.problem import PADDING_MODES, ConvProblem
-from convbench.reference import convolve, pad
+from convbench.reference import compute, convolve, copies, fold_back, pad
 
 GOLDEN = json.loads((Path(__file__).parent / "golden" / "conv2d_worked_examples.json").read_text())
 
@@ -37,47 +37,77 @@ def literal_convolution(problem: ConvProblem, x, w, bias=None):
 
 def integers_of(problem: ConvProblem, seed: int):
     problem = parse(str(problem).replace("-bfloat16", "").replace("-float16", ""))
-    return problem, integer_tensors(problem, seed)
+    t = tensors(problem, "forward", seed, "integers")
+    return problem, t["x"], t["w"], t.get("bias")
 
 
 @given(any_problems(), seeds)
 def test_the_reference_is_the_equation(problem, seed):
-    problem, t = integers_of(problem, seed)
-    expected = literal_convolution(problem, t.x, t.w, t.bias)
-    np.testing.assert_array_equal(convolve(problem, t.x, t.w, t.bias), expected)
+    problem, x, w, bias = integers_of(problem, seed)
+    expected = literal_convolution(problem, x, w, bias)
+    np.testing.assert_array_equal(convolve(problem, x, w, bias), expected)
+
+
+def torch_convolution(problem: ConvProblem, x, w, bias):
+    """torch pads explicitly here: its own mode has no four sides."""
+    (top, bottom), (left, right) = problem.padding
+    mode = {"zeros": "constant"}.get(problem.padding_mode, problem.padding_mode)
+    padded = torch.nn.functional.pad(x, (left, right, top, bottom), mode=mode)
+    return torch.nn.functional.conv2d(
+        padded, w, bias, stride=problem.stride, dilation=problem.dilation, groups=problem.groups
+    )
 
 
 @given(any_problems(), seeds)
 def test_the_reference_agrees_with_torch(problem, seed):
-    """Integers in float64 are exact on both sides. torch pads explicitly here: its own mode has no four sides."""
-    problem, t = integers_of(problem, seed)
-    (top, bottom), (left, right) = problem.padding
-    mode = {"zeros": "constant"}.get(problem.padding_mode, problem.padding_mode)
-    x = torch.nn.functional.pad(torch.from_numpy(t.x).double(), (left, right, top, bottom), mode=mode)
-    y = torch.nn.functional.conv2d(
-        x, torch.from_numpy(t.w).double(), None if t.bias is None else torch.from_numpy(t.bias).double(),
-        stride=problem.stride, dilation=problem.dilation, groups=problem.groups,
-    )  # fmt: skip
-    np.testing.assert_array_equal(convolve(problem, t.x, t.w, t.bias), y.numpy())
+    """Integers in float64 are exact on both sides."""
+    problem, x, w, bias = integers_of(problem, seed)
+    wide = [None if value is None else torch.from_numpy(value).double() for value in (x, w, bias)]
+    np.testing.assert_array_equal(convolve(problem, x, w, bias), torch_convolution(problem, *wide).numpy())
+
+
+@given(any_problems(), seeds)
+def test_the_gradients_of_the_reference_agree_with_torch(problem, seed):
+    """torch differentiates its own padding and its own convolution; integers in float64 are exact on both sides."""
+    problem = parse(str(problem).replace("-bfloat16", "").replace("-float16", ""))
+    forward, backward = (tensors(problem, direction, seed, "integers") for direction in ("forward", "backward_weights"))
+    x, w = (torch.from_numpy(forward[name]).double().requires_grad_() for name in ("x", "w"))
+    bias = torch.zeros(problem.k, dtype=torch.float64, requires_grad=True)
+    dy = backward["dy"]
+    torch_convolution(problem, x, w, bias).backward(torch.from_numpy(dy).double())
+    dx = compute(problem, "backward_data", {"dy": dy, "w": forward["w"]})["dx"]
+    of_weights = compute(problem, "backward_weights", {"x": forward["x"], "dy": dy})
+    np.testing.assert_array_equal(dx, x.grad.numpy())
+    np.testing.assert_array_equal(of_weights["dw"], w.grad.numpy())
+    if problem.bias:
+        np.testing.assert_array_equal(of_weights["dbias"], bias.grad.numpy())
+
+
+@given(any_problems(), seeds)
+def test_folding_back_is_the_adjoint_of_padding(problem, seed):
+    rng = np.random.default_rng(seed)
+    x, padded = rng.integers(-9, 10, problem.x_shape), rng.integers(-9, 10, problem.padded_shape).astype(np.float64)
+    assert (pad(problem, x) * padded).sum() == (fold_back(problem, padded) * x).sum()
+    assert copies(problem) == fold_back(problem, np.ones(problem.padded_shape)).max()
 
 
 @given(problems(), seeds)
 def test_the_reference_agrees_with_scipy(problem, seed):
     """One image, one filter, no stride: a 2-D correlation with the dilated filter."""
     plain = ConvProblem(c=1, h=problem.h, w=problem.w, k=1, r=1, s=1)
-    t = integer_tensors(plain, seed)
+    x = tensors(plain, "forward", seed, "integers")["x"]
     rng = np.random.default_rng(seed)
     w = rng.integers(-3, 4, (1, 1, min(problem.r, problem.h), min(problem.s, problem.w)))
     one = ConvProblem(c=1, h=plain.h, w=plain.w, k=1, r=w.shape[2], s=w.shape[3])
-    expected = scipy.signal.correlate2d(t.x[0, 0].astype(np.float64), w[0, 0].astype(np.float64), mode="valid")
-    np.testing.assert_array_equal(convolve(one, t.x, w)[0, 0], expected)
+    expected = scipy.signal.correlate2d(x[0, 0].astype(np.float64), w[0, 0].astype(np.float64), mode="valid")
+    np.testing.assert_array_equal(convolve(one, x, w)[0, 0], expected)
 
 
 @pytest.mark.parametrize("mode", PADDING_MODES)
 @given(seed=seeds)
 def test_written_out_padding_is_numpys(mode, seed):
     problem = parse(f"n2c2h5w6-k1r1s1-pad1.4x0.3{'' if mode == 'zeros' else '-' + mode}")
-    x = random_tensors(problem, seed).x
+    x = tensors(problem, "forward", seed, "uniform")["x"]
     modes = {"zeros": "constant", "reflect": "reflect", "replicate": "edge", "circular": "wrap"}
     np.testing.assert_array_equal(pad(problem, x), np.pad(x, ((0, 0), (0, 0), (1, 4), (0, 3)), mode=modes[mode]))
 
@@ -141,7 +171,7 @@ def test_weights_of_the_worked_examples():
 def test_wrong_shapes_and_a_wrong_bias_are_refused():
     problem = parse("n1c2h4w4-k2r3s3")
     x, w = np.zeros(problem.x_shape), np.zeros(problem.w_shape)
-    with pytest.raises(ValueError, match="has x"):
+    with pytest.raises(ValueError, match="takes"):
         convolve(problem, x[:, :1], w)
     with pytest.raises(ValueError, match="bias"):
         convolve(problem, x, w, np.zeros(2))

@@ -4,16 +4,17 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from running import assert_within, bound_of, run
-from strategies import TILES, problems_for, seeds
+from running import assert_within, run_direction
+from strategies import TILES, directions_of, formatted_problems, seeds
 
-from convbench.data import integer_tensors, random_tensors
+from convbench.data import tensors
 from convbench.devices.emulator import EmulatorDevice
 from convbench.devices.guarded import GuardedDevice
 from convbench.devices.simulator import SimulatorDevice
+from convbench.execution import Execution
 from convbench.notation import parse
-from convbench.problem import PADDING_MODES
-from convbench.reference import convolve
+from convbench.problem import DIRECTIONS
+from convbench.reference import compute
 
 # what the simulator does in seconds; together every feature, and more than one tile of most kernels
 TINY = (
@@ -23,6 +24,9 @@ TINY = (
     "n1c2h9w10-k2r2s3-pad2.0x1.3-stride2x3-bias",
     "n1c2h5w6-k2r3s3-pad2-bias-reflect",
     "n1c1h9w20-k5r3s3",
+    "n1c2h5w6-k2r3s3-pad1-bias-NHWC-float16",
+    "n2c2h5w4-k4r3s3-pad1-g2-circular-bfloat16",
+    "n1c2h5w6-k2r3s3-pad2x1-float64-RSCK",
 )
 
 # the smaller of two tiles where the larger takes the checks half a second: 16-point transforms, products of 8 × 8
@@ -31,22 +35,25 @@ SMALLER = {"fft_tiled": {"k": 8, "p": 14, "q": 14}}
 checked = EmulatorDevice(checked=True)
 
 
+@pytest.mark.parametrize("direction", DIRECTIONS)
 @pytest.mark.parametrize("text", TINY)
-def test_emulator_and_simulator_agree_with_each_other_and_with_the_reference(algorithm, text):
+def test_emulator_and_simulator_agree_with_each_other_and_with_the_reference(algorithm, text, direction):
     problem = parse(text)
-    if algorithm.refuses(problem):
+    if algorithm.refuses(problem, direction):
         pytest.skip("refused")
     headroom = algorithm.error_model.exact_headroom
-    for t in (integer_tensors(problem, 1, headroom=headroom or 1), random_tensors(problem, 1)):
-        expected = convolve(problem, t.x, t.w, t.bias)
+    for kind in ("integers", "uniform"):
+        t = tensors(problem, direction, 1, kind, headroom=headroom or 1)
+        expected = compute(problem, direction, t)
         emulated, simulated = (
-            run(algorithm, problem, device, t.x, t.w, t.bias) for device in (EmulatorDevice(), SimulatorDevice())
+            run_direction(algorithm, problem, direction, device, t) for device in (EmulatorDevice(), SimulatorDevice())
         )
-        bound = bound_of(algorithm, problem, t.x, t.w, t.bias, expected)
-        for actual in (emulated, simulated):
-            assert_within(actual=actual, expected=expected, bound=bound)
-        if headroom is not None and (t.x == np.rint(t.x)).all():
-            assert emulated.tobytes() == simulated.tobytes()
+        bounds = algorithm.error_bounds(problem, direction, t, expected=expected)
+        for name, (actual, other) in {name: (emulated[name], simulated[name]) for name in expected}.items():
+            assert_within(actual=actual, expected=expected[name], bound=bounds[name])
+            assert_within(actual=other, expected=expected[name], bound=bounds[name])
+            if headroom is not None and kind == "integers":
+                assert actual.tobytes() == other.tobytes()
 
 
 def test_the_simulator_computes_some_of_each(algorithm):
@@ -57,14 +64,14 @@ def test_the_simulator_computes_some_of_each(algorithm):
 @given(data=st.data(), seed=seeds)
 def test_no_check_gives_a_false_alarm(algorithm, data, seed):
     """Guarded and poisoned as in verification, by any config, in every order of threads; integers, and one run."""
+    direction = data.draw(directions_of(algorithm))
     tiles = SMALLER.get(algorithm.name, TILES[algorithm.name])
-    problem = data.draw(problems_for(algorithm.name, tiles=tiles, modes=st.sampled_from(PADDING_MODES)))
-    config = data.draw(st.sampled_from(algorithm.configs(problem.explicitly_padded())))
-    t = integer_tensors(problem, seed, headroom=algorithm.error_model.exact_headroom or 1)
+    problem, config = data.draw(formatted_problems(algorithm, direction, tiles=tiles))
+    t = tensors(problem, direction, seed, "integers", headroom=algorithm.error_model.exact_headroom or 1)
     guarded = GuardedDevice(checked)
-    plan = algorithm.plan(problem, guarded, config=config)
-    plan.load(guarded.upload(t.w), None if t.bias is None else guarded.upload(t.bias))
-    y = guarded.empty(problem.y_shape, problem.dtype)
-    plan.run(guarded.upload(t.x), y)
-    assert not np.isnan(guarded.download(y)).any()
+    execution = Execution(algorithm, problem, direction, guarded, t, config)
+    execution.load()
+    execution.run()
+    for result in execution.results().values():
+        assert not np.isnan(result.astype(np.float64)).any()
     assert guarded.breaches() == []

@@ -4,10 +4,11 @@ from collections.abc import Callable
 
 import pytest
 from hypothesis import Phase, find, given, settings
-from strategies import MOST_MACS, MOST_TILES, TILES, any_problems, problems, problems_for
+from strategies import FORMATS, MOST_MACS, MOST_TILES, TILES, any_problems, formatted, problems, problems_for
 
 from convbench import registry
-from convbench.problem import DTYPES, LAYOUTS, PADDING_MODES, ConvProblem
+from convbench.notation import parse
+from convbench.problem import DTYPES, FILTER_LAYOUTS, LAYOUTS, PADDING_MODES, ConvProblem
 
 SIDES = (2, 4, 8, 12, 16)  # outputs of a tile along an axis, of all algorithms
 
@@ -80,3 +81,12 @@ def test_problems_for_an_algorithm_are_not_refused(name):
         assert registry.get(name).refuses(problem) is None
 
     law()
+
+
+def test_the_formats_have_each_pair_of_two_axes():
+    """Each dtype in each layout, each dtype with filters in an order of its own, each layout with two orders."""
+    made = [formatted(parse("n1c1h1w1-k1r1s1"), format_) for format_, _ in FORMATS]
+    assert {p.dtype for p in made if p.layout == "NHWC"} == set(DTYPES)
+    assert {p.dtype for p in made if p.layout == "NCHW"} == set(DTYPES)
+    assert {p.filter_layout for p in made} == set(FILTER_LAYOUTS)
+    assert {mode for _, modes in FORMATS for mode in modes} == set(PADDING_MODES) - {"zeros"}

@@ -1,19 +1,40 @@
 """The comparison must be able to fail; the data must be what they claim; the bounds must reject what is too far off."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from strategies import problems, problems_for, seeds
+from strategies import any_problems, problems, problems_for, seeds
 
 from convbench import registry
-from convbench.data import integer_tensors, random_tensors
-from convbench.error_model import ErrorModel, dot_product_growth, roundings
+from convbench.data import FACTOR, KINDS, LARGEST_EXPONENT, MAP, SIGNIFICAND_BITS, Tensors, tensors
+from convbench.error_model import SMALLEST_NORMAL, ErrorModel, count_of_sum, roundings, storage_rounding
 from convbench.errors import ConfigError
 from convbench.notation import parse
-from convbench.problem import ConvProblem
-from convbench.reference import convolve
+from convbench.problem import DIRECTIONS, ConvProblem
+from convbench.reference import compute, convolve
 from convbench.verify import Case, compare, digest_of
+
+
+def uniform(problem: ConvProblem, seed: int) -> Tensors:
+    return tensors(problem, "forward", seed, "uniform")
+
+
+def integers(problem: ConvProblem, seed: int, headroom: int = 1) -> Tensors:
+    return tensors(problem, "forward", seed, "integers", headroom=headroom)
+
+
+def result(problem: ConvProblem, t) -> np.ndarray:
+    return compute(problem, "forward", t)["y"]
+
+
+def bound_of(algorithm_or_model, problem: ConvProblem, t, expected, **options) -> np.ndarray:
+    """The bound of y, by an algorithm or by a model of its own."""
+    bounds = getattr(algorithm_or_model, "error_bounds", None) or algorithm_or_model.bounds
+    return bounds(problem, "forward", t, expected={"y": expected}, **options)["y"]
+
 
 Y = np.arange(1.0, 25.0).reshape(1, 2, 3, 4)
 
@@ -35,6 +56,35 @@ def test_one_wrong_element_fails_and_is_named(index, value):
     assert verdict.worst_index == index
     for part in ("y[" + ",".join(map(str, index)) + "]", repr(float(value)), repr(float(Y[index])), "1 of 24"):
         assert part in str(verdict)
+
+
+def test_only_the_expected_number_that_is_none_passes():
+    """NaN for NaN, an infinity for the same; anything where the algorithm may have spread one, but no number for it."""
+    expected = np.array([np.nan, np.inf, -np.inf, 1.0])
+    assert compare(actual=expected.copy(), expected=expected, bound=0.0).passed
+    for index, value in (
+        (0, 1.0),
+        (0, np.inf),
+        (1, -np.inf),
+        (1, np.nan),
+        (1, 1e308),
+        (2, 0.0),
+        (3, np.nan),
+        (3, np.inf),
+    ):
+        actual = expected.copy()
+        actual[index] = value
+        assert not compare(actual=actual, expected=expected, bound=np.inf).passed
+        spread = compare(actual=actual, expected=expected, bound=np.inf, free=True)
+        assert spread.passed == (not np.isfinite(value))
+
+
+def test_the_fraction_leaves_out_what_storing_rounds():
+    verdict = compare(actual=Y + 0.5, expected=Y, bound=0.75, rounding=0.25)
+    assert verdict.passed
+    assert verdict.fraction == 0.5
+    assert compare(actual=Y + 0.25, expected=Y, bound=0.75, rounding=0.25).fraction == 0.0
+    assert not compare(actual=Y + 0.8, expected=Y, bound=0.75, rounding=0.25).passed
 
 
 def test_a_transposed_a_shifted_and_a_zero_result_fail():
@@ -64,38 +114,75 @@ def test_comparing_two_shapes_is_an_error():
 
 @given(problems(), seeds, st.sampled_from((1, 36, 2**16)))
 def test_integers_leave_room_for_every_intermediate(problem, seed, headroom):
-    t = integer_tensors(problem, seed, headroom=headroom)
-    for array in (t.x, t.w, t.bias):
-        if array is not None:
-            assert (array == np.rint(array)).all()
-    filters = np.abs(t.w.astype(np.float64)).reshape(problem.k, -1)
-    largest = np.count_nonzero(filters, axis=1).max() * np.abs(t.x).max() * filters.max()
-    largest += 0 if t.bias is None else np.abs(t.bias).max()
+    t = integers(problem, seed, headroom=headroom)
+    for array in t.values():
+        assert (array == np.rint(array)).all()
+    filters = np.abs(t["w"].astype(np.float64)).reshape(problem.k, -1)
+    largest = np.count_nonzero(filters, axis=1).max() * np.abs(t["x"]).max() * filters.max()
+    largest += np.abs(t["bias"]).max() if problem.bias else 0
     assert headroom * largest <= 2**24
-    assert (t.x != 0).all(), "a missed element must show"
+    assert (t["x"] != 0).all(), "a missed element must show"
+
+
+@given(any_problems(), st.sampled_from(DIRECTIONS), seeds)
+def test_integer_sums_are_exact_in_every_direction_and_dtype(problem, direction, seed):
+    """No sum of absolute products is beyond the integers that the dtype has, nor beyond those of its accumulator."""
+    t = tensors(problem, direction, seed, "integers")
+    for sums in compute(problem, direction, {name: np.abs(value) for name, value in t.items()}).values():
+        assert sums.max() <= 2 ** SIGNIFICAND_BITS[problem.dtype]
+    assert (t[MAP[direction]] != 0).all(), "a missed element must show"
+    assert (t[FACTOR[direction]] != 0).any(), "nothing is summed"
 
 
 def test_filters_of_too_many_terms_are_thinned_out():
     problem = parse("n1c2048h1w1-k3r1s1")
-    t = integer_tensors(problem, 0, headroom=2**14)
-    assert (np.count_nonzero(t.w.reshape(3, -1), axis=1) == 64).all()
-    assert np.abs(t.x).max() == 16
+    t = integers(problem, 0, headroom=2**14)
+    assert (np.count_nonzero(t["w"].reshape(3, -1), axis=1) == 64).all()
+    assert np.abs(t["x"]).max() == 16
 
 
-@given(problems(), seeds)
-def test_data_depend_on_problem_and_seed_alone(problem, seed):
-    for make in (random_tensors, integer_tensors):
-        a, b, other = make(problem, seed), make(problem, seed), make(problem, seed + 1)
-        assert digest_of(a.x) == digest_of(b.x)
-        assert digest_of(a.w) == digest_of(b.w)
-        assert a.x.dtype == problem.dtype
-        if a.x.size > 8:
-            assert digest_of(a.x) != digest_of(other.x)
+@given(any_problems(), st.sampled_from(DIRECTIONS), st.sampled_from(KINDS), seeds)
+def test_data_depend_on_problem_direction_kind_and_seed_alone(problem, direction, kind, seed):
+    a, b, other = (tensors(problem, direction, number, kind) for number in (seed, seed, seed + 1))
+    assert digest_of(a) == digest_of(b)
+    assert {value.dtype.name for value in a.values()} == {problem.dtype}
+    if a[MAP[direction]].size > 8 and kind != "denormal":  # of which half precision has few
+        assert digest_of(a) != digest_of(other)
+
+
+@given(any_problems(), st.sampled_from(DIRECTIONS), seeds)
+def test_every_kind_of_data_is_what_it_says(problem, direction, seed):
+    made = {kind: tensors(problem, direction, seed, kind) for kind in KINDS}
+    sizes = {kind: np.abs(t[MAP[direction]].astype(np.float64)) for kind, t in made.items()}
+    for kind, t in made.items():
+        assert kind == "nonfinite" or all(np.isfinite(value.astype(np.float64)).all() for value in t.values())
+    assert not np.isfinite(sizes["nonfinite"]).all()
+    assert sizes["denormal"].max() <= SMALLEST_NORMAL[problem.dtype]
+    main = next(iter(compute(problem, direction, made["large"]).values()))
+    largest = (
+        float(np.finfo(np.float64).max) if problem.dtype == "float64" else 2.0 ** (1 + LARGEST_EXPONENT[problem.dtype])
+    )
+    assert np.abs(main).max() < largest
+    cancelling = {name: value for name, value in made["cancelling"].items() if name != "bias"}
+    plain = replace(problem, bias=False)
+    (sums,) = compute(plain, direction, cancelling).values()
+    (absolute,) = compute(plain, direction, {name: np.abs(value) for name, value in cancelling.items()}).values()
+    inside = problem.explicitly_padded() == problem and direction != "backward_data"
+    if inside and problem.terms_of(direction) > 1:  # every sum has all its terms
+        assert np.abs(sums).max() <= 2.0**-5 * absolute.max()
+
+
+@given(any_problems(), seeds)
+def test_what_storing_rounds_is_half_a_spacing_at_most(problem, seed):
+    """Of any dtype, by its own conversion."""
+    values = np.random.default_rng(seed).uniform(-4, 4, 50) * 2.0 ** np.random.default_rng(seed).integers(-20, 10, 50)
+    stored = values.astype(problem.dtype).astype(np.float64)
+    assert (np.abs(stored - values) <= storage_rounding(problem.dtype, values)).all()
 
 
 @given(problems(), seeds)
 def test_random_data_use_all_significand_bits(problem, seed):
-    x = random_tensors(problem, seed).x
+    x = uniform(problem, seed)["x"]
     assert np.abs(x).max() <= 1
     if x.size > 20:
         assert (x.view(np.uint32) & 0xFF).any(), "the low bits are all zero"
@@ -104,19 +191,19 @@ def test_random_data_use_all_significand_bits(problem, seed):
 @given(problems(), seeds)
 def test_float32_and_float64_products_stay_within_the_bound(problem, seed):
     """A plain float32 sum in another order than any kernel's: what the bound must never reject."""
-    t = random_tensors(problem, seed)
-    expected = convolve(problem, t.x, t.w, t.bias)
+    t = uniform(problem, seed)
+    expected = result(problem, t)
     sums = np.zeros(problem.y_shape, np.float32)
     one = ConvProblem(c=1, h=problem.h, w=problem.w, k=1, r=problem.r, s=problem.s,
                       stride=problem.stride, padding=problem.padding, dilation=problem.dilation)  # fmt: skip
     per_group = problem.c // problem.groups
     for n, k, c in np.ndindex(problem.n, problem.k, per_group):
         channel = k // (problem.k // problem.groups) * per_group + c
-        part = convolve(one, t.x[n, channel][None, None], t.w[k, c][None, None])[0, 0]
+        part = convolve(one, t["x"][n, channel][None, None], t["w"][k, c][None, None])[0, 0]
         sums[n, k] += part.astype(np.float32)
-    if t.bias is not None:
-        sums += t.bias.reshape(1, -1, 1, 1)
-    bound = ErrorModel().bound(problem, t.x, t.w, t.bias, expected=expected)
+    if problem.bias:
+        sums += t["bias"].reshape(1, -1, 1, 1)
+    bound = bound_of(ErrorModel(), problem, t, expected)
     assert compare(actual=sums, expected=expected, bound=bound).passed
 
 
@@ -124,13 +211,13 @@ def test_float32_and_float64_products_stay_within_the_bound(problem, seed):
 def test_rounding_the_inputs_to_half_or_tf32_is_beyond_the_bound(terms):
     """What a faster and less precise unit would do must not pass for float32."""
     problem = ConvProblem(n=4, c=terms, h=8, w=8, k=16, r=1, s=1)
-    t = random_tensors(problem, 3)
-    expected = convolve(problem, t.x, t.w)
-    bound = ErrorModel().bound(problem, t.x, t.w, None, expected=expected)
+    t = uniform(problem, 3)
+    expected = result(problem, t)
+    bound = bound_of(ErrorModel(), problem, t, expected)
     for bits in (10, 10 - 3):  # TF32 and float16 keep 10 bits of the significand, bfloat16 keeps 7
         mask = np.uint32((0xFFFFFFFF << (23 - bits)) & 0xFFFFFFFF)
         half = np.uint32(1 << (22 - bits))  # to nearest, and not towards zero
-        x, w = (((a.view(np.uint32) + half) & mask).view(np.float32) for a in (t.x, t.w))
+        x, w = (((a.view(np.uint32) + half) & mask).view(np.float32) for a in (t["x"], t["w"]))
         assert not compare(actual=convolve(problem, x, w), expected=expected, bound=bound).passed
 
 
@@ -145,14 +232,14 @@ def test_one_wrong_tap_is_beyond_every_algorithms_bound(name):
 
     @given(problems_for(name, tiles=None), seeds)
     def law(problem, seed):
-        t = random_tensors(problem, seed)
-        x = np.copysign((1 + np.abs(t.x)) / 2, t.x)  # at least a half, so that what is read counts
-        expected = convolve(problem, x, t.w, t.bias)
-        bound = algorithm.error_bound(problem, x, t.w, t.bias, expected=expected)
+        t = uniform(problem, seed)
+        t["x"] = np.copysign((1 + np.abs(t["x"])) / 2, t["x"])  # at least a half, so that what is read counts
+        expected = result(problem, t)
+        bound = bound_of(algorithm, problem, t, expected)
         assert bound.shape == expected.shape
-        off = t.w.copy()
+        off = t["w"].copy()
         off.flat[0] += np.float32(0.001)
-        wrong = convolve(problem, x, off, t.bias)
+        wrong = result(problem, {**t, "w": off})
         if (wrong != expected).any():
             assert not compare(actual=wrong, expected=expected, bound=bound).passed
             shown.append(problem)
@@ -165,23 +252,25 @@ def test_one_wrong_tap_is_beyond_every_algorithms_bound(name):
 @pytest.mark.parametrize("terms", [9, 576, 9216, 36864])
 def test_rounding_integer_inputs_to_half_or_tf32_shows_at_any_size(terms, headroom):
     problem = ConvProblem(c=terms, h=6, w=6, k=8, r=1, s=1)
-    t = integer_tensors(problem, 0, headroom=headroom)
-    rounded = t.x.astype(np.float16)
-    assert not compare(actual=convolve(problem, rounded, t.w), expected=convolve(problem, t.x, t.w), bound=0.0).passed
+    t = integers(problem, 0, headroom)
+    rounded = {**t, "x": t["x"].astype(np.float16)}
+    assert not compare(actual=result(problem, rounded), expected=result(problem, t), bound=0.0).passed
 
 
 def test_growth_is_the_smaller_of_the_two_counts():
     assert roundings(4) == 4
     assert roundings(16) == 16
     assert roundings(100) == 40
-    assert dot_product_growth(parse("n1c4h5w5-k1r3s3-bias")) == 4 * 37**0.5
+    assert count_of_sum(parse("n1c4h5w5-k1r3s3-bias"), "forward") == 37
+    assert count_of_sum(parse("n2c4h5w5-k6r3s3-g2-bias"), "backward_data") == 27
+    assert count_of_sum(parse("n2c4h5w5-k6r3s3-g2-bias"), "backward_weights") == 18
 
 
 def test_a_case_computes_each_reference_once():
     case = Case(parse("n1c2h5w5-k2r3s3"), 0)
-    assert case.random is case.random
-    assert case.integers(1) is case.integers(1)
-    assert case.integers(1)[0] is not case.integers(36)[0]
+    assert case.of("uniform") is case.of("uniform", 36)
+    assert case.of("integers", 1) is case.of("integers", 1)
+    assert case.of("integers", 1) is not case.of("integers", 36)
 
 
 def test_a_bound_belongs_to_a_config():
@@ -189,11 +278,10 @@ def test_a_bound_belongs_to_a_config():
     fft, problem = registry.get("fft_tiled"), parse("n1c1h40w40-k1r3s3")
     x = np.zeros(problem.x_shape, np.float32)
     x[0, 0, 0, 0] = 1
-    w = random_tensors(problem, 0).w
-    expected = convolve(problem, x, w)
+    t = {**uniform(problem, 0), "x": x}
     bounds = {
-        config.length: fft.error_bound(problem, x, w, None, expected=expected, config=config)
-        for config in fft.configs(problem)
+        config.length: bound_of(fft, problem, t, result(problem, t), config=config)
+        for config in fft.configs(problem, "forward")
     }
     reached = {length: np.argwhere(bound[0, 0] > 0).max() for length, bound in bounds.items()}
     assert reached == {16: 13, 32: 29}
@@ -201,6 +289,6 @@ def test_a_bound_belongs_to_a_config():
 
 def test_a_config_of_another_algorithm_is_refused():
     problem = parse("n1c1h5w5-k1r3s3")
-    other = registry.get("fft_tiled").configs(problem)[0]
+    other = registry.get("fft_tiled").configs(problem, "forward")[0]
     with pytest.raises(ConfigError, match=r"no config of direct; it takes Config\(threads=256\)"):
-        registry.get("direct").resolved(problem, other)
+        registry.get("direct").resolved(problem, "forward", other)

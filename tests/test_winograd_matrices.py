@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from algorithms.winograd import F2_POINTS, F4_POINTS, Winograd2x2, Winograd4x4
-from algorithms.winograd_matrices import Transforms, as_float32, derive
+from algorithms.winograd import F2, F2_POINTS, F4_POINTS, Winograd2x2, Winograd4x4
+from algorithms.winograd_matrices import Transforms, as_array, derive, longest_chain
 
 CANDIDATES = {
     "0, ±1, ±2": ("0", "1", "-1", "2", "-2"),
@@ -65,11 +65,23 @@ def test_f2_needs_the_headroom_that_it_claims():
     assert 4 * (g * b * a) ** 2 / 9 == Winograd2x2.error_model.exact_headroom
 
 
+def test_chains_of_roundings_are_as_long_as_counted_by_hand():
+    """F(2,3) multiplies by powers of two alone; 7/10 is rounded itself, 3/2 is not."""
+    assert [longest_chain(matrix) for matrix in (F2.b_t, F2.g, F2.a_t)] == [1, 2, 2]
+    half, tenths = Fraction(3, 2), Fraction(7, 10)
+    zero, one = Fraction(0), Fraction(1)
+    assert longest_chain(((one, zero),)) == 0
+    assert longest_chain(((zero, half),)) == 1
+    assert longest_chain(((tenths, zero),)) == 2
+    assert longest_chain(((one, half, zero), (one, one, one))) == 2
+    assert longest_chain(((one, half, tenths),)) == 4
+
+
 def measured_error(points: tuple[Fraction, ...]) -> tuple[float, float]:
     """Largest and rms error of F(4×4, 3×3) in float32, in u · Σ_c ‖x_c‖ ‖w_c‖: 200 random tiles of 64 channels."""
     rng = np.random.default_rng(0)
     t = derive(points, 3)
-    a, g, b = (as_float32(matrix) for matrix in (t.a_t, t.g, t.b_t))
+    a, g, b = (as_array(matrix, np.float32) for matrix in (t.a_t, t.g, t.b_t))
     errors = []
     for _ in range(200):
         d = rng.uniform(-1, 1, (64, 6, 6)).astype(np.float32)

@@ -1,16 +1,18 @@
 """Algorithms with one mistake each, all such as people make. The contract battery must reject every one."""
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy as np
 from numba import cuda
-from numba.cuda.types import float16
+from numba.cuda.types import float16, float32
 
-from algorithms.direct import Config, DirectPlan, make_kernel
+from algorithms.direct import Config, DirectPlan, DirectWeightsPlan
 from algorithms.indexing import unflatten_on_device
+from convbench import adapted
 from convbench.algorithm import Algorithm, Family, Plan
-from convbench.devices.device import Array, Device
-from convbench.problem import ConvProblem
+from convbench.devices.device import Device
+from convbench.problem import DTYPES, ConvProblem, Direction, Dtype
 
 THREADS = 32
 
@@ -18,79 +20,87 @@ THREADS = 32
 class WithoutMistake(DirectPlan):
     """The direct method as it should be; subclasses change one thing."""
 
-    def __init__(self, problem: ConvProblem, device: Device) -> None:
-        super().__init__(problem, device, Config(threads=THREADS))
-        self.kernel = make_kernel(self.config)
-        self.stride, self.dilation = problem.stride, problem.dilation
-        self.top_left = problem.padding[0][0], problem.padding[1][0]
-
-    def run(self, x: Array, y: Array) -> None:
-        self.launch(x, y, blocks=-(-y.size // THREADS))
-
-    def launch(self, x: Array, y: Array, *, blocks: int) -> None:
-        self.device.launch(
-            "multiply", self.kernel, blocks, THREADS,
-            x, self.weights, self.bias, y, self.stride, self.top_left, self.dilation, self.problem.groups,
-        )  # fmt: skip
+    def __init__(self, problem: ConvProblem, direction: Direction, device: Device, config: Any = None) -> None:
+        super().__init__(problem, direction, device, Config(threads=THREADS))
 
 
-class OffByOnePadding(WithoutMistake):
-    def run(self, x, y):
-        self.top_left = self.problem.padding[0][0] + 1, self.problem.padding[1][0]
-        super().run(x, y)
+class WeightsWithoutMistake(DirectWeightsPlan):
+    """And the direct method for dw."""
+
+    def __init__(self, problem: ConvProblem, direction: Direction, device: Device, config: Any = None) -> None:
+        super().__init__(problem, direction, device, Config(threads=THREADS))
 
 
-class SwappedStrides(WithoutMistake):
-    def run(self, x, y):
-        self.stride = self.problem.stride[::-1]
-        super().run(x, y)
+# ---- forward
+
+
+class ChangedGeometry(WithoutMistake):
+    """What is launched with another geometry than the problem's."""
+
+    changes: ClassVar[Mapping[str, Any]] = {}
+
+    def __init__(self, problem, direction, device, config=None):
+        super().__init__(problem, direction, device, config)
+        for name, change in self.changes.items():
+            object.__setattr__(self.geometry, name, change(problem))
+
+
+class OffByOnePadding(ChangedGeometry):
+    changes = {"top_left": lambda problem: (problem.padding[0][0] + 1, problem.padding[1][0])}
+
+
+class SwappedStrides(ChangedGeometry):
+    changes = {"stride": lambda problem: problem.stride[::-1]}
+
+
+class DilationIgnored(ChangedGeometry):
+    changes = {"dilation": lambda problem: (1, 1)}
+
+
+class SymmetricPaddingOnly(ChangedGeometry):
+    """Takes the far side's padding for both."""
+
+    changes = {"top_left": lambda problem: (problem.padding[0][1], problem.padding[1][1])}
 
 
 class DroppedLastTile(WithoutMistake):
-    def run(self, x, y):
-        self.launch(x, y, blocks=max(1, y.size // THREADS))
-
-
-class DilationIgnored(WithoutMistake):
-    def run(self, x, y):
-        self.dilation = 1, 1
-        super().run(x, y)
+    def run(self, source, target):
+        short = target.reshape(-1)[: max(1, target.size // THREADS) * THREADS]
+        whole = self.device.empty(target.shape, target.dtype)
+        super().run(source, whole)
+        self.device.write(short, self.device.download(whole).reshape(-1)[: short.size])
 
 
 class GroupsMixedUp(WithoutMistake):
     def prepare(self):
-        filters = np.roll(self.device.download(self.weights), self.problem.k // self.problem.groups, axis=0)
-        self.weights = self.device.upload(filters)
+        super().prepare()
+        rolled = np.roll(self.device.download(self.filters), self.problem.k // self.problem.groups, axis=0)
+        self.filters = self.device.upload(rolled)
 
 
 class BiasOnTheWrongChannel(WithoutMistake):
     def prepare(self):
-        self.bias = self.device.upload(np.roll(self.device.download(self.bias), 1))
+        super().prepare()
+        self.addend = self.device.upload(np.roll(self.device.download(self.addend), 1))
 
 
 class FlippedFilter(WithoutMistake):
     """Convolution as mathematicians mean it."""
 
     def prepare(self):
-        self.weights = self.device.upload(self.device.download(self.weights)[:, :, ::-1, ::-1])
-
-
-class SymmetricPaddingOnly(WithoutMistake):
-    """Takes the far side's padding for both."""
-
-    def run(self, x, y):
-        self.top_left = self.problem.padding[0][1], self.problem.padding[1][1]
-        super().run(x, y)
+        super().prepare()
+        self.filters = self.device.upload(self.device.download(self.filters)[:, :, ::-1, ::-1])
 
 
 class UnwrittenElement(WithoutMistake):
-    def __init__(self, problem, device):
-        super().__init__(problem, device)
+    def __init__(self, problem, direction, device, config=None):
+        super().__init__(problem, direction, device, config)
         self.whole = self.scratch(problem.y_shape)
 
-    def run(self, x, y):
-        super().run(x, self.whole)
-        self.device.launch("unpack", copy_all_but_last, -(-y.size // THREADS), THREADS, self.whole, y)
+    def run(self, source, target):
+        super().run(source, self.whole)
+        grid = -(-target.size // THREADS)
+        self.device.launch("unpack", copy_all_but_last, grid, THREADS, self.whole, target)
 
 
 class RunsOnceOnly(WithoutMistake):
@@ -98,22 +108,148 @@ class RunsOnceOnly(WithoutMistake):
 
     ran = False
 
-    def run(self, x, y):
+    def run(self, source, target):
         if not self.ran:
-            super().run(x, y)
+            super().run(source, target)
         self.ran = True
 
 
 class ChangesItsInput(WithoutMistake):
-    def run(self, x, y):
-        super().run(x, y)
-        self.device.launch("unpack", clear_first, 1, 1, x)
+    def run(self, source, target):
+        super().run(source, target)
+        self.device.launch("unpack", clear_first, 1, 1, source)
 
 
 class Float16Accumulation(WithoutMistake):
-    def __init__(self, problem, device):
-        super().__init__(problem, device)
-        self.kernel = direct_in_half
+    def run(self, source, target):
+        geometry = self.geometry
+        self.device.launch(
+            "multiply", direct_in_half, -(-target.size // THREADS), THREADS, source, self.filters, self.addend, target,
+            geometry.stride, geometry.top_left, geometry.dilation, geometry.groups,
+        )  # fmt: skip
+
+
+class NonDeterministicReduction(WithoutMistake):
+    """Sums in another order in every run, as atomic additions do; the last bits are what the order decides."""
+
+    runs = 0
+
+    def run(self, source, target):
+        self.runs += 1
+        geometry = self.geometry
+        self.device.launch(
+            "multiply", direct_in_some_order, -(-target.size // THREADS), THREADS,
+            source, self.filters, self.addend, target,
+            geometry.stride, geometry.top_left, geometry.dilation, geometry.groups, self.runs % 2,
+        )  # fmt: skip
+
+
+class TruncatesWhatItStores(WithoutMistake):
+    """Cuts bfloat16 off where it should round: the upper half of a float32."""
+
+    def __init__(self, problem, direction, device, config=None):
+        super().__init__(problem, direction, device, config)
+        self.wide = self.scratch(problem.y_shape, np.float32)
+
+    def run(self, source, target):
+        super().run(source, self.wide if self.problem.dtype == "bfloat16" else target)
+        if self.problem.dtype == "bfloat16":
+            bits = self.device.download(self.wide).view(np.uint32) & np.uint32(0xFFFF0000)
+            self.device.write(target, bits.view(np.float32).astype(target.dtype))
+
+
+# ---- gradients
+
+
+class FilterNotFlipped(WithoutMistake):
+    """Slides the filter over dy as over x."""
+
+    def prepare(self):
+        super().prepare()
+        self.filters = self.device.upload(self.device.download(self.filters)[:, :, ::-1, ::-1])
+
+
+class ChannelsNotSwapped(WithoutMistake):
+    """Takes w[c, k] for w[k, c] where there are as many of both."""
+
+    def load(self, weights=None, bias=None):
+        if weights.shape[0] == weights.shape[1]:
+            weights = self.device.upload(self.device.download(weights).swapaxes(0, 1))
+        super().load(weights, bias)
+
+
+class StrideForgotten(ChangedGeometry):
+    """Reads dy as if its elements lay side by side."""
+
+    changes = {"spread": lambda problem: (1, 1)}
+
+
+class LastImageOnly(WeightsWithoutMistake):
+    def run(self, x, dy, dw):
+        super().run(x[self.problem.n - 1 :], dy[self.problem.n - 1 :], dw)
+
+
+class SumsOverTheWrongAxis(WeightsWithoutMistake):
+    """Runs over q where it should run over p, and the other way round."""
+
+    def run(self, x, dy, dw):
+        if self.problem.p == self.problem.q:
+            dy = self.device.upload(self.device.download(dy).swapaxes(2, 3))
+        super().run(x, dy, dw)
+
+
+# ---- around the plan
+
+
+class WrongBiasGradient(adapted.AdaptedPlan):
+    """Sums over the channels, and leaves the images."""
+
+    def run(self, *arrays, **_):
+        super().run(*arrays)
+        if len(arrays) == 4:
+            _, dy, _, dbias = arrays
+            sums = self.device.download(self._seen("dy", dy)).sum((1, 2, 3))
+            self.device.write(dbias, np.resize(sums, dbias.shape).astype(dbias.dtype))
+
+
+class WrongPadding(adapted.AdaptedPlan):
+    """Pads by a rule of its own."""
+
+    mode: ClassVar[str]
+    numpys: ClassVar[str]
+
+    def _entering(self, name, array):
+        entered = super()._entering(name, array)
+        if name == "x" and self.problem.padding_mode == self.mode:
+            x = self.device.download(self._seen("x", array))
+            padded = np.pad(x, ((0, 0), (0, 0), *self.problem.padding), mode=self.numpys)
+            self.device.write(entered, padded)
+        return entered
+
+
+class ReflectOffByOne(WrongPadding):
+    """Repeats the edge."""
+
+    mode, numpys = "reflect", "symmetric"
+
+
+class CircularTakenAsReplicate(WrongPadding):
+    mode, numpys = "circular", "edge"
+
+
+class NHWCReadAsNCHW(adapted.AdaptedPlan):
+    def _seen(self, name, array):
+        if name == "x" and self.problem.layout == "NHWC":
+            return array.reshape(self.problem.x_shape)
+        return super()._seen(name, array)
+
+
+class RSCKReadAsKRSC(adapted.AdaptedPlan):
+    def _seen(self, name, array):
+        if name == "w" and self.problem.filter_layout == "RSCK":
+            k, c, r, s = self.problem.w_shape
+            return self.device.transposed(array.reshape(k, r, s, c), (0, 3, 1, 2))
+        return super()._seen(name, array)
 
 
 @cuda.jit
@@ -136,29 +272,65 @@ def direct_in_half(x, w, bias, y, stride, top_left, dilation, groups):
         return
     n, k, p, q = unflatten_on_device(flat, y.shape[1], y.shape[2], y.shape[3])
     first_c = k // (y.shape[1] // groups) * w.shape[1]
-    total = float16(bias[k])
+    total = float16(float32(bias[k]))
     for c in range(w.shape[1]):
         for r in range(w.shape[2]):
             for s in range(w.shape[3]):
                 h = p * stride[0] - top_left[0] + r * dilation[0]
                 j = q * stride[1] - top_left[1] + s * dilation[1]
                 if 0 <= h < x.shape[2] and 0 <= j < x.shape[3]:
-                    total = float16(total + float16(x[n, first_c + c, h, j] * w[k, c, r, s]))
+                    product = float32(x[n, first_c + c, h, j]) * float32(w[k, c, r, s])
+                    total = float16(float32(total) + product)
+    y[n, k, p, q] = float32(total)
+
+
+@cuda.jit
+def direct_in_some_order(x, w, bias, y, stride, top_left, dilation, groups, backwards):
+    flat = cuda.blockIdx.x * THREADS + cuda.threadIdx.x
+    if flat >= y.size:
+        return
+    n, k, p, q = unflatten_on_device(flat, y.shape[1], y.shape[2], y.shape[3])
+    first_c = k // (y.shape[1] // groups) * w.shape[1]
+    total = float32(bias[k])
+    terms = w.shape[1] * w.shape[2] * w.shape[3]
+    for number in range(terms):
+        _, c, r, s = unflatten_on_device(
+            terms - 1 - number if backwards else number, w.shape[1], w.shape[2], w.shape[3]
+        )
+        h = p * stride[0] - top_left[0] + r * dilation[0]
+        j = q * stride[1] - top_left[1] + s * dilation[1]
+        if 0 <= h < x.shape[2] and 0 <= j < x.shape[3]:
+            total += float32(x[n, first_c + c, h, j]) * float32(w[k, c, r, s])
     y[n, k, p, q] = total
 
 
-def algorithm_of(plan: type[WithoutMistake]) -> Algorithm:
-    """The wrong plan as an algorithm like any other."""
+def algorithm_of(wrong: type[Plan]) -> Algorithm:
+    """The wrong plan, in the direction that it is for, as an algorithm like any other; the rest of it is right."""
+    around = issubclass(wrong, adapted.AdaptedPlan)
 
     class Wrong(Algorithm):
-        name: ClassVar[str] = f"wrong_{plan.__name__}"
+        name: ClassVar[str] = f"wrong_{wrong.__name__}"
         family: ClassVar[Family] = "direct"
+        dtypes: ClassVar[tuple[Dtype, ...]] = DTYPES
+        plans: ClassVar[Mapping[Direction, type[Plan]]] = {
+            "forward": WithoutMistake, "backward_data": WithoutMistake, "backward_weights": WeightsWithoutMistake,
+        } | ({} if around else {DIRECTIONS.get(wrong, "forward"): wrong})  # fmt: skip
 
-        def make_plan(self, problem: ConvProblem, device: Device, config: Any) -> Plan:
-            return plan(problem, device)
+        def plan(self, problem, device, *, direction="forward", config=None):
+            made = super().plan(problem, device, direction=direction, config=config)
+            return wrong(problem, made.inner) if around and isinstance(made, adapted.AdaptedPlan) else made
 
     return Wrong()
 
+
+# of the plans that are not for `forward`
+DIRECTIONS: dict[type[Plan], Direction] = {
+    FilterNotFlipped: "backward_data",
+    ChannelsNotSwapped: "backward_data",
+    StrideForgotten: "backward_data",
+    LastImageOnly: "backward_weights",
+    SumsOverTheWrongAxis: "backward_weights",
+}
 
 # and what the battery must say about each
 WRONG = {
@@ -174,4 +346,16 @@ WRONG = {
     RunsOnceOnly: "two runs of one plan differ",
     ChangesItsInput: "changed its input x",
     Float16Accumulation: "on integers, exactly",
+    NonDeterministicReduction: "two runs of one plan differ",
+    TruncatesWhatItStores: "on random numbers",
+    FilterNotFlipped: "dx[",
+    ChannelsNotSwapped: "dx[",
+    StrideForgotten: "dx[",
+    LastImageOnly: "dw[",
+    SumsOverTheWrongAxis: "dw[",
+    WrongBiasGradient: "dbias[",
+    ReflectOffByOne: "elements are wrong",
+    CircularTakenAsReplicate: "elements are wrong",
+    NHWCReadAsNCHW: "elements are wrong",
+    RSCKReadAsKRSC: "elements are wrong",
 }

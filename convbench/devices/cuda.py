@@ -37,6 +37,7 @@ class CudaDevice(Device):
             cuda.current_context()
         except Exception as error:
             raise DeviceError(f"the GPU is there, but no work can be started on it: {_one_line(error)}") from error
+        self.compute_capability = tuple(cuda.get_current_device().compute_capability)
 
     def empty(self, shape: tuple[int, ...], dtype: npt.DTypeLike) -> Array:
         self.check_room(int(np.prod(shape, dtype=object)) * np.dtype(dtype).itemsize)
@@ -59,6 +60,11 @@ class CudaDevice(Device):
     def download(self, array: Array) -> Host:
         host: Host = array.copy_to_host()
         return host
+
+    def _transposed(self, array: Array, axes: tuple[int, ...]) -> Array:
+        shape, strides = ([sizes[axis] for axis in axes] for sizes in (array.shape, array.strides))
+        # Numba's own transpose of more than two axes is none
+        return cuda.devicearray.DeviceNDArray(tuple(shape), tuple(strides), array.dtype, gpu_data=array.gpu_data)
 
     def write(self, array: Array, host: Host) -> None:
         array.copy_to_device(np.ascontiguousarray(host))

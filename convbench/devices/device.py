@@ -1,7 +1,8 @@
 """What an algorithm sees of the machine: allocate, copy, launch, synchronise, time.
 
 A device takes kernels as `numba.cuda.jit` makes them and is free to run them in its own way. Arrays are the device's
-own (a Numba device array, a NumPy array); algorithms pass them through and read only `.shape` and `.reshape`.
+own (a Numba device array, a NumPy array); algorithms pass them through and use only `.shape`, `.size`, `.dtype`,
+`.reshape` and slices of the first axis.
 """
 
 from abc import ABC, abstractmethod
@@ -9,23 +10,27 @@ from collections import defaultdict
 from collections.abc import Callable
 from typing import Any, ClassVar, Literal
 
+import ml_dtypes  # noqa: F401  (makes NumPy know bfloat16)
 import numpy as np
 import numpy.typing as npt
 
 from convbench.errors import ConfigError
-from convbench.problem import ConvProblem
+from convbench.problem import ConvProblem, Dtype
 
 Array = Any
 Kernel = Any
 Host = npt.NDArray[Any]
 Dimensions = int | tuple[int, ...]
-Phase = Literal["pack", "transform", "multiply", "unpack"]
+Phase = Literal["pack", "transform", "multiply", "reduce", "unpack"]
 
 # CUDA C++ Programming Guide, table "Technical Specifications per Compute Capability": the same from 5.0 to 12.x.
 MAX_GRID = (2**31 - 1, 65535, 65535)
 MAX_BLOCK = (1024, 1024, 64)
 MAX_THREADS_PER_BLOCK = 1024
 MAX_SHARED_BYTES = 48 * 1024  # what a block has without opting in to more
+
+# CUDA C++ Programming Guide, tables "Arithmetic Instructions" and "Feature Support per Compute Capability"
+LEAST_COMPUTE_CAPABILITY: dict[Dtype, tuple[int, int]] = {"float16": (5, 3), "bfloat16": (8, 0)}
 
 POISON = 0xFF
 PIECE_BYTES = 2**26
@@ -37,6 +42,7 @@ class Device(ABC):
     name: ClassVar[str]
     clock: ClassVar[str]  # whose times those of `elapsed_us` are; what follows the last comma stands by each time
     is_gpu: ClassVar[bool]  # whether the times say anything about a GPU
+    compute_capability: tuple[int, int] | None = None  # of the hardware that it is, or stands for
 
     def __init__(self) -> None:
         self.compile_s = 0.0  # spent compiling kernels since the device was made
@@ -73,6 +79,15 @@ class Device(ABC):
         for first in range(0, array.size, PIECE_BYTES):
             piece = array[first : first + PIECE_BYTES]
             self.write(piece, pattern[: piece.size])
+
+    def transposed(self, array: Array, axes: tuple[int, ...]) -> Array:
+        """A view of an array with its axes in another order; the array itself where that changes nothing."""
+        if axes == tuple(range(len(axes))):
+            return array
+        return self._transposed(array, axes)
+
+    def _transposed(self, array: Array, axes: tuple[int, ...]) -> Array:
+        return array.transpose(axes)
 
     # ---- work
 
@@ -123,6 +138,10 @@ class Device(ABC):
 
     def refuses(self, problem: ConvProblem) -> str | None:
         """Why this device will not try the problem, or None."""
+        least = LEAST_COMPUTE_CAPABILITY.get(problem.dtype)
+        if least is not None and self.compute_capability is not None and self.compute_capability < least:
+            needed, has = (".".join(map(str, version)) for version in (least, self.compute_capability))
+            return f"dtype {problem.dtype} needs compute capability {needed}; device {self.name} has {has}"
         return None
 
     @abstractmethod

@@ -58,6 +58,7 @@ class EmulatorDevice(Device):
             raise DeviceError(f"device {self.name} cannot be used: {error}") from error
         workers = cores() if workers is None else workers
         self._emulator = Emulator(checked=checked, workers=workers)
+        self.compute_capability = self._emulator.limits.compute_capability
 
     # ---- memory
 
@@ -126,7 +127,7 @@ class EmulatorDevice(Device):
                 f"{problem.macs:,} multiply-accumulates; device {self.name} takes at most {self.max_macs:,}, "
                 "for its checks are slow; device emulator has no limit"
             )
-        return None
+        return super().refuses(problem)
 
     def describe(self) -> dict[str, Any]:
         return {

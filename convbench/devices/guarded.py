@@ -24,6 +24,7 @@ class GuardedDevice(Device):
         super().__init__()
         self.inner = inner
         self.name, self.clock, self.is_gpu = inner.name, inner.clock, inner.is_gpu  # type: ignore[misc]
+        self.compute_capability = inner.compute_capability
         self._allocations: list[tuple[Array, tuple[int, ...]]] = []  # whole, with its guard zones; shape of the array
         self._payloads: dict[int, tuple[Array, Array]] = {}  # by identity: the array, and its bytes
 
@@ -65,6 +66,9 @@ class GuardedDevice(Device):
 
     def write(self, array: Array, host: Host) -> None:
         self.inner.write(array, host)
+
+    def _transposed(self, array: Array, axes: tuple[int, ...]) -> Array:
+        return self.inner.transposed(array, axes)
 
     def _launch(self, *launch: Any) -> None:
         self.inner._launch(*launch)  # noqa: SLF001  (one device in the clothes of another)

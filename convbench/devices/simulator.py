@@ -91,7 +91,7 @@ class SimulatorDevice(Device):
             return (
                 f"{problem.macs:,} multiply-accumulates; the simulator takes at most {self.max_macs:,}, for it is slow"
             )
-        return None
+        return super().refuses(problem)
 
     def describe(self) -> dict[str, Any]:
         return {"name": self.name, "clock": self.clock, "is_gpu": self.is_gpu}

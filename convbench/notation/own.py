@@ -3,14 +3,14 @@
 sizes    n c h w, then after a dash k r s; n may be left out and is then 1
 options  after a dash each, in any order, once each:
 padA  padAxB  padT.BxL.R      stride, dil: A or AxB (height x width)      gN
-bias  reflect | replicate | circular  float64 | float16 | bfloat16  NHWC
+bias  reflect | replicate | circular  float64 | float16 | bfloat16  NHWC  KCRS | KRSC | RSCK
 """
 
 import re
 from typing import Any
 
 from convbench.errors import NotationError
-from convbench.problem import DTYPES, LAYOUTS, PADDING_MODES, ConvProblem
+from convbench.problem import DTYPES, FILTER_LAYOUTS, LAYOUTS, PADDING_MODES, ConvProblem
 
 _SIZE = re.compile(r"([a-z])(-?[0-9]+)")
 _PAIR_OPTION = re.compile(r"(pad|stride|dil)(?=[-0-9])(.*)")
@@ -20,6 +20,7 @@ _WORDS: dict[str, tuple[str, object]] = {
     **{mode: ("padding_mode", mode) for mode in PADDING_MODES},
     **{dtype: ("dtype", dtype) for dtype in DTYPES},
     **{layout: ("layout", layout) for layout in LAYOUTS},
+    **{layout: ("filter_layout", layout) for layout in FILTER_LAYOUTS},
 }
 
 

@@ -1,0 +1,74 @@
+"""A layer's plan around an algorithm's own: all that is the same for every algorithm.
+
+The algorithm computes a zero-padded problem whose axes are in an order that it wants, and no gradient of a bias. Here
+the padding is written out before it, or folded back behind it; axes are seen in the order of the equation, and copied
+where the algorithm wants them packed; and the gradient of the bias is summed. Each in a launch with a named phase.
+"""
+
+from typing import Any
+
+from convbench import operands
+from convbench.algorithm import Plan
+from convbench.bias_gradient import launch_bias_gradient
+from convbench.devices.device import Array
+from convbench.operands import Name
+from convbench.packing import launch_copy
+from convbench.padding import launch_fold_back, launch_pad
+from convbench.problem import ConvProblem
+
+
+class AdaptedPlan(Plan):
+    """The plan of any problem and direction, around the plan of the problem that the algorithm itself computes."""
+
+    def __init__(self, problem: ConvProblem, inner: Plan) -> None:
+        super().__init__(problem, inner.direction, inner.device, inner.config)
+        self.inner = inner
+        self.workspace_bytes = inner.workspace_bytes
+        self.padded = problem.padding_mode != "zeros"
+        names = (*operands.inputs(problem, self.direction), *operands.outputs(problem, self.direction))
+        self.copies = {name: self._copy_of(name) for name in names if self._needs_copy(name)}
+        self.scratch_arrays += inner.scratch_arrays
+
+    def load(self, weights: Array = None, bias: Array = None) -> None:
+        self.inner.load(None if weights is None else self._entering("w", weights), bias)
+
+    def run(self, *arrays: Any, **_: Any) -> None:
+        read = operands.READ[self.direction]
+        given = dict(zip((*read, *operands.outputs(self.problem, self.direction)), arrays, strict=True))
+        main = operands.WRITTEN[self.direction][0]
+        target = self._seen(main, given[main])
+        inside = self.copies.get(main, target)
+        self.inner.run(*(self._entering(name, given[name]) for name in read), inside)
+        if main == "dx" and self.padded:
+            launch_fold_back(self.device, self.problem, inside, target, self.accumulator)
+        elif inside is not target:
+            launch_copy(self.device, "unpack", inside, target)
+        if "dbias" in given:
+            launch_bias_gradient(self.device, self._seen("dy", given["dy"]), given["dbias"], self.accumulator)
+
+    def _needs_copy(self, name: Name) -> bool:
+        repadded = self.padded and name in ("x", "dx")
+        return repadded or operands.order(self.problem, name) != operands.order(self.inner.problem, name)
+
+    def _copy_of(self, name: Name) -> Array:
+        """Room for a tensor as the algorithm wants it; a gradient that is still to be summed is not rounded yet."""
+        inner = self.inner.problem
+        dtype = self.accumulator if name == "dx" and self.padded else inner.dtype
+        allocate = self.kept if name == "w" else self.scratch
+        array = allocate(operands.memory_shape(inner, name), dtype)
+        return self.device.transposed(array, operands.from_memory(inner, name))
+
+    def _entering(self, name: Name, array: Array) -> Array:
+        """An input as the algorithm wants it."""
+        seen = self._seen(name, array)
+        if name not in self.copies:
+            return seen
+        if name == "x" and self.padded:
+            launch_pad(self.device, self.problem, seen, self.copies[name])
+        else:
+            launch_copy(self.device, "pack", seen, self.copies[name])
+        return self.copies[name]
+
+    def _seen(self, name: Name, array: Array) -> Array:
+        """The tensor with its axes in the order of the equation."""
+        return self.device.transposed(array, operands.from_memory(self.problem, name))

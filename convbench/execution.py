@@ -1,0 +1,61 @@
+"""One plan with its operands on a device: uploaded, run, and read back with their axes in the order of the equation."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from convbench import operands
+from convbench.algorithm import Algorithm
+from convbench.devices.device import Array, Device
+from convbench.operands import Name, Values
+from convbench.problem import ConvProblem, Direction
+
+
+class Execution:
+    """A direction of a problem, ready to `load` and `run`.
+
+    Parameters
+    ----------
+    tensors : the inputs on the host, by name, their axes in the order of the equation
+
+    Raises what `Algorithm.plan` does.
+    """
+
+    def __init__(
+        self,
+        algorithm: Algorithm,
+        problem: ConvProblem,
+        direction: Direction,
+        device: Device,
+        tensors: Mapping[str, Values],
+        config: Any = None,
+    ) -> None:
+        self.problem, self.direction, self.device = problem, direction, device
+        self.plan = algorithm.plan(problem, device, direction=direction, config=config)
+        self.inputs: dict[Name, Array] = {
+            name: device.upload(np.ascontiguousarray(operands.to_memory(problem, name, tensors[name])))
+            for name in operands.inputs(problem, direction)
+        }
+        self.outputs: dict[Name, Array] = {
+            name: device.empty(operands.memory_shape(problem, name), problem.dtype)
+            for name in operands.outputs(problem, direction)
+        }
+
+    def load(self) -> None:
+        """Give the plan the weights and the bias, where the direction has them."""
+        self.plan.load(*(self.inputs[name] for name in operands.LOADED[self.direction] if name in self.inputs))
+
+    def run(self) -> None:
+        """Queue one run."""
+        self.plan.run(*(self.inputs[name] for name in operands.READ[self.direction]), *self.outputs.values())
+
+    def results(self) -> dict[str, Values]:
+        """The outputs on the host, once the queued runs are done."""
+        self.device.synchronize()
+        return {name: self.read_back(name, array) for name, array in self.outputs.items()}
+
+    def read_back(self, name: Name, array: Array) -> Values:
+        """An operand's array on the host."""
+        host = self.device.download(array).transpose(operands.from_memory(self.problem, name))
+        return np.ascontiguousarray(host)
