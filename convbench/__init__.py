@@ -13,11 +13,19 @@ from convbench.problem import ConvProblem
 if TYPE_CHECKING:
     from convbench.algorithm import Algorithm, Plan
     from convbench.error_model import ErrorModel
+    from convbench.functional import conv2d, conv2d_backward
+    from convbench.layer import Conv2d
     from convbench.registry import register
 
-__all__ = ["Algorithm", "ConvProblem", "ConvbenchError", "ErrorModel", "Plan", "parse", "register"]
+__all__ = [
+    "Algorithm", "Conv2d", "ConvProblem", "ConvbenchError", "ErrorModel", "Plan", "conv2d", "conv2d_backward", "parse",
+    "register",
+]  # fmt: skip
 
-_HOMES = {"Algorithm": "algorithm", "Plan": "algorithm", "ErrorModel": "error_model", "register": "registry"}
+_HOMES = {
+    "Algorithm": "algorithm", "Plan": "algorithm", "ErrorModel": "error_model", "register": "registry",
+    "Conv2d": "layer", "conv2d": "functional", "conv2d_backward": "functional",
+}  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:

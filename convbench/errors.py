@@ -13,6 +13,10 @@ class ProblemError(ConvbenchError):
     """A convolution that cannot exist: the message has the value, the rule and the problem's text."""
 
 
+class TensorError(ConvbenchError):
+    """Arrays that do not fit a convolution or each other: the message has their shapes or dtypes, and what to do."""
+
+
 class NotationError(ConvbenchError):
     """Text that is not a problem: the message has the text and a caret under the position."""
 
@@ -51,3 +55,7 @@ class OutOfDeviceMemoryError(DeviceError):
 
 class RecordsError(ConvbenchError):
     """A records file that cannot be read or written."""
+
+
+class CaseError(ConvbenchError):
+    """A line that is no case of the fuzzer: the message has the line and what is wrong with it."""

@@ -27,17 +27,17 @@ def save_picture(records: Sequence[Record], path: Path) -> None:
 
 
 def chart(records: Sequence[Record]) -> alt.VConcatChart:
-    """One row for each device, over what passed; raises ConvbenchError when nothing did."""
+    """One row for each device and direction, over what passed; raises ConvbenchError when nothing did."""
     passed = [record for record in latest(records) if record.outcome == "passed"]
     if not passed:
         raise ConvbenchError("there is nothing to draw, for nothing passed")
-    devices = dict.fromkeys(record.device["name"] for record in passed)
-    rows = [_device([record for record in passed if record.device["name"] == device]) for device in devices]
+    kinds = dict.fromkeys((record.device["name"], record.direction) for record in passed)
+    rows = [_row([record for record in passed if (record.device["name"], record.direction) == kind]) for kind in kinds]
     stacked: alt.VConcatChart = alt.vconcat(*rows).resolve_scale(color="independent")
     return stacked
 
 
-def _device(records: Sequence[Record]) -> alt.HConcatChart:
+def _row(records: Sequence[Record]) -> alt.HConcatChart:
     """Times and fractions of the bound, a line for each algorithm, a box for each layer."""
     frame = to_frame(records)[["layer", "algorithm", "median_us", "fraction"]]
     frame["median_ms"] = frame.median_us / 1000

@@ -1,6 +1,7 @@
 """The report: a pure function from records to Markdown, by pandas.
 
-Results of different devices never share a table, and a time that is not a GPU's says so wherever it stands.
+Results of different devices or directions never share a table, and a time that is not a GPU's says so wherever it
+stands.
 """
 
 from collections.abc import Iterable, Sequence
@@ -12,7 +13,10 @@ from convbench.tables import markdown_table
 
 
 def to_markdown(records: Iterable[Record], *, title: str, picture: str | None = None) -> str:
-    """A page over the latest record of each measurement, one chapter per device; `picture` is a file beside it."""
+    """A page over the latest record of each measurement; `picture` is a file beside it.
+
+    One chapter for each device and direction.
+    """
     current = latest(records)
     parts = [f"# {title}"]
     if picture is not None:
@@ -21,14 +25,14 @@ def to_markdown(records: Iterable[Record], *, title: str, picture: str | None = 
         )
     if not current:
         parts.append("There are no records.")
-    for device in dict.fromkeys(map(_times, current)):
-        parts += _chapter([record for record in current if _times(record) == device])
+    for chapter in dict.fromkeys(map(_chapter_of, current)):
+        parts += _chapter([record for record in current if _chapter_of(record) == chapter])
     return "\n\n".join(parts) + "\n"
 
 
-def _times(record: Record) -> tuple[str, str]:
-    """Whose times a record has: what two records of one table have in common."""
-    return record.device["name"], record.device["clock"]
+def _chapter_of(record: Record) -> tuple[str, str, str]:
+    """What two records of one table have in common: whose times they have, and of which direction."""
+    return record.device["name"], record.device["clock"], record.direction
 
 
 def to_frame(records: Sequence[Record]) -> pd.DataFrame:
@@ -39,6 +43,7 @@ def to_frame(records: Sequence[Record]) -> pd.DataFrame:
                 "workload": record.workload,
                 "layer": record.layer,
                 "problem": record.problem,
+                "direction": record.direction,
                 "count": record.count,
                 "algorithm": record.algorithm,
                 "outcome": record.outcome,
@@ -63,7 +68,8 @@ def to_frame(records: Sequence[Record]) -> pd.DataFrame:
 def _chapter(records: Sequence[Record]) -> list[str]:
     first, frame = records[0], to_frame(records)
     passed = frame[frame.outcome == "passed"].copy()
-    parts = [f"## {first.device['name']}", _summary(first, frame)]
+    direction = "" if first.direction == "forward" else f", {first.direction}"
+    parts = [f"## {first.device['name']}{direction}", _summary(first, frame)]
     if not passed.empty:
         passed["best_us"] = passed.groupby(["workload", "layer", "problem"]).median_us.transform("min")
         label = _label(first)

@@ -127,6 +127,15 @@ def test_no_two_clocks_share_a_table():
     assert page.count("\n## ") == len(devices)
 
 
+def test_no_two_directions_share_a_table():
+    directions = ("forward", "backward_data", "backward_weights")
+    page = to_markdown([timed(10.0 + i, direction=d) for i, d in enumerate(directions)], title="t")
+    headings = re.findall(r"^## (.*)$", page, re.MULTILINE)
+    name = record().device["name"]
+    assert headings == [name, f"{name}, backward_data", f"{name}, backward_weights"]
+    assert page.count("### Best of each layer") == 3
+
+
 def test_the_frame_says_whose_times_they_are():
     frame = to_frame([timed(5.0), timed(5.0, device=EMULATOR)])
     assert list(frame.device) == [record().device["name"], "emulator"]

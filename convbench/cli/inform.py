@@ -3,12 +3,13 @@
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from convbench.cli import options
 from convbench.cli.output import print_markdown, write_page
+from convbench.errors import ConvbenchError
 from convbench.tables import markdown_table
 
 if TYPE_CHECKING:
@@ -26,7 +27,14 @@ def list_(plugin: options.PluginOption = None, json_: options.JsonOption = False
     if json_:
         found = {
             "algorithms": [
-                {"name": a.name, "family": a.family, "dtypes": a.dtypes, "what": _first_line(a)} for a in algorithms
+                {
+                    "name": a.name,
+                    "family": a.family,
+                    "directions": list(a.plans),
+                    "dtypes": a.dtypes,
+                    "what": _first_line(a),
+                }
+                for a in algorithms
             ],
             "workloads": [
                 {"name": w.name, "layers": len(w.layers), "macs": w.macs, "source": w.source} for w in workloads
@@ -34,7 +42,8 @@ def list_(plugin: options.PluginOption = None, json_: options.JsonOption = False
         }
         print(json.dumps(found, indent=1))
         return
-    known = markdown_table(["name", "family", "what"], [(a.name, a.family, _first_line(a)) for a in algorithms])
+    rows = [(a.name, a.family, _first_line(a), ", ".join(a.plans), ", ".join(a.dtypes)) for a in algorithms]
+    known = markdown_table(["name", "family", "what", "directions", "dtypes"], rows)
     lists = markdown_table(
         ["name", "layers", "GMAC at its own batch"], [(w.name, len(w.layers), f"{w.macs / 1e9:.4g}") for w in workloads]
     )
@@ -47,11 +56,31 @@ def _first_line(thing: object) -> str:
 
 def show(
     problem: Annotated[str, typer.Argument(help="A problem, in any of the three notations.")],
+    image: Annotated[Path | None, typer.Argument(help="With --maps: a picture file. Default: a bundled one.")] = None,
+    maps: Annotated[
+        bool,
+        typer.Option(
+            "--maps", help="Instead: convolve a picture, resized to h × w, and draw each channel's part in it."
+        ),
+    ] = False,
+    algorithm: Annotated[
+        str | None, typer.Option("--algorithm", help="With --maps: what computes the parts, or auto, the default.")
+    ] = None,
+    device: options.DeviceOption = None,
+    out: Annotated[Path | None, typer.Option("--out", help="With --maps: the PNG. Default: maps-PROBLEM.png.")] = None,
+    seed: Annotated[int | None, typer.Option("--seed", min=0, help="With --maps: of the weights. Default: 0.")] = None,
     direction: options.DirectionOption = "forward",
     plugin: options.PluginOption = None,
     json_: options.JsonOption = False,
 ) -> None:
-    """One problem: shapes, FLOPs, bytes, roofline; who can compute it, and who refuses and why."""
+    """One problem: shapes, FLOPs, bytes, roofline; who can compute it, and who refuses and why. Or its --maps."""
+    if maps:
+        options.load_plugins(plugin)
+        _show_maps(problem, image, algorithm or "auto", device, out, seed or 0, direction, json_=json_)
+        return
+    told = {"IMAGE": image, "--algorithm": algorithm, "--device": device, "--out": out, "--seed": seed}
+    if extra := [name for name, value in told.items() if value is not None]:
+        raise ConvbenchError(f"{', '.join(extra)} can be given with --maps only")
     from convbench.notation import parse
     from convbench.report import duration
     from convbench.roofline import KNOWN
@@ -86,6 +115,49 @@ def show(
     print_markdown("\n\n".join(parts))
 
 
+def _show_maps(
+    problem: str, image: Path | None, algorithm: str, device: str | None, out: Path | None, seed: int, direction: str,
+    *, json_: bool,
+) -> None:  # fmt: skip
+    from convbench.maps import decompose, read_picture
+    from convbench.maps_picture import save_maps  # before work is done in vain without the extra
+    from convbench.notation import parse
+
+    if options.direction(direction) != "forward":
+        raise ConvbenchError(f"maps are of the direction forward, not {direction}")
+    what = parse(problem)
+    found = decompose(what, read_picture(image, what), algorithm=algorithm, device=device, seed=seed)
+    file = Path(f"maps-{what}.png") if out is None else out
+    save_maps(found, file)
+    facts = {
+        "problem": str(what), "picture": "bundled" if image is None else str(image), "x": what.x_shape,
+        "w": what.w_shape, "bias": (what.k,) if what.bias else None, "y": what.y_shape, "parts": found.grouped.y_shape,
+        "parts_problem": str(found.grouped), "parts_algorithm": found.parts_algorithm,
+        "layer_algorithm": found.layer_algorithm, "mean_error": found.mean_error,
+        "largest_error": found.largest_error, "fraction_of_bound": found.comparison.fraction,
+        "within_bound": found.comparison.passed, "file": str(file),
+    }  # fmt: skip
+    if json_:
+        print(json.dumps(facts, indent=1))
+    else:
+        print_markdown(_maps_page(facts, found.refusal))
+    if not found.comparison.passed:
+        raise typer.Exit(1)
+
+
+def _maps_page(facts: dict[str, Any], refusal: str | None) -> str:
+    layer = f"by {facts['layer_algorithm']}" + ("" if refusal is None else f", for the other refuses it: {refusal}")
+    verdict = "within the derived bound" if facts["within_bound"] else "BEYOND the derived bound"
+    rows = [
+        ("x (N, C, H, W)", facts["x"]), ("w (K, C/G, R, S)", facts["w"]), ("bias (K)", facts["bias"] or "none"),
+        ("output maps (N, K, P, Q)", f"{facts['y']} {layer}"),
+        ("parts, in one grouped convolution", f"{facts['parts']} by {facts['parts_algorithm']}"),
+        ("mean error of their sums", f"{facts['mean_error']:.3g}"),
+        ("largest error", f"{facts['largest_error']:.3g}: {verdict}, {facts['fraction_of_bound']:.3g} of it"),
+    ]  # fmt: skip
+    return f"# {facts['problem']}\n\n{markdown_table(['', ''], rows)}\n\nPicture: {facts['file']}"
+
+
 def _refusal(algorithm: "Algorithm", problem: "ConvProblem", direction: "Direction") -> str | None:
     """Why an algorithm will not compute a problem, or what its own code raised when it was asked."""
     try:
@@ -101,7 +173,6 @@ def report(
     json_: options.JsonOption = False,
 ) -> None:
     """Render records again. Lines that are no records are named and skipped, and the exit status is then 2."""
-    from convbench.errors import ConvbenchError
     from convbench.record import read_records
     from convbench.report import to_frame
 

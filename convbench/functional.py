@@ -1,0 +1,184 @@
+"""Convolution and its gradients as functions of arrays, by any algorithm.
+
+    y[n,k,p,q] = bias[k] + Σ_{c,r,s} x[n, g·C/G + c, p·u − top + r·d_h, q·v − left + s·d_w] · weight[k,c,r,s]
+
+    dx = ∂L/∂x,  dw = ∂L/∂weight,  dbias = ∂L/∂bias   where dy = ∂L/∂y
+
+as in `convbench.problem`; the directions `forward`, `backward_data` and `backward_weights` of an algorithm's plans.
+"""
+
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+from typing import Any, Literal, NamedTuple, get_args
+
+from convbench import automatic, exchange, operands
+from convbench.automatic import Choice
+from convbench.devices.device import Array, Device
+from convbench.errors import ConvbenchError, RefusedError, TensorError
+from convbench.operands import Name
+from convbench.problem import FILTER_LAYOUTS, LAYOUTS, ConvProblem, Direction
+from convbench.shapes import lifted, problem_of
+
+Gradient = Literal["dx", "dw", "dbias"]
+GRADIENTS: tuple[Gradient, ...] = get_args(Gradient)
+
+
+class Gradients(NamedTuple):
+    """Of a sum over y · dy, in the shapes of x, weight and bias; None where one was not wanted."""
+
+    dx: Any
+    dw: Any
+    dbias: Any
+
+
+def conv2d(
+    x: Any,
+    weight: Any,
+    bias: Any | None = None,
+    *,
+    stride: int | tuple[int, int] = 1,
+    padding: Any = 0,
+    dilation: int | tuple[int, int] = 1,
+    groups: int = 1,
+    padding_mode: str = "zeros",
+    algorithm: Choice = "auto",
+    device: Device | str | None = None,
+) -> Any:
+    """The convolution of x with weight, plus bias: (N, K, P, Q), in the dtype of x and of its library.
+
+    Where PyTorch tracks gradients of a tensor that is given, it does so of the result.
+
+    Parameters
+    ----------
+    x : (N, C, H, W), of float32, float64, float16 or bfloat16: a NumPy array, or of any library that exports DLPack or
+        `__cuda_array_interface__`. On a GPU it is used where it is.
+    weight : (K, C/groups, R, S), of the same dtype, in the same memory
+    bias : (K), likewise, or None
+    stride, padding, dilation, groups, padding_mode : as `ConvProblem` takes them
+    algorithm : a name, an `Algorithm`, or "auto": what `convbench.automatic.choose` picks by its rule. Or a mapping
+        from directions to these; one that it leaves out is "auto".
+    device : its name, or a `Device`. None: the GPU if x is on it, or there is one; else the emulator.
+
+    x (N, C, L) and weight (K, C/groups, S) are the one-dimensional case, with y (N, K, Q): stride and dilation are one
+    number, and padding one number, ((left, right),) or a word.
+
+    Raises
+    ------
+    TensorError, where arrays do not fit each other, with what to do
+    ProblemError, for a convolution that cannot exist
+    RefusedError, where the algorithm or the device refuses it
+    UnknownNameError, DeviceError, OutOfDeviceMemoryError
+    """
+    geometry = {
+        "stride": stride, "padding": padding, "dilation": dilation, "groups": groups, "padding_mode": padding_mode,
+    }  # fmt: skip
+    given = {"x": x, "weight": weight} | ({} if bias is None else {"bias": bias})
+    if any(map(exchange.tracks_gradients, given.values())):
+        from convbench.torch_tensors import differentiable_conv2d
+
+        return differentiable_conv2d(x, weight, bias, {**geometry, "algorithm": algorithm, "device": device})
+    call = _Call(given, device, geometry)
+    return call.results("forward", algorithm)["y"]
+
+
+def conv2d_backward(
+    dy: Any,
+    x: Any,
+    weight: Any,
+    *,
+    stride: int | tuple[int, int] = 1,
+    padding: Any = 0,
+    dilation: int | tuple[int, int] = 1,
+    groups: int = 1,
+    padding_mode: str = "zeros",
+    wanted: Collection[Gradient] = GRADIENTS,
+    algorithm: Choice = "auto",
+    device: Device | str | None = None,
+) -> Gradients:
+    """The gradients of `conv2d`, from that of its result: (dx, dw, dbias).
+
+    Parameters
+    ----------
+    dy : in the shape of y, of the dtype of x, in the same memory
+    wanted : which of "dx", "dw" and "dbias" to compute; the others are None
+
+    The others are those of `conv2d`, and so are the errors; an algorithm that is named has to have both
+    `backward_data` (dx) and `backward_weights` (dw and dbias), where both are wanted.
+    """
+    if unknown := set(wanted) - set(GRADIENTS):
+        raise ConvbenchError(f"wanted has {', '.join(map(repr, unknown))}; there are {', '.join(GRADIENTS)}")
+    geometry = {
+        "stride": stride, "padding": padding, "dilation": dilation, "groups": groups, "padding_mode": padding_mode,
+    }  # fmt: skip
+    call = _Call({"x": x, "weight": weight, "dy": dy}, device, geometry, bias="dbias" in wanted)
+    found: dict[Name, Any] = {}
+    if "dx" in wanted:
+        found |= call.results("backward_data", algorithm)
+    if "dw" in wanted or "dbias" in wanted:
+        found |= call.results("backward_weights", algorithm)
+    return Gradients(*(found.get(name) if name in wanted else None for name in GRADIENTS))
+
+
+class _Call:
+    """The arrays of one call, where they are, and the problem that they make."""
+
+    def __init__(
+        self, given: Mapping[str, Any], device: Device | str | None, geometry: Mapping[str, Any], *, bias: bool = False
+    ) -> None:
+        self.place, self.like = exchange.place_of(given, device), given["x"]
+        views = exchange.views_of(self.place, given)
+        x, weight = views["x"], views["weight"]
+        bias_shape = views["bias"].shape if "bias" in views else weight.shape[:1] if bias else None
+        problem = problem_of(tuple(x.shape), tuple(weight.shape), bias_shape, dtype=x.dtype.name, **geometry)
+        self.one_dimensional = len(weight.shape) == 3
+        if "dy" in views and lifted(tuple(views["dy"].shape)) != problem.y_shape:
+            y_shape = self._without_row(problem.y_shape) if self.one_dimensional else problem.y_shape
+            raise TensorError(f"expected dy {y_shape}, as y has it, got {tuple(views['dy'].shape)}: {problem}")
+        self.views = {name: self._with_row(view) if len(view.shape) == 3 else view for name, view in views.items()}
+        self.problem = self._as_memory_has_it(problem)
+
+    def results(self, direction: Direction, choice: Choice) -> dict[Name, Any]:
+        """The outputs of a direction by name, in the library of x."""
+        problem, device = self.problem, self.place.device
+        if reason := device.refuses(problem):
+            raise RefusedError(f"device {device.name} refuses {problem}: {reason}")
+        algorithm = automatic.resolved(choice, problem, direction, device)
+        plan = algorithm.plan(problem, device, direction=direction)
+        inputs = {name: self._entered(name) for name in operands.inputs(problem, direction)}
+        outputs = {
+            name: device.empty(operands.memory_shape(problem, name), problem.dtype)
+            for name in operands.outputs(problem, direction)
+        }
+        plan.load(*(inputs[name] for name in operands.LOADED[direction] if name in inputs))
+        plan.run(*(inputs[name] for name in operands.READ[direction]), *outputs.values())
+        return {name: self._returned(name, array) for name, array in outputs.items()}
+
+    def _entered(self, name: Name) -> Array:
+        view = self.views["weight" if name == "w" else name]
+        return self.place.enter(self.place.transposed(view, operands.order(self.problem, name)))
+
+    def _returned(self, name: Name, array: Array) -> Any:
+        view = self.place.transposed(self.place.leave(array), operands.from_memory(self.problem, name))
+        if self.one_dimensional and len(view.shape) == 4:
+            view = self.place.restrided(view, self._without_row(view.shape), self._without_row(view.strides))
+        return self.place.returned(view, self.like)
+
+    def _with_row(self, view: Array) -> Array:
+        """A tensor of a 1-D convolution with H = 1."""
+        row = view.shape[2] * view.strides[2]
+        return self.place.restrided(view, lifted(view.shape), (*view.strides[:2], row, view.strides[2]))
+
+    @staticmethod
+    def _without_row(sizes: tuple[int, ...]) -> tuple[int, ...]:
+        return *sizes[:2], sizes[3]
+
+    def _as_memory_has_it(self, problem: ConvProblem) -> ConvProblem:
+        """With the layouts in which x and the weight lie in memory, if they do in one of the known ones."""
+        layouts = [one for one in LAYOUTS if self._lies(replace(problem, layout=one), "x")]
+        filters = [one for one in FILTER_LAYOUTS if self._lies(replace(problem, filter_layout=one), "w")]
+        return replace(problem, layout=[*layouts, "NCHW"][0], filter_layout=[*filters, "KCRS"][0])
+
+    def _lies(self, problem: ConvProblem, name: Name) -> bool:
+        view, axes = self.views["weight" if name == "w" else name], operands.order(problem, name)
+        shape, strides = (tuple(sizes[axis] for axis in axes) for sizes in (view.shape, view.strides))
+        return exchange.is_contiguous(shape, strides, view.dtype.itemsize)

@@ -1,0 +1,189 @@
+"""The convolution layer: weights that are drawn, kept and differentiated by.
+
+    y[n,k,p,q] = bias[k] + Σ_{c,r,s} x[n, g·C/G + c, p·u − top + r·d_h, q·v − left + s·d_w] · weight[k,c,r,s]
+
+Names and defaults are those of torch.nn.Conv2d, what `backward` does is what every layer system means by it: from the
+gradient by the output it computes those by the weight and the bias, and returns that by the input.
+"""
+
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from convbench.automatic import Choice
+from convbench.devices.device import Device
+from convbench.errors import ConvbenchError, TensorError
+from convbench.functional import GRADIENTS, conv2d, conv2d_backward
+from convbench.initializers import Initializer, draw
+from convbench.problem import DTYPES, ConvProblem, Dtype
+from convbench.shapes import check_input, check_weight, problem_of, whole
+
+LARGE = 2**20  # height and width of an input that is large enough for any filter
+
+
+class Conv2d:
+    """A convolution with a weight, and a bias, of its own.
+
+    Parameters
+    ----------
+    in_channels, out_channels : C and K
+    kernel_size : one int for R = S, or (R, S). Of (S,) the layer is one-dimensional: its weight is (K, C/groups, S) and
+        its input (N, C, L).
+    stride, padding, dilation, groups, padding_mode : as `convbench.conv2d` takes them
+    bias : whether there is one
+    initializer : a scheme of `convbench.initializers`, or a pair of scheme and fan: ("xavier_uniform", "average")
+    wscale : the variance of the scheme gaussian, 1 unless given
+    dtype : of weight, bias and input
+    algorithm : a name, an `Algorithm`, "auto", or a mapping from directions to these, as `convbench.conv2d` takes it
+    seed : of the initial values, or a generator that several layers draw from; None: other values in every run
+    device : where to compute, as `convbench.conv2d` takes it
+
+    Attributes
+    ----------
+    weight : (K, C/groups, R, S), bias : (K) or None. NumPy arrays; others can be put in their place, of any library.
+    weight_gradient, bias_gradient : of the last `backward`, in their shapes; None before.
+
+    Raises
+    ------
+    ConvbenchError, where there can be no such layer: an unknown initializer or dtype, groups that do not divide
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int | tuple[int, ...],
+        stride: Any = 1,
+        padding: Any = 0,
+        dilation: Any = 1,
+        groups: int = 1,
+        bias: bool = True,
+        padding_mode: str = "zeros",
+        *,
+        initializer: Initializer = "torch",
+        wscale: float = 1.0,
+        dtype: Dtype = "float32",
+        algorithm: Choice = "auto",
+        seed: int | np.random.Generator | None = None,
+        device: Device | str | None = None,
+    ) -> None:
+        self.in_channels, self.out_channels = whole("in_channels", in_channels), whole("out_channels", out_channels)
+        self.groups, self.dtype = whole("groups", groups), dtype
+        taps = tuple(kernel_size) if isinstance(kernel_size, tuple | list) else (kernel_size, kernel_size)
+        self.kernel_size = tuple(whole("kernel_size", size) for size in taps)
+        self.stride, self.padding, self.dilation, self.padding_mode = stride, padding, dilation, padding_mode
+        self.initializer, self.wscale, self.algorithm, self.device = initializer, wscale, algorithm, device
+        self._check()
+        self._weight, drawn = draw(
+            np.random.default_rng(seed), initializer, self.weight_shape, groups=self.groups, wscale=wscale, dtype=dtype
+        )
+        self._bias: Any = drawn if bias else None
+        self._input: Any = None
+        self.weight_gradient: Any = None
+        self.bias_gradient: Any = None
+
+    def _check(self) -> None:
+        """Raise ConvbenchError where no input would make a problem."""
+        if self.dtype not in DTYPES:
+            raise ConvbenchError(f"dtype is {self.dtype!r}; it must be one of {', '.join(DTYPES)}")
+        if len(self.kernel_size) not in (1, 2):
+            raise ConvbenchError(f"kernel_size is {self.kernel_size}; it must be one number, (R, S), or (S,)")
+        for name, channels in (("in_channels", self.in_channels), ("out_channels", self.out_channels)):
+            if channels % self.groups:
+                raise ConvbenchError(f"groups is {self.groups}; it must divide {name} = {channels}")
+        spatial = (LARGE,) * len(self.kernel_size)
+        problem_of((1, self.in_channels, *spatial), self.weight_shape, **self._geometry, dtype=self.dtype)
+
+    # ---- parameters
+
+    @property
+    def weight_shape(self) -> tuple[int, ...]:
+        """(K, C/groups, R, S), or (K, C/groups, S)."""
+        return self.out_channels, self.in_channels // self.groups, *self.kernel_size
+
+    @property
+    def weight(self) -> Any:
+        """The filters; what is put in their place has their shape."""
+        return self._weight
+
+    @weight.setter
+    def weight(self, value: Any) -> None:
+        check_weight(_shape("weight", value), self.weight_shape)
+        self._weight = value
+
+    @property
+    def bias(self) -> Any:
+        """What is added to each output channel, (K), or None; what is put in its place has its shape."""
+        return self._bias
+
+    @bias.setter
+    def bias(self, value: Any) -> None:
+        if value is not None and _shape("bias", value) != (self.out_channels,):
+            raise TensorError(f"expected bias ({self.out_channels},), got {_shape('bias', value)}")
+        self._bias = value
+
+    def parameters(self) -> list[Any]:
+        """The weight, and the bias if there is one: the arrays themselves, so that what changes them trains."""
+        return [self.weight] if self.bias is None else [self.weight, self.bias]
+
+    @property
+    def parameter_count(self) -> int:
+        """How many numbers `parameters` hold: K · C/groups · R · S, and K."""
+        return sum(prod(parameter.shape) for parameter in self.parameters())
+
+    # ---- work
+
+    def problem(self, input_shape: tuple[int, ...]) -> ConvProblem:
+        """What the layer computes of an input of a shape; raises TensorError, with what to do, and ProblemError."""
+        check_input(tuple(input_shape), self.in_channels, len(self.kernel_size))
+        bias = None if self.bias is None else (self.out_channels,)
+        return problem_of(tuple(input_shape), self.weight_shape, bias, **self._geometry, dtype=self.dtype)
+
+    def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
+        """(N, K, P, Q) for (N, C, H, W), or (N, K, Q) for (N, C, L); raises what `problem` does."""
+        n, k, p, q = self.problem(input_shape).y_shape
+        return (n, k, p, q) if len(self.kernel_size) == 2 else (n, k, q)
+
+    def forward(self, x: Any) -> Any:
+        """The output of an input; raises what `convbench.conv2d` does. The input is kept, itself, for `backward`."""
+        self.problem(_shape("input", x))
+        y = conv2d(x, self.weight, self.bias, **self._geometry, algorithm=self.algorithm, device=self.device)
+        self._input = x
+        return y
+
+    __call__ = forward
+
+    def backward(self, dy: Any) -> Any:
+        """The gradient by the last input, from that by its output; `weight_gradient` and `bias_gradient` are set.
+
+        Raises what `convbench.conv2d_backward` does, and ConvbenchError before there was an input.
+        """
+        if self._input is None:
+            raise ConvbenchError(f"{self} has had no input yet: forward comes before backward")
+        dx, self.weight_gradient, self.bias_gradient = conv2d_backward(
+            dy, self._input, self.weight, **self._geometry, algorithm=self.algorithm, device=self.device,
+            wanted=("dx", "dw") if self.bias is None else GRADIENTS,
+        )  # fmt: skip
+        return dx
+
+    @property
+    def _geometry(self) -> dict[str, Any]:
+        names = ("stride", "padding", "dilation", "groups", "padding_mode")
+        return {name: getattr(self, name) for name in names}
+
+    def __repr__(self) -> str:
+        usual = {
+            "stride": 1, "padding": 0, "dilation": 1, "groups": 1, "bias": True, "padding_mode": "zeros",
+            "initializer": "torch", "wscale": 1.0, "dtype": "float32", "algorithm": "auto",
+        }  # fmt: skip
+        values = {name: getattr(self, name) for name in usual} | {"bias": self.bias is not None}
+        told = "".join(f", {name}={value!r}" for name, value in values.items() if value != usual[name])
+        return f"Conv2d({self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}{told})"
+
+
+def _shape(name: str, array: Any) -> tuple[int, ...]:
+    try:
+        return tuple(map(int, array.shape))
+    except AttributeError:
+        raise TensorError(f"{name} is a {type(array).__name__}; it must be an array") from None
