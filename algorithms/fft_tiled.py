@@ -15,10 +15,10 @@ from typing import ClassVar
 
 from algorithms.correlation import Correlation
 from algorithms.fft_correlation import FftPlan
+from algorithms.fft_error import fft_count, fft_magnitude
 from algorithms.fft_weights import FftWeightsPlan
 from algorithms.gemm import tiles_for
 from algorithms.tiling import Tiling
-from algorithms.transform_error import fft_count, fft_magnitude
 from convbench.algorithm import Algorithm, Family, Plan
 from convbench.error_model import ErrorModel
 from convbench.errors import ConfigError

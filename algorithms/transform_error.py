@@ -1,4 +1,4 @@
-"""The error magnitude of methods that transform tiles: y = Aᵀ[ Σ_c (G g_c Gᵀ) ⊙ (Bᵀ d_c B) ] A, and the FFT likewise.
+"""The errors of methods that transform tiles: y = Aᵀ[ Σ_c (G g_c Gᵀ) ⊙ (Bᵀ d_c B) ] A, and the FFT (`fft_error`).
 
 Every rounding happens to some value and reaches the output through what comes after. Independent errors add in
 squares, so that with squares taken entry by entry
@@ -14,22 +14,21 @@ of a tile that holds anything but zeros is nowhere 0, and that of any other tile
 """
 
 from collections.abc import Callable
-from math import log2, sqrt
-from typing import Any
+from math import sqrt
 
 import numpy as np
 
 from algorithms.correlation import Correlation
 from algorithms.tiling import Places, Tiling
 from algorithms.winograd_matrices import Matrix, Transforms, longest_chain
-from convbench.error_model import LAMBDA, ErrorModel, Tensors, elementwise_magnitude
+from convbench.error_model import LAMBDA, ErrorModel, Tensors
 from convbench.problem import ConvProblem, Direction, Pair
 from convbench.reference import Float64
 
 OfTiles = Callable[[Float64], Float64]
 
 LOST = 2.0**-1000  # more than all squares of a tile that float64 rounds to 0, where the largest is about 1
-MOST_SCALED = 1000  # powers of two: any number of float64 times 2^±1000 is finite
+MOST_SCALED = 1000  # powers of two: 2^±1000 and the squares of what it leaves are numbers of float64
 
 
 def operands(problem: ConvProblem, direction: Direction, tensors: Tensors) -> tuple[Float64, Float64]:
@@ -58,11 +57,6 @@ def root_of_squares(of_squares: OfTiles, values: Float64) -> Float64:
     squares = (values * np.ldexp(1.0, -exponent)) ** 2
     root: Float64 = np.sqrt(of_squares(squares) + LOST * (largest > 0)) * np.ldexp(1.0, exponent)
     return root
-
-
-def norm(tiles: Float64) -> Float64:
-    """‖d‖₂ of matrices in the last two axes, which become of length 1."""
-    return root_of_squares(lambda squares: squares.sum((-2, -1), keepdims=True), tiles)
 
 
 def tiles_of(image: Float64, places: Places, spread: Pair) -> Float64:
@@ -111,9 +105,6 @@ def tiled_magnitude(
     return magnitude
 
 
-# ---- Winograd
-
-
 def winograd_model(transforms: Transforms, *, exact_headroom: int | None) -> ErrorModel:
     """Roundings along one chain: both axes of three transforms, the sum over the channels, and the bias."""
     a2, g2, b2 = (_squares(matrix) for matrix in (transforms.a_t, transforms.g, transforms.b_t))
@@ -138,69 +129,3 @@ def winograd_model(transforms: Transforms, *, exact_headroom: int | None) -> Err
 
 def _squares(matrix: Matrix) -> Float64:
     return np.array([[float(entry) ** 2 for entry in row] for row in matrix])
-
-
-# ---- FFT
-
-
-def fft_count(problem: ConvProblem, direction: Direction, config: Any) -> float:
-    """Roundings along one chain: three transforms of log₂Λ levels in both axes, the products' sum, and the bias.
-
-    A complex product is off by 2√2·u, for each part has two roundings in a chain (Higham 2002, §3.6). A butterfly adds
-    its own sum and a rounded twiddle factor, √8 + 2 < 5 in all (as in his theorem 24.2), or its own sum alone in the
-    first two levels, whose factors are 1 and −i. The parts of a sum of n complex products have n + 1 in a chain.
-    """
-    in_transforms = 3 * 2 * (5 * (log2(config.length) - 2) + 2)
-    if direction == "backward_weights":
-        summed = problem.n * Tiling.of(Correlation.of(problem, "forward"), config.outputs(problem)).per_image
-    else:
-        summed = Correlation.of(problem, direction).sources_per_group
-    return enough(in_transforms + sqrt(2) * (summed + 1) + (problem.bias and direction == "forward"))
-
-
-def fft_magnitude(problem: ConvProblem, direction: Direction, tensors: Tensors, config: Any) -> Float64:
-    """|x| ⋆ |w| + Σ_c ‖d_c‖₂ · max_φ |F(g_{k,c})[φ]| / Λ, the second for every output of a tile alike; gradients likewise.
-
-    |F| has unit entries, so that the general form above comes to (1/Λ²) · √Σ_φ (Σ_c |D_c| |G_c|)², which is at most
-    Σ_c ‖D_c‖₂ · max|G_c| / Λ², and ‖D_c‖₂ = Λ ‖d_c‖₂ (Parseval). An error of D_c has the size of ‖d_c‖₂ at every
-    frequency, and one of G_c that of ‖g_c‖₂, which is no more than max|G_c|; the bound has room for both.
-
-    That is for errors which are independent from frequency to frequency. Those of the rounded twiddle factors are not:
-    an input of one non-zero element takes the same ones to every frequency, and they meet again where its products
-    lie, which |x| ⋆ |w| accounts for.
-    """
-    length, extent = config.length, config.outputs(problem)
-    if direction == "backward_weights":
-        spread = _weights_spread(problem, tensors["x"], tensors["dy"], extent, length)
-    else:
-        geometry = Correlation.of(problem, direction)
-        source, filters = operands(problem, direction, tensors)
-        spread = tiled_magnitude(
-            geometry, Tiling.of(geometry, extent), source, _largest(filters, length), alpha=length, size=norm,
-            back=lambda uv: np.broadcast_to(uv / length, (*uv.shape[:-2], *extent)),
-        )  # fmt: skip
-    return spread + elementwise_magnitude(problem, direction, tensors)
-
-
-def _weights_spread(problem: ConvProblem, x: Float64, dy: Float64, extent: Pair, length: int) -> Float64:
-    """Σ_t ‖x_t‖₂ · max_φ |F(dy_t)[φ]| / Λ, the same with tiles in the place of channels."""
-    geometry, groups = Correlation.of(problem, "forward"), problem.groups
-    tiling = Tiling.of(geometry, extent)
-    x_places, dy_places = tiling.places((length, length), geometry.top_left), tiling.places(extent)
-    total = np.zeros((groups, problem.k // groups, problem.c // groups))
-    for n in range(problem.n):
-        sizes = norm(tiles_of(x[n], x_places, geometry.spread)).reshape(groups, problem.c // groups, -1)
-        largest = _largest(tiles_of(dy[n], dy_places, problem.stride), length)
-        largest = np.maximum(largest, LOST * largest.max())  # a tile of zeros reaches dw too, if x has a NaN there
-        total += largest.reshape(groups, problem.k // groups, -1) @ sizes.swapaxes(1, 2)
-    spread: Float64 = np.broadcast_to(total.reshape(*problem.w_shape[:2], 1, 1) / length, problem.w_shape)
-    return spread
-
-
-def _largest(values: Float64, length: int) -> Float64:
-    """max_φ |F(g)[φ]| of matrices in the last two axes, which become of length 1."""
-    # a single tap has a flat spectrum
-    rows = np.fft.rfft(values, length, axis=-1) if values.shape[-1] > 1 else values
-    spectra = np.fft.fft(rows, length, axis=-2) if values.shape[-2] > 1 else rows
-    largest: Float64 = np.abs(spectra).max((-2, -1), keepdims=True)
-    return largest

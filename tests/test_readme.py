@@ -44,6 +44,13 @@ def test_the_users_algorithm_is_verified_and_timed(tmp_path):
     assert outcomes["direct", "n1c4h9w9-k4r3s3"].outcome == "passed"
 
 
+def test_the_library_is_used_as_shown(tmp_path):
+    (program,) = blocks("python", "As a library")
+    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "448" in done.stdout
+
+
 def test_the_emulator_catches_the_missing_barrier(tmp_path):
     (program,) = blocks("python", "Devices")
     (said,) = blocks("text", "Devices")
@@ -62,12 +69,14 @@ def test_the_emulator_catches_the_missing_barrier(tmp_path):
     assert (done.returncode, done.stderr) == (0, "")
 
 
-@pytest.mark.parametrize("line", blocks("bash", "Use")[0].splitlines())
+@pytest.mark.parametrize(
+    "line", [*blocks("bash", "Use")[0].splitlines(), *blocks("bash", "As a library")[0].splitlines()]
+)
 def test_the_commands_that_it_shows_exist(line):
     """Each is parsed by the program with --help behind it, so that nothing runs for hours."""
     name, *words = shlex.split(line, comments=True)
     if name == "pip":
-        assert ".[cu13]" in words
+        assert words[1] in (".[cu13]", ".[maps]")
         return
     options = [word for word in words if word.startswith("--")]
     done = subprocess.run([sys.executable, "-m", "convbench", words[0], "--help"], capture_output=True, text=True)

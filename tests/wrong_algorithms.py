@@ -4,17 +4,13 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy as np
-from numba import cuda
-from numba.cuda.types import float16, float32
+from wrong_kernels import THREADS, clear_first, copy_all_but_last, direct_in_half, direct_in_some_order
 
 from algorithms.direct import Config, DirectPlan, DirectWeightsPlan
-from algorithms.indexing import unflatten_on_device
 from convbench import adapted
 from convbench.algorithm import Algorithm, Family, Plan
 from convbench.devices.device import Device
 from convbench.problem import DTYPES, ConvProblem, Direction, Dtype
-
-THREADS = 32
 
 
 class WithoutMistake(DirectPlan):
@@ -250,58 +246,6 @@ class RSCKReadAsKRSC(adapted.AdaptedPlan):
             k, c, r, s = self.problem.w_shape
             return self.device.transposed(array.reshape(k, r, s, c), (0, 3, 1, 2))
         return super()._seen(name, array)
-
-
-@cuda.jit
-def copy_all_but_last(source, target):
-    i = cuda.blockIdx.x * THREADS + cuda.threadIdx.x
-    if i < target.size - 1:
-        n, k, p, q = unflatten_on_device(i, target.shape[1], target.shape[2], target.shape[3])
-        target[n, k, p, q] = source[n, k, p, q]
-
-
-@cuda.jit
-def clear_first(x):
-    x[0, 0, 0, 0] = 0
-
-
-@cuda.jit
-def direct_in_half(x, w, bias, y, stride, top_left, dilation, groups):
-    flat = cuda.blockIdx.x * THREADS + cuda.threadIdx.x
-    if flat >= y.size:
-        return
-    n, k, p, q = unflatten_on_device(flat, y.shape[1], y.shape[2], y.shape[3])
-    first_c = k // (y.shape[1] // groups) * w.shape[1]
-    total = float16(float32(bias[k]))
-    for c in range(w.shape[1]):
-        for r in range(w.shape[2]):
-            for s in range(w.shape[3]):
-                h = p * stride[0] - top_left[0] + r * dilation[0]
-                j = q * stride[1] - top_left[1] + s * dilation[1]
-                if 0 <= h < x.shape[2] and 0 <= j < x.shape[3]:
-                    product = float32(x[n, first_c + c, h, j]) * float32(w[k, c, r, s])
-                    total = float16(float32(total) + product)
-    y[n, k, p, q] = float32(total)
-
-
-@cuda.jit
-def direct_in_some_order(x, w, bias, y, stride, top_left, dilation, groups, backwards):
-    flat = cuda.blockIdx.x * THREADS + cuda.threadIdx.x
-    if flat >= y.size:
-        return
-    n, k, p, q = unflatten_on_device(flat, y.shape[1], y.shape[2], y.shape[3])
-    first_c = k // (y.shape[1] // groups) * w.shape[1]
-    total = float32(bias[k])
-    terms = w.shape[1] * w.shape[2] * w.shape[3]
-    for number in range(terms):
-        _, c, r, s = unflatten_on_device(
-            terms - 1 - number if backwards else number, w.shape[1], w.shape[2], w.shape[3]
-        )
-        h = p * stride[0] - top_left[0] + r * dilation[0]
-        j = q * stride[1] - top_left[1] + s * dilation[1]
-        if 0 <= h < x.shape[2] and 0 <= j < x.shape[3]:
-            total += float32(x[n, first_c + c, h, j]) * float32(w[k, c, r, s])
-    y[n, k, p, q] = total
 
 
 def algorithm_of(wrong: type[Plan]) -> Algorithm:
