@@ -41,6 +41,20 @@ def thorough(session: nox.Session) -> None:
 
 
 @nox.session
+def mutants(session: nox.Session) -> None:
+    """Kernels with one small edit each, fuzzed until a case fails: a table, and failure where too many survive."""
+    install(session, "test")
+    session.run("python", "tests/mutation_run.py", *session.posargs)
+
+
+@nox.session
+def false_alarms(session: nox.Session) -> None:
+    """100,000 random cases, of which none may fail, and a histogram of how much of the error bounds they use."""
+    install(session, "test")
+    session.run("python", "tests/false_alarm_run.py", *session.posargs)
+
+
+@nox.session
 def upstream(session: nox.Session) -> None:
     """numba-cuda's own tests on the emulator, each against what tests/upstream/expected.csv says of it: minutes."""
     install(session, "upstream")

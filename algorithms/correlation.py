@@ -1,6 +1,6 @@
 """What a convolution and its gradient by the input have in common: both slide filters over a map.
 
-    target[n,m,i,j] = Σ_{l,r,s} dense[n, g·L/G + l, i·u − top + r·d_h, j·v − left + s·d_w] · f[m,l,r,s],   g = m // (M/G)
+    target[n,m,i,j] = Σ_{l,r,s} dense[n, g·L/G + l, i·u − top + r·d_h, j·v − left + s·d_w] · f[m,l,r,s],  g = m // (M/G)
     dense[…, a·e_h, b·e_w] = source[…, a, b], zero elsewhere
 
     forward        source x, target y:   L = C, M = K, f = w, stride, padding and dilation of the problem, spread e = 1
@@ -22,7 +22,7 @@ from numba import cuda
 
 from algorithms.indexing import unflatten_on_device
 from convbench.algorithm import Plan
-from convbench.devices.device import Array, Device, Kernel
+from convbench.devices.device import Array, Device
 from convbench.problem import ConvProblem, Direction, Dtype, Pair
 
 THREADS = 256

@@ -157,7 +157,10 @@ class Im2colGemm(Algorithm):
             "forward": (k_per_group, pixels), "backward_data": (problem.terms, pixels),
             "backward_weights": (k_per_group, problem.terms),
         }[direction]  # fmt: skip
-        return tuple(Config(tile=tile) for tile in tiles_for(rows, columns))
+        sides = tiles_for(rows, columns)
+        # the columns of a single image may stay in the cache until they are multiplied
+        by_image = (Config(tile=sides[0], max_columns_bytes=1),) if problem.n > 1 else ()
+        return (*(Config(tile=tile) for tile in sides), *by_image)
 
 
 @cache

@@ -8,8 +8,11 @@ from functools import partial
 
 NARROW = {ast.LtE: ast.Lt, ast.GtE: ast.Gt}
 WIDE = {ast.Lt: ast.LtE, ast.Gt: ast.GtE}
-SIGNS = {ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">="}
-KINDS = {"no barrier", "< to <=", "<= to <", ">= to >", "no operand", "index + 1", "range + 1"}
+SWAPPED = {ast.Lt: ast.Gt, ast.LtE: ast.GtE, ast.Gt: ast.Lt, ast.GtE: ast.LtE, ast.Eq: ast.NotEq, ast.NotEq: ast.Eq}
+KINDS = {
+    "no barrier", "narrow comparison", "wide comparison", "swapped comparison", "no operand", "index + 1", "index - 1",
+    "range + 1", "range - 1", "swapped axes", "wrong axis", "wrong constant",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -19,6 +22,7 @@ class Mutant:
     kind: str
     line: int
     column: int
+    end: int  # its last column
     expression: str  # that was edited
     part: int  # which operand, axis or comparison of it
     make: Callable[[], ast.Module]
@@ -30,7 +34,7 @@ class Mutant:
 
     @property
     def name(self) -> str:
-        return f"{self.kind}, line {self.line}, column {self.column}, part {self.part}"
+        return f"{self.kind}, line {self.line}, columns {self.column} to {self.end}, part {self.part}"
 
 
 def mutants_of(tree: ast.Module) -> Iterator[Mutant]:
@@ -39,7 +43,8 @@ def mutants_of(tree: ast.Module) -> Iterator[Mutant]:
         for node in (inner for statement in kernel.body for inner in ast.walk(statement)):
             for kind, part, edit in edits(node):
                 text = ast.unparse(node)
-                yield Mutant(kind, node.lineno, node.col_offset, text, part, partial(edited, tree, node, edit))
+                make = partial(edited, tree, node, edit)
+                yield Mutant(kind, node.lineno, node.col_offset, node.end_col_offset, text, part, make)
 
 
 def edited(tree: ast.Module, node: ast.AST, edit: Callable[[ast.AST], None]) -> ast.Module:
@@ -70,22 +75,52 @@ def edits(node: ast.AST) -> Iterator[tuple[str, int, Callable[[ast.AST], None]]]
         yield "no barrier", 0, lambda new: setattr(new, "value", ast.Constant(None))
     if isinstance(node, ast.Compare):
         for part, sign in enumerate(node.ops):
-            for other in (found[type(sign)] for found in (NARROW, WIDE) if type(sign) in found):
-                kind = f"{SIGNS[type(sign)]} to {SIGNS[other]}"
-                yield kind, part, lambda new, part=part, other=other: put(new.ops, part, other())
+            for kind, found in (("narrow", NARROW), ("wide", WIDE), ("swapped", SWAPPED)):
+                if other := found.get(type(sign)):
+                    edit = f"{kind} comparison"
+                    yield edit, part, lambda new, part=part, other=other: put(new.ops, part, other())
             if len(node.ops) > 1:
                 yield "no operand", part, lambda new, part=part: drop_comparison(new, part)
     if isinstance(node, ast.BoolOp):
         for part in range(len(node.values)):
             yield "no operand", part, lambda new, part=part: put(new.values, part, neutral(new))
-    if isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Tuple):
-        for part in range(len(node.slice.elts)):
-            yield "index + 1", part, lambda new, part=part: put(new.slice.elts, part, one_more(new.slice.elts[part]))
-    elif isinstance(node, ast.Subscript) and not isinstance(node.slice, ast.Constant | ast.Slice):
-        yield "index + 1", 0, lambda new: setattr(new, "slice", one_more(new.slice))
+    if isinstance(node, ast.Subscript):
+        yield from edits_of_index(node)
     if isinstance(node, ast.Call) and ast.unparse(node.func) == "range":
         stop = min(1, len(node.args) - 1)
-        yield "range + 1", 0, lambda new: put(new.args, stop, one_more(new.args[stop]))
+        for kind, amount in (("range + 1", 1), ("range - 1", -1)):
+            yield kind, 0, lambda new, amount=amount: put(new.args, stop, plus(new.args[stop], amount))
+    if isinstance(node, ast.BinOp | ast.Assign | ast.Call):
+        for field, value in ast.iter_fields(node):
+            for part, inner in enumerate(value if isinstance(value, list) else [value]):
+                if isinstance(inner, ast.Constant) and type(inner.value) is int:
+                    many = isinstance(value, list)
+                    place = PARTS.index(field) * 10 + part
+                    yield "wrong constant", place, lambda new, at=(field, part if many else None): change(new, *at)
+
+
+PARTS = ("left", "right", "value", "args", "targets")
+
+
+def edits_of_index(node: ast.Subscript) -> Iterator[tuple[str, int, Callable[[ast.AST], None]]]:
+    """Every way to spoil an index."""
+    steps = (("index + 1", 1), ("index - 1", -1))
+    if isinstance(node.slice, ast.Tuple):
+        for part in range(len(node.slice.elts)):
+            for kind, by in steps:
+                yield (
+                    kind,
+                    part,
+                    lambda new, part=part, by=by: put(new.slice.elts, part, plus(new.slice.elts[part], by)),
+                )
+        for part in range(len(node.slice.elts) - 1):
+            yield "swapped axes", part, lambda new, part=part: swap(new.slice.elts, part)
+    elif isinstance(node.slice, ast.Constant):
+        if isinstance(node.ctx, ast.Load) and type(node.slice.value) is int:
+            yield "wrong axis", 0, lambda new: setattr(new, "slice", ast.Constant(new.slice.value ^ 1))
+    elif not isinstance(node.slice, ast.Slice):
+        for kind, by in steps:
+            yield kind, 0, lambda new, by=by: setattr(new, "slice", plus(new.slice, by))
 
 
 def put(nodes: list[ast.AST], place: int, node: ast.AST) -> None:
@@ -93,9 +128,20 @@ def put(nodes: list[ast.AST], place: int, node: ast.AST) -> None:
     nodes[place] = node
 
 
-def one_more(node: ast.AST) -> ast.BinOp:
-    """The expression, plus one."""
-    return ast.BinOp(node, ast.Add(), ast.Constant(1))
+def swap(nodes: list[ast.AST], place: int) -> None:
+    """Exchange one of several nodes with the next."""
+    nodes[place], nodes[place + 1] = nodes[place + 1], nodes[place]
+
+
+def change(node: ast.AST, field: str, part: int | None) -> None:
+    """Add one to an integer constant in a field of a node."""
+    value = getattr(node, field) if part is None else getattr(node, field)[part]
+    value.value += 1
+
+
+def plus(node: ast.AST, amount: int) -> ast.BinOp:
+    """The expression, plus or minus something."""
+    return ast.BinOp(node, ast.Add() if amount > 0 else ast.Sub(), ast.Constant(abs(amount)))
 
 
 def neutral(condition: ast.BoolOp) -> ast.Constant:

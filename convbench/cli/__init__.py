@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import typer
 
-from convbench.cli import inform, measure
+from convbench.cli import fuzz, inform, measure
 from convbench.errors import ConvbenchError
 from convbench.notation import benchdnn, miopen
 
@@ -24,6 +24,7 @@ app = typer.Typer(
 app.command("list")(inform.list_)
 app.command("show")(inform.show)
 app.command("verify")(measure.verify)
+app.command("fuzz")(fuzz.fuzz)
 app.command("bench")(measure.bench)
 app.command("report")(inform.report)
 app.command("doctor")(inform.doctor)

@@ -55,12 +55,14 @@ def direction(name: str) -> Direction:
 
 
 def load_plugins(plugins: list[str] | None) -> None:
-    """Import what registers algorithms; raises ConvbenchError when that fails."""
+    """Import what registers algorithms, from the current folder too; raises ConvbenchError when that fails."""
     for plugin in plugins or []:
         try:
             if plugin.endswith(".py"):
                 _import_file(Path(plugin))
             else:
+                if (here := str(Path.cwd())) not in sys.path:
+                    sys.path.append(here)  # a script's path has its own folder; last, so that nothing is hidden
                 importlib.import_module(plugin)
         except ConvbenchError:
             raise

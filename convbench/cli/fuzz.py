@@ -1,0 +1,182 @@
+"""The command `fuzz`: random cases until one fails, or until the limit."""
+
+import json
+import sys
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from convbench.cli import options
+from convbench.cli.fuzz_report import Report, live
+from convbench.cli.measure import INTERRUPTED
+from convbench.errors import ConvbenchError
+from convbench.problem import DIRECTIONS
+
+if TYPE_CHECKING:
+    from convbench.algorithm import Algorithm
+    from convbench.devices.device import Device
+    from convbench.fuzz.orders import Orders
+    from convbench.fuzz.tally import Tally
+
+DEFAULT_SECONDS = 60.0
+LOOK_S = 0.1
+
+SecondsOption = Annotated[
+    float | None,
+    typer.Option(
+        "--seconds",
+        help="Stop after so long; what was found by then is still made small. Default: 60, unless --examples is given.",
+    ),
+]
+ExamplesOption = Annotated[int | None, typer.Option("--examples", min=1, help="Stop after so many cases.")]
+SeedOption = Annotated[
+    int,
+    typer.Option("--seed", min=0, help="The same seed gives the same cases, with the same number of jobs."),
+]
+DirectionsOption = Annotated[
+    list[str] | None, typer.Option("--direction", help="Only these, with commas or repeated. Default: all.")
+]
+JobsOption = Annotated[
+    int, typer.Option("--jobs", min=1, help="So many processes, each with cases of its own from the same seed.")
+]
+KeepGoingOption = Annotated[
+    bool, typer.Option("--keep-going", help="Go on after a failure, and collect those with other causes.")
+]
+FuzzDeviceOption = Annotated[
+    str | None,
+    typer.Option(
+        "--device",
+        help="cuda, emulator, emulator-checked or simulator. Default: the GPU if there is one, else emulator-checked.",
+    ),
+]
+CorpusOption = Annotated[
+    Path, typer.Option("--corpus", help="The file of known cases, run first; failures are appended to it.")
+]
+ReplayOption = Annotated[
+    str | None, typer.Option("--replay", help="Run this one case, a line of a corpus, and nothing else.")
+]
+
+
+def fuzz(
+    seconds: SecondsOption = None,
+    examples: ExamplesOption = None,
+    seed: SeedOption = 0,
+    algorithm: options.AlgorithmOption = None,
+    direction: DirectionsOption = None,
+    jobs: JobsOption = 1,
+    keep_going: KeepGoingOption = False,
+    device: FuzzDeviceOption = None,
+    plugin: options.PluginOption = None,
+    corpus: CorpusOption = Path("fuzz_corpus.txt"),
+    replay: ReplayOption = None,
+    json_: options.JsonOption = False,
+) -> None:
+    """Random cases until one fails; it is made small, saved, and printed with the command that repeats it.
+
+    Exit status 1 if a case failed, or none was run.
+    """
+    if replay is not None:
+        if (seconds, examples, seed, algorithm, direction, jobs, keep_going) != (None, None, 0, None, None, 1, False):
+            raise ConvbenchError("--replay runs one case as it is; only --device, --plugin and --json go with it")
+        _replay(replay, device, plugin, json_)
+        return
+    if seconds is not None and not seconds > 0:
+        raise ConvbenchError(f"--seconds is {seconds:g}; it must be more than 0")
+    from convbench import registry
+    from convbench.fuzz.corpus import Corpus
+    from convbench.fuzz.orders import Orders
+    from convbench.fuzz.tally import Tally
+
+    options.load_plugins(plugin)
+    directions = tuple(dict.fromkeys(map(options.direction, _words(direction) or DIRECTIONS)))
+    algorithms = [registry.get(name) for name in _words(algorithm)] or options.available_algorithms()
+    chosen, file = _device(device), Corpus(corpus)
+    names = tuple(algorithm.name for algorithm in algorithms)
+    known = [case for case in file.cases() if case.algorithm in names and case.direction in directions]
+    orders = Orders(
+        algorithms=names, directions=directions, device=chosen.name, prepare=partial(options.load_plugins, plugin),
+        seed=seed, jobs=jobs, corpus=tuple(known), examples=examples,
+        seconds=DEFAULT_SECONDS if seconds is None and examples is None else seconds, keep_going=keep_going,
+    )  # fmt: skip
+    tally = Tally()
+    report = Report(orders, file, plugin or [], tally, quiet=json_)
+    tally.found = report.found
+    interrupted = _run(orders, tally, algorithms, chosen)
+    report.finish(interrupted=interrupted)
+    _exit(tally, interrupted=interrupted)
+
+
+def _run(orders: "Orders", tally: "Tally", algorithms: "list[Algorithm]", device: "Device") -> bool:
+    """Have the jobs work; returns whether they were interrupted."""
+    from convbench.fuzz.coverage import possible
+    from convbench.fuzz.jobs import Crew
+    from convbench.fuzz.orders import Found
+    from convbench.fuzz.suiting import Suit
+
+    with Crew(orders) as crew, live(orders, tally) as show:
+        try:
+            tally.possible = possible(Suit(algorithm, device, orders.directions) for algorithm in algorithms)
+            while crew.is_working:
+                for job, message in crew.messages(LOOK_S):
+                    tally.take(job, message)
+                    if isinstance(message, Found):
+                        crew.tell(message.finding) if message.final else None
+                        if not orders.keep_going:
+                            crew.stop(but=job)
+                show()
+        except KeyboardInterrupt:
+            crew.stop()
+            for job, message in crew.drain():
+                tally.take(job, message)
+            return True
+        finally:
+            tally.finish()
+    return False
+
+
+def _replay(line: str, device: str | None, plugin: list[str] | None, json_: bool) -> None:
+    """Run one case in this process."""
+    from convbench import registry
+    from convbench.fuzz.cases import FuzzCase
+    from convbench.fuzz.verdicts import judge
+
+    case = FuzzCase.read(line)
+    options.load_plugins(plugin)
+    algorithm, chosen = registry.get(case.algorithm), _device(device)
+    verdict = judge(case, algorithm, chosen)
+    if json_:
+        told = {"case": str(case), "device": chosen.name, "outcome": verdict.outcome, "reason": verdict.reason}
+        print(json.dumps(told | {"cause": verdict.cause and str(verdict.cause), "fraction_of_bound": verdict.fraction}))
+    else:
+        used = "" if verdict.fraction is None else f", {verdict.fraction:.3g} of the bound"
+        print(f"{case}\n{verdict.outcome} on {chosen.name}{used}")
+        if verdict.reason:
+            print(verdict.reason)
+    if verdict.outcome != "passed":
+        raise typer.Exit(1)
+
+
+def _exit(tally: "Tally", *, interrupted: bool) -> None:
+    if interrupted:
+        raise typer.Exit(INTERRUPTED)
+    for lost in tally.lost:
+        print(f"convbench: {lost}", file=sys.stderr)
+    if not tally.findings and not tally.total.cases and not tally.replayed:
+        print("convbench: nothing was run, for all was refused", file=sys.stderr)
+        raise typer.Exit(1)
+    if tally.findings or tally.lost:
+        raise typer.Exit(1)
+
+
+def _words(asked: list[str] | None) -> list[str]:
+    return list(dict.fromkeys(",".join(asked).split(","))) if asked else []
+
+
+def _device(name: str | None) -> "Device":
+    """The device that was asked for; else the GPU if there is one, else the emulator that checks."""
+    from convbench import devices
+
+    device = devices.select(name)
+    return devices.select("emulator-checked") if name is None and not device.is_gpu else device

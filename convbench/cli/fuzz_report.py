@@ -1,0 +1,145 @@
+"""What `convbench fuzz` tells: findings as they come, how far it is, and the sum of it."""
+
+import json
+import shlex
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from convbench.cli.output import print_markdown
+from convbench.tables import markdown_table
+
+if TYPE_CHECKING:
+    from convbench.fuzz.cases import FuzzCase
+    from convbench.fuzz.corpus import Corpus
+    from convbench.fuzz.orders import Orders
+    from convbench.fuzz.tally import Tally
+    from convbench.fuzz.verdicts import Finding
+
+UNSEEN = 4  # pairs that are named
+
+
+class Report:
+    """Of one call: on standard output, as text or, `quiet` until then, as JSON at its end."""
+
+    def __init__(
+        self, orders: "Orders", corpus: "Corpus", plugins: Sequence[str], tally: "Tally", *, quiet: bool
+    ) -> None:
+        self.orders, self.corpus, self.plugins, self.tally, self.quiet = orders, corpus, plugins, tally, quiet
+        self.from_corpus: set[FuzzCase] = set()
+
+    def found(self, finding: "Finding", from_corpus: bool) -> None:
+        """Save a finding, unless it is known, and print it."""
+        if from_corpus:
+            self.from_corpus.add(finding.case)
+        else:
+            self.corpus.add(finding)
+        if not self.quiet:
+            known = "in the corpus" if from_corpus else f"saved in {self.corpus.path}"
+            small = "" if finding.shrunk or from_corpus else ", not made as small as it can be"
+            print(
+                f"FAILED {finding.cause}\n  {finding.reason}\n  case    {finding.case}\n"
+                f"  repeat  {self.command(finding)}\n  {known}{small}\n",
+                flush=True,
+            )
+
+    def command(self, finding: "Finding") -> str:
+        """What repeats it."""
+        return repeat_command(finding.case, self.orders.device, self.plugins)
+
+    def finish(self, *, interrupted: bool) -> None:
+        """Print the sum."""
+        if self.quiet:
+            print(json.dumps(self._as_json(interrupted=interrupted), indent=1))
+            return
+        tally, orders = self.tally, self.orders
+        seen, possible = tally.covered
+        total = tally.total
+        rows = [
+            (
+                name, f"{one.cases:,}", f"{one.refused:,}",
+                str(sum(finding.cause.algorithm == name for finding in tally.findings)),
+                "–" if one.fraction is None else f"{one.fraction:.3g}",
+            )
+            for name, one in tally.figures.items()
+        ]  # fmt: skip
+        if rows:
+            print_markdown(markdown_table(["algorithm", "cases", "refused", "failures", "largest of bound"], rows))
+            print()
+        print(f"Cases:    {total.cases:,} of seed {orders.seed} on {orders.device}, in {tally.elapsed_s:.0f} s", end="")
+        print(f"; {tally.replayed} of the corpus first" if tally.replayed else "")
+        print(
+            f"Speed:    {tally.rate:.1f} a second and job; compiling took {total.compile_s:.1f} s more"
+            f", {orders.jobs} job{'s' * (orders.jobs > 1)}"
+        )
+        print(f"Coverage: {seen:,} of {possible:,} pairs of axes ({seen / max(1, possible):.1%})")
+        for axis, value, other, its in tally.unseen(UNSEEN):
+            print(f"          not seen: {axis} {value} with {other} {its}")
+        failures = len(tally.findings)
+        print(f"Failures: {failures or 'none'}{', of distinct causes' * (failures > 1)}")
+        if interrupted:
+            print("convbench: interrupted; what was found is kept", file=sys.stderr)
+
+    def _as_json(self, *, interrupted: bool) -> dict[str, Any]:
+        tally, orders, total = self.tally, self.orders, self.tally.total
+        seen, possible = tally.covered
+        return {
+            "seed": orders.seed, "jobs": orders.jobs, "device": orders.device, "directions": orders.directions,
+            "cases": total.cases, "refused": total.refused, "replayed": tally.replayed, "seconds": tally.elapsed_s,
+            "compile_s": total.compile_s, "cases_per_second_and_job": tally.rate, "interrupted": interrupted,
+            "lost": tally.lost, "corpus": str(self.corpus.path),
+            "coverage": {"seen": seen, "possible": possible, "unseen": tally.unseen(UNSEEN)},
+            "algorithms": {
+                name: {"cases": one.cases, "refused": one.refused, "largest_fraction_of_bound": one.fraction}
+                for name, one in tally.figures.items()
+            },
+            "failures": [
+                {
+                    "cause": finding.cause._asdict(), "reason": finding.reason, "case": str(finding.case),
+                    "from_corpus": finding.case in self.from_corpus,
+                    "shrunk": finding.shrunk or finding.case in self.from_corpus,
+                    "repeat": self.command(finding),
+                }
+                for finding in tally.findings
+            ],
+        }  # fmt: skip
+
+
+def repeat_command(case: "FuzzCase", device: str, plugins: Sequence[str]) -> str:
+    """The command that runs a case again."""
+    words = ["convbench", "fuzz", *(word for plugin in plugins for word in ("--plugin", plugin)), "--device", device]
+    return shlex.join([*words, "--replay", str(case)])
+
+
+@contextmanager
+def live(orders: "Orders", tally: "Tally") -> Iterator[Callable[[], None]]:
+    """A bar on a terminal that is brought up to date when called; nothing elsewhere."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    console = Console(stderr=True)
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=20),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[told]}"),
+    )
+    with Progress(
+        *columns, console=console, transient=True, disable=not console.is_terminal,
+        redirect_stdout=sys.stdout is not None and sys.stdout.isatty(),
+    ) as progress:  # fmt: skip
+        task = progress.add_task(f"fuzzing on {orders.device}", total=1.0, told="")
+
+        def show() -> None:
+            seen, possible = tally.covered
+            total, failures = tally.total, len(tally.findings)
+            parts = (
+                tally.elapsed_s / orders.seconds if orders.seconds else 0.0,
+                total.cases / orders.examples if orders.examples else 0.0,
+            )
+            told = f"{total.cases:,} cases, {tally.rate * orders.jobs:.0f}/s ({total.compile_s:.0f} s compiling)"
+            told += f", {seen / max(1, possible):.0%} of pairs, {failures} failure{'s' * (failures != 1)}"
+            progress.update(task, completed=max(parts), told=told + ", making it small" * (tally.shrinking > 0))
+
+        yield show

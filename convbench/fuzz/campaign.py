@@ -1,0 +1,229 @@
+"""A campaign: the cases of some algorithms, one after the other, in one process.
+
+    for step in campaign.steps():       # for ever, the same for the same seed, whatever the verdicts are
+        if finding := campaign.new(step):
+            finding = campaign.shrunk(step, finding)
+
+Whoever takes the steps says when it is enough. `fuzz` does so after a number of cases.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from random import Random
+
+from convbench.algorithm import Algorithm
+from convbench.devices.device import Device
+from convbench.fuzz.cases import FuzzCase
+from convbench.fuzz.drawing import BYTES, Drawer
+from convbench.fuzz.rows import blocks
+from convbench.fuzz.suiting import Suit
+from convbench.fuzz.verdicts import Finding, Verdict, judge
+from convbench.problem import DIRECTIONS, Direction
+
+
+@dataclass(kw_only=True)
+class Figures:
+    """How much was run of one algorithm."""
+
+    cases: int = 0
+    refused: int = 0  # draws, and cases that the device could not run
+    run_s: float = 0.0  # drawing and running, with compiling
+    compile_s: float = 0.0
+    fraction: float | None = None  # of the error bound, the largest
+
+    def add(self, other: "Figures") -> None:
+        """Count another's as well."""
+        self.cases += other.cases
+        self.refused += other.refused
+        self.run_s += other.run_s
+        self.compile_s += other.compile_s
+        self.fraction = max((f for f in (self.fraction, other.fraction) if f is not None), default=None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """A case that was run; or a draw that the algorithm refused, whose case is None."""
+
+    algorithm: Algorithm
+    case: FuzzCase | None
+    verdict: Verdict
+    drawer: Drawer | None = None  # with the bytes that the case was read from: what shrinking starts from
+    source: bytes = b""
+
+
+class Campaign:
+    """The cases of one process.
+
+    Parameters
+    ----------
+    algorithms, device, directions : what to run, and where
+    seed, job, jobs : a job's cases depend on the seed and its number alone; in which order it takes the algorithms,
+        on how many jobs there are
+    known : what was found before, and is no finding any more
+    announce : called with every case before it is run
+    """
+
+    def __init__(
+        self,
+        algorithms: Sequence[Algorithm],
+        device: Device,
+        *,
+        directions: Sequence[Direction] = DIRECTIONS,
+        seed: int = 0,
+        job: int = 0,
+        jobs: int = 1,
+        known: Iterable[Finding] = (),
+        announce: Callable[[FuzzCase], None] = lambda _: None,
+    ) -> None:
+        self.device, self.seed, self.job, self.known, self.announce = device, seed, job, list(known), announce
+        turn = job * len(algorithms) // jobs
+        self.suits = [Suit(algorithm, device, directions) for algorithm in (*algorithms[turn:], *algorithms[:turn])]
+        self.figures: dict[str, Figures] = {algorithm.name: Figures() for algorithm in algorithms}
+
+    def steps(self) -> Iterator[Step]:
+        """Algorithm by algorithm a block of cases, and again with longer ones; an end only where all is refused."""
+        waiting = [_Queue(suit, f"{self.seed} {self.job} {suit.algorithm.name}") for suit in self.suits if suit.rows]
+        while waiting:
+            for queue in tuple(waiting):
+                ran = False
+                for step in self._block(queue):
+                    ran |= step.case is not None
+                    yield step
+                if not ran:
+                    waiting.remove(queue)
+
+    def replay(self, case: FuzzCase, algorithm: Algorithm) -> Step:
+        """Run a case that was written down; it is in no figures."""
+        return Step(algorithm=algorithm, case=case, verdict=self._judged(case, algorithm))
+
+    def new(self, step: Step) -> Finding | None:
+        """The failure of a step, if it is one that nothing known explains."""
+        if step.case is None or step.verdict.cause is None:
+            return None
+        finding = Finding(case=step.case, cause=step.verdict.cause, reason=step.verdict.reason or "")
+        return None if self._is_known(finding) else finding
+
+    def shrunk(self, step: Step, finding: Finding, *, until: Callable[[], bool] = lambda: False) -> Finding:
+        """The smallest case of the same failure, known from now on; what failed is kept where none fails again.
+
+        Parameters
+        ----------
+        until : asked before every trial; true ends the search with the smallest case so far
+        """
+        reasons: dict[FuzzCase, str] = {}
+
+        def fails(case: FuzzCase) -> bool:
+            verdict = self._judged(case, step.algorithm)
+            if verdict.cause != finding.cause or self._is_known(replace(finding, case=case)):
+                return False
+            reasons[case] = verdict.reason or ""
+            return True
+
+        if step.drawer is not None and is_alive(self.device):
+            case, ended = step.drawer.shrink(step.source, fails, until=until)
+            if case is not None:
+                finding = replace(finding, case=case, reason=reasons[case], shrunk=ended)
+            elif ended:
+                finding = replace(finding, reason=f"{finding.reason} (it did not fail again)")
+        self.known.append(finding)
+        return finding
+
+    def _is_known(self, finding: Finding) -> bool:
+        return any(known.explains(finding.case, finding.cause) for known in self.known)
+
+    def _block(self, queue: "_Queue") -> Iterator[Step]:
+        block, algorithm = next(queue.blocks), queue.suit.algorithm
+        drawer = Drawer(queue.suit, block.rows)
+        for _ in range(block.cases):
+            source = queue.sources.randbytes(BYTES)
+            step = self._step(algorithm, partial(drawer.draw, source))
+            yield replace(step, drawer=drawer, source=source)
+
+    def _judged(self, case: FuzzCase, algorithm: Algorithm) -> Verdict:
+        self.announce(case)
+        return judge(case, algorithm, self.device)
+
+    def _step(self, algorithm: Algorithm, draw: Callable[[], FuzzCase | None]) -> Step:
+        figures = self.figures.setdefault(algorithm.name, Figures())
+        start, compiled = time.perf_counter(), self.device.compile_s
+        case = draw()
+        verdict = Verdict(outcome="refused") if case is None else self._judged(case, algorithm)
+        run, passed = verdict.outcome != "refused", verdict.outcome == "passed"
+        figures.add(
+            Figures(
+                cases=int(run), refused=int(not run), run_s=time.perf_counter() - start,
+                compile_s=self.device.compile_s - compiled, fraction=verdict.fraction if passed else None,
+            )
+        )  # fmt: skip
+        return Step(algorithm=algorithm, case=case if run else None, verdict=verdict)
+
+
+class _Queue:
+    """What an algorithm's blocks and cases are drawn from."""
+
+    def __init__(self, suit: Suit, key: str) -> None:
+        self.suit, self.blocks = suit, blocks(suit.rows, Random(f"rows {key}"))
+        self.sources = Random(f"cases {key}")
+
+
+def is_alive(device: Device) -> bool:
+    """Whether a device still works, after what an algorithm may have done to it."""
+    try:
+        device.synchronize()
+    except Exception:  # noqa: BLE001  (a driver's errors are of any kind)
+        return False
+    return True
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """What came of fuzzing one algorithm."""
+
+    findings: tuple[Finding, ...]
+    figures: Figures
+    fractions: tuple[tuple[FuzzCase, float], ...]  # of each passed case that has an error bound
+
+    @property
+    def failure(self) -> Finding | None:
+        """The first."""
+        return self.findings[0] if self.findings else None
+
+
+def fuzz(
+    algorithm: Algorithm,
+    device: Device,
+    *,
+    examples: int = 200,
+    seed: int = 0,
+    directions: Sequence[Direction] = DIRECTIONS,
+    shrink: bool = False,
+    keep_going: bool = False,
+    watch: Callable[[Step], None] | None = None,
+) -> Result:
+    """Run so many cases in this process, or as many as it takes to find a failure.
+
+    Parameters
+    ----------
+    shrink : whether what is found is made as small as it can be
+    keep_going : whether to find other failures too
+    watch : called with every step, those that the algorithm refused included
+
+    The cases are those of `convbench fuzz --seed SEED --algorithm NAME`.
+    """
+    campaign = Campaign([algorithm], device, directions=directions, seed=seed)
+    figures, findings, fractions = campaign.figures[algorithm.name], [], []
+    for step in campaign.steps():
+        if watch is not None:
+            watch(step)
+        if step.case is not None and step.verdict.outcome == "passed" and step.verdict.fraction is not None:
+            fractions.append((step.case, step.verdict.fraction))
+        if finding := campaign.new(step):
+            findings.append(campaign.shrunk(step, finding) if shrink else finding)
+            if not keep_going:
+                break
+            campaign.known += [] if shrink else [finding]
+        if figures.cases >= examples:
+            break
+    return Result(findings=tuple(findings), figures=figures, fractions=tuple(fractions))

@@ -1,0 +1,116 @@
+"""Rows: what an algorithm's kernels are specialised by, of which few are open at a time.
+
+Compiling a kernel takes longer than running a hundred cases, and Numba compiles it again for every direction, dtype,
+config and contiguity of its arrays. So the cases of a block come from few rows. Each direction's *plain* row is always
+among them, and leaves everything free. A *fresh* row holds fast what asks for further kernels: the padding mode,
+whether there is a stride, whether there is a bias; and, where the memory's order is not the equation's, which axes have
+one element, for such an axis makes a transposed array contiguous again, and its kernel another one.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import astuple, dataclass, replace
+from itertools import combinations
+from random import Random
+
+from convbench.fuzz.shapes import NO_PADDING, Shape
+from convbench.problem import PADDING_MODES, Direction, Dtype, FilterLayout, Layout, PaddingMode
+
+LEAST_FRESH, MOST_FRESH = 2, 16  # rows of a block besides the plain ones
+CANDIDATES = 40  # among which the next is chosen
+FIRST_CASES, MOST_CASES = 16, 2048  # of a block
+
+# what may have one element; all else then has more
+_THIN: dict[str, Callable[[Shape], Shape]] = {
+    "nothing": lambda shape: shape,
+    "height": lambda shape: replace(shape, n=max(shape.n, 2), style="row", p=1, r=1),
+    "width": lambda shape: replace(shape, n=1, style="column", q=1, s=1),
+    "filter": lambda shape: replace(shape, r=1, s=1),
+    "channel": lambda shape: replace(shape, c=1, groups=1),
+    "output channel": lambda shape: replace(shape, k=1, groups=1),
+    "channel of a group": lambda shape: replace(shape, c=1, groups=max(shape.groups, 2)),
+    # with the padding of one that a padding mode brings, the input has two elements
+    "output": lambda shape: replace(
+        shape, style="whole", beyond=False, sides=NO_PADDING, r=max(shape.r, 4), s=max(shape.s, 4)
+    ),
+}
+HELD = 4  # things that a fresh row holds fast
+Held = tuple[int, ...]  # as truth values
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """What is the same for some cases; None is free."""
+
+    direction: Direction
+    dtype: Dtype
+    layout: Layout
+    filter_layout: FilterLayout
+    config: int  # its place among the algorithm's configs; the last if there are fewer
+    mode: PaddingMode | None = None
+    strided: bool | None = None
+    bias: bool | None = None
+    thin: str | None = None
+
+    def hold(self, shape: Shape, held: Held = (1,) * HELD) -> Shape:
+        """The shape, with what the row holds fast; `held` says which of these it does."""
+        mode, strided, bias, thin = held
+        if thin and self.thin is not None:
+            several = {name: max(getattr(shape, name), 2) for name in "ckpqrs"}
+            shape = _THIN[self.thin](replace(shape, style="plain", least=2, **several))
+        if mode and self.mode is not None:
+            shape = replace(shape, mode=self.mode)
+            if self.mode != "zeros" and not any(map(any, shape.sides)):
+                shape = replace(shape, sides=((1, 1), (1, 1)))
+        if strided and self.strided is not None and self.strided != (shape.stride != (1, 1)):
+            shape = replace(shape, stride=(2, 2) if self.strided else (1, 1))
+        if bias and self.bias is not None:
+            shape = replace(shape, bias=self.bias)
+        return shape
+
+    @property
+    def is_transposed(self) -> bool:
+        """Whether the axes of some tensor are in another order in memory."""
+        return (self.layout, self.filter_layout) != ("NCHW", "KCRS")
+
+    def pairs(self) -> set[tuple[object, ...]]:
+        """Each two of its values."""
+        return set(combinations(enumerate(astuple(self)), 2))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Block:
+    """So many cases from the same rows, the plain ones first."""
+
+    rows: tuple[Row, ...]
+    cases: int
+
+
+def blocks(every: Sequence[Row], random: Random) -> Iterator[Block]:
+    """For ever: short blocks with two fresh rows first, then longer ones with up to sixteen, of all kinds together."""
+    plain = plain_of(every)
+    seen = set[tuple[object, ...]]().union(*(row.pairs() for row in plain))
+    cases, fresh = FIRST_CASES, float(LEAST_FRESH)
+    while True:
+        chosen: list[Row] = []
+        for _ in range(int(fresh)):
+            # greedy: what has the most pairs of values that no row had before
+            drawn = [_fresh(random.choice(every), random) for _ in range(CANDIDATES)]
+            best = max(drawn, key=lambda row: len(row.pairs() - seen))
+            seen |= best.pairs()
+            chosen.append(best)
+        yield Block(rows=(*plain, *chosen), cases=cases)
+        cases, fresh = min(2 * cases, MOST_CASES), min(fresh * 2**0.5, MOST_FRESH)
+
+
+def plain_of(rows: Sequence[Row]) -> list[Row]:
+    """The first row of each direction."""
+    first: dict[Direction, Row] = {}
+    for row in rows:
+        first.setdefault(row.direction, row)
+    return list(first.values())
+
+
+def _fresh(row: Row, random: Random) -> Row:
+    mode: PaddingMode = random.choice(("zeros", *PADDING_MODES))
+    thin = random.choice((*["nothing"] * 4, *_THIN)) if row.is_transposed else None
+    return replace(row, mode=mode, strided=random.random() < 0.5, bias=random.random() < 0.5, thin=thin)

@@ -1,0 +1,131 @@
+"""Problems that an algorithm does not refuse, and what its kernels are specialised by.
+
+Nothing is known of an algorithm but what it refuses. A drawn shape that it refuses is changed, in what such methods
+need (stride 1, a 3 × 3 filter, one channel in a group, …), by as few changes as help.
+"""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import fields, is_dataclass, replace
+from functools import cached_property
+from itertools import combinations, product
+from typing import Any
+
+from convbench.algorithm import Algorithm
+from convbench.devices.device import Device
+from convbench.fuzz.rows import HELD, Held, Row, plain_of
+from convbench.fuzz.shapes import NO_PADDING, SMALLER, TILES, Shape, is_small
+from convbench.problem import FILTER_LAYOUTS, LAYOUTS, ConvProblem, Direction
+
+Change = Callable[[Shape], Shape]
+Changes = tuple[Change, ...]
+
+# what methods are limited to, the most usual first
+CHANGES: Changes = (
+    lambda shape: replace(shape, stride=(1, 1)),
+    lambda shape: replace(shape, dilation=(1, 1)),
+    lambda shape: replace(shape, style="plain", r=3, s=3),
+    lambda shape: replace(shape, c=1, groups=max(shape.groups, shape.c)),
+    lambda shape: replace(shape, k=1),
+    lambda shape: replace(shape, groups=1),
+    lambda shape: replace(shape, s=shape.r),
+    lambda shape: replace(shape, mode="zeros"),
+    lambda shape: replace(shape, beyond=False, sides=((shape.sides[0][0],) * 2, (shape.sides[1][0],) * 2)),
+    lambda shape: replace(shape, beyond=False, sides=NO_PADDING),
+    lambda shape: replace(shape, bias=False),
+    lambda shape: replace(shape, r=1, s=1),
+    lambda shape: replace(shape, c=-(-shape.c // 4) * 4, k=-(-shape.k // 4) * 4),
+    lambda shape: replace(shape, c=-(-shape.c // 16) * 16, k=-(-shape.k // 16) * 16),
+    lambda shape: replace(shape, n=1),
+)
+MOST_CHANGES = 3  # at once
+
+# has everything that a method may refuse
+AWKWARD = Shape(
+    style="plain", n=2, groups=2, c=3, k=2, p=3, q=4, r=2, s=5, stride=(2, 3), dilation=(3, 2), sides=((1, 2), (3, 0)),
+    beyond=False, unread=(0, 0), mode="zeros", bias=True,
+)  # fmt: skip
+
+
+class Suit:
+    """What a fuzzer knows of one algorithm on one device, for some directions."""
+
+    def __init__(self, algorithm: Algorithm, device: Device, directions: Sequence[Direction]) -> None:
+        self.algorithm, self.device, self.directions = algorithm, device, directions
+        self._needs: dict[Row, Changes | None] = {}
+
+    def refuses(self, problem: ConvProblem, direction: Direction) -> str | None:
+        """Why the algorithm or the device does; what fails in being asked is not refused, and fails again when run."""
+        try:
+            return self.algorithm.refuses(problem, direction) or self.device.refuses(problem)
+        except (Exception, SystemExit):  # noqa: BLE001  (an algorithm is anyone's code)
+            return None
+
+    def configs(self, problem: ConvProblem, direction: Direction) -> Sequence[Any]:
+        """The algorithm's for a problem that it does not refuse; none where asking for them fails."""
+        try:
+            return self.algorithm.configs_for(problem, direction)
+        except (Exception, SystemExit):  # noqa: BLE001  (an algorithm is anyone's code)
+            return ()
+
+    def problem(self, shape: Shape, row: Row, held: Held = (1,) * HELD) -> ConvProblem | None:
+        """The problem of a shape, changed as little as the algorithm makes necessary; None where nothing helped."""
+        needs = self.needs(row)
+        if needs is None:
+            return None
+        for changes in ((), needs, *((*needs, change) for change in CHANGES), *combinations(CHANGES, 2)):
+            problem = _made(shape, row, held, changes)
+            if self.refuses(problem, row.direction) is None:
+                return problem
+        return None
+
+    def needs(self, row: Row) -> Changes | None:
+        """The fewest changes that an awkward problem needs to be accepted; None where none suffice."""
+        key = replace(row, config=0, mode=None, strided=None, bias=None, thin=None)
+        if key not in self._needs:
+            tried = (changes for count in range(MOST_CHANGES + 1) for changes in combinations(CHANGES, count))
+            accepted = (c for c in tried if self.refuses(_made(AWKWARD, key, (), c), row.direction) is None)
+            self._needs[key] = next(accepted, None)
+        return self._needs[key]
+
+    @cached_property
+    def rows(self) -> tuple[Row, ...]:
+        """All rows that the algorithm has problems for, those with the first config, dtype and layout first."""
+        able = [direction for direction in self.directions if direction in self.algorithm.plans]
+        found = []
+        for direction, dtype, layout, filters in product(able, self.algorithm.dtypes, LAYOUTS, FILTER_LAYOUTS):
+            row = Row(direction=direction, dtype=dtype, layout=layout, filter_layout=filters, config=0)
+            problem = self.problem(AWKWARD, row)
+            if problem is not None:
+                count = len(self.configs(problem, direction))
+                found += [replace(row, config=config) for config in range(max(1, count))]
+        return tuple(found)
+
+    @cached_property
+    def tiles(self) -> tuple[int, ...]:
+        """The usual ones, and those of the algorithm's configs."""
+        found = set(TILES)
+        for row in plain_of(self.rows):
+            problem = self.problem(AWKWARD, row)
+            for config in () if problem is None else self.configs(problem, row.direction):
+                names = [field.name for field in fields(config)] if is_dataclass(config) else []
+                found |= {getattr(config, name) for name in names if re.match(r"tile|.*_tile$", name)}
+        return tuple(sorted(tile for tile in found if isinstance(tile, int) and tile > 1))
+
+
+def _made(shape: Shape, row: Row, held: Held, changes: Changes) -> ConvProblem:
+    """The problem of a row's shape after changes, made smaller where it is too large."""
+
+    def finished(shape: Shape) -> ConvProblem:
+        if held:
+            shape = row.hold(shape, held)
+        for change in changes:
+            shape = change(shape)
+        return shape.problem(row.dtype, row.layout, row.filter_layout)
+
+    for smaller in SMALLER:
+        problem = finished(shape)
+        if is_small(problem):
+            return problem
+        shape = smaller(shape)
+    return finished(shape)

@@ -1,0 +1,139 @@
+"""The verdict on a case, and what makes two failures the same bug.
+
+A failure's *cause* is the algorithm, the direction, the kind of fault and its words without numbers. One cause may have
+two bugs behind it: a found bug, shrunk, has few *traits* left (strided, dilated, with a bias, …), and explains another
+failure of its cause only if that has all of them too. A failure that lacks one must be another bug.
+"""
+
+import re
+import traceback
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from convbench.algorithm import Algorithm
+from convbench.data import Kind
+from convbench.devices.device import Device
+from convbench.errors import ConfigError, OutOfDeviceMemoryError, RefusedError
+from convbench.fuzz.cases import FuzzCase, config_of
+from convbench.problem import USUAL_FILTERS, Direction
+from convbench.verify import Case, verify_kinds
+
+Fault = Literal[
+    "wrong values", "elements never written", "writes outside its arrays", "changes its input", "two runs differ",
+    "kernel fault", "cannot be launched", "out of memory", "crash", "the process ended",
+]  # fmt: skip
+
+# how the reasons of `verify_kinds` begin; all others are what a device says of a kernel
+_REASONS: tuple[tuple[Fault, str], ...] = (
+    ("elements never written", r"on (?!large|nonfinite)[^:]*: (\w+)\[[\d,]*\] is nan"),
+    ("wrong values", r"on [^:]*: (\w+)\[[\d,]*\] is "),
+    ("two runs differ", r"two runs of one plan differ, first at (\w+)"),
+    ("changes its input", r"changed its input (.*)"),
+    ("writes outside its arrays", r"out of bounds: ()"),
+)
+_NUMBER = re.compile(r"[-+]?\b\d[\w.]*(?:(?<=e)[-+]\d+)?|\bnan\b|-?\binf\b")
+MOST_WORDS = 300  # characters: an exception may have a whole page
+
+
+class Cause(NamedTuple):
+    """What failures of one bug have in common."""
+
+    algorithm: str
+    direction: Direction
+    fault: Fault
+    words: str
+
+    def __str__(self) -> str:
+        return f"{self.algorithm}, {self.direction}: {self.fault}{f' ({self.words})' if self.words else ''}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """What came of running a case."""
+
+    outcome: Literal["passed", "failed", "refused"]
+    reason: str | None = None  # unless it passed
+    cause: Cause | None = None  # if it failed
+    fraction: float | None = None  # of the error bound, where one applies
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """A failure, as small as it has become."""
+
+    case: FuzzCase
+    cause: Cause
+    reason: str
+    shrunk: bool = False
+
+    def explains(self, case: FuzzCase, cause: Cause) -> bool:
+        """Whether a failure may well be this bug."""
+        return cause == self.cause and traits(self.case) <= traits(case)
+
+
+def judge(case: FuzzCase, algorithm: Algorithm, device: Device) -> Verdict:
+    """Run a case; never raises for what an algorithm does."""
+    problem, direction = case.problem, case.direction
+    try:
+        if reason := algorithm.refuses(problem, direction) or device.refuses(problem):
+            return Verdict(outcome="refused", reason=reason)
+        config = config_of(algorithm, case)
+        data, kinds = Case(problem, case.seed, direction), (case.kind,)
+        found = verify_kinds(algorithm, data, device, kinds, config=config)
+    except RefusedError as error:
+        return Verdict(outcome="refused", reason=str(error))
+    except (Exception, SystemExit) as error:  # noqa: BLE001  (an algorithm is anyone's code)
+        fault, reason = _of_exception(error)
+        return Verdict(outcome="failed", reason=reason, cause=_cause(case, fault, without_numbers(reason)))
+    if found.reason is None:
+        return Verdict(outcome="passed", fraction=found.fraction)
+    fault, words = _of_reason(found.reason)
+    return Verdict(outcome="failed", reason=found.reason, cause=_cause(case, fault, words), fraction=found.fraction)
+
+
+def ended(case: FuzzCase, how: str) -> Finding:
+    """What is found when the process that ran a case is no more."""
+    return Finding(case=case, cause=_cause(case, "the process ended", how), reason=f"the process ended: {how}")
+
+
+def traits(case: FuzzCase) -> frozenset[str]:
+    """In what a case is not the plainest; height and width are not told apart."""
+    problem = case.problem
+    usual: Kind = "integers"
+    present = {
+        "batch": problem.n > 1, "strided": problem.stride != (1, 1), "dilated": problem.dilation != (1, 1),
+        "padded": any(map(any, problem.padding)), "grouped": problem.groups > 1, "bias": problem.bias,
+        problem.padding_mode: problem.padding_mode != "zeros", problem.dtype: problem.dtype != "float32",
+        problem.layout: problem.layout != "NCHW",
+        problem.filter_layout: problem.filter_layout != USUAL_FILTERS[problem.layout],
+        "config": bool(case.config), case.kind: case.kind != usual,
+    }  # fmt: skip
+    return frozenset(name for name, holds in present.items() if holds)
+
+
+def without_numbers(words: str) -> str:
+    """A fault's words, the same for all its places: #, where a number or several in a row were."""
+    text = re.sub(r"#(?:, ?#)+|#,(?=\))", "#", _NUMBER.sub("#", words))
+    return text[:MOST_WORDS]
+
+
+def _cause(case: FuzzCase, fault: Fault, words: str) -> Cause:
+    return Cause(case.algorithm, case.direction, fault, words)
+
+
+def _of_reason(reason: str) -> tuple[Fault, str]:
+    for fault, pattern in _REASONS:
+        if found := re.match(pattern, reason):
+            return fault, found[1]
+    return "kernel fault", without_numbers(reason)
+
+
+def _of_exception(error: BaseException) -> tuple[Fault, str]:
+    if isinstance(error, ConfigError):
+        return "cannot be launched", str(error)
+    if isinstance(error, OutOfDeviceMemoryError | MemoryError):
+        return "out of memory", str(error) or "the host is out of memory"
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    where = f"in {last.name}, {Path(last.filename).name}, line {last.lineno}"
+    return "crash", f"{type(error).__name__}: {error} ({where})"
