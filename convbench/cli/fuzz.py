@@ -115,25 +115,29 @@ def _run(orders: "Orders", tally: "Tally", algorithms: "list[Algorithm]", device
     from convbench.fuzz.orders import Found
     from convbench.fuzz.suiting import Suit
 
+    suits, interrupted = [Suit(algorithm, device, orders.directions) for algorithm in algorithms], False
     with Crew(orders) as crew, live(orders, tally) as show:
         try:
-            tally.possible = possible(Suit(algorithm, device, orders.directions) for algorithm in algorithms)
             while crew.is_working:
-                for job, message in crew.messages(LOOK_S):
+                for job, message in crew.messages(0 if suits else LOOK_S):
                     tally.take(job, message)
                     if isinstance(message, Found):
-                        crew.tell(message.finding) if message.final else None
+                        if message.final:
+                            crew.tell(message.finding)
                         if not orders.keep_going:
                             crew.stop(but=job)
+                if suits:  # one at a time: the jobs wait for nobody
+                    tally.possible |= possible([suits.pop()])
                 show()
         except KeyboardInterrupt:
+            interrupted = True
             crew.stop()
             for job, message in crew.drain():
                 tally.take(job, message)
-            return True
         finally:
             tally.finish()
-    return False
+    tally.possible |= possible(suits)
+    return interrupted
 
 
 def _replay(line: str, device: str | None, plugin: list[str] | None, json_: bool) -> None:

@@ -15,9 +15,9 @@ from random import Random
 from convbench.fuzz.shapes import NO_PADDING, Shape
 from convbench.problem import PADDING_MODES, Direction, Dtype, FilterLayout, Layout, PaddingMode
 
-LEAST_FRESH, MOST_FRESH = 2, 16  # rows of a block besides the plain ones
+MORE_FRESH, MOST_FRESH = 2, 16  # rows of a block besides the plain ones: each has two more, up to sixteen
 CANDIDATES = 40  # among which the next is chosen
-FIRST_CASES, MOST_CASES = 16, 2048  # of a block
+FIRST_CASES, MOST_CASES = 32, 2048  # of a block: each has twice as many, up to
 
 # what may have one element; all else then has more
 _THIN: dict[str, Callable[[Shape], Shape]] = {
@@ -86,20 +86,20 @@ class Block:
 
 
 def blocks(every: Sequence[Row], random: Random) -> Iterator[Block]:
-    """For ever: short blocks with two fresh rows first, then longer ones with up to sixteen, of all kinds together."""
+    """For ever: a short block with two fresh rows first, then longer ones with more, of all kinds together."""
     plain = plain_of(every)
     seen = set[tuple[object, ...]]().union(*(row.pairs() for row in plain))
-    cases, fresh = FIRST_CASES, float(LEAST_FRESH)
+    cases, fresh = FIRST_CASES, MORE_FRESH
     while True:
         chosen: list[Row] = []
-        for _ in range(int(fresh)):
+        for _ in range(fresh):
             # greedy: what has the most pairs of values that no row had before
             drawn = [_fresh(random.choice(every), random) for _ in range(CANDIDATES)]
             best = max(drawn, key=lambda row: len(row.pairs() - seen))
             seen |= best.pairs()
             chosen.append(best)
         yield Block(rows=(*plain, *chosen), cases=cases)
-        cases, fresh = min(2 * cases, MOST_CASES), min(fresh * 2**0.5, MOST_FRESH)
+        cases, fresh = min(2 * cases, MOST_CASES), min(fresh + MORE_FRESH, MOST_FRESH)
 
 
 def plain_of(rows: Sequence[Row]) -> list[Row]:

@@ -21,7 +21,7 @@ from convbench.fuzz.verdicts import Finding
 
 REPORT_S = 0.25
 SHRINK_S = 60.0  # for one failure
-LAST_BYTES = 1000  # of the text of a case
+LAST_BYTES = 10_000  # more than the text of a case has
 
 
 def work(connection: Connection, orders: Orders, number: int, last: Any, folder: str) -> None:
