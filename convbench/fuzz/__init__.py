@@ -16,8 +16,8 @@ call depend on the seed and the number of jobs, and on nothing else but the vers
 Hypothesis; how many of them are run, on the limit.
 
 The rooms: `shapes` draws problems, `rows` keeps the kernels few, `suiting` fits a draw to an algorithm, `drawing` makes
-cases of them and shrinks them, `verdicts` judges them, `campaign` is the run of one process; `orders`, `worker`,
-`jobs` and `tally` are that of many. `coverage` counts pairs of axes, and `corpus` is the file.
+cases of them, `verdicts` judges them, `shrinking` makes them small, `campaign` is the run of one process; `orders`,
+`worker`, `jobs` and `tally` are that of many. `coverage` counts pairs of axes, and `corpus` is the file.
 """
 
 from convbench.fuzz.campaign import Campaign, Figures, Result, Step, fuzz

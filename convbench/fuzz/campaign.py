@@ -15,6 +15,7 @@ from random import Random
 
 from convbench.algorithm import Algorithm
 from convbench.devices.device import Device
+from convbench.fuzz import shrinking
 from convbench.fuzz.cases import FuzzCase
 from convbench.fuzz.drawing import BYTES, Drawer
 from convbench.fuzz.rows import blocks
@@ -49,8 +50,6 @@ class Step:
     algorithm: Algorithm
     case: FuzzCase | None
     verdict: Verdict
-    drawer: Drawer | None = None  # with the bytes that the case was read from: what shrinking starts from
-    source: bytes = b""
 
 
 class Campaign:
@@ -121,8 +120,8 @@ class Campaign:
             reasons[case] = verdict.reason or ""
             return True
 
-        if step.drawer is not None and is_alive(self.device):
-            case, ended = step.drawer.shrink(step.source, fails, until=until)
+        if is_alive(self.device):
+            case, ended = shrinking.shrink(finding.case, fails, until=until)
             if case is not None:
                 finding = replace(finding, case=case, reason=reasons[case], shrunk=ended)
             elif ended:
@@ -137,9 +136,7 @@ class Campaign:
         block, algorithm = next(queue.blocks), queue.suit.algorithm
         drawer = Drawer(queue.suit, block.rows)
         for _ in range(block.cases):
-            source = queue.sources.randbytes(BYTES)
-            step = self._step(algorithm, partial(drawer.draw, source))
-            yield replace(step, drawer=drawer, source=source)
+            yield self._step(algorithm, partial(drawer.draw, queue.sources.randbytes(BYTES)))
 
     def _judged(self, case: FuzzCase, algorithm: Algorithm) -> Verdict:
         self.announce(case)

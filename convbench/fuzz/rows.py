@@ -9,15 +9,15 @@ one element, for such an axis makes a transposed array contiguous again, and its
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import astuple, dataclass, replace
-from itertools import combinations
+from itertools import combinations, count
 from random import Random
 
 from convbench.fuzz.shapes import NO_PADDING, Shape
 from convbench.problem import PADDING_MODES, Direction, Dtype, FilterLayout, Layout, PaddingMode
 
-MORE_FRESH, MOST_FRESH = 2, 16  # rows of a block besides the plain ones: each has two more, up to sixteen
+MOST_FRESH = 16  # rows of a block besides the plain ones
 CANDIDATES = 40  # among which the next is chosen
-FIRST_CASES, MOST_CASES = 32, 2048  # of a block: each has twice as many, up to
+FIRST_CASES, MOST_CASES = 8, 2048  # of a block
 
 # what may have one element; all else then has more
 _THIN: dict[str, Callable[[Shape], Shape]] = {
@@ -33,8 +33,6 @@ _THIN: dict[str, Callable[[Shape], Shape]] = {
         shape, style="whole", beyond=False, sides=NO_PADDING, r=max(shape.r, 4), s=max(shape.s, 4)
     ),
 }
-HELD = 4  # things that a fresh row holds fast
-Held = tuple[int, ...]  # as truth values
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,19 +49,18 @@ class Row:
     bias: bool | None = None
     thin: str | None = None
 
-    def hold(self, shape: Shape, held: Held = (1,) * HELD) -> Shape:
-        """The shape, with what the row holds fast; `held` says which of these it does."""
-        mode, strided, bias, thin = held
-        if thin and self.thin is not None:
+    def hold(self, shape: Shape) -> Shape:
+        """The shape, with what the row holds fast."""
+        if self.thin is not None:
             several = {name: max(getattr(shape, name), 2) for name in "ckpqrs"}
             shape = _THIN[self.thin](replace(shape, style="plain", least=2, **several))
-        if mode and self.mode is not None:
+        if self.mode is not None:
             shape = replace(shape, mode=self.mode)
             if self.mode != "zeros" and not any(map(any, shape.sides)):
                 shape = replace(shape, sides=((1, 1), (1, 1)))
-        if strided and self.strided is not None and self.strided != (shape.stride != (1, 1)):
+        if self.strided is not None and self.strided != (shape.stride != (1, 1)):
             shape = replace(shape, stride=(2, 2) if self.strided else (1, 1))
-        if bias and self.bias is not None:
+        if self.bias is not None:
             shape = replace(shape, bias=self.bias)
         return shape
 
@@ -86,20 +83,18 @@ class Block:
 
 
 def blocks(every: Sequence[Row], random: Random) -> Iterator[Block]:
-    """For ever: a short block with two fresh rows first, then longer ones with more, of all kinds together."""
+    """For ever: 8 cases with one fresh row, 32 with two, 64 with four, 128 with six, …: together rows of all kinds."""
     plain = plain_of(every)
     seen = set[tuple[object, ...]]().union(*(row.pairs() for row in plain))
-    cases, fresh = FIRST_CASES, MORE_FRESH
-    while True:
+    for turn in count():
         chosen: list[Row] = []
-        for _ in range(fresh):
+        for _ in range(min(max(1, 2 * turn), MOST_FRESH)):
             # greedy: what has the most pairs of values that no row had before
             drawn = [_fresh(random.choice(every), random) for _ in range(CANDIDATES)]
             best = max(drawn, key=lambda row: len(row.pairs() - seen))
             seen |= best.pairs()
             chosen.append(best)
-        yield Block(rows=(*plain, *chosen), cases=cases)
-        cases, fresh = min(2 * cases, MOST_CASES), min(fresh + MORE_FRESH, MOST_FRESH)
+        yield Block(rows=(*plain, *chosen), cases=min(16 << min(turn, 10), MOST_CASES) if turn else FIRST_CASES)
 
 
 def plain_of(rows: Sequence[Row]) -> list[Row]:

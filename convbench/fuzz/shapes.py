@@ -68,6 +68,23 @@ class Shape:
     bias: bool
     least: int = 1
 
+    @classmethod
+    def of(cls, problem: ConvProblem) -> "Shape":
+        """The shape that a problem has."""
+        below, behind = (
+            size + sum(sides) - d * (taps - 1) - 1 - (outputs - 1) * u
+            for size, sides, d, taps, outputs, u in zip(
+                (problem.h, problem.w), problem.padding, problem.dilation, (problem.r, problem.s),
+                (problem.p, problem.q), problem.stride, strict=True,
+            )
+        )  # fmt: skip
+        return cls(
+            style="plain", n=problem.n, groups=problem.groups, c=problem.c // problem.groups,
+            k=problem.k // problem.groups, p=problem.p, q=problem.q, r=problem.r, s=problem.s, stride=problem.stride,
+            dilation=problem.dilation, sides=problem.padding, beyond=False, unread=(below, behind),
+            mode=problem.padding_mode, bias=problem.bias,
+        )  # fmt: skip
+
     def problem(self, dtype: Dtype, layout: Layout, filter_layout: FilterLayout) -> ConvProblem:
         """The problem of exactly this shape."""
         axes = zip(
@@ -95,7 +112,6 @@ class Shape:
         elif self.beyond and self.style != ("row", "column")[axis]:
             before += window
         least = {"reflect": max(before, after) + 1, "circular": max(before, after)}.get(self.mode, 0)
-        outputs = min(outputs, 1 + MOST_STRIDES // stride)
         size = (outputs - 1) * stride + window + min(unread, stride - 1) - before - after
         return max(size, least, self.least), taps, (before, after)
 
@@ -163,6 +179,7 @@ def shapes(tiles: Iterable[int] = TILES) -> st.SearchStrategy[Shape]:
         style, long, first, second, n, groups, c, k, p, q, *others = drawn
         r, s, stride, dilation, padding, below, behind, beyond, mode, bias = others
         named = {"groups": groups, "c": c, "k": k, "p": p, "q": q} | dict(zip(long, (first, second), strict=False))
+        named["p"], named["q"] = (min(named[x], 1 + MOST_STRIDES // u) for x, u in zip("pq", stride, strict=True))
         return Shape(
             style=style, n=n, r=r, s=s, stride=stride, dilation=dilation, sides=padding, beyond=beyond,
             unread=(below, behind), mode=mode, bias=bias, **named,

@@ -13,7 +13,7 @@ from typing import Any
 
 from convbench.algorithm import Algorithm
 from convbench.devices.device import Device
-from convbench.fuzz.rows import HELD, Held, Row, plain_of
+from convbench.fuzz.rows import Row, plain_of
 from convbench.fuzz.shapes import NO_PADDING, SMALLER, TILES, Shape, is_small
 from convbench.problem import FILTER_LAYOUTS, LAYOUTS, ConvProblem, Direction
 
@@ -68,13 +68,13 @@ class Suit:
         except (Exception, SystemExit):  # noqa: BLE001  (an algorithm is anyone's code)
             return ()
 
-    def problem(self, shape: Shape, row: Row, held: Held = (1,) * HELD) -> ConvProblem | None:
+    def problem(self, shape: Shape, row: Row) -> ConvProblem | None:
         """The problem of a shape, changed as little as the algorithm makes necessary; None where nothing helped."""
         needs = self.needs(row)
         if needs is None:
             return None
         for changes in ((), needs, *((*needs, change) for change in CHANGES), *combinations(CHANGES, 2)):
-            problem = _made(shape, row, held, changes)
+            problem = _made(shape, row, changes)
             if self.refuses(problem, row.direction) is None:
                 return problem
         return None
@@ -84,7 +84,7 @@ class Suit:
         key = replace(row, config=0, mode=None, strided=None, bias=None, thin=None)
         if key not in self._needs:
             tried = (changes for count in range(MOST_CHANGES + 1) for changes in combinations(CHANGES, count))
-            accepted = (c for c in tried if self.refuses(_made(AWKWARD, key, (), c), row.direction) is None)
+            accepted = (c for c in tried if self.refuses(_made(AWKWARD, key, c), row.direction) is None)
             self._needs[key] = next(accepted, None)
         return self._needs[key]
 
@@ -113,12 +113,11 @@ class Suit:
         return tuple(sorted(tile for tile in found if isinstance(tile, int) and tile > 1))
 
 
-def _made(shape: Shape, row: Row, held: Held, changes: Changes) -> ConvProblem:
+def _made(shape: Shape, row: Row, changes: Changes) -> ConvProblem:
     """The problem of a row's shape after changes, made smaller where it is too large."""
 
     def finished(shape: Shape) -> ConvProblem:
-        if held:
-            shape = row.hold(shape, held)
+        shape = row.hold(shape)
         for change in changes:
             shape = change(shape)
         return shape.problem(row.dtype, row.layout, row.filter_layout)
