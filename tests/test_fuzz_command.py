@@ -128,13 +128,13 @@ def test_ctrl_c_keeps_what_was_found(bugs):
         [CONVBENCH, *words], cwd=bugs, env=os.environ | {"PYTHONPATH": str(TESTS)}, start_new_session=True, text=True,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     )  # fmt: skip
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 300
     while not corpus.exists():
-        assert time.monotonic() < deadline, "nothing found in two minutes"
+        assert time.monotonic() < deadline, "nothing found in five minutes"
         assert running.poll() is None
         time.sleep(0.05)
     os.killpg(running.pid, signal.SIGINT)
-    out, err = running.communicate(timeout=60)
+    out, err = running.communicate(timeout=180)
     assert running.returncode == 130
     assert err == "convbench: interrupted; what was found is kept\n"
     assert 1 <= corpus.read_text().count("\n") == out.count("FAILED") <= 3
@@ -170,7 +170,7 @@ def test_progress_is_shown_on_a_terminal(bugs):
         while some := os.read(terminal, 4096):
             shown += some
     os.close(terminal)
-    out, _ = running.communicate(timeout=60)
+    out, _ = running.communicate(timeout=180)
     assert running.returncode == 0
     text = shown.decode()
     assert "fuzzing on emulator" in text
