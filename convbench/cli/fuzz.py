@@ -1,7 +1,11 @@
 """The command `fuzz`: random cases until one fails, or until the limit."""
 
 import json
+import signal
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -115,10 +119,10 @@ def _run(orders: "Orders", tally: "Tally", algorithms: "list[Algorithm]", device
     from convbench.fuzz.orders import Found
     from convbench.fuzz.suiting import Suit
 
-    suits, interrupted = [Suit(algorithm, device, orders.directions) for algorithm in algorithms], False
-    with Crew(orders) as crew, live(orders, tally) as show:
+    suits = [Suit(algorithm, device, orders.directions) for algorithm in algorithms]
+    with Crew(orders) as crew, live(orders, tally) as show, _interrupts_noted() as interrupted:
         try:
-            while crew.is_working:
+            while crew.is_working and not interrupted.is_set():
                 for job, message in crew.messages(0 if suits else LOOK_S):
                     tally.take(job, message)
                     if isinstance(message, Found):
@@ -129,15 +133,28 @@ def _run(orders: "Orders", tally: "Tally", algorithms: "list[Algorithm]", device
                 if suits:  # one at a time: the jobs wait for nobody
                     tally.possible |= possible([suits.pop()])
                 show()
-        except KeyboardInterrupt:
-            interrupted = True
-            crew.stop()
-            for job, message in crew.drain():
-                tally.take(job, message)
+            if interrupted.is_set():
+                crew.stop()
+                for job, message in crew.drain():
+                    tally.take(job, message)
         finally:
             tally.finish()
     tally.possible |= possible(suits)
-    return interrupted
+    return interrupted.is_set()
+
+
+@contextmanager
+def _interrupts_noted() -> Iterator[threading.Event]:
+    """Ctrl-C sets the event, and breaks off no message between two processes."""
+    noted = threading.Event()
+    if threading.current_thread() is not threading.main_thread():  # which alone is interrupted
+        yield noted
+        return
+    usual = signal.signal(signal.SIGINT, lambda *_: noted.set())
+    try:
+        yield noted
+    finally:
+        signal.signal(signal.SIGINT, usual)
 
 
 def _replay(line: str, device: str | None, plugin: list[str] | None, json_: bool) -> None:
