@@ -44,7 +44,7 @@ def test_bit_reversal_of_eight():
 @pytest.mark.parametrize("inverse", [False, True])
 def test_the_radix_2_transform_is_numpys(length, inverse, device):
     """Within Higham's theorem 24.2: log₂L levels of at most 7u each, in the norm."""
-    fft = make_fft(length)
+    fft = make_fft(length, "float32")
 
     @cuda.jit
     def transform(x, y):
