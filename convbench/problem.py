@@ -10,13 +10,13 @@ the dilation, G the number of groups. Formulas: Dumoulin & Visin 2016, "A guide 
 learning", relationships 5 (sizes) and 15 (dilation).
 """
 
-import operator
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
-from typing import Any, Literal, SupportsIndex, cast, get_args
+from typing import Any, Literal, SupportsIndex, get_args
 
 from convbench.errors import ProblemError
+from convbench.given import described, padding_of, pair, whole
 
 Pair = tuple[int, int]
 Padding = tuple[Pair, Pair]
@@ -115,9 +115,9 @@ class ConvProblem:
             object.__setattr__(self, name, value)  # the dataclass is frozen
 
         for name in ("n", "c", "h", "w", "k", "r", "s", "groups"):
-            put(name, _whole(name, given[name], given))
-        put("stride", _pair("stride", stride, given))
-        put("dilation", _pair("dilation", dilation, given))
+            put(name, whole(name, given[name], given))
+        put("stride", pair("stride", stride, given))
+        put("dilation", pair("dilation", dilation, given))
         if filter_layout is None:
             given["filter_layout"] = USUAL_FILTERS.get(layout)  # type: ignore[call-overload]
         for name, choices in (
@@ -125,13 +125,13 @@ class ConvProblem:
         ):  # fmt: skip
             if given[name] not in choices:
                 raise ProblemError(
-                    f"{name} is {given[name]!r}; it must be one of {', '.join(choices)}: {_described(given)}"
+                    f"{name} is {given[name]!r}; it must be one of {', '.join(choices)}: {described(given)}"
                 )
             put(name, given[name])
         if not (isinstance(bias, bool) or type(bias).__name__ == "bool"):  # NumPy's is called so too
-            raise ProblemError(f"bias is {bias!r}; it must be True or False: {_described(given)}")
+            raise ProblemError(f"bias is {bias!r}; it must be True or False: {described(given)}")
         put("bias", bool(bias))
-        put("padding", _padding(padding, self, given))
+        put("padding", padding_of(padding, self, given))
         self._check()
 
     def _check(self) -> None:
@@ -309,52 +309,3 @@ def _elements_read(
     outside = (*range(-before, 0), *range(size, size + sides[1]))
     folded = {FOLD[mode](index, size) for index in outside if is_read(index)}
     return count + sum(index is not None and not is_read(index) for index in folded)
-
-
-def _described(given: dict[str, Any]) -> str:
-    return f"ConvProblem({', '.join(f'{name}={value!r}' for name, value in given.items())})"
-
-
-def _whole(name: str, value: object, given: dict[str, Any]) -> int:
-    if not isinstance(value, bool):
-        try:
-            return operator.index(cast("SupportsIndex", value))
-        except TypeError:
-            pass
-    raise ProblemError(f"{name} is {value!r}; it must be a whole number: {_described(given)}")
-
-
-def _pair(name: str, value: object, given: dict[str, Any]) -> Pair:
-    if isinstance(value, tuple | list):
-        if len(value) != 2:
-            raise ProblemError(f"{name} is {value!r}; it must be one number or (height, width): {_described(given)}")
-        return _whole(name, value[0], given), _whole(name, value[1], given)
-    one = _whole(name, value, given)
-    return one, one
-
-
-def _padding(value: object, problem: ConvProblem, given: dict[str, Any]) -> Padding:
-    if value == "valid":
-        return (0, 0), (0, 0)
-    if value == "same":
-        if problem.stride != (1, 1):
-            raise ProblemError(
-                f'padding is "same" and stride is {problem.stride}; "same" is defined for stride 1 only '
-                f'(give the four sides as numbers, or "same_tensorflow"): {_described(given)}'
-            )
-        height, width = problem.dilation[0] * (problem.r - 1), problem.dilation[1] * (problem.s - 1)
-        return (height // 2, height - height // 2), (width // 2, width - width // 2)
-    if value == "same_tensorflow":
-        axes = zip((problem.h, problem.w), (problem.r, problem.s), problem.stride, problem.dilation, strict=True)
-        height, width = (
-            max(0, (-(-size // max(1, u)) - 1) * u + d * (taps - 1) + 1 - size) for size, taps, u, d in axes
-        )
-        return (height // 2, height - height // 2), (width // 2, width - width // 2)
-    if isinstance(value, str):
-        raise ProblemError(
-            f'padding is {value!r}; the words are "same", "same_tensorflow" and "valid": {_described(given)}'
-        )
-    if isinstance(value, tuple | list) and len(value) == 2 and any(isinstance(side, tuple | list) for side in value):
-        return _pair("padding", value[0], given), _pair("padding", value[1], given)
-    height, width = _pair("padding", value, given)
-    return (height, height), (width, width)

@@ -1,0 +1,65 @@
+"""What a caller may write for the fields of a problem: read into the fields, or refused with the call as it was made.
+
+Every function raises ProblemError, with the value, the rule that it breaks and the call.
+"""
+
+import operator
+from typing import TYPE_CHECKING, Any, SupportsIndex, cast
+
+from convbench.errors import ProblemError
+
+if TYPE_CHECKING:
+    from convbench.problem import ConvProblem, Padding, Pair
+
+
+def described(given: dict[str, Any]) -> str:
+    """The call, for the messages of values that have no text yet."""
+    return f"ConvProblem({', '.join(f'{name}={value!r}' for name, value in given.items())})"
+
+
+def whole(name: str, value: object, given: dict[str, Any]) -> int:
+    """A whole number; NumPy's are."""
+    if not isinstance(value, bool):
+        try:
+            return operator.index(cast("SupportsIndex", value))
+        except TypeError:
+            pass
+    raise ProblemError(f"{name} is {value!r}; it must be a whole number: {described(given)}")
+
+
+def pair(name: str, value: object, given: dict[str, Any]) -> "Pair":
+    """(height, width), from two numbers or from one for both."""
+    if isinstance(value, tuple | list):
+        if len(value) != 2:
+            raise ProblemError(f"{name} is {value!r}; it must be one number or (height, width): {described(given)}")
+        return whole(name, value[0], given), whole(name, value[1], given)
+    one = whole(name, value, given)
+    return one, one
+
+
+def padding_of(value: object, problem: "ConvProblem", given: dict[str, Any]) -> "Padding":
+    """((top, bottom), (left, right)), from any of the forms and words, of a problem that has all its other fields."""
+    if value == "valid":
+        return (0, 0), (0, 0)
+    if value == "same":
+        if problem.stride != (1, 1):
+            raise ProblemError(
+                f'padding is "same" and stride is {problem.stride}; "same" is defined for stride 1 only '
+                f'(give the four sides as numbers, or "same_tensorflow"): {described(given)}'
+            )
+        height, width = problem.dilation[0] * (problem.r - 1), problem.dilation[1] * (problem.s - 1)
+        return (height // 2, height - height // 2), (width // 2, width - width // 2)
+    if value == "same_tensorflow":
+        axes = zip((problem.h, problem.w), (problem.r, problem.s), problem.stride, problem.dilation, strict=True)
+        height, width = (
+            max(0, (-(-size // max(1, u)) - 1) * u + d * (taps - 1) + 1 - size) for size, taps, u, d in axes
+        )
+        return (height // 2, height - height // 2), (width // 2, width - width // 2)
+    if isinstance(value, str):
+        raise ProblemError(
+            f'padding is {value!r}; the words are "same", "same_tensorflow" and "valid": {described(given)}'
+        )
+    if isinstance(value, tuple | list) and len(value) == 2 and any(isinstance(side, tuple | list) for side in value):
+        return pair("padding", value[0], given), pair("padding", value[1], given)
+    height, width = pair("padding", value, given)
+    return (height, height), (width, width)
