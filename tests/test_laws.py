@@ -107,28 +107,16 @@ def test_zero_padding_equals_explicit_padding(algorithm, device, data, seed):
     assert_law(algorithm, actual=implicit, expected=explicit, bound=bound + allowed)
 
 
+@pytest.mark.parametrize("direction", ["backward_data", "backward_weights"])
 @given(data=st.data(), seed=seeds)
-def test_backward_data_is_the_adjoint_of_forward(algorithm, device, data, seed):
-    """⟨conv(x), dy⟩ = ⟨x, convᵀ(dy)⟩, whatever the padding mode."""
-    if "backward_data" not in algorithm.plans:
-        pytest.skip("it has no backward_data")
+def test_a_gradient_is_the_adjoint_of_forward(algorithm, direction, device, data, seed):
+    """⟨conv(x; w), dy⟩ is ⟨x, dx⟩ and ⟨w, dw⟩, whatever the padding mode."""
+    if direction not in algorithm.plans:
+        pytest.skip(f"it has no {direction}")
     modes = st.sampled_from(PADDING_MODES)
-    problem = replace(data.draw(problems_for(algorithm.name, "backward_data", modes=modes)), bias=False)
-    backward = integers(algorithm, problem, seed, "backward_data")
-    x = integers(algorithm, problem, seed)["x"]
-    assert_adjoint(algorithm, problem, device, "backward_data", {"x": x, **backward})
-
-
-@given(data=st.data(), seed=seeds)
-def test_backward_weights_is_the_adjoint_of_forward(algorithm, device, data, seed):
-    """⟨conv(x; w), dy⟩ = ⟨w, dw⟩, whatever the padding mode."""
-    if "backward_weights" not in algorithm.plans:
-        pytest.skip("it has no backward_weights")
-    modes = st.sampled_from(PADDING_MODES)
-    problem = replace(data.draw(problems_for(algorithm.name, "backward_weights", modes=modes)), bias=False)
-    backward = integers(algorithm, problem, seed, "backward_weights")
-    w = integers(algorithm, problem, seed)["w"]
-    assert_adjoint(algorithm, problem, device, "backward_weights", {"w": w, **backward})
+    problem = replace(data.draw(problems_for(algorithm.name, direction, modes=modes)), bias=False)
+    forward, backward = integers(algorithm, problem, seed), integers(algorithm, problem, seed, direction)
+    assert_adjoint(algorithm, problem, device, direction, {**forward, **backward})
 
 
 def assert_adjoint(
