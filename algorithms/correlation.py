@@ -20,8 +20,8 @@ import numba
 import numpy as np
 from numba import cuda
 
-from algorithms.indexing import unflatten_on_device
 from convbench.algorithm import Plan
+from convbench.device_functions import unflatten_on_device
 from convbench.devices.device import Array, Device
 from convbench.problem import ConvProblem, Direction, Dtype, Pair
 

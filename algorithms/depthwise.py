@@ -21,8 +21,8 @@ from typing import Any, ClassVar
 from numba import cuda
 
 from algorithms.correlation import Correlation, CorrelationPlan, make_place, number_of
-from algorithms.indexing import unflatten_on_device
 from convbench.algorithm import Algorithm, Family, Plan
+from convbench.device_functions import sum_over_block, unflatten_on_device
 from convbench.devices.device import MAX_SHARED_BYTES, MAX_THREADS_PER_BLOCK, Array, Kernel
 from convbench.error_model import ACCUMULATOR
 from convbench.errors import ConfigError
@@ -175,13 +175,7 @@ def make_weights_kernel(accumulator: Dtype) -> Kernel:
             if 0 <= h < x.shape[2] and 0 <= w < x.shape[3]:
                 total += number(dy[n, k, p, q]) * number(x[n, c, h, w])
         sums[cuda.threadIdx.x] = total
-        cuda.syncthreads()
-        half = THREADS // 2
-        while half > 0:
-            if cuda.threadIdx.x < half:
-                sums[cuda.threadIdx.x] += sums[cuda.threadIdx.x + half]
-            cuda.syncthreads()
-            half //= 2
+        sum_over_block(sums)
 
         # store
         if cuda.threadIdx.x == 0:

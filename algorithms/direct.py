@@ -20,8 +20,8 @@ from typing import Any, ClassVar
 from numba import cuda
 
 from algorithms.correlation import CorrelationPlan, make_place, number_of
-from algorithms.indexing import unflatten_on_device
 from convbench.algorithm import Algorithm, Family, Plan
+from convbench.device_functions import unflatten_on_device
 from convbench.devices.device import MAX_THREADS_PER_BLOCK, Array, Kernel
 from convbench.errors import ConfigError
 from convbench.problem import DTYPES, ConvProblem, Direction, Dtype

@@ -26,11 +26,12 @@ from numba import cuda
 
 from algorithms.correlation import CorrelationPlan, make_place, number_of
 from algorithms.gemm import launch_gemm
-from algorithms.indexing import tile_start_on_device, unflatten_on_device
+from algorithms.indexing import tile_start_on_device
 from algorithms.radix2 import COMPLEX, complex_of, make_tile_inverse, make_tile_transform
 from algorithms.tiling import Tiling
+from convbench.device_functions import unflatten_on_device
 from convbench.devices.device import Array, Device, Kernel
-from convbench.problem import ConvProblem, Direction, Dtype
+from convbench.problem import ConvProblem, Direction, Dtype, Pair
 
 
 class FftPlan(CorrelationPlan):
@@ -56,10 +57,9 @@ class FftPlan(CorrelationPlan):
 
     def run(self, source: Array, target: Array) -> None:
         geometry, tiling, length = self.geometry, self.tiling, self.config.length
-        inputs = make_input_kernel(length, self.accumulator, geometry.is_spread, as_filters=False)
-        self.device.launch(
-            "transform", inputs, geometry.sources * self.all_tiles, length, source, self.v, tiling.counts,
-            tiling.phases, tiling.extent, geometry.top_left, geometry.dilation, geometry.spread, geometry.groups,
+        launch_input_transform(
+            self.device, self.config, self.accumulator, tiling, source, self.v, geometry.groups,
+            top_left=geometry.top_left, spread=geometry.spread,
         )  # fmt: skip
         launch_gemm(self.device, self.u, self.v, self.no_bias, self.m, tile=self.config.tile)
         self.device.launch(
@@ -67,6 +67,18 @@ class FftPlan(CorrelationPlan):
             self.m, self.addend, target, tiling.counts, tiling.phases, tiling.extent,
             geometry.stride, geometry.dilation, geometry.groups,
         )  # fmt: skip
+
+
+def launch_input_transform(
+    device: Device, config: Any, accumulator: Dtype, tiling: Tiling, source: Array, spectra: Array, groups: int,
+    *, top_left: Pair, spread: Pair, as_filters: bool = False,
+) -> None:  # fmt: skip
+    """Queue the transforms of all tiles of a source (N, L, ·, ·) into spectra (F·G, L/G, T)."""
+    kernel = make_input_kernel(config.length, accumulator, spread != (1, 1), as_filters=as_filters)
+    device.launch(
+        "transform", kernel, source.shape[0] * source.shape[1] * tiling.per_image, config.length, source, spectra,
+        tiling.counts, tiling.phases, tiling.extent, top_left, tiling.dilation, spread, groups,
+    )  # fmt: skip
 
 
 @cache

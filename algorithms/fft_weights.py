@@ -24,7 +24,7 @@ import numpy as np
 from numba import cuda
 
 from algorithms.correlation import Correlation, number_of
-from algorithms.fft_correlation import make_input_kernel
+from algorithms.fft_correlation import launch_input_transform
 from algorithms.gemm import launch_gemm
 from algorithms.radix2 import COMPLEX, complex_of, make_tile_inverse
 from algorithms.tiling import Tiling
@@ -51,19 +51,16 @@ class FftWeightsPlan(Plan):
     def run(self, x: Array, dy: Array, dw: Array) -> None:
         geometry, length = self.geometry, self.config.length
         by_channel = self.device.transposed(self.x_spectra, (0, 2, 1))
-        self._transform(x, by_channel, geometry.top_left, geometry.spread, as_filters=False)
-        self._transform(dy, self.dy_spectra, (0, 0), geometry.stride, as_filters=True)
+        shared = self.device, self.config, self.accumulator, self.tiling
+        launch_input_transform(
+            *shared, x, by_channel, self.problem.groups, top_left=geometry.top_left, spread=geometry.spread
+        )
+        launch_input_transform(
+            *shared, dy, self.dy_spectra, self.problem.groups, top_left=(0, 0), spread=geometry.stride, as_filters=True
+        )
         launch_gemm(self.device, self.dy_spectra, self.x_spectra, self.no_bias, self.m, tile=self.config.tile)
         kernel = make_weights_kernel(length, self.accumulator)
         self.device.launch("unpack", kernel, dw.shape[0] * dw.shape[1], length, self.m, dw)
-
-    def _transform(self, source: Array, spectra: Array, top_left: Any, spread: Any, *, as_filters: bool) -> None:
-        tiling, length = self.tiling, self.config.length
-        kernel = make_input_kernel(length, self.accumulator, spread != (1, 1), as_filters=as_filters)
-        self.device.launch(
-            "transform", kernel, source.shape[1] * self.all_tiles, length, source, spectra, tiling.counts,
-            tiling.phases, tiling.extent, top_left, tiling.dilation, spread, self.problem.groups,
-        )  # fmt: skip
 
 
 @cache

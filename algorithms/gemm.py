@@ -18,7 +18,7 @@ import numpy as np
 from numba import cuda
 
 from algorithms.correlation import number_of
-from algorithms.indexing import unflatten_on_device
+from convbench.device_functions import unflatten_on_device
 from convbench.devices.device import Array, Device, Kernel
 
 TILES = 16, 8, 32

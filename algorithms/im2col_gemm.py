@@ -26,8 +26,8 @@ from numba import cuda
 
 from algorithms.correlation import make_place, number_of
 from algorithms.gemm import launch_gemm, tiles_for
-from algorithms.indexing import unflatten_on_device
 from convbench.algorithm import Algorithm, Family, Plan
+from convbench.device_functions import unflatten_on_device
 from convbench.devices.device import Array, Device, Kernel
 from convbench.errors import ConfigError
 from convbench.packing import launch_copy

@@ -1,18 +1,6 @@
-"""Index arithmetic that kernels share: plain functions for the host, and the same as device functions.
-
-Every index is 64 bits wide in a kernel (Numba widens to it), so that none of these can overflow.
-"""
+"""Where tiles lie along an axis: plain functions for the host, and one of them as a device function."""
 
 from numba import cuda
-
-
-def unflatten(flat: int, size_1: int, size_2: int, size_3: int) -> tuple[int, int, int, int]:
-    """The four indices of a flat one, the last fastest: (N, K, P, Q) or any other four axes."""
-    i3 = flat % size_3
-    i2 = flat // size_3 % size_2
-    i1 = flat // (size_3 * size_2) % size_1
-    i0 = flat // (size_3 * size_2 * size_1)
-    return i0, i1, i2, i3
 
 
 def tile_start(tile: int, extent: int, dilation: int, phases: int) -> int:
@@ -33,5 +21,4 @@ def tile_count(outputs: int, extent: int, dilation: int) -> int:
     return -(-outputs // (extent * dilation)) * tile_phases(outputs, dilation)
 
 
-unflatten_on_device = cuda.jit(device=True)(unflatten)
 tile_start_on_device = cuda.jit(device=True)(tile_start)

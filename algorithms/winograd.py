@@ -27,11 +27,12 @@ from numba import cuda
 
 from algorithms.correlation import Correlation, CorrelationPlan, number_of
 from algorithms.gemm import launch_gemm, tiles_for
-from algorithms.indexing import tile_start_on_device, unflatten_on_device
+from algorithms.indexing import tile_start_on_device
 from algorithms.tiling import Tiling
 from algorithms.transform_error import winograd_model
 from algorithms.winograd_matrices import Transforms, as_array, derive
 from convbench.algorithm import Algorithm, Family, Plan
+from convbench.device_functions import unflatten_on_device
 from convbench.devices.device import Array, Device, Kernel
 from convbench.error_model import ErrorModel
 from convbench.errors import ConfigError

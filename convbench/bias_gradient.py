@@ -4,8 +4,7 @@
 
 Layouts   dy (N, K, P, Q) in any order of memory, dbias (K).
 Index map blockIdx.x → k · threadIdx.x → every THREADS-th of the elements (n, p, q), q fastest; then a tree over the
-          threads in shared memory, the same in every run.
-Source    Harris 2007, "Optimizing parallel reduction in CUDA", NVIDIA (the tree with sequential addressing).
+          threads in shared memory.
 """
 
 from functools import cache
@@ -13,6 +12,7 @@ from functools import cache
 import numba
 from numba import cuda
 
+from convbench.device_functions import sum_over_block, unflatten_on_device
 from convbench.devices.device import Array, Device, Kernel
 from convbench.problem import Dtype
 
@@ -33,21 +33,15 @@ def make_kernel(accumulator: Dtype) -> Kernel:
     def bias_gradient(dy: Array, dbias: Array) -> None:
         # map
         k = cuda.blockIdx.x
-        _, _, height, width = dy.shape
         sums = cuda.shared.array(THREADS, number)
 
         # load and accumulate
         total = number(0)
-        for element in range(cuda.threadIdx.x, dy.shape[0] * height * width, THREADS):
-            total += number(dy[element // (height * width), k, element // width % height, element % width])
+        for element in range(cuda.threadIdx.x, dy.shape[0] * dy.shape[2] * dy.shape[3], THREADS):
+            n, _, p, q = unflatten_on_device(element, 1, dy.shape[2], dy.shape[3])
+            total += number(dy[n, k, p, q])
         sums[cuda.threadIdx.x] = total
-        cuda.syncthreads()
-        half = THREADS // 2
-        while half > 0:
-            if cuda.threadIdx.x < half:
-                sums[cuda.threadIdx.x] += sums[cuda.threadIdx.x + half]
-            cuda.syncthreads()
-            half //= 2
+        sum_over_block(sums)
 
         # store
         if cuda.threadIdx.x == 0:

@@ -7,6 +7,7 @@ One thread per element; the grid covers them all, l fastest.
 
 from numba import cuda
 
+from convbench.device_functions import unflatten_on_device
 from convbench.devices.device import Array, Device, Phase
 
 THREADS = 256
@@ -21,13 +22,9 @@ def launch_copy(device: Device, phase: Phase, source: Array, target: Array) -> N
 def copy(source: Array, target: Array) -> None:
     """The kernel."""
     # map
-    _, size_j, size_k, size_l = target.shape
     element = cuda.blockIdx.x * THREADS + cuda.threadIdx.x
     if element >= target.size:
         return  # the grid is rounded up to whole blocks
-    l = element % size_l  # noqa: E741  (the fourth of i, j, k, l)
-    k = element // size_l % size_k
-    j = element // (size_l * size_k) % size_j
-    i = element // (size_l * size_k * size_j)
+    i, j, k, l = unflatten_on_device(element, target.shape[1], target.shape[2], target.shape[3])  # noqa: E741
     # load and store
     target[i, j, k, l] = source[i, j, k, l]

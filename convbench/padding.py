@@ -13,6 +13,7 @@ from typing import Any
 import numba
 from numba import cuda
 
+from convbench.device_functions import unflatten_on_device
 from convbench.devices.device import Array, Device, Kernel
 from convbench.problem import ConvProblem, Dtype
 
@@ -58,14 +59,10 @@ def make_padding_kernel(mode: str) -> Kernel:
     @cuda.jit
     def pad(x: Array, padded: Array, top: int, left: int) -> None:
         # map
-        _, channels, height, width = padded.shape
         element = cuda.blockIdx.x * THREADS + cuda.threadIdx.x
         if element >= padded.size:
             return  # the grid is rounded up to whole blocks
-        j = element % width
-        i = element // width % height
-        c = element // (width * height) % channels
-        n = element // (width * height * channels)
+        n, c, i, j = unflatten_on_device(element, padded.shape[1], padded.shape[2], padded.shape[3])
         # load and store
         padded[n, c, i, j] = x[n, c, fold(i - top, x.shape[2]), fold(j - left, x.shape[3])]
 
@@ -80,14 +77,11 @@ def make_folding_kernel(mode: str, accumulator: Dtype) -> Kernel:
     @cuda.jit
     def fold_back(padded: Array, dx: Array, top: int, left: int) -> None:
         # map
-        _, channels, height, width = dx.shape
+        height, width = dx.shape[2], dx.shape[3]
         element = cuda.blockIdx.x * THREADS + cuda.threadIdx.x
         if element >= dx.size:
             return  # the grid is rounded up to whole blocks
-        w = element % width
-        h = element // width % height
-        c = element // (width * height) % channels
-        n = element // (width * height * channels)
+        n, c, h, w = unflatten_on_device(element, dx.shape[1], height, width)
         padding_h = padded.shape[2] - height
         padding_w = padded.shape[3] - width
         # load and accumulate: only the padding can hold copies, besides the element's own place

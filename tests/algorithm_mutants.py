@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
-from types import ModuleType
+from types import CodeType, ModuleType
 from typing import Any
 
 from mutants import Mutant, mutants_of
@@ -32,6 +32,7 @@ MODULES = {
     "algorithms.radix2": "fft_tiled",
     "algorithms.winograd": "winograd_2x2_3x3",
     "convbench.bias_gradient": "direct",
+    "convbench.device_functions": "depthwise",
     "convbench.packing": "im2col_gemm",
     "convbench.padding": "direct",
 }
@@ -106,16 +107,21 @@ def _forget(holders: list[ModuleType], name: str) -> None:
             module for module in list(sys.modules.values()) if module.__name__.startswith(("algorithms.", "convbench."))
         ]:
             for user, value in list(vars(holder).items()):
-                names = set(_code(value).co_names) if _code(value) else set()
-                if user not in changed and hasattr(value, "cache_clear") and names & changed:
+                if user not in changed and hasattr(value, "cache_clear") and _names_in(value) & changed:
                     changed.add(user)
                     grown = True
                 if user in changed and hasattr(value, "cache_clear"):
                     value.cache_clear()
 
 
-def _code(value: Any) -> Any:
-    return getattr(getattr(value, "__wrapped__", None), "__code__", None)
+def _names_in(cached: Any) -> set[str]:
+    """The global names that a cached function and the kernels in it use."""
+    names, codes = set[str](), [cached.__wrapped__.__code__] if hasattr(cached.__wrapped__, "__code__") else []
+    while codes:
+        code = codes.pop()
+        names |= set(code.co_names)
+        codes += [constant for constant in code.co_consts if isinstance(constant, CodeType)]
+    return names
 
 
 def examples_until_killed(

@@ -8,7 +8,7 @@ import numpy as np
 from numba import cuda
 
 from algorithms.direct import Config, Direct, DirectPlan, DirectWeightsPlan
-from algorithms.indexing import unflatten_on_device
+from convbench.device_functions import unflatten_on_device
 
 THREADS = 32
 FAR = 1_000_000

@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numba import complex64, cuda
 
-from algorithms.indexing import tile_count, tile_phases, tile_start, unflatten
+from algorithms.indexing import tile_count, tile_phases, tile_start
 from algorithms.radix2 import bit_reversal, make_fft
+from convbench.device_functions import unflatten
 
 sizes = st.integers(1, 9)
 
