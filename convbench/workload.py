@@ -1,37 +1,35 @@
 """The workload: named problems, with how often each occurs and where they come from.
 
-Inside the package are CSV files of real networks (their `source` column says where each row is from). A text file with
-one problem a line, in any notation, is a workload as well; `#` starts a comment.
+Inside the package are CSV files of real networks (their `source` column says where each row is from). A user's own are
+a CSV file with the same columns, a text file with one problem a line, in any notation (`#` starts a comment), the
+convolutions of an ONNX model and those of a `torch.nn.Module`.
 """
 
-import csv
-from collections.abc import Callable
+import warnings
 from dataclasses import dataclass, replace
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, Any
 
-from convbench.errors import ConvbenchError, UnknownNameError
+from convbench.errors import UnknownNameError
 from convbench.notation import parse
 from convbench.problem import ConvProblem
 
-T = TypeVar("T")
-R = TypeVar("R")
-
-COLUMNS = (
-    "source", "name", "N", "C", "H", "W", "K", "R", "S", "pad_t", "pad_l", "pad_b", "pad_r",
-    "stride_h", "stride_w", "dil_h", "dil_w", "groups", "OH", "OW",
-)  # fmt: skip
+if TYPE_CHECKING:
+    from os import PathLike
 
 
 @dataclass(frozen=True, kw_only=True)
 class Layer:
-    """A problem by its name in a network."""
+    """A problem by its name in a network: one line, in which what cannot be printed stands as an escape."""
 
     name: str
     problem: ConvProblem
     count: int = 1  # how often the network has this layer
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "name", _printable(self.name))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +39,10 @@ class Workload:
     name: str
     source: str
     layers: tuple[Layer, ...]
+    skipped: tuple[str, ...] = ()  # what else the source has of the kind of a convolution: its name, and why not
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "name", _printable(self.name))
 
     @property
     def macs(self) -> int:
@@ -62,6 +64,15 @@ class Workload:
         )
         return replace(self, layers=layers)
 
+    def where(self, condition: str) -> "Workload":
+        """The layers that a condition in pandas' query syntax is true of: "r == 3 and stride == (1, 1)".
+
+        `convbench.where` says which columns there are, and what it raises.
+        """
+        from convbench.where import select
+
+        return replace(self, layers=select(self.layers, condition))
+
     def with_batch(self, n: int) -> "Workload":
         """The same layers at another batch size."""
         layers = tuple(replace(layer, problem=replace(layer.problem, n=n)) for layer in self.layers)
@@ -74,21 +85,81 @@ def names() -> list[str]:
 
 
 def load(name_or_path: str) -> Workload:
-    """A workload of the package by its name, or a file by its path (`.csv` with our columns, else a text file).
+    """A workload of the package by its name, or a file by its path.
+
+    `.csv` is a file with our columns, `.onnx` a model, any other a text file with a problem on each line.
 
     Raises
     ------
     UnknownNameError
         neither a name nor a file; the message lists the names.
     ConvbenchError
-        a line that is no problem, with file and line.
+        a line that is no problem, with file and line; a model that cannot be read, with file and node.
     """
+    from convbench import workload_files
+
     if name_or_path in names():
-        return _read_csv(name_or_path, _folder() / f"{name_or_path}.csv")
+        return workload_files.read_csv(name_or_path, _folder() / f"{name_or_path}.csv")
     path = Path(name_or_path)
     if not path.is_file():
         raise UnknownNameError(f"workload {name_or_path!r} is no file and no name; there are {', '.join(names())}")
-    return (_read_csv if path.suffix == ".csv" else _read_text)(path.stem, path)
+    match path.suffix.lower():
+        case ".onnx":
+            from convbench import onnx_workload
+
+            return onnx_workload.read(path)
+        case ".csv":
+            return workload_files.read_csv(path.stem, path)
+        case _:
+            return workload_files.read_text(path.stem, path)
+
+
+def from_onnx(model: "str | PathLike[str] | Any") -> Workload:
+    """The convolutions of an ONNX model: a file's path, or an `onnx.ModelProto`, which is left as it is.
+
+    One layer for each Conv node of one or two spatial axes, under its name. Shapes are inferred; a batch that the model
+    leaves open is 1. What is left out is in `skipped`, and a UserWarning names it.
+
+    Raises
+    ------
+    ConvbenchError
+        no package onnx, a file that is no model, a model without such a node, a size that is not known: with the node.
+    """
+    from convbench import onnx_workload
+
+    return _warned(onnx_workload.read(model))
+
+
+def from_torch(
+    module: Any, input_shape: Any, *, dtype: Any = None, device: str = "meta", name: str | None = None
+) -> Workload:
+    """The convolutions that a `torch.nn.Module` runs, in evaluation mode, for an input of a shape.
+
+    One layer for each module and problem, counted as often as it runs; a convolution that is no module's own (by
+    `torch.nn.functional.conv2d`, say) is under the name of the module that calls it. What is left out is in `skipped`,
+    and a UserWarning names it. The module, its modes and its buffers are left as they are.
+
+    Parameters
+    ----------
+    input_shape : (N, C, H, W) or whatever the module takes; a list of shapes for a module of several inputs
+    dtype : what to run in, by its name or PyTorch's; by default the module as it is, on inputs of its own dtype
+    device : where to run; on "meta" nothing is computed. A module whose way depends on values needs "cpu".
+    name : of the workload; by default the module's class
+
+    Raises
+    ------
+    ConvbenchError
+        no package torch, no module, a shape that the module does not run with, no convolution.
+    """
+    from convbench import torch_workload
+
+    return _warned(torch_workload.read(module, input_shape, dtype=dtype, device=device, name=name))
+
+
+def _warned(workload: Workload) -> Workload:
+    for what in workload.skipped:
+        warnings.warn(f"{workload.name}: skipped {what}", stacklevel=3)
+    return workload
 
 
 def from_texts(texts: list[str]) -> Workload:
@@ -98,75 +169,9 @@ def from_texts(texts: list[str]) -> Workload:
     return Workload(name="problems", source="given one by one", layers=layers)
 
 
-def _read_text(name: str, path: Path | Traversable) -> Workload:
-    layers = []
-    for number, line in enumerate(_lines(path), start=1):
-        text = line.partition("#")[0].strip()
-        if text:
-            problem = _at(path, number, parse, text)
-            layers.append(Layer(name=str(problem), problem=problem))
-    return _workload(name, path, str(path), layers)
-
-
-def _read_csv(name: str, path: Path | Traversable) -> Workload:
-    try:
-        rows = list(reader := csv.DictReader(_lines(path)))
-    except csv.Error as error:
-        raise ConvbenchError(f"{path} is no CSV: {error}") from error
-    if missing := [column for column in COLUMNS if column not in (reader.fieldnames or ())]:
-        raise ConvbenchError(f"{path}: the header lacks {', '.join(missing)}")
-    layers, sources = [], []
-    for number, row in enumerate(rows, start=2):  # no field of ours holds a line break
-        problem, count = _at(path, number, _problem, row), _at(path, number, _count, row)
-        if (problem.p, problem.q) != (int(row["OH"]), int(row["OW"])):
-            raise ConvbenchError(
-                f"{path}, line {number}: OH × OW is {row['OH']} × {row['OW']}, "
-                f"but {problem} has {problem.p} × {problem.q}"
-            )
-        layers.append(Layer(name=row["name"] or f"row {number - 1}", problem=problem, count=count))
-        sources.append(row["source"])
-    return _workload(name, path, ", ".join(dict.fromkeys(sources)), layers)
-
-
-def _problem(row: dict[str, str]) -> ConvProblem:
-    try:
-        number = {column: int(row[column]) for column in COLUMNS[2:]}
-        bias = bool(int(row.get("bias") or 0))
-    except (TypeError, ValueError) as error:
-        raise ConvbenchError(f"a field is no whole number: {error}") from error
-    return ConvProblem(
-        n=number["N"], c=number["C"], h=number["H"], w=number["W"], k=number["K"], r=number["R"], s=number["S"],
-        padding=((number["pad_t"], number["pad_b"]), (number["pad_l"], number["pad_r"])),
-        stride=(number["stride_h"], number["stride_w"]), dilation=(number["dil_h"], number["dil_w"]),
-        groups=number["groups"], bias=bias,
-    )  # fmt: skip
-
-
-def _count(row: dict[str, str]) -> int:
-    text = row.get("count") or "1"
-    if not (text.isdecimal() and int(text) >= 1):
-        raise ConvbenchError(f"count is {text!r}; it must be a whole number, at least 1")
-    return int(text)
-
-
-def _workload(name: str, path: Path | Traversable, source: str, layers: list[Layer]) -> Workload:
-    if not layers:
-        raise ConvbenchError(f"{path}: no problem in it")
-    return Workload(name=name, source=source, layers=tuple(layers))
-
-
-def _at(path: Path | Traversable, number: int, read: Callable[[T], R], given: T) -> R:
-    try:
-        return read(given)
-    except ConvbenchError as error:
-        raise ConvbenchError(f"{path}, line {number}: {error}") from error
-
-
-def _lines(path: Path | Traversable) -> list[str]:
-    try:
-        return path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConvbenchError(f"{path} cannot be read: {error}") from error
+def _printable(name: str) -> str:
+    """A name from outside as text that does nothing: a terminal would obey some characters, others break a table."""
+    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in name)
 
 
 def _folder() -> Traversable:

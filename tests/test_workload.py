@@ -5,11 +5,11 @@ from importlib.resources import files
 
 import pytest
 
-from convbench import workload
+from convbench import workload, workload_files
 from convbench.errors import ConvbenchError, UnknownNameError
 from convbench.notation import parse
 
-HEADER = ",".join((*workload.COLUMNS, "bias", "count"))
+HEADER = ",".join((*workload_files.COLUMNS, "bias", "count"))
 ROW = "mine,conv1,1,3,8,8,4,3,3,1,1,1,1,1,1,1,1,1,8,8,1,2"
 
 
@@ -59,6 +59,12 @@ def test_a_text_file_is_a_workload_in_any_notation(tmp_path):
     assert loaded.name == "mine"
 
 
+def test_a_sharp_in_a_benchdnn_name_is_no_comment(tmp_path):
+    path = tmp_path / "mine.txt"
+    path.write_text('mb1ic1ih5oc1kh3n"a#b"# and this is one\nn1c1h5w5-k1r3s3# "so\n#"\n')
+    assert [layer.problem for layer in workload.load(str(path)).layers] == [parse("n1c1h5w5-k1r3s3")] * 2
+
+
 def test_a_csv_file_is_a_workload(tmp_path):
     path = tmp_path / "mine.csv"
     path.write_text(f"{HEADER}\n{ROW}\n")
@@ -71,6 +77,33 @@ def test_a_byte_order_mark_is_not_part_of_the_header(tmp_path):
     path = tmp_path / "mine.csv"
     path.write_text(f"{HEADER}\n{ROW}\n", encoding="utf-8-sig")
     assert len(workload.load(str(path)).layers) == 1
+
+
+@pytest.mark.parametrize("name", ["mine.CSV", "mine.csv"])
+def test_the_suffix_of_a_file_may_be_in_capitals(tmp_path, name):
+    (tmp_path / name).write_text(f"{HEADER}\n{ROW}\n")
+    assert workload.load(str(tmp_path / name)).layers[0].name == "conv1"
+
+
+def test_lines_are_counted_as_an_editor_counts_them(tmp_path):
+    """Blank lines have no row, and a name in quotes may hold a line break, or what only Python takes for one."""
+    path, quoted = tmp_path / "mine.csv", ROW.replace("conv1", '"conv\n1"')
+    path.write_text(f"{HEADER}\n\n{quoted}\n{ROW.replace('conv1', 'a' + chr(0x1C) + 'b')}\n")
+    assert [layer.name for layer in workload.load(str(path)).layers] == [r"conv\n1", r"a\x1cb"]
+    path.write_text(f"{HEADER}\n\n{quoted}\n{ROW.replace(',3,8,8', ',0,8,8')}\n")
+    with pytest.raises(ConvbenchError, match="line 5: c is 0"):
+        workload.load(str(path))
+
+
+@pytest.mark.parametrize(
+    "name", ["<script>alert(1)</script>", "=cmd|' /C calc'!A0", "\x1b[2Jgone", "a\u202eb", "卷积 ∗"]
+)
+def test_a_hostile_name_is_text_that_does_nothing(tmp_path, name):
+    path = tmp_path / "mine.csv"
+    path.write_text(f"{HEADER}\n{ROW.replace('conv1', name)}\n", encoding="utf-8")
+    (layer,) = workload.load(str(path)).layers
+    assert layer.name.isprintable()
+    assert layer.name.encode().decode("unicode_escape" if "\\" in layer.name else "utf-8") == name
 
 
 def test_another_batch_changes_nothing_else():
@@ -99,6 +132,9 @@ def test_an_unknown_workload_lists_what_exists():
         (f"{HEADER}\n{ROW.replace(',3,8,8', ',0,8,8')}\n", "line 2: c is 0"),
         (f"{HEADER}\n{ROW.replace(',3,8,8', ',three,8,8')}\n", "line 2: a field is no whole number"),
         (f"{HEADER}\nmine,conv1,1\n", "line 2: a field is no whole number"),
+        (f"{HEADER}\n{ROW},7\n", "line 2: it has more fields than the header"),
+        (f"{HEADER}\n{ROW.replace('conv1', 'conv,1')}\n", "line 2: it has more fields than the header"),
+        (f"{HEADER}\n\n{ROW}\n\n{ROW.replace(',3,8,8', ',0,8,8')}\n", "line 5: c is 0"),
         ("a,b\n1,2\n", "the header lacks source"),
         (f"{HEADER}\n", "no problem in it"),
         (f"{HEADER}\n{ROW[:-1]}x\n", "line 2: count is 'x'"),

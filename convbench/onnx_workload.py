@@ -1,0 +1,197 @@
+"""The convolutions of an ONNX model: every Conv node of its graph with one or two spatial axes.
+
+What the attributes mean: https://onnx.ai/onnx/operators/onnx__Conv.html. SAME_UPPER is TensorFlow's padding, SAME_LOWER
+the same with the odd element in front. `onnx_shapes` finds the sizes, `onnx_others` names what is no such node.
+"""
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from convbench import onnx_shapes
+from convbench.errors import ConvbenchError
+from convbench.onnx_others import is_standard, others
+from convbench.onnx_shapes import BATCH, Tensor, UnknownSizeError
+from convbench.problem import ConvProblem, Dtype
+from convbench.shapes import problem_of
+from convbench.workload import Layer, Workload
+
+DTYPES: dict[str, Dtype] = {"FLOAT": "float32", "FLOAT16": "float16", "DOUBLE": "float64", "BFLOAT16": "bfloat16"}
+
+# The axes of Conv's tensors, in words, by how many there are
+_AXES = {
+    "input": {3: ("batch", "channels", "width"), 4: ("batch", "channels", "height", "width")},
+    "weight": {
+        3: ("number of filters", "channels", "width"),
+        4: ("number of filters", "channels", "height", "width"),
+    },
+}
+
+
+class _NoProblemError(Exception):
+    """A node that is a convolution, but none that a problem can describe."""
+
+
+def read(model: "str | os.PathLike[str] | Any") -> Workload:
+    """The workload of a model, or of the file that has one; raises ConvbenchError, with the file and the node."""
+    try:
+        import onnx
+    except ImportError as error:
+        raise ConvbenchError(
+            f"an ONNX model is read with the package onnx, which cannot be imported ({error}): "
+            'pip install "convbench[onnx]"'
+        ) from error
+    if isinstance(model, onnx.ModelProto):
+        name, source = "", "an ONNX model"
+    elif isinstance(model, str | os.PathLike):
+        path = Path(model)
+        name, source, model = path.stem, str(path), _loaded(path)
+    else:
+        raise ConvbenchError(f"a model is a path or an onnx.ModelProto, and not a {type(model).__name__}")
+    if (text := _no_text(model)) is not None:
+        raise ConvbenchError(f"{source} is no ONNX model: {text[:40]!r} in it is no UTF-8")
+    return _read(model, name or model.graph.name or "model", source)
+
+
+def _read(model: Any, name: str, source: str) -> Workload:
+    if not model.graph.node:
+        raise ConvbenchError(f"{source} is no ONNX model: it has no node")
+    outline, opened = onnx_shapes.outline(model)
+    tensors = onnx_shapes.inferred(outline, source)
+    layers, skipped = [], []
+    for number, node in enumerate(model.graph.node):
+        if node.op_type == "Conv" and is_standard(node):
+            label = node.name or next(iter(node.output), "") or f"Conv {number}"
+            try:
+                layers.append(Layer(name=label, problem=_problem(node, tensors)))
+            except _NoProblemError as reason:
+                skipped.append(f"Conv {label!r}: {reason}")
+            except ConvbenchError as error:
+                remedy = onnx_shapes.remedy(outline) if isinstance(error, UnknownSizeError) else ""
+                raise ConvbenchError(f"{source}, node {label!r}: {error}{remedy}") from error
+    skipped += others(model)
+    if not layers:
+        told = "".join(f"\n    {what}" for what in skipped)
+        raise ConvbenchError(f"{source}: no convolution in it that can be computed{told and f'; it has{told}'}")
+    batch = f", whose open batch is {BATCH} ({', '.join(map(repr, opened))})" if opened else ""
+    return Workload(name=name, source=f"{source}{batch}", layers=tuple(layers), skipped=tuple(skipped))
+
+
+def _no_text(message: Any) -> bytes | None:
+    """The first text of a message that is none: protobuf reads such a one, and gives bytes."""
+    for field, value in message.ListFields():
+        if field.type == field.TYPE_STRING:
+            texts = [value] if isinstance(value, str | bytes) else value
+            found = next((text for text in texts if isinstance(text, bytes)), None)
+        elif field.type == field.TYPE_MESSAGE:
+            parts = [value] if hasattr(value, "ListFields") else value
+            found = next((text for text in map(_no_text, parts) if text is not None), None)
+        else:
+            continue
+        if found is not None:
+            return found
+    return None
+
+
+def _loaded(path: Path) -> Any:
+    import onnx
+    from google.protobuf.message import DecodeError
+
+    try:
+        return onnx.load_model_from_string(path.read_bytes())  # weights in other files are left there
+    except OSError as error:
+        raise ConvbenchError(f"{path} cannot be read: {error}") from error
+    except DecodeError as error:
+        raise ConvbenchError(f"{path} is no ONNX model: {error}") from error
+
+
+def _problem(node: Any, tensors: Mapping[str, Tensor]) -> ConvProblem:
+    """The problem of a Conv node; raises ConvbenchError and _NoProblemError."""
+    inputs = list(node.input)
+    if len(inputs) < 2 or not (inputs[0] and inputs[1]):
+        raise ConvbenchError(f"it has the inputs {inputs}; Conv has an input, a weight and perhaps a bias")
+    unknown = Tensor(None, "UNDEFINED")
+    x, weight = tensors.get(inputs[0], unknown), tensors.get(inputs[1], unknown)
+    dtype = next((tensor.dtype for tensor in (weight, x) if tensor.dtype != "UNDEFINED"), "UNDEFINED")
+    for tensor in (weight, x):
+        if tensor.sizes is not None and len(tensor.sizes) not in (3, 4):
+            raise _NoProblemError(f"it has {len(tensor.sizes) - 2} spatial axes, and a problem one or two")
+    if dtype not in (*DTYPES, "UNDEFINED"):
+        raise _NoProblemError(f"its numbers are {dtype}, and a problem's {', '.join(DTYPES)}")
+    k, channels, *taps = _sizes("weight", inputs[1], weight)
+    group = _number(node, "group", 1)
+    n, c, *spatial = _sizes("input", inputs[0], x, {0: BATCH, 1: channels * group})
+    if dtype == "UNDEFINED":
+        raise ConvbenchError("the type of its numbers is unknown")
+    axes = len(taps)
+    kernel = _numbers(node, "kernel_shape", axes, taps)
+    if list(kernel) != taps:
+        raise ConvbenchError(f"kernel_shape is {list(kernel)}, and its weight has {taps}")
+    pads = _numbers(node, "pads", 2 * axes, [0] * (2 * axes))
+    word = _word(node, "auto_pad", "NOTSET")
+    forms: dict[str, Any] = {
+        "NOTSET": tuple(zip(pads[:axes], pads[axes:], strict=True)), "VALID": "valid", "SAME_UPPER": "same_tensorflow",
+        "SAME_LOWER": "same_tensorflow",
+    }  # fmt: skip
+    if word not in forms:
+        raise ConvbenchError(f"auto_pad is {word!r}; it must be one of {', '.join(forms)}")
+    problem = problem_of(
+        (n, c, *spatial), (k, channels, *taps), _bias(inputs[2:], tensors, k),
+        stride=_numbers(node, "strides", axes, [1] * axes), dilation=_numbers(node, "dilations", axes, [1] * axes),
+        padding=forms[word], groups=group, dtype=DTYPES[dtype],
+    )  # fmt: skip
+    if word == "SAME_LOWER":
+        (top, bottom), (left, right) = problem.padding
+        problem = replace(problem, padding=((bottom, top), (right, left)))
+    return problem
+
+
+def _bias(inputs: list[str], tensors: Mapping[str, Tensor], k: int) -> tuple[int, ...] | None:
+    """The shape of the third input, which may be left out; K where it is not known."""
+    if not inputs or not inputs[0]:
+        return None
+    sizes = tensors[inputs[0]].sizes if inputs[0] in tensors else None
+    return (k,) if sizes is None else tuple(size if isinstance(size, int) else k for size in sizes)
+
+
+def _sizes(role: str, name: str, tensor: Tensor, otherwise: Mapping[int, int] | None = None) -> list[int]:
+    """The sizes of a tensor, where those that are open may be known otherwise."""
+    if tensor.sizes is None:
+        raise UnknownSizeError(f"the shape of its {role} {name!r} is unknown")
+    found = []
+    for axis, size in enumerate(tensor.sizes):
+        known = size if isinstance(size, int) else (otherwise or {}).get(axis)
+        if known is None:
+            axis_name = _AXES[role][len(tensor.sizes)][axis]
+            raise UnknownSizeError(f"the {axis_name} of its {role} {name!r} is unknown ({size})")
+        found.append(known)
+    return found
+
+
+def _attribute(node: Any, name: str, kind: str) -> Iterator[Any]:
+    """An attribute, if the node has it."""
+    import onnx
+
+    for attribute in node.attribute:
+        if attribute.name == name:
+            if attribute.type != onnx.AttributeProto.AttributeType.Value(kind):
+                raise ConvbenchError(f"its attribute {name} is not of type {kind}")
+            yield attribute
+
+
+def _number(node: Any, name: str, default: int) -> int:
+    return next((int(attribute.i) for attribute in _attribute(node, name, "INT")), default)
+
+
+def _word(node: Any, name: str, default: str) -> str:
+    return next((attribute.s.decode(errors="replace") for attribute in _attribute(node, name, "STRING")), default)
+
+
+def _numbers(node: Any, name: str, count: int, default: Sequence[int]) -> tuple[int, ...]:
+    for attribute in _attribute(node, name, "INTS"):
+        if len(attribute.ints) != count:
+            raise ConvbenchError(f"{name} is {list(attribute.ints)}; it must be {count} numbers")
+        return tuple(attribute.ints)
+    return tuple(default)
