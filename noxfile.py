@@ -28,16 +28,19 @@ def bench(session: nox.Session) -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """The test suite, on the GPU if there is one, else emulated."""
+    """The test suite, on the GPU if there is one, else emulated; a report's page in Chromium if there is one.
+
+    CONVBENCH_BROWSER=required makes a missing Chromium a failure, as CI has it.
+    """
     install(session, "test")
-    session.run("pytest", "-n", "auto", *session.posargs)
+    session.run("pytest", "-n", "auto", "--dist", "loadgroup", *session.posargs)
 
 
 @nox.session
 def thorough(session: nox.Session) -> None:
     """The property tests with 25 times the examples: hours."""
     install(session, "test")
-    session.run("pytest", "-n", "auto", "--hypothesis-profile=thorough", *session.posargs)
+    session.run("pytest", "-n", "auto", "--dist", "loadgroup", "--hypothesis-profile=thorough", *session.posargs)
 
 
 @nox.session
@@ -81,6 +84,13 @@ def typecheck(session: nox.Session) -> None:
     """Mypy, strict."""
     install(session, "typecheck")
     session.run("mypy")
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """The guide as HTML, in docs/_build: a warning is an error."""
+    install(session, "docs", extras="cu13")
+    session.run("sphinx-build", "-W", "--keep-going", "-E", "-b", "html", "docs", "docs/_build", *session.posargs)
 
 
 @nox.session

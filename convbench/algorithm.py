@@ -19,7 +19,7 @@ from convbench.errors import ConfigError, RefusedError
 from convbench.problem import ConvProblem, Direction, Dtype
 from convbench.reference import Float64
 
-Family = Literal["direct", "gemm", "winograd", "fft"]
+Family = Literal["direct", "gemm", "winograd", "fft", "baseline"]
 
 
 @dataclass(frozen=True)
@@ -80,6 +80,10 @@ class Algorithm:
     dtypes: ClassVar[tuple[Dtype, ...]] = ("float32",)
     any_order: ClassVar[bool] = False  # whether it takes tensors in any order of memory, or wants them packed
     error_model: ClassVar[ErrorModel] = ErrorModel()
+
+    def precision(self, problem: ConvProblem) -> str:
+        """Of the factors of its products: the problem's dtype, unless the algorithm rounds them to another."""
+        return problem.dtype
 
     def configs(self, problem: ConvProblem, direction: Direction) -> Sequence[Any]:
         """The configs worth trying for a problem, the default first: frozen dataclasses."""

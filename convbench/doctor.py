@@ -31,6 +31,20 @@ PINS = (
     ("pandas", ">=2.2", "pip install pandas"),
 )
 
+# what one can do without: what it is for, its packages, how to get them
+EXTRAS = (
+    (
+        "report pages and pictures",
+        ("altair", "vl-convert-python", "jinja2", "pyarrow"),
+        'pip install "convbench[report]"',
+    ),
+    ("ONNX models as workloads", ("onnx",), 'pip install "convbench[onnx]"'),
+    ("baselines cudnn and torch_cpu", ("torch",), 'pip install "convbench[torch]"'),
+    ("baseline scipy", ("scipy",), "pip install scipy"),
+    ("picture for show --maps", ("scikit-image",), 'pip install "convbench[maps]"'),
+    ("clocks of a GPU (NVML)", ("nvidia-ml-py",), "pip install nvidia-ml-py"),
+)
+
 EMULATOR_REMEDY = 'pip install "numba-cuda>=0.30.4,<0.31" "numpy>=2.0,<2.5"'
 
 
@@ -39,7 +53,7 @@ def examine() -> list[Finding]:
     findings = [_python(), *(_package(*pin) for pin in PINS)]
     if any(finding.state == "broken" for finding in findings):
         return findings  # what follows needs these
-    return [*findings, _compiler(), _gpu(), _emulator(), _simulator()]
+    return [*findings, _compiler(), _gpu(), _emulator(), _simulator(), *(_extra(*extra) for extra in EXTRAS)]
 
 
 def _python() -> Finding:
@@ -54,6 +68,18 @@ def _package(name: str, wanted: str, remedy: str) -> Finding:
         return Finding(name, "broken", "not installed", remedy)
     fits = SpecifierSet(wanted).contains(found, prereleases=True)
     return Finding(name, "ok" if fits else "broken", found, None if fits else remedy)
+
+
+def _extra(what: str, packages: tuple[str, ...], remedy: str) -> Finding:
+    found: dict[str, str | None] = {}
+    for name in packages:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = None
+    if missing := [name for name in packages if found[name] is None]:
+        return Finding(what, "absent", f"not installed: {', '.join(missing)}", remedy)
+    return Finding(what, "ok", ", ".join(f"{name} {number}" for name, number in found.items()))
 
 
 def _compiler() -> Finding:
@@ -82,7 +108,8 @@ def _gpu() -> Finding:
             return Finding(
                 "GPU", "broken", str(error), "see with nvidia-smi who uses it, and in which compute mode it is"
             )
-        return Finding("GPU", "ok", f"{about['name']}, driver for CUDA {about['cuda_driver']}")
+        found = f"{about['name']}, driver for CUDA {about['cuda_driver']}, clocks {about['clocks']}"
+        return Finding("GPU", "ok", found)
     if evidence:
         return Finding(
             "GPU", "broken", f"{evidence}, but {fault}",

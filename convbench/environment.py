@@ -8,7 +8,10 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-PACKAGES = "convbench", "numba-cuda", "numba", "llvmlite", "numpy", "cuda-bindings", "nvidia-cuda-nvcc", "nvidia-nvvm"
+PACKAGES = (
+    "convbench", "numba-cuda", "numba", "llvmlite", "numpy", "scipy", "torch", "cuda-bindings", "nvidia-cuda-nvcc",
+    "nvidia-nvvm",
+)  # fmt: skip
 
 
 def capture() -> dict[str, Any]:
@@ -41,6 +44,14 @@ def processor() -> str:
     lines = cpuinfo.read_text().splitlines() if cpuinfo.is_file() else []
     models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return models[0] if models else platform.processor()
+
+
+def last_level_cache_bytes(root: Path = Path("/sys/devices/system/cpu/cpu0/cache")) -> int | None:
+    """The largest cache of the first core; None where the system does not tell. Linux only."""
+    units = {"K": 2**10, "M": 2**20, "G": 2**30}
+    texts = [path.read_text().strip() for path in root.glob("index*/size")]
+    sizes = [int(text[:-1]) * units[text[-1]] if text[-1:] in units else int(text) for text in texts if text]
+    return max(sizes, default=None)
 
 
 def _commit(folder: Path) -> str | None:

@@ -1,33 +1,31 @@
-"""Verify, then time: from layers and algorithms to records, one after the other, none held back."""
+"""Verify, then time: from layers and algorithms to records.
 
+What is wrong, refused or crashes is recorded at once. The algorithms that are right on one layer are timed together,
+taking turns (`convbench.sampling`), as far as the device has room for all of them.
+"""
+
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
+from itertools import groupby
 from typing import Any
 
+import numpy as np
+
 from convbench.algorithm import Algorithm
+from convbench.contest import Contender, hold
 from convbench.devices.device import Device
 from convbench.environment import capture
 from convbench.errors import ConfigError, DeviceError, KernelError, OutOfDeviceMemoryError, RefusedError
 from convbench.execution import Execution
+from convbench.floor import floor_us
 from convbench.problem import ConvProblem, Direction
-from convbench.record import Outcome, Record, Timing, key_of
+from convbench.record import Outcome, Record, key_of
+from convbench.sampling import Effort
+from convbench.timing import Cache, Timing
 from convbench.verify import Case, digest_of, verify
 from convbench.workload import Layer, Workload
-
-
-@dataclass(frozen=True, kw_only=True)
-class Effort:
-    """How often to run: `warmup` runs uncounted, then samples until `samples` or `max_seconds` is reached."""
-
-    warmup: int = 2
-    samples: int = 30
-    max_seconds: float = 2.0
-
-    @classmethod
-    def for_device(cls, device: Device) -> "Effort":
-        """A GPU's kernels take microseconds, an emulated one's up to seconds."""
-        return cls() if device.is_gpu else cls(warmup=1, samples=5, max_seconds=0.5)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +50,16 @@ class Judgement:
     exact: bool = False
     fraction: float | None = None
     digest: str | None = None  # of the verified output, for the timed runs to repeat
+
+
+@dataclass(frozen=True)
+class Ready:
+    """A job that is right, and what times it."""
+
+    job: Job
+    judgement: Judgement
+    contender: Contender
+    compile_s: float
 
 
 class Harness:
@@ -86,18 +94,26 @@ class Harness:
         return *key_of(*fields), self.seed
 
     def records(self, workload: Workload, todo: Sequence[Job]) -> Iterator[Record]:
-        """One record per job, each as soon as it is known.
+        """One record per job, as soon as it is known: failures at once, times when a layer's algorithms are measured.
 
         Raises DeviceError when the device itself is lost; the record of the job that lost it came before.
         """
-        for job in todo:
-            compiled_before = self.device.compile_s
-            judgement, timing, workspace_bytes = self.judge(job), None, None
-            if judgement.outcome == "passed":
-                judgement, timing, workspace_bytes = self._timed(job, judgement, compiled_before)
-            yield self._record(job, workload.name, judgement, timing, workspace_bytes)
-            if judgement.outcome == "crashed":
-                self._check_alive(job)
+        for problem, group in groupby(todo, key=lambda job: job.layer.problem):
+            random = np.random.default_rng([self.seed, zlib.crc32(str(problem).encode())])
+            ready: list[Ready] = []
+            for job in group:
+                result = self._ready_or_record(workload, job)
+                if isinstance(result, Record) and result.outcome == "out_of_memory" and ready:
+                    yield from self._measured(workload, ready, random)  # what they hold may be what it lacks
+                    ready = []
+                    result = self._ready_or_record(workload, job)
+                if isinstance(result, Record):
+                    yield result
+                    if result.outcome == "crashed":
+                        self._check_alive(job)
+                else:
+                    ready.append(result)
+            yield from self._measured(workload, ready, random)
 
     def judge(self, job: Job) -> Judgement:
         """Refused, or run and compared with the reference; never raises for what an algorithm does."""
@@ -113,42 +129,61 @@ class Harness:
             exact=verdict.exact, fraction=verdict.fraction, digest=verdict.digest,
         )  # fmt: skip
 
-    def _timed(
-        self, job: Job, judgement: Judgement, compiled_before: float
-    ) -> tuple[Judgement, Timing | None, int | None]:
+    def _ready_or_record(self, workload: Workload, job: Job) -> "Ready | Record":
+        """The job, right and ready to be timed; or the record of why it is not."""
+        compiled_before, judgement = self.device.compile_s, self.judge(job)
+        if judgement.outcome != "passed":
+            return self._record(job, workload, judgement)
         try:
-            timing, workspace_bytes, digest = self._time(job, compiled_before)
+            tensors, _ = self._case_of(job.layer.problem).of("uniform")
+            execution = Execution(job.algorithm, job.layer.problem, self.direction, self.device, tensors)
+            contender = Contender(execution, self.effort)
         except (Exception, SystemExit) as error:  # noqa: BLE001  (an algorithm is anyone's code)
-            return _failure(error), None, None
+            return self._record(job, workload, _failure(error))
+        return Ready(job, judgement, contender, self.device.compile_s - compiled_before)
+
+    def _measured(self, workload: Workload, ready: "list[Ready]", random: np.random.Generator) -> Iterator[Record]:
+        """The records of jobs that are timed together; no record of those that a lost device keeps from an end."""
+        hold([each.contender for each in ready], random)
+        lost = [each for each in ready if each.contender.error is not None]
+        for each in ready:
+            if each in lost or each.contender.is_measured:
+                yield self._finished(workload, each)
+        for each in lost:
+            self._check_alive(each.job)
+
+    def _finished(self, workload: Workload, ready: "Ready") -> Record:
+        """The record of what was timed, or failed meanwhile."""
+        job, judgement, contender = ready.job, ready.judgement, ready.contender
+        try:
+            if contender.error is not None:
+                raise contender.error
+            timing = contender.timing(lambda cache: self._floor_us(job, cache), ready.compile_s)
+            digest = digest_of(contender.execution.results())
+        except (Exception, SystemExit) as error:  # noqa: BLE001  (an algorithm is anyone's code)
+            return self._record(job, workload, _failure(error))
+        reason = self._under_floor(job, timing)
         if digest != judgement.digest:
             reason = "the timed runs left another result than the verified ones"
-            return replace(judgement, outcome="wrong", reason=reason), None, None
-        return judgement, timing, workspace_bytes
+        if reason is not None:
+            return self._record(job, workload, replace(judgement, outcome="wrong", reason=reason))
+        return self._record(job, workload, judgement, timing, contender.execution.plan.workspace_bytes)
 
-    def _time(self, job: Job, compiled_before: float) -> tuple[Timing, int, str]:
-        device, problem = self.device, job.layer.problem
-        tensors, _ = self._case_of(problem).of("uniform")
-        execution = Execution(job.algorithm, problem, self.direction, device, tensors)
-        prepare_us = device.elapsed_us(execution.load)
-        samples = self._samples(execution)
-        timing = Timing(
-            clock=device.clock,
-            method=f"{self.effort.warmup} warm-up runs, then each run timed alone, same buffers (warm cache)",
-            samples_us=tuple(samples),
-            prepare_us=prepare_us,
-            phases_us={str(phase): us for phase, us in device.phases_us(execution.run).items()},
-            compile_s=device.compile_s - compiled_before,
-        )
-        return timing, execution.plan.workspace_bytes, digest_of(execution.results())
+    def _floor_us(self, job: Job, cache: Cache) -> float | None:
+        problem, algorithm = job.layer.problem, job.algorithm
+        precision = algorithm.precision(problem)
+        return floor_us(problem, self.direction, algorithm.family, precision, self.description, cache)
 
-    def _samples(self, execution: Execution) -> list[float]:
-        for _ in range(self.effort.warmup):
-            execution.run()
-        self.device.synchronize()
-        samples: list[float] = []
-        while len(samples) < self.effort.samples and sum(samples) < self.effort.max_seconds * 1e6:
-            samples.append(self.device.elapsed_us(execution.run))
-        return samples
+    def _under_floor(self, job: Job, timing: Timing) -> str | None:
+        """Why the times cannot be true, or None."""
+        for series in timing.series:
+            floor = self._floor_us(job, series.cache)
+            if floor is not None and series.median_us < floor:
+                return (
+                    f"{series.cache} runs of {job.layer.problem} take {series.median_us:.3g} µs by the clock, but "
+                    f"{self.description['name']} needs {floor:.3g} µs for the bytes and FLOPs: the time is wrong"
+                )
+        return None
 
     def _case_of(self, problem: ConvProblem) -> Case:
         """The data and references of a problem, kept until another problem's turn."""
@@ -168,16 +203,17 @@ class Harness:
     def _record(
         self,
         job: Job,
-        workload: str,
+        workload: Workload,
         judgement: Judgement,
         timing: Timing | None = None,
         workspace_bytes: int | None = None,
     ) -> Record:
         return Record(
             problem=str(job.layer.problem), direction=self.direction, algorithm=job.algorithm.name,
-            family=job.algorithm.family, config=self._config_of(job), device=self.description,
+            family=job.algorithm.family, precision=job.algorithm.precision(job.layer.problem),
+            config=self._config_of(job), device=self.description,
             outcome=judgement.outcome, reason=judgement.reason, exact=judgement.exact, fraction=judgement.fraction,
-            workload=workload, layer=job.layer.name, count=job.layer.count, seed=self.seed, timing=timing,
+            workload=workload.name, layer=job.layer.name, count=job.layer.count, seed=self.seed, timing=timing,
             workspace_bytes=workspace_bytes, environment=self.environment,
             when=self.now().isoformat(timespec="seconds"),
         )  # fmt: skip

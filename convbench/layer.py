@@ -41,7 +41,8 @@ class Conv2d:
 
     Attributes
     ----------
-    weight : (K, C/groups, R, S), bias : (K) or None. NumPy arrays; others can be put in their place, of any library.
+    weight : (K, C/groups, R, S): a NumPy array; another can be put in its place, of any library
+    bias : (K), likewise, or None
     weight_gradient, bias_gradient : of the last `backward`, in their shapes; None before.
 
     Raises

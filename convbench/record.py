@@ -11,55 +11,22 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path
-from statistics import median, quantiles
-from typing import TYPE_CHECKING, Any, Final, Literal, Self, get_args
+from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 
 from convbench.errors import RecordsError
 from convbench.notation import own
 from convbench.problem import ConvProblem, Direction
+from convbench.timing import STRICT, Timing
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
 
-SCHEMA = 1
+SCHEMA = 2
 BEGINNING = '{"problem":'  # of every record's line
-
-# for what checks records that are read: no field more, none of another type, no NaN
-STRICT: Final = {"extra": "forbid", "strict": True, "allow_inf_nan": False}
 
 Outcome = Literal["passed", "wrong", "refused", "out_of_memory", "crashed", "timed_out"]
 OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 FAILURES: tuple[Outcome, ...] = ("wrong", "crashed", "out_of_memory", "timed_out")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Timing:
-    """All that was measured of one result, in microseconds unless named otherwise."""
-
-    clock: str  # whose microseconds these are
-    method: str  # how the samples were made, in words
-    samples_us: tuple[float, ...]  # every one, in order
-    prepare_us: float  # once per weights, not part of a sample
-    phases_us: dict[str, float]  # of one run, each launch timed alone
-    compile_s: float  # spent compiling kernels for this result
-
-    __pydantic_config__ = STRICT
-
-    def __post_init__(self) -> None:
-        if not self.samples_us or min(self.samples_us) <= 0:
-            raise ValueError(f"a timing needs positive samples, not {self.samples_us}")
-
-    @property
-    def median_us(self) -> float:
-        return median(self.samples_us)
-
-    @property
-    def spread(self) -> float:
-        """Interquartile range over median; 0 for a single sample."""
-        if len(self.samples_us) < 2:
-            return 0.0
-        low, _, high = quantiles(self.samples_us, n=4, method="inclusive")
-        return (high - low) / self.median_us
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +37,7 @@ class Record:
     direction: Direction
     algorithm: str
     family: str
+    precision: str  # of the multiplications: float32, tf32, float16, …
     config: dict[str, Any]
     device: dict[str, Any]  # `Device.describe()`
     outcome: Outcome
@@ -91,6 +59,8 @@ class Record:
     def __post_init__(self) -> None:
         if lacking := {"name", "clock", "is_gpu"} - self.device.keys():
             raise ValueError(f"its device does not say {', '.join(sorted(lacking))}")
+        if not (isinstance(self.device["name"], str) and isinstance(self.device["clock"], str)):
+            raise ValueError(f"its device has a name and a clock that are texts, not {self.device}")
         if self.outcome not in OUTCOMES:
             raise ValueError(f"outcome {self.outcome!r} is none of {', '.join(OUTCOMES)}")
         if (self.timing is not None) != (self.outcome == "passed"):

@@ -1,5 +1,6 @@
 """The algorithms by name: from the entry-point group `convbench.algorithms`, or registered by a script.
 
+What they are compared with, in the group `convbench.baselines`, is found by its name too, but is not among `names`.
 The built-in ones come in by the entry points too, in this project's own metadata: this package does not import them.
 """
 
@@ -10,6 +11,7 @@ from convbench.algorithm import Algorithm
 from convbench.errors import ConvbenchError, DuplicateNameError, UnknownNameError
 
 GROUP = "convbench.algorithms"
+BASELINES = "convbench.baselines"
 
 _A = TypeVar("_A", bound=type[Algorithm])
 _registered: dict[str, Algorithm] = {}
@@ -20,7 +22,7 @@ def register(algorithm: _A) -> _A:
 
     Raises DuplicateNameError when the name is taken, and ConvbenchError when it is no algorithm with name and family.
     """
-    name, taken = getattr(algorithm, "name", None), names()
+    name, taken = getattr(algorithm, "name", None), [*names(), *baseline_names()]
     if name in taken:
         raise DuplicateNameError(f"an algorithm {name!r} exists already; taken are {', '.join(taken)}")
     _registered[str(name)] = _instance(algorithm, name)
@@ -30,6 +32,11 @@ def register(algorithm: _A) -> _A:
 def names() -> list[str]:
     """Every algorithm's name, sorted, without importing any."""
     return sorted({*_entry_points(), *_registered})
+
+
+def baseline_names() -> list[str]:
+    """The name of every baseline, sorted, without importing any."""
+    return sorted(_entry_points(BASELINES))
 
 
 def get(name: str) -> Algorithm:
@@ -44,8 +51,9 @@ def get(name: str) -> Algorithm:
     """
     if name in _registered:
         return _registered[name]
-    if name not in (found := _entry_points()):
-        raise UnknownNameError(f"algorithm {name!r} is unknown; there are {', '.join(names())}")
+    if name not in (found := _entry_points() | _entry_points(BASELINES)):
+        known = f"{', '.join(names())}, and the baselines {', '.join(baseline_names())}"
+        raise UnknownNameError(f"algorithm {name!r} is unknown; there are {known}")
     try:
         return _instance(found[name].load(), name)
     except (Exception, SystemExit) as error:
@@ -77,9 +85,9 @@ def _instance(algorithm: object, name: object) -> Algorithm:
     return algorithm()
 
 
-def _entry_points() -> dict[str, EntryPoint]:
+def _entry_points(group: str = GROUP) -> dict[str, EntryPoint]:
     found: dict[str, EntryPoint] = {}
-    for point in entry_points(group=GROUP):
+    for point in entry_points(group=group):
         if point.name in found and found[point.name].value != point.value:
             raise DuplicateNameError(
                 f"two installed packages bring an algorithm {point.name!r}: {found[point.name].value} and {point.value}"

@@ -1,17 +1,35 @@
 """The two ceilings of a device: time ≥ max(FLOPs / peak, bytes / bandwidth).
 
-Source: Williams, Waterman & Patterson 2009, "Roofline: an insightful visual performance model". The ceilings are those
-of NVIDIA's data sheets, float32 without tensor cores; no kernel reaches either.
+Source: Williams, Waterman & Patterson 2009, "Roofline: an insightful visual performance model". The ceilings of known
+GPUs are those of NVIDIA's data sheets, float32 without tensor cores; those of the GPU at hand follow from what its
+driver says: multiprocessors, highest clocks, width of the memory bus. No kernel reaches either.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from convbench.problem import ConvProblem
+
+# Fused multiply-adds of a multiprocessor in a clock, by compute capability and precision of the products, with tensor
+# cores where they have that precision: CUDA C++ Programming Guide, "Arithmetic Instructions", and the white papers of
+# the architectures (V100, TU102, A100, GA102, AD102, H100), dense.
+FMA_PER_CLOCK: dict[str, dict[str, int]] = {
+    "6.0": {"float64": 32, "float32": 64, "float16": 128},
+    "6.1": {"float64": 4, "float32": 128},
+    "7.0": {"float64": 32, "float32": 64, "float16": 512},
+    "7.5": {"float64": 2, "float32": 64, "float16": 512},
+    "8.0": {"float64": 64, "float32": 64, "tf32": 512, "float16": 1024, "bfloat16": 1024},
+    "8.6": {"float64": 2, "float32": 128, "tf32": 256, "float16": 512, "bfloat16": 512},
+    "8.9": {"float64": 2, "float32": 128, "tf32": 256, "float16": 512, "bfloat16": 512},
+    "9.0": {"float64": 128, "float32": 128, "tf32": 1024, "float16": 2048, "bfloat16": 2048},
+}
+TRANSFERS_PER_CLOCK = 2  # of the memory clock that the driver gives
 
 
 @dataclass(frozen=True)
 class Ceilings:
-    """Peak float32 TFLOP/s and memory bandwidth in TB/s."""
+    """Peak TFLOP/s of one precision, float32 if nothing else is said, and memory bandwidth in TB/s."""
 
     name: str
     tflops: float
@@ -39,3 +57,17 @@ KNOWN = (
     Ceilings("NVIDIA GeForce RTX 4090", 82.6, 1.008),
     Ceilings("NVIDIA L4", 30.3, 0.3),
 )
+
+
+def of_device(description: Mapping[str, Any], precision: str = "float32") -> Ceilings | None:
+    """The ceilings of a GPU as `Device.describe` describes it; None where that, or the table above, lacks something."""
+    rates = FMA_PER_CLOCK.get(str(description.get("compute_capability")), {})
+    needed = "multiprocessors", "sm_clock_mhz", "memory_clock_mhz", "memory_bus_bits"
+    if precision not in rates or not description.get("is_gpu") or any(not description.get(key) for key in needed):
+        return None
+    multiprocessors, sm_mhz, memory_mhz, bus_bits = (float(description[key]) for key in needed)
+    return Ceilings(
+        f"{description['name']}, {precision}",
+        tflops=2 * rates[precision] * multiprocessors * sm_mhz / 1e6,
+        tbytes=TRANSFERS_PER_CLOCK * memory_mhz * bus_bits / 8 / 1e6,
+    )

@@ -3,6 +3,7 @@
 `quick` is the default and fits CI; `pytest --hypothesis-profile=thorough` looks 25 times longer.
 """
 
+import signal
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,18 @@ SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too
 settings.register_profile("quick", max_examples=200, deadline=None, derandomize=True, suppress_health_check=SLOW)
 settings.register_profile("thorough", max_examples=5000, deadline=None, suppress_health_check=SLOW)
 settings.load_profile("quick")
+
+# a shell's background jobs ignore Ctrl-C, and so would every process that a test starts
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """With xdist's `--dist loadgroup`, tests of one algorithm share a process, which compiles its kernels once."""
+    names = set(registry.names())
+    for item in items:
+        values = getattr(item, "callspec", None) and item.callspec.params.values()
+        if found := names.intersection(value for value in values or () if isinstance(value, str)):
+            item.add_marker(pytest.mark.xdist_group(min(found)))
 
 
 @pytest.fixture(scope="session")

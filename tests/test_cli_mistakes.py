@@ -121,12 +121,14 @@ def test_a_page_is_never_written_over_what_is_no_page(convbench, here):
     assert not (here / "notes.md").exists()
 
 
-def test_two_files_of_one_name_are_not_rendered_to_one_page(convbench, here):
+def test_two_files_of_one_name_are_told_apart_by_their_folders(convbench, here):
     for folder in ("a", "b"):
         convbench("bench", PROBLEM, "--algorithm", "direct", "--out", folder)
     files = [f"{folder}/emulator/problems.jsonl" for folder in ("a", "b")]
-    assert convbench("report", *files, "--out", "pages")[0] == 2
-    assert not (here / "pages").exists()
+    status, out, _ = convbench("report", *files, "--out", "pages", "--format", "markdown")
+    assert status == 0
+    assert "# convbench: b/emulator/problems against a/emulator/problems" in out
+    assert {path.name for path in (here / "pages").iterdir()} == {"comparison.md"}
     status, out, _ = convbench("report", *files, "--json")
     assert (status, len(json.loads(out))) == (0, 2)
 

@@ -77,8 +77,14 @@ def test_every_kernel_compiles_and_computes_in_single_precision(algorithm, capab
         assert not doubles, f"{name}: {len(doubles)} instructions in float64, which is 2 to 64 times slower"
 
 
-def test_the_kernel_that_holds_the_gpu_compiles():
-    from convbench.devices.cuda import hold
+def test_the_kernels_of_the_stopwatch_compile():
+    """The gate reads the host's number anew each time, and sleeps between."""
+    from convbench.devices.cuda_stopwatch import wait_at_gate, write_all
 
-    ptx, _ = cuda.compile(hold.py_func, (types.int64,), cc=(9, 0), device=False, abi="numba", output="ptx")
-    assert "nanosleep" in ptx
+    signature = types.Array(types.int32, 1, "C"), types.int64
+    gate, _ = cuda.compile(wait_at_gate.py_func, signature, cc=(9, 0), device=False, abi="numba", output="ptx")
+    assert "nanosleep" in gate
+    assert "ld.global.cv" in gate
+    signature = (types.Array(types.float32, 1, "C"),)
+    flush, _ = cuda.compile(write_all.py_func, signature, cc=(9, 0), device=False, abi="numba", output="ptx")
+    assert "st.global" in flush

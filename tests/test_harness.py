@@ -11,12 +11,13 @@ from convbench import registry, workload
 from convbench.algorithm import Algorithm, Family
 from convbench.devices.simulator import SimulatorDevice
 from convbench.errors import ConfigError, DeviceError, KernelError, OutOfDeviceMemoryError, RefusedError
-from convbench.harness import Effort, Harness, Job, jobs
+from convbench.harness import Harness, Job, jobs
 from convbench.notation import parse
+from convbench.sampling import Effort
 from convbench.workload import Layer
 
 LAYER = Layer(name="conv1", problem=parse("n1c1h4w4-k2r3s3-pad1"), count=3)
-EFFORT = Effort(warmup=1, samples=4, max_seconds=10)
+EFFORT = Effort(warmup=1, minimum=3, maximum=4, max_seconds=10, caches=("warm",))
 
 
 def harness_on(device: SimulatorDevice, **options: Any) -> Harness:
@@ -50,7 +51,12 @@ def test_a_right_algorithm_is_verified_and_timed():
     assert record.fraction is not None
     assert 0 < record.fraction < 1
     assert record.timing is not None
-    assert len(record.timing.samples_us) == EFFORT.samples
+    (series,) = record.timing.series
+    assert (len(series.samples_us), series.stop, series.cache) == (EFFORT.maximum, "samples", "warm")
+    assert min(series.host_us) >= 0
+    assert record.timing.host_clock == "process time of all threads"
+    assert (record.timing.queue_us, record.timing.floor_us, series.clocks) == (None, None, None)
+    assert record.precision == "float32"
     assert record.timing.clock == "CPU wall clock, simulated"
     assert set(record.timing.phases_us) == {"multiply"}
     assert (record.layer, record.count, record.workload) == ("conv1", 3, "mine")
@@ -172,7 +178,8 @@ def test_the_time_limit_ends_the_samples():
 
     (record,) = records_of(algorithm_of(WithoutMistake), Slow())
     assert record.timing is not None
-    assert record.timing.samples_us == (4e6,) * 3  # 10 seconds are over after the third
+    assert record.timing.first.samples_us == (4e6,) * 3  # 10 seconds are over after the third
+    assert record.timing.first.stop == "seconds"
 
 
 def test_the_key_is_known_before_the_record():
@@ -185,4 +192,137 @@ def test_a_gpu_gets_more_samples_than_a_simulator():
     class Gpu(SimulatorDevice):
         is_gpu = True
 
-    assert Effort.for_device(Gpu()).samples > Effort.for_device(SimulatorDevice()).samples
+    assert Effort.for_device(Gpu()).minimum > Effort.for_device(SimulatorDevice()).maximum
+    assert Effort.for_device(Gpu()).caches == ("warm", "cold")
+
+
+# ---- what is right on a layer is timed together
+
+
+def three(device, **options):
+    """Records of one layer by an algorithm under three names, in the order in which they come."""
+
+    def named(name, plan=WithoutMistake):
+        algorithm = algorithm_of(plan)
+        type(algorithm).name = name
+        return algorithm
+
+    algorithms = [named("a"), named("b", options.pop("plan", WithoutMistake)), named("c")]
+    chosen = workload.Workload(name="mine", source="test", layers=(LAYER,))
+    return harness_on(device, **options).records(chosen, jobs(chosen, algorithms))
+
+
+def test_algorithms_take_turns_in_an_order_that_the_seed_decides():
+    def visits(seed):
+        seen: list[str] = []
+
+        class Watched(SimulatorDevice):
+            def stopwatch(self, work, cache):
+                name = "abc"[len(watches)]
+                watches.append(name)
+
+                def watched():
+                    seen.append(name)
+                    work()
+
+                return super().stopwatch(watched, cache)
+
+        watches: list[str] = []
+        records = list(three(Watched(), seed=seed))
+        assert [record.algorithm for record in records] == watches == ["a", "b", "c"]
+        return seen
+
+    seen = visits(0)
+    assert len(seen) == 3 * EFFORT.maximum
+    assert all(set(seen[first : first + 3]) == {"a", "b", "c"} for first in range(0, len(seen), 3))
+    assert visits(0) == seen
+    assert {tuple(visits(seed)[:3]) for seed in range(4)} != {tuple(seen[:3])}
+
+
+def test_a_fault_while_others_are_timed_is_that_ones_alone():
+    class Late(WithoutMistake):
+        runs = 0
+
+        def run(self, x, y):
+            Late.runs += 1
+            if Late.runs > 5:
+                raise RuntimeError("broken")
+            super().run(x, y)
+
+    outcomes = {record.algorithm: record.outcome for record in three(SimulatorDevice(), plan=Late)}
+    assert outcomes == {"a": "passed", "b": "crashed", "c": "passed"}
+
+
+def test_a_device_that_is_lost_while_it_times_ends_the_run_after_the_record():
+    class Lost(SimulatorDevice):
+        lost = False
+
+        def synchronize(self):
+            if self.lost:
+                raise RuntimeError("unspecified launch failure")
+
+    device = Lost()
+
+    class Late(WithoutMistake):
+        runs = 0
+
+        def run(self, x, y):
+            Late.runs += 1
+            device.lost = Late.runs > 5
+            if device.lost:
+                raise RuntimeError("illegal address")
+            super().run(x, y)
+
+    seen = []
+    with pytest.raises(DeviceError, match=r"b on .* took the device down"):
+        seen.extend((record.algorithm, record.outcome) for record in three(device, plan=Late))
+
+
+def test_what_does_not_fit_beside_the_others_is_timed_alone():
+    class Small(SimulatorDevice):
+        held = 0
+
+        def stopwatch(self, work, cache):
+            Small.held += 1
+            if Small.held == 2:
+                raise OutOfDeviceMemoryError("the other holds it all")
+            return super().stopwatch(work, cache)
+
+    outcomes = [(record.algorithm, record.outcome) for record in three(Small())]
+    assert outcomes == [("a", "passed"), ("b", "passed"), ("c", "passed")]
+
+
+def test_a_time_under_the_hardware_floor_is_an_error():
+    class TooFast(SimulatorDevice):
+        def describe(self):
+            return super().describe() | {
+                "is_gpu": True, "compute_capability": "9.0", "multiprocessors": 1, "sm_clock_mhz": 1.0,
+                "memory_clock_mhz": 1.0, "memory_bus_bits": 8, "l2_bytes": 0,
+            }  # fmt: skip
+
+        def elapsed_us(self, work):
+            work()
+            return 1e-3
+
+    (record,) = records_of(algorithm_of(WithoutMistake), TooFast())
+    assert (record.outcome, record.timing) == ("wrong", None)
+    for word in ("0.001 µs", "simulator needs", str(LAYER.problem)):
+        assert word in str(record.reason)
+
+
+def test_cold_and_warm_are_kept_apart():
+    class Flushing(SimulatorDevice):
+        flushes = 0
+
+        def flush(self):
+            self.flushes += 1
+
+    device, both = Flushing(), ("warm", "cold")
+    chosen = workload.Workload(name="mine", source="test", layers=(LAYER,))
+    effort = Effort(warmup=1, minimum=3, maximum=3, caches=both)
+    (record,) = Harness(device, effort=effort).records(chosen, jobs(chosen, [algorithm_of(WithoutMistake)]))
+    assert tuple(series.cache for series in record.timing.series) == both
+    assert device.flushes == 3
+    warm, cold = (series.method for series in record.timing.series)
+    assert "warm cache" in warm
+    assert f"{device.flush_bytes:,} bytes" in cold

@@ -10,19 +10,35 @@ from strategies import any_problems
 
 from convbench.errors import RecordsError
 from convbench.problem import ConvProblem
-from convbench.record import OUTCOMES, Record, RecordsFile, Timing, latest, read_records
+from convbench.record import OUTCOMES, Record, RecordsFile, latest, read_records
+from convbench.timing import Series, Timing
 
-TIMING = Timing(
-    clock="CUDA events", method="by hand", samples_us=(3.0, 1.0, 2.0), prepare_us=5.0, phases_us={"multiply": 2.0},
-    compile_s=0.5,
-)  # fmt: skip
+
+def series(samples_us, cache="warm", **changes) -> Series:
+    fields = {
+        "cache": cache, "method": "by hand", "samples_us": tuple(samples_us), "host_us": (1.0,) * len(samples_us),
+        "stop": "samples",
+    }  # fmt: skip
+    return Series(**fields | changes)
+
+
+def timing_of(samples_us, **changes) -> Timing:
+    fields = {
+        "clock": "CUDA events", "host_clock": "time to queue", "series": (series(samples_us),), "prepare_us": 5.0,
+        "phases_us": {"multiply": 2.0}, "compile_s": 0.5,
+    }  # fmt: skip
+    return Timing(**fields | changes)
+
+
+TIMING = timing_of((3.0, 1.0, 2.0))
 PROBLEM = ConvProblem(c=1, h=5, w=5, k=2, r=3, s=3)
 
 
 def record(**changes) -> Record:
     fields = {
         "problem": str(PROBLEM), "direction": "forward", "algorithm": "direct", "family": "direct",
-        "config": {"threads": 256}, "device": {"name": "NVIDIA H200", "clock": "CUDA events", "is_gpu": True},
+        "precision": "float32", "config": {"threads": 256},
+        "device": {"name": "NVIDIA H200", "clock": "CUDA events", "is_gpu": True},
         "outcome": "passed", "workload": "mine", "layer": "conv1", "count": 1, "seed": 0, "timing": TIMING,
         "fraction": 0.25, "exact": True, "workspace_bytes": 0, "environment": {"python": "3.11"},
         "when": "2026-01-02T03:04:05+00:00",
@@ -55,14 +71,33 @@ def test_an_outcome_is_one_of_six():
 @pytest.mark.parametrize("samples", [(), (1.0, 0.0), (1.0, -1.0)])
 def test_samples_are_positive(samples):
     with pytest.raises(ValueError, match="positive samples"):
-        Timing(clock="", method="", samples_us=samples, prepare_us=0, phases_us={}, compile_s=0)
+        series(samples)
+
+
+def test_a_series_is_whole():
+    with pytest.raises(ValueError, match="as many host times"):
+        series((1.0, 2.0), host_us=(1.0,))
+    with pytest.raises(ValueError, match="not all among 2"):
+        series((1.0, 2.0), throttled=(2,))
+
+
+@pytest.mark.parametrize("caches", [(), ("warm", "warm")])
+def test_a_timing_has_one_series_for_each_state_of_the_cache(caches):
+    with pytest.raises(ValueError, match="one series for each"):
+        timing_of((1.0,), series=tuple(series((1.0,), cache) for cache in caches))
 
 
 def test_statistics_of_samples():
     assert TIMING.median_us == 2.0
     assert TIMING.spread == 0.5  # quartiles 1.5 and 2.5
-    single = Timing(clock="", method="", samples_us=(4.0,), prepare_us=0, phases_us={}, compile_s=0)
-    assert (single.median_us, single.spread) == (4.0, 0.0)
+    single = timing_of((4.0,))
+    assert (single.median_us, single.spread, single.first.interval_us) == (4.0, 0.0, None)
+    marked = series((3.0, 50.0, 1.0, 2.0), throttled=(1,))
+    assert (marked.counted_us, marked.median_us) == ((3.0, 1.0, 2.0), 2.0)
+    both = timing_of((1.0,), series=(series((3.0,)), series((5.0,), "cold")))
+    assert (both.of("warm"), both.of("cold")) == both.series
+    assert both.median_us == 3.0
+    assert timing_of((1.0,)).of("cold") is None
 
 
 def test_speed_counts_the_flops_of_the_direct_method():
@@ -72,9 +107,7 @@ def test_speed_counts_the_flops_of_the_direct_method():
 
 @given(any_problems(), st.lists(st.floats(1e-3, 1e9), min_size=1), st.text())
 def test_a_record_reads_back_from_its_line(problem, samples, text):
-    timing = Timing(
-        clock=text, method=text, samples_us=tuple(samples), prepare_us=1, phases_us={"pack": 1.5}, compile_s=0.0
-    )
+    timing = timing_of(samples, clock=text, series=(series(samples), series(samples, "cold", method=text)))
     for one in (record(problem=str(problem), timing=timing), failed(problem=str(problem), layer=text)):
         line = one.to_json()
         assert "\n" not in line
@@ -119,13 +152,14 @@ def test_a_torn_last_line_is_reported_and_nothing_else_is_lost(tmp_path, torn):
         ("[1, 2]", "no record of convbench"),
         ('{"a": 1}', "no record of convbench"),
         ('{"schema": 99}', "its schema is 99"),
-        ('{"schema": 1}', "problem"),
-        ('{"schema": 1, "problem": NaN}', "no record"),
+        ('{"schema": 2}', "problem"),
+        ('{"schema": 2, "problem": NaN}', "no record"),
         *(
             (json.dumps(json.loads(record().to_json()) | change), name)
             for name, change in (
                 ("device", {"device": {}}),
                 ("device", {"device": 3}),
+                ("that are texts", {"device": {"name": [], "clock": "c", "is_gpu": True}}),
                 ("count", {"count": "x"}),
                 ("count", {"count": 1.5}),
                 ("environment", {"environment": 3}),
@@ -133,7 +167,7 @@ def test_a_torn_last_line_is_reported_and_nothing_else_is_lost(tmp_path, torn):
                 ("layer", {"layer": None}),
                 ("phases_us", {"timing": json.loads(record().to_json())["timing"] | {"phases_us": [1]}}),
                 ("prepare_us", {"timing": json.loads(record().to_json())["timing"] | {"prepare_us": None}}),
-                ("samples_us", {"timing": json.loads(record().to_json())["timing"] | {"samples_us": ["x"]}}),
+                ("prepare_us", {"timing": json.loads(record().to_json())["timing"] | {"prepare_us": "x"}}),
             )
         ),
         (json.dumps(json.loads(record().to_json()) | {"extra": 1}), "extra"),

@@ -1,37 +1,42 @@
 """The report is a pure function of the records, and says what kind of times it shows."""
 
 import re
+import subprocess
+import sys
 from dataclasses import replace
 from itertools import takewhile
 from pathlib import Path
 
+import numpy as np
 import pytest
-from test_record import failed, record
+import synthetic
+from markdown_it import MarkdownIt
+from test_record import failed, record, series, timing_of
 
-from convbench.record import Timing, read_records
+from convbench.record import read_records
 from convbench.report import duration, to_frame, to_markdown
+from convbench.report.figures import figures
+from convbench.report.frame import COLUMNS
+from convbench.report.pictures import beside
 
 SIMULATOR = {"name": "simulator", "clock": "CPU wall clock, simulated", "is_gpu": False}
-EMULATOR = {"name": "emulator", "clock": "CPU wall clock, emulated on CPU", "is_gpu": False}
+EMULATOR = synthetic.EMULATOR
 
 
 def timed(us: float, **changes):
-    timing = Timing(
-        clock="c", method="m", samples_us=(us, us, us), prepare_us=1, phases_us={"pack": 1.0, "multiply": 3.0},
-        compile_s=0,
-    )  # fmt: skip
+    timing = timing_of((us, us, us), prepare_us=1.0, phases_us={"pack": 1.0, "multiply": 3.0}, compile_s=0.0)
     return record(timing=timing, **changes)
 
 
-def rows(page: str, heading: str) -> list[list[str]]:
-    """The cells of the table under a heading."""
-    lines = page.split(f"### {heading}\n")[1].strip().splitlines()
-    table = []
-    for line in lines:
+def table(page: str, heading: str) -> list[dict[str, str]]:
+    """The rows under a heading, by the names of their columns; a space and a bracket end a name."""
+    rows = []
+    for line in page.split(f"### {heading}\n")[1].strip().splitlines():
         if not line.startswith("|"):
             break
-        table.append([cell.strip() for cell in line.strip("|").split("|")])
-    return table[2:]
+        rows.append([cell.strip() for cell in re.split(r"(?<!\\)\|", line.strip("|"))])
+    heads = [head.split(" (emulated")[0] for head in rows[0]]
+    return [dict(zip(heads, row, strict=True)) for row in rows[2:]]
 
 
 RECORDS = [
@@ -48,40 +53,61 @@ def test_the_page_is_a_pure_function_of_the_records():
 
 
 def test_layers_are_ranked_by_time():
-    table = rows(to_markdown(RECORDS, title="t"), "Every layer and algorithm")
-    assert [(row[0], row[1], row[2], row[5]) for row in table] == [
+    rows = table(to_markdown(RECORDS, title="t"), "Every layer and algorithm")
+    assert [(row["layer"], row["algorithm"], row["warm cache"], row["of best"]) for row in rows] == [
         ("conv1", "direct", "10.0 µs", "1.00"),
         ("conv1", "fft_tiled", "20.0 µs", "0.50"),
         ("conv2", "direct", "30.0 µs", "1.00"),
     ]
-    assert {row[6] for row in table} == {"0.25"}
+    assert {row["of bound"] for row in rows} == {"0.25"}
+
+
+def test_warm_and_cold_times_stand_apart_with_their_intervals():
+    two = synthetic.timed(np.random.default_rng(1), 20.0, cold=2.0, layer="conv1")
+    (row,) = table(to_markdown([two], title="t"), "Every layer and algorithm")
+    warm, cold = two.timing.of("warm"), two.timing.of("cold")
+    assert row["warm cache"] == duration(warm.median_us)
+    assert row["cold cache"] == duration(cold.median_us)
+    low, high = cold.interval_us
+    assert row["cold, 95 % interval"] == f"{low:.1f} to {high:.1f} µs"
+    only_cold = record(timing=timing_of((5.0, 5.0, 5.0), series=(series((5.0,) * 3, cache="cold"),)))
+    (row,) = table(to_markdown([only_cold], title="t"), "Every layer and algorithm")
+    assert row["cold cache"] == "5.00 µs"
+    assert not [name for name in row if "warm" in name or "interval" in name]  # three samples have no interval
 
 
 def test_phases_and_other_costs_are_listed():
-    table = rows(to_markdown([*RECORDS, record(algorithm="compiled")], title="t"), "Where the time goes")
-    assert table[0] == ["conv1", "direct", "pack 25%, multiply 75%", "1.00 µs", "–", "–"]
-    assert table[-1][3:5] == ["5.00 µs", "500 ms"]
+    rows = table(to_markdown([*RECORDS, record(algorithm="compiled")], title="t"), "Where the time goes")
+    assert list(rows[0].values()) == ["conv1", "direct", "pack 25%, multiply 75%", "1.00 µs", "–", "1.00 µs", "–"]
+    assert (rows[-1]["prepare"], rows[-1]["compile"]) == ("5.00 µs", "500 ms")
 
 
 def test_the_best_of_each_layer_is_named():
-    table = rows(to_markdown(RECORDS, title="t"), "Best of each layer")
-    assert [(row[0], row[1], row[3]) for row in table] == [("conv1", "2", "direct"), ("conv2", "1", "direct")]
+    rows = table(to_markdown(RECORDS, title="t"), "Best of each layer")
+    found = [(row["layer"], row["count"], row["best"]) for row in rows]
+    assert found == [("conv1", "2", "direct"), ("conv2", "1", "direct")]
 
 
 def test_totals_weigh_each_layer_by_how_often_it_occurs():
-    table = rows(to_markdown(RECORDS, title="t"), "Totals, each layer as often as it occurs")
-    assert table == [
-        ["the best of each layer", "2 of 2", "50.0 µs"],
-        ["direct", "2 of 2", "50.0 µs"],
-        ["fft_tiled", "1 of 2", "40.0 µs"],
+    rows = table(to_markdown(RECORDS, title="t"), "Totals, each layer as often as it occurs")
+    assert [tuple(row.values()) for row in rows] == [
+        ("the best of each layer", "2 of 2", "50.0 µs"),
+        ("direct", "2 of 2", "50.0 µs"),
+        ("fft_tiled", "1 of 2", "40.0 µs"),
     ]
+
+
+def test_another_config_of_an_algorithm_is_not_added_to_its_total():
+    page = to_markdown([timed(10.0), timed(15.0, config={"threads": 64})], title="t")
+    rows = table(page, "Totals, each layer as often as it occurs")
+    assert [row["total of the medians"] for row in rows] == ["10.0 µs", "10.0 µs"]
 
 
 def test_refusals_and_failures_are_listed_with_their_reasons():
     page = to_markdown(RECORDS, title="t")
-    assert rows(page, "Refused, and why") == [["conv2", "fft_tiled", "for the test"]]
-    assert rows(page, "Wrong") == [["conv1", "bad", "for the test"]]
-    assert "**1 results are wrong or failed**" in page
+    assert [list(row.values()) for row in table(page, "Refused, and why")] == [["conv2", "fft_tiled", "for the test"]]
+    assert [list(row.values()) for row in table(page, "Wrong")] == [["conv1", "bad", "for the test"]]
+    assert "**1 result is wrong or failed.**" in page
     assert "3 passed, 1 refused, 1 wrong" in page
 
 
@@ -94,7 +120,8 @@ def headings_of_times(chapter: str) -> list[str]:
             rows = takewhile(lambda line: line.startswith("|"), lines[number + 1 :])
             columns = zip(*(row.strip("|").split("|") for row in rows), strict=True)
             for heading, column in zip(lines[number - 1].strip("|").split("|"), columns, strict=True):
-                if "LOP/s" in heading or any(re.fullmatch(r" *[\d.]+ (s|ms|µs) *", cell) for cell in column):
+                times = re.compile(r" *[\d.]+ (to [\d.]+ )?(s|ms|µs) *")
+                if "LOP/s" in heading or any(times.fullmatch(cell) for cell in column):
                     found.append(heading.strip())
     return found
 
@@ -102,14 +129,15 @@ def headings_of_times(chapter: str) -> list[str]:
 @pytest.mark.parametrize(("device", "label"), [(SIMULATOR, "simulated"), (EMULATOR, "emulated on CPU")])
 def test_times_of_no_gpu_say_so_in_every_table_and_share_none_with_a_gpu(device, label):
     compiled = record(timing=replace(timed(5.0).timing, compile_s=2.0), algorithm="other", device=device)
-    page = to_markdown([*RECORDS, timed(5.0, device=device), compiled], title="t")
+    sure = synthetic.timed(np.random.default_rng(1), 20.0, layer="conv3", device=device)
+    page = to_markdown([*RECORDS, timed(5.0, device=device), compiled, sure], title="t")
     gpu, other = page.split(f"## {device['name']}\n")
     assert "simulated" not in gpu
     assert "emulated" not in gpu
     assert headings_of_times(gpu)
-    assert f"**Times are CPU wall clock, {label}**" in other
+    assert f"**Times are CPU wall clock, {label}" in other
     headings = headings_of_times(other)
-    assert len(headings) >= 7
+    assert len(headings) >= 9
     assert all(heading.endswith(f" ({label})") for heading in headings), headings
     assert any(heading.startswith("compile") for heading in headings)
     assert "conv2" not in other
@@ -122,42 +150,104 @@ def test_no_two_clocks_share_a_table():
     records = [timed(10.0 + i, device=device, layer=f"conv{i}") for i, device in enumerate(devices)]
     page = to_markdown(records, title="t")
     for chapter in page.split("\n## ")[1:]:
-        table = rows(chapter, "Every layer and algorithm")
-        assert [row[5] for row in table] == ["1.00"]
+        assert [row["of best"] for row in table(chapter, "Every layer and algorithm")] == ["1.00"]
     assert page.count("\n## ") == len(devices)
 
 
-def test_no_two_directions_share_a_table():
+def test_no_two_directions_and_no_two_precisions_share_a_table():
     directions = ("forward", "backward_data", "backward_weights")
-    page = to_markdown([timed(10.0 + i, direction=d) for i, d in enumerate(directions)], title="t")
+    records = [timed(10.0 + i, direction=d) for i, d in enumerate(directions)]
+    records.append(timed(5.0, precision="tf32", algorithm="cudnn_tf32"))
+    records.append(timed(5.0, precision="float16", problem="n1c1h5w5-k2r3s3-float16"))
+    page = to_markdown(records, title="t")
     headings = re.findall(r"^## (.*)$", page, re.MULTILINE)
     name = record().device["name"]
-    assert headings == [name, f"{name}, backward_data", f"{name}, backward_weights"]
-    assert page.count("### Best of each layer") == 3
+    endings = ("", ", backward_data", ", backward_weights", ", float32 by tf32", ", float16")
+    assert headings == [name + ending for ending in endings]
+    assert page.count("### Best of each layer") == len(endings)
 
 
-def test_the_frame_says_whose_times_they_are():
-    frame = to_frame([timed(5.0), timed(5.0, device=EMULATOR)])
-    assert list(frame.device) == [record().device["name"], "emulator"]
-    assert frame.clock.iloc[1] == "CPU wall clock, emulated on CPU"
+def test_the_frame_has_a_row_for_each_latest_record_and_says_whose_times_they_are():
+    frame = to_frame([timed(5.0, when="2025-01-01T00:00:00+00:00"), *RECORDS, timed(5.0, device=EMULATOR)])
+    assert tuple(frame.columns) == COLUMNS
+    assert list(frame.row) == list(range(6))  # the first was measured again
+    assert list(frame.outcome) == ["passed", "passed", "passed", "refused", "wrong", "passed"]
+    assert frame.median_us.notna().sum() == 4
+    assert frame.tflops.iloc[0] == record().parsed_problem.flops / 10 / 1e6
+    assert list(frame.device.iloc[[0, 5]]) == [record().device["name"], "emulator"]
+    assert frame.clock.iloc[5] == "CPU wall clock, emulated on CPU"
+
+
+def test_the_frame_has_what_was_measured():
+    one = synthetic.timed(np.random.default_rng(3), 20.0, seed=7)
+    (row,) = to_frame([one]).to_dict("records")
+    warm, cold = one.timing.of("warm"), one.timing.of("cold")
+    assert (row["median_us"], row["low_us"], row["high_us"]) == (warm.median_us, *warm.interval_us)
+    assert (row["cold_us"], row["cold_low_us"], row["cold_high_us"]) == (cold.median_us, *cold.interval_us)
+    assert (row["cache"], row["samples"], row["throttled"]) == ("warm", 30, 0)
+    assert row["host_us"] == np.median(warm.host_us)
+    problem = one.parsed_problem
+    assert (row["p"], row["flops"], row["intensity"]) == (problem.p, problem.flops, problem.arithmetic_intensity)
+    assert row["command"] == (
+        "convbench bench 'n1c64h56w56-k64r3s3-pad1' --algorithm direct --direction forward --device cuda --seed 7"
+    )
+
+
+def test_a_problem_of_any_size_has_its_row():
+    huge = failed("refused", problem=f"n{'9' * 400}c1h1w1-k1r1s1")
+    (row,) = to_frame([huge]).to_dict("records")
+    assert (row["n"], row["c"]) == (float("inf"), 1)
+    assert "for the test" in to_markdown([huge], title="t")
 
 
 def test_a_measurement_that_was_repeated_counts_once():
     page = to_markdown([timed(10.0), timed(40.0)], title="t")
-    assert [row[2] for row in rows(page, "Every layer and algorithm")] == ["40.0 µs"]
+    assert [row["warm cache"] for row in table(page, "Every layer and algorithm")] == ["40.0 µs"]
 
 
 def test_a_page_without_records_or_without_times():
     assert "There are no records." in to_markdown([], title="t")
     page = to_markdown([failed("refused")], title="t")
-    assert "1 results: 1 refused" in page
+    assert "1 result: 1 refused" in page
     assert "nothing was timed" in page
     assert "Best of each layer" not in page
 
 
-def test_text_of_records_cannot_break_a_table():
-    page = to_markdown([failed("crashed", layer="a|b", algorithm="mine"), timed(1.0, algorithm="direct")], title="t")
-    assert rows(page.replace("\\|", "!"), "Crashed") == [["a!b", "mine", "for the test"]]
+def test_throttled_samples_are_named():
+    slowed = series((5.0, 9.0, 5.0), throttled=(1,))
+    page = to_markdown([record(timing=timing_of((1.0,), series=(slowed,))), timed(1.0, algorithm="other")], title="t")
+    rows = table(page, "Taken while the GPU was slowed down")
+    assert [list(row.values()) for row in rows] == [["conv1", "direct", "1", "–"]]
+    assert "1 result has samples that were taken while the GPU was slowed down" in page
+    assert "slowed down" not in to_markdown([timed(1.0)], title="t")
+
+
+HOSTILE = (
+    "<script>alert(1)</script>", "a|b", "[x](javascript:alert(1))", "![x](http://tracker.example/i.png)",
+    "a\n# heading", "`a", "\x1b[31mred", "<img src=x onerror=alert(1)>", "<http://example.com>",
+    "\u202edesrever", "a\\|b", "]([](",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_what_records_say_is_inert_in_markdown(text):
+    """No HTML, no link, no picture, no row or heading more, and nothing that moves a terminal's cursor."""
+    names = {"layer": text, "algorithm": text, "workload": text, "device": EMULATOR | {"name": text, "extra": text}}
+    hostile = [timed(1.0, **names), timed(2.0, **(names | {"algorithm": f"{text}2"})), failed("crashed", **names)]
+    hostile[2] = replace(hostile[2], layer="other", reason=text)
+    plain = [
+        replace(r, layer="l", workload="w", algorithm=f"a{i}", device=EMULATOR | {"extra": ""})
+        for i, r in enumerate(hostile)
+    ]
+    page = to_markdown(hostile, title=text)
+    assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e]", page)
+    html = MarkdownIt("commonmark", {"html": True}).enable("table").render(page)
+    assert not re.search(r"<(script|img|a)\b", html), html
+
+    def shape(page):
+        return re.findall(r"<(h\d|tr|td|th|ul|li|p)\b", MarkdownIt("commonmark").enable("table").render(page))
+
+    assert shape(page) == shape(to_markdown(plain, title="t"))
 
 
 def test_different_environments_are_admitted():
@@ -167,17 +257,35 @@ def test_different_environments_are_admitted():
 
 @pytest.mark.parametrize(
     ("us", "text"),
-    [(0.1234, "0.123 µs"), (1, "1.00 µs"), (999.4, "999 µs"), (1000, "1.00 ms"), (123456, "123 ms"), (2.5e6, "2.50 s")],
-)
+    [
+        (0.1234, "0.123 µs"), (1, "1.00 µs"), (999.4, "999 µs"), (1000, "1.00 ms"), (123456, "123 ms"),
+        (2.5e6, "2.50 s"), (999e6, "999 s"), (1.5e9, "25.0 min"), (7.2e9, "2.00 h"),
+    ],
+)  # fmt: skip
 def test_durations_have_three_digits_and_a_unit(us, text):
     assert duration(us) == text
 
 
-def test_the_frame_has_a_row_for_each_record():
-    frame = to_frame(RECORDS)
-    assert list(frame.outcome) == ["passed", "passed", "passed", "refused", "wrong"]
-    assert frame.median_us.notna().sum() == 3
-    assert frame.tflops.iloc[0] == record().parsed_problem.flops / 10 / 1e6
+def test_a_long_table_says_what_it_leaves_out():
+    page = to_markdown([timed(1.0 + i, layer=f"conv{i}") for i in range(1003)], title="t")
+    assert len(table(page, "Every layer and algorithm")) == 1000
+    assert "3 more rows are left out" in page
+
+
+def test_pictures_stand_on_the_page_with_their_readings():
+    records = list(synthetic.network(np.random.default_rng(0), layers=2))
+    shown = beside("my page", figures(records))
+    page = to_markdown(records, title="t", pictures=shown)
+    assert [file for _, file in shown.values()][:2] == ["my page.png", "my page-nvidia-h200-winners.png"]
+    for figure, file in shown.values():
+        assert f"![{figure.title}]({file.replace(' ', '%20')})" in page
+        assert figure.reading.replace("<", "\\<") in page
+
+
+def test_markdown_and_the_frame_need_no_altair():
+    code = "import sys, convbench.report as r; r.to_markdown([], title='t'); "
+    code += "assert not {'altair', 'jinja2'} & {*sys.modules}"
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 @pytest.mark.parametrize(
@@ -186,6 +294,7 @@ def test_the_frame_has_a_row_for_each_record():
 def test_the_committed_pages_are_what_their_records_render_to(path):
     records, bad = read_records(path)
     assert bad == []
-    picture = path.with_suffix(".png")
-    page = to_markdown(records, title=f"convbench: {path.stem}", picture=picture.name if picture.exists() else None)
+    shown = beside(path.stem, figures(records)) if path.with_suffix(".png").exists() else None
+    assert all((path.parent / file).exists() for _, file in (shown or {}).values())
+    page = to_markdown(records, title=f"convbench: {path.stem}", pictures=shown)
     assert path.with_suffix(".md").read_text(encoding="utf-8") == page

@@ -5,11 +5,13 @@ answers at once.
 import io
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from itertools import pairwise
 
 import typer
 
-from convbench.cli import fuzz, inform, measure
+from convbench.cli import compare, fuzz, inform, measure, report
+from convbench.cli.examples import epilog
 from convbench.errors import ConvbenchError
 from convbench.notation import benchdnn, miopen
 
@@ -17,22 +19,27 @@ app = typer.Typer(
     name="convbench",
     help="Compare, verify and time algorithms for 2-D convolution that are written as Numba CUDA kernels.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-app.command("list")(inform.list_)
-app.command("show")(inform.show)
-app.command("verify")(measure.verify)
-app.command("fuzz")(fuzz.fuzz)
-app.command("bench")(measure.bench)
-app.command("report")(inform.report)
-app.command("doctor")(inform.doctor)
+COMMANDS: dict[str, Callable[..., None]] = {
+    "list": inform.list_,
+    "show": inform.show,
+    "verify": measure.verify,
+    "fuzz": fuzz.fuzz,
+    "bench": measure.bench,
+    "report": report.report,
+    "compare": compare.compare,
+    "doctor": inform.doctor,
+}
+for name, command in COMMANDS.items():
+    app.command(name, epilog=epilog(name))(command)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command and exit: 0 all is well, 1 something is wrong, 2 the call makes no sense, 130 interrupted."""
-    words = [_quoted_flags(word) for word in (sys.argv[1:] if arguments is None else arguments)]
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    words = [word if before == "--where" else _quoted_flags(word) for before, word in pairwise(["", *given])]
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a terminal that has no × shows a ?, and not a traceback
     try:
@@ -51,9 +58,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(2)
 
 
+# options of ours whose text may have a space
+_TEXTS = ("--where=", "--workload=", "--out=", "--plugin=", "--corpus=", "--replay=")
+
+
 def _quoted_flags(word: str) -> str:
     """A driver's flags, one quoted word that starts with a dash, made into one that is no option of ours."""
-    if word.startswith("-") and " " in word:
+    if word.startswith("-") and " " in word and not word.startswith(_TEXTS):
         for program, notation in (("conv", miopen), ("benchdnn", benchdnn)):
             if notation.looks_like(word):
                 return f"{program} {word}"

@@ -1,14 +1,13 @@
-"""The commands that tell: `list`, `show`, `report`, `doctor`."""
+"""The commands that tell: `list`, `show`, `doctor`."""
 
 import json
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from convbench.cli import options
-from convbench.cli.output import print_markdown, write_page
+from convbench.cli.output import print_markdown
 from convbench.errors import ConvbenchError
 from convbench.tables import markdown_table
 
@@ -164,35 +163,6 @@ def _refusal(algorithm: "Algorithm", problem: "ConvProblem", direction: "Directi
         return algorithm.refuses(problem, direction)
     except (Exception, SystemExit) as error:  # noqa: BLE001  (an algorithm is anyone's code)
         return f"it fails: {type(error).__name__}: {error}"
-
-
-def report(
-    records: Annotated[list[Path], typer.Argument(help="Records files (.jsonl).")],
-    out: Annotated[Path | None, typer.Option("--out", help="Folder of the pages; default: beside each file.")] = None,
-    picture: Annotated[bool, typer.Option("--picture", help="Draw a PNG too; needs the extra `report`.")] = False,
-    json_: options.JsonOption = False,
-) -> None:
-    """Render records again. Lines that are no records are named and skipped, and the exit status is then 2."""
-    from convbench.record import read_records
-    from convbench.report import to_frame
-
-    pages = [(path.parent if out is None else out) / f"{path.stem}.md" for path in records]
-    if clash := {page for page in pages if page in records or pages.count(page) > 1}:
-        raise ConvbenchError(f"{', '.join(map(str, clash))} would be written over; records have other names than pages")
-    found = [(path, *read_records(path)) for path in records]
-    for line in (line for _, _, bad in found for line in bad):
-        print(f"convbench: {line}", file=sys.stderr)
-    if json_:
-        print(to_frame([record for _, good, _ in found for record in good]).to_json(orient="records", indent=1))
-    else:
-        for page, (_, good, bad) in zip(pages, found, strict=True):
-            if bad and not good:
-                continue  # no page of a file that holds something else
-            write_page(good, page, picture=picture)
-            print_markdown(page.read_text(encoding="utf-8"))
-            print(f"Report: {page}")
-    if any(bad for _, _, bad in found):
-        raise typer.Exit(2)
 
 
 def doctor(json_: options.JsonOption = False) -> None:

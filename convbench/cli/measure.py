@@ -4,21 +4,19 @@ import json
 import re
 import sys
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from convbench.cli import options
+from convbench.cli import completion, options
+from convbench.cli.asked import Asked
 from convbench.cli.output import print_markdown, write_page
-from convbench.errors import ConvbenchError, DeviceError, RecordsError
+from convbench.cli.progress import progress
+from convbench.errors import DeviceError, RecordsError
 from convbench.tables import markdown_table
 
 if TYPE_CHECKING:
-    from convbench.algorithm import Algorithm
-    from convbench.devices.device import Device
     from convbench.harness import Harness, Job
     from convbench.record import Record, RecordsFile
     from convbench.workload import Workload
@@ -32,7 +30,9 @@ def verify(
     problems: options.Problems = None,
     workload: options.WorkloadOption = None,
     batch: options.BatchOption = None,
+    where: options.WhereOption = None,
     algorithm: options.AlgorithmOption = None,
+    baselines: options.BaselinesOption = False,
     device: options.DeviceOption = None,
     direction: options.DirectionOption = "forward",
     seed: options.SeedOption = 0,
@@ -40,10 +40,14 @@ def verify(
     json_: options.JsonOption = False,
 ) -> None:
     """Right or wrong, and by how much of the error bound. Exit status 1 if any is wrong, or none was run."""
-    harness, chosen, todo = _prepare(problems, workload, batch, algorithm, device, direction, seed, plugin)
+    asked = Asked(
+        problems=problems, workload=workload, batch=batch, where=where, algorithm=algorithm, baselines=baselines,
+        device=device, direction=direction, seed=seed, plugin=plugin,
+    )  # fmt: skip
+    harness, chosen, todo = asked.prepare()
     rows: list[dict[str, Any]] = []
     try:
-        with _progress(todo, f"verifying on {harness.description['name']}", len(todo), harness.device) as each:
+        with progress(todo, f"verifying on {harness.description['name']}", len(todo), harness.device) as each:
             for job in each:
                 verdict = harness.judge(job)
                 rows.append(
@@ -71,19 +75,40 @@ def bench(
     problems: options.Problems = None,
     workload: options.WorkloadOption = None,
     batch: options.BatchOption = None,
+    where: options.WhereOption = None,
     algorithm: options.AlgorithmOption = None,
+    baselines: options.BaselinesOption = False,
     device: options.DeviceOption = None,
     direction: options.DirectionOption = "forward",
     seed: options.SeedOption = 0,
     plugin: options.PluginOption = None,
     out: Annotated[Path, typer.Option("--out", help="Folder of the records and the report.")] = Path("reports"),
+    cache: Annotated[
+        str | None,
+        typer.Option(
+            "--cache",
+            help="Time with a warm cache, a cold one, or both. Default: both on a GPU, else warm.",
+            autocompletion=completion.one_of(("warm", "cold", "both")),
+        ),
+    ] = None,
+    samples: Annotated[
+        int | None, typer.Option("--samples", min=1, help="At most so many of each. Default: 300 on a GPU, else 20.")
+    ] = None,
+    seconds: Annotated[
+        float | None,
+        typer.Option("--seconds", min=0.0, help="No more than the least number after so long. Default: 1, or 0.5."),
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Skip what the records file already has.")] = False,
     json_: options.JsonOption = False,
 ) -> None:
     """Verify, then time what is right, record each result at once, and render a report beside the records."""
     from convbench.record import RecordsFile, latest, read_records
 
-    harness, chosen, todo = _prepare(problems, workload, batch, algorithm, device, direction, seed, plugin)
+    asked = Asked(
+        problems=problems, workload=workload, batch=batch, where=where, algorithm=algorithm, baselines=baselines,
+        device=device, direction=direction, seed=seed, plugin=plugin, cache=cache, samples=samples, seconds=seconds,
+    )  # fmt: skip
+    harness, chosen, todo = asked.prepare()
     path = out / _slug(harness.description["name"]) / f"{_slug(chosen.name)}.jsonl"
     before = _records_so_far(path)
     planned = {harness.key(job) for job in todo}
@@ -120,48 +145,6 @@ def bench(
     _finish([record.outcome for record in records])
 
 
-def _prepare(
-    problems: list[str] | None,
-    workload: str | None,
-    batch: int | None,
-    algorithm: list[str] | None,
-    device: str | None,
-    direction: str,
-    seed: int,
-    plugin: list[str] | None,
-) -> "tuple[Harness, Workload, list[Job]]":
-    """Everything that can be wrong with a call is found here, before anything runs."""
-    from convbench import devices
-    from convbench.harness import Harness, jobs
-
-    asked_direction = options.direction(direction)
-    chosen = _workload(problems, workload, batch)
-    options.load_plugins(plugin)
-    algorithms = _algorithms(algorithm)
-    harness = Harness(devices.select(device), seed=seed, direction=asked_direction)
-    return harness, chosen, jobs(chosen, algorithms)
-
-
-def _workload(problems: list[str] | None, name: str | None, batch: int | None) -> "Workload":
-    from convbench import workload
-
-    if bool(problems) == (name is not None):
-        raise ConvbenchError(
-            f"give problems or --workload, one of the two; workloads are {', '.join(workload.names())}"
-        )
-    chosen = workload.from_texts(problems) if problems else workload.load(str(name))
-    return (chosen if batch is None else chosen.with_batch(batch)).distinct()
-
-
-def _algorithms(asked: list[str] | None) -> "list[Algorithm]":
-    """Those that were asked for, or all that can be loaded."""
-    from convbench import registry
-
-    if asked:
-        return [registry.get(name) for name in dict.fromkeys(",".join(asked).split(","))]
-    return options.available_algorithms()
-
-
 def _records_so_far(path: Path) -> "list[Record]":
     """What a file that is to be continued has; a file with lines that are not ours is not touched."""
     from convbench.record import read_records
@@ -178,37 +161,9 @@ def _records_so_far(path: Path) -> "list[Record]":
 
 def _measure(harness: "Harness", chosen: "Workload", todo: "list[Job]", file: "RecordsFile") -> None:
     records, what = harness.records(chosen, todo), f"bench on {harness.description['name']}"
-    with _progress(records, what, len(todo), harness.device) as each:
+    with progress(records, what, len(todo), harness.device) as each:
         for record in each:
             file.append(record)
-
-
-@contextmanager
-def _progress(items: Iterable[T], what: str, total: int, device: "Device") -> Iterator[Iterable[T]]:
-    """A bar with an estimate of what is left, and what compiling took, on a terminal; nothing elsewhere."""
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        ProgressColumn,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
-    from rich.text import Text
-
-    class CompileColumn(ProgressColumn):
-        def render(self, task: object) -> Text:
-            return Text(f"({device.compile_s:.0f} s compiling)")
-
-    columns = (
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), CompileColumn(),
-        TextColumn("left"), TimeRemainingColumn(),
-    )  # fmt: skip
-    console = Console(stderr=True)
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        yield progress.track(items, total=total, description=what)
 
 
 def _print_verdicts(rows: list[dict[str, Any]], title: str) -> None:

@@ -8,11 +8,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from convbench.cli import completion
 from convbench.errors import ConvbenchError, UnknownNameError
 from convbench.problem import DIRECTIONS, Direction
 
 if TYPE_CHECKING:
     from convbench.algorithm import Algorithm
+
+DEVICES = (
+    "cuda",
+    "emulator",
+    "emulator-checked",
+    "simulator",
+)  # of `convbench.devices.NAMES`
 
 Problems = Annotated[
     list[str] | None,
@@ -24,20 +32,42 @@ Problems = Annotated[
 ]
 WorkloadOption = Annotated[
     str | None,
-    typer.Option("--workload", help="A named workload (see `convbench list`), or a file with a problem on each line."),
+    typer.Option(
+        "--workload",
+        help="A named workload (see `convbench list`), an ONNX model, a CSV file, or a text with a problem a line.",
+        autocompletion=completion.workloads,
+    ),
 ]
 BatchOption = Annotated[int | None, typer.Option("--batch", help="Batch size N instead of each problem's own.")]
+WhereOption = Annotated[
+    str | None,
+    typer.Option(
+        "--where", help="Only layers of which this is true, in pandas' query syntax: 'r == 3 and stride == (1, 1)'."
+    ),
+]
 AlgorithmOption = Annotated[
-    list[str] | None, typer.Option("--algorithm", help="Only these, with commas or repeated. Default: all.")
+    list[str] | None,
+    typer.Option(
+        "--algorithm",
+        help="Only these, with commas or repeated. Default: all.",
+        autocompletion=completion.algorithms,
+    ),
+]
+BaselinesOption = Annotated[
+    bool, typer.Option("--baselines", help="Also what they are compared with: cuDNN, PyTorch, SciPy, NumPy.")
 ]
 DeviceOption = Annotated[
     str | None,
     typer.Option(
         "--device",
-        help="cuda, emulator, emulator-checked or simulator. Default: the GPU if there is one, else the emulator.",
+        help=f"One of {', '.join(DEVICES)}. Default: the GPU if there is one, else the emulator.",
+        autocompletion=completion.one_of(DEVICES),
     ),
 ]
-DirectionOption = Annotated[str, typer.Option("--direction", help=f"One of {', '.join(DIRECTIONS)}.")]
+DirectionOption = Annotated[
+    str,
+    typer.Option("--direction", help=f"One of {', '.join(DIRECTIONS)}.", autocompletion=completion.one_of(DIRECTIONS)),
+]
 SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Seed of the random data.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 PluginOption = Annotated[

@@ -11,16 +11,12 @@ from numba import cuda
 from numba.cuda.core import config
 from numba.cuda.cudadrv.driver import CudaAPIError
 
-from convbench.devices.device import Array, Device, Host, Kernel
+from convbench.devices.cuda_stopwatch import FLUSH_THREADS, CudaStopwatch, Gate, write_all
+from convbench.devices.device import Array, Device, Host, Kernel, Phase
+from convbench.devices.nvml import Nvml
+from convbench.devices.stopwatch import Stopwatch
 from convbench.errors import DeviceError, OutOfDeviceMemoryError
-
-HOLD_NS = 500_000  # longer than it takes Python to queue ten launches
-
-
-@cuda.jit
-def hold(nanoseconds: int) -> None:
-    """One thread that sleeps for about so long."""
-    cuda.nanosleep(nanoseconds)
+from convbench.timing import Cache, Reading
 
 
 class CudaDevice(Device):
@@ -38,6 +34,10 @@ class CudaDevice(Device):
         except Exception as error:
             raise DeviceError(f"the GPU is there, but no work can be started on it: {_one_line(error)}") from error
         self.compute_capability = tuple(cuda.get_current_device().compute_capability)
+        self.gate = Gate()
+        self.host_calls = 0  # that libraries of the host were called
+        self._stream: Any = 0  # what launches are queued on
+        self._nvml, self._no_clocks = _nvml_of(cuda.get_current_device())
 
     def empty(self, shape: tuple[int, ...], dtype: npt.DTypeLike) -> Array:
         self.check_room(int(np.prod(shape, dtype=object)) * np.dtype(dtype).itemsize)
@@ -78,25 +78,60 @@ class CudaDevice(Device):
         shared_bytes: int,
     ) -> None:
         known, start = len(kernel.overloads), time.perf_counter()
-        kernel[grid, block, 0, shared_bytes](*args)
+        kernel[grid, block, self._stream, shared_bytes](*args)
         if len(kernel.overloads) > known:  # launches are asynchronous: what the host waited for is the compiler
             self.compile_s += time.perf_counter() - start
 
     def synchronize(self) -> None:
         cuda.synchronize()
 
+    def call(self, phase: Phase, work: Callable[[], None]) -> None:
+        self.host_calls += 1
+        super().call(phase, work)
+
     def elapsed_us(self, work: Callable[[], None]) -> float:
         start, stop = cuda.event(), cuda.event()
-        self._hold()
-        start.record()
-        work()
-        stop.record()
+        with self.gate.closed():
+            start.record()
+            work()
+            stop.record()
         stop.synchronize()
         return float(start.elapsed_time(stop)) * 1000  # CUDA gives milliseconds
 
-    def _hold(self) -> None:
-        """Keep the GPU busy while the host queues what is timed, so that no gap between launches is timed with it."""
-        hold[1, 1](HOLD_NS)
+    def stopwatch(self, work: Callable[[], None], cache: Cache) -> Stopwatch:
+        return CudaStopwatch(self, work, cache)
+
+    def captured(self, work: Callable[[], None], runs: int) -> Callable[[], None]:
+        """What queues so many runs of launches as one CUDA graph; the work has run before, and compiles nothing now."""
+        from cuda.core import Device as CoreDevice
+
+        core = CoreDevice(cuda.get_current_device().id)
+        core.set_current()  # the same primary context as Numba's
+        stream = core.create_stream()
+        builder = stream.create_graph_builder().begin_building()
+        self._stream = builder
+        try:
+            for _ in range(runs):
+                work()
+        finally:
+            self._stream = 0
+            builder.end_building()
+        graph = builder.complete()
+        graph.upload(stream)
+        stream.sync()
+        return lambda: graph.launch(core.default_stream)
+
+    @property
+    def cache_bytes(self) -> int | None:
+        return int(cuda.get_current_device().L2_CACHE_SIZE)
+
+    def flush(self) -> None:
+        if self._flushed is None:
+            self._flushed = self.empty((-(-(self.flush_bytes or 0) // 4),), np.float32)
+        self.launch("pack", write_all, -(-self._flushed.size // FLUSH_THREADS), FLUSH_THREADS, self._flushed)
+
+    def reading(self) -> Reading | None:
+        return None if self._nvml is None else self._nvml.reading()
 
     def describe(self) -> dict[str, Any]:
         gpu = cuda.get_current_device()
@@ -109,9 +144,12 @@ class CudaDevice(Device):
             "multiprocessors": gpu.MULTIPROCESSOR_COUNT,
             "sm_clock_mhz": gpu.CLOCK_RATE / 1000,  # the highest; CUDA gives kHz
             "memory_clock_mhz": gpu.MEMORY_CLOCK_RATE / 1000,
+            "memory_bus_bits": gpu.GLOBAL_MEMORY_BUS_WIDTH,
             "l2_bytes": gpu.L2_CACHE_SIZE,
             "memory_bytes": cuda.current_context().get_memory_info().total,
             "cuda_driver": ".".join(map(str, _driver_version())),
+            "driver": None if self._nvml is None else self._nvml.driver,
+            "clocks": "read from NVML" if self._nvml is not None else self._no_clocks,
         }
 
 
@@ -124,6 +162,14 @@ def _out_of_memory() -> Iterator[None]:
         if "OUT_OF_MEMORY" in str(error):
             raise OutOfDeviceMemoryError(_one_line(error)) from error
         raise
+
+
+def _nvml_of(gpu: Any) -> tuple[Nvml | None, str | None]:
+    """What reads the clocks of a GPU; or None, and why there is nothing."""
+    try:
+        return Nvml(gpu.uuid), None
+    except DeviceError as error:
+        return None, str(error)
 
 
 def _one_line(error: BaseException) -> str:

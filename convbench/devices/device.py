@@ -14,8 +14,11 @@ import ml_dtypes  # noqa: F401  (makes NumPy know bfloat16)
 import numpy as np
 import numpy.typing as npt
 
+from convbench.devices.stopwatch import Stopwatch
+from convbench.environment import last_level_cache_bytes
 from convbench.errors import ConfigError
 from convbench.problem import ConvProblem, Dtype
+from convbench.timing import Cache, Reading
 
 Array = Any
 Kernel = Any
@@ -33,6 +36,7 @@ MAX_SHARED_BYTES = 48 * 1024  # what a block has without opting in to more
 LEAST_COMPUTE_CAPABILITY: dict[Dtype, tuple[int, int]] = {"float16": (5, 3), "bfloat16": (8, 0)}
 
 POISON = 0xFF
+FLUSHED = 2  # times the size of a cache is written to empty it
 PIECE_BYTES = 2**26
 
 
@@ -47,6 +51,7 @@ class Device(ABC):
     def __init__(self) -> None:
         self.compile_s = 0.0  # spent compiling kernels since the device was made
         self._phases_us: dict[Phase, float] | None = None
+        self._flushed: Array = None
 
     # ---- memory
 
@@ -119,11 +124,42 @@ class Device(ABC):
     def synchronize(self) -> None:
         """Return when all launches so far are done; raises what they raised."""
 
+    def call(self, phase: Phase, work: Callable[[], None]) -> None:
+        """Do what a library of the host does with arrays of this device, in the order of the launches."""
+        if self._phases_us is None:
+            work()
+        else:
+            self._phases_us[phase] += self.elapsed_us(work)
+
     # ---- time
 
     @abstractmethod
     def elapsed_us(self, work: Callable[[], None]) -> float:
         """Microseconds that the launches in `work` took, by this device's clock."""
+
+    def stopwatch(self, work: Callable[[], None], cache: Cache) -> Stopwatch:
+        """What takes samples of `work`, which has run before; raises DeviceError where `cache` cannot be had."""
+        return Stopwatch(self, work, cache)
+
+    @property
+    def cache_bytes(self) -> int | None:
+        """Bytes of the last cache before the memory; None where nothing tells."""
+        return last_level_cache_bytes()
+
+    @property
+    def flush_bytes(self) -> int | None:
+        """Bytes whose writing leaves nothing else in the cache."""
+        return None if self.cache_bytes is None else FLUSHED * self.cache_bytes
+
+    def flush(self) -> None:
+        """Queue writes of `flush_bytes` bytes."""
+        if self._flushed is None:
+            self._flushed = self.empty((self.flush_bytes or 1,), np.uint8)
+        self.poison(self._flushed)
+
+    def reading(self) -> Reading | None:
+        """The clocks at this moment; None where nothing tells."""
+        return None
 
     def phases_us(self, work: Callable[[], None]) -> dict[Phase, float]:
         """Microseconds by phase; each launch is timed alone, so the sum is a little more than `elapsed_us`."""

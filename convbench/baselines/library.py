@@ -1,0 +1,87 @@
+"""What plans by libraries share: where they can run, how a result gets home, and the error bound of an unknown method.
+
+A library that may take any method, Winograd's and the FFT included, is bounded by what all of them keep: no error of an
+output is larger than a count of roundings times
+
+    Σ_c ‖x_{n,c}‖₂ · ‖w_{k,c}‖₂        and alike for gradients, with the tensors that they are made of
+
+(Higham 2002, "Accuracy and Stability of Numerical Algorithms", §24.1, for the FFT, whose errors are normwise; the
+norms of a Winograd tile are parts of these). It is wide, but not so wide that one precision passes for another.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from convbench.algorithm import Plan
+from convbench.devices.device import Array, Device, Host
+from convbench.error_model import ErrorModel, Tensors, count_of_sum
+from convbench.errors import RefusedError
+from convbench.problem import ConvProblem, Direction
+from convbench.reference import Float64
+
+TRANSFORMS = 128.0  # roundings in the transforms of any method, and in their inverse: fewer than this many levels
+
+
+class HostPlan(Plan):
+    """A library on the processor, for devices whose arrays are NumPy's; raises RefusedError for others."""
+
+    def __init__(self, problem: ConvProblem, direction: Direction, device: Device, config: Any = None) -> None:
+        super().__init__(problem, direction, device, config)
+        if not isinstance(device.upload(np.zeros(1, np.float32)), np.ndarray):
+            raise RefusedError(f"it runs on the processor; arrays of device {device.name} are elsewhere")
+
+    def run(self, *arrays: Any, **_: Any) -> None:
+        *read, target = arrays
+        results: list[Host] = []
+        self.device.call("multiply", lambda: results.append(self.compute(*read)))
+        self.device.call("unpack", lambda: self.device.write(target, results[0].astype(target.dtype, copy=False)))
+
+    def compute(self, *read: Array) -> Host:
+        """The output, from what the direction reads."""
+        raise NotImplementedError
+
+
+def padded(problem: ConvProblem, x: Host, dtype: Any) -> Host:
+    """X with its zeros around it."""
+    return np.pad(np.asarray(x, dtype), ((0, 0), (0, 0), *problem.padding))
+
+
+def norms_magnitude(problem: ConvProblem, direction: Direction, tensors: Tensors, config: object = None) -> Float64:
+    """The sum above, in the shape of the direction's main output."""
+    n, c, k, groups = problem.n, problem.c, problem.k, problem.groups
+
+    def norms(name: str) -> Float64:
+        found: Float64 = np.sqrt(np.square(tensors[name]).sum((2, 3)))
+        return found
+
+    if direction == "backward_weights":
+        x, dy = (norms(name).reshape(n, groups, -1) for name in ("x", "dy"))
+        sums, shape = np.einsum("ngc,ngk->gkc", x, dy).reshape(k, c // groups), problem.w_shape
+    else:
+        name, equation, shape = {
+            "forward": ("x", "ngc,gkc->ngk", problem.y_shape),
+            "backward_data": ("dy", "ngk,gkc->ngc", problem.x_shape),
+        }[direction]
+        w = norms("w").reshape(groups, k // groups, c // groups)
+        sums = np.einsum(equation, norms(name).reshape(n, groups, -1), w).reshape(n, -1)
+    return np.broadcast_to(sums[:, :, None, None], shape).copy()
+
+
+def count_of_unknown(problem: ConvProblem, direction: Direction, config: object = None) -> float:
+    """The sum in any order, and transforms."""
+    return count_of_sum(problem, direction) + TRANSFORMS
+
+
+def count_in_tf32(problem: ConvProblem, direction: Direction, config: object = None) -> float:
+    """The same, where both factors are rounded to 11 bits before: 2·2⁻¹¹ is 2¹⁴ float32 roundings that conspire.
+
+    λ√n of the count comes to 2¹⁴ with n = 2²⁴.
+    """
+    return count_of_unknown(problem, direction) + 2.0**24
+
+
+def model_of_unknown(count: Callable[[ConvProblem, Direction, Any], float] = count_of_unknown) -> ErrorModel:
+    """The error model of a library that does not say what it does."""
+    return ErrorModel(count=count, magnitude=norms_magnitude, exact_headroom=None, carries_nonfinite=False)

@@ -1,0 +1,185 @@
+"""The baselines of PyTorch: `cudnn` and `cudnn_tf32` on a GPU, `torch_cpu` on the processor.
+
+cuDNN is asked to try its engines and keep the fastest (`benchmark`), in the warm-up. `cudnn` is strict: products of
+float32 are float32. `cudnn_tf32` rounds both factors to 11 bits and multiplies them on tensor cores; it is a precision
+of its own, and recorded as such. float16 and bfloat16 are multiplied as they are, on tensor cores, with sums in
+float32. Forward, cuDNN writes into the output at hand; gradients come in tensors of PyTorch's own and are copied, which
+the phase `unpack` shows.
+"""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import numpy as np
+
+from convbench.algorithm import Algorithm, Family, Plan
+from convbench.baselines.library import HostPlan, count_in_tf32, model_of_unknown
+from convbench.devices.device import Array, Device, Host
+from convbench.error_model import ErrorModel
+from convbench.errors import RefusedError
+from convbench.problem import DTYPES, ITEM_BYTES, ConvProblem, Direction, Dtype
+
+
+class _TorchPlan(Plan):
+    """A plan that holds its operands as tensors, in the memory of the device's arrays."""
+
+    def __init__(self, problem: ConvProblem, direction: Direction, device: Device, config: Any = None) -> None:
+        super().__init__(problem, direction, device, config)
+        try:
+            import torch
+        except ImportError as error:
+            raise RefusedError(f'it needs PyTorch: pip install "convbench[torch]" ({error})') from error
+        self.torch = torch
+        (top, bottom), (left, right) = problem.padding
+        self.is_lopsided = (top, left) != (bottom, right)
+        self.padding = [0, 0] if self.is_lopsided else [top, left]
+
+    def dense(self, x: Any) -> Any:
+        """X with its zeros around it, where the library cannot have them."""
+        if not self.is_lopsided:
+            return x
+        (top, bottom), (left, right) = self.problem.padding
+        return self.torch.nn.functional.pad(x, (left, right, top, bottom))
+
+    def gradient(self, dy: Any, x: Any, w: Any) -> Any:
+        """Dx or dw; of the other one, only the shape of what is given matters."""
+        problem, of_data = self.problem, self.direction == "backward_data"
+        dense = self.dense(x)
+        dx, dw, _ = self.torch.ops.aten.convolution_backward(
+            dy, dense, w, None, list(problem.stride), self.padding, list(problem.dilation), False, [0, 0],
+            problem.groups, [of_data, not of_data, False],
+        )  # fmt: skip
+        if not of_data:
+            return dw
+        if self.is_lopsided:
+            (top, _), (left, _) = problem.padding
+            dx = dx[:, :, top : top + problem.h, left : left + problem.w]
+        return dx
+
+
+class TorchCpuPlan(_TorchPlan, HostPlan):
+    """All directions by ATen's convolution, oneDNN's where it has one."""
+
+    def compute(self, *read: Array) -> Host:
+        from convbench.torch_tensors import as_numpy, of_numpy
+
+        problem, torch = self.problem, self.torch
+        tensors = [of_numpy(np.asarray(array)) for array in read]
+        if self.direction == "forward":
+            w, bias = of_numpy(np.asarray(self.weights)), of_numpy(np.asarray(self.bias))
+            y = torch.nn.functional.conv2d(
+                self.dense(tensors[0]), w, bias, problem.stride, self.padding, problem.dilation, problem.groups
+            )
+            host: Host = as_numpy(y)
+        elif self.direction == "backward_data":
+            w = of_numpy(np.asarray(self.weights))
+            host = as_numpy(self.gradient(tensors[0], w.new_empty(problem.x_shape), w))
+        else:
+            x, dy = tensors
+            host = as_numpy(self.gradient(dy, x, x.new_empty(problem.w_shape)))
+        return host
+
+
+class CudnnPlan(_TorchPlan):
+    """All directions by cuDNN, through ATen, on the stream of the device's launches."""
+
+    tf32: ClassVar[bool] = False
+
+    def __init__(self, problem: ConvProblem, direction: Direction, device: Device, config: Any = None) -> None:
+        if not device.is_gpu:
+            raise RefusedError(f"cuDNN needs a GPU, and device {device.name} is none")
+        super().__init__(problem, direction, device, config)
+        if not self.torch.backends.cudnn.is_available():
+            raise RefusedError(f"PyTorch {self.torch.__version__} has no cuDNN: it was built for the processor")
+
+    def run(self, *arrays: Any, **_: Any) -> None:
+        *read, target = (self._tensor(array) for array in arrays)
+        results: list[Any] = []
+        self.device.call("multiply", lambda: results.append(self._on_stream(self._compute, *read, target)))
+        if results[0] is not target:
+            self.device.call("unpack", lambda: self._on_stream(target.copy_, results[0]))
+
+    def _compute(self, *tensors: Any) -> Any:
+        """The output: the last tensor where the library can write into it, else one of its own."""
+        problem, cudnn = self.problem, self.torch.backends.cudnn
+        if self.direction == "forward":
+            x, y = tensors
+            if y.dtype != x.dtype:
+                y = self.torch.empty_like(y, dtype=x.dtype)
+            self.torch.ops.aten.cudnn_convolution.out(
+                self.dense(x), self._tensor(self.weights), self.padding, list(problem.stride), list(problem.dilation),
+                problem.groups, True, False, self.tf32, out=y,
+            )  # fmt: skip
+            if problem.bias:
+                y += self._tensor(self.bias).view(1, -1, 1, 1)
+            return y
+        with cudnn.flags(enabled=True, benchmark=True, deterministic=False, allow_tf32=self.tf32):
+            if self.direction == "backward_data":
+                dy, dx = tensors
+                w = self._tensor(self.weights)
+                return self.gradient(dy, dx if dx.dtype == dy.dtype else dx.to(dy.dtype), w)
+            x, dy, dw = tensors
+            return self.gradient(dy, x, dw)
+
+    def _tensor(self, array: Array) -> Any:
+        from convbench.torch_tensors import of_gpu
+
+        return of_gpu(array, self.torch.device("cuda", self.torch.cuda.current_device()))
+
+    def _on_stream(self, work: Any, *given: Any) -> Any:
+        """Work on the legacy default stream, on which the device's launches are."""
+        with self.torch.cuda.stream(self.torch.cuda.default_stream()):
+            return work(*given)
+
+
+class CudnnTf32Plan(CudnnPlan):
+    """The same in TF32."""
+
+    tf32: ClassVar[bool] = True
+
+
+class TorchCpu(Algorithm):
+    """PyTorch on the processor."""
+
+    name: ClassVar[str] = "torch_cpu"
+    family: ClassVar[Family] = "baseline"
+    plans: ClassVar[Mapping[Direction, type[Plan]]] = dict.fromkeys(
+        ("forward", "backward_data", "backward_weights"), TorchCpuPlan
+    )
+    dtypes: ClassVar[tuple[Dtype, ...]] = DTYPES
+    any_order: ClassVar[bool] = True
+    error_model: ClassVar[ErrorModel] = model_of_unknown()
+
+    def limits(self, problem: ConvProblem, direction: Direction) -> str | None:
+        if direction == "backward_data" and ITEM_BYTES[problem.dtype] == 2:
+            return f"dtype {problem.dtype}: PyTorch adds up the taps of dx in it on the processor, and not in float32"
+        return None
+
+
+class Cudnn(Algorithm):
+    """cuDNN, strict: no precision but that of the data."""
+
+    name: ClassVar[str] = "cudnn"
+    family: ClassVar[Family] = "baseline"
+    plans: ClassVar[Mapping[Direction, type[Plan]]] = dict.fromkeys(
+        ("forward", "backward_data", "backward_weights"), CudnnPlan
+    )
+    dtypes: ClassVar[tuple[Dtype, ...]] = DTYPES
+    any_order: ClassVar[bool] = True
+    error_model: ClassVar[ErrorModel] = model_of_unknown()
+
+
+class CudnnTf32(Algorithm):
+    """cuDNN with the products of float32 in TF32."""
+
+    name: ClassVar[str] = "cudnn_tf32"
+    family: ClassVar[Family] = "baseline"
+    plans: ClassVar[Mapping[Direction, type[Plan]]] = dict.fromkeys(
+        ("forward", "backward_data", "backward_weights"), CudnnTf32Plan
+    )
+    dtypes: ClassVar[tuple[Dtype, ...]] = ("float32",)
+    any_order: ClassVar[bool] = True
+    error_model: ClassVar[ErrorModel] = model_of_unknown(count_in_tf32)
+
+    def precision(self, problem: ConvProblem) -> str:
+        return "tf32"

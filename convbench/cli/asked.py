@@ -1,0 +1,90 @@
+"""What `verify` and `bench` were asked to run, on which device, before anything runs."""
+
+import sys
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from convbench.cli import options
+from convbench.errors import ConvbenchError, UnknownNameError
+
+if TYPE_CHECKING:
+    from convbench.algorithm import Algorithm
+    from convbench.devices.device import Device
+    from convbench.harness import Harness, Job
+    from convbench.sampling import Effort
+    from convbench.workload import Workload
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """The options as they were given; each method raises ConvbenchError for what makes no sense."""
+
+    problems: list[str] | None
+    workload: str | None
+    batch: int | None
+    where: str | None
+    algorithm: list[str] | None
+    baselines: bool
+    device: str | None
+    direction: str
+    seed: int
+    plugin: list[str] | None
+    cache: str | None = None
+    samples: int | None = None
+    seconds: float | None = None
+
+    def prepare(self) -> "tuple[Harness, Workload, list[Job]]":
+        """Everything that can be wrong with a call is found here."""
+        from convbench import devices
+        from convbench.harness import Harness, jobs
+
+        direction, chosen = options.direction(self.direction), self.layers()
+        options.load_plugins(self.plugin)
+        algorithms = self.algorithms()
+        device = devices.select(self.device)
+        harness = Harness(device, seed=self.seed, direction=direction, effort=self.effort(device))
+        return harness, chosen, jobs(chosen, algorithms)
+
+    def layers(self) -> "Workload":
+        """The problems, each once; what a model has besides goes to standard error."""
+        from convbench import workload
+
+        if bool(self.problems) == (self.workload is not None):
+            raise ConvbenchError(
+                f"give problems or --workload, one of the two; workloads are {', '.join(workload.names())}"
+            )
+        chosen = workload.from_texts(self.problems) if self.problems else workload.load(str(self.workload))
+        for what in chosen.skipped:
+            print(f"convbench: skipped {what}", file=sys.stderr)
+        if self.batch is not None:
+            chosen = chosen.with_batch(self.batch)
+        if self.where is not None:
+            chosen = chosen.where(self.where)
+        return chosen.distinct()
+
+    def algorithms(self) -> "list[Algorithm]":
+        """Those that were asked for, or all that can be loaded; and the baselines."""
+        from convbench import registry
+
+        wanted = dict.fromkeys(",".join(self.algorithm).split(",") if self.algorithm else ())
+        chosen = [registry.get(name) for name in wanted] if self.algorithm else options.available_algorithms()
+        if self.baselines:
+            chosen += [registry.get(name) for name in registry.baseline_names() if name not in wanted]
+        return chosen
+
+    def effort(self, device: "Device") -> "Effort":
+        """How often to run on a device."""
+        from convbench.sampling import Effort
+        from convbench.timing import CACHES, Cache
+
+        effort = Effort.for_device(device)
+        if self.cache is not None:
+            known: dict[str, tuple[Cache, ...]] = {**{cache: (cache,) for cache in CACHES}, "both": CACHES}
+            if self.cache not in known:
+                raise UnknownNameError(f"cache {self.cache!r} is unknown; there are {', '.join(known)}")
+            effort = replace(effort, caches=known[self.cache])
+        if self.samples is not None:
+            effort = replace(effort, maximum=self.samples, minimum=min(effort.minimum, self.samples))
+        if self.seconds is not None:
+            effort = replace(effort, max_seconds=self.seconds)
+        return effort

@@ -1,0 +1,132 @@
+"""The command `compare`: two sets of records, and what got faster, slower, or wrong."""
+
+import json
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from convbench.cli import options
+from convbench.cli.output import print_markdown
+from convbench.errors import ConvbenchError, RecordsError, UnknownNameError
+from convbench.problem import DIRECTIONS
+from convbench.timing import CACHES, Cache
+
+if TYPE_CHECKING:
+    from convbench.record import BadLine, Record
+
+UNDECIDED = 3  # the exit status with --strict
+
+OldArgument = Annotated[Path, typer.Argument(metavar="OLD", help="Records before: a .jsonl file, or a folder of them.")]
+NewArgument = Annotated[Path, typer.Argument(metavar="NEW", help="Records after: likewise.")]
+ThresholdOption = Annotated[
+    str, typer.Option("--threshold", metavar="PERCENT", help="The least change that matters: 3%, or 0.03.")
+]
+DirectionsOption = Annotated[
+    list[str] | None,
+    typer.Option("--direction", help=f"Only these of {', '.join(DIRECTIONS)}; with commas or repeated. Default: all."),
+]
+CacheOption = Annotated[
+    str | None, typer.Option("--cache", help="Only samples with the cache in this state: warm or cold. Default: both.")
+]
+AcrossOption = Annotated[
+    bool, typer.Option("--across-devices", help="Compare one device with another, or emulated times with real ones.")
+]
+StrictOption = Annotated[
+    bool, typer.Option("--strict", help=f"Exit status {UNDECIDED} if anything is undecided and nothing is worse.")
+]
+
+
+def compare(
+    old: OldArgument,
+    new: NewArgument,
+    threshold: ThresholdOption = "3%",
+    algorithm: options.AlgorithmOption = None,
+    direction: DirectionsOption = None,
+    cache: CacheOption = None,
+    across_devices: AcrossOption = False,
+    strict: StrictOption = False,
+    json_: options.JsonOption = False,
+) -> None:
+    """Faster, slower, the same or undecided: every measurement that two sets of records have, decided.
+
+    A change counts if its median is beyond the threshold and noise does not explain it, however many comparisons there
+    are; the same is what lies within the threshold for certain. What passed and is now wrong, or crashes, is broken.
+
+    To compare two commits, measure one with `convbench bench --workload resnet50 --out before`, the other with `--out
+    after`, and then `convbench compare before after`.
+
+    Exit status: 0 nothing got worse, 1 something is slower or broken, 2 the call makes no sense or a file has lines
+    that are no records, 3 something is undecided, with --strict.
+    """
+    asked = _fraction(threshold)
+    caches = CACHES if cache is None else (_cache(cache),)
+    directions = [options.direction(name) for name in ",".join(direction).split(",")] if direction else None
+
+    from convbench import comparison
+    from convbench.comparison_page import to_data, to_markdown
+
+    (before, bad_before), (after, bad_after) = _read(old), _read(new)
+    for line in (bad := [*bad_before, *bad_after]):
+        print(f"convbench: {line}", file=sys.stderr)
+    names = _known_algorithms(algorithm, [*before, *after])
+    sides = [
+        [
+            record
+            for record in records
+            if record.algorithm in names and (directions is None or record.direction in directions)
+        ]
+        for records in (before, after)
+    ]
+    compared = comparison.compare(*sides, threshold=asked, across_devices=across_devices, caches=caches)
+    if json_:
+        print(json.dumps(to_data(compared), indent=1, ensure_ascii=False))
+    else:
+        print_markdown(to_markdown(compared, old=str(old), new=str(new)))
+    if not compared.comparisons and not compared.outcomes:
+        raise ConvbenchError("nothing was compared: no measurement has times, or another outcome, on both sides")
+    if bad:
+        raise typer.Exit(2)
+    if compared.has_regression:
+        raise typer.Exit(1)
+    if strict and compared.counts["undecided"]:
+        raise typer.Exit(UNDECIDED)
+
+
+def _read(path: Path) -> "tuple[list[Record], list[BadLine]]":
+    """All records of a file, or of every .jsonl file below a folder."""
+    from convbench.record import read_records
+
+    files = sorted(path.rglob("*.jsonl")) if path.is_dir() else [path]
+    if not files:
+        raise RecordsError(f"folder {path} has no records file (.jsonl)")
+    found = [read_records(file) for file in files]
+    return [record for good, _ in found for record in good], [line for _, bad in found for line in bad]
+
+
+def _fraction(text: str) -> float:
+    """The threshold that a text is."""
+    match = re.fullmatch(r"\s*(\d+\.?\d*|\.\d+)\s*(%?)\s*", text, re.ASCII)
+    value = float(match[1]) / (100 if match[2] else 1) if match else 0.0
+    if not 0 < value < 1:
+        raise ConvbenchError(f"threshold {text!r} is no change above 0 and below 100 %; write 3%, or 0.03")
+    return value
+
+
+def _cache(text: str) -> Cache:
+    for known in CACHES:
+        if text == known:
+            return known
+    raise UnknownNameError(f"cache {text!r} is no state that it is measured in; there are {', '.join(CACHES)}")
+
+
+def _known_algorithms(asked: list[str] | None, records: "Sequence[Record]") -> set[str]:
+    """Those that were asked for, or all; raises UnknownNameError for one that no record has."""
+    known = {record.algorithm for record in records}
+    wanted = set(",".join(asked).split(",")) if asked else known
+    if unknown := sorted(wanted - known):
+        raise UnknownNameError(f"no record is of {', '.join(unknown)}; there are {', '.join(sorted(known)) or 'none'}")
+    return wanted

@@ -1,0 +1,38 @@
+"""A bar with an estimate of what is left, on a terminal; nothing elsewhere."""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from convbench.devices.device import Device
+
+T = TypeVar("T")
+
+
+@contextmanager
+def progress(items: Iterable[T], what: str, total: int, device: "Device") -> Iterator[Iterable[T]]:
+    """The items, as they come; the bar says what compiling for the device took, too."""
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        ProgressColumn,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+    from rich.text import Text
+
+    class CompileColumn(ProgressColumn):
+        def render(self, task: object) -> Text:
+            return Text(f"({device.compile_s:.0f} s compiling)")
+
+    columns = (
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), CompileColumn(),
+        TextColumn("left"), TimeRemainingColumn(),
+    )  # fmt: skip
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        yield bar.track(items, total=total, description=what)

@@ -1,0 +1,188 @@
+"""A comparison as Markdown, the most important first, and as plain data for machines.
+
+As in a report, no table has the times of two devices, unless these are what is compared, and a time that is not a GPU's
+says so.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from convbench.bootstrap import LEVEL
+from convbench.comparison import ALL, EACH, TURNS, VERDICTS, Compared, Comparison, Lone
+from convbench.geometric_means import means
+from convbench.pairing import device_of
+from convbench.record import Record
+from convbench.report.units import counted, duration
+from convbench.tables import markdown_table
+
+MOST_LONE = 20  # measurements without a partner that are named; `to_data` has all
+
+
+def to_markdown(compared: Compared, *, old: str, new: str) -> str:
+    """The page; `old` and `new` are the names of the two sides."""
+    parts = [f"# {old} → {new}"]
+    if compared.pairs.notice:
+        parts.append(f"**{compared.pairs.notice}**")
+    parts += [_counts(compared), _rule(compared.threshold)]
+    if compared.outcomes:
+        turns = [
+            (change.turn, *_names(change.pair.new), _outcome(change.pair.old), _outcome(change.pair.new))
+            for change in compared.outcomes
+        ]
+        parts += ["## Outcomes that changed", markdown_table(["", "problem", "algorithm", "OLD", "NEW"], turns)]
+    for title, chosen in _by_device(compared).items():
+        parts += _chapter(title, chosen)
+    parts += [*_lone("OLD", compared.only_old), *_lone("NEW", compared.only_new)]
+    if compared.differences:
+        rows = [(one.what, one.old, one.new) for one in compared.differences]
+        parts += ["## What else differs", markdown_table(["", "OLD", "NEW"], rows)]
+    return "\n\n".join(parts)
+
+
+def _counts(compared: Compared) -> str:
+    verdicts = ", ".join(f"{compared.counts[verdict]:,} {verdict}" for verdict in VERDICTS)
+    text = f"**{counted(len(compared.comparisons), 'comparison')}: {verdicts}.**"
+    if compared.outcomes:
+        turns = ", ".join(f"{compared.counts[turn]:,} {turn}" for turn in TURNS if compared.counts[turn])
+        text += f" **{counted(len(compared.outcomes), 'outcome')} changed: {turns}.**"
+    if compared.untimed:
+        text += f" {counted(compared.untimed, 'result')} without times ended as before."
+    if compared.pairs.repeated:
+        text += f" {counted(compared.pairs.repeated, 'record')} with a later one of the same measurement left out."
+    return text
+
+
+def _rule(threshold: float) -> str:
+    return (
+        f"Ratios are of medians, NEW / OLD, with intervals of {LEVEL:.0%}. Slower or faster: by {threshold * 100:.3g}% "
+        f"or more, where noise does that with a chance of at most {EACH:.0%} in one comparison, and {ALL:.0%} in all "
+        f"together. The same: the interval is within {1 / (1 + threshold):.4g} and {1 + threshold:.4g}."
+    )
+
+
+def _chapter(title: str, chosen: Sequence[Comparison]) -> list[str]:
+    first = chosen[0].pair
+    several = {
+        "direction": len({one.pair.new.direction for one in chosen}) > 1,
+        "precision": len({one.pair.new.precision for one in chosen}) > 1,
+        "layer": len({(*_work(one.pair.new), one.cache) for one in chosen}) < len(chosen),
+        "config": len({(*_work(one.pair.new), *_place(one.pair.new), one.cache) for one in chosen}) < len(chosen),
+    }
+    extra = [what for what, is_needed in several.items() if is_needed]
+    header = [
+        "", "problem", "algorithm", *extra, "cache", f"OLD{_label(first.old)}", f"NEW{_label(first.new)}", "NEW / OLD",
+        "interval", "why undecided",
+    ]  # fmt: skip
+    rows = [
+        (
+            one.verdict, f"`{one.pair.new.problem}`", one.pair.new.algorithm,
+            *(_config(getattr(one.pair.new, what)) for what in extra), one.cache, duration(one.old_us),
+            duration(one.new_us), f"{one.ratio:.3f}", _interval(one.interval), one.reason or "",
+        )
+        for one in chosen
+    ]  # fmt: skip
+    parts = [f"## {title}"]
+    if found := means(chosen):
+        of = [(one.name, one.cache, one.count, f"{one.ratio:.3f}", _interval((one.low, one.high))) for one in found]
+        heads = ["", "cache", "comparisons", f"NEW / OLD{_label(first.new)}", "interval"]
+        parts += ["### Geometric means", markdown_table(heads, of)]
+    return [*parts, "### Every comparison", markdown_table(header, rows)]
+
+
+def _work(record: Record) -> tuple[str, ...]:
+    return record.problem, record.direction, record.algorithm, record.precision
+
+
+def _place(record: Record) -> tuple[str, ...]:
+    return record.workload, record.layer
+
+
+def _config(value: Any) -> str:
+    if not isinstance(value, dict):
+        return str(value)
+    return ", ".join(f"{key} {setting}" for key, setting in value.items()) or "–"
+
+
+def _label(record: Record) -> str:
+    """What follows the name of a column of times: the last words of the clock, unless it is a GPU's."""
+    return "" if record.device["is_gpu"] else f" ({str(record.device['clock']).rpartition(', ')[2]})"
+
+
+def _interval(interval: tuple[float, float] | None) -> str:
+    return "–" if interval is None else f"{interval[0]:.3f} to {interval[1]:.3f}"
+
+
+def _outcome(record: Record) -> str:
+    return record.outcome.replace("_", " ") + (f": {record.reason}" if record.reason else "")
+
+
+def _names(record: Record) -> tuple[str, str]:
+    """The problem, and the algorithm with what else tells one measurement from another."""
+    rest: list[str] = [] if record.direction == "forward" else [record.direction]
+    rest += [_config(record.config)] if record.config else []
+    return f"`{record.problem}`", record.algorithm + (f" ({', '.join(rest)})" if rest else "")
+
+
+def _lone(side: str, found: Sequence[Lone]) -> list[str]:
+    """What has no partner, of one side."""
+    if not found:
+        return []
+    rows = [
+        (*_names(one.record), f"{one.cache} samples" if one.cache else _outcome(one.record), device_of(one.record))
+        for one in found[:MOST_LONE]
+    ]
+    parts = [f"## Only in {side}: {len(found):,}", markdown_table(["problem", "algorithm", "what", "device"], rows)]
+    return parts if len(found) <= MOST_LONE else [*parts, f"And {len(found) - MOST_LONE:,} more, which `--json` lists."]
+
+
+def _by_device(compared: Compared) -> dict[str, list[Comparison]]:
+    found: dict[str, list[Comparison]] = {}
+    for one in compared.comparisons:
+        devices = dict.fromkeys((device_of(one.pair.old), device_of(one.pair.new)))
+        found.setdefault(" → ".join(devices), []).append(one)
+    return found
+
+
+def to_data(compared: Compared) -> dict[str, Any]:
+    """What JSON is made of; times in microseconds, ratios NEW over OLD."""
+    return {
+        "threshold": compared.threshold,
+        "notice": compared.pairs.notice,
+        "counts": compared.counts,
+        "comparisons": [
+            {
+                **_identity(one.pair.new), "cache": one.cache, "verdict": one.verdict, "reason": one.reason,
+                "old_us": one.old_us, "new_us": one.new_us, "ratio": one.ratio, "interval": one.interval,
+                "p": None if one.evidence is None else one.evidence.p, "p_of_all": one.p,
+            }
+            for one in compared.comparisons
+        ],
+        "means": [
+            {"device": title, **vars(mean)} for title, chosen in _by_device(compared).items() for mean in means(chosen)
+        ],
+        "outcomes": [
+            {
+                **_identity(change.pair.new), "turn": change.turn, "old": change.pair.old.outcome,
+                "new": change.pair.new.outcome, "old_reason": change.pair.old.reason,
+                "new_reason": change.pair.new.reason,
+            }
+            for change in compared.outcomes
+        ],
+        "untimed": compared.untimed,
+        "repeated": compared.pairs.repeated,
+        "only_old": [_lone_data(one) for one in compared.only_old],
+        "only_new": [_lone_data(one) for one in compared.only_new],
+        "differences": [vars(one) for one in compared.differences],
+    }  # fmt: skip
+
+
+def _identity(record: Record) -> dict[str, Any]:
+    return {
+        "problem": record.problem, "direction": record.direction, "algorithm": record.algorithm,
+        "precision": record.precision, "config": record.config, "device": device_of(record),
+        "workload": record.workload, "layer": record.layer,
+    }  # fmt: skip
+
+
+def _lone_data(one: Lone) -> dict[str, Any]:
+    return {**_identity(one.record), "cache": one.cache, "outcome": one.record.outcome}

@@ -1,0 +1,81 @@
+"""Algorithms that are right on one layer, timed together so that the machine's moods touch them alike."""
+
+import time
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from convbench.devices.device import Device
+from convbench.execution import Execution
+from convbench.sampling import Effort, Sampling, take_turns
+from convbench.timing import Cache, Timing
+
+
+class Contender:
+    """One of them: prepared, warmed up, and sampled in each state of the cache.
+
+    `error` is what its work raised while it was sampled, if it did; `compile_s` is for whoever knows to set.
+
+    Raises what the algorithm raises while it is prepared and warmed up.
+    """
+
+    def __init__(self, execution: Execution, effort: Effort) -> None:
+        self.execution, self.device = execution, execution.device
+        self.error: BaseException | None = None
+        self.prepare_us = self.device.elapsed_us(execution.load)
+        for _ in range(effort.warmup):
+            execution.run()
+        self.queue_us = self._queue_us() if self.device.is_gpu else None
+        stopwatches = [self.device.stopwatch(execution.run, cache) for cache in effort.caches]
+        self.samplings = [Sampling(stopwatch, effort, self.device.reading) for stopwatch in stopwatches]
+
+    @property
+    def is_measured(self) -> bool:
+        """Whether it has all its samples."""
+        return self.error is None and all(sampling.stop is not None for sampling in self.samplings)
+
+    def timing(self, floor_us: Callable[[Cache], float | None], compile_s: float) -> Timing:
+        """What its record keeps, once it is measured."""
+        return Timing(
+            clock=self.device.clock,
+            host_clock=self.samplings[0].stopwatch.host_clock,
+            series=tuple(sampling.series() for sampling in self.samplings),
+            floor_us=floor_us(self.samplings[0].stopwatch.cache),
+            prepare_us=self.prepare_us,
+            queue_us=self.queue_us,
+            phases_us={str(phase): us for phase, us in self.device.phases_us(self.execution.run).items()},
+            compile_s=compile_s,
+        )
+
+    def _queue_us(self) -> float:
+        """Of the host, until it may go on, with nothing else in the queue."""
+        self.device.synchronize()
+        start = time.perf_counter()
+        self.execution.run()
+        us = (time.perf_counter() - start) * 1e6
+        self.device.synchronize()
+        return us
+
+
+def hold(contenders: Sequence[Contender], random: np.random.Generator) -> None:
+    """Sample all of them, in turns, until each is measured or has failed.
+
+    Ends early when the device is lost with one of them; the others are then neither.
+    """
+    owners = [contender for contender in contenders for _ in contender.samplings]
+    samplings = [sampling for contender in contenders for sampling in contender.samplings]
+
+    def lost(place: int, error: BaseException) -> bool:
+        owners[place].error = error
+        return is_alive(owners[place].device)
+
+    take_turns(samplings, owners, random, lost)
+
+
+def is_alive(device: Device) -> bool:
+    """Whether a device still does anything."""
+    try:
+        device.synchronize()
+    except Exception:  # noqa: BLE001  (whatever it raises, it is lost; who asked has the first error)
+        return False
+    return True

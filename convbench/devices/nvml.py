@@ -1,0 +1,63 @@
+"""What NVIDIA's driver says of a GPU while it works: clocks, temperature, power, and why it is slowed down.
+
+Source: NVML API reference, `nvmlDeviceGetCurrentClocksEventReasons`. Reasons that say nothing about load (an idle GPU,
+clocks that someone has set) are left out.
+"""
+
+from typing import Any
+
+from convbench.errors import DeviceError
+from convbench.timing import Reading
+
+SLOWED = {
+    0x04: "power cap",
+    0x08: "hardware slowdown",
+    0x20: "software thermal slowdown",
+    0x40: "hardware thermal slowdown",
+    0x80: "power brake",
+}
+
+
+class Nvml:
+    """The readings of one GPU.
+
+    Parameters
+    ----------
+    uuid : of the GPU, as CUDA has it: GPU-…
+    nvml : the module pynvml, or what stands for it
+
+    Raises
+    ------
+    DeviceError
+        the driver does not answer, or does not know the GPU.
+    """
+
+    def __init__(self, uuid: str, nvml: Any = None) -> None:
+        self._nvml = nvml = _pynvml() if nvml is None else nvml
+        try:
+            nvml.nvmlInit()
+            self._gpu = nvml.nvmlDeviceGetHandleByUUID(uuid)
+            self.driver = str(nvml.nvmlSystemGetDriverVersion())
+            self.reading()
+        except nvml.NVMLError as error:
+            raise DeviceError(f"clocks of {uuid} cannot be read: {error}") from error
+
+    def reading(self) -> Reading:
+        """What holds at this moment; raises NVMLError."""
+        nvml, gpu = self._nvml, self._gpu
+        reasons = nvml.nvmlDeviceGetCurrentClocksThrottleReasons(gpu)
+        return Reading(
+            sm_mhz=nvml.nvmlDeviceGetClockInfo(gpu, nvml.NVML_CLOCK_SM),
+            memory_mhz=nvml.nvmlDeviceGetClockInfo(gpu, nvml.NVML_CLOCK_MEM),
+            temperature_c=nvml.nvmlDeviceGetTemperature(gpu, nvml.NVML_TEMPERATURE_GPU),
+            power_w=nvml.nvmlDeviceGetPowerUsage(gpu) / 1000,  # NVML gives milliwatts
+            throttle=tuple(name for bit, name in SLOWED.items() if reasons & bit),
+        )
+
+
+def _pynvml() -> Any:
+    try:
+        import pynvml
+    except ImportError as error:
+        raise DeviceError(f"clocks cannot be read: pip install nvidia-ml-py ({error})") from error
+    return pynvml

@@ -1,0 +1,65 @@
+"""The least time that a device can take, so that a shorter one is a mistake of the measurement and not a success.
+
+Bytes: with a cold cache every byte of the inputs comes from memory; with a warm one, all but what the cache can hold
+of inputs and outputs. Outputs of a cold run may stay in the cache. FLOPs: those of the products that are no product
+with padding, for methods that make every product; Winograd's and the FFT's make fewer, and a library's may be either.
+
+Source: Williams, Waterman & Patterson 2009, "Roofline: an insightful visual performance model".
+"""
+
+from collections.abc import Mapping
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from convbench import operands, roofline
+from convbench.problem import ITEM_BYTES, ConvProblem, Direction
+from convbench.timing import Cache
+
+EVERY_PRODUCT = "direct", "gemm"  # the families that make every product
+
+
+def floor_us(
+    problem: ConvProblem, direction: Direction, family: str, precision: str, device: Mapping[str, Any], cache: Cache
+) -> float | None:
+    """Microseconds; None where the device's ceilings are not known (`roofline.of_device`)."""
+    ceilings = roofline.of_device(device, precision)
+    if ceilings is None:
+        return None
+    least = memory_bytes(problem, direction, int(device.get("l2_bytes") or 0), cache) / ceilings.tbytes / 1e6
+    if family in EVERY_PRODUCT:
+        least = max(least, 2 * products(problem) / ceilings.tflops / 1e6)
+    return least
+
+
+def memory_bytes(problem: ConvProblem, direction: Direction, cache_bytes: int, cache: Cache) -> int:
+    """The fewest bytes that must pass between the memory and a cache of that size."""
+    read, written = (
+        sum(prod(operands.memory_shape(problem, name)) for name in names) * ITEM_BYTES[problem.dtype]
+        for names in (operands.inputs(problem, direction), operands.outputs(problem, direction))
+    )
+    if problem.dilation != (1, 1) or problem.stride != (1, 1) or _has_empty_windows(problem):
+        read = 0  # elements of an input may be of no use
+    return max(read + written - cache_bytes, read if cache == "cold" else 0, 0)
+
+
+def _has_empty_windows(problem: ConvProblem) -> bool:
+    """Whether a window may lie in the padding as a whole."""
+    return any(max(padding) >= taps for padding, taps in zip(problem.padding, (problem.r, problem.s), strict=True))
+
+
+def products(problem: ConvProblem) -> int:
+    """Multiplications of an element of the input and not of the padding, in any of the directions."""
+    if problem.padding_mode != "zeros":
+        return problem.macs
+    (top, _), (left, _) = problem.padding
+    axes = zip(
+        (problem.p, problem.q), (problem.r, problem.s), problem.stride, problem.dilation, (top, left),
+        (problem.h, problem.w), strict=True,
+    )  # fmt: skip
+    inside = []
+    for outputs, taps, stride, dilation, before, size in axes:
+        places = np.arange(outputs)[:, None] * stride + np.arange(taps) * dilation - before
+        inside.append(int(np.count_nonzero((places >= 0) & (places < size))))
+    return problem.n * problem.k * (problem.c // problem.groups) * inside[0] * inside[1]

@@ -1,0 +1,98 @@
+"""Chapters: what may share a table or a picture. Other devices, clocks, directions or precisions are other chapters."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from convbench.record import Record, latest
+from convbench.report.frame import to_frame
+
+KEY = ["device", "clock", "is_gpu", "direction", "dtype", "precision"]
+LAYER = ["workload", "layer", "problem"]  # two results of one layer were asked for the same
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """The results that can be compared with each other.
+
+    Parameters
+    ----------
+    heading : the device, and what is not usual about the direction and the precision; unique on a page
+    records : the latest of each measurement
+    frame : their rows of `to_frame`, whose `row` counts all records of the page
+    """
+
+    heading: str
+    records: tuple[Record, ...]
+    frame: pd.DataFrame
+
+    @property
+    def device(self) -> dict[str, Any]:
+        return self.records[0].device
+
+    @property
+    def is_gpu(self) -> bool:
+        return bool(self.device["is_gpu"])
+
+    @cached_property
+    def label(self) -> str:
+        """What follows the name of anything in times: the last words of the clock, unless it is a GPU's."""
+        return "" if self.is_gpu else f" ({str(self.device['clock']).rpartition(', ')[2]})"
+
+    @property
+    def families(self) -> list[tuple[str, str]]:
+        """Its algorithms, each with its family."""
+        pairs = self.frame[["algorithm", "family"]].drop_duplicates()
+        return [(str(algorithm), str(family)) for algorithm, family in pairs.itertuples(index=False)]
+
+    @cached_property
+    def passed(self) -> pd.DataFrame:
+        """What has times, with the best of each layer beside them in `best_us`, and its `speed` against that."""
+        passed = self.frame[self.frame.outcome == "passed"].copy()
+        passed["best_us"] = passed.groupby(LAYER).median_us.transform("min")
+        passed["speed"] = passed.best_us / passed.median_us
+        return passed
+
+    @cached_property
+    def ranking(self) -> list[str]:
+        """The algorithms that passed, that with the greatest geometric mean of its speeds first."""
+        passed = self.passed
+        means = np.log(passed.speed).groupby(passed.algorithm).mean()
+        ranked: list[tuple[str, float]] = sorted(means.items(), key=lambda item: (-item[1], str(item[0])))
+        return [str(name) for name, _ in ranked]
+
+
+def chapters(records: Iterable[Record]) -> list[Chapter]:
+    """The chapters of a page in the order in which their first records came."""
+    current = latest(records)
+    frame = to_frame(current)
+    found = []
+    for _, rows in frame.groupby(KEY, sort=False):
+        first = rows.iloc[0]
+        found.append(Chapter(_heading(first), tuple(current[row] for row in rows.row), rows))
+    return _distinct(found)
+
+
+def _heading(first: "pd.Series[Any]") -> str:
+    words = [str(first.device)]
+    if first.direction != "forward":
+        words.append(str(first.direction))
+    dtype, precision = str(first["dtype"]), str(first["precision"])  # a Series has a dtype of its own
+    if precision != dtype:
+        words.append(f"{dtype} by {precision}")
+    elif dtype != "float32":
+        words.append(dtype)
+    return ", ".join(words)
+
+
+def _distinct(found: list[Chapter]) -> list[Chapter]:
+    """Headings that occur twice, for two clocks of one name, get the clock behind them."""
+    names = [chapter.heading for chapter in found]
+    return [
+        Chapter(f"{c.heading}, {c.device['clock']}", c.records, c.frame) if names.count(c.heading) > 1 else c
+        for c in found
+    ]

@@ -1,0 +1,1 @@
+"""The charts by theme. Each takes a chapter and gives what it drew, or in words why there is nothing to draw."""

@@ -1,0 +1,181 @@
+"""Who is fast where: speed by layer, and the winner map over channels, image size and filter."""
+
+import math
+from typing import Any
+
+import altair as alt
+import pandas as pd
+
+from convbench.report.chapters import LAYER
+from convbench.report.charts.pieces import (
+    NEUTRAL,
+    QUARTILES,
+    WIDTH,
+    Canvas,
+    Drawn,
+    note,
+    places,
+    quantiles,
+    scale_of,
+    summarised,
+)
+from convbench.report.summary import who_wins
+from convbench.report.units import listed
+from convbench.report.winners import winners
+
+PANELS = 12  # with more layers than that, each is a row
+ROWS = 60  # with more than that, layers of one filter are summarised
+FILTERS = 4  # panels of the winner map, and of summaries
+BINS = 12  # columns or rows of the winner map; with more sizes, powers of two share one
+
+
+def speed_by_layer(canvas: Canvas) -> Drawn | str:
+    """Small multiples: a panel for each layer; where there are many a row, and where too many a panel a filter."""
+    passed = canvas.chapter.passed
+    layers = passed.groupby(LAYER).ngroups
+    if layers <= PANELS:
+        chart = _panels(canvas, passed)
+    elif layers <= ROWS and len(passed) <= canvas.limit:
+        chart = _strips(canvas, passed)
+    else:
+        chart = _filters(canvas, passed)
+    return Drawn(chart, who_wins(winners(canvas.chapter)))
+
+
+def _panels(canvas: Canvas, passed: pd.DataFrame) -> Any:
+    shown = canvas.marks(passed.assign(place=places(passed)), "place")
+    unit = canvas.time_unit[0]
+    base = canvas.chart(shown).encode(canvas.rows(passed))
+    bars = canvas.picked(
+        base.mark_bar(height={"band": 0.7}).encode(
+            alt.X("time:Q", title=f"median, {unit}{canvas.label}"), canvas.colour(passed),
+            tooltip=canvas.tooltip(shown),
+        )
+    )  # fmt: skip
+    layers = [bars]
+    if "low" in shown:
+        layers.append(base.mark_rule(color=NEUTRAL, strokeWidth=2).encode(x="low:Q", x2="high:Q"))
+    if "cold" in shown:
+        layers.append(base.mark_tick(color=NEUTRAL, thickness=2, height=9).encode(x="cold:Q"))
+    signs = [
+        "bar: median",
+        "line: its 95 % interval" if "low" in shown else "",
+        "tick: cold cache" if "cold" in shown else "",
+    ]
+    columns = min(shown.place.nunique(), 3)
+    facet = alt.Facet("place:N", sort=list(dict.fromkeys(shown.place)), title=None, header=alt.Header(labelLimit=210))
+    return (
+        alt.layer(*layers)
+        .properties(width=WIDTH / columns - 20, height=alt.Step(15))
+        .facet(facet, columns=columns, spacing=16, title=note(", ".join(filter(None, signs))))
+        .resolve_scale(x="independent")
+    )
+
+
+def _strips(canvas: Canvas, passed: pd.DataFrame) -> Any:
+    shown = canvas.marks(passed.assign(place=places(passed)), "place")
+    unit = canvas.time_unit[0]
+    order = list(dict.fromkeys(shown.place))
+    rows = alt.Y("place:N", sort=order, title=None, axis=alt.Axis(grid=True, labelLimit=220))
+    time = alt.X("time:Q", title=f"median, {unit}{canvas.label}", scale=scale_of(shown.time))
+    points = canvas.picked(
+        canvas.chart(shown).mark_point(filled=True, size=45).encode(
+            time, rows, canvas.colour(passed, legend=True), canvas.shape(passed, legend=True),
+            tooltip=canvas.tooltip(shown),
+        )
+    )  # fmt: skip
+    return alt.layer(points).properties(width=WIDTH, height=alt.Step(14))
+
+
+def _filters(canvas: Canvas, passed: pd.DataFrame) -> Any:
+    named = passed.assign(filter=_filter_names(passed))
+    shown = quantiles(named, ["filter", "algorithm"], "speed")
+    base = alt.Chart(shown).encode(canvas.rows(passed))
+    tooltip = [
+        "algorithm:N", "filter:N", alt.Tooltip("results:Q", title="layers"), alt.Tooltip("q50:Q", format=".3f"),
+        alt.Tooltip("q25:Q", format=".3f"), alt.Tooltip("q75:Q", format=".3f"),
+    ]  # fmt: skip
+    title = f"speed, of the fastest in each layer{canvas.label}"
+    parts = alt.layer(
+        base.mark_rule(color=NEUTRAL).encode(
+            alt.X("q05:Q", title=title, scale=alt.Scale(domain=[0, 1])), alt.X2("q95:Q")
+        ),
+        base.mark_bar(height={"band": 0.6}, opacity=0.5).encode(
+            alt.X("q25:Q"), alt.X2("q75:Q"), canvas.colour(passed), tooltip=tooltip
+        ),
+        base.mark_point(filled=True, size=50, opacity=1, stroke="white", strokeWidth=1).encode(
+            alt.X("q50:Q"), canvas.colour(passed), canvas.shape(passed), tooltip=tooltip
+        ),
+    )
+    facet = alt.Facet("filter:N", sort=list(dict.fromkeys(named["filter"])), title=None)
+    return (
+        parts.properties(width=WIDTH / 2 - 60, height=alt.Step(16))
+        .facet(facet, columns=2, title=summarised(len(passed), how=QUARTILES))
+    )  # fmt: skip
+
+
+def _filter_names(frame: pd.DataFrame) -> "pd.Series[str]":
+    """R × S, and one name for all but the most frequent."""
+    names = frame.r.astype(str) + " × " + frame.s.astype(str)
+    common = names.value_counts().index[: FILTERS if names.nunique() <= FILTERS else FILTERS - 1]
+    return names.where(names.isin(common), "other filters")
+
+
+def winner_map(canvas: Canvas) -> Drawn | str:
+    """Which algorithm is the fastest, by input channels, image size and filter: the one with most wins in a cell."""
+    won = winners(canvas.chapter)
+    if won.algorithm.nunique() == 1 and won.rivals.max() == 0:
+        return "only one algorithm has times"
+    size = (won.h * won.w) ** 0.5
+    cells = won.assign(channels=_binned(won.c), image=_binned(size), filter=_filter_names(won))
+    keys = ["filter", "image", "channels"]
+    counted_wins = cells.groupby([*keys, "algorithm"], sort=False).agg(
+        won=("row", "size"), row=("row", "min"), lead=("ratio", "median")
+    )
+    best = counted_wins.reset_index().sort_values(["won", "algorithm"], ascending=[False, True])
+    best = best.drop_duplicates(keys).merge(cells.groupby(keys).size().rename("layers").reset_index(), on=keys)
+    single = bool((best.layers == 1).all())
+    shown = best if single else best.drop(columns="row")
+    tooltip: list[Any] = [
+        "algorithm:N", "channels:N", alt.Tooltip("image:N", title="image, √(H·W)"), "filter:N",
+        alt.Tooltip("won:Q", title="layers won"), alt.Tooltip("layers:Q", title="of layers"),
+        alt.Tooltip("lead:Q", title="median lead on the second", format=".2f"),
+    ]  # fmt: skip
+    base = alt.Chart(shown).encode(
+        alt.X("channels:O", sort=_ordered(cells.channels, cells.c), title="input channels C"),
+        alt.Y("image:O", sort=_ordered(cells.image, size)[::-1], title="image size √(H·W)"),
+        tooltip=tooltip,
+    )
+    cell = base.mark_rect(cornerRadius=3, stroke=NEUTRAL, strokeWidth=0.5).encode(canvas.colour(won, legend=True))
+    signs = base.mark_point(filled=True, color="white", size=50, stroke="#222222", strokeWidth=0.6).encode(
+        canvas.shape(won, legend=True)
+    )
+    facet = alt.Facet("filter:N", sort=list(dict.fromkeys(cells["filter"])), title=None)
+    parts = alt.layer(canvas.picked(cell) if single else cell, signs).properties(
+        width=alt.Step(40), height=alt.Step(30)
+    )
+    chart: Any = parts.facet(facet, columns=2)
+    if not single:
+        chart = chart.properties(title=summarised(len(won), "layers"))
+    return Drawn(chart, _where(cells))
+
+
+def _where(cells: pd.DataFrame) -> str:
+    """Who wins most of each filter's layers."""
+    parts = []
+    for name, rows in cells.groupby("filter", sort=False):
+        counts = rows.algorithm.value_counts()
+        top = sorted(str(algorithm) for algorithm in counts.index[counts == counts.max()])
+        parts.append(f"{listed(top)} in {int(counts.max())} of {len(rows)} with {name}")
+    return f"Most layers are won by {'; '.join(parts)}."
+
+
+def _binned(sizes: "pd.Series[float]") -> "pd.Series[str]":
+    """Sizes as text; from and to where powers of two share a bin."""
+    if sizes.nunique() <= BINS:
+        return sizes.map(lambda size: f"{size:.4g}")
+    return sizes.map(lambda size: f"{2 ** math.floor(math.log2(size))}+" if math.isfinite(size) else "∞")
+
+
+def _ordered(names: "pd.Series[str]", sizes: "pd.Series[float]") -> list[str]:
+    return list(dict.fromkeys(names[sizes.sort_values().index]))

@@ -1,0 +1,109 @@
+"""The pictures of a report: what each shows, and one line that says what is to be seen, computed from the data."""
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from convbench.errors import ConvbenchError
+from convbench.record import Record
+from convbench.report.chapters import chapters
+from convbench.report.palette import looks
+
+try:
+    from convbench.report.charts.baseline import ratio_to_baseline
+    from convbench.report.charts.costs import compile_time, time_by_phase, workspace
+    from convbench.report.charts.front import error_against_speed
+    from convbench.report.charts.pieces import Canvas, Drawn
+    from convbench.report.charts.roofline import roofline
+    from convbench.report.charts.speed import speed_by_layer, winner_map
+    from convbench.report.charts.spread import fraction_of_bound, spread_of_samples
+except ImportError as error:
+    raise ConvbenchError(f'pictures need the extra `report`: pip install "convbench[report]" ({error})') from error
+
+MOST_MARKS = 2000  # of one chart; a page of many chapters shares them out, down to the fewest
+FEWEST_MARKS = 300
+THEMES: tuple[tuple[str, str, Callable[[Canvas], Drawn | str]], ...] = (
+    ("speed", "Speed by layer", speed_by_layer),
+    ("winners", "Who wins where", winner_map),
+    ("roofline", "Roofline", roofline),
+    ("baseline", "Against the baseline", ratio_to_baseline),
+    ("phases", "Time by phase", time_by_phase),
+    ("front", "Error against speed", error_against_speed),
+    ("bound", "Fraction of the error bound", fraction_of_bound),
+    ("spread", "Spread of the samples", spread_of_samples),
+    ("compile", "Compile time", compile_time),
+    ("workspace", "Workspace memory", workspace),
+)
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One picture.
+
+    Parameters
+    ----------
+    key : its name in a file or an address, unique on a page: lower-case letters, digits, dashes
+    title : what it shows
+    reading : what is to be seen, in one line
+    chart : an Altair chart with a transparent background and no theme; where each mark is one record, its parameter
+        `pick` selects marks by the field `row`, the number of the record in `to_frame`
+    chapter : the heading under which it belongs
+    """
+
+    key: str
+    title: str
+    reading: str
+    chart: Any
+    chapter: str
+
+
+@dataclass(frozen=True)
+class Omission:
+    """A picture that is not drawn, and why."""
+
+    title: str
+    reason: str
+    chapter: str
+
+
+def figures(records: Iterable[Record]) -> list[Figure]:
+    """Every picture that the records have data for, chapter by chapter."""
+    return [drawn for drawn in draw(records) if isinstance(drawn, Figure)]
+
+
+def omitted(records: Iterable[Record]) -> list[Omission]:
+    """Every picture that is left out, and why."""
+    return [drawn for drawn in draw(records) if isinstance(drawn, Omission)]
+
+
+def draw(records: Iterable[Record]) -> list[Figure | Omission]:
+    """All ten pictures of each chapter that has any times: drawn, or left out with the reason."""
+    found: list[Figure | Omission] = []
+    everything = [chapter for chapter in chapters(records) if not chapter.passed.empty]
+    known = looks((str(a), str(f)) for chapter in everything for a, f in chapter.families)
+    limit = max(MOST_MARKS // max(len(everything), 1), FEWEST_MARKS)
+    slugs: set[str] = set()
+    for chapter in everything:
+        slug = slug_of(chapter.heading, slugs)
+        canvas = Canvas(chapter, known, limit)
+        for key, title, theme in THEMES:
+            drawn = theme(canvas)
+            if isinstance(drawn, str):
+                found.append(Omission(title, drawn, chapter.heading))
+            else:
+                chart = drawn.chart.properties(background="transparent", description=drawn.reading)
+                found.append(Figure(f"{slug}-{key}", title, drawn.reading, chart, chapter.heading))
+    return found
+
+
+def slug_of(heading: str, taken: set[str]) -> str:
+    """A heading as part of a file's name, other than those already taken."""
+    plain = re.sub(r"[^a-z0-9]+", "-", heading.lower()).strip("-") or "chapter"
+    slug = next(
+        name
+        for number in range(1, len(taken) + 2)
+        if (name := plain if number == 1 else f"{plain}-{number}") not in taken
+    )
+    taken.add(slug)
+    return slug

@@ -1,0 +1,115 @@
+"""The frame: one row for the latest record of each measurement; what every table, picture and file is made from."""
+
+import json
+import shlex
+from collections.abc import Iterable
+from math import inf
+from statistics import median
+from typing import Any
+
+import pandas as pd
+
+from convbench.notation import own
+from convbench.problem import ConvProblem
+from convbench.record import Record, latest
+from convbench.timing import Series, Timing
+
+SIZES = "n", "c", "h", "w", "k", "r", "s", "p", "q", "flops", "min_bytes"
+STATISTICS = (
+    "cache", "median_us", "low_us", "high_us", "spread", "samples", "throttled", "host_us", "warm_us", "warm_low_us",
+    "warm_high_us", "warm_throttled", "cold_us", "cold_low_us", "cold_high_us", "cold_throttled", "floor_us",
+    "prepare_us", "compile_s", "phases_us",
+)  # fmt: skip
+COLUMNS = (
+    "row", "workload", "layer", "count", "problem", "direction", "dtype", "precision", "layout", "algorithm", "family",
+    "config", "device", "clock", "is_gpu", "outcome", "reason", *STATISTICS, "tflops", "fraction", "exact",
+    "workspace_bytes", *SIZES, "intensity", "seed", "commit", "when", "command",
+)  # fmt: skip
+
+
+def to_frame(records: Iterable[Record]) -> pd.DataFrame:
+    """One row for the latest record of each measurement, in the order in which they first came.
+
+    Times are in microseconds unless the column's name says otherwise; `median_us`, its 95 % interval `low_us` to
+    `high_us`, `spread` (interquartile range over median), `samples`, `throttled` and `host_us` (the host's median) are
+    those of the cache state `cache`, which the record leads with. `tflops` counts the FLOPs of the direct method,
+    `intensity` is these per byte of `min_bytes`, `fraction` is that of the algorithm's error bound, and `command`
+    repeats the measurement. What a record does not have is None or NaN.
+    """
+    problems: dict[str, dict[str, Any]] = {}
+    rows = []
+    for row, record in enumerate(latest(records)):
+        if record.problem not in problems:
+            problems[record.problem] = _of_problem(own.parse(record.problem))
+        rows.append(_row(row, record, problems[record.problem]))
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def _row(row: int, record: Record, problem: dict[str, Any]) -> dict[str, Any]:
+    timing = record.timing
+    found = {
+        "row": row, "workload": record.workload, "layer": record.layer, "count": record.count,
+        "problem": record.problem, "direction": record.direction, "precision": record.precision,
+        "algorithm": record.algorithm, "family": record.family,
+        "config": json.dumps(record.config, sort_keys=True, default=str) if record.config else "{}",
+        "device": str(record.device["name"]), "clock": str(record.device["clock"]),
+        "is_gpu": bool(record.device["is_gpu"]),
+        "outcome": record.outcome, "reason": record.reason, "fraction": record.fraction, "exact": record.exact,
+        "workspace_bytes": record.workspace_bytes, "seed": record.seed,
+        "commit": _text(record.environment.get("commit")), "when": record.when, "command": command_of(record),
+        **problem,
+    }  # fmt: skip
+    if timing is not None:
+        found |= _of_timing(timing) | {"tflops": problem["flops"] / timing.median_us / 1e6}
+    return found
+
+
+def _of_problem(problem: ConvProblem) -> dict[str, Any]:
+    sizes = {name: _number(getattr(problem, name)) for name in SIZES}
+    intensity = sizes["flops"] / sizes["min_bytes"]
+    return {**sizes, "intensity": intensity, "dtype": problem.dtype, "layout": problem.layout}
+
+
+def _number(size: int) -> float:
+    """A size as a frame can hold it: anyone's records may have problems of any size, exact up to 2⁶³."""
+    if size < 2**63:
+        return size
+    try:
+        return float(size)
+    except OverflowError:
+        return inf
+
+
+def _of_timing(timing: Timing) -> dict[str, Any]:
+    first = timing.first
+    found: dict[str, Any] = {
+        **_of_series("", first), "cache": first.cache, "spread": first.spread, "samples": len(first.samples_us),
+        "throttled": len(first.throttled), "host_us": median(first.host_us),
+        "median_us": first.median_us, "floor_us": timing.floor_us, "prepare_us": timing.prepare_us,
+        "compile_s": timing.compile_s, "phases_us": timing.phases_us,
+    }  # fmt: skip
+    for series in timing.series:
+        found |= _of_series(f"{series.cache}_", series)
+        found |= {f"{series.cache}_us": series.median_us, f"{series.cache}_throttled": len(series.throttled)}
+    return found
+
+
+def _text(value: object) -> str | None:
+    return None if value is None else str(value)
+
+
+def _of_series(prefix: str, series: Series) -> dict[str, float]:
+    interval = series.interval_us
+    return {} if interval is None else {f"{prefix}low_us": interval[0], f"{prefix}high_us": interval[1]}
+
+
+def command_of(record: Record) -> str:
+    """The command that repeats a measurement, quoted for a POSIX shell."""
+    device = "cuda" if record.device["is_gpu"] else str(record.device["name"])
+    words = [
+        "convbench", "bench", record.problem, "--algorithm", record.algorithm, "--direction", record.direction,
+        "--device", device,
+    ]  # fmt: skip
+    if record.seed:
+        words += ["--seed", str(record.seed)]
+    return " ".join([*words[:2], f"'{record.problem}'", *map(shlex.quote, words[3:])])

@@ -1,0 +1,94 @@
+"""The report as Markdown: a pure function of the records.
+
+Results of different devices, directions or precisions never share a table, and a time that is not a GPU's says so
+wherever it stands. Names and reasons are anyone's text, and inert.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from convbench.record import FAILURES, Record, latest
+from convbench.report import tables
+from convbench.report.chapters import Chapter, chapters
+from convbench.report.summary import Statement, of_chapter, summary
+from convbench.tables import inert
+
+if TYPE_CHECKING:
+    from convbench.report.figures import Figure
+
+LOUD = "failed", "clock"  # what must not be overlooked
+
+
+def to_markdown(
+    records: Iterable[Record], *, title: str, pictures: "Mapping[str, tuple[Figure, str]] | None" = None
+) -> str:
+    """A page over the latest record of each measurement, one chapter for what can be compared.
+
+    `pictures` has the figures by their keys, each with the file beside the page that it is drawn to; they come
+    with their readings.
+    """
+    current = latest(records)
+    parts = [f"# {inert(title)}"]
+    if not current:
+        parts.append("There are no records.")
+    parts += [_spoken(statement) for statement in summary(current) if statement.chapter is None]
+    for chapter in chapters(current):
+        parts += _chapter(chapter, pictures or {})
+    return "\n\n".join(parts) + "\n"
+
+
+def _spoken(statement: Statement) -> str:
+    text = inert(statement.text)
+    return f"**{text}**" if statement.kind in LOUD else text
+
+
+def _chapter(chapter: Chapter, pictures: "Mapping[str, tuple[Figure, str]]") -> list[str]:
+    passed = chapter.passed
+    parts = [f"## {inert(chapter.heading)}", *map(_spoken, of_chapter(chapter))]
+    for figure, file in pictures.values():
+        if figure.chapter == chapter.heading:
+            title = inert(figure.title)
+            parts += [f"### {title}", inert(figure.reading), f"![{title}]({quote(file)})"]
+    if not passed.empty:
+        parts += ["### Best of each layer", tables.best(chapter)]
+        parts += ["### Every layer and algorithm", tables.layers(chapter)]
+        parts += ["### Totals, each layer as often as it occurs", tables.totals(chapter)]
+        parts += ["### Where the time goes", tables.costs(chapter)]
+    slowed = tables.throttled(chapter)
+    if slowed is not None:
+        parts += ["### Taken while the GPU was slowed down", slowed]
+    for outcome, heading in (
+        ("refused", "Refused, and why"),
+        *((end, end.replace("_", " ").capitalize()) for end in FAILURES),
+    ):
+        chosen = chapter.frame[chapter.frame.outcome == outcome]
+        if not chosen.empty:
+            parts += [f"### {heading}", tables.reasons(chosen)]
+    return [*parts, "### Environment", _environment(chapter)]
+
+
+def _environment(chapter: Chapter) -> str:
+    """Everything that was the same for all records, and how many differ in the rest."""
+    records = chapter.records
+    last = records[-1]
+    timing = next((record.timing for record in records if record.timing), None)
+    facts = {
+        **{key: value for key, value in last.device.items() if key != "name" and value is not None},
+        **last.environment,
+        "seed": last.seed,
+        "measured": f"{min(r.when for r in records)} to {max(r.when for r in records)}",
+    }
+    if timing is None:
+        facts["timing"] = "nothing was timed"
+    else:
+        facts |= {f"timing, {series.cache} cache": series.method for series in timing.series}
+        facts["host time"] = timing.host_clock
+    lines = []
+    for key, value in facts.items():
+        shown = ", ".join(f"{k} {v}" for k, v in value.items()) if isinstance(value, dict) else value
+        lines.append(f"- {inert(key.replace('_', ' '))}: {inert(shown)}")
+    environments = len({str((r.device, r.environment, r.seed)) for r in records})
+    if environments > 1:
+        lines.append(f"- the records come from {environments} different environments; the last one is shown")
+    return "\n".join(lines)

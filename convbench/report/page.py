@@ -1,0 +1,186 @@
+"""The page: everything in one HTML file that opens from disk and fetches nothing.
+
+What a record says reaches the page in two ways, both inert: as text that Jinja2 escapes, and as JSON in which no
+character is left that could end its element. A Content-Security-Policy lets this page's own scripts and style run, by
+their hashes, and nothing else; it forbids `eval` too, for Vega interprets its expressions (`ast: true`).
+"""
+
+import json
+from base64 import b64encode
+from collections.abc import Iterable
+from functools import cache
+from hashlib import sha256
+from importlib.metadata import PackageNotFoundError, version
+from importlib.resources import files
+from typing import Any
+
+from convbench.errors import ConvbenchError
+from convbench.record import Record, latest
+from convbench.report.chapters import chapters
+from convbench.report.figures import Figure, Omission, draw
+from convbench.report.payload import payload, samples
+from convbench.report.summary import Statement, summary
+from convbench.report.units import listed
+
+try:
+    import jinja2
+    import vl_convert
+    from markupsafe import Markup
+except ImportError as error:
+    raise ConvbenchError(f'the page needs the extra `report`: pip install "convbench[report]" ({error})') from error
+
+SCRIPTS = "data.js", "columns.js", "details.js", "table.js", "controls.js", "charts.js", "start.js"
+SIZE = 14_700_000  # bytes that scripts, charts and records may take: the rest of 15 MB is for text
+ENVIRONMENTS = 12  # written out; a page of many nights keeps the others in the details of its rows
+
+
+def to_html(records: Iterable[Record], *, title: str) -> str:
+    """One HTML page over the latest record of each measurement: summary, figures, and a table of every result.
+
+    Needs the extra `report`. The page of 50,000 records is less than 15 MB.
+    """
+    current = latest(records)
+    together, everything = chapters(current), draw(current)
+    drawn = [figure for figure in everything if isinstance(figure, Figure)]
+    missing = [omission for omission in everything if isinstance(omission, Omission)]
+    specifications = to_json({f.key: {"chapter": f.chapter, "chart": _drawable(f.chart.to_dict())} for f in drawn})
+    columns = payload(current, together)
+    environments = _environments(columns)
+    style, script, bundle = _file("page.css"), _script(), _bundle()
+    statements = summary(current)
+    policy = (
+        f"default-src 'none'; script-src {_hash(bundle)} {_hash(script)}; style-src {_hash(style)}; img-src data:; "
+        "base-uri 'none'; form-action 'none'"
+    )
+    headings = dict.fromkeys(part.chapter for part in everything)
+    labels = {chapter.heading: chapter.label for chapter in together}
+    page = _template().render(
+        title=title,
+        policy=policy,
+        style=Markup(style),
+        script=Markup(script),
+        bundle=Markup(bundle),
+        version=_version(),
+        rows=len(current),
+        warnings=_warnings(statements),
+        deck=next((str(statement) for statement in statements if statement.kind == "whole"), None),
+        openings=_openings(statements),
+        tallies=_tallies(current),
+        chapters=[(name, labels[name], [figure for figure in drawn if figure.chapter == name]) for name in headings],
+        omissions=missing,
+        environments=environments[:ENVIRONMENTS],
+        more_environments=max(0, len(environments) - ENVIRONMENTS),
+        records=_with_samples(to_json(columns), current, SIZE - len(bundle) - len(specifications)),
+        specifications=specifications,
+    )
+    return page.encode(errors="replace").decode()  # half a surrogate pair, in a name, has no place in a file
+
+
+def _drawable(chart: dict[str, Any]) -> dict[str, Any]:
+    """A chart without the two characters that Vega's parser of expressions takes for the end of a line in a name."""
+    text = json.dumps(chart, ensure_ascii=False).replace("\u2028", " ").replace("\u2029", " ")
+    drawable: dict[str, Any] = json.loads(text)
+    return drawable
+
+
+def _with_samples(columns: Markup, records: list[Record], room: int) -> Markup:
+    """The columns of all records and their samples, as many as there is still room for."""
+    series = to_json(samples(records, room - len(columns.encode(errors="replace"))))
+    return Markup(f'{columns[:-1]},"series":{series}}}')
+
+
+def to_json(data: Any) -> Markup:
+    """JSON that means the same anywhere in HTML: in no element can it end, begin or be anything."""
+    text = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=str)
+    for character in "<>&\u2028\u2029":  # the last two end a line for some readers of scripts
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return Markup(text)
+
+
+def _warnings(statements: list[Statement]) -> list[tuple[str, str]]:
+    """What must be known before any figure is read: whose times they are not, and what is wrong."""
+    whose: dict[str, list[str]] = {}
+    for statement in statements:
+        if statement.kind in ("clock", "failed"):
+            whose.setdefault(statement.text, []).append(str(statement.chapter))
+    several = len({statement.chapter for statement in statements if statement.chapter}) > 1
+    return [(f"{listed(chapters)}:" if several else "", text) for text, chapters in whose.items()]
+
+
+def _openings(statements: list[Statement]) -> list[tuple[str, str, list[str]]]:
+    """For each chapter its heading, who won and by how much, and the other sentences."""
+    found = []
+    for heading in dict.fromkeys(statement.chapter for statement in statements if statement.chapter):
+        told = {s.kind: s.text for s in statements if s.chapter == heading and s.kind not in ("clock", "failed")}
+        first = [told.pop(kind) for kind in ("winner", "lead") if kind in told] or [told.pop("what", "")]
+        found.append((str(heading), " ".join(first), list(told.values())))
+    return found
+
+
+def _tallies(records: list[Record]) -> list[tuple[str, str]]:
+    outcomes = [record.outcome for record in records]
+    counts = {
+        "results": len(records),
+        "algorithms": len({record.algorithm for record in records}),
+        "problems": len({record.problem for record in records}),
+        **{outcome.replace("_", " "): outcomes.count(outcome) for outcome in dict.fromkeys(outcomes)},
+    }
+    return [(name, f"{count:,}") for name, count in counts.items()]
+
+
+def _environments(columns: dict[str, Any]) -> list[dict[str, Any]]:
+    """Each device in each environment once, with all that was said of it and how many results it has."""
+    texts, coded = columns["texts"], columns["environments"]
+    times: list[list[str]] = [[] for _ in coded["words"]]
+    for code, when in zip(coded["codes"], texts["when"]["codes"], strict=True):
+        times[code].append(texts["when"]["words"][when])
+    found = []
+    for said, measured in zip(coded["words"], times, strict=True):
+        first, last = min(measured), max(measured)
+        facts = [("results", f"{len(measured):,}"), ("measured", first if first == last else f"{first} to {last}")]
+        facts += [
+            (name.replace("_", " "), _spoken(value))
+            for name, value in said.items()
+            if name not in ("name", "is_gpu") and value is not None
+        ]
+        found.append({"name": str(said["name"]), "facts": facts})
+    return found
+
+
+def _spoken(value: object) -> str:
+    return ", ".join(f"{key} {inner}" for key, inner in value.items()) if isinstance(value, dict) else str(value)
+
+
+def _hash(text: str) -> str:
+    """The source of a policy that lets exactly this script or style run."""
+    return f"'sha256-{b64encode(sha256(text.encode()).digest()).decode()}'"
+
+
+def _file(name: str) -> str:
+    return (files("convbench.report") / "web" / name).read_text(encoding="utf-8")
+
+
+@cache
+def _script() -> str:
+    """The scripts as one, in a scope of its own."""
+    return '(() => {\n"use strict";\n' + "\n".join(map(_file, SCRIPTS)) + "})();\n"
+
+
+@cache
+def _bundle() -> str:
+    """Vega, Vega-Lite and vega-embed."""
+    text: str = vl_convert.javascript_bundle()  # type: ignore[call-arg]  # its stub forgets that the snippet may lack
+    return text.replace("</script", "<\\/script")  # the same within a JavaScript string; nowhere else can it stand
+
+
+@cache
+def _template() -> jinja2.Template:
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, keep_trailing_newline=True)
+    return environment.from_string(_file("page.html.jinja"))
+
+
+def _version() -> str:
+    try:
+        return version("convbench")
+    except PackageNotFoundError:
+        return "from source"

@@ -1,0 +1,123 @@
+"""Several sources side by side: devices, commits, algorithms or files, each against the first.
+
+This shows how they stand to each other; whether one is slower beyond doubt is what `convbench compare` decides.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import pandas as pd
+
+from convbench.errors import ConvbenchError
+from convbench.record import Record
+from convbench.report.chapters import LAYER, chapters
+from convbench.report.frame import to_frame
+from convbench.report.ratios import geometric_mean, with_ratio
+
+COMMIT = 12  # letters of a commit that name it
+PAIR = (
+    "side", "kind", "layer", "problem", "algorithm", "family", "first_us", "median_us", "ratio", "ratio_low",
+    "ratio_high", "command",
+)  # fmt: skip
+What = Literal["algorithm", "device", "commit", "file"]
+
+
+@dataclass(frozen=True)
+class Sides:
+    """Results of several sources, paired.
+
+    Parameters
+    ----------
+    names : of the sources, the first that against which the others are held
+    what : what differs between them, and is their name
+    label : what follows times and ratios that are not a GPU's
+    pairs : one row for each result of another side that the first has too: `side`, `layer`, `problem`, `algorithm`,
+        `family`, `kind` (direction and precision), `first_us`, `median_us`, `ratio` (the first's time
+        over its own) and its interval
+    alone : how many results with times each side has that are in no pair
+    """
+
+    names: tuple[str, ...]
+    what: What
+    label: str
+    pairs: pd.DataFrame
+    alone: dict[str, int]
+
+    def means(self) -> pd.DataFrame:
+        """The geometric mean of the ratios of each side, kind and algorithm, with its interval."""
+        rows = []
+        for (side, kind, algorithm), group in self.pairs.groupby(["side", "kind", "algorithm"], sort=False):
+            mean = geometric_mean(group)
+            rows.append(
+                {"side": side, "kind": kind, "algorithm": algorithm, "ratio": mean.value, "ratio_low": mean.low,
+                 "ratio_high": mean.high, "results": len(group)}
+            )  # fmt: skip
+        return pd.DataFrame(rows)
+
+
+def side_by_side(sources: Sequence[tuple[Path, Sequence[Record]]], *, mixed: bool = False) -> Sides:
+    """Pair the results of two or more files by layer, problem, direction, precision, and what they have in common.
+
+    Raises ConvbenchError when nothing can be paired, or, unless `mixed`, when a GPU's times would be held
+    against others.
+    """
+    frames = [to_frame(records) for _, records in sources]
+    passed = [frame[frame.outcome == "passed"] for frame in frames]
+    if empty := [str(path) for (path, _), frame in zip(sources, passed, strict=True) if frame.empty]:
+        raise ConvbenchError(f"{', '.join(empty)}: no result passed, so there is nothing to be put side by side")
+    kinds = {bool(is_gpu) for frame in passed for is_gpu in frame.is_gpu}
+    alike = all(set(frame.device) == set(passed[0].device) for frame in passed)
+    if len(kinds) > 1 and not alike and not mixed:
+        clocks = sorted({clock for frame in passed for clock in frame.clock})
+        raise ConvbenchError(
+            f"the records have times of a GPU and others ({'; '.join(clocks)}), whose ratio says nothing about either; "
+            "--mixed puts them side by side all the same"
+        )
+    what, names = _named([path for path, _ in sources], passed)
+    keys = [*LAYER, "direction", "dtype", "precision"]
+    keys += [] if what == "algorithm" else ["algorithm"]
+    keys += [] if what == "device" or (mixed and not alike) else ["device", "clock"]
+    best = [frame.sort_values("median_us", kind="stable").drop_duplicates(keys) for frame in passed]
+    # workloads may be named after files; they only keep layers apart where a source has several
+    if all(frame.workload.nunique() == 1 for frame in best):
+        keys.remove("workload")
+    merged = [
+        frame.merge(best[0], on=keys, suffixes=("", "_first")).sort_values("row_first", ignore_index=True)
+        for frame in best[1:]
+    ]
+    together = pd.concat(list(map(_pair, merged, names[1:])), ignore_index=True)
+    if together.empty:
+        raise ConvbenchError(f"{' and '.join(names)} have no result in common: other layers, problems or algorithms")
+    paired = [len({row for found in merged for row in found.row_first}), *map(len, merged)]
+    alone = {name: len(frame) - count for name, frame, count in zip(names, best, paired, strict=True)}
+    return Sides(tuple(names), what, _label(sources), together, alone)
+
+
+def _pair(merged: pd.DataFrame, side: str) -> pd.DataFrame:
+    dtype, precision = merged["dtype"], merged["precision"]
+    kind = merged.direction + ", " + dtype.where(dtype == precision, dtype + " by " + precision)
+    named = with_ratio(merged, "_first").assign(side=side, kind=kind).rename(columns={"median_us_first": "first_us"})
+    return named[list(PAIR)]
+
+
+def _label(sources: Sequence[tuple[Path, Sequence[Record]]]) -> str:
+    labels = dict.fromkeys(chapter.label for _, records in sources for chapter in chapters(records))
+    return next((label for label in labels if label), "")
+
+
+def _named(paths: Sequence[Path], frames: Sequence[pd.DataFrame]) -> tuple[What, list[str]]:
+    """What differs between the sources, the first of these in which each has one value of its own; else the file."""
+    kinds: tuple[What, ...] = ("device", "commit", "algorithm")
+    for what in kinds:
+        values = [list(frame[what].dropna().unique()) for frame in frames]
+        if all(len(value) == 1 for value in values) and len({value[0] for value in values}) == len(values):
+            names = [str(value[0]) for value in values]
+            short = [name[:COMMIT] for name in names]
+            return what, short if what == "commit" and len(set(short)) == len(short) else names
+    for parts in range(1, max(len(path.parts) for path in paths) + 1):
+        names = ["/".join(path.with_suffix("").parts[-parts:]) for path in paths]
+        if len(set(names)) == len(names):
+            return "file", names
+    return "file", [f"{number}: {path}" for number, path in enumerate(paths, start=1)]  # one file given twice

@@ -1,0 +1,50 @@
+"""The page of several sources side by side as HTML: one file, no script, nothing fetched.
+
+The pictures are SVG inside of images, where nothing that a name says can run; they stand on white in both lights.
+"""
+
+from base64 import b64encode
+from hashlib import sha256
+from importlib.resources import files
+
+from convbench.errors import ConvbenchError
+from convbench.report.sides import Sides
+from convbench.report.sides_page import figures, mean_table, pair_table, sentences
+
+try:
+    import jinja2
+    import vl_convert
+    from markupsafe import Markup
+except ImportError as error:
+    raise ConvbenchError(f'the page needs the extra `report`: pip install "convbench[report]" ({error})') from error
+
+MOST_ROWS = 20_000  # of a table: some megabytes
+STYLE = """
+.picture { overflow-x: auto; } .picture img { display: block; max-width: 100%; background: #fff; padding: .6rem; }
+thead th, td { padding: .4rem .55rem; text-align: left; } td { border-bottom: 1px solid var(--rule); }
+"""
+
+
+def to_html(sides: Sides, *, title: str) -> str:
+    """The page, with all pairs of results as far as a browser bears them."""
+    style = (files("convbench.report") / "web" / "page.css").read_text(encoding="utf-8") + STYLE
+    digest = b64encode(sha256(style.encode()).digest()).decode()
+    pairs = pair_table(sides, code=False)
+    text = (files("convbench.report") / "web" / "sides.html.jinja").read_text(encoding="utf-8")
+    template = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined).from_string(text)
+    return template.render(
+        title=title,
+        style=Markup(style),
+        policy=f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; base-uri 'none'; form-action 'none'",
+        sentences=sentences(sides),
+        figures=[(figure, _svg(figure.chart.to_json())) for figure in figures(sides)],
+        tables=[
+            ("Geometric means", mean_table(sides), 0),
+            ("Every pair", (pairs[0], pairs[1][:MOST_ROWS]), max(0, len(pairs[1]) - MOST_ROWS)),
+        ],
+    )
+
+
+def _svg(spec: str) -> str:
+    drawn: str = vl_convert.vegalite_to_svg(spec)
+    return b64encode(drawn.encode()).decode()

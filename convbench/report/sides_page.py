@@ -1,0 +1,117 @@
+"""The page of several sources side by side: sentences, a table of ratios, a picture for each kind."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+import numpy as np
+import pandas as pd
+
+from convbench.report.sides import Sides
+from convbench.report.tables import MOST_ROWS
+from convbench.report.units import counted, duration, listed
+from convbench.tables import inert, markdown_table
+
+if TYPE_CHECKING:
+    from convbench.report.figures import Figure
+
+Table = tuple[list[str], list[list[str]]]
+
+
+def sentences(sides: Sides) -> list[str]:
+    """What is compared, and how each side stands to the first, in plain text."""
+    first, *others = sides.names
+    told = [
+        f"{counted(len(sides.pairs), 'pair')} of results, {listed(others)} against {first}: the {sides.what} differs."
+    ]
+    if sides.label:
+        told.append(f"There are times that are no GPU's{sides.label}: a ratio of them says nothing about a GPU.")
+    for side in others:
+        pairs = sides.pairs[sides.pairs.side == side]
+        if pairs.empty:
+            told.append(f"{side} has no result in common with {first}.")
+            continue
+        faster, slower = int((pairs.ratio_low > 1).sum()), int((pairs.ratio_high < 1).sum())
+        told.append(
+            f"{side} is faster than {first} in {faster:,} of {counted(len(pairs), 'pair')} and slower in {slower:,}, "
+            "by their 95 % intervals, each for itself; the others are too close, or have too few samples."
+        )
+    left = [f"{count:,} of {name}" for name, count in sides.alone.items() if count]
+    if left:
+        told.append(f"Results without a counterpart are left out: {listed(left)}.")
+    return told
+
+
+def mean_table(sides: Sides) -> Table:
+    """The geometric means."""
+    means = sides.means()
+    rows = [
+        [
+            row["side"],
+            row["kind"],
+            row["algorithm"],
+            f"{row['results']:,}",
+            f"{row['ratio']:.3f}",
+            _range(row["ratio_low"], row["ratio_high"]),
+        ]
+        for row in _records(means)
+    ]
+    heads = ["side", "kind", "algorithm", "layers", f"times as fast as {sides.names[0]}{sides.label}", "95 % interval"]
+    return heads, rows
+
+
+def pair_table(sides: Sides, *, code: bool) -> Table:
+    """Every pair, its two times and their ratio; problems as Markdown's code if asked."""
+    mark = "`" if code else ""
+    first = sides.names[0]
+    heads = ["side", "kind", "layer", "problem", "algorithm", f"{first}{sides.label}", f"itself{sides.label}"]
+    heads += [f"times as fast as {first}{sides.label}", "95 % interval"]
+    rows = [
+        [*(row[name] for name in ("side", "kind", "layer")), f"{mark}{row['problem']}{mark}", row["algorithm"],
+         duration(row["first_us"]), duration(row["median_us"]), f"{row['ratio']:.3f}",
+         _range(row["ratio_low"], row["ratio_high"])]
+        for row in _records(sides.pairs)
+    ]  # fmt: skip
+    return heads, rows
+
+
+def figures(sides: Sides) -> "list[Figure]":
+    """One picture for each direction and precision; needs the extra `report`."""
+    from convbench.report.charts.sides import draw_sides
+    from convbench.report.figures import Figure, slug_of
+
+    taken: set[str] = set()
+    found = []
+    for kind in dict.fromkeys(sides.pairs.kind):
+        means = sides.means()
+        top = means[means.kind == kind].sort_values("ratio", ascending=False).iloc[0]
+        reading = f"{top.side} stands best in {top.algorithm}: {top.ratio:.2f} times as fast as {sides.names[0]}"
+        reading += "" if np.isnan(top.ratio_low) else f" ({_range(top.ratio_low, top.ratio_high)})"
+        chart = draw_sides(sides, kind).properties(background="transparent", description=reading)
+        found.append(
+            Figure(f"sides-{slug_of(kind, taken)}", f"Speed against {sides.names[0]}, {kind}", f"{reading}.", chart, "")
+        )
+    return found
+
+
+def to_markdown(sides: Sides, *, title: str, pictures: "Mapping[str, tuple[Figure, str]] | None" = None) -> str:
+    """The page; `pictures` as `convbench.report.markdown.to_markdown` takes them."""
+    parts = [f"# {inert(title)}", *map(inert, sentences(sides))]
+    for figure, file in (pictures or {}).values():
+        parts += [f"## {inert(figure.title)}", inert(figure.reading), f"![{inert(figure.title)}]({quote(file)})"]
+    for heading, (heads, rows) in (
+        ("Geometric means", mean_table(sides)),
+        ("Every pair", pair_table(sides, code=True)),
+    ):
+        parts += [f"## {heading}", markdown_table(list(map(inert, heads)), rows[:MOST_ROWS])]
+        if len(rows) > MOST_ROWS:
+            parts.append(f"{len(rows) - MOST_ROWS:,} more rows are left out; `--json` has the results.")
+    return "\n\n".join(parts) + "\n"
+
+
+def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    return [{str(name): value for name, value in row.items()} for row in frame.to_dict("records")]
+
+
+def _range(low: float, high: float) -> str:
+    return "–" if pd.isna(low) else f"{low:.3f} to {high:.3f}"

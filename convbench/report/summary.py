@@ -1,0 +1,167 @@
+"""The top of a page in sentences: what was measured on what, whether it was verified, who won, by how much.
+
+Every sentence is plain text computed from the records; what renders it does the markup.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from convbench.record import FAILURES, Record, latest
+from convbench.report.against import against, chosen_baseline, means_against
+from convbench.report.chapters import LAYER, Chapter, chapters
+from convbench.report.ratios import geometric_mean
+from convbench.report.units import counted, listed
+from convbench.report.winners import winners, wins
+
+Kind = Literal["whole", "what", "verified", "failed", "clock", "winner", "lead", "baseline", "throttled"]
+NAMED = 5  # winners, or results, that a sentence names; it counts the others
+
+
+@dataclass(frozen=True)
+class Statement:
+    """One sentence or two, of the chapter with this heading or of the whole page."""
+
+    kind: Kind
+    chapter: str | None
+    text: str
+
+    def __str__(self) -> str:
+        return self.text
+
+
+def summary(records: Iterable[Record]) -> list[Statement]:
+    """The sentences of every chapter, before them one on the whole page if it has several."""
+    current = latest(records)
+    everything = chapters(current)
+    found = []
+    if len(everything) > 1:
+        devices = list(dict.fromkeys(str(record.device["name"]) for record in current))
+        outcomes = _outcomes(pd.Series([record.outcome for record in current]))
+        text = f"{counted(len(current), 'result')} on {listed(devices)}: {outcomes}. "
+        text += f"They make {len(everything)} chapters, whose times are not to be compared with each other."
+        found.append(Statement("whole", None, text))
+    for chapter in everything:
+        found += of_chapter(chapter)
+    return found
+
+
+def of_chapter(chapter: Chapter) -> list[Statement]:
+    """The sentences of one chapter, the most important first."""
+    told: list[tuple[Kind, str | None]] = [
+        ("what", _what(chapter)), _verified(chapter), ("clock", _clock(chapter)),
+    ]  # fmt: skip
+    if not chapter.passed.empty:
+        won = winners(chapter)
+        told += [("winner", who_wins(won)), ("lead", _lead(won)), ("baseline", _baseline(chapter))]
+        told.append(("throttled", _throttled(chapter.passed)))
+    return [Statement(kind, chapter.heading, text) for kind, text in told if text is not None]
+
+
+def _outcomes(outcomes: "pd.Series[str]") -> str:
+    return ", ".join(f"{n:,} {str(outcome).replace('_', ' ')}" for outcome, n in outcomes.value_counts().items())
+
+
+def _what(chapter: Chapter) -> str:
+    frame = chapter.frame
+    first = frame.iloc[0]
+    precision = first["dtype"] if first["precision"] == first["dtype"] else f"{first['dtype']} by {first['precision']}"
+    layers, workloads = frame.groupby(LAYER).ngroups, [str(name) for name in frame.workload.unique()]
+    whose = listed(workloads) if len(workloads) <= NAMED else counted(len(workloads), "workload")
+    return (
+        f"{counted(len(frame), 'result')}: {_outcomes(frame.outcome)}. {counted(layers, 'layer')} of {whose} and "
+        f"{counted(frame.algorithm.nunique(), 'algorithm')}, {first['direction']}, {precision}, on {first['device']}."
+    )
+
+
+def _verified(chapter: Chapter) -> tuple[Kind, str | None]:
+    bad = int(chapter.frame.outcome.isin(FAILURES).sum())
+    if bad:
+        return "failed", f"{counted(bad, 'result')} {'is' if bad == 1 else 'are'} wrong or failed."
+    passed = chapter.passed
+    if passed.empty:
+        return "verified", "Nothing passed, and nothing was timed."
+    text = "Every time below is of a verified result"
+    known = passed.fraction.dropna()
+    if not known.empty:
+        text += f": the worst element of all used {known.max():.3g} of its error bound"
+    exact = int(passed.exact.sum())
+    if exact:
+        text += f", and {exact:,} of {len(passed):,} matched bit for bit on integers"
+    return "verified", text + "."
+
+
+def _clock(chapter: Chapter) -> str | None:
+    if chapter.is_gpu:
+        return None
+    return f"Times are {chapter.device['clock']}: they say how long it took here, and nothing about a GPU."
+
+
+def who_wins(won: pd.DataFrame) -> str:
+    """Who is the fastest in how many layers, and in how many of them the intervals leave it open."""
+    (first, most), *rest = [(str(name), int(count)) for name, count in wins(won).items()]
+    text = f"{first} is the fastest in {most:,} of {counted(len(won), 'layer')}"
+    text += "".join(f"; {name} in {count:,}" for name, count in rest[: NAMED - 1])
+    if others := rest[NAMED - 1 :]:
+        text += f"; {counted(len(others), 'other')} in {sum(count for _, count in others):,}"
+    contested = won[won.rivals > 0]
+    open_, unknown = int((contested.ratio_low <= 1).sum()), int(contested.ratio_low.isna().sum())
+    if open_:
+        text += f". In {open_:,} the second is too close: the 95 % interval of the ratio includes 1"
+    if unknown:
+        text += f". In {unknown:,} there are too few samples to say how sure the lead is"
+    return text + "."
+
+
+def _lead(won: pd.DataFrame) -> str | None:
+    """By how much the one that wins most is ahead where it wins."""
+    name = str(wins(won).index[0])
+    led = won[(won.algorithm == name) & (won.rivals > 0)]
+    if led.empty:
+        return None
+    mean = geometric_mean(led)
+    where = "Where it wins" if len(led) > 1 else f"On {led.layer.iloc[0]}"
+    return (
+        f"{where}, {name} is {mean.value:.2f} times as fast as the best of the others"
+        f"{_of(mean.low, mean.high)}{_over(len(led))}."
+    )
+
+
+def _baseline(chapter: Chapter) -> str | None:
+    baseline = chosen_baseline(chapter)
+    pairs = None if baseline is None else against(chapter, baseline)
+    if pairs is None or pairs.empty:
+        return None
+    means = means_against(pairs)
+    best = means.iloc[0]
+    most = ", more than any other" if len(means) > 1 else ""
+    quickest = pairs.sort_values("ratio").drop_duplicates(LAYER, keep="last")
+    return (
+        f"Against the baseline {baseline}, {best.algorithm} is {best.ratio:.2f} times as fast"
+        f"{_of(best.ratio_low, best.ratio_high)}{_over(int(best.results))}{most}; the best of each layer "
+        f"beats it in {int((quickest.ratio > 1).sum()):,} of {counted(len(quickest), 'layer')}."
+    )
+
+
+def _of(low: float, high: float) -> str:
+    return "" if np.isnan(low) else f" (95 % interval {low:.2f} to {high:.2f})"
+
+
+def _over(layers: int) -> str:
+    return "" if layers == 1 else f", in the geometric mean of {layers:,} layers"
+
+
+def _throttled(passed: pd.DataFrame) -> str | None:
+    slowed = passed[passed[["throttled", "warm_throttled", "cold_throttled"]].fillna(0).max(axis=1) > 0]
+    if slowed.empty:
+        return None
+    names = [f"{row.algorithm} on {row.layer}" for row in slowed.head(NAMED).itertuples()]
+    more = f", and {len(slowed) - NAMED:,} more" if len(slowed) > NAMED else ""
+    have = "has" if len(slowed) == 1 else "have"
+    return (
+        f"{counted(len(slowed), 'result')} {have} samples that were taken while the GPU was slowed down; "
+        f"they are kept and not counted: {', '.join(names)}{more}."
+    )

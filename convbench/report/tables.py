@@ -1,0 +1,126 @@
+"""The tables of a chapter, as Markdown."""
+
+from collections.abc import Iterable
+
+import pandas as pd
+
+from convbench.report.chapters import LAYER, Chapter
+from convbench.report.units import (
+    NOTHING,
+    duration,
+    durations,
+    interval,
+    missing,
+    number,
+    percent,
+    phases,
+    rate_unit,
+    size,
+)
+from convbench.tables import markdown_table
+
+MOST_ROWS = 1000  # of one table: code hosts render no page of megabytes
+
+
+def best(chapter: Chapter) -> str:
+    """The fastest of each layer."""
+    passed = chapter.passed
+    found = passed.loc[passed.groupby(LAYER, sort=False).median_us.idxmin()]
+    unit, scale = rate_unit(found.tflops)
+    return _table(
+        {
+            "layer": found.layer,
+            "count": found["count"],
+            "problem": [f"`{text}`" for text in found.problem],
+            "best": found.algorithm,
+            f"median{chapter.label}": found.median_us.map(duration),
+            f"{unit}{chapter.label}": (found.tflops * scale).map(number),
+        }
+    )
+
+
+def layers(chapter: Chapter) -> str:
+    """Every result, the fastest of each layer first, with both states of the cache where both were timed."""
+    passed, label = chapter.passed, chapter.label
+    place = passed.groupby(LAYER, sort=False).ngroup()
+    order = passed.assign(place=place).sort_values(["place", "median_us"], kind="stable")
+    unit, scale = rate_unit(order.tflops)
+    columns: dict[str, Iterable[object]] = {"layer": order.layer, "algorithm": order.algorithm}
+    for cache in ("warm", "cold"):
+        if order[f"{cache}_us"].notna().any():
+            columns[f"{cache} cache{label}"] = order[f"{cache}_us"].map(durations)
+            bounds = zip(order[f"{cache}_low_us"], order[f"{cache}_high_us"], strict=True)
+            if order[f"{cache}_low_us"].notna().any():  # five samples make no interval
+                columns[f"{cache}, 95 % interval{label}"] = [interval(low, high) for low, high in bounds]
+    columns |= {
+        "spread (IQR)": order.spread.map(percent),
+        f"{unit}{label}": (order.tflops * scale).map(number),
+        "of best": (order.best_us / order.median_us).map(lambda ratio: f"{ratio:.2f}"),
+        "of bound": order.fraction.map(number),
+        "exact": order.exact.map({True: "yes", False: NOTHING}),
+    }
+    return _table(columns)
+
+
+def costs(chapter: Chapter) -> str:
+    """Phases, preparing, compiling, the host's part and workspace."""
+    passed, label = chapter.passed, chapter.label
+    return _table(
+        {
+            "layer": passed.layer,
+            "algorithm": passed.algorithm,
+            "phases of a run": passed.phases_us.map(phases),
+            f"prepare{label}": passed.prepare_us.map(durations),
+            f"compile{label}": (passed.compile_s * 1e6).map(lambda us: duration(us) if us else NOTHING),
+            f"host{label}": passed.host_us.map(durations),
+            "workspace": passed.workspace_bytes.map(size),
+        }
+    )
+
+
+def totals(chapter: Chapter) -> str:
+    """Sums over layers; an algorithm that lacks layers is completed by nothing, and says how many it lacks."""
+    passed, everything = chapter.passed, chapter.frame.groupby(LAYER).ngroups
+    single = passed.sort_values("median_us", kind="stable").drop_duplicates([*LAYER, "algorithm"])
+    weighted = single.assign(total_us=single.median_us * single["count"])
+    fastest = passed.drop_duplicates(LAYER)
+    rows = [("the best of each layer", len(fastest), float((fastest.best_us * fastest["count"]).sum()))]
+    rows += [(str(name), len(group), float(group.total_us.sum())) for name, group in weighted.groupby("algorithm")]
+    rows.sort(key=lambda row: (-row[1], row[2]))
+    return _table(
+        {
+            "algorithm": [name for name, _, _ in rows],
+            "layers": [f"{count} of {everything}" for _, count, _ in rows],
+            f"total of the medians{chapter.label}": [duration(total) for _, _, total in rows],
+        }
+    )
+
+
+def throttled(chapter: Chapter) -> str | None:
+    """The results with samples of a GPU that was slowed down: kept, and not counted; None where there are none."""
+    passed = chapter.passed
+    slowed = passed[passed[["throttled", "warm_throttled", "cold_throttled"]].fillna(0).max(axis=1) > 0]
+    if slowed.empty:
+        return None
+    columns = {f"{cache} cache": slowed[f"{cache}_throttled"].map(_count) for cache in ("warm", "cold")}
+    return _table({"layer": slowed.layer, "algorithm": slowed.algorithm, **columns})
+
+
+def reasons(chosen: pd.DataFrame) -> str:
+    """Why there are no times."""
+    return _table({"layer": chosen.layer, "algorithm": chosen.algorithm, "reason": chosen.reason})
+
+
+def _count(samples: float | None) -> str:
+    return NOTHING if samples is None or missing(samples) else f"{samples:.0f}"
+
+
+def _table(columns: dict[str, Iterable[object]]) -> str:
+    """The first rows of a table, and how many there are more."""
+    rows = list(zip(*columns.values(), strict=True))
+    text = markdown_table(list(columns), rows[:MOST_ROWS])
+    if len(rows) > MOST_ROWS:
+        text += (
+            f"\n\n{len(rows) - MOST_ROWS:,} more rows are left out; `--format csv` and `--format html` have them all."
+        )
+    return text

@@ -1,0 +1,91 @@
+"""What a figure says below its title is so, and so is what it shows: against the times it was made from."""
+
+import re
+
+import numpy as np
+import pytest
+from test_figures import FIGURES, PASSED, named, network, rows_of
+
+from convbench.report.chapters import LAYER, chapters
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_readings_are_true(seed):
+    records = list(network(seed))
+    found, passed = {key: f.reading for key, f in named(records).items()}, chapters(records)[0].passed
+    worst = passed.sort_values("fraction").iloc[-1]
+    assert f"{worst.fraction:.3g} of its bound, by {worst.algorithm} on {worst.layer}" in found["bound"]
+    widest = passed.sort_values("spread").iloc[-1]
+    assert f"{widest.algorithm} on {widest.layer} by {widest.spread:.1%}" in found["spread"]
+    total = passed.groupby("algorithm").compile_s.sum()
+    assert found["compile"].endswith(f"for {total.idxmax()}.")
+    most = passed.sort_values("workspace_bytes").iloc[-1]
+    assert found["workspace"].startswith(f"{most.algorithm} needs the most")
+    assert (
+        "direct and direct_tiled need none" in found["workspace"]
+        or "direct_tiled and direct need none" in found["workspace"]
+    )
+    for name, share, phase in re.findall(r"(\w+) spends (\d+)% in (\w+)", found["phases"]):
+        mine = passed[passed.algorithm == name]
+        mean = np.mean([phases[phase] / sum(phases.values()) for phases in mine.phases_us])
+        assert round(mean * 100) == int(share)
+        assert all(np.mean([p[q] / sum(p.values()) for p in mine.phases_us]) <= mean for q in mine.phases_us.iloc[0])
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_nothing_beats_what_is_on_the_front(seed):
+    records = list(network(seed))
+    passed = chapters(records)[0].passed
+    means = np.exp(np.log(passed[["fraction", "speed"]]).groupby(passed.algorithm).mean())
+    on_it = {
+        name for name, mine in means.iterrows()
+        if not ((means.fraction < mine.fraction) & (means.speed >= mine.speed)).any()
+        and not ((means.fraction <= mine.fraction) & (means.speed > mine.speed)).any()
+    }  # fmt: skip
+    said = named(records)["front"].reading.split(": ")[1].split(". No")[0]
+    assert set(re.split(", | and ", said)) == on_it
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_the_winner_map_shows_who_wins_most_of_a_cell(seed):
+    records = list(network(seed, layers=24))
+    passed = chapters(records)[0].passed
+    best = passed.loc[passed.groupby(LAYER).median_us.idxmin()]
+    cells = [row for row in rows_of(named(records)["winners"].chart.to_dict()) if "won" in row]
+    assert sum(row["layers"] for row in cells) == len(best) == 24
+    for row in cells:
+        mine = best[
+            (best.c.map(str) == row["channels"]) & (best.h.map(str) == row["image"])
+            & (best.r.map(lambda r: f"{r} × {r}") == row["filter"])
+        ]  # fmt: skip
+        counts = mine.algorithm.value_counts()
+        assert (row["layers"], row["won"]) == (len(mine), counts.max())
+        assert counts[row["algorithm"]] == counts.max()
+
+
+def test_the_roofline_holds_points_against_the_right_ceilings():
+    """4.92 TB/s and 66.9 TFLOP/s follow from what the synthetic device says."""
+    spec = FIGURES["roofline"].chart.to_dict()
+    peak, bandwidth = 2 * 128 * 132 * 1980e6, 2 * 3201e6 * 6144 / 8
+    roof = [row for row in rows_of(spec) if "x" in row]
+    assert max(row["y"] for row in roof) == pytest.approx(peak / 1e12)
+    assert min(row["y"] / row["x"] for row in roof[:2]) == pytest.approx(bandwidth / 1e12)
+    for row in rows_of(spec):
+        if "of_roof" in row:
+            whole = PASSED.loc[row["row"]]
+            ceiling = min(peak, bandwidth * whole.flops / whole.min_bytes)
+            assert row["of_roof"] == pytest.approx(whole.flops / (whole.median_us * 1e-6) / ceiling, rel=1e-3)
+    top = (PASSED.tflops / np.minimum(peak, bandwidth * PASSED.intensity)).idxmax()
+    assert FIGURES["roofline"].reading.startswith(f"{PASSED.algorithm[top]} on {PASSED.layer[top]} has the most")
+
+
+def test_ratios_to_the_baseline_are_those_of_the_times():
+    rows = [row for row in rows_of(FIGURES["baseline"].chart.to_dict()) if "row" in row]
+    cudnn = PASSED[PASSED.algorithm == "cudnn"].set_index("layer")
+    for row in rows:
+        mine = PASSED.loc[row["row"]]
+        other = cudnn.loc[mine.layer]
+        assert row["ratio"] == pytest.approx(other.median_us / mine.median_us, rel=1e-3)
+        low, high = other.low_us / mine.high_us, other.high_us / mine.low_us
+        assert low * 0.999 <= row["ratio_low"] < row["ratio"] < row["ratio_high"] <= high * 1.001
+    assert len(rows) == len(PASSED) - len(cudnn)
