@@ -1,0 +1,69 @@
+"""What --help shows works, and what a shell completes is there."""
+
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from convbench import cli, devices, registry, workload
+from convbench.cli import options
+from convbench.cli.examples import EXAMPLES
+
+
+def test_every_command_has_a_worked_example_in_its_help(convbench):
+    assert set(EXAMPLES) == set(cli.COMMANDS)
+    for command, examples in EXAMPLES.items():
+        status, out, _ = convbench(command, "--help")
+        assert status == 0
+        assert examples
+        for example, _ in examples:
+            assert f"  {example}\n" in out
+
+
+def test_the_examples_work_one_after_the_other(convbench, here):
+    """The records that one leaves are those that the next renders and compares: with themselves, where all is equal."""
+    order = ("bench", *(command for command in EXAMPLES if command != "bench"))
+    for command in order:
+        if command == "compare":
+            for name in ("before", "after"):
+                shutil.copytree(here / "reports" / "emulator", here / name)
+        for example, _ in EXAMPLES[command]:
+            program, *words = shlex.split(example.partition(" | ")[0])
+            status, out, err = convbench(*words)
+            assert (program, status) == ("convbench", 3 if "--strict" in words else 0), f"{example}: {err}"
+            assert out.strip()
+
+
+def completed(words: str) -> list[str]:
+    """What bash is given for the last word of a line."""
+    done = subprocess.run(
+        [sys.executable, "-m", "convbench"], capture_output=True, text=True, timeout=60,
+        env=os.environ | {
+            "COMP_WORDS": words, "COMP_CWORD": str(len(words.split())), "_CONVBENCH_COMPLETE": "complete_bash",
+        },
+    )  # fmt: skip
+    return done.stdout.split()
+
+
+@pytest.mark.parametrize(("words", "expected"), [
+    ("convbench ", list(cli.COMMANDS)),
+    ("convbench bench --workload ", workload.names()),
+    ("convbench verify --device ", list(devices.NAMES)),
+    ("convbench verify --direction ", ["forward", "backward_data", "backward_weights"]),
+])  # fmt: skip
+def test_a_shell_completes_commands_and_values(words, expected):
+    assert completed(words) == expected
+
+
+def test_algorithms_are_completed_after_a_comma(monkeypatch):
+    from convbench.cli.completion import algorithms
+
+    assert algorithms("") == [*registry.names(), *registry.baseline_names()]
+    assert algorithms("direct,win") == ["direct,winograd_2x2_3x3", "direct,winograd_4x4_3x3"]
+
+
+def test_the_devices_of_the_options_are_those_that_there_are():
+    assert tuple(devices.NAMES) == options.DEVICES
