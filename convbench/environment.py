@@ -55,7 +55,10 @@ def last_level_cache_bytes(root: Path = Path("/sys/devices/system/cpu/cpu0/cache
 
 
 def _commit(folder: Path) -> str | None:
-    """Commit of the checkout of this project that holds `folder`, "+changes" behind it if files differ; else None."""
+    """Commit of the checkout of this project that holds `folder`, "+changes" behind it if files differ; else None.
+
+    What was measured before, in `reports`, may differ: it runs nothing.
+    """
     try:
         git = ["git", "-C", str(folder)]
         # an environment inside somebody else's checkout is not ours
@@ -64,7 +67,10 @@ def _commit(folder: Path) -> str | None:
         )
         commit = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
         changes = subprocess.run(
-            [*git, "status", "--porcelain", "--untracked-files=no"], capture_output=True, text=True, check=True
+            [*git, "status", "--porcelain", "--untracked-files=no", "--", ":/", ":(top,exclude)reports"],
+            capture_output=True,
+            text=True,
+            check=True,
         ).stdout
     except (OSError, subprocess.CalledProcessError):
         return None
