@@ -298,3 +298,26 @@ def test_the_committed_pages_are_what_their_records_render_to(path):
     assert all((path.parent / file).exists() for _, file in (shown or {}).values())
     page = to_markdown(records, title=f"convbench: {path.stem}", pictures=shown)
     assert path.with_suffix(".md").read_text(encoding="utf-8") == page
+
+
+@pytest.mark.parametrize(
+    "path", sorted((Path(__file__).parent.parent / "reports").glob("*/*.html")), ids=lambda p: p.stem
+)
+def test_the_committed_interactive_pages_hold_what_their_records_say(path):
+    """Their data; the scripts and charts around it are of whatever version of Vega there is."""
+    from convbench.report.page import to_html
+
+    def data(page: str) -> str:
+        return page.partition('id="records">')[2].partition("</script>")[0]
+
+    records, _ = read_records(path.with_suffix(".jsonl"))
+    expected = data(to_html(records, title=f"convbench: {path.stem}"))
+    assert len(expected) > 1000
+    assert data(path.read_text(encoding="utf-8")) == expected
+
+
+def test_the_gallery_names_all_that_was_measured():
+    folder = Path(__file__).parent.parent / "reports"
+    gallery = (folder / "README.md").read_text()
+    named = set(re.findall(r"\]\(([^)]+)\)", gallery))
+    assert named == {str(path.relative_to(folder)) for path in folder.glob("*/*") if path.suffix != ".png"}
