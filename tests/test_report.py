@@ -186,6 +186,7 @@ def test_the_frame_has_what_was_measured():
     assert (row["cold_us"], row["cold_low_us"], row["cold_high_us"]) == (cold.median_us, *cold.interval_us)
     assert (row["cache"], row["samples"], row["throttled"]) == ("warm", 30, 0)
     assert row["host_us"] == np.median(warm.host_us)
+    assert row["queue_us"] == one.timing.queue_us
     problem = one.parsed_problem
     assert (row["p"], row["flops"], row["intensity"]) == (problem.p, problem.flops, problem.arithmetic_intensity)
     assert row["command"] == (
@@ -314,6 +315,14 @@ def test_the_committed_interactive_pages_hold_what_their_records_say(path):
     expected = data(to_html(records, title=f"convbench: {path.stem}"))
     assert len(expected) > 1000
     assert data(path.read_text(encoding="utf-8")) == expected
+
+
+def test_the_overhead_of_a_launch_is_shown_where_there_is_one():
+    words = "host, to queue one run"
+    random = np.random.default_rng(0)
+    on_gpu = synthetic.timed(random, 20.0)
+    assert words in to_markdown([on_gpu], title="t")
+    assert words not in to_markdown([replace(on_gpu, timing=replace(on_gpu.timing, queue_us=None))], title="t")
 
 
 def test_the_gallery_names_all_that_was_measured():

@@ -16,9 +16,9 @@ from convbench.timing import Series, Timing
 
 SIZES = "n", "c", "h", "w", "k", "r", "s", "p", "q", "flops", "min_bytes"
 STATISTICS = (
-    "cache", "median_us", "low_us", "high_us", "spread", "samples", "throttled", "host_us", "warm_us", "warm_low_us",
-    "warm_high_us", "warm_throttled", "cold_us", "cold_low_us", "cold_high_us", "cold_throttled", "floor_us",
-    "prepare_us", "compile_s", "phases_us",
+    "cache", "median_us", "low_us", "high_us", "spread", "samples", "throttled", "host_us", "queue_us", "warm_us",
+    "warm_low_us", "warm_high_us", "warm_throttled", "cold_us", "cold_low_us", "cold_high_us", "cold_throttled",
+    "floor_us", "prepare_us", "compile_s", "phases_us",
 )  # fmt: skip
 COLUMNS = (
     "row", "workload", "layer", "count", "problem", "direction", "dtype", "precision", "layout", "algorithm", "family",
@@ -32,7 +32,8 @@ def to_frame(records: Iterable[Record]) -> pd.DataFrame:
 
     Times are in microseconds unless the column's name says otherwise; `median_us`, its 95 % interval `low_us` to
     `high_us`, `spread` (interquartile range over median), `samples`, `throttled` and `host_us` (the host's median) are
-    those of the cache state `cache`, which the record leads with. `tflops` counts the FLOPs of the direct method,
+    those of the cache state `cache`, which the record leads with; `queue_us` is what the host takes to queue one run on
+    a GPU. `tflops` counts the FLOPs of the direct method,
     `intensity` is these per byte of `min_bytes`, `fraction` is that of the algorithm's error bound, and `command`
     repeats the measurement. What a record does not have is None or NaN.
     """
@@ -86,7 +87,7 @@ def _of_timing(timing: Timing) -> dict[str, Any]:
         **_of_series("", first), "cache": first.cache, "spread": first.spread, "samples": len(first.samples_us),
         "throttled": len(first.throttled), "host_us": median(first.host_us),
         "median_us": first.median_us, "floor_us": timing.floor_us, "prepare_us": timing.prepare_us,
-        "compile_s": timing.compile_s, "phases_us": timing.phases_us,
+        "compile_s": timing.compile_s, "queue_us": timing.queue_us, "phases_us": timing.phases_us,
     }  # fmt: skip
     for series in timing.series:
         found |= _of_series(f"{series.cache}_", series)

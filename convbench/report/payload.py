@@ -28,8 +28,8 @@ TIMES = (
     "other_high_us",
 )  # five digits: intervals are narrow
 NUMBERS = (
-    "spread", "tflops", "fraction", "workspace_bytes", "prepare_us", "compile_s", "host_us", "floor_us", "samples",
-    "of_best",
+    "spread", "tflops", "fraction", "workspace_bytes", "prepare_us", "compile_s", "host_us", "queue_us", "floor_us",
+    "samples", "of_best",
 )  # fmt: skip
 # one character for each sample: more steps than its picture has rows of points; none that JSON or HTML would escape
 STEPS = "".join(chr(code) for code in range(33, 127) if chr(code) not in "\"\\<>&'")

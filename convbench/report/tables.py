@@ -63,19 +63,19 @@ def layers(chapter: Chapter) -> str:
 
 
 def costs(chapter: Chapter) -> str:
-    """Phases, preparing, compiling, the host's part and workspace."""
+    """Phases, preparing, compiling, the host's part, on a GPU the overhead of launching, and workspace."""
     passed, label = chapter.passed, chapter.label
-    return _table(
-        {
-            "layer": passed.layer,
-            "algorithm": passed.algorithm,
-            "phases of a run": passed.phases_us.map(phases),
-            f"prepare{label}": passed.prepare_us.map(durations),
-            f"compile{label}": (passed.compile_s * 1e6).map(lambda us: duration(us) if us else NOTHING),
-            f"host{label}": passed.host_us.map(durations),
-            "workspace": passed.workspace_bytes.map(size),
-        }
-    )
+    columns = {
+        "layer": passed.layer,
+        "algorithm": passed.algorithm,
+        "phases of a run": passed.phases_us.map(phases),
+        f"prepare{label}": passed.prepare_us.map(durations),
+        f"compile{label}": (passed.compile_s * 1e6).map(lambda us: duration(us) if us else NOTHING),
+        f"host{label}": passed.host_us.map(durations),
+    }
+    if passed.queue_us.notna().any():
+        columns[f"host, to queue one run{label}"] = passed.queue_us.map(durations)
+    return _table({**columns, "workspace": passed.workspace_bytes.map(size)})
 
 
 def totals(chapter: Chapter) -> str:

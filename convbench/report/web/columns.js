@@ -83,6 +83,7 @@ const COLUMNS = [
   extra(numberColumn("workspace_bytes", "Workspace", "memory besides the arrays", () => "", size)),
   extra(numberColumn("prepare_us", "Prepare", "once per weights", inTime, (us, clock) => digits(us / clock.us))),
   extra(numberColumn("host_us", "Host", "spent by the host on each run", marked(() => "µs"), digits)),
+  extra(numberColumn("queue_us", "Launch", "of the host, to queue one run", marked(() => "µs"), digits)),
   extra(numberColumn("compile_s", "Compile", "once per kernel", marked(() => "s"), (s) => (s > 0 ? digits(s) : NOTHING))),
   extra(numberColumn("samples", "Samples", "all of them, throttled ones too", () => "", (n) => (n > 0 ? String(n) : NOTHING))),
 ];

@@ -106,6 +106,7 @@ function figuresOf(row) {
     ["workspace", size(us("workspace_bytes"))],
     [`prepare, once per weights${mark}`, duration(us("prepare_us"))],
     [`host, per run${mark}`, duration(us("host_us"))],
+    [`launch: host, to queue one run${mark}`, duration(us("queue_us"))],
     [`hardware floor${mark}`, duration(us("floor_us"))],
     [`compile, once${mark}`, us("compile_s") > 0 ? duration(us("compile_s") * 1e6) : NOTHING],
   ];
