@@ -11,8 +11,8 @@ T = TypeVar("T")
 
 
 @contextmanager
-def progress(items: Iterable[T], what: str, total: int, device: "Device") -> Iterator[Iterable[T]]:
-    """The items, as they come; the bar says what compiling for the device took, too."""
+def progress(items: Iterable[T], what: str, total: int, device: "Device | None" = None) -> Iterator[Iterable[T]]:
+    """The items, as they come; of a device, the bar says what compiling took, too."""
     from rich.console import Console
     from rich.progress import (
         BarColumn,
@@ -27,7 +27,7 @@ def progress(items: Iterable[T], what: str, total: int, device: "Device") -> Ite
 
     class CompileColumn(ProgressColumn):
         def render(self, task: object) -> Text:
-            return Text(f"({device.compile_s:.0f} s compiling)")
+            return Text("" if device is None else f"({device.compile_s:.0f} s compiling)")
 
     columns = (
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), CompileColumn(),

@@ -10,6 +10,7 @@ import typer
 
 from convbench.cli import options
 from convbench.cli.output import encoded, markdown_files, print_markdown, write_files
+from convbench.cli.progress import progress
 from convbench.errors import ConvbenchError, UnknownNameError
 
 if TYPE_CHECKING:
@@ -86,11 +87,12 @@ def _write(sources: "Sequence[Source]", pages: dict[str, Path], *, picture: bool
     if picture and "markdown" not in pages:
         raise ConvbenchError("--picture draws the pictures of a Markdown page; add --format markdown, or leave it out")
     files: dict[Path, bytes] = {}
-    for name, page in pages.items():
-        if len(sources) > 1:
-            files |= _compared(sources, name, page, picture=picture, mixed=mixed)
-        else:
-            files |= _single(sources[0][1], name, page, picture=picture)
+    with progress(pages.items(), "rendering", len(pages)) as each:
+        for name, page in each:
+            if len(sources) > 1:
+                files |= _compared(sources, name, page, picture=picture, mixed=mixed)
+            else:
+                files |= _single(sources[0][1], name, page, picture=picture)
     write_files(files)
     if "markdown" in pages:
         print_markdown(files[pages["markdown"]].decode())
