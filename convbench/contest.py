@@ -22,7 +22,7 @@ class Contender:
     def __init__(self, execution: Execution, effort: Effort) -> None:
         self.execution, self.device = execution, execution.device
         self.error: BaseException | None = None
-        self.prepare_us = self.device.elapsed_us(execution.load)
+        self.prepare_us = self.device.waited_us(execution.load)
         for _ in range(effort.warmup):
             execution.run()
         self.queue_us = self._queue_us() if self.device.is_gpu else None

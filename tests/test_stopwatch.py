@@ -1,6 +1,7 @@
 """What takes samples: the flush before a cold run, both clocks of a run, and a GPU's gate as far as it goes here."""
 
 import sys
+import time
 from contextlib import contextmanager
 from types import SimpleNamespace
 
@@ -148,6 +149,21 @@ def test_the_flush_is_before_the_clock(monkeypatch):
     sample = stopwatch_of(driver, monkeypatch, "cold").take()
     assert driver.log == ["close", "flush", "event", "run", "event", "open", "read", "wait", "check"]
     assert sample.us == pytest.approx(4.0), "a cold run is never repeated"
+
+
+def test_what_the_flush_needs_is_there_before_the_gate_closes(monkeypatch):
+    driver = Driver(us=4.0)
+    monkeypatch.setattr(cuda_stopwatch, "cuda", SimpleNamespace(event=driver.event))
+    CudaStopwatch(driver, driver.work, "cold")
+    assert driver.log == ["flush"]
+
+
+def test_preparing_may_wait_for_the_device_and_is_timed_without_compiling(emulator):
+    def work():
+        time.sleep(0.02)
+        emulator.compile_s += 0.015
+
+    assert 4_000 < emulator.waited_us(work) < 20_000
 
 
 @pytest.mark.parametrize(("us", "library", "how"), [

@@ -96,6 +96,7 @@ class CudaDevice(Device):
             work()
             stop.record()
         stop.synchronize()
+        self.gate.check()
         return float(start.elapsed_time(stop)) * 1000  # CUDA gives milliseconds
 
     def stopwatch(self, work: Callable[[], None], cache: Cache) -> Stopwatch:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 SHORT_US = 50.0  # a run that takes less is repeated
 REPEATED = 20
 TRIALS = 3
-POLLS = 4_000_000  # of the gate, a quarter of a microsecond each: a second, after which something waits for the GPU
+POLLS = 4_000_000  # of the gate, a quarter of a microsecond each at least: seconds, after which something waits for it
 POLL_NS = 250
 FLUSH_THREADS = 256
 OPEN, CLOSED, TIRED = 1, 0, 2
@@ -80,6 +80,8 @@ class CudaStopwatch(Stopwatch):
         super().__init__(device, work, cache)
         self._cuda = device
         self._runs, self._queue, self._how = 1, work, "each run timed alone by CUDA events behind a gate"
+        if cache == "cold":
+            device.flush()  # compiles and allocates now, for neither is possible while the gate is closed
         if cache == "warm" and min(self.take().us for _ in range(TRIALS)) < SHORT_US:
             self._repeat()
 

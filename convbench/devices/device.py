@@ -5,6 +5,7 @@ own (a Numba device array, a NumPy array); algorithms pass them through and use 
 `.reshape` and slices of the first axis.
 """
 
+import time
 from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Callable
@@ -135,7 +136,18 @@ class Device(ABC):
 
     @abstractmethod
     def elapsed_us(self, work: Callable[[], None]) -> float:
-        """Microseconds that the launches in `work` took, by this device's clock."""
+        """Microseconds that the launches in `work` took, by this device's clock; it must not wait for the device."""
+
+    def waited_us(self, work: Callable[[], None]) -> float:
+        """Microseconds of the host until `work`, which may itself wait for the device, and all it queued are done.
+
+        Without the time that compiling took.
+        """
+        self.synchronize()
+        compiled, start = self.compile_s, time.perf_counter()
+        work()
+        self.synchronize()
+        return (time.perf_counter() - start - (self.compile_s - compiled)) * 1e6
 
     def stopwatch(self, work: Callable[[], None], cache: Cache) -> Stopwatch:
         """What takes samples of `work`, which has run before; raises DeviceError where `cache` cannot be had."""
