@@ -122,4 +122,4 @@ def test_a_full_disk_keeps_what_was_recorded(tmp_path):
     assert "cannot be written" in done.stderr
     records, _ = read_records(tmp_path / "reports" / "simulator" / "problems.jsonl")
     assert 1 <= len(records) < 10
-    assert records[0].algorithm == "direct"
+    assert records[0].algorithm == "depthwise", "what is refused is recorded at once"

@@ -12,8 +12,9 @@ from convbench.devices import emulator
 from convbench.devices.emulator import MAX_CHECKED_MACS, EmulatorDevice
 from convbench.devices.guarded import GuardedDevice
 from convbench.errors import ConfigError, KernelError, OutOfDeviceMemoryError, RefusedError
-from convbench.harness import Effort, Harness, jobs
+from convbench.harness import Harness, jobs
 from convbench.notation import parse
+from convbench.sampling import Effort
 from convbench.verify import Case, verify
 
 SMALL = parse("n1c2h5w5-k2r3s3-pad1-bias")
@@ -143,7 +144,8 @@ def test_records_keep_compiling_apart_and_say_that_times_are_emulated():
     device = EmulatorDevice()
     chosen = workload.from_texts([str(SMALL)])
     todo = jobs(chosen, [algorithm_of(WithoutMistake)] * 2)
-    first, second = Harness(device, effort=Effort(warmup=1, samples=3)).records(chosen, todo)
+    effort = Effort(warmup=1, minimum=3, maximum=3, caches=("warm",))
+    first, second = Harness(device, effort=effort).records(chosen, todo)
     for record in (first, second):
         assert record.timing.clock == record.device["clock"] == "CPU wall clock, emulated on CPU"
         assert record.device["is_gpu"] is False

@@ -12,7 +12,7 @@ from numba.cuda import dispatcher
 from convbench.emulator import Emulator, FaultKind, KernelFault
 
 PAGE_KIB = 4
-COMPILATIONS = 2000
+COMPILATIONS = 1000
 
 
 def resident_kib() -> int:

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from running import assert_within, run_direction
 from strategies import TILES, directions_of, formatted_problems, seeds
@@ -60,7 +60,6 @@ def test_the_simulator_computes_some_of_each(algorithm):
     assert any(algorithm.refuses(parse(text)) is None for text in TINY)
 
 
-@settings(max_examples=max(500, settings.default.max_examples))
 @given(data=st.data(), seed=seeds)
 def test_no_check_gives_a_false_alarm(algorithm, data, seed):
     """Guarded and poisoned as in verification, by any config, in every order of threads; integers, and one run."""
