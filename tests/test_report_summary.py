@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from test_record import failed
 from test_report import EMULATOR, timed
 
+from convbench.report.chapters import chapters
 from convbench.report.ratios import geometric_mean, with_ratio
 from convbench.report.summary import summary
 
@@ -22,7 +23,7 @@ TIMES = st.lists(
 
 
 def told(records, kind: str) -> str:
-    return next((s.text for s in summary(records) if s.kind == kind), "")
+    return next((s.text for s in summary(chapters(records)) if s.kind == kind), "")
 
 
 def records_of(times):
@@ -125,7 +126,7 @@ def test_the_baseline_is_compared_with_its_interval():
 
 def test_what_is_wrong_or_emulated_is_said_before_who_wins():
     records = [timed(1.0, device=EMULATOR), failed("crashed", algorithm="bad", device=EMULATOR)]
-    kinds = [statement.kind for statement in summary(records)]
+    kinds = [statement.kind for statement in summary(chapters(records))]
     assert kinds.index("failed") < kinds.index("winner")
     assert kinds.index("clock") < kinds.index("winner")
     assert "verified" not in kinds
@@ -134,8 +135,8 @@ def test_what_is_wrong_or_emulated_is_said_before_who_wins():
 
 
 def test_several_chapters_are_announced_as_not_comparable():
-    assert summary([timed(1.0)])[0].chapter == "NVIDIA H200"
-    first = summary([timed(1.0), timed(1.0, device=EMULATOR)])[0]
+    assert summary(chapters([timed(1.0)]))[0].chapter == "NVIDIA H200"
+    first = summary(chapters([timed(1.0), timed(1.0, device=EMULATOR)]))[0]
     assert (first.kind, first.chapter) == ("whole", None)
     assert "2 results on NVIDIA H200 and emulator: 2 passed" in first.text
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from convbench.errors import ConvbenchError
 from convbench.record import Record
-from convbench.report.chapters import chapters
+from convbench.report.chapters import Chapter, chapters
 from convbench.report.palette import looks
 
 try:
@@ -69,18 +69,18 @@ class Omission:
 
 def figures(records: Iterable[Record]) -> list[Figure]:
     """Every picture that the records have data for, chapter by chapter."""
-    return [drawn for drawn in draw(records) if isinstance(drawn, Figure)]
+    return [drawn for drawn in draw(chapters(records)) if isinstance(drawn, Figure)]
 
 
 def omitted(records: Iterable[Record]) -> list[Omission]:
     """Every picture that is left out, and why."""
-    return [drawn for drawn in draw(records) if isinstance(drawn, Omission)]
+    return [drawn for drawn in draw(chapters(records)) if isinstance(drawn, Omission)]
 
 
-def draw(records: Iterable[Record]) -> list[Figure | Omission]:
+def draw(of: Iterable[Chapter]) -> list[Figure | Omission]:
     """All ten pictures of each chapter that has any times: drawn, or left out with the reason."""
     found: list[Figure | Omission] = []
-    everything = [chapter for chapter in chapters(records) if not chapter.passed.empty]
+    everything = [chapter for chapter in of if not chapter.passed.empty]
     known = looks((str(a), str(f)) for chapter in everything for a, f in chapter.families)
     limit = max(MOST_MARKS // max(len(everything), 1), FEWEST_MARKS)
     slugs: set[str] = set()

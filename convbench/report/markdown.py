@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from convbench.record import FAILURES, Record, latest
+from convbench.record import FAILURES, Record
 from convbench.report import tables
 from convbench.report.chapters import Chapter, chapters
 from convbench.report.summary import Statement, of_chapter, summary
@@ -28,12 +28,12 @@ def to_markdown(
     `pictures` has the figures by their keys, each with the file beside the page that it is drawn to; they come
     with their readings.
     """
-    current = latest(records)
+    everything = chapters(records)
     parts = [f"# {inert(title)}"]
-    if not current:
+    if not everything:
         parts.append("There are no records.")
-    parts += [_spoken(statement) for statement in summary(current) if statement.chapter is None]
-    for chapter in chapters(current):
+    parts += [_spoken(statement) for statement in summary(everything) if statement.chapter is None]
+    for chapter in everything:
         parts += _chapter(chapter, pictures or {})
     return "\n\n".join(parts) + "\n"
 

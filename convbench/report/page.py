@@ -40,14 +40,15 @@ def to_html(records: Iterable[Record], *, title: str) -> str:
     Needs the extra `report`. The page of 50,000 records is less than 15 MB.
     """
     current = latest(records)
-    together, everything = chapters(current), draw(current)
+    together = chapters(current)
+    everything = draw(together)
     drawn = [figure for figure in everything if isinstance(figure, Figure)]
     missing = [omission for omission in everything if isinstance(omission, Omission)]
     specifications = to_json({f.key: {"chapter": f.chapter, "chart": _drawable(f.chart.to_dict())} for f in drawn})
     columns = payload(current, together)
     environments = _environments(columns)
     style, script, bundle = _file("page.css"), _script(), _bundle()
-    statements = summary(current)
+    statements = summary(together)
     policy = (
         f"default-src 'none'; script-src {_hash(bundle)} {_hash(script)}; style-src {_hash(style)}; img-src data:; "
         "base-uri 'none'; form-action 'none'"

@@ -3,16 +3,16 @@
 Every sentence is plain text computed from the records; what renders it does the markup.
 """
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 import pandas as pd
 
-from convbench.record import FAILURES, Record, latest
+from convbench.record import FAILURES
 from convbench.report.against import against, chosen_baseline, means_against
-from convbench.report.chapters import LAYER, Chapter, chapters
+from convbench.report.chapters import LAYER, Chapter
 from convbench.report.ratios import geometric_mean
 from convbench.report.units import counted, listed
 from convbench.report.winners import winners, wins
@@ -33,12 +33,11 @@ class Statement:
         return self.text
 
 
-def summary(records: Iterable[Record]) -> list[Statement]:
+def summary(everything: Sequence[Chapter]) -> list[Statement]:
     """The sentences of every chapter, before them one on the whole page if it has several."""
-    current = latest(records)
-    everything = chapters(current)
     found = []
     if len(everything) > 1:
+        current = [record for chapter in everything for record in chapter.records]
         devices = list(dict.fromkeys(str(record.device["name"]) for record in current))
         outcomes = _outcomes(pd.Series([record.outcome for record in current]))
         text = f"{counted(len(current), 'result')} on {listed(devices)}: {outcomes}. "
