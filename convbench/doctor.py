@@ -1,6 +1,7 @@
 """What a machine has for convbench, what is missing, and the command that mends it."""
 
 import sys
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Literal
@@ -21,6 +22,8 @@ class Finding:
     found: str
     remedy: str | None = None
 
+
+Check = Callable[[], Finding]
 
 # package, versions that work, how to get one
 PINS = (
@@ -48,12 +51,13 @@ EXTRAS = (
 EMULATOR_REMEDY = 'pip install "numba-cuda>=0.30.4,<0.31" "numpy>=2.0,<2.5"'
 
 
-def examine() -> list[Finding]:
-    """All findings, from the interpreter to the GPU."""
+def examine(track: Callable[[Sequence[Check]], Iterable[Check]] = iter) -> list[Finding]:
+    """All findings, from the interpreter to the GPU; `track` gives the slow checks back one by one, as it likes."""
     findings = [_python(), *(_package(*pin) for pin in PINS)]
     if any(finding.state == "broken" for finding in findings):
         return findings  # what follows needs these
-    return [*findings, _compiler(), _gpu(), _emulator(), _simulator(), *(_extra(*extra) for extra in EXTRAS)]
+    slow = [check() for check in track((_compiler, _gpu, _emulator, _simulator))]
+    return [*findings, *slow, *(_extra(*extra) for extra in EXTRAS)]
 
 
 def _python() -> Finding:

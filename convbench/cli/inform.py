@@ -1,6 +1,7 @@
 """The commands that tell: `list`, `show`, `doctor`."""
 
 import json
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -8,6 +9,7 @@ import typer
 
 from convbench.cli import options
 from convbench.cli.output import print_markdown
+from convbench.cli.progress import progress
 from convbench.errors import ConvbenchError
 from convbench.tables import markdown_table
 
@@ -125,9 +127,14 @@ def _show_maps(
     if options.direction(direction) != "forward":
         raise ConvbenchError(f"maps are of the direction forward, not {direction}")
     what = parse(problem)
-    found = decompose(what, read_picture(image, what), algorithm=algorithm, device=device, seed=seed)
     file = Path(f"maps-{what}.png") if out is None else out
-    save_maps(found, file)
+    picture = read_picture(image, what)
+    with progress(("compute", "draw"), "maps", 2) as steps:
+        for step in steps:
+            if step == "compute":
+                found = decompose(what, picture, algorithm=algorithm, device=device, seed=seed)
+            else:
+                save_maps(found, file)
     facts = {
         "problem": str(what), "picture": "bundled" if image is None else str(image), "x": what.x_shape,
         "w": what.w_shape, "bias": (what.k,) if what.bias else None, "y": what.y_shape, "parts": found.grouped.y_shape,
@@ -169,7 +176,8 @@ def doctor(json_: options.JsonOption = False) -> None:
     """What this machine has, what is missing, and how to get it. Exit status 1 if something is broken."""
     from convbench.doctor import examine
 
-    findings = examine()
+    with ExitStack() as bars:
+        findings = examine(lambda checks: bars.enter_context(progress(checks, "examining", len(checks))))
     if json_:
         print(json.dumps([vars(finding) for finding in findings], indent=1))
     else:
