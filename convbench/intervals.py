@@ -44,9 +44,8 @@ def effective_count(samples: Sequence[float]) -> float:
     """How many independent samples these are worth, at least 1."""
     n = len(samples)
     _, places, counts = np.unique(samples, return_inverse=True, return_counts=True)
-    ranks = (np.cumsum(counts) - counts / 2)[
-        places
-    ] - n / 2  # equal ones share a rank: ranks in their order would drift
+    shared = np.cumsum(counts) - counts / 2  # by equal ones, whose ranks in their order would drift
+    ranks = shared[places] - n / 2
     if len(counts) == 1:
         return float(n)
     correlation = float(ranks[1:] @ ranks[:-1] / (ranks @ ranks)) + 1 / n  # an estimate from n samples is 1/n too low

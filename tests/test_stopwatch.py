@@ -40,7 +40,7 @@ def test_a_cold_run_comes_after_twice_the_cache_was_written(emulator):
     assert FLUSHED == 2
     assert "6,000,000 bytes" in watch.method
     device.stopwatch(lambda: events.append("run"), "warm").take()
-    assert events[4:] == ["run"]
+    assert events[4:] == ["run", "run"], "one that is not timed leaves the cache warm"
 
 
 def test_a_sample_has_the_time_of_the_wall_and_of_the_processor(emulator):
@@ -139,7 +139,7 @@ def stopwatch_of(driver, monkeypatch, cache):
 def test_a_gpus_run_is_queued_before_it_is_timed_and_clocks_are_read_while_it_runs(monkeypatch):
     driver = Driver(us=400.0)
     sample = stopwatch_of(driver, monkeypatch, "warm").take()
-    assert driver.log == ["close", "event", "run", "event", "open", "read", "wait", "check"]
+    assert driver.log == ["close", "run", "event", "run", "event", "open", "read", "wait", "check"], "the first warms"
     assert sample.us == pytest.approx(400.0)
     assert sample.host_us > 0
 
@@ -174,7 +174,7 @@ def test_short_runs_are_repeated_as_a_graph_unless_a_library_makes_them(monkeypa
     watch = stopwatch_of(driver, monkeypatch, "warm")
     assert how in watch.method
     sample = watch.take()
-    assert driver.log.count("run") == (1 if us > 50 else 20)
+    assert driver.log.count("run") == 1 + (1 if us > 50 else 20)
     assert sample.us == pytest.approx(us)
 
 

@@ -169,16 +169,14 @@ class Cudnn(Algorithm):
     error_model: ClassVar[ErrorModel] = model_of_unknown()
 
 
-class CudnnTf32(Algorithm):
+class CudnnTf32(Cudnn):
     """cuDNN with the products of float32 in TF32."""
 
     name: ClassVar[str] = "cudnn_tf32"
-    family: ClassVar[Family] = "baseline"
     plans: ClassVar[Mapping[Direction, type[Plan]]] = dict.fromkeys(
         ("forward", "backward_data", "backward_weights"), CudnnTf32Plan
     )
     dtypes: ClassVar[tuple[Dtype, ...]] = ("float32",)
-    any_order: ClassVar[bool] = True
     error_model: ClassVar[ErrorModel] = model_of_unknown(count_in_tf32)
 
     def precision(self, problem: ConvProblem) -> str:

@@ -93,8 +93,7 @@ class CudaStopwatch(Stopwatch):
         device = self._cuda
         start, stop = cuda.event(), cuda.event()
         with device.gate.closed():
-            if self.cache == "cold":
-                device.flush()
+            self.set_cache()
             start.record()
             began = time.perf_counter()
             self._queue()

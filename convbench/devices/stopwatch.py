@@ -1,6 +1,7 @@
 """What takes samples of one piece of work, with the cache warm or cold.
 
-Warm is what the run before left in the cache. For cold, twice as many bytes as the last-level cache holds are written
+Algorithms take turns, so that each finds the cache full of another's data: a warm run is timed right after an untimed
+one of the same work. For cold, twice as many bytes as the last-level cache holds are written
 before each run, so that whatever replacement rule it has, nothing of the operands is left there.
 """
 
@@ -48,12 +49,18 @@ class Stopwatch:
         """What the cache holds when a run begins, in words."""
         if self.cache == "cold":
             return f"{self.device.flush_bytes:,} bytes written before it (cold cache)"
-        return "on the buffers of the run before (warm cache)"
+        return "right after another one on the same buffers (warm cache)"
+
+    def set_cache(self) -> None:
+        """Queue what brings the cache into its state: a run, or writes of other data."""
+        if self.cache == "cold":
+            self.device.flush()
+        else:
+            self.work()
 
     def take(self) -> Sample:
         """One sample."""
-        if self.cache == "cold":
-            self.device.flush()
+        self.set_cache()
         start = time.process_time()
         us = self.device.elapsed_us(self.work)
         return Sample(us, (time.process_time() - start) * 1e6)
