@@ -9,10 +9,10 @@ import numpy as np
 import numpy.typing as npt
 from numba import cuda
 from numba.cuda.core import config
-from numba.cuda.cudadrv.driver import CudaAPIError
+from numba.cuda.cudadrv.driver import CudaAPIError, binding, driver
 
 from convbench.devices.cuda_stopwatch import FLUSH_THREADS, CudaStopwatch, Gate, write_all
-from convbench.devices.device import Array, Device, Host, Kernel, Phase
+from convbench.devices.device import MAX_SHARED_BYTES, Array, Device, Host, Kernel, Phase
 from convbench.devices.nvml import Nvml
 from convbench.devices.stopwatch import Stopwatch
 from convbench.errors import DeviceError, OutOfDeviceMemoryError
@@ -78,9 +78,15 @@ class CudaDevice(Device):
         shared_bytes: int,
     ) -> None:
         known, start = len(kernel.overloads), time.perf_counter()
+        if shared_bytes > MAX_SHARED_BYTES:
+            _opt_in(kernel, args, shared_bytes)
         kernel[grid, block, self._stream, shared_bytes](*args)
         if len(kernel.overloads) > known:  # launches are asynchronous: what the host waited for is the compiler
             self.compile_s += time.perf_counter() - start
+
+    @property
+    def max_shared_bytes(self) -> int:
+        return int(cuda.get_current_device().MAX_SHARED_MEMORY_PER_BLOCK_OPTIN)
 
     def synchronize(self) -> None:
         cuda.synchronize()
@@ -154,6 +160,17 @@ class CudaDevice(Device):
         }
 
 
+def _opt_in(kernel: Kernel, args: tuple[Any, ...], shared_bytes: int) -> None:
+    """Allow a kernel more dynamic shared memory than every CUDA device has; numba-cuda offers no way of its own.
+
+    Source: CUDA C++ Programming Guide, "Shared Memory" of compute capability 7.x and later.
+    """
+    compiled = kernel.compile(tuple(kernel.typeof_pyval(argument) for argument in args))
+    function = compiled._codelibrary.get_cufunc()  # noqa: SLF001
+    attribute = binding.CUfunction_attribute.CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
+    driver.cuKernelSetAttribute(attribute, shared_bytes, function.handle, cuda.get_current_device().id)
+
+
 @contextmanager
 def _out_of_memory() -> Iterator[None]:
     """The driver's own word for it, as ours."""
@@ -179,7 +196,5 @@ def _one_line(error: BaseException) -> str:
 
 def _driver_version() -> tuple[int, int]:
     """The newest CUDA version that the installed driver serves."""
-    from numba.cuda.cudadrv.driver import driver
-
     major, minor = driver.get_version()
     return int(major), int(minor)

@@ -95,6 +95,11 @@ class Device(ABC):
     def _transposed(self, array: Array, axes: tuple[int, ...]) -> Array:
         return array.transpose(axes)
 
+    @property
+    def max_shared_bytes(self) -> int:
+        """Shared memory that a block can have, dynamic memory beyond 48 KiB included."""
+        return MAX_SHARED_BYTES
+
     # ---- work
 
     def launch(
@@ -105,7 +110,7 @@ class Device(ABC):
         Raises ConfigError where the hardware would refuse the launch, on any device.
         """
         grid_3, block_3 = _three(grid), _three(block)
-        check_launch(grid_3, block_3, shared_bytes)
+        check_launch(grid_3, block_3, shared_bytes, most_shared_bytes=self.max_shared_bytes)
         if self._phases_us is None:
             self._launch(kernel, grid_3, block_3, args, shared_bytes)
         else:
@@ -197,8 +202,14 @@ class Device(ABC):
         """What a record must say about the device: `name` first, then whatever identifies it."""
 
 
-def check_launch(grid: tuple[int, int, int], block: tuple[int, int, int], shared_bytes: int) -> None:
-    """Raise ConfigError for a launch that no CUDA device takes."""
+def check_launch(
+    grid: tuple[int, int, int],
+    block: tuple[int, int, int],
+    shared_bytes: int,
+    *,
+    most_shared_bytes: int = MAX_SHARED_BYTES,
+) -> None:
+    """Raise ConfigError for a launch that no CUDA device takes, or none with so much shared memory."""
     threads = block[0] * block[1] * block[2]
     rules = (
         (min(grid) >= 1 and min(block) >= 1, "every dimension must be at least 1"),
@@ -209,8 +220,8 @@ def check_launch(grid: tuple[int, int, int], block: tuple[int, int, int], shared
             f"a block holds at most {MAX_THREADS_PER_BLOCK} threads, this one {threads}",
         ),
         (
-            shared_bytes <= MAX_SHARED_BYTES,
-            f"a block has {MAX_SHARED_BYTES} bytes of shared memory, not {shared_bytes}",
+            shared_bytes <= most_shared_bytes,
+            f"a block has {most_shared_bytes} bytes of shared memory, not {shared_bytes}",
         ),
     )
     for holds, rule in rules:

@@ -96,6 +96,10 @@ class EmulatorDevice(Device):
 
     # ---- work
 
+    @property
+    def max_shared_bytes(self) -> int:
+        return self._emulator.limits.shared_bytes
+
     def _launch(
         self,
         kernel: Kernel,

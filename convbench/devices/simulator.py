@@ -26,10 +26,12 @@ from numba.cuda.simulator.kernelapi import Dim3, FakeCUDALocal, FakeCUDAModule, 
 
 from convbench.devices.device import Array, Device, Host, Kernel
 from convbench.errors import DeviceError, OutOfDeviceMemoryError
+from convbench.intrinsics.twins import twin_of
 from convbench.problem import ConvProblem
 
 # One to ten microseconds a multiply-accumulate, by algorithm, times some ten runs to verify and time: minutes.
 MAX_MACS = 2_000_000
+LARGEST_SHARED_BYTES = 227 * 1024  # of a block of any CUDA device so far: compute capability 9.0
 
 
 class SimulatorDevice(Device):
@@ -61,6 +63,10 @@ class SimulatorDevice(Device):
 
     def write(self, array: Array, host: Host) -> None:
         array[...] = host
+
+    @property
+    def max_shared_bytes(self) -> int:
+        return LARGEST_SHARED_BYTES
 
     def _launch(
         self,
@@ -213,6 +219,8 @@ def _rebound(function: FunctionType, simulated: _SimulatedCuda) -> Callable[...,
             return simulated
         if isinstance(value, types.Number):  # numba.float32(x) is numpy.float32(x), ten times slower
             return numpy_support.as_dtype(value).type
+        if (twin := twin_of(value)) is not None:
+            return twin
         if isinstance(getattr(value, "py_func", None), FunctionType):
             return rebuild(value.py_func)
         return value

@@ -106,6 +106,7 @@ class Watch:
     local: list[Array]
     syncwarps: bool  # whether the kernel has any, so that lanes of a warp can be ordered without a barrier
     atomics: bool
+    copies: bool  # whether it has asynchronous ones
 
 
 @dataclass
@@ -183,7 +184,14 @@ def build(linked: Linked, machine: Machine, block: tuple[int, int, int]) -> Comp
 
 def _watch(watcher: Watcher, linked: Linked) -> Watch:
     syncwarps = any("call void @emu.nvvm.bar.warp.sync(" in module for module in linked.retargeted.modules)
-    return Watch(watcher.rows, watcher.shift, list(watcher.local_arrays.values()), syncwarps, watcher.has_atomics)
+    return Watch(
+        watcher.rows,
+        watcher.shift,
+        list(watcher.local_arrays.values()),
+        syncwarps,
+        watcher.has_atomics,
+        watcher.has_copies,
+    )
 
 
 def _weaver(
@@ -214,7 +222,7 @@ def _link(name: str, modules: list[str], entry: str, machine: Machine, *, checke
     for text in retargeted.modules[1:]:
         whole.link_in(machine.parse(text))
     asked = {function.name for function in whole.functions if function.is_declaration}
-    whole.link_in(machine.parse(support.module(retargeted.modules)))
+    whole.link_in(machine.parse(support.module(retargeted.modules, checked=checked)))
     for function in whole.functions:
         if not function.is_declaration and function.name != entry:
             function.linkage = "internal"

@@ -47,3 +47,46 @@ def store_byte(typingctx: Any, address: Any, value: Any) -> Any:
         return context.get_dummy_value()
 
     return types.void(types.int64, types.uint8), generate
+
+
+@intrinsic
+def load_word(typingctx: Any, address: Any) -> Any:
+    """The word of 32 bits at an address, without a sign."""
+
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        word = builder.load(builder.inttoptr(values[0], ir.IntType(32).as_pointer()))
+        return builder.zext(word, ir.IntType(64))
+
+    return types.int64(types.int64), generate
+
+
+@intrinsic
+def store_word(typingctx: Any, address: Any, value: Any) -> Any:
+    """Write the low 32 bits of a value at an address."""
+
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        word = builder.trunc(values[1], ir.IntType(32))
+        builder.store(word, builder.inttoptr(values[0], ir.IntType(32).as_pointer()))
+        return context.get_dummy_value()
+
+    return types.void(types.int64, types.int64), generate
+
+
+@intrinsic
+def float_of(typingctx: Any, bits: Any) -> Any:
+    """The float32 whose bits are the low 32 of a word."""
+
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        return builder.bitcast(builder.trunc(values[0], ir.IntType(32)), ir.FloatType())
+
+    return types.float32(types.int64), generate
+
+
+@intrinsic
+def bits_of(typingctx: Any, value: Any) -> Any:
+    """The bits of a float32."""
+
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        return builder.zext(builder.bitcast(values[0], ir.IntType(32)), ir.IntType(64))
+
+    return types.int64(types.float32), generate

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from convbench.emulator.errors import UnsupportedError
 from convbench.emulator.source import DebugInfo, Site, Sites
 from convbench.emulator.support import registers
-from convbench.emulator.support.inline_ptx import name_of, types_of
+from convbench.emulator.support.inline_ptx import is_sited, name_of, types_of
 
 _NAME = r'@"?(?P<name>[-\w.$]+)"?'
 _SITED = re.compile(
@@ -34,6 +34,10 @@ _LOCAL = re.compile(
     r'^\s+(?P<value>%"_cudapy_lmem[^"]*") = alloca (?P<kind>\[.*?\])(?:, align (?P<align>\d+))?(?=$|, !)'
 )
 _ZERO = re.compile(r'^\s+store \[.*\] zeroinitializer, (?P<kind>\[.*\])\* (?P<value>%"_cudapy_lmem[^"]*")')
+_WINDOW = re.compile(
+    r"^(?P<head>\s+%\S+ = )ptrtoint (?P<kind>\S+) addrspace\(3\)\* (?P<pointer>%\S+) to i32(?P<tail>.*)$"
+)
+_VECTOR = re.compile(r"^(?P<access>\s+(?:%\S+ = load|store) <(?P<count>\d+) x .*), align \d+(?P<tail>.*)$")
 _DROP = re.compile(r"^(?:target |!nvvm\.|!nvvmir|@\"?llvm\.used|source_filename)")
 _DEBUG_CALL = re.compile(r'\bcall void @"?llvm\.dbg\.')
 
@@ -103,6 +107,10 @@ class _Module:
             self.local = {}
         if "_cudapy_" in line:
             line = self._array(line)
+        if match := _WINDOW.match(line):
+            line = self._window(match)
+        if not self.watch_local and (match := _VECTOR.match(line)):
+            line = f"{match['access']}, align 1{match['tail']}"  # the checks see what is misaligned, fast mode takes it
         line = re.sub(r" ?addrspace\(\d+\)", "", line.replace("addrspacecast", "bitcast"))
         line = line.replace("llvm.nvvm.", "emu.nvvm.")
         if match := _ASM.match(line):
@@ -165,6 +173,15 @@ class _Module:
             f"  call void @llvm.memset.p0.i64(i8* {raw}, i8 -1, i64 {size}, i1 false)"
         )
 
+    def _window(self, match: re.Match[str]) -> str:
+        """An address in PTX's 32-bit window of shared memory: how far behind the beginning of the block's it lies."""
+        self.declared["emu.window"] = "declare i32 @emu.window(i8*)"
+        word = self._word()
+        return (
+            f"  {word} = bitcast {match['kind']}* {match['pointer']} to i8*\n"
+            f"{match['head']}call i32 @emu.window(i8* {word}){match['tail']}"
+        )
+
     def _where(self, value: str) -> Site:
         """The line that declares a local array: where its pointer is first used."""
         uses = (line for line in self.lines if f"{value}" in line and "!dbg" in line)
@@ -176,8 +193,11 @@ class _Module:
         if name is None:
             raise UnsupportedError(f"{_at(self.debug.site(line))}: inline PTX {ptx!r} has no counterpart on the CPU")
         result, wanted = types_of(ptx)
+        given_arguments = _split(match["arguments"])
+        if is_sited(ptx):
+            given_arguments.append(f"i64 {self.found.sites.number(self.debug.site(line))}")
         before, arguments = [], []
-        for kind, argument in zip(wanted, _split(match["arguments"]), strict=True):
+        for kind, argument in zip(wanted, given_arguments, strict=True):
             given, value = argument.strip().rsplit(" ", 1)
             if kind not in ("ptr", given):
                 word, cast = self._word(), _cast(given, kind, is_signed=".s8" in ptx)

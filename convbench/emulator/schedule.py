@@ -10,12 +10,12 @@ from llvmlite import ir
 from numba import njit, types
 from numba.extending import intrinsic
 
-from convbench.emulator import warp
+from convbench.emulator import raw, tensor, warp
 from convbench.emulator.state import THREAD, WARP, FaultKind, Status, fingerprint
 from convbench.emulator.warp import answer_warp
 
 READY, DONE, FAULT = int(Status.READY), int(Status.DONE), int(Status.FAULT)
-BARRIER, SYNCWARP, MATCH = int(Status.BARRIER), int(Status.SYNCWARP), int(Status.MATCH)
+BARRIER, SYNCWARP, TENSOR = int(Status.BARRIER), int(Status.SYNCWARP), int(Status.TENSOR)
 DIVERGENT_BARRIER, EARLY_EXIT = int(FaultKind.DIVERGENT_BARRIER), int(FaultKind.EARLY_EXIT)
 INCOMPLETE = int(FaultKind.INCOMPLETE_COLLECTIVE)
 STOPPED, UNWRITTEN = int(FaultKind.STOPPED), int(FaultKind.UNWRITTEN)
@@ -89,6 +89,7 @@ def _run_block(start, resume, threads, rows, order, header, clocks):
         thread = threads[i]
         thread.status = READY
         thread.sync = 0
+        thread.copies_first = thread.copies_next  # what the last block did not wait for is none of this one's
         _enter(start, rows + i * ROW_BYTES)
         if thread.status != DONE:
             waiting = True
@@ -136,7 +137,7 @@ def _answer(threads, count, header, clocks):
             lanes = min(WARP, count - warp)
             for lane in range(lanes):
                 status = threads[warp + lane].status
-                if SYNCWARP <= status <= MATCH:
+                if SYNCWARP <= status <= TENSOR:
                     fault, complete = answer_warp(threads, warp, lanes, lane, clocks)
                     if fault:
                         return fault, warp + lane, True
@@ -176,4 +177,4 @@ def _release(threads, count, header, clocks):
     return 0, 0, True
 
 
-run_blocks = _make_run_blocks(fingerprint(__file__, warp.__file__))
+run_blocks = _make_run_blocks(fingerprint(__file__, raw.__file__, tensor.__file__, warp.__file__))

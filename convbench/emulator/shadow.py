@@ -268,6 +268,17 @@ def check(thread, address, what, row):
     return 0
 
 
+@njit(error_model="numpy")
+def hide(thread, address, what):
+    """From now on nobody has written these bytes of shared memory, which `check` has just found to be there."""
+    row = _find(load(thread + _WORKER), address)
+    place, shift = address - load(row + _BEGIN), load(row + _SHIFT)
+    for number in range(place >> shift, (place + (what >> 16 & (1 << 24) - 1) - 1 >> shift) + 1):
+        cell = load(row + _CELLS) + number * CELL_BYTES
+        store(cell, 0)
+        store(cell + FREE, 0)
+
+
 @njit(error_model="numpy", inline="always")
 def is_unwritten(written, size):
     """1 if one of the bytes of a map is 0."""

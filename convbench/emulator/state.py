@@ -27,6 +27,7 @@ class Status(IntEnum):
     SHUFFLE = 5
     VOTE = 6
     MATCH = 7
+    TENSOR = 8  # `tensor` has the instructions
 
 
 class FaultKind(IntEnum):
@@ -63,6 +64,8 @@ THREAD = np.dtype(
             *("worker", "tid_x", "tid_y", "tid_z", "lane", "index", "frame", "handle"),
             # what the checks know of it
             *("sync", "fault", "fault_site", "fault_a", "fault_b", "fault_c"),
+            # its asynchronous copies in checked mode: numbers of the first under way and of the next, groups so far
+            *("copies_first", "copies_next", "copies_group"),
         )
     ]
 )
@@ -80,6 +83,7 @@ WORKER = np.dtype(
             *("epoch", "block_epoch", "ranges", "n_ranges", "clocks", "syncwarps", "budget"),
             # a read of what nobody wrote: the thread's index + 1, the place in the source, the address
             *("unwritten_by", "unwritten_site", "unwritten_address"),
+            "copies",  # the table of what asynchronous copies are under way, COPIES rows for each thread
             # set by another thread to end a launch early
             "stop",
         )
@@ -102,6 +106,10 @@ RANGE = np.dtype(
         )
     ]
 )
+
+# An asynchronous copy under way: its addresses (from 0: zeros), `shadow.describe_access` of it, its group's number.
+COPY = np.dtype([(name, np.int64) for name in ("to", "from", "what", "group")])
+COPIES = 256  # under way for one thread; pipelines of any size have fewer
 
 
 def fingerprint(*files: str) -> int:

@@ -1,6 +1,7 @@
 """Warp collectives: what the lanes of a mask get once all of them are there.
 
-Shuffle, vote and match follow the PTX ISA ("shfl.sync", "vote.sync", "match.sync"). Of the lanes that a mask names
+Shuffle, vote and match follow the PTX ISA ("shfl.sync", "vote.sync", "match.sync"); for what tensor cores do see
+`tensor`, which all 32 lanes of a warp must ask for. Of the lanes that a mask names
 only those must come that have not returned (CUDA C++ Programming Guide, "Warp Vote Functions"); but as the result
 then depends on who has, the checked mode takes it for a fault, except for syncwarp, which has no result.
 """
@@ -8,10 +9,11 @@ then depends on who has, the checked mode takes it for a fault, except for syncw
 from numba import njit
 
 from convbench.emulator.state import WARP, FaultKind, Status
+from convbench.emulator.tensor import answer_tensor
 
 READY, DONE, BARRIER = int(Status.READY), int(Status.DONE), int(Status.BARRIER)
 SYNCWARP, SHUFFLE = int(Status.SYNCWARP), int(Status.SHUFFLE)
-VOTE, MATCH = int(Status.VOTE), int(Status.MATCH)
+VOTE, MATCH, TENSOR = int(Status.VOTE), int(Status.MATCH), int(Status.TENSOR)
 MASK_WITHOUT_SELF, MASK_NAMES_EXITED = int(FaultKind.MASK_WITHOUT_SELF), int(FaultKind.MASK_NAMES_EXITED)
 MASK_NAMES_ABSENT, SOURCE_NOT_IN_MASK = int(FaultKind.MASK_NAMES_ABSENT), int(FaultKind.SOURCE_NOT_IN_MASK)
 DIVERGENT_COLLECTIVE = int(FaultKind.DIVERGENT_COLLECTIVE)
@@ -27,14 +29,14 @@ def answer_warp(threads, warp, lanes, lane, clocks):
     mask, status, site = asker.mask, asker.status, asker.site
     if not mask >> lane & 1:
         return MASK_WITHOUT_SELF, False
-    if lanes < WARP and mask != 0xFFFFFFFF and mask >> lanes:
+    if lanes < WARP and (mask != 0xFFFFFFFF or status == TENSOR) and mask >> lanes:
         return MASK_NAMES_ABSENT, False
     mask &= (1 << lanes) - 1  # a full mask stands for all there are, in the last warp of a block
     for other in range(lanes):
         if mask >> other & 1:
             thread = threads[warp + other]
             if thread.status == DONE:
-                if strict and status != SYNCWARP:
+                if status == TENSOR or (strict and status != SYNCWARP):
                     return MASK_NAMES_EXITED, False
                 mask &= ~(1 << other)
                 continue
@@ -60,7 +62,9 @@ def answer_warp(threads, warp, lanes, lane, clocks):
                 thread.result, thread.predicate = ballot, _vote(thread.option, ballot, mask)
             elif status == MATCH:
                 thread.result, thread.predicate = _match(threads, warp, lanes, mask, thread)
-    if status == SYNCWARP and strict:
+    if status == TENSOR:
+        answer_tensor(threads, warp, asker.option)
+    elif status == SYNCWARP and strict:
         _learn(threads, warp, lanes, mask, clocks)
     for other in range(lanes):
         if mask >> other & 1:

@@ -9,7 +9,7 @@ of its bytes have been written.
 import re
 from collections.abc import Callable
 
-from convbench.emulator import shadow
+from convbench.emulator import asynchronous, shadow
 from convbench.emulator.analysis import (
     ACCESS,
     DERIVING,
@@ -70,6 +70,7 @@ class Watcher(Weaver):
         self.shift = self._shift()
         self.stops: list[str] = []
         self.has_atomics = False
+        self.has_copies = False
 
     def prologue(self) -> str:
         """Words that the checks need, and the local arrays with their maps."""
@@ -99,6 +100,9 @@ class Watcher(Weaver):
         if name == "fault":
             line = self._name_local(line)
             match = MARKER.match(line) or match
+        if name.startswith("copy."):
+            self._copy(line, name.removeprefix("copy."), match["arguments"])
+            return False
         if not name.startswith("local."):
             return super().marker(line, match)
         marker = "emu." + name.removesuffix(".begin")
@@ -249,6 +253,31 @@ class Watcher(Weaver):
         self.stops.append(f"{name}.stop:\n  call void {call}\n  br label %emu.exit\n")
         self.begin(name)
 
+    # ---- asynchronous copies
+
+    def _copy(self, line: str, action: str, arguments: str) -> None:
+        """Issue, commit or wait for copies: the bytes move when the wait says so."""
+        self.has_copies = True
+        issue, commit, wait = (f"inttoptr (i64 {address} to ptr)" for address in asynchronous.addresses())
+        name = self.piece()
+        if action == "commit":
+            self.out.append(f"  call void {commit}(i64 %emu.row)")
+            return
+        if action == "wait":
+            self.out.append(f"  %{name}.fault = call i64 {wait}(i64 %emu.row, {arguments})")
+        else:
+            size = int(action.removeprefix("issue."))
+            to, source, ok = (_last_word(argument) for argument in arguments.split(", "))
+            what = shadow.describe_access(0, size, size, self._site(line))
+            self.out.append(
+                f"  %{name}.to = ptrtoint ptr {to} to i64\n  %{name}.source = ptrtoint ptr {source} to i64\n"
+                f"  %{name}.ok = icmp ne i32 {ok}, 0\n"
+                f"  %{name}.from = select i1 %{name}.ok, i64 %{name}.source, i64 0\n"
+                f"  %{name}.fault = call i64 {issue}(i64 %emu.row, i64 %{name}.to, i64 %{name}.from, i64 {what})"
+            )
+        self.out.append(f"  %{name}.bad = icmp ne i64 %{name}.fault, 0")
+        self._stop_if(name, line, f"i64 %{name}.fault")
+
     # ---- many bytes at once
 
     def _block_write(self, line: str, pointer: str, size: str) -> None:
@@ -289,6 +318,11 @@ class Watcher(Weaver):
             return _written(found[0]) if self.roots.get(found[0], UNKNOWN)[0] == "local" else found[0]
 
         super().instruction(re.sub(VALUE, into_map, line))
+
+
+def _last_word(argument: str) -> str:
+    """The value of an argument, without its type and attributes."""
+    return argument.rsplit(" ", 1)[-1]
 
 
 def _written(value: str) -> str:

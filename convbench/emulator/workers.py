@@ -12,7 +12,7 @@ import numpy as np
 from convbench.emulator.arguments import Arguments
 from convbench.emulator.build import Compiled
 from convbench.emulator.ranges import Ranges, WrittenMemory
-from convbench.emulator.state import THREAD, WARP, WORKER, aligned_bytes
+from convbench.emulator.state import COPIES, COPY, THREAD, WARP, WORKER, aligned_bytes
 from convbench.emulator.weave import FRAME_ALIGNMENT
 
 STACK_BYTES = 16 * 2**20  # holds the largest local memory that hardware has, 32 times
@@ -67,6 +67,8 @@ class Worker:
             self.ranges = Ranges(compiled, arguments, memory, self.shared, shape.dynamic_bytes)
             header["ranges"], header["n_ranges"] = self.ranges.table.ctypes.data, self.ranges.table.size
             header["syncwarps"], header["budget"] = compiled.watch.syncwarps, budget
+            self.copies = np.zeros(count * COPIES if compiled.watch.copies else 0, COPY)
+            header["copies"] = self.copies.ctypes.data
 
     def stop(self) -> None:
         """Have the block that runs end at its next barrier, and no other begin."""

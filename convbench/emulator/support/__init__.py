@@ -15,12 +15,14 @@ from convbench.emulator.support import (
     atomics,
     collectives,
     conversions,
+    copies,
     half_conversions,
     half_precision,
     indices,
     inline_ptx,
     mathematics,
     sixteen_bits,
+    tensor,
 )
 
 MARKERS = """
@@ -35,9 +37,9 @@ _DEFINITION = re.compile(r"^define [^@]*@([\w.$]+)\(.*?^}$", re.MULTILINE | re.D
 _REFERENCE = re.compile(r'@"?([\w.$]+)"?\(')
 
 
-def module(kernel: list[str]) -> str:
+def module(kernel: list[str], *, checked: bool) -> str:
     """The text of the module, with what these modules of a kernel call."""
-    bodies, others = _definitions()
+    bodies, others = _definitions(checked)
     wanted = [name for text in kernel for name in _REFERENCE.findall(text)]
     found: dict[str, str] = {}
     while wanted:
@@ -49,7 +51,7 @@ def module(kernel: list[str]) -> str:
 
 
 @cache
-def _definitions() -> tuple[dict[str, str], list[str]]:
+def _definitions(checked: bool) -> tuple[dict[str, str], list[str]]:
     """Every function by its name, and every other line once."""
     parts = (
         collectives,
@@ -62,6 +64,7 @@ def _definitions() -> tuple[dict[str, str], list[str]]:
         half_precision,
         half_conversions,
     )
-    text = "\n".join(part.definitions() for part in parts)
+    by_mode = (part.definitions(checked=checked) for part in (copies, tensor))
+    text = "\n".join([*(part.definitions() for part in parts), *by_mode])
     bodies = {match[1]: match[0] for match in _DEFINITION.finditer(text)}
     return bodies, list(dict.fromkeys(_DEFINITION.sub("", text).split("\n")))

@@ -3,10 +3,21 @@
 import re
 
 from convbench.emulator.state import WARP
+from convbench.emulator.support import copies, tensor
 from convbench.emulator.support.registers import THREAD_ROW, WORKER_ROW, field
 
 _HALF = "  %half = bitcast i16 %x to half\n"
 _TO_HALF = "  %r = bitcast half %half to i16\n"
+_LOAD_IF = "{ .reg .pred p; setp.ne.u32 p, $2, 0; mov.f32 $0, 0f00000000; @p ld.global.nc.f32 $0, [$1]; }"
+_LOADED_IF = """entry:
+  %wanted = icmp ne i32 %ok, 0
+  br i1 %wanted, label %look, label %done
+look:
+  %found = load float, ptr %p
+  br label %done
+done:
+  %r = phi float [ 0.0, %entry ], [ %found, %look ]
+"""
 
 
 def _bodies() -> dict[str, tuple[str, tuple[str, ...], str]]:
@@ -23,6 +34,8 @@ def _bodies() -> dict[str, tuple[str, tuple[str, ...], str]]:
         "nanosleep.u32 $0;": ("void", ("i32 %x",), ""),
         "tanh.approx.f32 $0, $1;": ("float", ("float %x",), "  %r = call float @llvm.tanh.f32(float %x)\n"),
     }
+    found[_LOAD_IF] = "float", ("ptr %p", "i32 %ok"), _LOADED_IF
+    found |= copies.bodies() | tensor.bodies()
     for ptx, kind in (("f32", "float"), ("f64", "double")):
         found[f"cvt.{ptx}.f16 $0, $1;"] = kind, ("i16 %x",), _HALF + f"  %r = fpext half %half to {kind}\n"
         found[f"cvt.rn.f16.{ptx} $0, $1;"] = (
@@ -64,6 +77,11 @@ def types_of(ptx: str) -> tuple[str, list[str]]:
     """LLVM's types of the function that stands for a piece of inline PTX: of its result and its parameters."""
     kind, parameters, _ = _BODIES[ptx]
     return kind, [parameter.split()[0] for parameter in parameters]
+
+
+def is_sited(ptx: str) -> bool:
+    """Whether the function takes, last of all, the number of the place in the source: it waits for other threads."""
+    return "i64 %site" in _BODIES[ptx][1]
 
 
 def definitions() -> str:

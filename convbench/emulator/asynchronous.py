@@ -1,0 +1,105 @@
+"""Asynchronous copies in checked mode: a copy lands when its thread waits for its group, and no earlier.
+
+When it is issued, its destination counts as written by the thread (so that nobody may still be reading it) and at the
+same time as holding nothing: whoever reads before the wait reads what was never written. When it lands, the bytes
+move, and the destination counts as written by the thread at that moment: whoever reads it without a barrier behind the
+wait races. A thread keeps what it has under way in a ring; of more than the ring holds, the first land early.
+
+Source: PTX ISA, "cp.async", "cp.async.commit_group", "cp.async.wait_group".
+"""
+
+from functools import cache
+
+from numba import cfunc, njit, types
+
+from convbench.emulator import raw, shadow
+from convbench.emulator.raw import load, load_byte, store, store_byte
+from convbench.emulator.shadow import READ, WRITE, check, hide
+from convbench.emulator.state import COPY, COPIES, THREAD, WORKER, FaultKind, fingerprint, offset
+
+_FIRST, _NEXT, _GROUP = offset(THREAD, "copies_first"), offset(THREAD, "copies_next"), offset(THREAD, "copies_group")
+_INDEX, _WORKER, _TABLE = offset(THREAD, "index"), offset(THREAD, "worker"), offset(WORKER, "copies")
+_TO, _FROM, _WHAT, _OF = offset(COPY, "to"), offset(COPY, "from"), offset(COPY, "what"), offset(COPY, "group")
+_BYTES = COPY.itemsize
+_NONE = int(FaultKind.NONE)
+
+
+@njit(error_model="numpy")
+def _row(thread, number):
+    """The address of a copy in the thread's ring."""
+    table = load(load(thread + _WORKER) + _TABLE)
+    return table + (load(thread + _INDEX) * COPIES + number % COPIES) * _BYTES
+
+
+@njit(error_model="numpy")
+def _land(thread, number):
+    """Move the bytes of a copy; the fault of its write, or 0."""
+    row = _row(thread, number)
+    to, source, what = load(row + _TO), load(row + _FROM), load(row + _WHAT)
+    fault = check(thread, to, what | WRITE, 0)
+    for byte in range(what >> 16 & (1 << 24) - 1):
+        store_byte(to + byte, load_byte(source + byte) if source else 0)
+    return fault
+
+
+@njit(error_model="numpy")
+def issue(thread, to, source, what):
+    """Begin a copy from `source`, or of zeros where that is 0; `what` as `shadow.describe_access`, of no kind."""
+    fault = check(thread, to, what | WRITE, 0)
+    if fault == _NONE and source:
+        fault = check(thread, source, what | READ, 0)
+    if fault != _NONE:
+        return fault
+    first, number = load(thread + _FIRST), load(thread + _NEXT)
+    if number - first == COPIES:
+        fault = _land(thread, first)
+        store(thread + _FIRST, first + 1)
+    hide(thread, to, what)
+    row = _row(thread, number)
+    store(row + _TO, to)
+    store(row + _FROM, source)
+    store(row + _WHAT, what)
+    store(row + _OF, load(thread + _GROUP))
+    store(thread + _NEXT, number + 1)
+    return fault
+
+
+@njit(error_model="numpy")
+def wait(thread, pending):
+    """Land every copy but those of the last `pending` committed groups and of the one that is open."""
+    newest = load(thread + _GROUP) - pending
+    first, end = load(thread + _FIRST), load(thread + _NEXT)
+    while first < end and load(_row(thread, first) + _OF) < newest:
+        fault = _land(thread, first)
+        first += 1
+        store(thread + _FIRST, first)
+        if fault != _NONE:
+            return fault
+    return _NONE
+
+
+@njit(error_model="numpy")
+def commit(thread):
+    """Close the group of the copies issued since the last one."""
+    store(thread + _GROUP, load(thread + _GROUP) + 1)
+
+
+@cache
+def addresses() -> tuple[int, int, int]:
+    """The addresses of `issue`, `commit` and `wait` in machine code, compiled when first asked for."""
+    version = fingerprint(__file__, raw.__file__, shadow.__file__)
+
+    @cfunc(types.int64(*[types.int64] * 4), error_model="numpy", cache=True)
+    def enter_issue(thread, to, source, what):
+        return issue(thread, to, source, what) if version else 0
+
+    @cfunc(types.void(types.int64), error_model="numpy", cache=True)
+    def enter_commit(thread):
+        if version:
+            commit(thread)
+
+    @cfunc(types.int64(types.int64, types.int64), error_model="numpy", cache=True)
+    def enter_wait(thread, pending):
+        return wait(thread, pending) if version else 0
+
+    return int(enter_issue.address), int(enter_commit.address), int(enter_wait.address)

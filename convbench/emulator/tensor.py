@@ -1,0 +1,104 @@
+"""Tensor cores: ldmatrix and mma.sync, for the 32 lanes of a warp that have all asked for the same.
+
+A lane leaves what it brings in a block of words, whose address its row has, and finds there what it gets. Of ldmatrix
+it brings the row of 16 bytes that it has loaded; of mma four words of A, two of B and four of the accumulators, into
+which the sums go.
+
+Products are exact, and so is their sum with the accumulator, but for float64's roundings; it is then cut to float32,
+towards zero, as hardware does (Fasi, Higham, Mikaitis & Pranesh 2021, "Numerical behavior of NVIDIA tensor cores",
+PeerJ Computer Science 7:e330). Hardware may cut the addends as well, to no fewer bits than float32 has for the
+largest of them: that much its results may be further off.
+
+Source    PTX ISA, "Warp-level matrix instructions": ldmatrix, and the fragments of mma.m16n8k8 and .m16n8k16.
+"""
+
+import numpy as np
+from numba import njit
+
+from convbench.emulator.raw import bits_of, float_of, load_word, store_word
+from convbench.emulator.state import WARP
+
+# the instructions: what a lane notes as `option`
+LOAD, LOAD_TRANSPOSED, TF32, F16, BF16 = range(5)
+A, B, C = 0, 4, 6  # where a lane's block has its fragments, in words
+ROWS, COLUMNS = 16, 8
+_TF32_BITS = 0xFFFFE000  # those of a float32 that the hardware reads
+
+
+@njit(nogil=True)
+def answer_tensor(threads, warp, instruction):
+    """Give every lane of a warp, whose first thread is `warp`, what its instruction makes."""
+    if instruction == LOAD or instruction == LOAD_TRANSPOSED:
+        _exchange(threads, warp, instruction == LOAD_TRANSPOSED)
+    else:
+        _multiply(threads, warp, instruction)
+
+
+@njit(nogil=True)
+def _exchange(threads, warp, transposed):
+    """Rows become fragments: lane 8·i + r has brought row r of the i-th matrix of 8 × 8 halves."""
+    rows = np.empty((WARP, 4), np.int64)
+    for lane in range(WARP):
+        for word in range(4):
+            rows[lane, word] = load_word(threads[warp + lane].value + 4 * word)
+    for lane in range(WARP):
+        g, t = lane >> 2, lane & 3
+        for i in range(4):
+            if transposed:
+                low = rows[8 * i + 2 * t, g >> 1] >> 16 * (g & 1) & 0xFFFF
+                high = rows[8 * i + 2 * t + 1, g >> 1] >> 16 * (g & 1) & 0xFFFF
+                found = low | high << 16
+            else:
+                found = rows[8 * i + g, t]
+            store_word(threads[warp + lane].value + 4 * i, found)
+
+
+@njit(nogil=True)
+def _multiply(threads, warp, kind):
+    """The accumulators, 16 × 8, plus A, 16 × depth, times B, depth × 8."""
+    per_word = 1 if kind == TF32 else 2
+    depth = 8 * per_word
+    a, b = np.empty((ROWS, depth)), np.empty((depth, COLUMNS))
+    for lane in range(WARP):
+        block, g, t = threads[warp + lane].value, lane >> 2, lane & 3
+        for i in range(4):
+            word = load_word(block + 4 * (A + i))
+            for half in range(per_word):
+                a[g + 8 * (i & 1), per_word * (t + 4 * (i >> 1)) + half] = _value(word, half, kind)
+        for i in range(2):
+            word = load_word(block + 4 * (B + i))
+            for half in range(per_word):
+                b[per_word * (t + 4 * i) + half, g] = _value(word, half, kind)
+    for lane in range(WARP):
+        block, g, t = threads[warp + lane].value, lane >> 2, lane & 3
+        for i in range(4):
+            row, column = g + 8 * (i >> 1), 2 * t + (i & 1)
+            place = block + 4 * (C + i)
+            total = np.float64(float_of(load_word(place)))
+            for k in range(depth):
+                total += a[row, k] * b[k, column]
+            store_word(place, bits_of(_cut(total)))
+
+
+@njit(nogil=True)
+def _value(word, half, kind):
+    """The number in a word, or in one half of it."""
+    if kind == TF32:
+        return np.float64(float_of(word & _TF32_BITS))
+    bits = word >> 16 * half & 0xFFFF
+    if kind == BF16:
+        return np.float64(float_of(bits << 16))
+    # the exponent of float16 is one of float32 that is 112 less; it has no room for infinities and NaNs
+    size, sign = bits & 0x7FFF, (bits & 0x8000) << 16
+    if size >= 0x7C00:
+        return np.float64(float_of(sign | 0x7F800000 | (size & 0x3FF) << 13))
+    return np.float64(float_of(sign | size << 13)) * 2.0**112
+
+
+@njit(nogil=True)
+def _cut(total):
+    """The nearest float32 that is no further from zero; what is beyond all of them is infinite."""
+    near = np.float32(total)
+    if abs(np.float64(near)) > abs(total) and not np.isinf(near):
+        return float_of(bits_of(near) - 1)
+    return near

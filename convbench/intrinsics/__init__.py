@@ -1,0 +1,50 @@
+"""What kernels need and Numba does not offer: wide and predicated accesses, asynchronous copies, tensor cores.
+
+Each is an intrinsic that a GPU gets as LLVM IR or inline PTX, that the emulator runs from the same IR (it knows this
+PTX by its text), and that has a twin in Python for the simulator (`twins`). Indices count elements of arrays of one
+dimension, never wrap around, and are checked by the emulator against the array, the first element and the last.
+"""
+
+from convbench.intrinsics.copies import (
+    commit_copies,
+    copy_async_4,
+    copy_async_4_if,
+    copy_async_16,
+    copy_async_16_if,
+    wait_copies_0,
+    wait_copies_1,
+    wait_copies_2,
+    wait_copies_3,
+)
+from convbench.intrinsics.memory import (
+    bits,
+    load_1,
+    load_1_if,
+    load_2,
+    load_4,
+    store_1,
+    store_2,
+    store_4,
+    unbits,
+)
+
+__all__ = [
+    "bits",
+    "commit_copies",
+    "copy_async_16",
+    "copy_async_16_if",
+    "copy_async_4",
+    "copy_async_4_if",
+    "load_1",
+    "load_1_if",
+    "load_2",
+    "load_4",
+    "store_1",
+    "store_2",
+    "store_4",
+    "unbits",
+    "wait_copies_0",
+    "wait_copies_1",
+    "wait_copies_2",
+    "wait_copies_3",
+]
