@@ -62,7 +62,7 @@ def unrolled(function: Any) -> Callable[..., Any]:
         the source of the function cannot be read.
     """
     closure = inspect.getclosurevars(function)
-    constants = {name: value for name, value in (closure.globals | closure.nonlocals).items() if _is_constant(value)}
+    constants = {name: value for name, value in {**closure.globals, **closure.nonlocals}.items() if _is_constant(value)}
     definition = copy.deepcopy(_definition(function.__code__))
     definition.decorator_list = []
     try:
@@ -88,7 +88,7 @@ def _compiled(definition: ast.stmt, function: Any, closed_over: Mapping[str, Any
     )  # fmt: skip
     module = ast.fix_missing_locations(ast.Module([ast.copy_location(outer, definition)], type_ignores=[]))
     scope: dict[str, Any] = {}
-    exec(compile(module, function.__code__.co_filename, "exec"), function.__globals__, scope)  # noqa: S102
+    exec(compile(module, function.__code__.co_filename, "exec"), function.__globals__, scope)
     made: FunctionType = scope["closure"](**closed_over)
     made.__qualname__, made.__module__ = function.__qualname__, function.__module__
     return made
@@ -116,7 +116,7 @@ class _Unroller(ast.NodeTransformer):
         self.constants = dict(constants)
         self.file = file
 
-    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.FunctionDef:  # noqa: N802  (the name ast calls)
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.FunctionDef:
         """What the function assigns, or takes, is none of the constants of that name outside."""
         bound = {argument.arg for argument in node.args.args}
         loops = {id(loop.target) for loop in ast.walk(node) if isinstance(loop, ast.For) and _is_static(loop)}
@@ -128,7 +128,7 @@ class _Unroller(ast.NodeTransformer):
         node.body = self._block(node.body)
         return node
 
-    def visit_For(self, node: ast.For) -> Any:  # noqa: N802
+    def visit_For(self, node: ast.For) -> Any:
         if not _is_static(node):
             node.iter = self.visit(node.iter)
             node.body = self._block(node.body)
@@ -151,7 +151,7 @@ class _Unroller(ast.NodeTransformer):
             self.constants[name] = before
         return written or ast.copy_location(ast.Pass(), node)
 
-    def visit_If(self, node: ast.If) -> Any:  # noqa: N802
+    def visit_If(self, node: ast.If) -> Any:
         condition = self._value(node.test)
         if condition is None:
             node.test = self.visit(node.test)
@@ -161,13 +161,13 @@ class _Unroller(ast.NodeTransformer):
             ast.Pass(), node
         )
 
-    def visit_IfExp(self, node: ast.IfExp) -> Any:  # noqa: N802
+    def visit_IfExp(self, node: ast.IfExp) -> Any:
         condition = self._value(node.test)
         if condition is None:
             return self.generic_visit(node)
         return self.visit(node.body if condition[0] else node.orelse)
 
-    def visit_BoolOp(self, node: ast.BoolOp) -> Any:  # noqa: N802
+    def visit_BoolOp(self, node: ast.BoolOp) -> Any:
         """`constant and rest`: what the constants leave of it."""
         decided = isinstance(node.op, ast.Or)  # the value that decides the whole
         left = []
@@ -182,7 +182,7 @@ class _Unroller(ast.NodeTransformer):
             return ast.copy_location(ast.Constant(not decided), node)
         return left[0] if len(left) == 1 else ast.copy_location(ast.BoolOp(node.op, left), node)
 
-    def visit_Name(self, node: ast.Name) -> Any:  # noqa: N802
+    def visit_Name(self, node: ast.Name) -> Any:
         if isinstance(node.ctx, ast.Load) and node.id in self.constants:
             value = self.constants[node.id]
             if not isinstance(value, tuple):  # of a tuple Numba makes the same from the closure
@@ -210,7 +210,7 @@ class _Unroller(ast.NodeTransformer):
             return None
         expression = ast.Expression(ast.fix_missing_locations(copy.deepcopy(node)))  # type: ignore[arg-type]
         try:
-            value = eval(compile(expression, self.file, "eval"), {"__builtins__": _BUILTINS}, self.constants)  # noqa: S307
+            value = eval(compile(expression, self.file, "eval"), {"__builtins__": _BUILTINS}, self.constants)
         except (TypeError, ValueError, IndexError, AttributeError, ZeroDivisionError):
             return None  # Numba may know what to make of it, or say what is wrong with it
         return (value,) if _is_constant(value) else None

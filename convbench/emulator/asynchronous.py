@@ -15,7 +15,7 @@ from numba import cfunc, njit, types
 from convbench.emulator import raw, shadow
 from convbench.emulator.raw import load, load_byte, store, store_byte
 from convbench.emulator.shadow import READ, WRITE, check, hide
-from convbench.emulator.state import COPY, COPIES, THREAD, WORKER, FaultKind, fingerprint, offset
+from convbench.emulator.state import COPIES, COPY, THREAD, WORKER, FaultKind, fingerprint, offset
 
 _FIRST, _NEXT, _GROUP = offset(THREAD, "copies_first"), offset(THREAD, "copies_next"), offset(THREAD, "copies_group")
 _INDEX, _WORKER, _TABLE = offset(THREAD, "index"), offset(THREAD, "worker"), offset(WORKER, "copies")
