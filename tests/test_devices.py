@@ -243,8 +243,11 @@ def test_an_algorithm_that_writes_outside_is_wrong(simulator):
 # ---- the device for GPUs, as far as it goes without one
 
 
-def test_the_cuda_device_runs_all_algorithms_on_numbas_own_simulator():
-    """In a process where numba.cuda is the simulator as a whole: every call that CudaDevice makes is really made."""
+def test_the_cuda_device_runs_on_numbas_own_simulator():
+    """In a process where numba.cuda is the simulator as a whole: every call that CudaDevice makes is really made.
+
+    It knows no intrinsics, so that only algorithms run that have none.
+    """
     script = """
 import numpy as np
 from convbench import registry
@@ -256,6 +259,7 @@ from convbench.notation import parse
 from convbench.verify import Case
 
 class Device(CudaDevice):
+    max_shared_bytes = 48 * 1024  # it does not know this of its GPU
     def check_room(self, wanted):  # Numba's simulator does not know how much memory there is
         pass
     def _transposed(self, array, axes):  # and its arrays are made otherwise
@@ -269,11 +273,9 @@ class Gate:  # and has no host memory that a GPU sees
 cuda.Gate, cuda._nvml_of = Gate, lambda gpu: (None, "no clocks")
 device = Device()
 for text in ("n1c2h4w4-k2r3s3-pad1-bias", "n1c2h3w3-k2r1s2-g2-pad1-reflect"):
-    for name in registry.names():
+    for name in ("direct", "im2col_gemm"):
         algorithm = registry.get(name)
         problem = parse(text)
-        if algorithm.refuses(problem) or name == "fft_tiled":  # 153 spectra by one thread each: minutes
-            continue
         for direction in algorithm.plans:
             t, expected = Case(problem, 0, direction).of("uniform")
             execution = Execution(algorithm, problem, direction, device, t)
@@ -291,7 +293,7 @@ for text in ("n1c2h4w4-k2r3s3-pad1-bias", "n1c2h3w3-k2r1s2-g2-pad1-reflect"):
         env=os.environ | {"NUMBA_ENABLE_CUDASIM": "1"},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert len(done.stdout.splitlines()) == 11, done.stdout
+    assert len(done.stdout.splitlines()) == 4, done.stdout
 
 
 @pytest.mark.parametrize("axes", [(0, 3, 1, 2), (3, 2, 0, 1), (0, 2, 3, 1)])

@@ -3,13 +3,14 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 from numba import cuda
 from numba.cuda.core import config
-from numba.cuda.cudadrv.driver import CudaAPIError, binding, driver
+from numba.cuda.cudadrv.driver import CudaAPIError
 
 from convbench.devices.cuda_stopwatch import FLUSH_THREADS, CudaStopwatch, Gate, write_all
 from convbench.devices.device import MAX_SHARED_BYTES, Array, Device, Host, Kernel, Phase
@@ -84,7 +85,7 @@ class CudaDevice(Device):
         if len(kernel.overloads) > known:  # launches are asynchronous: what the host waited for is the compiler
             self.compile_s += time.perf_counter() - start
 
-    @property
+    @cached_property
     def max_shared_bytes(self) -> int:
         return int(cuda.get_current_device().MAX_SHARED_MEMORY_PER_BLOCK_OPTIN)
 
@@ -165,6 +166,8 @@ def _opt_in(kernel: Kernel, args: tuple[Any, ...], shared_bytes: int) -> None:
 
     Source: CUDA C++ Programming Guide, "Shared Memory" of compute capability 7.x and later.
     """
+    from numba.cuda.cudadrv.driver import binding, driver
+
     compiled = kernel.compile(tuple(kernel.typeof_pyval(argument) for argument in args))
     function = compiled._codelibrary.get_cufunc()  # noqa: SLF001
     attribute = binding.CUfunction_attribute.CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
@@ -196,5 +199,7 @@ def _one_line(error: BaseException) -> str:
 
 def _driver_version() -> tuple[int, int]:
     """The newest CUDA version that the installed driver serves."""
+    from numba.cuda.cudadrv.driver import driver
+
     major, minor = driver.get_version()
     return int(major), int(minor)
