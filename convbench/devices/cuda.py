@@ -16,7 +16,7 @@ from convbench.devices.cuda_stopwatch import FLUSH_THREADS, CudaStopwatch, Gate,
 from convbench.devices.device import MAX_SHARED_BYTES, Array, Device, Host, Kernel, Phase
 from convbench.devices.nvml import Nvml
 from convbench.devices.stopwatch import Stopwatch
-from convbench.errors import DeviceError, OutOfDeviceMemoryError
+from convbench.errors import ConfigError, DeviceError, OutOfDeviceMemoryError
 from convbench.timing import Cache, Reading
 
 
@@ -79,11 +79,19 @@ class CudaDevice(Device):
         shared_bytes: int,
     ) -> None:
         known, start = len(kernel.overloads), time.perf_counter()
+        if not known:
+            self._keep_on_disk(kernel)
         if shared_bytes > MAX_SHARED_BYTES:
             _opt_in(kernel, args, shared_bytes)
-        kernel[grid, block, self._stream, shared_bytes](*args)
+        with _registers_for(kernel, block):
+            kernel[grid, block, self._stream, shared_bytes](*args)
         if len(kernel.overloads) > known:  # launches are asynchronous: what the host waited for is the compiler
             self.compile_s += time.perf_counter() - start
+
+    def _keep_on_disk(self, kernel: Kernel) -> None:
+        from convbench.devices.kernel_cache import keep_on_disk  # imports what Numba's own simulator has not
+
+        keep_on_disk(kernel)
 
     @cached_property
     def max_shared_bytes(self) -> int:
@@ -172,6 +180,21 @@ def _opt_in(kernel: Kernel, args: tuple[Any, ...], shared_bytes: int) -> None:
     function = compiled._codelibrary.get_cufunc()  # noqa: SLF001
     attribute = binding.CUfunction_attribute.CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
     driver.cuKernelSetAttribute(attribute, shared_bytes, function.handle, cuda.get_current_device().id)
+
+
+@contextmanager
+def _registers_for(kernel: Kernel, block: tuple[int, int, int]) -> Iterator[None]:
+    """A launch that the driver refuses, for a multiprocessor has too few registers for one block of it."""
+    try:
+        yield
+    except Exception as error:
+        if "LAUNCH_OUT_OF_RESOURCES" not in str(error):
+            raise
+        made = kernel.overloads.values()
+        raise ConfigError(
+            f"block {block} cannot be launched: its threads take {max(one.regs_per_thread for one in made)} registers "
+            f"each, with which a block holds at most {min(one.max_threads_per_block for one in made)} threads"
+        ) from error
 
 
 @contextmanager
