@@ -32,7 +32,7 @@ README = ROOT / "README.md"
 PAGES = [README, *sorted((ROOT / "docs").glob("*.md"))]
 GUIDE = {
     "index", "compare_algorithms", "verify_your_kernel", "fuzz", "read_a_report", "error_model", "timing", "emulator",
-    "add_a_workload", "reference",
+    "add_a_workload", "fast_kernels", "reference",
 }  # fmt: skip
 RUN = "python", "bash"
 SPHINX = "{toctree}", "{eval-rst}"  # what the build checks
