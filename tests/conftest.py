@@ -3,7 +3,10 @@
 `quick` is the default and fits CI; `pytest --hypothesis-profile=thorough` looks 25 times longer.
 """
 
+import os
+import shutil
 import signal
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -21,6 +24,14 @@ settings.load_profile("quick")
 
 # a shell's background jobs ignore Ctrl-C, and so would every process that a test starts
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Compiled kernels are kept in a folder of this run, which all its processes share: nothing stale is tested."""
+    if not hasattr(config, "workerinput"):  # set where xdist started this process
+        folder = tempfile.mkdtemp(prefix="convbench-")
+        os.environ["XDG_CACHE_HOME"] = folder
+        config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

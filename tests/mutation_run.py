@@ -16,6 +16,7 @@ from pathlib import Path
 from algorithm_mutants import EQUIVALENT, EXAMPLES, MODULES, Place, examples_until_killed, places
 
 from convbench.devices.emulator import EmulatorDevice
+from convbench.emulator.disk import nothing_kept
 from convbench.environment import cores
 from convbench.tables import markdown_table
 
@@ -35,7 +36,8 @@ def judged(place_number: tuple[str, int]) -> tuple[str, int, int | None, str]:
     """The place, how many cases killed its mutant, and the last one's words."""
     name, number = place_number
     place = list(places(name))[number]
-    found = examples_until_killed(place, EmulatorDevice(checked=True, workers=1))
+    with nothing_kept():
+        found = examples_until_killed(place, EmulatorDevice(checked=True, workers=1))
     return name, number, *((None, "") if found is None else found)
 
 

@@ -2,14 +2,14 @@
 
 numba-cuda's key has the byte code of a kernel and what it closes over, which is not enough (constants that were
 unrolled into it, `launch_bounds`, device functions of other files) and at times too much (intrinsics get a new number
-in each process). Ours is `kernel_identity`, beside numba-cuda's words for the signature, the compiler and the GPU.
+in each process). Ours is `emulator.identity`, beside numba-cuda's words for the signature, the compiler and the GPU.
 """
 
 from typing import Any
 
 from numba.cuda.dispatcher import CUDACache
 
-from convbench.devices.kernel_identity import identity
+from convbench.emulator.identity import identity
 
 
 def keep_on_disk(kernel: Any) -> None:

@@ -144,6 +144,7 @@ class Linked:
     entry: str
     retargeted: Retargeted
     checked: bool
+    symbols: tuple[str, ...]  # of the C library, which a process must bind before it builds
 
 
 def link(
@@ -232,26 +233,39 @@ def _link(name: str, modules: list[str], entry: str, machine: Machine, *, checke
         machine.tidy(whole)
     else:
         machine.optimise(whole, 1, vectorise=False)
-    _resolve(name, whole, asked, retargeted)
-    return Linked(name, str(whole), entry, retargeted, checked)
+    symbols = _resolve(name, whole, asked, retargeted)
+    bind(symbols)
+    return Linked(name, str(whole), entry, retargeted, checked, symbols)
 
 
-def _resolve(name: str, module: Any, asked: set[str], retargeted: Retargeted) -> None:
-    """Bind what is still undefined to the C library; raises UnsupportedError for what it does not have."""
-    missing = []
+def bind(symbols: tuple[str, ...]) -> None:
+    """Tell LLVM where these functions are in this process."""
+    for name in symbols:
+        llvm.add_symbol(name, _address(name))
+
+
+def _address(symbol: str) -> int | None:
+    if symbol == "vprintf":
+        return printing.address()
+    address: int | None = llvm.address_of_symbol(symbol.removeprefix("__nv_"))
+    return address
+
+
+def _resolve(name: str, module: Any, asked: set[str], retargeted: Retargeted) -> tuple[str, ...]:
+    """What is still undefined and the C library has; raises UnsupportedError for what it does not have."""
+    missing, found = [], []
     for function in module.functions:
         if not function.is_declaration or is_marker(function.name) or function.name.startswith("llvm."):
             continue
-        address = printing.address() if function.name == "vprintf" else 0
-        if not address and (function.name.startswith("__nv_") or function.name not in asked):
-            # what the optimiser calls is the C library's; what the kernel calls may only happen to be named like it
-            address = llvm.address_of_symbol(function.name.removeprefix("__nv_"))
-        if address:
-            llvm.add_symbol(function.name, address)
+        # what the optimiser calls is the C library's; what the kernel calls may only happen to be named like it
+        is_known = function.name == "vprintf" or function.name.startswith("__nv_") or function.name not in asked
+        if is_known and _address(function.name):
+            found.append(function.name)
         else:
             missing.append(function.name)
     if missing:
         raise UnsupportedError(f"{name}: " + "; ".join(_missing(symbol, retargeted) for symbol in missing))
+    return tuple(found)
 
 
 def _missing(symbol: str, retargeted: Retargeted) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from convbench.emulator import faults, schedule
+from convbench.emulator import disk, faults, schedule
 from convbench.emulator.arguments import Arguments, marshal, raw_pointer, types_of
 from convbench.emulator.build import Cache, Compiled, Linked, Machine, build, link
 from convbench.emulator.errors import LaunchError, UnsupportedError
@@ -139,7 +139,10 @@ class Emulator:
         key = kernel, types, capability, checked
 
         def linked() -> Linked:
-            return _LINKED.get(key, lambda: link(kernel, types, _machine(), capability, checked=checked))
+            def make() -> Linked:
+                return link(kernel, types, _machine(), capability, checked=checked)
+
+            return _LINKED.get(key, lambda: disk.linked(kernel, key[1:], _machine(), make))
 
         def made() -> Compiled:
             start = time.perf_counter()

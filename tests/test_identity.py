@@ -1,5 +1,6 @@
 """A kernel's identity: the same for the same code in every process, another for anything that changes its code."""
 
+import enum
 import os
 import subprocess
 import sys
@@ -12,7 +13,7 @@ import pytest
 from numba import cuda, float32, float64
 
 from convbench.devices.kernel_cache import _KernelCache, keep_on_disk
-from convbench.devices.kernel_identity import identity
+from convbench.emulator.identity import identity
 from convbench.unrolling import fast_kernel, static
 
 
@@ -61,9 +62,7 @@ def test_intrinsics_count_by_what_they_do_not_by_their_number():
 
 
 def test_every_process_finds_the_same():
-    script = (
-        "import intrinsic_kernels as k; from convbench.devices.kernel_identity import identity as i; print(i(k.copied))"
-    )
+    script = "import intrinsic_kernels as k; from convbench.emulator.identity import identity as i; print(i(k.copied))"
     found = {
         subprocess.run(
             [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True,
@@ -74,8 +73,17 @@ def test_every_process_finds_the_same():
     assert found == {identity(kernels.copied)}
 
 
-def test_what_depends_on_the_unknown_is_kept_nowhere(tmp_path):
-    unknown = object()
+def overloaded_somewhere(x):
+    return x
+
+
+class Colour(enum.IntEnum):
+    RED = 1
+
+
+@pytest.mark.parametrize("unknown", [object(), overloaded_somewhere, kernels, Colour], ids=repr)
+def test_what_depends_on_the_unknown_is_kept_nowhere(unknown):
+    """An object, a function that an overload explains, a module's constants, a class: any may change behind our back."""
 
     @cuda.jit
     def kernel(x):
