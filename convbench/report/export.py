@@ -13,19 +13,7 @@ import pandas as pd
 
 from convbench.errors import ConvbenchError
 
-FORMULAS = (
-    "=",
-    "+",
-    "-",
-    "@",
-    "\t",
-    "\r",
-    "\n",
-    "＝",
-    "＋",
-    "－",
-    "＠",
-)  # the wide ones are the same to some spreadsheets
+FORMULAS = tuple("=+-@\t\r\n＝＋－＠")  # the wide ones are the same to some spreadsheets
 COUNTS = (
     "samples", "throttled", "warm_throttled", "cold_throttled", "workspace_bytes", "n", "c", "h", "w", "k", "r", "s",
     "p", "q", "flops", "min_bytes",
