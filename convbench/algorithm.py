@@ -80,6 +80,7 @@ class Algorithm:
     dtypes: ClassVar[tuple[Dtype, ...]] = ("float32",)
     any_order: ClassVar[bool] = False  # whether it takes tensors in any order of memory, or wants them packed
     error_model: ClassVar[ErrorModel] = ErrorModel()
+    least_compute_capability: ClassVar[tuple[int, int] | None] = None  # of a GPU that has its instructions
 
     def precision(self, problem: ConvProblem) -> str:
         """Of the factors of its products: the problem's dtype, unless the algorithm rounds them to another."""
@@ -88,6 +89,21 @@ class Algorithm:
     def configs(self, problem: ConvProblem, direction: Direction) -> Sequence[Any]:
         """The configs worth trying for a problem, the default first: frozen dataclasses."""
         return (NoConfig(),)
+
+    def space(self, problem: ConvProblem, direction: Direction) -> Sequence[Any]:
+        """Every config that `convbench tune` may try for a problem: those of `configs`, unless the algorithm has more.
+
+        Whatever the order, and whether or not those of `configs` are among them.
+        """
+        return self.configs(problem, direction)
+
+    def default_on(self, problem: ConvProblem, direction: Direction, device: Device) -> Any:
+        """The config for a zero-padded problem where none is asked for: the first, unless the device cannot run it."""
+        return self.configs(problem, direction)[0]
+
+    def plan_class(self, direction: Direction, config: Any) -> type[Plan]:
+        """What computes a direction with a config: that of `plans`, unless the config is of a kernel of its own."""
+        return self.plans[direction]
 
     def limits(self, problem: ConvProblem, direction: Direction) -> str | None:
         """Why the method cannot compute a zero-padded problem of a direction and dtype that it names, or None."""
@@ -116,8 +132,13 @@ class Algorithm:
         """
         if reason := self.refuses(problem, direction):
             raise RefusedError(f"{self.name} refuses {direction} of {problem}: {reason}")
+        least, has = self.least_compute_capability, device.compute_capability
+        if least is not None and has is not None and has < least:
+            needed, found = (".".join(map(str, version)) for version in (least, has))
+            raise RefusedError(f"{self.name} needs compute capability {needed}; device {device.name} has {found}")
         inner = self._inner(problem, direction)
-        plan = self.plans[direction](inner, direction, device, self.resolved(problem, direction, config))
+        chosen = self.resolved(problem, direction, config, device)
+        plan = self.plan_class(direction, chosen)(inner, direction, device, chosen)
         if inner == problem == problem.packed():
             return plan
         from convbench.adapted import AdaptedPlan  # imports Numba, which a refusal does not need
@@ -128,12 +149,31 @@ class Algorithm:
         """The configs worth trying for any problem that is not refused, the default first."""
         return self.configs(self._inner(problem, direction), direction)
 
-    def resolved(self, problem: ConvProblem, direction: Direction, config: Any = None) -> Any:
-        """The given config, or the default one for the problem; raises ConfigError for another algorithm's."""
+    def space_for(self, problem: ConvProblem, direction: Direction) -> Sequence[Any]:
+        """The config space of any problem that is not refused: each once, those of `configs` first.
+
+        Raises ConfigError where one is no frozen dataclass.
+        """
+        found = dict.fromkeys(self.configs_for(problem, direction))
+        for config in self.space(self._inner(problem, direction), direction):
+            settings = getattr(config, "__dataclass_params__", None)
+            if isinstance(config, type) or settings is None or not settings.frozen:
+                raise ConfigError(f"{config!r}, of the space of {self.name}, is no frozen dataclass")
+            found[config] = None
+        return tuple(found)
+
+    def resolved(
+        self, problem: ConvProblem, direction: Direction, config: Any = None, device: Device | None = None
+    ) -> Any:
+        """The given config, or the default one for the problem, on the device; raises ConfigError for another's."""
+        if config is None and device is not None:
+            return self.default_on(self._inner(problem, direction), direction, device)
         default = self.configs_for(problem, direction)[0]
-        if config is not None and type(config) is not type(default):
+        if config is None or type(config) is type(default):
+            return default if config is None else config
+        if type(config) not in {type(one) for one in self.space_for(problem, direction)}:
             raise ConfigError(f"{config!r} is no config of {self.name}; it takes {default!r} and the like")
-        return default if config is None else config
+        return config
 
     def error_bounds(
         self,

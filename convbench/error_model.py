@@ -57,6 +57,11 @@ def count_of_sum(problem: ConvProblem, direction: Direction, config: object = No
     return problem.terms_of(direction) + (problem.bias and direction == "forward")
 
 
+def nothing_certain(problem: ConvProblem, direction: Direction, config: object = None) -> float:
+    """For methods whose errors are those of roundings to nearest."""
+    return 0.0
+
+
 def elementwise_magnitude(
     problem: ConvProblem, direction: Direction, tensors: Tensors, config: object = None
 ) -> Float64:
@@ -81,6 +86,9 @@ class ErrorModel:
     Parameters
     ----------
     count : (problem, direction, config) → how many roundings lie between the inputs and an output
+    certain : (problem, direction, config) → how many u the errors that no chance makes less add up to besides: those of
+        factors rounded before, of which each product has its own, and of sums that are cut
+    underflow : below the smallest normal number times this, a factor may lose bits
     magnitude : (problem, direction, tensors, config) → what they are relative to, in the shape of the main output (y,
         dx or dw), for a zero-padded problem and without the bias
     exact_headroom : the largest intermediate of an integer problem, in units of the finest, is at most this times
@@ -91,6 +99,8 @@ class ErrorModel:
     """
 
     count: Callable[[ConvProblem, Direction, Any], float] = count_of_sum
+    certain: Callable[[ConvProblem, Direction, Any], float] = nothing_certain
+    underflow: float = 1.0
     magnitude: Callable[[ConvProblem, Direction, Tensors, Any], Float64] = elementwise_magnitude
     exact_headroom: int | None = 1
     carries_nonfinite: bool = True
@@ -125,7 +135,9 @@ class ErrorModel:
             if "bias" in given:
                 magnitude = magnitude + np.abs(given["bias"]).reshape(1, -1, 1, 1)
             spread = copies(problem) - 1 if direction == "backward_data" else 0
-            found: Float64 = growth(self.count(_zero_padded(problem), direction, config) + spread) * u * magnitude
+            inner = _zero_padded(problem)
+            units = growth(self.count(inner, direction, config) + spread) + self.certain(inner, direction, config)
+            found: Float64 = units * u * magnitude
             if problem.dtype == "float64":
                 found = found + growth(count_of_sum(problem, direction)) * u * elementwise_magnitude(
                     problem, direction, given
@@ -133,9 +145,9 @@ class ErrorModel:
             return found
 
         bounds = {main: of_main(values)}
-        if _may_underflow(values, SMALLEST_NORMAL[accumulator]):
+        if _may_underflow(values, smallest := SMALLEST_NORMAL[accumulator] * self.underflow):
             ones = {name: np.maximum(np.abs(value), 1) for name, value in values.items()}
-            bounds[main] += SMALLEST_NORMAL[accumulator] * of_main(ones)
+            bounds[main] += smallest * of_main(ones)
         for name in others:  # dbias, which all algorithms sum alike
             total = np.abs(values["dy"]).sum((0, 2, 3))
             bounds[name] = (1 + (problem.dtype == "float64")) * growth(problem.terms_of(direction)) * u * total

@@ -24,6 +24,7 @@ from convbench.problem import ConvProblem, Direction
 from convbench.record import Outcome, Record, key_of
 from convbench.sampling import Effort
 from convbench.timing import Cache, Timing
+from convbench.tuning.database import Database
 from convbench.verify import Case, digest_of, verify
 from convbench.workload import Layer, Workload
 
@@ -34,6 +35,7 @@ class Job:
 
     layer: Layer
     algorithm: Algorithm
+    config: Any = None  # what it runs with; None: what the database has, or else the algorithm's default
 
 
 def jobs(workload: Workload, algorithms: Sequence[Algorithm]) -> list[Job]:
@@ -72,6 +74,8 @@ class Harness:
     direction : which of the three convolutions of a layer
     effort : how often to run; by default as the device allows
     now : the clock of the records' `when`
+    database : of tuned configs, for `records`; None: every algorithm runs with its default
+    case : makes the data and references of a problem
     """
 
     def __init__(
@@ -82,10 +86,13 @@ class Harness:
         direction: Direction = "forward",
         effort: Effort | None = None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        database: Database | None = None,
+        case: Callable[[ConvProblem, int, Direction], Case] = Case,
     ) -> None:
-        self.device, self.seed, self.direction, self.now = device, seed, direction, now
+        self.device, self.seed, self.direction, self.now, self.database = device, seed, direction, now, database
         self.effort = Effort.for_device(device) if effort is None else effort
         self.description, self.environment = device.describe(), capture()
+        self._make_case = case
         self._case: Case | None = None
 
     def key(self, job: Job) -> tuple[object, ...]:
@@ -96,9 +103,11 @@ class Harness:
     def records(self, workload: Workload, todo: Sequence[Job]) -> Iterator[Record]:
         """One record per job, as soon as it is known: failures at once, times when a layer's algorithms are measured.
 
+        A layer that comes in several orders of memory one after the other is one layer here.
+
         Raises DeviceError when the device itself is lost; the record of the job that lost it came before.
         """
-        for problem, group in groupby(todo, key=lambda job: job.layer.problem):
+        for problem, group in groupby(todo, key=lambda job: job.layer.problem.packed()):
             random = np.random.default_rng([self.seed, zlib.crc32(str(problem).encode())])
             ready: list[Ready] = []
             for job in group:
@@ -121,7 +130,7 @@ class Harness:
         try:
             if reason := job.algorithm.refuses(problem, self.direction) or self.device.refuses(problem):
                 return Judgement(outcome="refused", reason=reason)
-            verdict = verify(job.algorithm, self._case_of(problem), self.device)
+            verdict = verify(job.algorithm, self._case_of(problem), self.device, config=job.config)
         except (Exception, SystemExit) as error:  # noqa: BLE001  (an algorithm is anyone's code)
             return _failure(error)
         return Judgement(
@@ -131,12 +140,19 @@ class Harness:
 
     def _ready_or_record(self, workload: Workload, job: Job) -> "Ready | Record":
         """The job, right and ready to be timed; or the record of why it is not."""
-        compiled_before, judgement = self.device.compile_s, self.judge(job)
+        compiled_before, given = self.device.compile_s, job
+        job = self._with_config(given)
+        judgement = self.judge(job)
+        if judgement.outcome == "refused" and job.config is not given.config and self.database is not None:
+            self.database.drop(
+                job.algorithm.name, job.layer.problem, self.direction, self.device, str(judgement.reason)
+            )
+            job, judgement = given, self.judge(given)
         if judgement.outcome != "passed":
             return self._record(job, workload, judgement)
         try:
             tensors, _ = self._case_of(job.layer.problem).of("uniform")
-            execution = Execution(job.algorithm, job.layer.problem, self.direction, self.device, tensors)
+            execution = Execution(job.algorithm, job.layer.problem, self.direction, self.device, tensors, job.config)
             contender = Contender(execution, self.effort)
         except (Exception, SystemExit) as error:  # noqa: BLE001  (an algorithm is anyone's code)
             return self._record(job, workload, _failure(error))
@@ -188,7 +204,7 @@ class Harness:
     def _case_of(self, problem: ConvProblem) -> Case:
         """The data and references of a problem, kept until another problem's turn."""
         if self._case is None or self._case.problem != problem:
-            self._case = Case(problem, self.seed, self.direction)
+            self._case = self._make_case(problem, self.seed, self.direction)
         return self._case
 
     def _check_alive(self, job: Job) -> None:
@@ -218,12 +234,25 @@ class Harness:
             when=self.now().isoformat(timespec="seconds"),
         )  # fmt: skip
 
+    def _with_config(self, job: Job) -> Job:
+        """The job with the config that the database has for it, if it has one and the job names none."""
+        problem = job.layer.problem
+        if self.database is None or job.config is not None:
+            return job
+        try:
+            if job.algorithm.refuses(problem, self.direction) is not None:
+                return job
+        except (Exception, SystemExit):  # noqa: BLE001  (an algorithm is anyone's code; the judgement has the reason)
+            return job
+        return replace(job, config=self.database.config(job.algorithm, problem, self.direction, self.device))
+
     def _config_of(self, job: Job) -> dict[str, Any]:
         """The config that the job runs with; empty where there is none, because it is refused or its code fails."""
         try:
             if job.algorithm.refuses(job.layer.problem, self.direction) is not None:
                 return {}
-            return asdict(job.algorithm.resolved(job.layer.problem, self.direction))
+            config = self._with_config(job).config
+            return asdict(job.algorithm.resolved(job.layer.problem, self.direction, config, self.device))
         except (Exception, SystemExit):  # noqa: BLE001  (the judgement has the reason)
             return {}
 

@@ -1,10 +1,14 @@
 """The algorithms by name: from the entry-point group `convbench.algorithms`, or registered by a script.
 
 What they are compared with, in the group `convbench.baselines`, is found by its name too, but is not among `names`.
-The built-in ones come in by the entry points too, in this project's own metadata: this package does not import them.
+The built-in ones come in by the entry points too, in this project's own metadata: this package does not import them. A
+checkout that is run without being installed has no metadata; its `pyproject.toml` stands for them.
 """
 
-from importlib.metadata import EntryPoint, entry_points
+import tomllib
+from functools import cache
+from importlib.metadata import EntryPoint, PackageNotFoundError, distribution, entry_points
+from pathlib import Path
 from typing import TypeVar
 
 from convbench.algorithm import Algorithm
@@ -85,12 +89,28 @@ def _instance(algorithm: object, name: object) -> Algorithm:
     return algorithm()
 
 
+@cache
 def _entry_points(group: str = GROUP) -> dict[str, EntryPoint]:
+    """By name; read once in a process, for reading all packages' metadata takes longer than many a convolution."""
     found: dict[str, EntryPoint] = {}
-    for point in entry_points(group=group):
+    for point in (*entry_points(group=group), *_of_checkout(group)):
         if point.name in found and found[point.name].value != point.value:
             raise DuplicateNameError(
                 f"two installed packages bring an algorithm {point.name!r}: {found[point.name].value} and {point.value}"
             )
         found[point.name] = point
     return found
+
+
+@cache
+def _of_checkout(group: str) -> tuple[EntryPoint, ...]:
+    """The entry points of a checkout that is not installed; none where the project is, or there is no checkout."""
+    try:
+        distribution("convbench")
+    except PackageNotFoundError:
+        project = Path(__file__).parent.parent / "pyproject.toml"
+        if not project.is_file():
+            return ()
+        named = tomllib.loads(project.read_text(encoding="utf-8"))["project"]["entry-points"][group]
+        return tuple(EntryPoint(name=name, value=value, group=group) for name, value in named.items())
+    return ()

@@ -63,6 +63,8 @@ def of_device(description: Mapping[str, Any], precision: str = "float32") -> Cei
     """The ceilings of a GPU as `Device.describe` describes it; None where that, or the table above, lacks something."""
     rates = FMA_PER_CLOCK.get(str(description.get("compute_capability")), {})
     needed = "multiprocessors", "sm_clock_mhz", "memory_clock_mhz", "memory_bus_bits"
+    if "tf32" in rates:
+        rates = rates | {"3xtf32": rates["tf32"] // 3}  # three products for each
     if precision not in rates or not description.get("is_gpu") or any(not description.get(key) for key in needed):
         return None
     multiprocessors, sm_mhz, memory_mhz, bus_bits = (float(description[key]) for key in needed)

@@ -5,7 +5,7 @@ within the algorithm's own error model. The device is guarded in both, and two r
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from math import inf, isfinite
 
@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from convbench import operands
 from convbench.algorithm import Algorithm
-from convbench.data import INDEPENDENT, MAP, Kind, Tensors, tensors
+from convbench.data import INDEPENDENT, KINDS, MAP, Kind, Tensors, tensors
 from convbench.devices.device import Device
 from convbench.devices.guarded import GuardedDevice
 from convbench.error_model import ACCUMULATOR, storage_rounding
@@ -115,6 +115,8 @@ class Verification:
 class Case:
     """One problem's data and references, computed when first needed and shared by all algorithms."""
 
+    kinds: Sequence[Kind] = KINDS  # of data, that `verify` may use
+
     def __init__(self, problem: ConvProblem, seed: int, direction: Direction = "forward") -> None:
         self.problem, self.seed, self.direction = problem, seed, direction
         self._made: dict[tuple[Kind, int], tuple[Tensors, dict[str, Float64]]] = {}
@@ -125,8 +127,39 @@ class Case:
         if key not in self._made:
             given = tensors(self.problem, self.direction, self.seed, kind, headroom=headroom)
             with np.errstate(invalid="ignore", over="ignore"):  # ∞ − ∞ is what some data have
-                self._made[key] = given, compute(self.problem, self.direction, given)
+                self._made[key] = given, compute(self.judged, self.direction, self.part(given))
         return self._made[key]
+
+    @property
+    def judged(self) -> ConvProblem:
+        """The problem whose outputs are compared: all of them here."""
+        return self.problem
+
+    def part(self, tensors: Tensors) -> Tensors:
+        """Of the problem's inputs or outputs, those of the one whose outputs are compared."""
+        return tensors
+
+
+class SampledCase(Case):
+    """The first and the last image alone are compared, of random numbers: what is affordable at the size of a network.
+
+    Every image is computed; gradients by the weights, to which all contribute, are compared as a whole.
+    """
+
+    kinds: Sequence[Kind] = ("uniform",)
+
+    @property
+    def judged(self) -> ConvProblem:
+        if self.direction == "backward_weights" or self.problem.n <= 2:
+            return self.problem
+        return replace(self.problem, n=2)
+
+    def part(self, tensors: Tensors) -> Tensors:
+        if self.judged is self.problem:
+            return tensors
+        return {
+            name: value if name in ("w", "bias") else value[:: self.problem.n - 1] for name, value in tensors.items()
+        }
 
 
 def verify(algorithm: Algorithm, case: Case, device: Device, *, config: object = None) -> Verification:
@@ -134,7 +167,8 @@ def verify(algorithm: Algorithm, case: Case, device: Device, *, config: object =
 
     A device that sees a kernel do what it must not raises KernelError: its words are the reason.
     """
-    kinds: tuple[Kind, ...] = ("integers", "uniform") if algorithm.error_model.exact_headroom else ("uniform",)
+    wanted: tuple[Kind, ...] = ("integers", "uniform") if algorithm.error_model.exact_headroom else ("uniform",)
+    kinds = [kind for kind in wanted if kind in case.kinds]
     return verify_kinds(algorithm, case, device, kinds, config=config)
 
 
@@ -167,8 +201,10 @@ def _judged(
     algorithm: Algorithm, case: Case, kind: Kind, results: Mapping[str, Values], config: object, *, exactly: bool
 ) -> Comparison:
     """The comparison of the worst output."""
-    problem, direction = case.problem, case.direction
+    problem, direction = case.judged, case.direction
+    config = algorithm.resolved(case.problem, direction, config)
     given, expected = case.of(kind, algorithm.error_model.exact_headroom or 1)
+    given, results = case.part(given), case.part(dict(results))
     bounds: Mapping[str, npt.ArrayLike] = dict.fromkeys(expected, 0.0)
     free: Mapping[str, npt.ArrayLike] = dict.fromkeys(expected, False)
     if not exactly:
@@ -176,7 +212,9 @@ def _judged(
         if kind == "nonfinite":
             finite = {name: np.where(np.isfinite(value), value, 0) for name, value in given.items()}
             free = _reached(algorithm, case, given, expected, config)
-        bounds = algorithm.error_bounds(
+        # the config is one of the whole problem, which a part of it need not have
+        bounds_of = algorithm.error_bounds if problem is case.problem else algorithm.error_model.bounds
+        bounds = bounds_of(
             problem, direction, finite,
             expected={name: np.where(np.isfinite(value), value, 0.0) for name, value in expected.items()},
             config=config, independent=kind in INDEPENDENT,

@@ -62,7 +62,11 @@ def test_intrinsics_count_by_what_they_do_not_by_their_number():
 
 
 def test_every_process_finds_the_same():
-    script = "import intrinsic_kernels as k; from convbench.emulator.identity import identity as i; print(i(k.copied))"
+    script = """
+import intrinsic_kernels
+from convbench.emulator.identity import identity
+print(identity(intrinsic_kernels.copied))
+"""
     found = {
         subprocess.run(
             [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True,
@@ -83,7 +87,7 @@ class Colour(enum.IntEnum):
 
 @pytest.mark.parametrize("unknown", [object(), overloaded_somewhere, kernels, Colour], ids=repr)
 def test_what_depends_on_the_unknown_is_kept_nowhere(unknown):
-    """An object, a function that an overload explains, a module's constants, a class: any may change behind our back."""
+    """An object, a function that an overload explains, a module's constants, a class: they may change unseen."""
 
     @cuda.jit
     def kernel(x):

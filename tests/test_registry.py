@@ -10,8 +10,8 @@ from convbench.algorithm import Algorithm
 from convbench.errors import ConvbenchError, DuplicateNameError, UnknownNameError
 
 BUILT_IN = [
-    "depthwise", "direct", "direct_tiled", "fft_tiled", "im2col_gemm", "implicit_gemm",
-    "winograd_2x2_3x3", "winograd_4x4_3x3",
+    "depthwise", "direct", "direct_tiled", "fft_tiled", "im2col_gemm", "implicit_gemm", "implicit_gemm_3xtf32",
+    "implicit_gemm_bf16", "implicit_gemm_f16", "implicit_gemm_tf32", "winograd_2x2_3x3", "winograd_4x4_3x3",
 ]  # fmt: skip
 
 
@@ -22,6 +22,14 @@ def empty_register(monkeypatch):
 
 def named(name):
     return type("Mine", (Direct,), {"name": name})
+
+
+@pytest.fixture(autouse=True)
+def read_anew():
+    """What is installed, or a test says so, is read once in a process."""
+    registry._entry_points.cache_clear()
+    yield
+    registry._entry_points.cache_clear()
 
 
 def test_the_built_in_algorithms_come_by_entry_points():

@@ -70,6 +70,10 @@ class GuardedDevice(Device):
     def _transposed(self, array: Array, axes: tuple[int, ...]) -> Array:
         return self.inner.transposed(array, axes)
 
+    @property
+    def max_shared_bytes(self) -> int:
+        return self.inner.max_shared_bytes
+
     def _launch(self, *launch: Any) -> None:
         self.inner._launch(*launch)  # noqa: SLF001  (one device in the clothes of another)
 

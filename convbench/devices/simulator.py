@@ -26,6 +26,7 @@ from numba.cuda.simulator.kernelapi import Dim3, FakeCUDALocal, FakeCUDAModule, 
 
 from convbench.devices.device import Array, Device, Host, Kernel
 from convbench.errors import DeviceError, OutOfDeviceMemoryError
+from convbench.intrinsics.lanes import Asked
 from convbench.intrinsics.twins import twin_of
 from convbench.problem import ConvProblem
 
@@ -127,11 +128,8 @@ class _SimulatedCuda(FakeCUDAModule):
         arguments = args
         while threads:
             waiting = []
-            for thread, thread_idx in threads:
-                self._thread_idx = thread_idx
-                thread.switch(*arguments)
-                if not thread.dead:
-                    waiting.append((thread, thread_idx))
+            for first in range(0, len(threads), self.warpsize):
+                waiting += self._run_warp(threads[first : first + self.warpsize], arguments)
             if waiting and len(waiting) != len(threads):
                 returned = len(threads) - len(waiting)
                 raise DeviceError(
@@ -139,6 +137,23 @@ class _SimulatedCuda(FakeCUDAModule):
                     f"{block_idx} returned before a barrier that the others wait at"
                 )
             threads, arguments = waiting, ()
+
+    def _run_warp(self, warp: list[tuple[greenlet, Dim3]], arguments: tuple[Any, ...]) -> list[tuple[greenlet, Dim3]]:
+        """Run the threads of a warp to their next barrier, and answer what they ask together; those that are there."""
+        given = [arguments] * len(warp)
+        while True:
+            waiting, asked = [], []
+            for (thread, thread_idx), values in zip(warp, given, strict=True):
+                self._thread_idx = thread_idx
+                said = thread.switch(*values)
+                if not thread.dead:
+                    waiting.append((thread, thread_idx))
+                    asked += [said] if isinstance(said, Asked) else []
+            if not asked:
+                return waiting
+            if len(asked) != self.warpsize:
+                raise DeviceError(f"{len(asked)} lanes of a warp ask for what all {self.warpsize} must do together")
+            given = [(answer,) for answer in asked[0].together([one.value for one in asked])]
 
     def __getattr__(self, name: str) -> NoReturn:
         raise DeviceError(f"the simulator has no cuda.{name}")

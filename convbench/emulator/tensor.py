@@ -28,7 +28,7 @@ _TF32_BITS = 0xFFFFE000  # those of a float32 that the hardware reads
 @njit(nogil=True)
 def answer_tensor(threads, warp, instruction):
     """Give every lane of a warp, whose first thread is `warp`, what its instruction makes."""
-    if instruction == LOAD or instruction == LOAD_TRANSPOSED:
+    if instruction in (LOAD, LOAD_TRANSPOSED):
         _exchange(threads, warp, instruction == LOAD_TRANSPOSED)
     else:
         _multiply(threads, warp, instruction)

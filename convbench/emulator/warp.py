@@ -1,9 +1,9 @@
 """Warp collectives: what the lanes of a mask get once all of them are there.
 
-Shuffle, vote and match follow the PTX ISA ("shfl.sync", "vote.sync", "match.sync"); for what tensor cores do see
-`tensor`, which all 32 lanes of a warp must ask for. Of the lanes that a mask names
-only those must come that have not returned (CUDA C++ Programming Guide, "Warp Vote Functions"); but as the result
-then depends on who has, the checked mode takes it for a fault, except for syncwarp, which has no result.
+Shuffle, vote and match follow the PTX ISA ("shfl.sync", "vote.sync", "match.sync"); what tensor cores do is in
+`tensor`, and all 32 lanes must ask for it. Of the lanes that another collective's mask names only those must come that
+have not returned (CUDA C++ Programming Guide, "Warp Vote Functions"); but as the result then depends on who has, the
+checked mode takes it for a fault, except for syncwarp, which has no result.
 """
 
 from numba import njit

@@ -28,12 +28,12 @@ from convbench.intrinsics.memory import (
     unbits,
 )
 from convbench.intrinsics.tensor import (
+    half_bits,
     ldmatrix_x4,
     ldmatrix_x4_transposed,
     mma_bf16,
     mma_f16,
     mma_tf32,
-    paired,
     round_to_tf32,
 )
 
@@ -42,10 +42,11 @@ __all__ = [
     "commit_copies",
     "copy_async_4",
     "copy_async_4_if",
-    "ldmatrix_x4",
-    "ldmatrix_x4_transposed",
     "copy_async_16",
     "copy_async_16_if",
+    "half_bits",
+    "ldmatrix_x4",
+    "ldmatrix_x4_transposed",
     "load_1",
     "load_1_if",
     "load_2",
@@ -53,7 +54,6 @@ __all__ = [
     "mma_bf16",
     "mma_f16",
     "mma_tf32",
-    "paired",
     "round_to_tf32",
     "store_1",
     "store_2",
