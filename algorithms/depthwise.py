@@ -10,6 +10,7 @@ Index map blockIdx.x → (n, m, i tile, j tile), j tile fastest · threadIdx.y, 
           over l, r, s. A block has one m, and so one set of filters. For dw: blockIdx.x → (k, r, s), s fastest · the
           threads of a block → every THREADS-th of (n, p, q), then a tree over them in shared memory.
 Cost      2·N·K·P·Q·R·S FLOPs, about R·S/4 per byte: the memory is the limit.
+Large     Forward, and backward_data with stride 1, of large float32 problems: `algorithms.depthwise_patch`.
 Source    Sifre 2014, "Rigid-motion scattering for image classification", §6.2; Chollet 2017, "Xception", §2.
 """
 
@@ -21,6 +22,7 @@ from typing import Any, ClassVar
 from numba import cuda
 
 from algorithms.correlation import Correlation, CorrelationPlan, make_place, number_of
+from algorithms.depthwise_patch import PatchConfig, PatchPlan, patch_configs
 from convbench.algorithm import Algorithm, Family, Plan
 from convbench.device_functions import sum_over_block, unflatten_on_device
 from convbench.devices.device import MAX_SHARED_BYTES, MAX_THREADS_PER_BLOCK, Array, Kernel
@@ -28,6 +30,7 @@ from convbench.error_model import ACCUMULATOR
 from convbench.errors import ConfigError
 from convbench.problem import DTYPES, ITEM_BYTES, ConvProblem, Direction, Dtype
 
+LEAST_MACS = 10_000_000  # for fewer, the time to compile a kernel for one kind of filter is never won back
 THREADS = 128  # of a block that sums for one element of dw
 
 
@@ -85,10 +88,18 @@ class Depthwise(Algorithm):
     }  # fmt: skip
     dtypes: ClassVar[tuple[Dtype, ...]] = DTYPES
 
-    def configs(self, problem: ConvProblem, direction: Direction) -> tuple[Config, ...]:
+    def configs(self, problem: ConvProblem, direction: Direction) -> tuple[Config | PatchConfig, ...]:
+        """Patches in registers where the problem is worth their compilation, then tiles for any problem."""
         if direction == "backward_weights":
             return (Config(),)
-        return Config(), Config(tile_q=32), Config(tile_p=4, tile_q=32)
+        patches = patch_configs(problem, direction)[:1] if problem.macs >= LEAST_MACS else ()
+        return *patches, Config(), Config(tile_q=32), Config(tile_p=4, tile_q=32)
+
+    def space(self, problem: ConvProblem, direction: Direction) -> tuple[Config | PatchConfig, ...]:
+        return patch_configs(problem, direction)
+
+    def plan_class(self, direction: Direction, config: Any) -> type[Plan]:
+        return PatchPlan if isinstance(config, PatchConfig) else self.plans[direction]
 
     def limits(self, problem: ConvProblem, direction: Direction) -> str | None:
         if problem.groups != problem.c:

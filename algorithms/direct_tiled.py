@@ -12,6 +12,7 @@ Index map blockIdx.x → (n, m tile, i tile, j tile), j tile fastest · threadId
           then r, s, then m' in registers; m tiles never straddle two groups. For dw: blockIdx.x → (k tile, c, chunk) ·
           the threads of a block → (k', r, s), those of one chunk after the other · loops over n, tiles, p', q'.
 Cost      2·N·K·P·Q·C/G·R·S FLOPs; an element of the source is read from memory M/G / tile_k times, plus the halo.
+Large     Forward, and backward_data with stride 1, of large float32 problems: `algorithms.direct_tiled_window`.
 Source    NVIDIA 2007, V. Podlozhnyuk, "Image convolution with CUDA", on tiles with an apron in shared memory.
 """
 
@@ -22,10 +23,14 @@ from typing import Any, ClassVar
 
 from numba import cuda
 
+from algorithms import direct_tiled_choice
+from algorithms.copies import lacks_copies
 from algorithms.correlation import Correlation, CorrelationPlan, make_place, number_of
+from algorithms.direct_tiled_plan import WindowPlan
+from algorithms.direct_tiled_shapes import WindowConfig
 from convbench.algorithm import Algorithm, Family, Plan
 from convbench.device_functions import unflatten_on_device
-from convbench.devices.device import MAX_SHARED_BYTES, MAX_THREADS_PER_BLOCK, Array, Kernel
+from convbench.devices.device import MAX_SHARED_BYTES, MAX_THREADS_PER_BLOCK, Array, Device, Kernel
 from convbench.error_model import ACCUMULATOR
 from convbench.errors import ConfigError
 from convbench.problem import DTYPES, ITEM_BYTES, ConvProblem, Direction, Dtype, Pair
@@ -98,13 +103,30 @@ class DirectTiled(Algorithm):
     }  # fmt: skip
     dtypes: ClassVar[tuple[Dtype, ...]] = DTYPES
 
-    def configs(self, problem: ConvProblem, direction: Direction) -> tuple[Config, ...]:
+    def configs(self, problem: ConvProblem, direction: Direction) -> tuple[Config | WindowConfig, ...]:
+        """Windows in registers where the problem is worth their compilation, then tiles for any problem."""
+        plain = self._plain_configs(problem, direction)
+        return (*direct_tiled_choice.default_configs(problem, direction), *plain) if plain else ()
+
+    def default_on(self, problem: ConvProblem, direction: Direction, device: Device) -> Config | WindowConfig:
+        every = self.configs(problem, direction)
+        if not lacks_copies(device):
+            return every[0]
+        return next(one for one in every if isinstance(one, Config))
+
+    def _plain_configs(self, problem: ConvProblem, direction: Direction) -> tuple[Config, ...]:
         """Those whose tile fits in shared memory, the largest first; none if even the smallest does not."""
         every = (Config(), Config(tile_p=4), Config(tile_p=4, tile_q=8), Config(tile_k=1, tile_p=1, tile_q=32))
         return tuple(config for config in every if config.shared_bytes(problem, direction) <= MAX_SHARED_BYTES)
 
+    def space(self, problem: ConvProblem, direction: Direction) -> tuple[Config | WindowConfig, ...]:
+        return direct_tiled_choice.space(problem, direction)
+
+    def plan_class(self, direction: Direction, config: Any) -> type[Plan]:
+        return WindowPlan if isinstance(config, WindowConfig) else self.plans[direction]
+
     def limits(self, problem: ConvProblem, direction: Direction) -> str | None:
-        if self.configs(problem, direction):
+        if self._plain_configs(problem, direction):
             return None
         least = Config(tile_k=1, tile_p=1, tile_q=32)
         return (

@@ -4,27 +4,31 @@
     dx tile = F⁻¹[ Σ_k F(dy_k tile) · conj(F(f_{c,k})) ]        backward_data, f each filter flipped
     dw_{k,c} = F⁻¹[ Σ_tiles F(x_c tile) · conj(F(dy_k tile)) ]  backward_weights
 
-The first two are one kind of correlation: their index map and kernels are in `algorithms.fft_correlation`, those of
-the third in `algorithms.fft_weights`, where their sources are named, and the transforms of tiles in
-`algorithms.radix2`.
+The first two are one kind of correlation. In float32 it runs in three stages whose transforms are in registers
+(`algorithms.fft_stages`); in other dtypes, and on devices without asynchronous copies, as `algorithms.fft_correlation`
+has it. The index map and kernels of the third are in `algorithms.fft_weights`. Sources are named there; the transforms
+of tiles are in `algorithms.fft_registers`, and for the others in `algorithms.radix2`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
+from algorithms.batched_gemm import Tile
+from algorithms.copies import lacks_copies
 from algorithms.correlation import Correlation
+from algorithms.fft_config import LENGTHS, PATIENCE, SMALL, StagesConfig, default_config, in_registers, stages_space
 from algorithms.fft_correlation import FftPlan
 from algorithms.fft_error import fft_count, fft_magnitude
+from algorithms.fft_stages import StagesPlan
 from algorithms.fft_weights import FftWeightsPlan
 from algorithms.gemm import tiles_for
 from algorithms.tiling import Tiling
 from convbench.algorithm import Algorithm, Family, Plan
+from convbench.devices.device import Device
 from convbench.error_model import ErrorModel
 from convbench.errors import ConfigError
 from convbench.problem import DTYPES, ConvProblem, Direction, Dtype, Pair
-
-LENGTHS = 16, 32
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,17 +60,25 @@ class FftTiled(Algorithm):
         count=fft_count, magnitude=fft_magnitude, exact_headroom=None, carries_nonfinite=False
     )
 
-    def configs(self, problem: ConvProblem, direction: Direction) -> tuple[Config, ...]:
-        k_per_group, c_per_group = problem.k // problem.groups, problem.c // problem.groups
-        found = []
-        for length, tiles in _lengths(problem, direction):
-            rows, columns = {
-                "forward": (k_per_group, tiles),
-                "backward_data": (c_per_group, tiles),
-                "backward_weights": (k_per_group, c_per_group),
-            }[direction]
-            found += [Config(length=length, tile=tile) for tile in tiles_for(rows, columns)]
-        return tuple(found)
+    def default_on(self, problem: ConvProblem, direction: Direction, device: Device) -> Config | StagesConfig:
+        every = _configs(problem, direction) if lacks_copies(device) else self.configs(problem, direction)
+        return every[0]
+
+    def plan_class(self, direction: Direction, config: Any) -> type[Plan]:
+        return StagesPlan if isinstance(config, StagesConfig) else self.plans[direction]
+
+    def configs(self, problem: ConvProblem, direction: Direction) -> tuple[Config | StagesConfig, ...]:
+        if has_stages(problem, direction):
+            geometry = Correlation.of(problem, direction)
+            config = default_config(geometry)
+            if config is not None:
+                return (config,) if isinstance(config.gemm, Tile) else (config, in_registers(config, geometry))
+        found = _configs(problem, direction)
+        return found[:1] if problem.macs < SMALL else found
+
+    def space(self, problem: ConvProblem, direction: Direction) -> Sequence[Config | StagesConfig]:
+        staged = stages_space(Correlation.of(problem, direction)) if has_stages(problem, direction) else ()
+        return (*staged, *_configs(problem, direction))
 
     def limits(self, problem: ConvProblem, direction: Direction) -> str | None:
         if max(problem.r, problem.s) > max(LENGTHS):
@@ -74,10 +86,30 @@ class FftTiled(Algorithm):
         return None
 
 
+def has_stages(problem: ConvProblem, direction: Direction) -> bool:
+    """Whether the transforms in registers compute a direction of a problem."""
+    return problem.dtype == "float32" and direction != "backward_weights"
+
+
+def _configs(problem: ConvProblem, direction: Direction) -> tuple[Config, ...]:
+    """Those of the kernels in shared memory, the default first."""
+    k_per_group, c_per_group = problem.k // problem.groups, problem.c // problem.groups
+    found = []
+    for length, tiles in _lengths(problem, direction):
+        rows, columns = {
+            "forward": (k_per_group, tiles),
+            "backward_data": (c_per_group, tiles),
+            "backward_weights": (k_per_group, c_per_group),
+        }[direction]
+        found += [Config(length=length, tile=tile) for tile in tiles_for(rows, columns)]
+    return tuple(found)
+
+
 def _lengths(problem: ConvProblem, direction: Direction) -> list[tuple[int, int]]:
-    """The transform lengths that can be, and their tiles in all images: the one with the fewest products first."""
+    """The transform lengths that can be, and their tiles in all images, the best first, as for `StagesConfig`."""
     geometry = Correlation.of(problem, "backward_data" if direction == "backward_data" else "forward")
     possible = [length for length in LENGTHS if max(problem.r, problem.s) <= length]
     tilings = [Tiling.of(geometry, Config(length=length).outputs(problem)) for length in possible]
     counted = [(length, problem.n * tiling.per_image) for length, tiling in zip(possible, tilings, strict=True)]
-    return sorted(counted, key=lambda pair: pair[0] ** 2 * pair[1])
+    patience = PATIENCE if problem.macs < SMALL else 1
+    return sorted(counted, key=lambda pair: pair[0] ** 2 * pair[1] * (1 if pair[0] == min(LENGTHS) else patience))

@@ -15,15 +15,18 @@ Cost      2·N·K·P·Q·C/G·R·S FLOPs (backward_data: times the stride's area
 Source    Chetlur et al. 2014, "cuDNN: efficient primitives for deep learning", arXiv 1410.0759, §3.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, ClassVar
 
 from numba import cuda
 
+from algorithms.copies import lacks_copies
 from algorithms.correlation import Correlation, CorrelationPlan, make_place, number_of
 from algorithms.gemm import tiles_for
+from algorithms.implicit_gemm_config import TiledConfig, default_config, tiled_space
+from algorithms.implicit_gemm_plan import TiledPlan
 from convbench.algorithm import Algorithm, Family, Plan
 from convbench.device_functions import unflatten_on_device
 from convbench.devices.device import Array, Device, Kernel
@@ -111,7 +114,20 @@ class ImplicitGemm(Algorithm):
     }  # fmt: skip
     dtypes: ClassVar[tuple[Dtype, ...]] = DTYPES
 
-    def configs(self, problem: ConvProblem, direction: Direction) -> tuple[Config, ...]:
+    def default_on(self, problem: ConvProblem, direction: Direction, device: Device) -> Config | TiledConfig:
+        every = self.configs(problem, direction)
+        if not lacks_copies(device):
+            return every[0]
+        return next(one for one in every if not isinstance(one, TiledConfig))
+
+    def plan_class(self, direction: Direction, config: Any) -> type[Plan]:
+        return TiledPlan if isinstance(config, TiledConfig) else self.plans[direction]
+
+    def space(self, problem: ConvProblem, direction: Direction) -> Sequence[Config | TiledConfig]:
+        tiled = tiled_space(Correlation.of(problem, direction)) if has_register_tiles(problem, direction) else []
+        return [*tiled, *self.configs(problem, direction)]
+
+    def configs(self, problem: ConvProblem, direction: Direction) -> tuple[Config | TiledConfig, ...]:
         if direction == "backward_weights":
             sides = tiles_for(problem.k // problem.groups, problem.terms)
             outputs = problem.terms_of(direction)
@@ -121,7 +137,14 @@ class ImplicitGemm(Algorithm):
             )  # fmt: skip
         geometry = Correlation.of(problem, direction)
         sides = tiles_for(geometry.targets_per_group, geometry.n * geometry.outputs[0] * geometry.outputs[1])
-        return tuple(Config(tile=tile) for tile in sides if tile <= LARGEST_TILE)
+        square = tuple(Config(tile=tile) for tile in sides if tile <= LARGEST_TILE)
+        tiled = default_config(geometry) if has_register_tiles(problem, direction) else None
+        return square if tiled is None else (tiled, replace(tiled, splits=2 * tiled.splits), *square)
+
+
+def has_register_tiles(problem: ConvProblem, direction: Direction) -> bool:
+    """Whether `TiledConfig` is for the dtype and the direction; which sizes it takes it says itself."""
+    return problem.dtype == "float32" and direction != "backward_weights"
 
 
 @cache

@@ -1,97 +1,57 @@
-"""Winograd's minimal filtering F(m×m, 3×3), in three stages: transform, batched GEMM, transform back.
+"""Winograd's minimal filtering F(m×m, 3×3): fewer multiplications by transforms of overlapping tiles.
 
     target tile = Aᵀ [ Σ_l (G f_{m,l} Gᵀ) ⊙ (Bᵀ d_l B) ] A     each of m × m outputs; d is its input, α × α, α = m + 2
-    U[ξν] = G f Gᵀ,   V[ξν] = Bᵀ d B,   M[ξν, g] = U[ξν, g] @ V[ξν, g]   (M/G × L/G by L/G × T),   0 ≤ ξ, ν < α
 
 Source, target and f are of both directions, as in `algorithms.correlation`: the gradient by the input is a convolution
 of dy with each filter flipped and the channels swapped, and with padding 2·d − top, which may be negative.
 
-Layouts   source (N, L, ·, ·), f (M, L/G, 3, 3), target (N, M, ·, ·), in any order of memory; U (α²·G, M/G, L/G),
-          V (α²·G, L/G, T), M (α²·G, M/G, T), contiguous, of the accumulating dtype; T = N · tiles of one image, batch
-          index = (ξ·α + ν)·G + g.
-Index map filters: blockIdx.x · threads + threadIdx.x → (m, l) · inputs: → (n, l, tile row, tile column), column
-          fastest · multiply: as in `algorithms.gemm` · outputs: → (n, m, tile row, tile column). One thread has one
-          tile in local memory. With dilation d the taps of a tile, and its outputs, are d apart (`tile_start`).
+Configs   `winograd_staged` transforms, multiplies and transforms back, in three kernels; `winograd_fused` does all that
+          in one, for m = 2; `winograd_plain` is in three stages too, by loops, for float64 and for devices without
+          asynchronous copies. The filters are transformed once per weights.
 Cost      (α/m)² multiplications per output and channel instead of 9: 4 for m = 2, 2.25 for m = 4.
 Source    Lavin & Gray 2016, "Fast algorithms for convolutional neural networks", arXiv 1509.09308, §4.1, algorithm 1.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from fractions import Fraction
-from functools import cache
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar
 
-import numpy as np
-from numba import cuda
-
-from algorithms.correlation import Correlation, CorrelationPlan, number_of
-from algorithms.gemm import launch_gemm, tiles_for
-from algorithms.indexing import tile_start_on_device
-from algorithms.tiling import Tiling
+from algorithms.correlation import Correlation, CorrelationPlan
+from algorithms.gemm import tiles_for
 from algorithms.transform_error import winograd_model
-from algorithms.winograd_matrices import Transforms, as_array, derive
+from algorithms.winograd_fused import Fused, FusedConfig
+from algorithms.winograd_matrices import F2, F4, TAPS, Transforms
+from algorithms.winograd_plain import Plain, PlainConfig
+from algorithms.winograd_staged import SMALL, Staged, StagedConfig, staged, staged_for, staged_space
 from convbench.algorithm import Algorithm, Family, Plan
-from convbench.device_functions import unflatten_on_device
-from convbench.devices.device import Array, Device, Kernel
+from convbench.devices.device import Array, Device
 from convbench.error_model import ErrorModel
 from convbench.errors import ConfigError
 from convbench.problem import DTYPES, ConvProblem, Direction, Dtype
 
-TAPS = 3
-THREADS = 64  # a thread holds a whole tile: more of them would not fit the registers
+LARGE_MACS = 50_000_000  # from here on large tiles pay, and time to compile them
 
-F2_POINTS = tuple(map(Fraction, ("0", "1", "-1")))
-F4_POINTS = tuple(map(Fraction, ("0", "7/10", "-7/10", "3/2", "-3/2")))  # chosen in `winograd_matrices`
-F2, F4 = derive(F2_POINTS, TAPS), derive(F4_POINTS, TAPS)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Config:
-    """Side of the square tiles of the batched GEMM."""
-
-    tile: int = 16
-
-    def __post_init__(self) -> None:
-        if not 1 <= self.tile <= 32:
-            raise ConfigError(f"{self}: tile is 1 to 32, for a block holds 1024 threads")
+METHODS: Mapping[type, Any] = {PlainConfig: Plain, StagedConfig: Staged, FusedConfig: Fused}
 
 
 class WinogradPlan(CorrelationPlan):
-    """Filters are transformed once; each run transforms the source, multiplies, and transforms back."""
+    """The filters are transformed once; the rest is the method's of the config."""
 
     transforms: ClassVar[Transforms]
 
-    def __init__(self, problem: ConvProblem, direction: Direction, device: Device, config: Config) -> None:
+    def __init__(self, problem: ConvProblem, direction: Direction, device: Device, config: Any) -> None:
         super().__init__(problem, direction, device, config)
-        geometry, transforms = self.geometry, self.transforms
-        self.tiling = Tiling.of(geometry, (transforms.m, transforms.m))
-        batches, self.all_tiles = transforms.alpha**2 * geometry.groups, geometry.n * self.tiling.per_image
-        l_per_group, m_per_group = geometry.sources_per_group, geometry.targets_per_group
-        self.u = self.kept((batches, m_per_group, l_per_group), self.accumulator)
-        self.v = self.scratch((batches, l_per_group, self.all_tiles), self.accumulator)
-        self.m = self.scratch((batches, m_per_group, self.all_tiles), self.accumulator)
-        self.no_bias = device.upload(np.zeros((batches, m_per_group), self.accumulator))
+        if lacking := config.lacks(problem, device):
+            raise ConfigError(f"{config} cannot be run for {direction} of {problem}: {lacking}")
+        self.method = METHODS[type(config)](self, self.transforms)
+        self.tiling = self.method.tiling
 
     def prepare(self) -> None:
         super().prepare()
-        self._launch("transform", make_filter_kernel, self.geometry.targets * self.u.shape[2], self.filters, self.u)
+        self.method.prepare()
 
     def run(self, source: Array, target: Array) -> None:
-        geometry, tiling = self.geometry, self.tiling
-        self._launch(
-            "transform", make_input_kernel, geometry.sources * self.all_tiles, source, self.v,
-            tiling.counts, tiling.phases, geometry.top_left, geometry.dilation, geometry.groups,
-        )  # fmt: skip
-        launch_gemm(self.device, self.u, self.v, self.no_bias, self.m, tile=self.config.tile)
-        self._launch(
-            "unpack", make_output_kernel, geometry.targets * self.all_tiles, self.m, self.addend, target,
-            tiling.counts, tiling.phases, geometry.dilation, geometry.groups,
-        )  # fmt: skip
-
-    def _launch(self, phase: Any, make_kernel: Any, threads: int, *args: object) -> None:
-        kernel = make_kernel(self.transforms, self.accumulator)
-        self.device.launch(phase, kernel, -(-threads // THREADS), THREADS, *args)
+        self.method.run(source, target)
 
 
 class Winograd2x2Plan(WinogradPlan):
@@ -112,12 +72,33 @@ class _Winograd(Algorithm):
     family: ClassVar[Family] = "winograd"
     dtypes: ClassVar[tuple[Dtype, ...]] = DTYPES
     transforms: ClassVar[Transforms]
+    is_fusible: ClassVar[bool] = False  # whether one kernel has registers for all its points
 
-    def configs(self, problem: ConvProblem, direction: Direction) -> tuple[Config, ...]:
+    def configs(self, problem: ConvProblem, direction: Direction) -> Sequence[Any]:
         geometry = Correlation.of(problem, direction)
-        rows, columns = geometry.outputs
-        sides = tiles_for(geometry.targets_per_group, geometry.n * rows * columns // self.transforms.m**2)
-        return tuple(Config(tile=tile) for tile in sides)
+        if problem.dtype == "float64":
+            rows, columns = geometry.outputs
+            sides = tiles_for(geometry.targets_per_group, geometry.n * rows * columns // self.transforms.m**2)
+            return tuple(PlainConfig(tile=tile) for tile in sides)
+        if problem.macs < LARGE_MACS:
+            return (staged(SMALL),)
+        default = staged_for(geometry, self.transforms)
+        return *self._fused(problem), default, replace(default, is_specialised=True)
+
+    def _fused(self, problem: ConvProblem) -> tuple[FusedConfig, ...]:
+        """The configs in one kernel that can compute a problem, the default first."""
+        if not self.is_fusible or problem.dtype != "float32" or problem.dilation != (1, 1):
+            return ()
+        return FusedConfig(), FusedConfig(is_specialised=True)
+
+    def space(self, problem: ConvProblem, direction: Direction) -> Sequence[Any]:
+        if problem.dtype == "float64":
+            return self.configs(problem, direction)
+        return *self.configs(problem, direction), *self._fused(problem), *staged_space(), PlainConfig()
+
+    def default_on(self, problem: ConvProblem, direction: Direction, device: Device) -> Any:
+        every = (*self.configs(problem, direction), PlainConfig())
+        return next(one for one in every if one.lacks(problem, device) is None)
 
     def limits(self, problem: ConvProblem, direction: Direction) -> str | None:
         if (problem.r, problem.s) != (TAPS, TAPS):
@@ -139,6 +120,7 @@ class Winograd2x2(_Winograd):
     name: ClassVar[str] = "winograd_2x2_3x3"
     plans: ClassVar[Mapping[Direction, type[Plan]]] = {"forward": Winograd2x2Plan, "backward_data": Winograd2x2Plan}
     transforms: ClassVar[Transforms] = F2
+    is_fusible: ClassVar[bool] = True
     error_model: ClassVar[ErrorModel] = winograd_model(F2, exact_headroom=36)
 
 
@@ -149,140 +131,3 @@ class Winograd4x4(_Winograd):
     plans: ClassVar[Mapping[Direction, type[Plan]]] = {"forward": Winograd4x4Plan, "backward_data": Winograd4x4Plan}
     transforms: ClassVar[Transforms] = F4
     error_model: ClassVar[ErrorModel] = winograd_model(F4, exact_headroom=None)
-
-
-@cache
-def make_filter_kernel(transforms: Transforms, accumulator: Dtype) -> Kernel:
-    """U[ξν·G + g, m, l] = (G f Gᵀ)[ξ, ν]."""
-    alpha, number = transforms.alpha, number_of(accumulator)
-    g_matrix = as_array(transforms.g, accumulator)
-    shape = (alpha, TAPS)
-
-    @cuda.jit
-    def winograd_filters(filters: Array, u: Array) -> None:
-        # map
-        flat = cuda.blockIdx.x * THREADS + cuda.threadIdx.x
-        m = flat // filters.shape[1]  # of all groups
-        l = flat % filters.shape[1]  # noqa: E741  (the channel of the source)
-        if m >= filters.shape[0]:
-            return  # the grid is rounded up to whole blocks
-        groups = filters.shape[0] // u.shape[1]
-        matrix = cuda.const.array_like(g_matrix)
-
-        # load and accumulate G f
-        half = cuda.local.array(shape, number)
-        for i in range(alpha):
-            for s in range(TAPS):
-                total = number(0)
-                for r in range(TAPS):
-                    total += matrix[i, r] * number(filters[m, l, r, s])
-                half[i, s] = total
-
-        # store (G f) Gᵀ
-        for i in range(alpha):
-            for j in range(alpha):
-                total = number(0)
-                for s in range(TAPS):
-                    total += half[i, s] * matrix[j, s]
-                u[(i * alpha + j) * groups + m // u.shape[1], m % u.shape[1], l] = total
-
-    return winograd_filters
-
-
-@cache
-def make_input_kernel(transforms: Transforms, accumulator: Dtype) -> Kernel:
-    """V[ξν·G + g, l, t] = (Bᵀ d B)[ξ, ν]."""
-    alpha, extent, number = transforms.alpha, transforms.m, number_of(accumulator)
-    b_matrix = as_array(transforms.b_t, accumulator)
-    shape = (alpha, alpha)
-
-    @cuda.jit
-    def winograd_inputs(
-        source: Array, v: Array, tiles: Any, phases: Any, top_left: Any, dilation: Any, groups: int
-    ) -> None:
-        # map
-        flat = cuda.blockIdx.x * THREADS + cuda.threadIdx.x
-        n, l, row, column = unflatten_on_device(flat, source.shape[1], tiles[0], tiles[1])  # noqa: E741
-        if n >= source.shape[0]:
-            return  # the grid is rounded up to whole blocks
-        first_h = tile_start_on_device(row, extent, dilation[0], phases[0]) - top_left[0]
-        first_w = tile_start_on_device(column, extent, dilation[1], phases[1]) - top_left[1]
-        tile = (n * tiles[0] + row) * tiles[1] + column
-        l_per_group = source.shape[1] // groups
-        matrix = cuda.const.array_like(b_matrix)
-
-        # load d
-        d = cuda.local.array(shape, number)
-        for i in range(alpha):
-            for j in range(alpha):
-                h = first_h + i * dilation[0]
-                w = first_w + j * dilation[1]
-                if 0 <= h < source.shape[2] and 0 <= w < source.shape[3]:
-                    d[i, j] = number(source[n, l, h, w])
-                else:
-                    d[i, j] = number(0)
-
-        # accumulate Bᵀ d
-        half = cuda.local.array(shape, number)
-        for i in range(alpha):
-            for j in range(alpha):
-                total = number(0)
-                for a in range(alpha):
-                    total += matrix[i, a] * d[a, j]
-                half[i, j] = total
-
-        # store (Bᵀ d) B
-        for i in range(alpha):
-            for j in range(alpha):
-                total = number(0)
-                for a in range(alpha):
-                    total += half[i, a] * matrix[j, a]
-                v[(i * alpha + j) * groups + l // l_per_group, l % l_per_group, tile] = total
-
-    return winograd_inputs
-
-
-@cache
-def make_output_kernel(transforms: Transforms, accumulator: Dtype) -> Kernel:
-    """Target tile = Aᵀ M A + addend."""
-    alpha, extent, number = transforms.alpha, transforms.m, number_of(accumulator)
-    a_matrix = as_array(transforms.a_t, accumulator)
-    shape = (extent, alpha)
-
-    @cuda.jit
-    def winograd_outputs(
-        products: Array, addend: Array, target: Array, tiles: Any, phases: Any, dilation: Any, groups: int
-    ) -> None:
-        # map
-        flat = cuda.blockIdx.x * THREADS + cuda.threadIdx.x
-        n, m, row, column = unflatten_on_device(flat, target.shape[1], tiles[0], tiles[1])
-        if n >= target.shape[0]:
-            return  # the grid is rounded up to whole blocks
-        first_i = tile_start_on_device(row, extent, dilation[0], phases[0])
-        first_j = tile_start_on_device(column, extent, dilation[1], phases[1])
-        tile = (n * tiles[0] + row) * tiles[1] + column
-        m_per_group = target.shape[1] // groups
-        g = m // m_per_group
-        matrix = cuda.const.array_like(a_matrix)
-
-        # load and accumulate Aᵀ M
-        half = cuda.local.array(shape, number)
-        for i in range(extent):
-            for j in range(alpha):
-                total = number(0)
-                for a in range(alpha):
-                    total += matrix[i, a] * products[(a * alpha + j) * groups + g, m % m_per_group, tile]
-                half[i, j] = total
-
-        # store (Aᵀ M) A where the tile is inside the target
-        for i in range(extent):
-            for j in range(extent):
-                p = first_i + i * dilation[0]
-                q = first_j + j * dilation[1]
-                if p < target.shape[2] and q < target.shape[3]:
-                    total = number(0)
-                    for a in range(alpha):
-                        total += half[i, a] * matrix[j, a]
-                    target[n, m, p, q] = total + number(addend[m])
-
-    return winograd_outputs

@@ -117,3 +117,9 @@ def _last_unit(size: int) -> tuple[Fraction, ...]:
 
 def _norm(row: Sequence[Fraction]) -> float:
     return sqrt(float(sum(entry * entry for entry in row)))
+
+
+TAPS = 3
+F2_POINTS = tuple(map(Fraction, ("0", "1", "-1")))
+F4_POINTS = tuple(map(Fraction, ("0", "7/10", "-7/10", "3/2", "-3/2")))  # chosen above
+F2, F4 = derive(F2_POINTS, TAPS), derive(F4_POINTS, TAPS)

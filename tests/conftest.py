@@ -7,10 +7,12 @@ import os
 import shutil
 import signal
 import tempfile
+from itertools import chain
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+from strategies import RELATIVES
 
 from convbench import cli, devices, registry
 from convbench.algorithm import Algorithm
@@ -53,6 +55,12 @@ def device() -> Device:
 def algorithm(request: pytest.FixtureRequest) -> Algorithm:
     """Every registered algorithm in turn."""
     return registry.get(request.param)
+
+
+@pytest.fixture(scope="session", params=[name for name in registry.names() if name not in chain(*RELATIVES.values())])
+def relatives(request: pytest.FixtureRequest) -> tuple[Algorithm, ...]:
+    """Every registered algorithm in turn, with those that its examples are shared with."""
+    return tuple(map(registry.get, (request.param, *RELATIVES.get(request.param, ()))))
 
 
 @pytest.fixture

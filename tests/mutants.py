@@ -38,7 +38,7 @@ class Mutant:
 
 
 def mutants_of(tree: ast.Module) -> Iterator[Mutant]:
-    """Every edit of what `cuda.jit` decorates in a tree, in the order of the source."""
+    """Every edit of what runs on the device in a tree, in the order of the source."""
     for kernel in (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef) and is_kernel(node)):
         for node in (inner for statement in kernel.body for inner in ast.walk(statement)):
             for kind, part, edit in edits(node):
@@ -57,7 +57,8 @@ def edited(tree: ast.Module, node: ast.AST, edit: Callable[[ast.AST], None]) -> 
 
 def is_kernel(function: ast.FunctionDef) -> bool:
     """Whether it runs on the device."""
-    return any("cuda.jit" in ast.unparse(decorator) for decorator in function.decorator_list)
+    decorators = [ast.unparse(decorator) for decorator in function.decorator_list]
+    return any("cuda.jit" in decorator or "fast_kernel" in decorator for decorator in decorators)
 
 
 def same_place(a: ast.AST, b: ast.AST) -> bool:

@@ -17,11 +17,20 @@ TILES: Mapping[str, Mapping[str, int]] = {
     "depthwise": {"p": 8, "q": 16},
     "direct": {"q": 256},  # a block has 256 outputs in a row
     "direct_tiled": {"k": 4, "p": 8, "q": 16},
-    "fft_tiled": {"k": 16, "c": 16, "p": 30, "q": 30},  # 32 − R + 1 for R = 3; shorter transforms have smaller tiles
+    "fft_tiled": {"k": 8, "c": 8, "p": 14, "q": 14},  # 16 − R + 1 for R = 3
     "im2col_gemm": {"k": 16, "c": 16},
-    "implicit_gemm": {"k": 16, "c": 16},
-    "winograd_2x2_3x3": {"k": 16, "c": 16, "p": 2, "q": 2},
-    "winograd_4x4_3x3": {"k": 16, "c": 16, "p": 4, "q": 4},
+    "implicit_gemm": {"k": 32, "c": 8},
+    "implicit_gemm_3xtf32": {"k": 32, "c": 8},
+    "implicit_gemm_bf16": {"k": 32, "c": 16},
+    "implicit_gemm_f16": {"k": 32, "c": 16},
+    "implicit_gemm_tf32": {"k": 32, "c": 8},
+    "winograd_2x2_3x3": {"k": 32, "c": 8, "p": 2, "q": 2},
+    "winograd_4x4_3x3": {"k": 32, "c": 8, "p": 4, "q": 4},
+}
+
+# algorithms whose kernels are one source: they take turns in the batteries, which are long
+RELATIVES: Mapping[str, tuple[str, ...]] = {
+    "implicit_gemm_3xtf32": ("implicit_gemm_tf32", "implicit_gemm_f16", "implicit_gemm_bf16"),
 }
 
 # dtype, orders of memory and padding modes beside zeros: each dtype with each layout, each mode and order with some
@@ -112,11 +121,23 @@ def formatted_problems(
     draw: st.DrawFn, algorithm: Algorithm, direction: Direction, **fields: Any
 ) -> tuple[ConvProblem, Any]:
     """Problems in every format and padding mode, of which an algorithm does not refuse the direction; and a config."""
-    format_, modes = draw(st.sampled_from(FORMATS))
+    format_, modes = draw(formats_of(algorithm))
     drawn = draw(problems_for(algorithm.name, direction, modes=st.sampled_from(("zeros", *modes)), **fields))
     problem = formatted(drawn, format_)
     configs = algorithm.configs(problem.explicitly_padded(), direction)
-    return problem, draw(st.sampled_from(configs if problem.dtype == "float32" else configs[:1]))
+    every = problem.dtype == "float32" or "float32" not in algorithm.dtypes
+    return problem, draw(st.sampled_from(configs if every else configs[:1]))
+
+
+def formats_of(algorithm: Algorithm) -> st.SearchStrategy[tuple[Mapping[str, str], tuple[str, ...]]]:
+    """The formats in a dtype that an algorithm has."""
+    return st.sampled_from([format_ for format_ in FORMATS if format_[0]["dtype"] in algorithm.dtypes])
+
+
+def in_own_dtype(problem: ConvProblem, algorithm: Algorithm) -> ConvProblem:
+    """A float32 problem in the dtype that an algorithm has instead; any other as it is."""
+    lacking = problem.dtype == "float32" and "float32" not in algorithm.dtypes
+    return replace(problem, dtype=algorithm.dtypes[0]) if lacking else problem
 
 
 def formatted(problem: ConvProblem, format_: Mapping[str, str]) -> ConvProblem:
@@ -135,5 +156,7 @@ def problems_for(algorithm: str, direction: Direction = "forward", **fields: Any
         "winograd_2x2_3x3": {"taps": st.just((3, 3)), "strides": st.just(1)},
         "winograd_4x4_3x3": {"taps": st.just((3, 3)), "strides": st.just(1)},
         "depthwise": {"depthwise": True},
+        "implicit_gemm_f16": {"dtype": st.just("float16")},
+        "implicit_gemm_bf16": {"dtype": st.just("bfloat16")},
     }
     return problems(**{"tiles": TILES[algorithm]} | kinds.get(algorithm, {}) | fields)

@@ -83,7 +83,8 @@ def test_precision_is_named():
     precisions = {
         name: registry.get(name).precision(problem) for name in (*registry.names(), *registry.baseline_names())
     }
-    assert precisions.pop("cudnn_tf32") == "tf32"
+    assert precisions.pop("cudnn_tf32") == precisions.pop("implicit_gemm_tf32") == "tf32"
+    assert precisions.pop("implicit_gemm_3xtf32") == "3xtf32"
     assert set(precisions.values()) == {"float32"}
     assert registry.get("cudnn").precision(half) == "float16"
     assert "float32" in str(registry.get("cudnn_tf32").refuses(half))

@@ -2,9 +2,11 @@
 
 import json
 import time
+from itertools import product
 
 from running import squeezed
 
+from convbench import registry
 from convbench.record import read_records
 
 PROBLEM = "n1c2h5w5-k2r3s3-pad1"
@@ -144,9 +146,11 @@ def test_lenet5_is_verified_and_timed_by_every_algorithm_in_two_minutes(convbenc
     assert status == 0
     records, _ = read_records(here / "reports" / "emulator" / "lenet5.jsonl")
     outcomes = {(r.layer, r.algorithm): r.outcome for r in records}
-    refused = {("C1", "winograd_2x2_3x3"), ("C1", "winograd_4x4_3x3"), ("C3", "winograd_2x2_3x3"),
-               ("C3", "winograd_4x4_3x3"), ("C3", "depthwise")}  # fmt: skip
-    assert len(outcomes) == 16
+    refused = {
+        *product(("C1", "C3"), ("winograd_2x2_3x3", "winograd_4x4_3x3", "implicit_gemm_f16", "implicit_gemm_bf16")),
+        ("C3", "depthwise"),
+    }
+    assert len(outcomes) == 2 * len(registry.names())
     assert {key for key, outcome in outcomes.items() if outcome == "refused"} == refused
     assert {outcome for key, outcome in outcomes.items() if key not in refused} == {"passed"}
     assert "| C1 " in out
@@ -159,7 +163,7 @@ def test_lenet5_is_checked_in_a_minute(convbench):
     assert time.process_time() - start < 60
     assert status == 0
     outcomes = [row["outcome"] for row in json.loads(out)]
-    assert (outcomes.count("passed"), outcomes.count("refused")) == (11, 5)
+    assert (outcomes.count("passed"), outcomes.count("refused")) == (15, 9)
 
 
 def test_another_batch_has_its_own_file(convbench, here):

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 from numba import cuda, types
+from strategies import in_own_dtype
 from test_contract import PROBLEMS
 
 from convbench import registry
@@ -36,11 +37,11 @@ def launched_by(name: str) -> Compiler:
     """What each problem of the contract's battery, in each direction, is launched with."""
     algorithm, device = registry.get(name), Compiler()
     for text, direction in product(PROBLEMS, DIRECTIONS):
-        problem = parse(text)
+        problem = in_own_dtype(parse(text), algorithm)
         if algorithm.refuses(problem, direction) is None:
             given = tensors(problem, direction, 0, "uniform")
             configs = algorithm.configs(problem.explicitly_padded(), direction)
-            for config in configs if problem.dtype == "float32" else configs[:1]:
+            for config in configs if problem.dtype == algorithm.dtypes[0] else configs[:1]:
                 execution = Execution(algorithm, problem, direction, device, given, config)
                 execution.load()
                 execution.run()

@@ -5,6 +5,7 @@ from itertools import product
 from typing import Any, ClassVar
 
 import pytest
+from strategies import in_own_dtype
 from wrong_algorithms import WRONG, WithoutMistake, algorithm_of
 
 from convbench import operands, registry
@@ -42,6 +43,13 @@ PROBLEMS = (
     "n1c16h6w5-k16r3s3-pad1-g2-bias-bfloat16",
     "n1c3h6w7-k3r3s3-pad1.2x0.1-g3-replicate-float16-NHWC",
 )
+
+
+# what tensor cores multiply, each algorithm in a precision of its own
+TENSOR_CORES: Mapping[str, Dtype] = {
+    "implicit_gemm_tf32": "float32", "implicit_gemm_3xtf32": "float32",
+    "implicit_gemm_f16": "float16", "implicit_gemm_bf16": "bfloat16",
+}  # fmt: skip
 
 
 class Counting(GuardedDevice):
@@ -104,7 +112,7 @@ class Reference(Algorithm):
 @pytest.mark.parametrize("direction", DIRECTIONS)
 @pytest.mark.parametrize("text", PROBLEMS)
 def test_every_algorithm_keeps_the_contract(algorithm, text, direction, device):
-    check_contract(algorithm, parse(text), device, direction)
+    check_contract(algorithm, in_own_dtype(parse(text), algorithm), device, direction)
 
 
 @pytest.mark.parametrize("direction", DIRECTIONS)
@@ -132,19 +140,21 @@ def test_the_same_algorithm_without_a_mistake_is_not_rejected(device):
 
 def test_every_algorithm_computes_some_of_the_battery(algorithm):
     """So that no algorithm passes by refusing everything."""
-    assert sum(algorithm.refuses(parse(text)) is None for text in PROBLEMS) >= 3
+    assert sum(algorithm.refuses(in_own_dtype(parse(text), algorithm)) is None for text in PROBLEMS) >= 3
 
 
 def test_the_directions_of_each_algorithm():
     """As the issue of each method has it: what a method can do by its own means, it does."""
     lacking = {name: set(DIRECTIONS) - set(registry.get(name).plans) for name in registry.names()}
     assert {name: directions for name, directions in lacking.items() if directions} == {
-        "winograd_2x2_3x3": {"backward_weights"}, "winograd_4x4_3x3": {"backward_weights"},
+        name: {"backward_weights"}
+        for name in ("winograd_2x2_3x3", "winograd_4x4_3x3", *TENSOR_CORES)
     }  # fmt: skip
 
 
 def test_every_algorithm_has_every_dtype(algorithm):
-    assert set(algorithm.dtypes) == set(DTYPES)
+    every = {TENSOR_CORES[algorithm.name]} if algorithm.name in TENSOR_CORES else set(DTYPES)
+    assert set(algorithm.dtypes) == every
 
 
 def test_what_is_not_implemented_is_refused_by_name():
@@ -161,7 +171,7 @@ def test_what_is_not_implemented_is_refused_by_name():
 @pytest.mark.parametrize("text", ["n1c2h5w4-k2r3s3-pad1-g2-bias", "n1c2h4w5-k17r2s2"])
 @pytest.mark.parametrize("direction", DIRECTIONS)
 def test_every_config_is_right(algorithm, text, direction, device):
-    problem = parse(text)
+    problem = in_own_dtype(parse(text), algorithm)
     if algorithm.refuses(problem, direction):
         pytest.skip("refused")
     for config in algorithm.configs(problem, direction):

@@ -73,6 +73,8 @@ def test_there_are_nine_examples_and_several_algorithms_for_each():
 
 
 def test_every_algorithm_computes_some_example(algorithm):
+    if "float32" not in algorithm.dtypes:
+        pytest.skip("the examples are float32")
     assert any(computes(algorithm, layer, x) for layer, x, _ in EXAMPLES.values())
 
 

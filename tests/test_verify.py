@@ -225,9 +225,10 @@ def test_rounding_the_inputs_to_half_or_tf32_is_beyond_the_bound(terms):
 def test_one_wrong_tap_is_beyond_every_algorithms_bound(name):
     """A single weight off by a thousandth shows in every algorithm's own model, wherever the tap reads anything.
 
-    With few channels, that is: the bound grows with the sum.
+    With few channels, that is: the bound grows with the sum. By a half, where factors have 11 bits or fewer.
     """
     algorithm = registry.get(name)
+    is_fine = "float32" in algorithm.dtypes and algorithm.precision(ConvProblem(c=1, h=1, w=1, k=1, r=1, s=1)) != "tf32"
     shown = []
 
     @given(problems_for(name, tiles=None), seeds)
@@ -238,7 +239,7 @@ def test_one_wrong_tap_is_beyond_every_algorithms_bound(name):
         bound = bound_of(algorithm, problem, t, expected)
         assert bound.shape == expected.shape
         off = t["w"].copy()
-        off.flat[0] += np.float32(0.001)
+        off.flat[0] += off.dtype.type(0.001 if is_fine else 0.5)
         wrong = result(problem, {**t, "w": off})
         if (wrong != expected).any():
             assert not compare(actual=wrong, expected=expected, bound=bound).passed
@@ -281,7 +282,7 @@ def test_a_bound_belongs_to_a_config():
     t = {"x": x.astype(np.float64), "w": uniform(problem, 0)["w"].astype(np.float64)}
     reached = {
         config.length: np.argwhere(fft.error_model.reach(problem, "forward", t, config)[0, 0] > 0).max()
-        for config in fft.configs(problem, "forward")
+        for config in fft.space(problem, "forward")
     }
     assert reached == {16: 13, 32: 29}
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from algorithms.winograd import F2, F2_POINTS, F4_POINTS, Winograd2x2, Winograd4x4
-from algorithms.winograd_matrices import Transforms, as_array, derive, longest_chain
+from algorithms.winograd import Winograd2x2, Winograd4x4
+from algorithms.winograd_matrices import F2, F2_POINTS, F4_POINTS, Transforms, as_array, derive, longest_chain
 
 CANDIDATES = {
     "0, ±1, ±2": ("0", "1", "-1", "2", "-2"),

@@ -72,7 +72,7 @@ def config_text(config: Any, default: Any) -> str:
     if not is_dataclass(config):
         return repr(config)
     given = {field.name: getattr(config, field.name) for field in fields(config) if field.init}
-    return ",".join(f"{name}={value!r}" for name, value in given.items() if value != getattr(default, name))
+    return ",".join(f"{name}={value!r}" for name, value in given.items() if value != getattr(default, name, None))
 
 
 def config_of(algorithm: Algorithm, case: FuzzCase) -> Any:

@@ -6,10 +6,9 @@ shared memory first, so that a process which an algorithm takes down leaves its 
 
 import multiprocessing
 import signal
-import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from tempfile import TemporaryDirectory
@@ -19,6 +18,7 @@ from convbench.fuzz.cases import FuzzCase
 from convbench.fuzz.orders import Ended, Found, Message, Orders
 from convbench.fuzz.verdicts import Finding, ended
 from convbench.fuzz.worker import LAST_BYTES, work
+from convbench.interrupts import without_interrupts
 
 LOOK_S = 0.25
 STOP_S = 20.0  # a worker that is told to stop may compile a kernel
@@ -32,7 +32,7 @@ class Crew:
         context = multiprocessing.get_context("spawn")  # a fork has no working driver, and no threads of the emulator
         self._jobs: dict[Connection, _Job] = {}
         self._folder = TemporaryDirectory(prefix="convbench-fuzz-")  # what Hypothesis would write into the current one
-        with _without_interrupts():  # which a process inherits, before it can say so itself
+        with without_interrupts():  # which a process inherits, before it can say so itself
             for number in range(orders.jobs):
                 ours, theirs = context.Pipe()
                 last = context.RawArray("c", LAST_BYTES)
@@ -98,18 +98,6 @@ class Crew:
             if job.number != but:
                 with suppress(OSError):  # it has ended, as we shall read
                     connection.send(what)
-
-
-@contextmanager
-def _without_interrupts() -> Iterator[None]:
-    if threading.current_thread() is not threading.main_thread():  # which alone can have it otherwise
-        yield
-        return
-    usual = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, usual)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,250 @@
+"""Depthwise convolution by patches: a thread makes a few rows and columns of one channel, from registers alone.
+
+    target[n,m,i,j] = addend[m] + Σ_l Σ_{r,s} source[n, g·L/G + l, i·u − top + r·d_h, j·v − left + s·d_w] · f[m,l,r,s]
+                      0 ≤ l < L/G, 0 ≤ r < R, 0 ≤ s < S, zeros outside of the map; i = rows·a + i', j = columns·b + j';
+                      L/G is 1 forward and the depth multiplier in backward_data, g = m // (M/G), as in
+                      `algorithms.depthwise`
+
+Layouts   source (N, L, ·, ·), f (M, L/G, R, S), target (N, M, ·, ·), all flat and contiguous float32.
+Index map blockIdx.x, threadIdx.x → (n, m, a, b), b fastest: neighbours read neighbouring patches of one row · loops
+          over l, then the rows of the map that the patch reads, each loaded once and used by every i' and r that meet
+          there.
+Cost      2·N·K·P·Q·R·S FLOPs; a thread loads ((rows − 1)·u + d_h·(R − 1) + 1) · ((columns − 1)·v + d_w·(S − 1) + 1)
+          elements for rows · columns results; what patches share comes from the first cache: the memory is the limit.
+Source    Chollet 2017, "Xception", §2 (the operation); Volkov 2010, "Better performance at lower occupancy", GTC
+          (several outputs for each thread, held in registers).
+"""
+
+from dataclasses import dataclass
+from functools import cache
+from math import gcd
+from typing import Any
+
+from numba import cuda, float32, int32, int64, uint32
+
+from algorithms.correlation import Correlation, CorrelationPlan
+from convbench.devices.device import MAX_THREADS_PER_BLOCK, Array, Device, Kernel
+from convbench.errors import ConfigError
+from convbench.intrinsics import load_1, load_1_if, store_1, store_2, store_4
+from convbench.problem import ConvProblem, Direction, Pair
+from convbench.unrolling import fast_kernel, static
+
+# the static model: neighbouring threads are `columns` · stride elements apart, and the first cache gives a warp 128
+# bytes of what it spans in a cycle; four warps issue an instruction in a cycle; the memory gives 4.3 TB/s to 132
+# multiprocessors of 1.755 GHz (an H200)
+OF_A_READ, AROUND = 2.5, 100  # instructions for an element of the map, and outside of the loop: counted for sm_90
+BYTES_A_CYCLE = 18.6
+ENOUGH = 0.8  # of the time that the memory takes: what takes less beside it does not matter
+
+MOST_SUMS = 64  # of a thread
+LEAST_WIDE = 2**32  # threads, from which 32 bits do not count them
+MOST_STEPS = 1024  # products that are written out for one thread and channel
+MOST_VALUES = 200  # sums, filter and a row of the map: what 255 registers hold with the addresses
+
+
+@dataclass(frozen=True, kw_only=True)
+class PatchConfig:
+    """What a thread and a block make, each thread with a patch of the target in registers; float32 only.
+
+    Parameters
+    ----------
+    rows, columns : of the patch
+    threads : of a block
+    blocks : that a multiprocessor is to hold at once
+    is_specialised : whether to compile a kernel for the sizes of one problem alone
+    """
+
+    rows: int = 4
+    columns: int = 4
+    threads: int = 256
+    blocks: int = 2
+    is_specialised: bool = True
+
+    def __post_init__(self) -> None:
+        if min(self.rows, self.columns, self.threads, self.blocks) < 1 or self.rows * self.columns > MOST_SUMS:
+            raise ConfigError(f"{self}: every number is at least 1, and rows · columns at most {MOST_SUMS}")
+        if self.threads % 32 or self.threads > MAX_THREADS_PER_BLOCK:
+            raise ConfigError(f"{self}: threads are whole warps of 32, and at most {MAX_THREADS_PER_BLOCK}")
+
+
+def fault(config: PatchConfig, problem: ConvProblem, direction: Direction) -> str | None:
+    """Why a zero-padded problem cannot be computed with a config, on any device; or None."""
+    if problem.dtype != "float32":
+        return f"its kernel is for float32, not {problem.dtype}"
+    if direction == "backward_weights":
+        return "its kernel slides filters over a map, which backward_weights does not"
+    geometry = Correlation.of(problem, direction)
+    if geometry.is_spread:
+        return f"its kernel reads neighbours, and stride {problem.stride} spreads them in backward_data"
+    (r, s), sums = geometry.taps, config.rows * config.columns
+    if sums * r * s > MOST_STEPS:
+        return f"{r} · {s} taps of {sums} results are {sums * r * s} products, of which {MOST_STEPS} are written out"
+    window = _extent(config.columns, geometry.stride[1], s, geometry.dilation[1])
+    if sums + r * s + window > MOST_VALUES:
+        return f"a thread has {sums + r * s + window} numbers in registers, {MOST_VALUES} at most: a row of {window}"
+    return None
+
+
+def _extent(outputs: int, stride: int, taps: int, dilation: int) -> int:
+    """Elements of the map from the first that so many outputs along an axis read to the last."""
+    return (outputs - 1) * stride + dilation * (taps - 1) + 1
+
+
+def patch_configs(problem: ConvProblem, direction: Direction) -> tuple[PatchConfig, ...]:
+    """What a search may try for a zero-padded problem, the one that is predicted to be fastest first."""
+    every = [
+        PatchConfig(rows=rows, columns=columns, threads=threads)
+        for rows in (4, 7, 8, 2)
+        for columns in (4, 2, 1)
+        for threads in (256, 128)
+    ]
+    able = [config for config in every if fault(config, problem, direction) is None]
+    if not able:
+        return ()
+    geometry = Correlation.of(problem, direction)
+    return *sorted(able, key=lambda config: cycles(config, geometry)), PatchConfig(columns=2, is_specialised=False)
+
+
+def cycles(config: PatchConfig, geometry: Correlation) -> float:
+    """Of a multiprocessor, for one channel of the target: what it waits for longest, by the static model above."""
+    (rows, columns), (u, v), (r, s), (d_h, d_w) = geometry.outputs, geometry.stride, geometry.taps, geometry.dilation
+    patches = -(-rows // config.rows) * -(-columns // config.columns)
+    reads = _extent(config.rows, u, r, d_h) * _extent(config.columns, v, s, d_w)
+    sums = config.rows * config.columns
+    cache = patches * (reads * config.columns * v + r * s + sums) / 32
+    issue = patches * (sums * r * s + OF_A_READ * reads + AROUND) / 128
+    memory = 4 * (rows * columns + geometry.size[0] * geometry.size[1]) / BYTES_A_CYCLE
+    return max(cache, issue, ENOUGH * memory)
+
+
+class PatchPlan(CorrelationPlan):
+    """One launch over all patches of all channels."""
+
+    def __init__(self, problem: ConvProblem, direction: Direction, device: Device, config: Any = None) -> None:
+        if reason := fault(config, problem, direction):
+            raise ConfigError(f"{config} is not for {direction} of {problem}: {reason}")
+        super().__init__(problem, direction, device, config)
+
+    def run(self, source: Array, target: Array) -> None:
+        geometry, config = self.geometry, self.config
+        sizes = (
+            *geometry.size, *geometry.outputs, *geometry.top_left,
+            geometry.n * geometry.targets, geometry.targets, geometry.sources_per_group, geometry.targets_per_group,
+        )  # fmt: skip
+        patches = -(-geometry.outputs[0] // config.rows) * -(-geometry.outputs[1] // config.columns)
+        threads = geometry.n * geometry.targets * patches
+        kernel = make_patch_kernel(
+            config, geometry.taps, geometry.stride, geometry.dilation, sizes if config.is_specialised else None,
+            gcd(geometry.outputs[1], 4), threads > LEAST_WIDE - config.threads,
+        )  # fmt: skip
+        self.device.launch(
+            "multiply", kernel, -(-threads // config.threads), config.threads,
+            source.reshape(-1), self.filters.reshape(-1), self.addend, target.reshape(-1), sizes,
+        )  # fmt: skip
+
+
+@cache
+def make_patch_kernel(
+    config: PatchConfig, taps: Pair, stride: Pair, dilation: Pair, known: tuple[int, ...] | None, even: int,
+    is_wide: bool,
+) -> Kernel:  # fmt: skip
+    """The kernel of a config for filters, strides and dilations of these sizes.
+
+    Parameters
+    ----------
+    known : the sizes of the problem, baked in; None for a kernel that takes them as an argument
+    even : a power of two that divides the length of the target's rows: so many elements can be stored at once
+    is_wide : whether threads must be counted in 64 bits
+    """
+    (count_r, count_s), (u, v), (d_h, d_w) = taps, stride, dilation
+    rows, columns, threads = config.rows, config.columns, config.threads
+    depth = _extent(rows, u, count_r, d_h)
+    window = _extent(columns, v, count_s, d_w)
+    sums, count = rows * columns, count_r * count_s
+    number = int64 if is_wide else uint32
+    at_once = gcd(even, columns, 4)
+    is_row_read = tuple(
+        any((y - r * d_h) % u == 0 and 0 <= y - r * d_h < rows * u for r in range(count_r)) for y in range(depth)
+    )
+
+    @fast_kernel(threads=threads, blocks=config.blocks)
+    def depthwise_patch(source: Array, filters: Array, addend: Array, target: Array, sizes: Any) -> None:
+        # map
+        height = int32(sizes[0] if known is None else known[0])
+        width = int32(sizes[1] if known is None else known[1])
+        target_rows = uint32(sizes[2] if known is None else known[2])
+        target_columns = uint32(sizes[3] if known is None else known[3])
+        top = int32(sizes[4] if known is None else known[4])
+        left = int32(sizes[5] if known is None else known[5])
+        images = number(sizes[6] if known is None else known[6])  # of all channels
+        m_count = number(sizes[7] if known is None else known[7])
+        l_per_group = int32(sizes[8] if known is None else known[8])
+        m_per_group = uint32(sizes[9] if known is None else known[9])
+        across = uint32((target_columns + uint32(columns - 1)) // uint32(columns))
+        down = uint32((target_rows + uint32(rows - 1)) // uint32(rows))
+        flat = number(number(cuda.blockIdx.x) * number(threads) + number(cuda.threadIdx.x))
+        b = uint32(flat % number(across))
+        rest = number(flat // number(across))
+        a = uint32(rest % number(down))
+        image = number(rest // number(down))
+        if image >= images:
+            return  # the grid is rounded up to whole blocks
+        n = number(image // m_count)
+        m = uint32(image % m_count)
+        l_count = int64(uint32(m_count) // m_per_group) * int64(l_per_group)
+        first_l = int64(uint32(m // m_per_group)) * int64(l_per_group)
+        h = int32(int32(a * uint32(rows * u)) - top)
+        w = int32(int32(b * uint32(columns * v)) - left)
+        plane = int64(height) * int64(width)
+        begin = (int64(n) * l_count + first_l) * plane + int64(h) * int64(width) + int64(w)
+        f_begin = int64(m) * int64(l_per_group) * int64(count)
+        total = cuda.local.array(sums, float32)
+        fs = cuda.local.array(count, float32)
+        xs = cuda.local.array(window, float32)
+        more = load_1(addend, m)
+        for place in range(sums):
+            total[place] = float32(0)
+
+        for _ in range(l_per_group):
+            # load: the filter, then row by row of the map
+            for tap in range(count):
+                fs[tap] = load_1(filters, f_begin + int64(tap))
+            for y in static(depth):
+                if is_row_read[y]:
+                    is_row = uint32(h + int32(y)) < uint32(height)
+                    for x in range(window):
+                        is_inside = is_row and uint32(w + int32(x)) < uint32(width)
+                        xs[x] = load_1_if(source, begin + int64(y) * int64(width) + int64(x), is_inside)
+                    # accumulate
+                    for r in static(count_r):
+                        if (y - r * d_h) % u == 0 and 0 <= y - r * d_h < rows * u:
+                            for j in range(columns):
+                                for s in range(count_s):
+                                    total[(y - r * d_h) // u * columns + j] += xs[j * v + s * d_w] * fs[r * count_s + s]
+            begin += plane
+            f_begin += int64(count)
+
+        # store
+        i = uint32(a * uint32(rows))
+        j = uint32(b * uint32(columns))
+        to = (int64(image) * int64(target_rows) + int64(i)) * int64(target_columns) + int64(j)
+        for row in range(rows):
+            if i + uint32(row) < target_rows:
+                for first in range(0, columns, at_once):
+                    if j + uint32(first) < target_columns:
+                        place = row * columns + first
+                        if at_once == 4:
+                            store_4(
+                                target, to + int64(first),
+                                (
+                                    total[place] + more, total[place + 1] + more,
+                                    total[place + 2] + more, total[place + 3] + more,
+                                ),
+                            )  # fmt: skip
+                        elif at_once == 2:
+                            store_2(target, to + int64(first), (total[place] + more, total[place + 1] + more))
+                        else:
+                            store_1(target, to + int64(first), total[place] + more)
+            to += int64(target_columns)
+
+    return depthwise_patch

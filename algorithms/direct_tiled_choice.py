@@ -1,0 +1,128 @@
+"""Which tiles of `algorithms.direct_tiled_window` a problem is given: counted instructions, the fewest first.
+
+    time of a launch ∝ rounds · blocks · warps · (steps · (max(issued, 16 · loads) + barriers) + rest)
+    issued = products + loads + 2 · copies
+
+with the instructions that one thread issues, 16 for what a load keeps shared memory busy, and rounds of as many blocks
+as all multiprocessors hold: padding of the target to whole tiles, threads that a warp lacks and a last round that is
+not full are all paid for. A model to begin with, and to keep hopeless candidates from a search; what is fastest is for
+`convbench tune` to measure.
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import cache
+from math import prod
+
+from algorithms.correlation import Correlation
+from algorithms.direct_tiled_shapes import REGISTERS, WindowConfig, fault, layout_of, tiles_of
+from convbench.devices.device import MAX_SHARED_BYTES
+from convbench.problem import ConvProblem, Direction
+
+LEAST_MACS = 50_000_000  # for fewer, the time to compile a kernel for one kind of filter is never won back
+LEAST_BAKED_MACS = 1_000_000_000  # from which a kernel for the sizes of one problem alone is worth its compilation
+LEAST_FILTERS = 16  # of a group: the smallest tile
+MOST_WINDOW = 40  # elements of a row in registers; beyond, they cost more than reading them again
+MOST_SUMS = 64  # of a default: 128 registers, so that blocks whose threads wait at a barrier have others beside them
+SOME = 2  # of the best are offered without a search
+NEAR = 1.1  # a search looks at tiles that are predicted to take so many times the least
+MULTIPROCESSORS = 132  # of an H200; an error of a few moves the last round, and little else
+
+NEEDED = {
+    32: 96,
+    64: 128,
+    128: 255,
+}  # registers that a thread may take, by its sums; sm_90 needs 80 and 128 of the first
+
+# in instructions of a thread; the first two are about what the machine code for sm_90 has
+BARRIERS = 60  # of a step, with the loop's own
+AROUND = 250  # before the first step and after the last, without the stores
+OF_A_LOAD = 16  # a warp's 512 bytes of shared memory take 4 cycles, in which its multiprocessor issues 16 instructions
+WAITING = 800  # slots that a block lets pass at the barriers of a step: a guess of 200 cycles, filled by other blocks
+
+# for problems that are not worth a kernel each, of any size: enough blocks for a small map, and one compilation
+SHARED = WindowConfig(tile_m=32, tile_i=8, tile_j=16, channels=4, blocks=4, is_specialised=False)
+
+
+def is_suited(problem: ConvProblem, direction: Direction) -> bool:
+    """Whether the kernel is good at a zero-padded problem: taps that share a window, and filters that fill a tile."""
+    if fault(SHARED, problem, direction) is not None:
+        return False
+    geometry = Correlation.of(problem, direction)
+    is_small = 4 * layout_of(SHARED, geometry).vectors <= MOST_WINDOW
+    return is_small and prod(geometry.taps) > 1 and geometry.targets_per_group >= LEAST_FILTERS
+
+
+def default_configs(problem: ConvProblem, direction: Direction) -> tuple[WindowConfig, ...]:
+    """The tiles that are the default for a zero-padded problem, and the next best; none where it is too small."""
+    if problem.macs < LEAST_MACS or not is_suited(problem, direction):
+        return ()
+    geometry = Correlation.of(problem, direction)
+    small = _shared_by_all(geometry)
+    if problem.macs < LEAST_BAKED_MACS:
+        return small
+    fitting = [
+        each
+        for each in _ranked(geometry)
+        if layout_of(each, geometry).shared_bytes <= MAX_SHARED_BYTES and each.pixels * each.filters <= MOST_SUMS
+    ]
+    return (*fitting[:SOME], *small)
+
+
+def space(problem: ConvProblem, direction: Direction) -> tuple[WindowConfig, ...]:
+    """What a search may try: also tiles of more than 48 KiB of shared memory, which not every device has."""
+    if direction == "backward_weights":
+        return ()
+    every = (*_ranked(Correlation.of(problem, direction)), SHARED)
+    return tuple(each for each in every if fault(each, problem, direction) is None)
+
+
+def _shared_by_all(geometry: Correlation) -> tuple[WindowConfig, ...]:
+    """The tile of a kernel for any sizes, with as many channels in a step as fill it and fit; none if not even one."""
+    for channels in (SHARED.channels, 2, 1):
+        config = replace(SHARED, channels=channels)
+        fits = layout_of(config, geometry).shared_bytes <= MAX_SHARED_BYTES
+        if fits and geometry.sources_per_group % channels == 0:
+            return (config,)
+    return ()
+
+
+@cache
+def _ranked(geometry: Correlation) -> tuple[WindowConfig, ...]:
+    """All tiles that come near the least cost of those with as many sums, the least of all first."""
+    near: dict[WindowConfig, float] = {}
+    for sums in NEEDED:
+        costs = {each: cost(each, geometry) for each in _candidates(geometry) if each.pixels * each.filters == sums}
+        least = min(costs.values())
+        near |= {each: value for each, value in costs.items() if value <= NEAR * least}
+    return tuple(sorted(near, key=lambda each: near[each]))
+
+
+def _candidates(geometry: Correlation) -> Iterator[WindowConfig]:
+    taps = prod(geometry.taps)
+    steps = {min(channels, geometry.sources_per_group) for channels in ((4, 8) if taps <= 9 else (1, 2))}
+    for pixels, filters in ((8, 8), (4, 16), (8, 16), (4, 8)):
+        for tile_j in range(pixels, 65, pixels):
+            for tile_i in (2, 4, 7, 8, 14, 16):
+                for tile_m in (16, 32, 64, 128):
+                    threads = tile_i * (tile_j // pixels) * (tile_m // filters)
+                    if 96 <= threads <= 256:
+                        for channels in sorted(steps):
+                            yield WindowConfig(
+                                tile_m=tile_m, tile_i=tile_i, tile_j=tile_j, pixels=pixels, filters=filters,
+                                channels=channels, blocks=REGISTERS // (threads * NEEDED[pixels * filters]),
+                            )  # fmt: skip
+
+
+def cost(config: WindowConfig, geometry: Correlation) -> float:
+    """Instructions that the busiest multiprocessor issues, by the equation above."""
+    layout, (r, s) = layout_of(config, geometry), geometry.taps
+    sums = config.pixels * config.filters
+    products = config.channels * r * s * sums
+    loads = config.channels * r * (layout.vectors + s * config.filters // 4)
+    copies = config.channels * -(-layout.plane // config.threads) + -(-layout.filter_elements // (4 * config.threads))
+    steps = -(-geometry.sources_per_group // config.channels)
+    warps = -(-config.threads // 32)
+    of_a_step = max(products + loads + 2 * copies, OF_A_LOAD * loads) + BARRIERS + WAITING / (config.blocks * warps)
+    rounds = -(-tiles_of(config, geometry) // (MULTIPROCESSORS * config.blocks))
+    return rounds * config.blocks * warps * (steps * of_a_step + AROUND + sums)

@@ -1,0 +1,148 @@
+"""What `algorithms.direct_tiled_window` is cut into: its config, its layout of shared memory, its sizes."""
+
+from dataclasses import dataclass
+from math import prod
+
+from algorithms.correlation import Correlation
+from convbench.devices.device import MAX_THREADS_PER_BLOCK
+from convbench.errors import ConfigError
+from convbench.problem import ConvProblem, Direction, Pair
+
+STAGES = 2
+FLOAT_BYTES = 4
+MOST_SUMS = 128  # of a thread: what NVVM unrolls, and 255 registers hold with what else a thread needs
+MOST_VALUES = 208  # sums, window and filters of a thread: what 255 registers hold with the addresses of a step
+MOST_TAPS = 81
+REGISTERS = 65536  # of a multiprocessor, since compute capability 5.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class WindowConfig:
+    """How much of the target a block and a thread make, with a window of the map in registers; float32 only.
+
+    Parameters
+    ----------
+    tile_m, tile_i, tile_j : filters, rows and columns of a block
+    pixels, filters : of a thread, neighbours in a row and groups of four filters
+    channels : of the source between two barriers
+    blocks : that a multiprocessor is to hold at once
+    is_specialised : whether to compile a kernel for the sizes of one problem alone
+    """
+
+    tile_m: int = 64
+    tile_i: int = 8
+    tile_j: int = 32
+    pixels: int = 8
+    filters: int = 8
+    channels: int = 4
+    blocks: int = 2
+    is_specialised: bool = True
+
+    def __post_init__(self) -> None:
+        sizes = (self.tile_m, self.tile_i, self.tile_j, self.pixels, self.filters, self.channels, self.blocks)
+        if min(sizes) < 1:
+            raise ConfigError(f"{self}: every number is at least 1")
+        rules = (
+            (self.pixels % 4 == 0 and self.filters % 4 == 0, "pixels and filters are multiples of 4"),
+            (self.pixels * self.filters <= MOST_SUMS, f"a thread has at most {MOST_SUMS} sums, pixels · filters"),
+            (self.tile_j % self.pixels == 0, "tile_j is a multiple of pixels"),
+            (self.tile_m % self.filters == 0, "tile_m is a multiple of filters"),
+            (self.threads <= MAX_THREADS_PER_BLOCK, f"a block holds at most {MAX_THREADS_PER_BLOCK} threads"),
+            (
+                self.threads * self.blocks * self.pixels * self.filters <= REGISTERS,
+                f"the sums of all threads have a register each, of {REGISTERS}",
+            ),
+        )
+        for holds, rule in rules:
+            if not holds:
+                raise ConfigError(f"{self}: {rule}")
+
+    @property
+    def threads(self) -> int:
+        """Of a block."""
+        return self.tile_i * (self.tile_j // self.pixels) * (self.tile_m // self.filters)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """One stage in shared memory, and what a thread reads of it.
+
+    Parameters
+    ----------
+    halo : rows and columns of the map that a tile reads; columns up to the last group of four that a thread loads
+    vectors : groups of four elements in the window of a thread
+    filter_elements : numbers of a stage's filters
+    """
+
+    halo: Pair
+    vectors: int
+    channels: int
+    filter_elements: int
+
+    @classmethod
+    def of(cls, config: WindowConfig, taps: Pair, stride: Pair, dilation: Pair) -> "Layout":
+        """For filters, strides and dilations of these sizes."""
+        (u, v), (d_h, d_w), (r, s) = stride, dilation, taps
+        vectors = -(-((config.pixels - 1) * v + d_w * (s - 1) + 1) // 4)
+        halo = (config.tile_i - 1) * u + d_h * (r - 1) + 1, (config.tile_j - config.pixels) * v + 4 * vectors
+        return cls(halo, vectors, config.channels, config.channels * prod(taps) * config.tile_m)
+
+    @property
+    def plane(self) -> int:
+        """Elements of one channel of the halo."""
+        return prod(self.halo)
+
+    @property
+    def source_elements(self) -> int:
+        """Of the halo in one stage."""
+        return self.channels * self.plane
+
+    @property
+    def shared_bytes(self) -> int:
+        """Of all stages."""
+        return FLOAT_BYTES * STAGES * (self.source_elements + self.filter_elements)
+
+
+def layout_of(config: WindowConfig, geometry: Correlation) -> Layout:
+    """The layout for a problem."""
+    return Layout.of(config, geometry.taps, geometry.stride, geometry.dilation)
+
+
+def sizes_of(geometry: Correlation) -> tuple[int, ...]:
+    """What the kernel wants to know: map, target, top and left, L/G, M/G, G."""
+    return (
+        *geometry.size, *geometry.outputs, *geometry.top_left,
+        geometry.sources_per_group, geometry.targets_per_group, geometry.groups,
+    )  # fmt: skip
+
+
+def packed_shape(config: WindowConfig, geometry: Correlation) -> tuple[int, ...]:
+    """Of the packed filters: (G, m tiles, L/G rounded up to whole steps, R, S, tile_m)."""
+    m_tiles = -(-geometry.targets_per_group // config.tile_m)
+    steps = -(-geometry.sources_per_group // config.channels)
+    return geometry.groups, m_tiles, steps * config.channels, *geometry.taps, config.tile_m
+
+
+def tiles_of(config: WindowConfig, geometry: Correlation) -> int:
+    """Blocks of the grid."""
+    m_tiles = -(-geometry.targets_per_group // config.tile_m)
+    i_tiles, j_tiles = -(-geometry.outputs[0] // config.tile_i), -(-geometry.outputs[1] // config.tile_j)
+    return geometry.n * geometry.groups * i_tiles * j_tiles * m_tiles
+
+
+def fault(config: WindowConfig, problem: ConvProblem, direction: Direction) -> str | None:
+    """Why a zero-padded problem cannot be computed with a config, on any device; or None."""
+    if problem.dtype != "float32":
+        return f"its kernel is for float32, not {problem.dtype}"
+    if direction == "backward_weights":
+        return "its kernel slides filters over a map, which backward_weights does not"
+    geometry = Correlation.of(problem, direction)
+    if geometry.is_spread:
+        return f"its kernel reads neighbours, and stride {problem.stride} spreads them in backward_data"
+    layout = layout_of(config, geometry)
+    if prod(geometry.taps) > MOST_TAPS:
+        return f"{prod(geometry.taps)} taps are more than {MOST_TAPS}, which its kernel writes out"
+    needed = 4 * layout.vectors + config.filters + config.pixels * config.filters
+    if needed > MOST_VALUES:
+        return f"a thread has {needed} numbers in registers, {MOST_VALUES} at most: a window of {4 * layout.vectors}"
+    return None

@@ -1,0 +1,164 @@
+"""The configs of the FFT in stages, and which of them a problem gets."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import product
+
+from algorithms.batched_gemm import Tile, padded
+from algorithms.correlation import Correlation
+from algorithms.fft_spectra import PITCHES, frequencies, together
+from algorithms.tiling import Tiling
+from convbench.errors import ConfigError
+from convbench.problem import ConvProblem, Pair
+
+LENGTHS = tuple(sorted(PITCHES))  # of the transforms that registers hold
+INDICES = 2**31
+SMALL, LARGE = 50_000_000, 10**9  # multiply-adds, from which a larger tile, and kernels of its own, are worth it
+MOST_BYTES = 2**30  # of the spectra that are held at a time, unless those of one step of tiles are more
+L2_BYTES = 2**25  # of the spectra that stay in the second cache of the reference chip, an H200, which has 50 MB
+SQUARE, LARGEST_SQUARE = 8, 32  # the side of a square tile, and the most that a block has threads for
+PATIENCE = 4  # times the products of the shorter transform before a small problem takes the longer one's kernels
+
+# the share of the hot loop's instructions that are products, by a thread's sums: as compiled for compute capability 9.0
+SHARE_OF_PRODUCTS = {64: 0.89, 32: 0.83, 16: 0.69}
+TILES = (
+    Tile(tile_i=128, tile_j=128, tile_l=16, thread_i=8, thread_j=8),
+    Tile(tile_i=64, tile_j=128, tile_l=16, thread_i=8, thread_j=8),
+    Tile(tile_i=128, tile_j=64, tile_l=16, thread_i=8, thread_j=8),
+    Tile(tile_i=64, tile_j=64, tile_l=16, thread_i=8, thread_j=8),
+    Tile(tile_i=32, tile_j=64, tile_l=16, thread_i=8, thread_j=4),
+    Tile(),
+)
+MIDDLE = TILES[-2:]  # of problems that are neither small nor large
+
+
+@dataclass(frozen=True, kw_only=True)
+class StagesConfig:
+    """How the three stages are cut.
+
+    Parameters
+    ----------
+    length : Λ, of the transform along both axes
+    gemm : tile of the complex product in registers, or the side of the square tiles of `algorithms.gemm`
+    most_tiles : whose spectra the workspace holds at a time, rounded up to a step of the kernels
+    is_specialised : whether the kernels of a run are compiled for the problem's sizes alone
+    """
+
+    length: int = 16
+    gemm: Tile | int = SQUARE
+    most_tiles: int = 2**16
+    is_specialised: bool = False
+
+    def __post_init__(self) -> None:
+        if self.length not in LENGTHS or self.most_tiles < 1:
+            raise ConfigError(f"{self}: length is one of {LENGTHS}, most_tiles is at least 1")
+        if isinstance(self.gemm, int) and not 1 <= self.gemm <= LARGEST_SQUARE:
+            raise ConfigError(f"{self}: gemm, a number, is 1 to {LARGEST_SQUARE} (a block holds 1024 threads)")
+
+    def outputs(self, problem: ConvProblem) -> Pair:
+        """Rows and columns of a tile that do not wrap around."""
+        return _outputs(self.length, (problem.r, problem.s))
+
+    @property
+    def step(self) -> int:
+        """Tiles that the transforms and the product take together: both are powers of two."""
+        return max(together(self.length), self.gemm.tile_j // 2 if isinstance(self.gemm, Tile) else 1)
+
+    @property
+    def filter_step(self) -> int:
+        """Filters, likewise."""
+        return max(together(self.length), self.gemm.tile_i // 2 if isinstance(self.gemm, Tile) else 1)
+
+    def misfit(self, geometry: Correlation) -> str | None:
+        """Why this is no config for a correlation, or None."""
+        if max(geometry.taps) > self.length:
+            return f"the filter is {geometry.taps[0]} × {geometry.taps[1]}, longer than the transform"
+        spans = (
+            outputs * stride + 2 * self.length * dilation + abs(before) + size * spread
+            for outputs, stride, dilation, before, size, spread in zip(
+                geometry.outputs, geometry.stride, geometry.dilation, geometry.top_left, geometry.size, geometry.spread,
+                strict=True,
+            )
+        )  # fmt: skip
+        if max(_tiles_of(geometry, self.length) + self.step, *spans) >= INDICES:
+            return f"its indices of tiles and of samples have 31 bits, and one of them reaches {INDICES:,}"
+        return None
+
+
+def default_config(geometry: Correlation) -> StagesConfig | None:
+    """The config for a problem, by its size; None where none fits.
+
+    Small problems share the kernels of the simple product, and of the shorter transform unless that is much more work:
+    a launch and a compilation cost more than they save. Then it is the transform with the fewest products.
+    """
+    products = _products_of(geometry)
+    patience = PATIENCE if products < SMALL else 1
+    found = [
+        (work * (1 if length == min(LENGTHS) else patience), config)
+        for length in _lengths_of(geometry)
+        for work, config in [_best(geometry, length)]
+        if config.misfit(geometry) is None
+    ]
+    return min(found, key=lambda pair: pair[0])[1] if found else None
+
+
+def in_registers(config: StagesConfig, geometry: Correlation) -> StagesConfig:
+    """The config with its product in registers, by the smallest tile."""
+    tiled = replace(config, gemm=Tile())
+    return replace(tiled, most_tiles=_tiles_within(MOST_BYTES, geometry, tiled))
+
+
+def stages_space(geometry: Correlation) -> Iterator[StagesConfig]:
+    """Every config worth trying: of a small problem one for each transform."""
+    for length in _lengths_of(geometry):
+        _, best = _best(geometry, length)
+        if best.misfit(geometry) is not None:
+            continue
+        yield best
+        if _products_of(geometry) >= SMALL:
+            for gemm, is_specialised in product(TILES, (True, False)):
+                config = replace(best, gemm=gemm, is_specialised=is_specialised)
+                for most_bytes in (L2_BYTES, MOST_BYTES):
+                    yield replace(config, most_tiles=_tiles_within(most_bytes, geometry, config))
+
+
+def _best(geometry: Correlation, length: int) -> tuple[float, StagesConfig]:
+    """The tile with the least to do for a length, the first of equals, and how much that is."""
+    products, tiles = _products_of(geometry), _tiles_of(geometry, length)
+
+    def work(gemm: Tile) -> float:
+        sums = padded(2 * geometry.targets_per_group, gemm.tile_i) * padded(2 * tiles, gemm.tile_j)
+        return frequencies(length) * sums / SHARE_OF_PRODUCTS[gemm.thread_i * gemm.thread_j]
+
+    gemm = min(TILES if products >= LARGE else MIDDLE, key=work)
+    config = StagesConfig(
+        length=length, gemm=SQUARE if products < SMALL else gemm, is_specialised=products >= LARGE
+    )  # fmt: skip
+    return work(gemm), replace(config, most_tiles=_tiles_within(MOST_BYTES, geometry, config))
+
+
+def _tiles_within(most_bytes: int, geometry: Correlation, config: StagesConfig) -> int:
+    """Tiles whose spectra, of sources and targets, take so many bytes: whole steps, at least one, in equal passes."""
+    each = 8 * frequencies(config.length) * (geometry.sources + geometry.targets) * config.step
+    steps = -(-_tiles_of(geometry, config.length) // config.step)
+    passes = -(-steps // max(1, most_bytes // each))
+    return -(-steps // passes) * config.step
+
+
+def _products_of(geometry: Correlation) -> int:
+    """Multiply-adds of the definition."""
+    return geometry.n * geometry.outputs[0] * geometry.outputs[1] * geometry.targets * geometry.terms
+
+
+def _lengths_of(geometry: Correlation) -> list[int]:
+    """Transforms that hold the filter."""
+    return [length for length in LENGTHS if max(geometry.taps) <= length]
+
+
+def _outputs(length: int, taps: Pair) -> Pair:
+    return length - taps[0] + 1, length - taps[1] + 1
+
+
+def _tiles_of(geometry: Correlation, length: int) -> int:
+    """Tiles of all images."""
+    return geometry.n * Tiling.of(geometry, _outputs(length, geometry.taps)).per_image

@@ -1,0 +1,257 @@
+"""Tiles of a map to their spectra and back, through shared memory once, between the transforms of columns and of rows.
+
+    V[f, z, t] = F(d_{z,t})[ξ, ν], or its conjugate     d_{z,t} the Λ × Λ samples of tile t of channel z
+    target tile t of channel z = F⁻¹(M[f, z, t]) + addend[z], of which the outputs that did not wrap around are stored
+    f = (ξ − 1)·Λ + ν for 0 < ξ < Λ/2, 0 ≤ ν < Λ;   (Λ/2 − 1)·Λ + ν and Λ/2 + 1 more for ξ = 0 and Λ/2, 0 ≤ ν ≤ Λ/2
+
+The input is real: the other frequencies are the conjugates of these, Λ²/2 + 2 in all. In shared memory the rows ξ = 0
+and Λ/2, which are real between the two transforms, are one complex row.
+
+Layouts   source and target (N, Z, ·, ·), or, of filters, (G·M', Z/G, R, S) with M' tiles of each group, one in each
+          image; spectra (F, Z, T') of pairs (re, im) of neighbours, tile t of a pass at t, and tiles of zeros up to T',
+          a multiple of `together(Λ)`; all contiguous float32.
+Index map blockIdx.x → (z, `together` tiles), tiles fastest · columns: threadIdx.x, and the same once more behind the
+          last thread → (tile, column w), w fastest, so that a warp reads and writes neighbours of the map · rows:
+          threadIdx.x → (ξ, tile), tile fastest, so that a warp reads and writes neighbours of a spectrum.
+Cost      a tile's column takes (5/4)·Λ·log₂Λ FLOPs or so, a row twice that; the spectra are as many bytes as the tiles.
+Source    Vasilache et al. 2015, "fbfft", arXiv 1412.7580, §5 (small transforms in registers), §6 (tiling); Oppenheim &
+          Schafer, "Discrete-time signal processing", §8.7.3 (overlap-save).
+"""
+
+from functools import cache
+from typing import Any
+
+from numba import cuda, float32, int32, int64, uint32
+
+from algorithms.fft_registers import make_fft, make_real_join, make_real_split
+from algorithms.indexing import tile_start_on_device
+from algorithms.tiling import Tiling
+from convbench.devices.device import Array, Kernel
+from convbench.intrinsics import load_1_if, load_2, store_1, store_2
+from convbench.problem import Pair
+from convbench.unrolling import fast_kernel, static
+
+THREADS = 128
+BLOCKS = 5  # that a multiprocessor holds with the 96 registers that 32 complex numbers and their sums take
+
+
+# From row to row, and from tile to tile, of complex numbers in shared memory. Half a warp's accesses of 8 bytes go
+# together: 16 tiles lie an odd number apart, or 8 tiles 2 and their rows 1, modulo 16, so that all banks are met once.
+PITCHES = {16: (16, 16 // 2 * 16 + 1), 32: (33, 32 // 2 * 33 + 2)}
+
+
+def frequencies(length: int) -> int:
+    """F: of a real tile of length × length, those that are not the conjugate of another."""
+    return length**2 // 2 + 2
+
+
+def together(length: int) -> int:
+    """Tiles of a block: two columns and one row of them for a thread."""
+    return 2 * THREADS // length
+
+
+# channels, height and width of the map, then along both axes: tiles, tiles that interleave, outputs of a tile, top and
+# left, dilation, and the spread of a source or the stride of a target; last T' and Z
+Sizes = tuple[int, ...]
+
+
+def sizes_of(
+    shape: tuple[int, ...], tiling: Tiling, *, top_left: Pair, step: Pair, row: int, channels: int
+) -> Sizes:  # fmt: skip
+    """What the kernels take of a map (N, Z, ·, ·) in tiles: see `Sizes`."""
+    pairs = tiling.counts, tiling.phases, tiling.extent, top_left, tiling.dilation, step
+    return (*shape[1:], *(size for pair in pairs for size in pair), row, channels)
+
+
+@cache
+def make_spectra_kernel(length: int, known: Sizes | None = None) -> Kernel:
+    """V of inputs, or by the `sign` −1 its conjugate of filters, of any sizes; or of inputs of sizes that are known."""
+    is_dense = known is not None and known[13:15] == (1, 1)
+    fft_column, split, fft_row = make_fft(length // 2), make_real_split(length), make_fft(length)
+    half, tiles, (row_pitch, tile_pitch) = length // 2, together(length), PITCHES[length]
+    columns, shared = length * tiles, 2 * tiles * tile_pitch
+    real_rows = (half - 1) * length  # the first frequency of rows 0 and Λ/2
+
+    @fast_kernel(threads=THREADS, blocks=BLOCKS)
+    def fft_spectra(
+        source: Array, spectra: Array, sizes: Any, pass_first: int, pass_tiles: int, sign: int
+    ) -> None:  # fmt: skip
+        # map
+        (
+            channels, height, width, tile_rows, tile_columns, phases_h, phases_w, extent_h, extent_w, top, left,
+            d_h, d_w, e_h, e_w, row, all_channels,
+        ) = sizes if known is None else known  # fmt: skip
+        factor = float32(sign) if known is None else float32(1)
+        blocks = uint32(uint32(row) // uint32(tiles))
+        z = uint32(uint32(cuda.blockIdx.x) // blocks)
+        first_tile = uint32(uint32(uint32(cuda.blockIdx.x) % blocks) * uint32(tiles))
+        thread = uint32(cuda.threadIdx.x)
+        rows = cuda.shared.array(shared, float32, alignment=16)  # for accesses of two elements
+        re = cuda.local.array(length, float32)
+        im = cuda.local.array(length, float32)
+
+        for more in range(0, columns, THREADS):
+            # load a column of samples, zeros past the map and past the last tile, and transform
+            w_in_tile = uint32(uint32(thread + uint32(more)) % uint32(length))
+            in_block = uint32(uint32(thread + uint32(more)) // uint32(length))
+            tile = uint32(first_tile + in_block)
+            place = uint32(uint32(pass_first) + tile)
+            across, down = uint32(place % uint32(tile_columns)), uint32(place // uint32(tile_columns))
+            # z counts the channels of all groups, and a group's filters are the tiles of a pass
+            n = int64(uint32(down // uint32(tile_rows))) + int64(uint32(z // uint32(channels))) * int64(pass_tiles)
+            down = uint32(down % uint32(tile_rows))
+            h = int32(tile_start_on_device(down, uint32(extent_h), uint32(d_h), uint32(phases_h)) - int32(top))
+            w = int32(tile_start_on_device(across, uint32(extent_w), uint32(d_w), uint32(phases_w)) - int32(left))
+            w = int32(w + int32(int32(w_in_tile) * int32(d_w)))
+            is_there = tile < uint32(pass_tiles)
+            h_step, beyond, beyond_step = int32(d_h), int32(0), int32(0)
+            if not is_dense:  # h and w count elements of the source, beyond which the sample lies so far
+                is_there = is_there and w % int32(e_w) == 0
+                w = int32(w // int32(e_w))
+                h, beyond = int32(h // int32(e_h)), int32(h % int32(e_h))
+                h_step, beyond_step = int32(h_step // int32(e_h)), int32(h_step % int32(e_h))
+            is_there = is_there and uint32(w) < uint32(width)
+            image = (n * int64(channels) + int64(uint32(z % uint32(channels)))) * int64(height) * int64(width) + int64(
+                w
+            )
+            for pair in range(half):
+                for part in static(2):
+                    is_sample = is_there and uint32(h) < uint32(height) and beyond == int32(0)
+                    value = load_1_if(source, image + int64(h) * int64(width), is_sample)
+                    if part == 0:
+                        re[pair] = value
+                    else:
+                        im[pair] = value
+                    h = int32(h + h_step)
+                    if not is_dense:
+                        beyond = int32(beyond + beyond_step)
+                        if beyond >= int32(e_h):
+                            beyond, h = int32(beyond - int32(e_h)), int32(h + int32(1))
+            fft_column(re, im)
+            split(re, im)
+            to = uint32(uint32(in_block * uint32(tile_pitch)) + w_in_tile)
+            for xi in range(half):
+                store_2(rows, uint32(uint32(2) * uint32(to + uint32(xi * row_pitch))), (re[xi], im[xi]))
+        cuda.syncthreads()
+
+        # transform a row
+        in_block, xi = uint32(thread % uint32(tiles)), uint32(thread // uint32(tiles))
+        begin = uint32(uint32(in_block * uint32(tile_pitch)) + uint32(xi * uint32(row_pitch)))
+        for nu in range(length):
+            re[nu], im[nu] = load_2(rows, uint32(uint32(2) * uint32(begin + uint32(nu))))
+        fft_row(re, im)
+
+        # store the row, or the two real ones, whose spectra are the two parts that are symmetric
+        step = int64(2) * int64(row) * int64(all_channels)
+        to_spectra = int64(2) * (int64(z) * int64(row) + int64(uint32(first_tile + in_block)))
+        if xi == uint32(0):
+            to_spectra += int64(real_rows) * step
+            for nu in range(half + 1):
+                other = (length - nu) % length
+                low = float32(0.5) * (re[nu] + re[other]), float32(0.5) * (im[nu] - im[other]) * factor
+                high = float32(0.5) * (im[nu] + im[other]), float32(0.5) * (re[other] - re[nu]) * factor
+                store_2(spectra, to_spectra, low)
+                store_2(spectra, to_spectra + int64(half + 1) * step, high)
+                to_spectra += step
+        else:
+            to_spectra += int64(uint32(uint32(xi - uint32(1)) * uint32(length))) * step
+            for nu in range(length):
+                store_2(spectra, to_spectra, (re[nu], im[nu] * factor))
+                to_spectra += step
+
+    return fft_spectra
+
+
+@cache
+def make_tiles_kernel(length: int, known: Sizes | None = None) -> Kernel:
+    """Target tiles of M, of any sizes or of those that are known."""
+    is_dense = known is not None and known[13:15] == (1, 1)
+    fft_column, join, fft_row = make_fft(length // 2), make_real_join(length), make_fft(length)
+    half, tiles, (row_pitch, tile_pitch) = length // 2, together(length), PITCHES[length]
+    columns, shared = length * tiles, 2 * tiles * tile_pitch
+    real_rows = (half - 1) * length
+    scale = 1 / length**2  # a power of two
+
+    @fast_kernel(threads=THREADS, blocks=BLOCKS)
+    def fft_tiles(
+        spectra: Array, addend: Array, target: Array, sizes: Any, pass_first: int, pass_tiles: int
+    ) -> None:  # fmt: skip
+        # map
+        (
+            channels, height, width, tile_rows, tile_columns, phases_h, phases_w, extent_h, extent_w, _, _,
+            d_h, d_w, stride_h, stride_w, row, all_channels,
+        ) = sizes if known is None else known  # fmt: skip
+        blocks = uint32(uint32(row) // uint32(tiles))
+        z = uint32(uint32(cuda.blockIdx.x) // blocks)
+        first_tile = uint32(uint32(uint32(cuda.blockIdx.x) % blocks) * uint32(tiles))
+        thread = uint32(cuda.threadIdx.x)
+        rows = cuda.shared.array(shared, float32, alignment=16)  # for accesses of two elements
+        re = cuda.local.array(length, float32)
+        im = cuda.local.array(length, float32)
+
+        # load a row, or the two whose inverses are real and become one, and transform back
+        in_block, xi = uint32(thread % uint32(tiles)), uint32(thread // uint32(tiles))
+        step = int64(2) * int64(row) * int64(all_channels)
+        place = int64(2) * (int64(z) * int64(row) + int64(uint32(first_tile + in_block)))
+        if xi == uint32(0):
+            place += int64(real_rows) * step
+            for nu in range(half + 1):
+                low_re, low_im = load_2(spectra, place)
+                high_re, high_im = load_2(spectra, place + int64(half + 1) * step)
+                other = (length - nu) % length
+                re[other], im[other] = low_re + high_im, high_re - low_im
+                re[nu], im[nu] = low_re - high_im, high_re + low_im
+                place += step
+        else:
+            place += int64(uint32(uint32(xi - uint32(1)) * uint32(length))) * step
+            for nu in range(length):
+                re[nu], im[nu] = load_2(spectra, place)
+                place += step
+        fft_row(im, re)
+        begin = uint32(uint32(in_block * uint32(tile_pitch)) + uint32(xi * uint32(row_pitch)))
+        for w in range(length):
+            store_2(rows, uint32(uint32(2) * uint32(begin + uint32(w))), (re[w], im[w]))
+        cuda.syncthreads()
+
+        offset = addend[z]
+        for more in range(0, columns, THREADS):
+            # transform a column back
+            w_in_tile = uint32(uint32(thread + uint32(more)) % uint32(length))
+            in_block = uint32(uint32(thread + uint32(more)) // uint32(length))
+            begin = uint32(uint32(in_block * uint32(tile_pitch)) + w_in_tile)
+            for xi_read in range(half):
+                re[xi_read], im[xi_read] = load_2(rows, uint32(uint32(2) * uint32(begin + uint32(xi_read * row_pitch))))
+            join(re, im)
+            fft_column(im, re)
+
+            # store the outputs that did not wrap, of the strided ones
+            tile = uint32(first_tile + in_block)
+            at = uint32(uint32(pass_first) + tile)
+            across, down = uint32(at % uint32(tile_columns)), uint32(at // uint32(tile_columns))
+            n = uint32(down // uint32(tile_rows))
+            down = uint32(down % uint32(tile_rows))
+            p = int32(tile_start_on_device(down, uint32(extent_h), uint32(d_h), uint32(phases_h)))
+            q = int32(tile_start_on_device(across, uint32(extent_w), uint32(d_w), uint32(phases_w)))
+            q = int32(q + int32(int32(w_in_tile) * int32(d_w)))
+            is_there = tile < uint32(pass_tiles) and w_in_tile < uint32(extent_w)
+            p_step, beyond, beyond_step = int32(d_h), int32(0), int32(0)
+            if not is_dense:  # p and q count outputs, beyond which the dense one lies so far
+                is_there = is_there and q % int32(stride_w) == 0
+                q = int32(q // int32(stride_w))
+                p, beyond = int32(p // int32(stride_h)), int32(p % int32(stride_h))
+                p_step, beyond_step = int32(p_step // int32(stride_h)), int32(p_step % int32(stride_h))
+            is_there = is_there and q < int32(width)
+            image = (int64(n) * int64(channels) + int64(z)) * int64(height) * int64(width) + int64(q)
+            for pair in range(half):
+                for part in static(2):
+                    value = re[pair] if part == 0 else im[pair]
+                    is_output = is_there and uint32(2 * pair + part) < uint32(extent_h) and beyond == int32(0)
+                    if is_output and p < int32(height):
+                        store_1(target, image + int64(p) * int64(width), value * float32(scale) + offset)
+                    p = int32(p + p_step)
+                    if not is_dense:
+                        beyond = int32(beyond + beyond_step)
+                        if beyond >= int32(stride_h):
+                            beyond, p = int32(beyond - int32(stride_h)), int32(p + int32(1))
+
+    return fft_tiles

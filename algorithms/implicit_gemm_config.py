@@ -1,0 +1,208 @@
+"""The configs of the register-tiled implicit GEMM, and which of them a problem gets."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from algorithms.correlation import Correlation
+from convbench.devices.device import MAX_SHARED_BYTES, MAX_THREADS_PER_BLOCK
+from convbench.errors import ConfigError
+
+LANES_K, LANES_O = 4, 8  # of a warp, along filters and along outputs
+WARP = LANES_K * LANES_O
+RUN = 4  # elements of 4 bytes in the widest access
+MOST_SPLITS = 64
+MOST_STAGES = 4
+INDICES = 2**31
+REGISTERS = 2**16  # of a multiprocessor: CUDA C++ Programming Guide, "Technical Specifications per Compute Capability"
+MOST_REGISTERS = 255  # of a thread, likewise
+
+
+@dataclass(frozen=True, kw_only=True)
+class TiledConfig:
+    """The tile of a block, that of a thread, and how the tiles get there.
+
+    Parameters
+    ----------
+    tile_k, tile_o, tile_t : filters and outputs of a block, and terms of the sum that it stages at once
+    thread_k, thread_o : filters and outputs of a thread
+    stages : how many steps' tiles there is room for: all but one are under way while that one is summed
+    is_specialised : whether the kernel is compiled for the problem's sizes, or takes them as arguments
+    splits : parts that the sum is split into, for more blocks than there are tiles; a second launch adds them in order
+    pixels : elements of the source in one copy; 4 takes 1 × 1 filters at stride 1, without padding, on maps of a
+        multiple of four elements. A source that does not begin at a multiple of 16 bytes is copied one by one.
+    """
+
+    tile_k: int = 32
+    tile_o: int = 32
+    tile_t: int = 8
+    thread_k: int = 4
+    thread_o: int = 4
+    stages: int = 2
+    is_specialised: bool = False
+    splits: int = 1
+    pixels: int = 1
+
+    def __post_init__(self) -> None:
+        for holds, rule in self._rules():
+            if not holds:
+                raise ConfigError(f"{self}: {rule}")
+
+    def _rules(self) -> Iterator[tuple[bool, str]]:
+        yield min(self.tile_k, self.tile_o, self.tile_t, self.thread_k, self.thread_o) >= 1, "sizes are at least 1"
+        yield self.thread_k % RUN == self.thread_o % RUN == 0, f"thread_k and thread_o are multiples of {RUN}"
+        warp = LANES_K * self.thread_k, LANES_O * self.thread_o
+        yield self.tile_k % warp[0] == 0, f"tile_k is a multiple of {LANES_K} · thread_k = {warp[0]}"
+        yield self.tile_o % warp[1] == 0, f"tile_o is a multiple of {LANES_O} · thread_o = {warp[1]}"
+        yield self.threads <= MAX_THREADS_PER_BLOCK, f"{self.threads} threads; a block has {MAX_THREADS_PER_BLOCK}"
+        yield 2 <= self.stages <= MOST_STAGES, f"stages is 2 to {MOST_STAGES}"
+        yield 1 <= self.splits <= MOST_SPLITS, f"splits is 1 to {MOST_SPLITS}"
+        yield self.pixels in (1, RUN), f"pixels is 1 or {RUN}"
+        rows = ("tile_k", self.tile_k // RUN), ("tile_o", self.tile_o), ("tile_o", self.tile_o // self.pixels)
+        for name, copies in rows:
+            fits = self.threads % copies == 0 and self.tile_t % (self.threads // copies) == 0
+            yield fits, f"{self.threads} threads cannot share the {copies} copies of each of tile_t rows of {name}"
+
+    @property
+    def threads(self) -> int:
+        """Of a block."""
+        return self.tile_k // self.thread_k * (self.tile_o // self.thread_o)
+
+    @property
+    def blocks(self) -> int:
+        """That a multiprocessor should hold at once: as many as leave a thread registers for its sums and all else."""
+        sums = self.thread_k * self.thread_o
+        wanted = min(MOST_REGISTERS + 1, 2 * sums if sums >= 64 else 2 * sums + 32)
+        return max(1, REGISTERS // (wanted * self.threads))
+
+    @property
+    def shared_bytes(self) -> int:
+        """Of the tiles of all stages."""
+        return 4 * self.stages * self.tile_t * (self.tile_k + self.tile_o)
+
+    @property
+    def dynamic_bytes(self) -> int:
+        """What the launch has to ask for, as a kernel cannot declare it."""
+        return self.shared_bytes if self.shared_bytes > MAX_SHARED_BYTES else 0
+
+    @property
+    def kernel_key(self) -> "TiledConfig":
+        """What the kernel is made from: the sizes that it is given say the rest."""
+        return replace(self, splits=1, is_specialised=False)
+
+    def misfit(self, geometry: Correlation) -> str | None:
+        """Why a problem cannot have this config, or None."""
+        if geometry.is_spread:
+            return "there are zeros between the elements of the source, which the register tiles have no way to skip"
+        if self.pixels > 1 and not is_pointwise(geometry):
+            return (
+                f"pixels={self.pixels} is for 1 × 1 filters at stride 1, without padding, on maps of 4 elements or more"
+            )
+        spans = (
+            outputs * stride + taps * dilation + abs(before)
+            for outputs, stride, taps, dilation, before in zip(
+                geometry.outputs, geometry.stride, geometry.taps, geometry.dilation, geometry.top_left, strict=True
+            )
+        )
+        steps = (geometry.sources_per_group + self.tile_t) * geometry.taps[0] * geometry.taps[1]
+        if max(outputs_of(geometry) + self.tile_o, geometry.targets + self.tile_k, steps, *spans) >= INDICES:
+            return f"its indices of outputs, of filters and of steps have 31 bits, and one of them reaches {INDICES:,}"
+        return None
+
+
+def outputs_of(geometry: Correlation) -> int:
+    """Elements of the target in each channel, in all images."""
+    return geometry.n * geometry.outputs[0] * geometry.outputs[1]
+
+
+def is_pointwise(geometry: Correlation) -> bool:
+    """Whether outputs that follow each other come from elements that do, and every fourth begins 16 bytes."""
+    plain = geometry.taps == geometry.stride == geometry.spread == (1, 1) and geometry.top_left == (0, 0)
+    return plain and geometry.size == geometry.outputs and geometry.size[0] * geometry.size[1] % RUN == 0
+
+
+# tile_k, tile_o, tile_t, thread_k, thread_o
+TILES = (
+    (128, 128, 16, 16, 8), (256, 128, 16, 16, 8), (128, 128, 16, 8, 8), (64, 128, 16, 8, 8), (128, 64, 16, 8, 8),
+    (64, 64, 16, 8, 8), (64, 64, 16, 8, 4), (32, 128, 16, 8, 4), (32, 64, 8, 8, 4), (32, 32, 8, 4, 4),
+)  # fmt: skip
+OF_FEW_CHANNELS = (128, 128, 4, 16, 8), (64, 64, 4, 8, 8)  # of fewer than the others stage at once
+FEW_CHANNELS = 16
+MIDDLE = (64, 64, 16, 8, 4), (32, 128, 16, 8, 4)
+SPLITS = (1, 2, 3, 4, 6, 8, 16)
+SMALL, LARGE = 50_000_000, 10**9  # multiply-adds, from which a larger tile, and a kernel of its own, are worth it
+
+# the reference chip, an H200: what the default is chosen for
+MULTIPROCESSORS = 132
+WARPS = 8  # that a multiprocessor needs to hide the latency of its products: two for each of its schedulers
+MULTIPLY_ADDS_PER_BYTE = 7.8  # 66.9 TFLOP/s against 4.3 TB/s
+# of the instructions in the hot loop, by a thread's sums: as compiled for compute capability 9.0
+SHARE_OF_PRODUCTS = {128: 0.91, 64: 0.87, 32: 0.76, 16: 0.59}
+
+
+def default_config(geometry: Correlation) -> TiledConfig | None:
+    """The config for a problem, by its size; None where none fits.
+
+    One small tile, whose kernel all share, for small problems: a launch and a compilation cost more than they save.
+    Then the tile and the splits for which the busiest multiprocessor has the least to do.
+    """
+    products = outputs_of(geometry) * geometry.targets * geometry.terms
+    if products < SMALL:
+        candidates = [TiledConfig()]
+    else:
+        tiles = tiles_for(geometry) if products >= LARGE else MIDDLE
+        candidates = [
+            _of_tile(tile, geometry, splits=splits, is_specialised=products >= LARGE)
+            for tile in tiles for splits in SPLITS
+        ]  # fmt: skip
+    fitting = [config for config in candidates if config.misfit(geometry) is None]
+    return min(fitting, key=lambda config: work(config, geometry), default=None)
+
+
+def tiled_space(geometry: Correlation) -> list[TiledConfig]:
+    """Every config worth trying: none splits a sum that is short, or for which there are blocks enough."""
+    found = []
+    for tile in tiles_for(geometry):
+        for splits in SPLITS:
+            for stages in (2, 3, 4):
+                for specialised in (True, False):
+                    config = _of_tile(tile, geometry, splits=splits, is_specialised=specialised, stages=stages)
+                    enough = splits == 1 or blocks_of(config, geometry) <= 2 * splits * MULTIPROCESSORS
+                    if enough and 2 * splits <= steps_of(config, geometry) + 1 and config.misfit(geometry) is None:
+                        found.append(config)
+    return found
+
+
+def tiles_for(geometry: Correlation) -> tuple[tuple[int, ...], ...]:
+    """The tiles that make sense for a number of channels."""
+    return TILES if geometry.sources_per_group >= FEW_CHANNELS else TILES + OF_FEW_CHANNELS
+
+
+def _of_tile(
+    tile: tuple[int, ...], geometry: Correlation, *, splits: int, is_specialised: bool, stages: int = 2
+) -> TiledConfig:
+    tile_k, tile_o, tile_t, thread_k, thread_o = tile
+    return TiledConfig(
+        tile_k=tile_k, tile_o=tile_o, tile_t=tile_t, thread_k=thread_k, thread_o=thread_o, stages=stages,
+        is_specialised=is_specialised, splits=splits, pixels=RUN if is_pointwise(geometry) else 1,
+    )  # fmt: skip
+
+
+def steps_of(config: TiledConfig, geometry: Correlation) -> int:
+    """In which a block sums, if the sum is not split."""
+    return geometry.taps[0] * geometry.taps[1] * -(-geometry.sources_per_group // config.tile_t)
+
+
+def blocks_of(config: TiledConfig, geometry: Correlation) -> int:
+    """Of the whole grid."""
+    tiles = -(-geometry.targets_per_group // config.tile_k) * -(-outputs_of(geometry) // config.tile_o)
+    return tiles * geometry.groups * config.splits
+
+
+def work(config: TiledConfig, geometry: Correlation) -> float:
+    """Of the busiest multiprocessor, in multiply-adds: a first-order model, not a measurement."""
+    rounds = -(-blocks_of(config, geometry) // MULTIPROCESSORS)
+    terms = -(-steps_of(config, geometry) // config.splits) * config.tile_t
+    products = rounds * config.tile_k * config.tile_o * terms / SHARE_OF_PRODUCTS[config.thread_k * config.thread_o]
+    idle = max(1.0, WARPS * WARP / (rounds * config.threads))
+    elements = 0 if config.splits == 1 else (2 * config.splits + 1) * outputs_of(geometry) * geometry.targets
+    return products * idle + 4 * elements * MULTIPLY_ADDS_PER_BYTE / MULTIPROCESSORS

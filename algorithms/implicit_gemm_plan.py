@@ -1,0 +1,103 @@
+"""How `algorithms.implicit_gemm_tiled` is launched: filters packed once per weights, all tiles, the sum of parts."""
+
+from numba import cuda, float32
+
+from algorithms.copies import is_aligned, lacks_copies
+from algorithms.correlation import CorrelationPlan
+from algorithms.implicit_gemm_config import TiledConfig, outputs_of
+from algorithms.implicit_gemm_tiled import Sizes, make_kernel
+from convbench.device_functions import unflatten_on_device
+from convbench.devices.device import Array, Device
+from convbench.errors import ConfigError
+from convbench.problem import ConvProblem, Direction
+
+THREADS = 256  # of a block that packs filters or sums parts
+
+
+class TiledPlan(CorrelationPlan):
+    """Filters packed once per weights; a launch over all tiles, and one that sums the parts where there are any."""
+
+    def __init__(self, problem: ConvProblem, direction: Direction, device: Device, config: TiledConfig) -> None:
+        super().__init__(problem, direction, device, config)
+        geometry = self.geometry
+        if reason := config.misfit(geometry):
+            raise ConfigError(f"{config} is none for {direction} of {problem}: {reason}")
+        if lacks_copies(device):
+            raise ConfigError(f"{config} needs asynchronous copies; device {device.name} has none: take another config")
+        self.tiles = -(-geometry.targets_per_group // config.tile_k), -(-outputs_of(geometry) // config.tile_o)
+        self.chunks = -(-geometry.sources_per_group // config.tile_t)
+        self.packed = self.kept(
+            (geometry.groups * geometry.taps[0] * geometry.taps[1] * self.chunks * config.tile_t
+             * self.tiles[0] * config.tile_k,),
+        )  # fmt: skip
+        shape = config.splits, geometry.n, geometry.targets, *geometry.outputs
+        self.parts = self.scratch(shape) if config.splits > 1 else None
+
+    @property
+    def sizes(self) -> Sizes:
+        """What the kernel takes, or closes over."""
+        geometry = self.geometry
+        steps = geometry.taps[0] * geometry.taps[1] * self.chunks
+        return (
+            geometry.n, geometry.groups, geometry.sources_per_group, *geometry.size, geometry.targets_per_group,
+            *geometry.outputs, *geometry.taps, *geometry.stride, *geometry.top_left, *geometry.dilation, self.tiles[0],
+            self.chunks, -(-steps // self.config.splits),
+        )  # fmt: skip
+
+    def prepare(self) -> None:
+        super().prepare()
+        config = self.config
+        step = config.tile_t, config.tile_k
+        grid = -(-self.packed.size // THREADS)
+        self.device.launch(
+            "pack", pack_filters, grid, THREADS, self.filters, self.packed, self.geometry.groups, self.chunks * step[0],
+            self.tiles[0] * step[1],
+        )  # fmt: skip
+
+    def run(self, source: Array, target: Array) -> None:
+        config, sizes = self.config, self.sizes
+        into = target if self.parts is None else self.parts
+        wide = config.pixels if is_aligned(source) else 1
+        kernel = make_kernel(config.kernel_key, sizes if config.is_specialised else None, wide, is_aligned(into))
+        grid = self.tiles[0] * self.tiles[1], self.geometry.groups, config.splits
+        self.device.launch(
+            "multiply", kernel, grid, config.threads, source.reshape(-1), self.packed, self.addend, into.reshape(-1),
+            sizes, shared_bytes=config.dynamic_bytes,
+        )  # fmt: skip
+        if self.parts is not None:
+            flat = self.parts.reshape(config.splits, target.size), target.reshape(-1)
+            self.device.launch(
+                "reduce", sum_parts, -(-target.size // THREADS), THREADS, flat[0], self.addend, flat[1],
+                target.shape[2] * target.shape[3],
+            )  # fmt: skip
+
+
+@cuda.jit
+def pack_filters(filters: Array, packed: Array, groups: int, padded_l: int, padded_m: int) -> None:
+    """Write the filters by group, tap, channel and filter, zeros beyond the last channel and filter."""
+    # map
+    flat = cuda.blockIdx.x * THREADS + cuda.threadIdx.x
+    if flat >= packed.size:
+        return  # the grid is rounded up to whole blocks
+    g, tap, l, m = unflatten_on_device(flat, filters.shape[2] * filters.shape[3], padded_l, padded_m)  # noqa: E741
+    m_per_group = filters.shape[0] // groups
+    # load and store
+    value = float32(0)
+    if l < filters.shape[1] and m < m_per_group:
+        value = filters[g * m_per_group + m, l, tap // filters.shape[3], tap % filters.shape[3]]
+    packed[flat] = value
+
+
+@cuda.jit
+def sum_parts(parts: Array, addend: Array, target: Array, area: int) -> None:
+    """Add the parts of every element in order, then what its channel has added."""
+    # map
+    flat = cuda.blockIdx.x * THREADS + cuda.threadIdx.x
+    if flat >= target.size:
+        return  # the grid is rounded up to whole blocks
+    # load and accumulate
+    total = float32(0)
+    for split in range(parts.shape[0]):
+        total += parts[split, flat]
+    # store
+    target[flat] = total + addend[flat // area % addend.size]

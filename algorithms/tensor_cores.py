@@ -1,0 +1,237 @@
+"""The algorithms that multiply on tensor cores, each of a precision of its own: none is strict float32.
+
+    implicit_gemm_tf32    float32 whose factors are rounded to the 11 bits of TF32
+    implicit_gemm_3xtf32  float32 whose factors are split into two parts of 11 bits: three products for each
+    implicit_gemm_f16     float16, implicit_gemm_bf16 bfloat16, as they are; sums are float32 in all four
+
+Errors    u is 2⁻²⁴. Tensor cores add blocks of at least 4 exact products to an accumulator: they align all addends with
+          the largest, cut each to no fewer than 24 bits, and the sum again: every time by less than 2u of what the
+          addends are at most, Σ|f|·|x|. Cuts go towards zero, so that chance does not make them cancel: one for each
+          product that is not zero, and two for each block. TF32 rounds a factor by 2⁻¹¹ of it at most, 2¹³ u, and each
+          product has its own. Split: a part of 11 bits and one of 11 more leave less than 2u of a factor out, the
+          product that is not made is less than 4u of the whole one, and only the sum of one step is ever cut; those of
+          the steps are added by roundings like any. A factor below 2⁻¹¹³ has a second part that begins below the
+          smallest normal number, and loses 2⁻¹³⁶.
+Source    Fasi, Higham, Mikaitis & Pranesh 2021, "Numerical behavior of NVIDIA tensor cores", PeerJ Computer Science
+          7:e330, and Khattak & Mikaitis 2025, "Accurate models of NVIDIA tensor cores", arXiv 2512.07004, for blocks
+          and cuts; Markidis et al. 2018, arXiv 1803.04014, for products of residuals; Ootomo & Yokota 2022, arXiv
+          2203.03341, for sums outside the tensor cores.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, ClassVar
+
+import numpy as np
+
+from algorithms.correlation import Correlation, CorrelationPlan
+from algorithms.tensor_gemm import WAIT, Config, make_kernel, sizes_of
+from algorithms.tensor_packing import (
+    PER_WORD,
+    SIDE,
+    STEP,
+    Kind,
+    launch_pack_filters,
+    launch_pack_map,
+    words_of_filter,
+    words_of_group,
+)
+from convbench.algorithm import Algorithm, Family, Plan
+from convbench.devices.device import MAX_GRID, Array, Device
+from convbench.error_model import ErrorModel
+from convbench.problem import ConvProblem, Direction, Dtype
+
+MOST_PIXELS = 2**31 - 1  # of a map or of all outputs: the kernel counts them in 32 bits
+LARGE_MACS = 50_000_000  # from here on a large tile, and a kernel for the problem alone, are worth their compilation
+MULTIPROCESSORS = 132  # of an H200: what a default fills, if it can
+FEWEST_IN_BLOCK = 4  # products that tensor cores add at once
+ROUNDED = 2.0**14  # u: both factors, each by 2⁻¹¹
+LEFT_OUT = 8.0  # u: 2 of each factor, and 4 of the product
+
+# tile_m, tile_o, warp_m, warp_o, blocks; for products of one part, where the larger a warp's part the less of shared
+# memory's bandwidth it takes, and of three, whose sums take twice the registers
+TILES = ((128, 128, 64, 64, 2), (64, 128, 64, 32, 3), (64, 64, 32, 32, 4), (32, 32, 16, 16, 4))
+SPLIT_TILES = ((64, 128, 64, 32, 2), (128, 128, 64, 32, 1), (64, 64, 32, 32, 3), (32, 32, 16, 16, 4))
+
+
+class TensorGemmPlan(CorrelationPlan):
+    """Filters packed once; for each input the map packed, and one launch over all tiles of the product."""
+
+    kind: ClassVar[Kind]
+
+    def __init__(self, problem: ConvProblem, direction: Direction, device: Device, config: Any = None) -> None:
+        super().__init__(problem, direction, device, config)
+        geometry = self.geometry
+        pixels = geometry.n * geometry.size[0] * geometry.size[1]
+        per_group, taps = geometry.sources_per_group, geometry.taps[0] * geometry.taps[1]
+        self.packed = self.scratch((pixels * geometry.groups * words_of_group(per_group, self.kind),), np.uint32)
+        self.words = self.kept((geometry.targets, words_of_filter(per_group, taps, self.kind)), np.uint32)
+
+    def prepare(self) -> None:
+        super().prepare()
+        launch_pack_filters(self.device, "transform", self.kind, self.filters, self.words)
+
+    def run(self, source: Array, target: Array) -> None:
+        geometry, config = self.geometry, self.config
+        launch_pack_map(self.device, self.kind, source, self.packed, geometry.groups)
+        sizes = sizes_of(geometry, config, self.kind)
+        kernel = make_kernel(config, self.kind, geometry.is_spread, sizes if config.is_specialised else None)
+        self.device.launch(
+            "multiply", kernel, blocks_of(geometry, config), config.threads,
+            self.words.reshape(self.words.size), self.packed, self.addend, target.reshape(target.size), sizes,
+            shared_bytes=config.shared_bytes,
+        )  # fmt: skip
+
+
+class Tf32Plan(TensorGemmPlan):
+    """Factors rounded to TF32."""
+
+    kind: ClassVar[Kind] = "tf32"
+
+
+class SplitPlan(TensorGemmPlan):
+    """Factors of float32, split in registers."""
+
+    kind: ClassVar[Kind] = "float32"
+
+
+class F16Plan(TensorGemmPlan):
+    """Factors of float16."""
+
+    kind: ClassVar[Kind] = "float16"
+
+
+class Bf16Plan(TensorGemmPlan):
+    """Factors of bfloat16."""
+
+    kind: ClassVar[Kind] = "bfloat16"
+
+
+def blocks_of(geometry: Correlation, config: Config) -> int:
+    """How many blocks a config cuts the product into."""
+    outputs = geometry.n * geometry.outputs[0] * geometry.outputs[1]
+    return geometry.groups * -(-geometry.targets_per_group // config.tile_m) * -(-outputs // config.tile_o)
+
+
+def cuts(products: float, padded: float) -> float:
+    """In u, the cuts of a sum of so many products, `padded` with zeros."""
+    return 2.0 * (products + 2 * padded / FEWEST_IN_BLOCK)
+
+
+def _padded_terms(problem: ConvProblem, direction: Direction, kind: Kind) -> int:
+    """Products of an output, those with the zeros that fill words and steps included."""
+    geometry = Correlation.of(problem, direction)
+    taps = geometry.taps[0] * geometry.taps[1]
+    return words_of_filter(geometry.sources_per_group, taps, kind) * PER_WORD[kind]
+
+
+def _certain(kind: Kind) -> Callable[[ConvProblem, Direction, Any], float]:
+    """The error, in u, that no chance makes less."""
+
+    def certain(problem: ConvProblem, direction: Direction, config: Any = None) -> float:
+        terms = Correlation.of(problem, direction).terms
+        if kind == "float32":
+            return LEFT_OUT + cuts(3 * min(terms, STEP), 3 * STEP)
+        return (ROUNDED if kind == "tf32" else 0.0) + cuts(terms, _padded_terms(problem, direction, kind))
+
+    return certain
+
+
+def _bias_alone(problem: ConvProblem, direction: Direction, config: Any = None) -> float:
+    """Only the bias is added by an instruction that rounds to nearest."""
+    return float(problem.bias and direction == "forward")
+
+
+def _steps_and_bias(problem: ConvProblem, direction: Direction, config: Any = None) -> float:
+    """The sums of the steps are rounded to nearest, and the bias."""
+    return _padded_terms(problem, direction, "float32") / STEP + _bias_alone(problem, direction)
+
+
+class TensorCores(Algorithm):
+    """What the four share."""
+
+    family: ClassVar[Family] = "gemm"
+    least_compute_capability: ClassVar[tuple[int, int] | None] = (8, 0)
+    tiles: ClassVar[tuple[tuple[int, int, int, int, int], ...]] = TILES
+
+    def limits(self, problem: ConvProblem, direction: Direction) -> str | None:
+        geometry = Correlation.of(problem, direction)
+        for size in (geometry.size, geometry.outputs):
+            if (pixels := geometry.n * size[0] * size[1]) > MOST_PIXELS:
+                return f"{pixels:,} pixels: {self.name} counts them in 32 bits"
+        if (rows := geometry.groups * -(-geometry.sources_per_group // SIDE)) > MAX_GRID[1]:
+            return f"{problem.groups} groups: {self.name} packs {rows:,} rows of blocks, a grid has {MAX_GRID[1]:,}"
+        return None
+
+    def configs(self, problem: ConvProblem, direction: Direction) -> Sequence[Config]:
+        if problem.macs < LARGE_MACS:
+            return (Config(),)
+        geometry = Correlation.of(problem, direction)
+        found = [
+            Config(tile_m=m, tile_o=o, warp_m=wm, warp_o=wo, blocks=blocks, unroll=4, is_specialised=True)
+            for m, o, wm, wo, blocks in self.tiles
+        ]
+
+        def worth(config: Config) -> tuple[bool, bool]:
+            """Not mostly edge, and enough blocks; of equals the first."""
+            fits = config.tile_m < 2 * geometry.targets_per_group or config.tile_m == min(
+                tile[0] for tile in self.tiles
+            )
+            return fits, blocks_of(geometry, config) >= MULTIPROCESSORS
+
+        best = max(found, key=worth)
+        return best, replace(best, is_specialised=False), *(config for config in found if config != best)
+
+    def space(self, problem: ConvProblem, direction: Direction) -> Sequence[Config]:
+        """Each tile, with fewer and more steps under way, for this problem alone and for any."""
+        return [
+            Config(
+                tile_m=m, tile_o=o, warp_m=wm, warp_o=wo, blocks=blocks, stages=stages, unroll=4,
+                is_specialised=is_specialised,
+            )
+            for m, o, wm, wo, blocks in self.tiles for stages in WAIT for is_specialised in (True, False)
+        ]  # fmt: skip
+
+
+class ImplicitGemmTf32(TensorCores):
+    """float32 in TF32."""
+
+    name: ClassVar[str] = "implicit_gemm_tf32"
+    plans: ClassVar[Mapping[Direction, type[Plan]]] = {"forward": Tf32Plan, "backward_data": Tf32Plan}
+    error_model: ClassVar[ErrorModel] = ErrorModel(count=_bias_alone, certain=_certain("tf32"), exact_headroom=None)
+
+    def precision(self, problem: ConvProblem) -> str:
+        return "tf32"
+
+
+class ImplicitGemm3xTf32(TensorCores):
+    """float32 by three products of TF32; an infinity becomes a NaN, for its second part is ∞ − ∞."""
+
+    name: ClassVar[str] = "implicit_gemm_3xtf32"
+    plans: ClassVar[Mapping[Direction, type[Plan]]] = {"forward": SplitPlan, "backward_data": SplitPlan}
+    tiles: ClassVar[tuple[tuple[int, int, int, int, int], ...]] = SPLIT_TILES
+    error_model: ClassVar[ErrorModel] = ErrorModel(
+        count=_steps_and_bias, certain=_certain("float32"), carries_nonfinite=False, underflow=2.0**13,
+        exact_headroom=2,  # a first part may be larger than the whole
+    )  # fmt: skip
+
+    def precision(self, problem: ConvProblem) -> str:
+        return "3xtf32"
+
+
+class ImplicitGemmF16(TensorCores):
+    """float16 as it is."""
+
+    name: ClassVar[str] = "implicit_gemm_f16"
+    plans: ClassVar[Mapping[Direction, type[Plan]]] = {"forward": F16Plan, "backward_data": F16Plan}
+    dtypes: ClassVar[tuple[Dtype, ...]] = ("float16",)
+    error_model: ClassVar[ErrorModel] = ErrorModel(count=_bias_alone, certain=_certain("float16"))
+
+
+class ImplicitGemmBf16(TensorCores):
+    """bfloat16 as it is."""
+
+    name: ClassVar[str] = "implicit_gemm_bf16"
+    plans: ClassVar[Mapping[Direction, type[Plan]]] = {"forward": Bf16Plan, "backward_data": Bf16Plan}
+    dtypes: ClassVar[tuple[Dtype, ...]] = ("bfloat16",)
+    error_model: ClassVar[ErrorModel] = ErrorModel(count=_bias_alone, certain=_certain("bfloat16"))

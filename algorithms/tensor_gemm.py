@@ -1,0 +1,288 @@
+"""Implicit GEMM on tensor cores by mma.sync: the windows of a packed map, times filters, in float32 accumulators.
+
+    target[g, m, o] = addend[g,m] + Σ_t f[g, m, t] · x[n, h, w, g, l]
+                      h = i·u − top + r·d_h, w = j·v − left + s·d_w, t = (r·S + s)·L_w + l, o = (n·I + i)·J + j;
+                      forward and backward_data as in `algorithms.correlation`, f and x as `algorithms.tensor_packing`
+                      writes them, in words
+    split             f = f₁ + f₂ and x = x₁ + x₂, each part of 11 bits; the products are f₂·x₁ + f₁·x₂ + f₁·x₁, and the
+                      sums of every 32 words are added up by float32 additions, which round and do not cut
+
+Layouts   f (M, ·) and x (N·H·W, G·L_w) in words of 32 bits, target (N, M, I, J), all seen flat and contiguous.
+Index map blockIdx.x → (group, o tile, m tile), m tile fastest, so that neighbours share windows · a warp → warp_m ×
+          warp_o of the tile, a lane → the fragments of `convbench.intrinsics.tensor` · threadIdx.x as it copies → row
+          threadIdx.x // 8 of the tile, its 16 bytes threadIdx.x mod 8 · loop over t in steps of 32 words, of which
+          `stages` are under way; a step stages a tile of f and one of x in shared memory.
+Cost      2·N·M·I·J·L/G·R·S FLOPs, three times as many when split, with L/G rounded up to 16 bytes.
+Source    Ootomo & Yokota 2022, "Recovering single precision accuracy from Tensor Cores while surpassing the FP32
+          theoretical peak performance", IJHPCA 36(4), for the split and the sums outside; NVIDIA, CUTLASS, "Efficient
+          GEMM in CUDA", for the pipeline. PTX ISA, ldmatrix and mma.
+"""
+
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from numba import cuda, float32, int32, int64, uint32, uint64
+from numba.cuda import types
+
+from algorithms.correlation import Correlation
+from algorithms.tensor_packing import CHUNK, STEP, Kind, words_of_filter, words_of_group
+from convbench.devices.device import Array, Kernel
+from convbench.errors import ConfigError
+from convbench.intrinsics import (
+    bits,
+    commit_copies,
+    copy_async_16_if,
+    ldmatrix_x4,
+    mma_bf16,
+    mma_f16,
+    mma_tf32,
+    store_2,
+    unbits,
+    wait_copies_0,
+    wait_copies_1,
+    wait_copies_2,
+)
+from convbench.unrolling import fast_kernel, static
+
+u = uint32
+WARP = 32
+CHUNKS = 8  # of 16 bytes in a row of a tile
+MULTIPLY = {"tf32": mma_tf32, "float32": mma_tf32, "float16": mma_f16, "bfloat16": mma_bf16}
+NUMBERS = {"tf32": float32, "float32": float32, "float16": types.float16, "bfloat16": types.bfloat16}
+WAIT = {2: wait_copies_0, 3: wait_copies_1, 4: wait_copies_2}
+_HIGH, _HALF_OF_LAST = 0xFFFFE000, 0x1000  # of a float32: the bits of TF32, and half the last of them
+_FAR = -(2**30)  # a row that no tap brings into the map
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """How the product is cut up, and whether the problem's sizes are constants of the kernel.
+
+    Parameters
+    ----------
+    tile_m, tile_o : filters and outputs of a block
+    warp_m, warp_o : of a warp
+    stages : steps of 32 words in shared memory
+    blocks : that a multiprocessor is to have registers for
+    unroll : quarters of a step written out one after another
+    """
+
+    tile_m: int = 32
+    tile_o: int = 32
+    warp_m: int = 16
+    warp_o: int = 16
+    stages: int = 3
+    blocks: int = 4
+    unroll: int = 1
+    is_specialised: bool = False
+
+    def __post_init__(self) -> None:
+        rules = (
+            (self.tile_m % self.warp_m == 0 and self.tile_o % self.warp_o == 0, "tiles are whole numbers of warps'"),
+            (self.warp_m % 16 == 0 and self.warp_o % 16 == 0, "a warp's part is a multiple of 16 × 16"),
+            (WARP <= self.threads <= 1024, "a block holds 32 to 1024 threads"),
+            (self.tile_m % self.rows == 0 and self.tile_o % self.rows == 0, f"{self.rows} rows are copied at a time"),
+            (self.stages in WAIT, f"stages is one of {', '.join(map(str, WAIT))}"),
+            (self.blocks >= 1, "blocks is at least 1"),
+            (self.unroll in (1, 2, 4), "unroll is 1, 2 or 4"),
+        )
+        for holds, rule in rules:
+            if not holds:
+                raise ConfigError(f"{self}: {rule}")
+
+    @property
+    def threads(self) -> int:
+        """Of a block."""
+        return (self.tile_m // self.warp_m) * (self.tile_o // self.warp_o) * WARP
+
+    @property
+    def rows(self) -> int:
+        """Of a tile that the threads copy at a time."""
+        return self.threads // CHUNKS
+
+    @property
+    def shared_bytes(self) -> int:
+        """Of a block."""
+        return self.stages * (self.tile_m + self.tile_o) * STEP * 4
+
+
+def sizes_of(geometry: Correlation, config: Config, kind: Kind) -> tuple[int, ...]:
+    """What the kernel must know of a problem, in its order; the grid is the product of groups and both tiles."""
+    outputs = geometry.n * geometry.outputs[0] * geometry.outputs[1]
+    taps = geometry.taps[0] * geometry.taps[1]
+    words = words_of_group(geometry.sources_per_group, kind)
+    return (
+        *geometry.size, *geometry.outputs, geometry.n, geometry.targets_per_group, geometry.groups, taps,
+        geometry.taps[1], words // CHUNK, words_of_filter(geometry.sources_per_group, taps, kind),
+        -(-geometry.targets_per_group // config.tile_m), -(-outputs // config.tile_o),
+        *geometry.stride, *geometry.top_left, *geometry.dilation, *geometry.spread,
+    )  # fmt: skip
+
+
+@cache
+def make_kernel(config: Config, kind: Kind, is_spread: bool, baked: tuple[int, ...] | None = None) -> Kernel:
+    """The kernel of a config, for problems of any size or of the `baked` sizes alone; `float32` factors are split."""
+    tile_m, tile_o, warp_m, warp_o, rows = config.tile_m, config.tile_o, config.warp_m, config.warp_o, config.rows
+    stages, ahead, wait = config.stages, config.stages - 1, WAIT[config.stages]
+    f_passes, x_passes, warps_o = tile_m // rows, tile_o // rows, tile_o // warp_o
+    f_parts, x_parts = warp_m // 16, warp_o // 8
+    f_words, x_words, sums = f_parts * 4, x_parts * 2, f_parts * x_parts * 4
+    f_tile_words, x_tile_words = tile_m * STEP, tile_o * STEP
+    f_stages_words = f_tile_words * stages
+    multiply, is_split = MULTIPLY[kind], kind == "float32"
+    products = 3 if is_split else 1
+    stored = NUMBERS[kind]
+    # two neighbours in one store: they begin at an even place, in one image
+    is_paired = baked is not None and baked[2] * baked[3] % 2 == 0
+    pair_rows, pass_words = 16 * STEP, rows * STEP
+    step, steps_in_row, unrolled = STEP, STEP // CHUNKS, config.unroll
+
+    @fast_kernel(threads=config.threads, blocks=config.blocks)
+    def tensor_gemm(
+        f: Array, x: Array, addend: Array, target: Array, given: Any
+    ) -> None:  # fmt: skip
+        # map
+        sizes = given if baked is None else baked  # as `sizes_of` lists them
+        height, width, outputs_i, outputs_j = u(sizes[0]), u(sizes[1]), u(sizes[2]), u(sizes[3])
+        images, per_group, groups, taps, taps_s = u(sizes[4]), u(sizes[5]), u(sizes[6]), u(sizes[7]), u(sizes[8])
+        chunks, filter_words = u(sizes[9]), u(sizes[10])
+        block, m_tiles, o_tiles = u(cuda.blockIdx.x), u(sizes[11]), u(sizes[12])
+        m_tile, rest = u(block % m_tiles), u(block // m_tiles)
+        o_tile, g = u(rest % o_tiles), u(rest // o_tiles)
+        first_m, first_o = u(m_tile * u(tile_m)), u(o_tile * u(tile_o))
+        pixels = u(outputs_i * outputs_j)
+        thread = u(cuda.threadIdx.x)
+        warp, lane = u(thread >> u(5)), u(thread & u(31))
+        row, chunk = u(thread >> u(3)), u(thread & u(7))
+        shared = cuda.shared.array(0, uint32, alignment=128)
+        total = cuda.local.array(sums, float32)
+        part = cuda.local.array(sums, float32)
+        into = part if is_split else total
+        f_high, f_low = cuda.local.array(f_words, uint32), cuda.local.array(f_words, uint32)
+        x_high, x_low = cuda.local.array(x_words, uint32), cuda.local.array(x_words, uint32)
+        begin = cuda.local.array(x_passes, int32)  # the image's first row, counted over all images
+        h_first, w_first = cuda.local.array(x_passes, int32), cuda.local.array(x_passes, int32)
+        for number in range(sums):
+            total[number] = float32(0)
+        # a row of 128 bytes has its chunks in an order of its own, so that 8 rows of one chunk lie in all banks
+        copied = u(row * u(step) + ((chunk ^ (row & u(7))) << u(2)))
+        for number in static(x_passes):
+            o = u(first_o + row + u(number * rows))
+            n = u(o // pixels)
+            within = u(o - n * pixels)
+            i = u(within // outputs_j)
+            j = u(within - i * outputs_j)
+            begin[number] = int32(n * height)
+            h_first[number] = int32(_FAR) if n >= images else int32(int32(i) * int32(sizes[13]) - int32(sizes[15]))
+            w_first[number] = int32(int32(j) * int32(sizes[14]) - int32(sizes[16]))
+        # where this lane's rows begin for ldmatrix, and which half of 32 bytes it reads
+        warp_first_m, warp_first_o = u((warp // u(warps_o)) * u(warp_m)), u((warp % u(warps_o)) * u(warp_o))
+        f_row, f_half = u((warp_first_m + (lane & u(15))) * u(step)), u(lane >> u(4))
+        x_row = u((warp_first_o + (lane & u(7)) + ((lane >> u(4)) << u(3))) * u(step))
+        x_half, swizzle = u((lane >> u(3)) & u(1)), u(lane & u(7))
+        steps = u(filter_words // u(step))
+        writing, reading = u(0), u(0)
+
+        for time in range(int32(steps) + int32(ahead)):
+            now = u(time)
+            if now >= u(ahead):
+                wait()  # for the copies of the step that is next
+            cuda.syncthreads()
+            # load
+            if now < steps:
+                column = u(now * u(CHUNKS) + chunk)
+                tap = u(column // chunks)
+                r = u(tap // taps_s)
+                s = u(tap - r * taps_s)
+                down, right = int32(int32(r) * int32(sizes[17])), int32(int32(s) * int32(sizes[18]))
+                offset = int64(g * chunks + column - tap * chunks) * int64(4)
+                to = u(writing * u(f_tile_words) + copied)
+                for number in static(f_passes):
+                    m = u(first_m + row + u(number * rows))
+                    here = int64(g * per_group + m) * int64(filter_words) + int64(column * u(4))
+                    copy_async_16_if(shared, u(to + u(number * pass_words)), f, here, m < per_group)
+                to = u(u(f_stages_words) + writing * u(x_tile_words) + copied)
+                for number in static(x_passes):
+                    h, w = int32(h_first[number] + down), int32(w_first[number] + right)
+                    ok = tap < taps
+                    if is_spread:
+                        ok &= (h >= int32(0)) & (w >= int32(0))
+                        ok &= (u(h) % u(sizes[19]) == u(0)) & (u(w) % u(sizes[20]) == u(0))
+                        h, w = int32(u(h) // u(sizes[19])), int32(u(w) // u(sizes[20]))
+                    ok &= (u(h) < height) & (u(w) < width)
+                    pixel = u((u(begin[number]) + u(h)) * width + u(w))
+                    here = int64(pixel) * int64(groups * chunks * u(4)) + offset
+                    copy_async_16_if(shared, u(to + u(number * pass_words)), x, here, ok)
+                writing = u(writing + u(1)) if writing < u(ahead) else u(0)
+            commit_copies()  # of nothing, behind the last step, so that the waits can count
+            # accumulate
+            if now >= u(ahead):
+                if is_split:
+                    for number in range(sums):
+                        part[number] = float32(0)
+                f_from = u(reading * u(f_tile_words) + f_row)
+                x_from = u(u(f_stages_words) + reading * u(x_tile_words) + x_row)
+                reading = u(reading + u(1)) if reading < u(ahead) else u(0)
+                for k in range(0, steps_in_row, unrolled):
+                    for more in static(unrolled):
+                        f_at = u(f_from + (((u(2 * (k + more)) + f_half) ^ swizzle) << u(2)))
+                        x_at = u(x_from + (((u(2 * (k + more)) + x_half) ^ swizzle) << u(2)))
+                        for a in static(f_parts):
+                            f_high[4 * a], f_high[4 * a + 1], f_high[4 * a + 2], f_high[4 * a + 3] = ldmatrix_x4(
+                                shared, u(f_at + u(a * pair_rows))
+                            )
+                        for b in static(x_parts // 2):
+                            x_high[4 * b], x_high[4 * b + 1], x_high[4 * b + 2], x_high[4 * b + 3] = ldmatrix_x4(
+                                shared, u(x_at + u(b * pair_rows))
+                            )
+                        if is_split:
+                            for number in range(f_words):
+                                high = u((f_high[number] + u(_HALF_OF_LAST)) & u(_HIGH))
+                                f_low[number] = u(bits(unbits(f_high[number]) - unbits(high)) & u(_HIGH))
+                                f_high[number] = high
+                            for number in range(x_words):
+                                high = u((x_high[number] + u(_HALF_OF_LAST)) & u(_HIGH))
+                                x_low[number] = u(bits(unbits(x_high[number]) - unbits(high)) & u(_HIGH))
+                                x_high[number] = high
+                        # the small products first; each over all sums, so that none waits for the one before
+                        for term in static(products):
+                            left = f_low if is_split and term == 0 else f_high
+                            other = x_low if is_split and term == 1 else x_high
+                            for a in range(f_parts):
+                                for b in range(x_parts):
+                                    at = (a * x_parts + b) * 4
+                                    into[at], into[at + 1], into[at + 2], into[at + 3] = multiply(
+                                        (into[at], into[at + 1], into[at + 2], into[at + 3]),
+                                        (left[4 * a], left[4 * a + 1], left[4 * a + 2], left[4 * a + 3]),
+                                        (other[2 * b], other[2 * b + 1]),
+                                    )
+                if is_split:
+                    for number in range(sums):
+                        total[number] += part[number]
+
+        # store
+        for b in range(x_parts):
+            for a in range(f_parts):
+                for lower in range(2):
+                    at = (a * x_parts + b) * 4 + 2 * lower
+                    o = u(first_o + warp_first_o + u(8 * b) + ((lane & u(3)) << u(1)))
+                    m = u(first_m + warp_first_m + u(16 * a + 8 * lower) + (lane >> u(2)))
+                    if m < per_group:
+                        m = u(g * per_group + m)
+                        bias = float32(addend[m])
+                        n = u(o // pixels)
+                        there = uint64(n * groups * per_group + m) * uint64(pixels) + uint64(o - n * pixels)
+                        if is_paired:
+                            if n < images:
+                                store_2(target, there, (stored(total[at] + bias), stored(total[at + 1] + bias)))
+                        else:
+                            if n < images:
+                                target[there] = total[at] + bias
+                            o = u(o + u(1))
+                            n = u(o // pixels)
+                            there = uint64(n * groups * per_group + m) * uint64(pixels) + uint64(o - n * pixels)
+                            if n < images:
+                                target[there] = total[at + 1] + bias
+
+    return tensor_gemm
