@@ -1,0 +1,64 @@
+"""The architectures that kernels are inspected for, by name: what a multiprocessor of each holds."""
+
+import re
+from dataclasses import dataclass
+
+from convbench.errors import UnknownNameError
+
+KIB = 1024
+DEFAULT = "sm_90"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Architecture:
+    """A compute capability and its limits.
+
+    Source: CUDA C++ Programming Guide, table "Technical Specifications per Compute Capability".
+    """
+
+    compute_capability: tuple[int, int]
+    max_blocks: int  # resident on a multiprocessor
+    max_warps: int
+    shared_bytes: int  # of a multiprocessor
+
+    @property
+    def reserved_shared_bytes(self) -> int:
+        """Of every block, for the system."""
+        return KIB if self.compute_capability >= (8, 0) else 0
+
+    @property
+    def shared_unit(self) -> int:
+        """Shared memory is allocated in multiples of so many bytes."""
+        return 128 if self.compute_capability >= (8, 0) else 256
+
+    @property
+    def max_shared_bytes(self) -> int:
+        """Of a block that opts in to more than 48 KiB."""
+        return self.shared_bytes - self.reserved_shared_bytes
+
+    @property
+    def name(self) -> str:
+        major, minor = self.compute_capability
+        return f"sm_{major}{minor}"
+
+
+KNOWN = {
+    architecture.name: architecture
+    for architecture in (
+        Architecture(compute_capability=(7, 5), max_blocks=16, max_warps=32, shared_bytes=64 * KIB),
+        Architecture(compute_capability=(8, 0), max_blocks=32, max_warps=64, shared_bytes=164 * KIB),
+        Architecture(compute_capability=(8, 6), max_blocks=16, max_warps=48, shared_bytes=100 * KIB),
+        Architecture(compute_capability=(8, 9), max_blocks=24, max_warps=48, shared_bytes=100 * KIB),
+        Architecture(compute_capability=(9, 0), max_blocks=32, max_warps=64, shared_bytes=228 * KIB),
+        Architecture(compute_capability=(10, 0), max_blocks=32, max_warps=64, shared_bytes=228 * KIB),
+        Architecture(compute_capability=(12, 0), max_blocks=24, max_warps=48, shared_bytes=100 * KIB),
+    )
+}
+
+
+def get(name: str) -> Architecture:
+    """The architecture of that name, such as sm_90 or, with numba-cuda's suffix, sm_90a; raises UnknownNameError."""
+    known = KNOWN.get(re.sub(r"(?<=\d)a$", "", name))
+    if known is None:
+        raise UnknownNameError(f"architecture {name!r} is unknown; there are {', '.join(KNOWN)}")
+    return known

@@ -1,0 +1,64 @@
+"""The chips that predictions are for: one of each architecture, by its data sheet."""
+
+from dataclasses import dataclass
+
+from convbench import roofline
+from convbench.inspection.architecture import Architecture
+
+TENSOR = "tf32", "float16", "bfloat16"  # in `roofline.FMA_PER_CLOCK`, where there are tensor cores of that precision
+
+# What `roofline.FMA_PER_CLOCK` has not: 128 lanes of float32. NVIDIA Blackwell architecture technical brief (B200);
+# NVIDIA RTX Blackwell GPU architecture white paper (GB202).
+_FMA_PER_CLOCK = {"10.0": {"float32": 128}, "12.0": {"float64": 2, "float32": 128}}
+
+
+@dataclass(frozen=True)
+class Chip:
+    """A GPU that is sold: its multiprocessors, and the ceilings of its data sheet for float32 and memory."""
+
+    ceilings: roofline.Ceilings
+    multiprocessors: int
+    rates: dict[str, int]  # multiply-adds of a multiprocessor in a clock, by precision of the factors
+    tensor_rates: dict[str, int]  # the same of its tensor cores
+
+    @property
+    def name(self) -> str:
+        return self.ceilings.name
+
+    @property
+    def clock_ghz(self) -> float:
+        """At which the data sheet's TFLOP/s are reached."""
+        return self.ceilings.tflops * 1e3 / (2 * self.rates["float32"] * self.multiprocessors)
+
+    @property
+    def tbytes(self) -> float:
+        return self.ceilings.tbytes
+
+
+_SHEETS = {ceilings.name: ceilings for ceilings in roofline.KNOWN}
+_CHIPS: dict[str, tuple[roofline.Ceilings, int]] = {
+    # NVIDIA Turing white paper (TU104) and T4 data sheet
+    "sm_75": (roofline.Ceilings("NVIDIA T4", 8.1, 0.32), 40),
+    # NVIDIA A100 white paper, table 4
+    "sm_80": (_SHEETS["NVIDIA A100 80GB SXM"], 108),
+    # NVIDIA Ampere GA102 white paper, table 2
+    "sm_86": (roofline.Ceilings("NVIDIA GeForce RTX 3090", 35.6, 0.936), 82),
+    # NVIDIA Ada white paper, appendix A
+    "sm_89": (_SHEETS["NVIDIA GeForce RTX 4090"], 128),
+    # NVIDIA H100 white paper, table 2 (the same GH100 with other memory), H200 data sheet
+    "sm_90": (_SHEETS["NVIDIA H200 SXM"], 132),
+    # NVIDIA HGX B200 data sheet (an eighth of its 600 TFLOP/s and 64 TB/s)
+    "sm_100": (roofline.Ceilings("NVIDIA B200", 75.0, 8.0), 148),
+    # NVIDIA RTX Blackwell white paper (GB202), table of the RTX 5090
+    "sm_120": (roofline.Ceilings("NVIDIA GeForce RTX 5090", 104.8, 1.792), 170),
+}
+
+
+def of(architecture: Architecture) -> Chip:
+    """The chip that an architecture is taken to be."""
+    ceilings, multiprocessors = _CHIPS[architecture.name]
+    capability = ".".join(map(str, architecture.compute_capability))
+    known = roofline.FMA_PER_CLOCK.get(capability) or _FMA_PER_CLOCK[capability]
+    rates = {precision: rate for precision, rate in known.items() if precision not in TENSOR}
+    tensor_rates = {precision: rate for precision, rate in known.items() if precision in TENSOR}
+    return Chip(ceilings, multiprocessors, rates, tensor_rates)

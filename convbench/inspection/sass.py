@@ -1,0 +1,219 @@
+"""Machine code as text, read: the instructions of a kernel, its loops, and the one where the time goes.
+
+Addresses are in bytes from the kernel's start. A loop is what lies between a branch backwards and its target. The hot
+loop is the loop with the most multiply-adds, or the loop in it that has more than half of them; without a loop that
+multiplies or adds, it is the whole kernel but the subroutines behind its last exit, such as that of a division. A rare
+block is a part of it that a branch forwards may skip and in which there is no arithmetic, no access to memory and no
+barrier: the state of loops that are written as one.
+
+Source of the words: CUDA Binary Utilities, "Instruction Set Reference"; checked against the disassembler's output.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from convbench.errors import KernelError
+
+_FUNCTION = re.compile(r"^\s*Function : (\S+)\s*$", re.MULTILINE)
+_INSTRUCTION = re.compile(
+    r"^\s*/\*([0-9a-f]{4,})\*/\s+\{?\s*(?:(@!?\w+)\s+)?([A-Z][A-Za-z0-9_.]*)\s*([^;]*?)\s*;", re.MULTILINE
+)
+_TARGET = re.compile(r"0x([0-9a-f]+)\s*$")
+
+_SHAPE = re.compile(r"\.(\d+)x(\d+)x(\d+)\b")  # HGMMA.64x128x8
+_TILES = {"1684": 512, "1688": 1024, "16816": 2048, "16832": 4096, "884": 256}  # HMMA.16816: m, n, k without a cross
+_FMA_OF = {
+    "FFMA": 1, "FFMA2": 2, "FADD": 1, "FADD2": 2, "FMUL": 1, "FMUL2": 2, "DFMA": 1, "DADD": 1, "DMUL": 1, "HFMA2": 2,
+    "HADD2": 2, "HMUL2": 2, "FFMA32I": 1, "FADD32I": 1, "FMUL32I": 1,
+}  # fmt: skip
+_TENSOR = re.compile(r"^[HIDQB]G?MMA$")
+_WARPS_OF_A_GROUP = 4
+_LANES = 32
+
+
+@dataclass(frozen=True)
+class Instruction:
+    """One instruction of a warp."""
+
+    address: int
+    predicate: str  # @P0, @!UP1, or nothing
+    opcode: str  # with its suffixes, LDG.E.128.CONSTANT
+    operands: str
+
+    @property
+    def base(self) -> str:
+        return self.opcode.partition(".")[0]
+
+    @property
+    def target(self) -> int | None:
+        """Where a branch leads; None of what is none."""
+        return self._address_of("BRA", "JMP")
+
+    @property
+    def callee(self) -> int | None:
+        """Where the subroutine stands that it calls; None of what calls none."""
+        return self._address_of("CALL")
+
+    def _address_of(self, *bases: str) -> int | None:
+        found = _TARGET.search(self.operands) if self.base in bases else None
+        return None if found is None else int(found[1], 16)
+
+    @property
+    def is_conditional(self) -> bool:
+        return bool(self.predicate) or self.operands.count(",") > 0  # BRA.U UP0, 0x100
+
+    @property
+    def is_tensor(self) -> bool:
+        return _TENSOR.match(self.base) is not None
+
+    @property
+    def multiply_adds(self) -> float:
+        """Of one thread, where an addition or a product alone counts as one."""
+        if not self.is_tensor:
+            return 0 if self.is_move else _FMA_OF.get(self.base, 0)
+        if shape := _SHAPE.search(self.opcode):
+            m, n, k = map(int, shape.groups())
+            return m * n * k / (_WARPS_OF_A_GROUP * _LANES)
+        for part in self.opcode.split(".")[1:]:
+            if part in _TILES:
+                return _TILES[part] / _LANES
+        raise KernelError(f"the shape of the tensor core's instruction {self.opcode} is not known")
+
+    @property
+    def products(self) -> float:
+        """Of one thread, each added to a sum by the same instruction."""
+        return self.multiply_adds if self.is_tensor or "FMA" in self.base else 0
+
+    @property
+    def is_move(self) -> bool:
+        """Whether it only copies a register or a constant; HFMA2 of a zero factor makes a constant in another pipe."""
+        if self.base == "HFMA2":
+            return _ZERO_FACTOR.search(self.operands) is not None
+        return self.base in _MOVES or self.opcode.startswith(_MOVES_OF_OTHERS)
+
+    @property
+    def bytes(self) -> int:
+        """That one thread moves; 0 of what is no access to memory."""
+        if not _MEMORY.match(self.base):
+            return 0
+        parts = self.opcode.split(".")
+        if self.base == "LDSM":
+            return 4 * int(parts[-1]) if parts[-1] in "124" else 4  # LDSM.16.M88.4: so many matrices, 4 bytes of each
+        widths = [_WIDTHS[part] for part in parts if part in _WIDTHS]
+        return widths[-1] if widths else 4
+
+
+_MOVES = frozenset(("MOV", "UMOV", "CS2R", "S2R", "S2UR", "R2UR", "P2R", "R2P", "UP2UR", "UR2UP"))
+_MOVES_OF_OTHERS = ("IMAD.MOV", "UIMAD.MOV")
+_ZERO_FACTOR = re.compile(r"^\w+, -?RZ(?:\.\w+)?, -?RZ(?:\.\w+)?,")
+_MEMORY = re.compile(r"^(LD|ST|LDG|STG|LDS|STS|LDL|STL|LDGSTS|LDSM|STSM|ATOM|ATOMG|ATOMS|RED|REDG)$")
+_WIDTHS = {"U8": 1, "S8": 1, "U16": 2, "S16": 2, "64": 8, "128": 16, "256": 32}
+
+
+@dataclass(frozen=True)
+class Loop:
+    """From the target of a branch backwards to the branch, both included."""
+
+    first: int
+    last: int
+
+    def holds(self, address: int) -> bool:
+        return self.first <= address <= self.last
+
+    def inside(self, other: "Loop") -> bool:
+        return self != other and other.first <= self.first and self.last <= other.last
+
+
+@dataclass(frozen=True)
+class Code:
+    """The instructions of a kernel, without those that do nothing."""
+
+    instructions: tuple[Instruction, ...]
+
+    @cached_property
+    def loops(self) -> tuple[Loop, ...]:
+        """By their first instruction, the outermost first; branches back to one place are one loop."""
+        ends: dict[int, int] = {}
+        for each in self.instructions:
+            if each.target is not None and each.target < each.address:
+                ends[each.target] = max(each.address, ends.get(each.target, 0))
+        return tuple(Loop(first, last) for first, last in sorted(ends.items()))
+
+    def within(self, loop: Loop) -> tuple[Instruction, ...]:
+        return tuple(each for each in self.instructions if loop.holds(each.address))
+
+    @cached_property
+    def hot_loop(self) -> Loop | None:
+        """None where no loop multiplies or adds."""
+        math = {loop: multiply_adds(self.within(loop)) for loop in self.loops}
+        chosen = max(math, key=lambda loop: (math[loop], -loop.last), default=None)
+        if chosen is None or not math[chosen]:
+            return None
+        while inner := [loop for loop in self.loops if loop.inside(chosen) and 2 * math[loop] > math[chosen]]:
+            chosen = max(inner, key=lambda loop: math[loop])
+        return chosen
+
+    @cached_property
+    def body(self) -> tuple[Instruction, ...]:
+        """Without subroutines, which stand behind the last exit."""
+        last = max((each.address for each in self.instructions if each.base == "EXIT"), default=0)
+        called = [each.callee for each in self.instructions if each.callee is not None and each.callee > last]
+        end = min(called, default=self.instructions[-1].address + 1 if self.instructions else 0)
+        return tuple(each for each in self.instructions if each.address < end)
+
+    @cached_property
+    def _region(self) -> tuple[Instruction, ...]:
+        return self.body if self.hot_loop is None else self.within(self.hot_loop)
+
+    @cached_property
+    def hot(self) -> tuple[Instruction, ...]:
+        """The instructions of the hot loop, or of the whole kernel, without those of rare blocks."""
+        rare = rare_addresses(self._region)
+        return tuple(each for each in self._region if each.address not in rare)
+
+    @cached_property
+    def rare(self) -> int:
+        """Instructions of the hot loop in rare blocks."""
+        return len(self._region) - len(self.hot)
+
+
+def read(text: str, entry: str) -> Code:
+    """The kernel `entry` in what the disassembler wrote; raises KernelError where it is not there."""
+    starts = list(_FUNCTION.finditer(text))
+    for index, start in enumerate(starts):
+        if start[1] == entry:
+            end = starts[index + 1].start() if index + 1 < len(starts) else len(text)
+            found = _INSTRUCTION.findall(text, start.end(), end)
+            return Code(
+                tuple(Instruction(int(at, 16), guard, word, rest) for at, guard, word, rest in found if word != "NOP")
+            )
+    raise KernelError(f"the disassembly has no function {entry}; it has {', '.join(each[1] for each in starts)}")
+
+
+def multiply_adds(instructions: Iterable[Instruction]) -> float:
+    """Of one thread that executes each once."""
+    return sum(each.multiply_adds for each in instructions)
+
+
+def rare_addresses(region: Sequence[Instruction]) -> set[int]:
+    """The addresses of what branches forwards within a region skip, where nothing there is the kernel's work."""
+    last = region[-1].address if region else 0
+    rare: set[int] = set()
+    for branch in region:
+        if branch.target is not None and branch.is_conditional and branch.address < branch.target <= last:
+            skipped = [each for each in region if branch.address < each.address < branch.target]
+            if not any(map(_is_work, skipped)) and not (skipped and _leaves(skipped[-1])):
+                rare.update(each.address for each in skipped)
+    return rare
+
+
+def _is_work(instruction: Instruction) -> bool:
+    """Whether an instruction does what a kernel is for, or is in a block that a division is made of."""
+    return bool(instruction.multiply_adds or instruction.bytes) or instruction.base in ("BAR", "EXIT", "MUFU", "CALL")
+
+
+def _leaves(instruction: Instruction) -> bool:
+    """Whether it ends the first of two arms, one of which is always taken."""
+    return instruction.target is not None and not instruction.is_conditional
