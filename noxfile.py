@@ -27,6 +27,13 @@ def bench(session: nox.Session) -> None:
 
 
 @nox.session
+def gpu(session: nox.Session) -> None:
+    """A survey of the GPU in under nine minutes, into reports/survey (or where what is given after -- says)."""
+    install(session, extras="cu13,torch")
+    session.run("convbench", "gpu", *(session.posargs or ["--out", "reports/survey"]))
+
+
+@nox.session
 def tests(session: nox.Session) -> None:
     """The test suite, on the GPU if there is one, else emulated; a report's page in Chromium if there is one.
 

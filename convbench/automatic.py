@@ -15,6 +15,9 @@ they pay where each of the three is at least 16, the side of the tiles that thei
 On the CPU, emulated, it is always direct: there is no memory system that tiles would spare, and a barrier costs more
 than what it is for.
 
+Where the database of tuned configs (`convbench.tuning.in_use`) has times of the first one and of others that come
+after it, the fastest of these is picked instead, if the intervals of its median and of the first one's do not overlap.
+
 None of them rounds more than the accumulator of the dtype does: nothing goes through TF32, and F(4×4, 3×3), which loses
 a digit, is not among them. fft_tiled is inexact on integers and, as Winograd's, lets a NaN spread over its tile: name
 another algorithm where that matters. Algorithms that others registered are never picked.
@@ -23,13 +26,15 @@ Source    Lavin & Gray 2016, "Fast algorithms for convolutional neural networks"
           an output, and what the transforms' cost is shared by); `reports/emulator` for the CPU.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from convbench import exchange, registry
 from convbench.algorithm import Algorithm
 from convbench.devices.device import Device
 from convbench.errors import RefusedError
 from convbench.problem import ConvProblem, Direction, Pair
+from convbench.tuning import in_use
+from convbench.tuning.database import Database
 
 FEWEST_SHARING = 16
 FEWEST_TAPS_OF_FFT = 25
@@ -52,12 +57,36 @@ def choose(problem: ConvProblem, direction: Direction = "forward", device: Devic
     DeviceError, UnknownNameError
         the device cannot be used.
     """
-    reason = None
-    for name in preferences(problem, on_gpu=exchange.device_of(device).is_gpu):
+    place = exchange.device_of(device)
+    reasons: list[str] = []
+    able = _able(problem, direction, place, reasons)
+    first = next(able, None)
+    if first is None:
+        raise RefusedError(f"no algorithm of the rule computes {direction} of {problem}: {reasons[-1]}")
+    known = in_use.database(place)
+    return first if known is None else _fastest(known, [first, *able], problem, direction, place)
+
+
+def _able(problem: ConvProblem, direction: Direction, device: Device, reasons: list[str]) -> Iterator[Algorithm]:
+    """The algorithms of the rule that do not refuse; the reasons of those before that do."""
+    for name in preferences(problem, on_gpu=device.is_gpu):
         algorithm = registry.get(name)
         if (reason := algorithm.refuses(problem, direction)) is None:
-            return algorithm
-    raise RefusedError(f"no algorithm of the rule computes {direction} of {problem}: {reason}")
+            yield algorithm
+        else:
+            reasons.append(reason)
+
+
+def _fastest(
+    known: Database, able: Sequence[Algorithm], problem: ConvProblem, direction: Direction, device: Device
+) -> Algorithm:
+    """The first, unless the database knows it to be slower than another."""
+    times = {one: entry for one in able if (entry := known.entry(one, problem, direction, device)) is not None}
+    if able[0] not in times:
+        return able[0]
+    best = min(times, key=lambda one: times[one].median_us)
+    ours, other = times[able[0]].interval_us, times[best].interval_us
+    return best if ours is not None and other is not None and other[1] < ours[0] else able[0]
 
 
 def preferences(problem: ConvProblem, *, on_gpu: bool) -> Iterator[str]:

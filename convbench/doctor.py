@@ -43,6 +43,8 @@ EXTRAS = (
     ),
     ("ONNX models as workloads", ("onnx",), 'pip install "convbench[onnx]"'),
     ("baselines cudnn and torch_cpu", ("torch",), 'pip install "convbench[torch]"'),
+    ("machine code (inspect)", ("nvidia-cuda-cuobjdump", "nvidia-cuda-nvdisasm"), 'pip install "convbench[inspect]"'),
+    ("search of large config spaces", ("optuna",), 'pip install "convbench[tune]"'),
     ("baseline scipy", ("scipy",), "pip install scipy"),
     ("picture for show --maps", ("scikit-image",), 'pip install "convbench[maps]"'),
     ("clocks of a GPU (NVML)", ("nvidia-ml-py",), "pip install nvidia-ml-py"),

@@ -18,6 +18,7 @@ from convbench.errors import ConvbenchError, RefusedError, TensorError
 from convbench.operands import Name
 from convbench.problem import FILTER_LAYOUTS, LAYOUTS, ConvProblem, Direction
 from convbench.shapes import lifted, problem_of
+from convbench.tuning import in_use
 
 Gradient = Literal["dx", "dw", "dbias"]
 GRADIENTS: tuple[Gradient, ...] = get_args(Gradient)
@@ -58,6 +59,8 @@ def conv2d(
     algorithm : a name, an `Algorithm`, or "auto": what `convbench.automatic.choose` picks by its rule. Or a mapping
         from directions to these; one that it leaves out is "auto".
     device : its name, or a `Device`. None: the GPU if x is on it, or there is one; else the emulator.
+
+    Where `convbench tune` found a config for the problem, the algorithm runs with that: see `convbench.tuning.in_use`.
 
     x (N, C, L) and weight (K, C/groups, S) are the one-dimensional case, with y (N, K, Q): stride and dilation are one
     number, and padding one number, ((left, right),) or a word.
@@ -143,14 +146,20 @@ class _Call:
         if reason := device.refuses(problem):
             raise RefusedError(f"device {device.name} refuses {problem}: {reason}")
         algorithm = automatic.resolved(choice, problem, direction, device)
-        plan = algorithm.plan(problem, device, direction=direction)
         inputs = {name: self._entered(name) for name in operands.inputs(problem, direction)}
         outputs = {
             name: device.empty(operands.memory_shape(problem, name), problem.dtype)
             for name in operands.outputs(problem, direction)
         }
-        plan.load(*(inputs[name] for name in operands.LOADED[direction] if name in inputs))
-        plan.run(*(inputs[name] for name in operands.READ[direction]), *outputs.values())
+        loaded = [inputs[name] for name in operands.LOADED[direction] if name in inputs]
+        arrays = [*(inputs[name] for name in operands.READ[direction]), *outputs.values()]
+
+        def compute(config: Any) -> None:
+            plan = algorithm.plan(problem, device, direction=direction, config=config)
+            plan.load(*loaded)
+            plan.run(*arrays)
+
+        in_use.with_tuned_config(compute, algorithm, problem, direction, device)
         return {name: self._returned(name, array) for name, array in outputs.items()}
 
     def _entered(self, name: Name) -> Array:

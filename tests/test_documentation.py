@@ -32,7 +32,7 @@ README = ROOT / "README.md"
 PAGES = [README, *sorted((ROOT / "docs").glob("*.md"))]
 GUIDE = {
     "index", "compare_algorithms", "verify_your_kernel", "fuzz", "read_a_report", "error_model", "timing", "emulator",
-    "add_a_workload", "fast_kernels", "reference",
+    "add_a_workload", "fast_kernels", "tune", "gpu", "inspect", "reference",
 }  # fmt: skip
 RUN = "python", "bash"
 SPHINX = "{toctree}", "{eval-rst}"  # what the build checks
@@ -54,6 +54,10 @@ SHORTER = {
     'bench --workload model.onnx --where "r == 3 and stride == (1, 1)" --baselines': (
         'bench --workload model.onnx --where "r == 3 and stride == (1, 1)" --baselines --algorithm direct'
     ),
+    "tune --workload resnet50 --batch 32 --algorithm implicit_gemm": (
+        "tune --workload lenet5 --batch 2 --where 'c == 1' --algorithm direct --trials 2 --device emulator"
+    ),
+    "gpu --out survey": "gpu --out survey --device emulator --algorithm direct --check n1c2h5w5-k2r3s3 --seconds 3",
     "report reports/*/resnet50-n32.jsonl --format html": "report reports/emulator/lenet5-n2.jsonl --format markdown",
     "compare before after --threshold 3%": "compare reports/emulator/lenet5-n2.jsonl reports/emulator --threshold 3%",
     "show n1c3h128w128-k4r5s5-bias --maps": "show n1c3h32w32-k4r5s5-bias --maps",

@@ -33,6 +33,9 @@ def test_the_examples_work_one_after_the_other(convbench, here):
         for example, _ in EXAMPLES[command]:
             program, *words = shlex.split(example.partition(" | ")[0])
             status, out, err = convbench(*words)
+            if command == "gpu" and "--device" not in words:  # there is none here
+                assert (status, "cuda was asked for" in err) == (2, True)
+                continue
             assert (program, status) == ("convbench", 3 if "--strict" in words else 0), f"{example}: {err}"
             assert out.strip()
 

@@ -10,7 +10,7 @@ from itertools import pairwise
 
 import typer
 
-from convbench.cli import compare, fuzz, inform, measure, report
+from convbench.cli import compare, fuzz, gpu, inform, inspect, measure, report, tune
 from convbench.cli.examples import epilog
 from convbench.errors import ConvbenchError
 from convbench.notation import benchdnn, miopen
@@ -28,8 +28,11 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "verify": measure.verify,
     "fuzz": fuzz.fuzz,
     "bench": measure.bench,
+    "tune": tune.tune,
+    "gpu": gpu.gpu,
     "report": report.report,
     "compare": compare.compare,
+    "inspect": inspect.inspect,
     "doctor": inform.doctor,
 }
 for name, command in COMMANDS.items():
@@ -59,7 +62,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 # options of ours whose text may have a space
-_TEXTS = ("--where=", "--workload=", "--out=", "--plugin=", "--corpus=", "--replay=")
+_TEXTS = (
+    "--where=",
+    "--workload=",
+    "--out=",
+    "--plugin=",
+    "--corpus=",
+    "--replay=",
+    "--database=",
+    "--sass=",
+    "--config=",
+)
 
 
 def _quoted_flags(word: str) -> str:

@@ -1,7 +1,8 @@
-"""What `verify` and `bench` were asked to run, on which device, before anything runs."""
+"""What `verify`, `bench` and `tune` were asked to run, on which device, before anything runs."""
 
 import sys
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from convbench.cli import options
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from convbench.devices.device import Device
     from convbench.harness import Harness, Job
     from convbench.sampling import Effort
+    from convbench.tuning.database import Database
     from convbench.workload import Workload
 
 
@@ -32,6 +34,8 @@ class Asked:
     cache: str | None = None
     samples: int | None = None
     seconds: float | None = None
+    tuned: bool = False  # whether configs come from a database
+    database: Path | None = None  # instead of the device's own
 
     def prepare(self) -> "tuple[Harness, Workload, list[Job]]":
         """Everything that can be wrong with a call is found here."""
@@ -42,7 +46,8 @@ class Asked:
         options.load_plugins(self.plugin)
         algorithms = self.algorithms()
         device = devices.select(self.device)
-        harness = Harness(device, seed=self.seed, direction=direction, effort=self.effort(device))
+        effort, configs = self.effort(device), self.configs(device)
+        harness = Harness(device, seed=self.seed, direction=direction, effort=effort, database=configs)
         return harness, chosen, jobs(chosen, algorithms)
 
     def layers(self) -> "Workload":
@@ -71,6 +76,19 @@ class Asked:
         if self.baselines:
             chosen += [registry.get(name) for name in registry.baseline_names() if name not in wanted]
         return chosen
+
+    def configs(self, device: "Device") -> "Database | None":
+        """The tuned configs that are used on a device; what is wrong with them goes to standard error."""
+        from convbench.tuning.database import Database, default_path
+
+        if not self.tuned:
+            if self.database is not None:
+                raise ConvbenchError("--untuned takes no config from a database, and --database names one: give one")
+            return None
+        if self.database is not None and not self.database.is_file():
+            raise ConvbenchError(f"--database {self.database} is no file; `convbench tune` makes one")
+        path = self.database or default_path(device.describe()["name"])
+        return Database(path, lambda sentence: print(f"convbench: {sentence}", file=sys.stderr))
 
     def effort(self, device: "Device") -> "Effort":
         """How often to run on a device."""

@@ -26,6 +26,20 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
         ("convbench bench n1c4h12w12-k4r3s3-pad1 --algorithm direct", "one problem, into reports/"),
         ("convbench bench --workload lenet5 --batch 1 --baselines --resume", "a network, beside other libraries"),
     ),
+    "tune": (
+        ("convbench tune n1c4h12w12-k4r3s3-pad1 --algorithm direct", "which of its configs is fastest here"),
+        (
+            "convbench tune --workload lenet5 --batch 1 --algorithm direct --trials 2 --database mine.jsonl",
+            "a network's layers, two configs of each algorithm, into a file of one's own",
+        ),
+    ),
+    "gpu": (
+        ("convbench gpu --out survey", "on a machine with a GPU: everything, in under nine minutes"),
+        (
+            "convbench gpu --out survey --device emulator --algorithm direct --check n1c2h5w5-k2r3s3 --seconds 3",
+            "a trial of the command without one, cut short",
+        ),
+    ),
     "report": (
         ("convbench report reports/emulator/lenet5-n1.jsonl", "a page of what was measured"),
         ("convbench report reports/emulator/lenet5-n1.jsonl --format csv --format junit", "for a spreadsheet and CI"),
@@ -33,6 +47,13 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
     "compare": (
         ("convbench compare before after", "two folders, or files, of records; exit status 1 if anything is slower"),
         ("convbench compare before after --threshold 5% --strict", "3 if anything is undecided, too"),
+    ),
+    "inspect": (
+        ("convbench inspect direct n32c64h56w56-k64r3s3-pad1", "registers, spills, hot loop, bound, on sm_90"),
+        (
+            "convbench inspect im2col_gemm n32c64h56w56-k64r3s3-pad1 --arch sm_80 --config tile=8 --json",
+            "another architecture and config, for a script",
+        ),
     ),
     "doctor": (("convbench doctor", "what is missing, and the command that mends it"),),
 }

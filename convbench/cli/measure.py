@@ -1,7 +1,6 @@
 """The commands that run algorithms: `verify` and `bench`."""
 
 import json
-import re
 import sys
 import time
 from pathlib import Path
@@ -98,20 +97,26 @@ def bench(
         float | None,
         typer.Option("--seconds", min=0.0, help="No more than the least number after so long. Default: 1, or 0.5."),
     ] = None,
+    database: options.DatabaseOption = None,
+    untuned: Annotated[
+        bool, typer.Option("--untuned", help="Run every algorithm with its default config, whatever was tuned.")
+    ] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Skip what the records file already has.")] = False,
     json_: options.JsonOption = False,
 ) -> None:
     """Verify, then time what is right, record each result at once, and render a report beside the records."""
     from convbench.record import RecordsFile, latest, read_records
+    from convbench.tuning.database import slug
 
     asked = Asked(
         problems=problems, workload=workload, batch=batch, where=where, algorithm=algorithm, baselines=baselines,
         device=device, direction=direction, seed=seed, plugin=plugin, cache=cache, samples=samples, seconds=seconds,
+        tuned=not untuned, database=database,
     )  # fmt: skip
     harness, chosen, todo = asked.prepare()
-    path = out / _slug(harness.description["name"]) / f"{_slug(chosen.name)}.jsonl"
+    path = out / slug(harness.description["name"]) / f"{slug(chosen.name)}.jsonl"
     before = _records_so_far(path)
-    planned = {harness.key(job) for job in todo}
+    asked_for = todo
     if resume:
         recorded = {(*record.key, record.seed) for record in before}
         todo = [job for job in todo if harness.key(job) not in recorded]
@@ -124,6 +129,7 @@ def bench(
         except DeviceError as error:
             lost = error
     page = write_page(read_records(path)[0], path.with_suffix(".md"))
+    planned = {harness.key(job) for job in asked_for}  # a tuned config may have turned out to be of no use
     records = [record for record in latest(read_records(path)[0]) if (*record.key, record.seed) in planned]
     if json_:
         outcomes = {outcome: sum(r.outcome == outcome for r in records) for outcome in {r.outcome for r in records}}
@@ -191,8 +197,3 @@ def _finish(outcomes: list[str]) -> None:
     if "passed" not in outcomes:
         print("convbench: nothing passed, for nothing could be run", file=sys.stderr)
         raise typer.Exit(1)
-
-
-def _slug(name: str) -> str:
-    """A name as a file's: lower case, with dashes."""
-    return re.sub(r"[^\w.]+", "-", name.lower()).strip("-") or "unnamed"

@@ -70,6 +70,10 @@ DirectionOption = Annotated[
 ]
 SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Seed of the random data.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
+DatabaseOption = Annotated[
+    Path | None,
+    typer.Option("--database", help="File of tuned configs. Default: reports/tuned/DEVICE.jsonl in this folder."),
+]
 PluginOption = Annotated[
     list[str] | None,
     typer.Option("--plugin", help="A module, or a .py file, that registers algorithms; may be repeated."),

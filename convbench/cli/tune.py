@@ -1,0 +1,227 @@
+"""The command `tune`: search the configs of algorithms, and keep the best per device and problem."""
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from convbench.cli import completion, options
+from convbench.cli.asked import Asked
+from convbench.cli.measure import INTERRUPTED
+from convbench.cli.output import print_markdown
+from convbench.cli.progress import progress
+from convbench.errors import ConvbenchError, DeviceError, UnknownNameError
+from convbench.tables import markdown_table
+
+if TYPE_CHECKING:
+    from convbench.harness import Harness, Job
+    from convbench.record import Record
+    from convbench.tuning.proposals import Proposals, Search
+    from convbench.tuning.tuner import Found, Tuner
+    from convbench.workload import Workload
+
+
+def tune(
+    problems: options.Problems = None,
+    workload: options.WorkloadOption = None,
+    batch: options.BatchOption = None,
+    where: options.WhereOption = None,
+    algorithm: options.AlgorithmOption = None,
+    device: options.DeviceOption = None,
+    direction: options.DirectionOption = "forward",
+    seed: options.SeedOption = 0,
+    plugin: options.PluginOption = None,
+    search: Annotated[
+        str | None,
+        typer.Option(
+            "--search",
+            help="How: exhaustive or optuna. Default: all of a space of up to 100 configs, or --trials; else Optuna.",
+            autocompletion=completion.one_of(("exhaustive", "optuna")),
+        ),
+    ] = None,
+    trials: Annotated[
+        int | None,
+        typer.Option("--trials", min=1, help="At most so many configs of each algorithm and problem. Optuna's: 100."),
+    ] = None,
+    seconds: Annotated[
+        float | None,
+        typer.Option("--seconds", min=0.0, help="Try no more of each algorithm and problem after so long."),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="File that the record of every config tried is appended to.")
+    ] = None,
+    database: options.DatabaseOption = None,
+    json_: options.JsonOption = False,
+) -> None:
+    """Search the algorithms' configs: verify each, time what is right, keep what is faster than the default."""
+    from convbench.record import RecordsFile
+    from convbench.tuning import database as entries
+    from convbench.tuning.tuner import Tuner
+
+    asked = Asked(
+        problems=problems, workload=workload, batch=batch, where=where, algorithm=algorithm, baselines=False,
+        device=device, direction=direction, seed=seed, plugin=plugin,
+    )  # fmt: skip
+    wanted = _search(search)
+    harness, chosen, todo = asked.prepare()
+    path = database or entries.default_path(harness.description["name"])
+    for line in entries.read_entries(path)[1]:
+        print(f"convbench: {line}", file=sys.stderr)
+    searches, refused = _searches(harness, todo, wanted, trials, seed)
+    tuner, run = Tuner(harness, most=trials, seconds=seconds), _Run(path)
+    try:
+        with ExitStack() as stack:
+            file = None if out is None else stack.enter_context(RecordsFile(out))
+            total = sum(found.space if trials is None else min(trials, found.space) for found, _ in searches)
+            what = f"tuning on {harness.description['name']}"
+            for record in stack.enter_context(
+                progress(run.records(tuner, chosen, searches), what, total, harness.device)
+            ):
+                if file is not None:
+                    file.append(record)
+    except KeyboardInterrupt:
+        run.keep(tuner, chosen)  # a second Ctrl-C ends this, too
+        print(f"convbench: interrupted; {run.kept} tuned configs are in {path}", file=sys.stderr)
+        raise typer.Exit(INTERRUPTED) from None
+    except DeviceError as error:
+        print(f"convbench: {error}\nconvbench: {run.kept} tuned configs are in {path}", file=sys.stderr)
+        raise typer.Exit(1) from None
+    finally:
+        _print(run.done, refused, harness, path, json_=json_)
+    if not any(found.entry for found in run.done):
+        print("convbench: nothing was tuned, for nothing was right", file=sys.stderr)
+        raise typer.Exit(1)
+    if any(found.count("wrong", "crashed") for found in run.done):
+        print("convbench: some configs are wrong or failed", file=sys.stderr)
+        raise typer.Exit(1)
+
+
+class _Run:
+    """What is done, and what is under way."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.done: list[Found] = []
+        self.kept = 0
+        self._open: Found | None = None
+
+    def records(
+        self, tuner: "Tuner", chosen: "Workload", searches: "list[tuple[Found, Proposals]]"
+    ) -> "Iterator[Record]":
+        """The record of each candidate; each search's entry is in the file before the next begins."""
+        for found, order in searches:
+            self._open = found
+            self.done.append(found)
+            yield from tuner.search(found, chosen, order)
+            self._store()
+
+    def keep(self, tuner: "Tuner", chosen: "Workload") -> None:
+        """Decide the search under way on what it has so far."""
+        if self._open is not None:
+            tuner.decide(self._open, chosen)
+            self._store()
+
+    def _store(self) -> None:
+        from convbench.tuning.database import add
+
+        found, self._open = self._open, None
+        if found is not None and found.entry is not None:
+            add(self.path, found.entry)
+            self.kept += 1
+
+
+def _search(name: str | None) -> "Search | None":
+    from convbench.tuning.proposals import SEARCHES
+
+    for known in SEARCHES:
+        if name == known:
+            return known
+    if name is not None:
+        raise UnknownNameError(f"search {name!r} is unknown; there are {', '.join(SEARCHES)}")
+    return None
+
+
+def _searches(
+    harness: "Harness", todo: "list[Job]", search: "Search | None", trials: int | None, seed: int
+) -> "tuple[list[tuple[Found, Proposals]], list[tuple[str, str, str]]]":
+    """What is to be searched, in which order; and who refuses, with the problem and the reason."""
+    from convbench.tuning.proposals import proposals
+    from convbench.tuning.tuner import Found
+
+    searches, refused = [], []
+    for job in todo:
+        problem, algorithm = job.layer.problem, job.algorithm
+        if reason := algorithm.refuses(problem, harness.direction) or harness.device.refuses(problem):
+            refused.append((str(problem), algorithm.name, reason))
+            continue
+        space = algorithm.space_for(problem, harness.direction)
+        found = Found(layer=job.layer, algorithm=algorithm, space=len(space))
+        searches.append((found, proposals(space, search, trials, seed)))
+    if not searches:
+        reasons = "; ".join(dict.fromkeys(f"{name}: {reason}" for _, name, reason in refused))
+        raise ConvbenchError(f"there is nothing to tune: {reasons}")
+    return searches, refused
+
+
+def _print(
+    done: "list[Found]", refused: list[tuple[str, str, str]], harness: "Harness", path: Path, *, json_: bool
+) -> None:
+    if json_:
+        rows = [_facts(found) for found in done]
+        skipped = [dict(zip(("problem", "algorithm", "reason"), one, strict=True)) for one in refused]
+        print(json.dumps({"database": str(path), "tuned": rows, "refused": skipped}, indent=1))
+        return
+    if not done:
+        return
+    parts = [f"# Tuned on {harness.description['name']} ({harness.description['clock']})"]
+    for problem in dict.fromkeys(str(found.layer.problem) for found in done):
+        ours = [found for found in done if str(found.layer.problem) == problem]
+        header = ["algorithm", "configs", "tried", "timed", "wrong", "pruned", "failed", "kept", "time", "default"]
+        parts += [f"## {problem} {harness.direction}", markdown_table(header, map(_cells, ours))]
+        told = [_sentence(found) for found in ours]
+        told += [f"- {name} refuses: {reason}" for text, name, reason in refused if text == problem]
+        parts.append("\n".join(told))
+    print_markdown("\n\n".join(parts))
+    print(f"Tuned configs: {path}")
+
+
+def _cells(found: "Found") -> tuple[object, ...]:
+    from convbench.report import duration
+
+    entry = found.entry
+    return (
+        found.algorithm.name, found.space, sum(found.outcomes.values()), found.count("passed"), found.count("wrong"),
+        found.count("refused"), found.count("crashed", "out_of_memory", "timed_out"),
+        "–" if entry is None else ", ".join(f"{name}={value}" for name, value in entry.config.items()) or "(no fields)",
+        "–" if entry is None else duration(entry.median_us),
+        "–" if entry is None or entry.default_us is None else duration(entry.default_us),
+    )  # fmt: skip
+
+
+def _sentence(found: "Found") -> str:
+    """The verdict on one algorithm, and the reasons of what did not count."""
+    told = f"- {found.algorithm.name}: {found.verdict}"
+    if found.ratio is not None:
+        value, low, high = found.ratio
+        told += f"; {value:.3f} of its time, {low:.3f} to {high:.3f} with 95 % confidence"
+    for count, what, reason in (
+        (found.count("refused"), "pruned, for the device cannot hold them", found.pruned_for),
+        (found.count("wrong", "crashed", "out_of_memory", "timed_out"), "wrong or failed", found.wrong_for),
+    ):
+        if count:
+            told += f"\n- {found.algorithm.name}: {count} {what}; the first: {reason}"
+    return told
+
+
+def _facts(found: "Found") -> dict[str, Any]:
+    from dataclasses import asdict
+
+    return {
+        "problem": str(found.layer.problem), "algorithm": found.algorithm.name, "configs": found.space,
+        "outcomes": found.outcomes, "verdict": found.verdict, "ratio": found.ratio, "pruned_for": found.pruned_for,
+        "wrong_for": found.wrong_for, "entry": None if found.entry is None else asdict(found.entry),
+    }  # fmt: skip

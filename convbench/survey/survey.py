@@ -1,0 +1,272 @@
+"""The whole survey: its parts, the time that each has, and the files that it leaves.
+
+Checks come first, with a share of the time; times take the rest, in the order of `convbench.survey.layers.plan`.
+Whatever is known is written at once or, of what is made from it, again after each layer, so that a survey that is ended
+has left what it found. All files are in one folder, and there are never more than eight.
+"""
+
+import json
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from convbench import registry
+from convbench.algorithm import Algorithm
+from convbench.devices.device import Device
+from convbench.environment import capture, cores
+from convbench.errors import ConvbenchError
+from convbench.record import FAILURES, Record, RecordsFile
+from convbench.sampling import Effort
+from convbench.survey import ratios
+from convbench.survey.crew import GRACE_S, Crew, Here, Prepare, Workers
+from convbench.survey.layers import plan
+from convbench.survey.tasks import EFFORT, PROBLEMS, Check, Outcome, Task, Times
+from convbench.workload import Workload
+
+CHECKS_SHARE = 0.35  # of the time
+CLOSING_S = 5.0  # what the last files take
+MOST_NAMED = 10  # failures, or what was left out, on a page
+MOST_PROCESSES = 12  # each has a context on the GPU, and the data of a layer in memory
+
+CHECKS, RECORDS, PAGE, TABLE, REPORT, ENVIRONMENT = (
+    "correctness.jsonl", "standard.jsonl", "ratios.md", "ratios.csv", "standard.md", "environment.json",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class Orders:
+    """What is asked for.
+
+    Parameters
+    ----------
+    seconds : for everything
+    algorithms : by name; None: all for checks, and those that may be the fastest for times
+    problems : of the checks
+    effort : of the times
+    prepare : called first in every process
+    """
+
+    out: Path
+    workload: Workload
+    seconds: float
+    seed: int = 0
+    algorithms: tuple[str, ...] | None = None
+    problems: tuple[str, ...] = PROBLEMS
+    effort: Effort = EFFORT
+    database: Path | None = None  # of tuned configs
+    prepare: Prepare = tuple
+
+
+@dataclass(kw_only=True)
+class Part:
+    """How far one part came."""
+
+    planned: int
+    done: int = 0
+    seconds: float = 0.0
+    compile_s: float = 0.0  # of all processes together
+    alone_s: float = 0.0  # with the GPU to itself
+    left_out: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def add(self, outcome: Outcome) -> None:
+        """Count what came of a task."""
+        self.compile_s += outcome.compile_s
+        self.alone_s += outcome.seconds
+        self.notes += outcome.notes
+
+
+class Survey:
+    """A survey of one device.
+
+    Parameters
+    ----------
+    clock : tells the time in seconds, the same in all processes
+    """
+
+    def __init__(self, device: Device, orders: Orders, clock: Callable[[], float] = time.time) -> None:
+        self.device, self.orders, self.clock = device, orders, clock
+        self.start = clock()
+        self.rows: list[dict[str, Any]] = []
+        self.records: list[Record] = []
+        self.description, self.environment = device.describe(), capture()
+        names = registry.names() if orders.algorithms is None else orders.algorithms
+        self.algorithms = [registry.get(name) for name in names]
+        self.planned = plan(orders.workload.layers, orders.algorithms)
+        self.checks = Part(planned=0)
+        self.times = Part(planned=len(self.planned))
+        clear(orders.out)
+
+    @property
+    def deadline(self) -> float:
+        """When the last file is to be written."""
+        return self.start + self.orders.seconds - CLOSING_S
+
+    def run(self) -> Iterator[str]:
+        """Do it all; a word on each task that is done. The files are there whenever it is ended."""
+        workers = self._workers()
+        try:
+            yield from self._check(workers)
+            yield from self._time(workers)
+        finally:
+            workers.close()
+            self.write()
+
+    def tasks(self) -> list[Task]:
+        """Everything that is planned, in its order."""
+        until = self.start + CHECKS_SHARE * self.orders.seconds
+        return [*_checks(self.algorithms, self.orders, until), *self._layers()]
+
+    def _workers(self) -> Workers:
+        if not self.device.is_gpu:
+            return Here(self.device)
+        return Crew(max(1, min(MOST_PROCESSES, cores() - 1)), self.device.name, self.orders.prepare)
+
+    def _check(self, workers: Workers) -> Iterator[str]:
+        until, begun = self.start + CHECKS_SHARE * self.orders.seconds, self.clock()
+        tasks = _checks(self.algorithms, self.orders, until)
+        self.checks.planned = len(tasks)
+        with (self.orders.out / CHECKS).open("a", encoding="utf-8") as file:
+            for task, outcome in workers.done(tasks, until):
+                assert isinstance(task, Check)
+                what = f"{task.algorithm} {task.direction} {task.dtype}"
+                self.checks.seconds = self.clock() - begun
+                if outcome is None or outcome.left_out:
+                    self.checks.left_out.append(what if outcome is None else f"{what}: {outcome.left_out} of its runs")
+                if outcome is not None:
+                    self.checks.add(outcome)
+                    self.checks.done += not outcome.left_out
+                    self.rows += outcome.rows
+                    file.writelines(json.dumps(row, ensure_ascii=False, default=str) + "\n" for row in outcome.rows)
+                    file.flush()
+                yield what
+
+    def _layers(self) -> list[Times]:
+        orders = self.orders
+        return [
+            Times(
+                measured=one, workload=orders.workload.name, seed=orders.seed, effort=orders.effort,
+                database=orders.database,
+            )
+            for one in self.planned
+        ]  # fmt: skip
+
+    def _time(self, workers: Workers) -> Iterator[str]:
+        begun = self.clock()
+        with RecordsFile(self.orders.out / RECORDS) as file:
+            for task, outcome in workers.done(self._layers(), self.deadline - GRACE_S):
+                assert isinstance(task, Times)
+                what = f"{task.measured.layer.name} {task.measured.layer.problem}"
+                self.times.seconds = self.clock() - begun
+                if outcome is None or outcome.left_out:
+                    self.times.left_out.append(what)
+                if outcome is not None:
+                    self.times.add(outcome)
+                    self.times.done += not outcome.left_out
+                    for record in outcome.records:
+                        file.append(record)
+                    self.records += outcome.records
+                yield what
+
+    # ---- files
+
+    def write(self) -> None:
+        """Write what is made from the records: tables, a report, and the environment."""
+        from convbench.report import to_markdown
+
+        table = ratios.by_layer(self.records)
+        rows = ratios.groups(table, self.planned)
+        name = str(self.description["name"])
+        page = ratios.to_markdown(rows, table, f"Survey of {name} ({self.description['clock']})", self.words())
+        _write(self.orders.out / PAGE, page)
+        if not table.empty:
+            _write(self.orders.out / TABLE, table.to_csv(index=False))
+        if self.records:
+            _write(self.orders.out / REPORT, to_markdown(self.records, title=f"convbench: {name}"))
+        _write(self.orders.out / ENVIRONMENT, json.dumps(self.facts(), indent=1, default=str) + "\n")
+
+    def words(self) -> list[str]:
+        """What was done, and what was left out, in sentences."""
+        bad = [row for row in self.rows if row["outcome"] in FAILURES]
+        failed = [record for record in self.records if record.outcome in FAILURES]
+        passed, checks, times = sum(row["outcome"] == "passed" for row in self.rows), self.checks, self.times
+        combinations = f"{checks.done} of {checks.planned} combinations of algorithm, direction and dtype"
+        alone = f"of which the GPU was had alone for {times.alone_s:.0f} s"
+        told = [
+            f"Correctness: {passed:,} runs passed, {len(bad)} failed; {combinations} in {checks.seconds:.0f} s",
+            f"Times: {times.done} of {times.planned} layers in {times.seconds:.0f} s, {alone}; {len(failed)} failed",
+            f"Compiling took {checks.compile_s + times.compile_s:.0f} s, of all processes together",
+            "Of timed layers the first and the last image are compared with the reference, on random numbers",
+        ]
+        told += [
+            f"Failed: {row['algorithm']} {row['direction']} {row['problem']}: {row['reason']}"
+            for row in bad[:MOST_NAMED]
+        ]
+        told += [f"Failed: {record.algorithm} {record.problem}: {record.reason}" for record in failed[:MOST_NAMED]]
+        for part, what in ((checks, "combinations"), (times, "layers")):
+            if part.left_out:
+                some, more = part.left_out[:MOST_NAMED], len(part.left_out) - MOST_NAMED
+                named = "; ".join([*some, f"and {more} more, in {ENVIRONMENT}"] if more > 0 else some)
+                told.append(f"Left out for lack of time, {len(part.left_out)} {what}: {named}")
+        return told
+
+    def facts(self) -> dict[str, Any]:
+        """What a machine may want to know of the survey."""
+        return {
+            "device": self.description, "environment": self.environment, "library": _library(),
+            "seconds": round(self.clock() - self.start, 1), "limit_s": self.orders.seconds, "seed": self.orders.seed,
+            "workload": self.orders.workload.name, "database": self.orders.database,
+            "correctness": vars(self.checks), "times": vars(self.times),
+        }  # fmt: skip
+
+    @property
+    def failures(self) -> int:
+        """Results that are wrong, or failed."""
+        outcomes = [row["outcome"] for row in self.rows] + [record.outcome for record in self.records]
+        return sum(outcome in FAILURES for outcome in outcomes)
+
+
+def clear(folder: Path) -> None:
+    """Make the folder, without files of an earlier survey; raises ConvbenchError."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in (CHECKS, RECORDS, PAGE, TABLE, REPORT, ENVIRONMENT):
+            (folder / name).unlink(missing_ok=True)
+    except OSError as error:
+        raise ConvbenchError(f"the survey cannot be written to {folder}: {error.strerror}") from error
+
+
+def _checks(algorithms: Sequence[Algorithm], orders: Orders, until: float) -> list[Check]:
+    """Each algorithm, direction and dtype: float32 first, and of each dtype forward first."""
+    found = [
+        Check(
+            algorithm=one.name, direction=direction, dtype=dtype, problems=orders.problems, seed=orders.seed,
+            deadline=until,
+        )
+        for one in algorithms for direction in one.plans for dtype in one.dtypes
+    ]  # fmt: skip
+    dtypes = list(dict.fromkeys(["float32", *(check.dtype for check in found)]))
+    directions = list(dict.fromkeys(["forward", *(check.direction for check in found)]))
+    return sorted(found, key=lambda check: (dtypes.index(check.dtype), directions.index(check.direction)))
+
+
+def _library() -> dict[str, Any]:
+    """The versions of what is compared with."""
+    try:
+        import torch
+    except ImportError as error:
+        return {"torch": None, "why": str(error)}
+    return {"torch": torch.__version__, "cuda": torch.version.cuda, "cudnn": torch.backends.cudnn.version()}
+
+
+def _write(path: Path, text: str) -> None:
+    draft = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        draft.write_text(text, encoding="utf-8")
+        draft.replace(path)
+    except OSError as error:
+        draft.unlink(missing_ok=True)
+        raise ConvbenchError(f"the survey cannot be written to {path}: {error.strerror}") from error

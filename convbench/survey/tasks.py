@@ -1,0 +1,232 @@
+"""What one process of a survey does at a time: checks of an algorithm, or the times of a layer.
+
+A task is data, which travels to a process; what comes back is rows of checks, records of times, and notes of what did
+not go as planned. Times are taken with the GPU to oneself; kernels are compiled, and data drawn, before.
+"""
+
+import gc
+import sys
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from convbench import registry
+from convbench.algorithm import Algorithm
+from convbench.contest import is_alive
+from convbench.devices.device import Device
+from convbench.errors import DeviceError
+from convbench.execution import Execution
+from convbench.harness import Harness, Job
+from convbench.notation import parse
+from convbench.operands import inputs, shape
+from convbench.problem import ConvProblem, Direction, Dtype
+from convbench.record import Record
+from convbench.sampling import Effort
+from convbench.survey.layers import Measured
+from convbench.timing import CACHES
+from convbench.tuning.database import Database
+from convbench.verify import Case, SampledCase
+from convbench.workload import Layer, Workload
+
+# small ones of every kind, then such as fill large tiles; a dtype is added to each
+PROBLEMS = (
+    "n2c3h7w9-k4r3s3-pad1", "n1c1h1w1-k1r1s1", "n2c5h9w7-k7r1s1", "n1c4h11w10-k6r5s5-pad2", "n2c6h8w8-k6r3s3-pad1-g6",
+    "n2c3h13w12-k5r3s3-pad1-stride2", "n1c3h12w11-k4r3s3-pad2-dil2", "n1c3h15w17-k4r7s7-pad3-stride2",
+    "n1c4h9w9-k6r3s3-pad1-g2-bias", "n1c2h6w5-k3r3s2-pad0.1x2.0", "n2c4h6w7-k3r3s3-pad1-NHWC",
+    "n2c64h28w28-k64r3s3-pad1", "n4c128h28w28-k128r1s1", "n1c48h35w35-k64r5s5-pad2", "n1c128h57w57-k128r3s3-pad1-g128",
+)  # fmt: skip
+MANY_CONFIGS = PROBLEMS[-4:]  # on which every config that an algorithm offers is checked, in float32
+
+EFFORT = Effort(maximum=100, max_seconds=0.1, caches=CACHES)
+
+Turn = Callable[[], AbstractContextManager[bool]]  # whether there still is time
+
+
+@dataclass(frozen=True, kw_only=True)
+class Check:
+    """One algorithm, direction and dtype, on all problems; what is not begun by the deadline is left out."""
+
+    algorithm: str
+    direction: Direction
+    dtype: Dtype
+    problems: tuple[str, ...]
+    seed: int
+    deadline: float  # by the clock of the wall, which processes share
+
+
+@dataclass(frozen=True, kw_only=True)
+class Times:
+    """One layer, by everyone who competes."""
+
+    measured: Measured
+    workload: str
+    seed: int
+    effort: Effort
+    database: Path | None  # of tuned configs
+
+
+Task = Check | Times
+
+
+@dataclass(kw_only=True)
+class Outcome:
+    """What came of a task."""
+
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    records: list[Record] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    left_out: int = 0
+    compile_s: float = 0.0
+    seconds: float = 0.0  # with the GPU to itself
+    is_lost: bool = False  # whether the device does nothing any more
+
+
+def run(task: Task, device: Device, turn: Turn) -> Outcome:
+    """Do a task; `turn` gives the GPU to whoever times."""
+    return _check(task, device) if isinstance(task, Check) else _times(task, device, turn)
+
+
+def _check(task: Check, device: Device) -> Outcome:
+    algorithm, done, compiled = registry.get(task.algorithm), Outcome(), device.compile_s
+    for text, config in _planned(algorithm, task):
+        if time.time() >= task.deadline:
+            done.left_out += 1
+            continue
+        problem = parse(text)
+        harness = Harness(device, seed=task.seed, direction=task.direction)
+        before, job = device.compile_s, Job(layer=Layer(name=text, problem=problem), algorithm=algorithm, config=config)
+        verdict = harness.judge(job)
+        done.rows.append(
+            {
+                "algorithm": task.algorithm, "direction": task.direction, "dtype": task.dtype, "problem": text,
+                "config": None if config is None else asdict(config), "outcome": verdict.outcome,
+                "exact": verdict.exact, "fraction_of_bound": verdict.fraction, "reason": verdict.reason,
+                "compile_s": round(device.compile_s - before, 3),
+            }
+        )  # fmt: skip
+        if verdict.outcome == "crashed" and not is_alive(device):
+            done.is_lost = True
+            done.notes.append(f"{task.algorithm} took the device down on {task.direction} of {text}")
+            break
+    done.compile_s = device.compile_s - compiled
+    return done
+
+
+def _planned(algorithm: Algorithm, task: Check) -> list[tuple[str, Any]]:
+    """Every problem with the default config, then some with the others."""
+    texts = [text if task.dtype == "float32" else f"{text}-{task.dtype}" for text in task.problems]
+    found: list[tuple[str, Any]] = [(text, None) for text in texts]
+    for text in task.problems:
+        problem = parse(text)
+        if text in MANY_CONFIGS and task.dtype == "float32" and algorithm.refuses(problem, task.direction) is None:
+            found += [(text, config) for config in algorithm.configs_for(problem, task.direction)[1:]]
+    return found
+
+
+def _times(task: Times, device: Device, turn: Turn) -> Outcome:
+    measured, done, compiled = task.measured, Outcome(), device.compile_s
+    known = None if task.database is None else Database(task.database, done.notes.append)
+    jobs = [
+        Job(
+            layer=Layer(name=measured.layer.name, problem=problem, count=measured.layer.count), algorithm=algorithm,
+            config=None if known is None else known.config(algorithm, problem, "forward", device),
+        )
+        for problem in measured.problems for algorithm in map(registry.get, measured.algorithms)
+        if _takes(algorithm, problem)
+    ]  # fmt: skip
+    cases = {problem: _case(problem, task) for problem in dict.fromkeys(job.layer.problem for job in jobs)}
+    done.compile_s += _compile_ahead(jobs, device, done.notes)
+    harness = Harness(device, seed=task.seed, effort=task.effort, case=lambda problem, *_: cases[problem])
+    workload = Workload(name=task.workload, source="survey", layers=tuple(job.layer for job in jobs))
+    if device.is_gpu and any(job.algorithm.family == "baseline" for job in jobs):
+        done.notes += _load_library(device)
+    with turn() as there_is_time:
+        start = time.perf_counter()
+        try:
+            if there_is_time:
+                done.records += harness.records(workload, jobs)
+            else:
+                done.left_out = 1
+        except DeviceError as error:
+            done.is_lost = True
+            done.notes.append(str(error))
+        done.seconds = time.perf_counter() - start
+        del harness
+        if device.is_gpu and not done.is_lost:
+            _give_back()
+    done.compile_s += device.compile_s - compiled
+    return done
+
+
+@cache
+def _load_library(device: Device) -> tuple[str, ...]:
+    """Have the library's code loaded, which takes seconds, before the first turn of this process; notes of failure."""
+    problem, library = parse("n1c8h8w8-k8r3s3-pad1"), registry.get("cudnn")
+    try:
+        execution = Execution(library, problem, "forward", device, SampledCase(problem, 0).of("uniform")[0])
+        execution.load()
+        execution.run()
+        execution.results()
+    except (Exception, SystemExit) as error:  # noqa: BLE001  (each layer's record says it again)
+        return (f"the library cannot be used: {type(error).__name__}: {error}",)
+    return ()
+
+
+def _give_back() -> None:
+    """Return the memory that Numba and PyTorch keep for later: the next turn is another process's."""
+    gc.collect()
+    from numba import cuda
+
+    cuda.current_context().deallocations.clear()
+    if torch := sys.modules.get("torch"):
+        torch.cuda.empty_cache()
+
+
+def _takes(algorithm: Algorithm, problem: ConvProblem) -> bool:
+    """Whether it is to be timed in an order of memory: strict float32 of ours is, where it reads that in place."""
+    if algorithm.refuses(problem) is not None:
+        return False
+    if problem.layout == "NCHW" or algorithm.family == "baseline" or algorithm.any_order:
+        return True
+    return algorithm.precision(problem) != "float32"  # tensor cores' operands lie along the channels
+
+
+def _case(problem: ConvProblem, task: Times) -> Case:
+    """The data and references of a problem, made now."""
+    case = SampledCase(problem, task.seed)
+    case.of("uniform")
+    return case
+
+
+def _compile_ahead(jobs: list[Job], device: Device, notes: list[str]) -> float:
+    """Compile what jobs will launch, where the device compiles apart from running; seconds."""
+    if not device.is_gpu:
+        return 0.0
+    from convbench.survey.compiler import CompilingDevice
+
+    compiler = CompilingDevice()
+    for job in jobs:
+        if job.algorithm.family == "baseline":
+            continue
+        problem = job.layer.problem
+        try:
+            nothing: dict[str, Any] = {
+                name: _unread(shape(problem, name), problem.dtype) for name in inputs(problem, "forward")
+            }
+            execution = Execution(job.algorithm, problem, "forward", compiler, nothing, job.config)
+            execution.load()
+            execution.run()
+        except (Exception, SystemExit) as error:  # noqa: BLE001  (it is compiled, or fails, again when it is judged)
+            notes.append(f"{job.algorithm.name} on {problem} was not compiled ahead: {type(error).__name__}: {error}")
+    return compiler.compile_s
+
+
+def _unread(sizes: tuple[int, ...], dtype: Dtype) -> Any:
+    """An array of a shape that takes no memory."""
+    return np.broadcast_to(np.zeros(1, dtype), sizes)

@@ -1,0 +1,156 @@
+"""The database of tuned configs: a text file, one entry a line, which people can read, merge and commit.
+
+A file is JSON Lines, sorted by device, algorithm, direction and problem. Of entries for the same of these the one that
+was measured last counts, and of equal moments the later line: two files are merged by concatenating their lines. A line
+that is no entry is reported by its number and left where it is, and a file is replaced whole, or not at all.
+"""
+
+import json
+import os
+import re
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from convbench.algorithm import Algorithm
+from convbench.devices.device import Device
+from convbench.errors import RecordsError
+from convbench.problem import ConvProblem, Direction
+from convbench.record import BadLine
+from convbench.tuning.entry import BEGINNING, Entry, Key, as_json, key_on
+
+FOLDER = Path("reports") / "tuned"
+
+Told = Callable[[str], None]
+
+
+def default_path(device: str) -> Path:
+    """Where the entries of a device are unless a file is named: under `reports` of the current folder."""
+    return FOLDER / f"{slug(device)}.jsonl"
+
+
+def slug(name: str) -> str:
+    """A name as a file's: lower case, with dashes."""
+    return re.sub(r"[^\w.]+", "-", name.lower()).strip("-") or "unnamed"
+
+
+def read_entries(path: Path) -> tuple[list[Entry], list[BadLine], list[str]]:
+    """Every entry of a file in order, every line that is none, and the text of the latter; nothing where there is none.
+
+    Raises RecordsError when the file is there and cannot be read.
+    """
+    try:
+        text = path.read_bytes().decode("utf-8", errors="replace")
+    except FileNotFoundError:
+        return [], [], []
+    except OSError as error:
+        raise RecordsError(f"tuned configs cannot be read from {path}: {error.strerror}") from error
+    entries, bad, texts = [], [], []
+    for number, line in enumerate(text.split("\n"), start=1):
+        if not line.strip():
+            continue
+        try:
+            entries.append(Entry.from_json(line))
+        except Exception as error:  # noqa: BLE001  (any content at all may stand in a foreign file)
+            torn = _is_torn(line)
+            bad.append(BadLine(path, number, "a torn line" if torn else f"no tuned config ({error})", torn))
+            texts.append(line)
+    return entries, bad, texts
+
+
+def _is_torn(line: str) -> bool:
+    """Whether a line is the beginning of an entry."""
+    try:
+        json.loads(line)
+    except ValueError:
+        return line.startswith(BEGINNING) or BEGINNING.startswith(line)
+    return False
+
+
+def latest(entries: Iterable[Entry]) -> dict[Key, Entry]:
+    """The entry that counts for each key: the one measured last."""
+    found: dict[Key, Entry] = {}
+    for entry in entries:
+        known = found.get(entry.key)
+        if known is None or entry.moment >= known.moment:
+            found[entry.key] = entry
+    return found
+
+
+def add(path: Path, entry: Entry) -> None:
+    """Put an entry into a file, in its place, and leave out those that no longer count; raises RecordsError."""
+    entries, _, foreign = read_entries(path)
+    kept = latest([*entries, entry])
+    ordered = sorted(kept.values(), key=lambda one: [part or "" for part in one.key])
+    lines = [*(one.to_json() for one in ordered), *foreign]
+    draft = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with draft.open("w", encoding="utf-8") as file:
+            file.write("\n".join(lines) + "\n")
+            file.flush()
+            os.fsync(file.fileno())  # a disk may say only now that it is full
+        draft.replace(path)
+    except OSError as error:
+        raise RecordsError(f"tuned configs cannot be written to {path}: {error.strerror}") from error
+    finally:
+        with suppress(OSError):  # moved, it is no longer there
+            draft.unlink(missing_ok=True)
+
+
+class Database:
+    """The entries of a file, as they are used.
+
+    Parameters
+    ----------
+    path : of the file; one that is not there has no entries
+    tell : takes a sentence about a line or an entry that is not used, once for each
+
+    Raises RecordsError when the file is there and cannot be read.
+    """
+
+    def __init__(self, path: Path, tell: Told) -> None:
+        self.path, self._tell = path, tell
+        entries, bad, _ = read_entries(path)
+        self.entries = latest(entries)
+        for line in bad:
+            tell(str(line))
+        self._configs: dict[Key, Any] = {}
+
+    def entry(self, algorithm: Algorithm, problem: ConvProblem, direction: Direction, device: Device) -> Entry | None:
+        """What is known of an algorithm that does not refuse a problem; None where nothing is, or none of use."""
+        if not self.entries:
+            return None
+        key = key_on(device, algorithm.name, direction, problem)
+        if key in self.entries and key not in self._configs:
+            self._find(key, algorithm, problem, direction)
+        return self.entries.get(key)
+
+    def config(self, algorithm: Algorithm, problem: ConvProblem, direction: Direction, device: Device) -> Any:
+        """The config to use for a problem that is not refused; None where the default is to be used."""
+        entry = self.entry(algorithm, problem, direction, device)
+        return None if entry is None else self._configs[entry.key]
+
+    def drop(self, algorithm: str, problem: ConvProblem, direction: Direction, device: Device, reason: str) -> None:
+        """Use an entry no longer, and say why."""
+        self._drop(key_on(device, algorithm, direction, problem), reason)
+
+    def _find(self, key: Key, algorithm: Algorithm, problem: ConvProblem, direction: Direction) -> None:
+        wanted = self.entries[key].config
+        try:
+            same = [config for config in algorithm.space_for(problem, direction) if as_json(config) == wanted]
+        except (Exception, SystemExit) as error:  # noqa: BLE001  (an algorithm is anyone's code)
+            self._drop(key, f"the algorithm cannot say what configs it has: {type(error).__name__}: {error}")
+            return
+        if same:
+            self._configs[key] = same[0]
+        else:
+            self._drop(key, "the algorithm has no such config any more")
+
+    def _drop(self, key: Key, reason: str) -> None:
+        entry = self.entries.pop(key)
+        self._tell(
+            f"{self.path}: the config {entry.config} of {entry.algorithm} for {entry.direction} of {entry.problem} on "
+            f"{entry.device} is not used: {reason}"
+        )

@@ -1,0 +1,92 @@
+"""What a process takes tuned configs from: `conv2d`, `Conv2d` and "auto" ask here.
+
+Unless `use` names another file, or none, that is `reports/tuned/DEVICE.jsonl` in the current folder, where
+`convbench tune` writes. A file that changes is read again.
+"""
+
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+from convbench.algorithm import Algorithm
+from convbench.devices.device import Device
+from convbench.errors import ConfigError
+from convbench.problem import ConvProblem, Direction
+from convbench.tuning.database import Database, default_path
+from convbench.tuning.entry import key_on
+
+Stamp = tuple[int, int, int] | None
+
+
+class TunedConfigWarning(UserWarning):
+    """A line of the database, or an entry, that is not used."""
+
+
+class _Choice:
+    """The file that was named, if one was, and what was read of which state of it."""
+
+    def __init__(self) -> None:
+        self.is_named = False
+        self.path: Path | None = None
+        self.read: dict[Path, tuple[Stamp, Database]] = {}
+
+
+_CHOICE: Final = _Choice()
+
+
+def use(path: Path | str | None) -> None:
+    """Take configs from this file from now on, in this process; from none, with None."""
+    _CHOICE.is_named, _CHOICE.path = True, None if path is None else Path(path)
+
+
+def use_default() -> None:
+    """Take configs from the default file of each device again."""
+    _CHOICE.is_named, _CHOICE.path = False, None
+
+
+def database(device: Device) -> Database | None:
+    """What to take configs for a device from; None where there is nothing. Raises RecordsError."""
+    path = _CHOICE.path if _CHOICE.is_named else default_path(key_on(device, "", "", "")[0])
+    stamp = None if path is None else _stamp(path)
+    if path is None or stamp is None:
+        return None
+    place = path.absolute()
+    known = _CHOICE.read.get(place)
+    if known is None or known[0] != stamp:
+        known = _CHOICE.read[place] = stamp, Database(path, _warn)
+    return known[1]
+
+
+def with_tuned_config(
+    compute: Callable[[Any], None], algorithm: Algorithm, problem: ConvProblem, direction: Direction, device: Device
+) -> None:
+    """Compute with the config that is known for a problem, or with None, which stands for the default.
+
+    An entry whose config is refused is used no longer: a warning says so, and the default computes.
+    """
+    known = database(device)
+    config = None
+    if known is not None and algorithm.refuses(problem, direction) is None:
+        config = known.config(algorithm, problem, direction, device)
+    if known is None or config is None:
+        compute(None)
+        return
+    try:
+        compute(config)
+    except ConfigError as error:
+        known.drop(algorithm.name, problem, direction, device, str(error))
+        compute(None)
+
+
+def _stamp(path: Path) -> Stamp:
+    """What changes when a file does; None where there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns, found.st_size
+
+
+def _warn(sentence: str) -> None:
+    warnings.warn(sentence, TunedConfigWarning, stacklevel=2)

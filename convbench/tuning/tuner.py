@@ -1,0 +1,160 @@
+"""The search for the fastest config of an algorithm on a problem.
+
+Each candidate is verified before it is timed, by the harness; a few at a time take turns. What is wrong is recorded and
+never wins; what the device cannot hold, by its registers or its shared memory, is pruned. The fastest is then timed
+anew, in turns with the default config, and kept only where the 95 % interval of the ratio of their medians
+(`convbench.bootstrap`) lies below 1: new samples, for the least of many noisy times is too low. Else the default stays.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field, replace
+from math import exp
+from typing import Any
+
+from convbench.algorithm import Algorithm
+from convbench.bootstrap import distribution, evidence
+from convbench.harness import Harness, Job
+from convbench.record import Outcome, Record
+from convbench.sampling import Effort
+from convbench.timing import Series
+from convbench.tuning.entry import Entry, as_json, identity
+from convbench.tuning.proposals import Proposals
+from convbench.workload import Layer, Workload
+
+TOGETHER = 4  # candidates that take turns
+SEARCHING = 0.2  # of the time that a measurement has, a candidate of a search has
+
+PRUNED: Outcome = "refused"  # what the hardware would not launch
+
+
+@dataclass(kw_only=True)
+class Found:
+    """What a search of one algorithm's configs for one layer came to, so far."""
+
+    layer: Layer
+    algorithm: Algorithm
+    space: int
+    outcomes: dict[Outcome, int] = field(default_factory=dict)
+    pruned_for: str | None = None  # the first reason
+    wrong_for: str | None = None
+    verdict: str = "nothing was right"
+    ratio: tuple[float, float, float] | None = None  # the best over the default: value, 95 % interval
+    entry: Entry | None = None
+    times_us: dict[Any, float] = field(default_factory=dict)  # by config
+
+    def count(self, *outcomes: Outcome) -> int:
+        """How many candidates ended in one of these."""
+        return sum(self.outcomes.get(outcome, 0) for outcome in outcomes)
+
+
+class Tuner:
+    """Searches on the device of a harness.
+
+    Parameters
+    ----------
+    harness : verifies and times; it must take no configs from a database
+    most : candidates that are tried of each algorithm and problem; None: all that the search proposes
+    seconds : after which no more are tried
+    clock : tells seconds
+    """
+
+    def __init__(
+        self,
+        harness: Harness,
+        *,
+        most: int | None = None,
+        seconds: float | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.harness, self.most, self.seconds, self.clock = harness, most, seconds, clock
+        effort = replace(harness.effort, caches=("warm",))
+        self._full = effort
+        self._brief = replace(effort, max_seconds=effort.max_seconds * SEARCHING)
+
+    def search(self, found: Found, workload: Workload, proposals: Proposals) -> Iterator[Record]:
+        """The record of each candidate, as it is known; at the end `found` has the verdict.
+
+        Whoever ends it early, by Ctrl-C, calls `decide` for what was found so far.
+        """
+        start, tried = self.clock(), 0
+        while self.most is None or tried < self.most:
+            if self.seconds is not None and tried and self.clock() - start >= self.seconds:
+                break
+            room = TOGETHER if self.most is None else min(TOGETHER, self.most - tried)
+            if not (configs := proposals.next(room)):
+                break
+            for config, record in self._measured(found, workload, configs, self._brief):
+                tried += 1
+                proposals.tell(config, None if record.timing is None else record.timing.median_us)
+                self._note(found, config, record)
+                yield record
+        self.decide(found, workload)
+
+    def decide(self, found: Found, workload: Workload) -> None:
+        """Time the best so far in turns with the default, and make the entry of what stays."""
+        default = found.algorithm.resolved(found.layer.problem, self.harness.direction)
+        if not found.times_us:
+            return
+        best = min(found.times_us, key=lambda config: found.times_us[config])
+        pair = [default, best] if default in found.times_us and best != default else [best]
+        last = dict(self._measured(found, workload, pair, self._full))
+        series = {config: record.timing.first for config, record in last.items() if record.timing is not None}
+        if best not in series:
+            found.verdict = f"the best one failed when it was timed again: {last[best].reason}"
+            best = default
+        elif best == default:
+            found.verdict = "the default is the fastest"
+        elif default not in series:
+            found.verdict = "the default cannot be timed"
+        else:
+            found.ratio, found.verdict = _contest(default=series[default], best=series[best])
+            best = default if found.verdict.startswith("the default stays") else best
+        if best in series:
+            found.entry = self._entry(found, best, series[best], series.get(default))
+
+    def _measured(
+        self, found: Found, workload: Workload, configs: list[Any], effort: Effort
+    ) -> Iterator[tuple[Any, Record]]:
+        """Each config's record, in the order in which they are known."""
+        self.harness.effort = effort
+        todo = [Job(layer=found.layer, algorithm=found.algorithm, config=config) for config in configs]
+        by_fields = {repr(asdict(config)): config for config in configs}
+        for record in self.harness.records(workload, todo):
+            yield by_fields[repr(record.config)], record
+
+    def _note(self, found: Found, config: Any, record: Record) -> None:
+        found.outcomes[record.outcome] = found.count(record.outcome) + 1
+        if record.timing is not None:
+            found.times_us[config] = record.timing.median_us
+        elif record.outcome == PRUNED:
+            found.pruned_for = found.pruned_for or record.reason
+        else:
+            found.wrong_for = found.wrong_for or f"{config}: {record.reason}"
+
+    def _entry(self, found: Found, config: Any, series: Series, default: Series | None) -> Entry:
+        environment = self.harness.environment
+        device, capability = identity(self.harness.description)
+        return Entry(
+            device=device, compute_capability=capability, algorithm=found.algorithm.name,
+            direction=self.harness.direction, problem=str(found.layer.problem), config=as_json(config),
+            median_us=series.median_us, interval_us=series.interval_us,
+            default_us=None if default is None else default.median_us, clock=self.harness.description["clock"],
+            timed=found.count("passed"), seed=self.harness.seed, version=environment["packages"].get("convbench"),
+            commit=environment["commit"], when=self.harness.now().isoformat(timespec="seconds"),
+        )  # fmt: skip
+
+
+def _contest(*, default: Series, best: Series) -> tuple[tuple[float, float, float] | None, str]:
+    """The ratio of best over default with its interval, and the verdict in words."""
+    sides = []
+    for name, series in (("the default", default), ("the best", best)):
+        side = distribution(series.counted_us)
+        if isinstance(side, str):
+            return None, f"the default stays: {name} has {side}"
+        sides.append(side)
+    known = evidence(*sides)
+    ratio = best.median_us / default.median_us, exp(known.low), exp(known.high)
+    if ratio[2] < 1:
+        return ratio, "faster than the default"
+    return ratio, "the default stays: timed again beside it, the best is not faster beyond its interval"
