@@ -85,7 +85,9 @@ class Colour(enum.IntEnum):
     RED = 1
 
 
-@pytest.mark.parametrize("unknown", [object(), overloaded_somewhere, kernels, Colour], ids=repr)
+@pytest.mark.parametrize(
+    "unknown", [object(), overloaded_somewhere, kernels, Colour], ids=["object", "function", "module", "class"]
+)
 def test_what_depends_on_the_unknown_is_kept_nowhere(unknown):
     """An object, a function that an overload explains, a module's constants, a class: they may change unseen."""
 
