@@ -4,7 +4,7 @@ To add a budget, add a row. Its kernel is compiled once, however many rows are a
 row's words shows what there is to gain, and prints the figures of a new row.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 import pytest
@@ -48,7 +48,7 @@ GEMM = "tile_k=128,tile_o=128,tile_t=16,thread_k=16,thread_o=8,stages=2,is_speci
 GENERIC = "tile_k=128,tile_o=128,tile_t=8,thread_k=8,thread_o=8,stages=4,is_specialised=False"
 STAGED = "tile_i=128,tile_j=128,tile_l=16,thread_i=8,thread_j=16,stages=2,is_specialised=True"
 
-BUDGETS = (
+FAST = (
     Budget("implicit_gemm", RESNET_3X3_128, "implicit_gemm_tiled", registers=216, ffma=0.90, config=GEMM),
     Budget("implicit_gemm", RESNET_1X1, "implicit_gemm_tiled", registers=216, ffma=0.90, config=GEMM),
     Budget("implicit_gemm", RESNET_3X3_128, "implicit_gemm_tiled", registers=128, ffma=0.73, config=GENERIC),
@@ -60,6 +60,22 @@ BUDGETS = (
     Budget("direct_tiled", DILATED, "direct_tiled_window", registers=128, ffma=0.93),
     Budget("direct_tiled", STEM, "direct_tiled_window", registers=168, ffma=0.92),
     Budget("depthwise", DEPTHWISE_3X3, "depthwise_patch", registers=64),
+)
+TENSOR = (
+    Budget("implicit_gemm_tf32", RESNET_3X3_128, "tensor_gemm"),
+    Budget("implicit_gemm_3xtf32", RESNET_3X3_128, "tensor_gemm"),
+    Budget("implicit_gemm_f16", f"{RESNET_3X3_128}-float16", "tensor_gemm"),
+)
+BUDGETS = (
+    *FAST,
+    *TENSOR,
+    # whatever else a chip has, nothing may spill on it
+    *(
+        replace(budget, registers=255, ffma=0.0, arch=arch)
+        for arch in ("sm_80", "sm_100")
+        for budget in (*FAST, *TENSOR)
+        if budget.problem not in (RESNET_1X1, DILATED)  # the same kernels as of other layers
+    ),
     # the plain kernels, in which indices take what there is to take: as they are, rounded up to a multiple of 8
     Budget("direct", RESNET_3X3, "direct", registers=56),
     Budget("direct", RESNET_3X3, "direct", registers=56, arch="sm_80"),
