@@ -66,13 +66,21 @@ class FuzzCase:
 
 
 def config_text(config: Any, default: Any) -> str:
-    """The fields in which a config differs from the default, `threads=64,tile_p=4`; empty where none does."""
+    """The fields in which a config differs from the default, `threads=64,tile_p=4`; empty where none does.
+
+    Before them stands the class of a config of another class; they are then those that differ from its own defaults.
+    """
     if config == default:
         return ""
     if not is_dataclass(config):
         return repr(config)
-    given = {field.name: getattr(config, field.name) for field in fields(config) if field.init}
-    return ",".join(f"{name}={value!r}" for name, value in given.items() if value != getattr(default, name, None))
+    same = type(config) is type(default)
+    words = [] if same else [type(config).__name__]
+    for field in fields(config):
+        value, usual = getattr(config, field.name), getattr(default, field.name) if same else field.default
+        if field.init and value != usual:
+            words.append(f"{field.name}={value!r}")
+    return ",".join(words)
 
 
 def config_of(algorithm: Algorithm, case: FuzzCase) -> Any:
@@ -81,15 +89,19 @@ def config_of(algorithm: Algorithm, case: FuzzCase) -> Any:
     It need not be one of those that the algorithm still offers.
     """
     offered = algorithm.configs_for(case.problem, case.direction)
-    default = offered[0]
-    for config in offered:
+    default, every = offered[0], tuple(offered)
+    if not any(config_text(config, default) == case.config for config in offered):
+        every = tuple(algorithm.space_for(case.problem, case.direction))
+    for config in every:
         if config_text(config, default) == case.config:
             return config
     try:
         call = cast("ast.Call", ast.parse(f"config({case.config})", mode="eval").body)
-        if call.args:
-            raise ValueError("a field has a name and a value")
-        return replace(default, **{str(word.arg): ast.literal_eval(word.value) for word in call.keywords})
+        given = {str(word.arg): ast.literal_eval(word.value) for word in call.keywords}
+        if not call.args:
+            return replace(default, **given)
+        (name,) = call.args
+        return {type(one).__name__: type(one) for one in every}[ast.unparse(name)](**given)
     except ConfigError:
         raise
     except Exception as error:
