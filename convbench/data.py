@@ -74,6 +74,8 @@ def _integers(
     sizes, shape = drawn[name].shape, drawn[factor].shape
     drawn[name] = rng.integers(1, map_largest + 1, sizes) * rng.choice((-1, 1), sizes)
     drawn[factor] = rng.integers(-factor_largest, factor_largest + 1, shape)
+    if not drawn[factor].any():  # a few zeros and nothing else: whatever is computed of the map would be right
+        drawn[factor].flat[0] = 1
     if terms * map_largest > room:
         sums = _as_sums(problem, direction, rng.choice((-1, 1), shape))
         rank = rng.permuted(np.tile(np.arange(terms), (len(sums), 1)), axis=1)

@@ -79,7 +79,9 @@ def test_ctrl_c_keeps_what_was_measured_and_resume_goes_on(tmp_path, device, lon
 def test_progress_and_what_compiling_took_are_shown_on_a_terminal(tmp_path):
     terminal, end = pty.openpty()
     command = [sys.executable, "-m", "convbench", "bench", PROBLEM, "--device", "emulator", "--algorithm", "direct"]
-    running = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=end, env=os.environ | COLUMNS)
+    nothing_kept = {"XDG_CACHE_HOME": str(tmp_path)}
+    environment = os.environ | COLUMNS | nothing_kept
+    running = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=end, env=environment)
     os.close(end)
     shown = b""
     with suppress(OSError):  # what a terminal gives whose other end is closed

@@ -59,6 +59,10 @@ def test_parts_are_single_convolutions_and_sum_to_the_output(text, device):
 
 def test_every_algorithm_computes_the_parts_or_says_why_not(algorithm, device):
     problem = parse("n1c3h12w11-k4r3s3-pad1-bias")
+    if problem.dtype not in algorithm.dtypes:
+        with pytest.raises(RefusedError, match=f"{algorithm.name} refuses the parts, .*: dtype float32"):
+            decompose(problem, read_picture(None, problem), algorithm=algorithm.name, device=device)
+        return
     maps = decompose(problem, read_picture(None, problem), algorithm=algorithm.name, device=device)
     assert maps.parts_algorithm == algorithm.name
     assert maps.comparison.passed, str(maps.comparison)
