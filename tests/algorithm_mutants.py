@@ -38,7 +38,7 @@ MODULES = {
     "algorithms.tensor_gemm": "implicit_gemm_3xtf32 implicit_gemm_f16",
     "algorithms.tensor_packing": "implicit_gemm_3xtf32",
     "algorithms.winograd_plain": "winograd_2x2_3x3",
-    "algorithms.winograd_transforms": "winograd_2x2_3x3",
+    "algorithms.winograd_transforms": "winograd_2x2_3x3 winograd_4x4_3x3",
     "convbench.bias_gradient": "direct",
     "convbench.device_functions": "depthwise",
     "convbench.packing": "im2col_gemm",
@@ -55,6 +55,9 @@ BEYOND = {
 EQUIVALENT: dict[tuple[str, str, str, str, int], str] = {
     ("algorithms.correlation", "make_place", "no operand", "0 <= position < size", 0): (
         "a negative position is given back as it is, and every caller takes what is negative for a zero"
+    ),
+    ("algorithms.implicit_gemm_plan", "pack_filters", "narrow comparison", "flat >= packed.size", 0): (
+        "tiles of filters are multiples of 256 elements, so that no block reaches beyond them"
     ),
     ("convbench.padding", "_make_fold", "wide comparison", "index < 0", 0): "−0 is 0",
 }
