@@ -36,6 +36,9 @@ from algorithms.tensor_packing import (
     words_of_filter,
     words_of_group,
 )
+from algorithms.warpgroup_cores import PLANS as WARPGROUP_PLANS
+from algorithms.warpgroup_cores import space as warpgroup_space
+from algorithms.warpgroup_gemm import WarpgroupConfig
 from convbench.algorithm import Algorithm, Family, Plan
 from convbench.devices.device import MAX_GRID, Array, Device
 from convbench.error_model import ErrorModel
@@ -153,6 +156,7 @@ class TensorCores(Algorithm):
     family: ClassVar[Family] = "gemm"
     least_compute_capability: ClassVar[tuple[int, int] | None] = (8, 0)
     tiles: ClassVar[tuple[tuple[int, int, int, int, int], ...]] = TILES
+    warpgroup_kind: ClassVar[Kind | None] = None  # of the kernel by wgmma, where there is one
 
     def limits(self, problem: ConvProblem, direction: Direction) -> str | None:
         geometry = Correlation.of(problem, direction)
@@ -182,8 +186,20 @@ class TensorCores(Algorithm):
         best = max(found, key=worth)
         return best, replace(best, is_specialised=False), *(config for config in found if config != best)
 
-    def space(self, problem: ConvProblem, direction: Direction) -> Sequence[Config]:
-        """Each tile, with fewer and more steps under way, for this problem alone and for any."""
+    def plan_class(self, direction: Direction, config: Any) -> type[Plan]:
+        kind = self.warpgroup_kind
+        if isinstance(config, WarpgroupConfig) and kind is not None:
+            return WARPGROUP_PLANS[kind]
+        return self.plans[direction]
+
+    def space(self, problem: ConvProblem, direction: Direction) -> Sequence[Config | WarpgroupConfig]:
+        """Each tile, with fewer and more steps under way; by warps for this problem alone and for any."""
+        kind, found = self.warpgroup_kind, self._warps_space()
+        if kind is None:
+            return found
+        return [*found, *warpgroup_space(Correlation.of(problem, direction), kind)]
+
+    def _warps_space(self) -> list[Config]:
         return [
             Config(
                 tile_m=m, tile_o=o, warp_m=wm, warp_o=wo, blocks=blocks, stages=stages, unroll=4,
@@ -199,6 +215,7 @@ class ImplicitGemmTf32(TensorCores):
     name: ClassVar[str] = "implicit_gemm_tf32"
     plans: ClassVar[Mapping[Direction, type[Plan]]] = {"forward": Tf32Plan, "backward_data": Tf32Plan}
     error_model: ClassVar[ErrorModel] = ErrorModel(count=_bias_alone, certain=_certain("tf32"), exact_headroom=None)
+    warpgroup_kind: ClassVar[Kind | None] = "tf32"
 
     def precision(self, problem: ConvProblem) -> str:
         return "tf32"
@@ -214,6 +231,7 @@ class ImplicitGemm3xTf32(TensorCores):
         count=_steps_and_bias, certain=_certain("float32"), carries_nonfinite=False, underflow=2.0**13,
         exact_headroom=2,  # a first part may be larger than the whole
     )  # fmt: skip
+    warpgroup_kind: ClassVar[Kind | None] = "float32"
 
     def precision(self, problem: ConvProblem) -> str:
         return "3xtf32"

@@ -51,8 +51,8 @@ CHUNKS = 8  # of 16 bytes in a row of a tile
 MULTIPLY = {"tf32": mma_tf32, "float32": mma_tf32, "float16": mma_f16, "bfloat16": mma_bf16}
 NUMBERS = {"tf32": float32, "float32": float32, "float16": types.float16, "bfloat16": types.bfloat16}
 WAIT = {2: wait_copies_0, 3: wait_copies_1, 4: wait_copies_2}
-_HIGH, _HALF_OF_LAST = 0xFFFFE000, 0x1000  # of a float32: the bits of TF32, and half the last of them
-_FAR = -(2**30)  # a row that no tap brings into the map
+HIGH, HALF_OF_LAST = 0xFFFFE000, 0x1000  # of a float32: the bits of TF32, and half the last of them
+FAR = -(2**30)  # a row that no tap brings into the map
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -174,7 +174,7 @@ def make_kernel(config: Config, kind: Kind, is_spread: bool, baked: tuple[int, .
             i = u(within // outputs_j)
             j = u(within - i * outputs_j)
             begin[number] = int32(n * height)
-            h_first[number] = int32(_FAR) if n >= images else int32(int32(i) * int32(sizes[13]) - int32(sizes[15]))
+            h_first[number] = int32(FAR) if n >= images else int32(int32(i) * int32(sizes[13]) - int32(sizes[15]))
             w_first[number] = int32(int32(j) * int32(sizes[14]) - int32(sizes[16]))
         # where this lane's rows begin for ldmatrix, and which half of 32 bytes it reads
         warp_first_m, warp_first_o = u((warp // u(warps_o)) * u(warp_m)), u((warp % u(warps_o)) * u(warp_o))
@@ -238,12 +238,12 @@ def make_kernel(config: Config, kind: Kind, is_spread: bool, baked: tuple[int, .
                             )
                         if is_split:
                             for number in range(f_words):
-                                high = u((f_high[number] + u(_HALF_OF_LAST)) & u(_HIGH))
-                                f_low[number] = u(bits(unbits(f_high[number]) - unbits(high)) & u(_HIGH))
+                                high = u((f_high[number] + u(HALF_OF_LAST)) & u(HIGH))
+                                f_low[number] = u(bits(unbits(f_high[number]) - unbits(high)) & u(HIGH))
                                 f_high[number] = high
                             for number in range(x_words):
-                                high = u((x_high[number] + u(_HALF_OF_LAST)) & u(_HIGH))
-                                x_low[number] = u(bits(unbits(x_high[number]) - unbits(high)) & u(_HIGH))
+                                high = u((x_high[number] + u(HALF_OF_LAST)) & u(HIGH))
+                                x_low[number] = u(bits(unbits(x_high[number]) - unbits(high)) & u(HIGH))
                                 x_high[number] = high
                         # the small products first; each over all sums, so that none waits for the one before
                         for term in static(products):

@@ -48,7 +48,7 @@ MODULES = {
 # with kernels that only large problems have, or a config that is asked for: cases of the fuzzer never reach them
 BEYOND = {
     "algorithms.depthwise_patch", "algorithms.direct_tiled_plan", "algorithms.direct_tiled_window",
-    "algorithms.winograd_fused",
+    "algorithms.warpgroup_gemm", "algorithms.winograd_fused",
 }  # fmt: skip
 
 # no result and no rule can tell these from the kernel: module, function, kind, expression and part, and why

@@ -26,8 +26,8 @@ HEADER = ("module", "function", "kind", "line", "expression", "part", "examples"
 TITLE = """# Mutants of the shipped kernels
 
 Each kernel with one small edit (an index or a bound off by one, a comparison swapped, a barrier dropped, axes swapped,
-a constant wrong) was fuzzed on `emulator-checked` until a case failed, {examples} cases of each algorithm that has it at most, seed 0:
-{what} of the {total:,} mutants that there are.
+a constant wrong) was fuzzed on `emulator-checked` until a case failed, {examples} cases of each algorithm that has it
+at most, seed 0: {what} of the {total:,} mutants that there are.
 Made by `nox -s mutants`; [every mutant](mutants.csv).
 """
 

@@ -26,13 +26,15 @@ from numba.cuda.simulator.kernelapi import Dim3, FakeCUDALocal, FakeCUDAModule, 
 
 from convbench.devices.device import Array, Device, Host, Kernel
 from convbench.errors import DeviceError, OutOfDeviceMemoryError
-from convbench.intrinsics.lanes import Asked
+from convbench.intrinsics.lanes import WARPGROUP, Asked
 from convbench.intrinsics.twins import twin_of
 from convbench.problem import ConvProblem
 
 # One to ten microseconds a multiply-accumulate, by algorithm, times some ten runs to verify and time: minutes.
 MAX_MACS = 2_000_000
 LARGEST_SHARED_BYTES = 227 * 1024  # of a block of any CUDA device so far: compute capability 9.0
+
+_Place = tuple[greenlet, Dim3]  # a thread, and where it is in its block
 
 
 class SimulatorDevice(Device):
@@ -128,8 +130,8 @@ class _SimulatedCuda(FakeCUDAModule):
         arguments = args
         while threads:
             waiting = []
-            for first in range(0, len(threads), self.warpsize):
-                waiting += self._run_warp(threads[first : first + self.warpsize], arguments)
+            for first in range(0, len(threads), WARPGROUP):
+                waiting += self._run_warpgroup(threads[first : first + WARPGROUP], arguments)
             if waiting and len(waiting) != len(threads):
                 returned = len(threads) - len(waiting)
                 raise DeviceError(
@@ -138,9 +140,22 @@ class _SimulatedCuda(FakeCUDAModule):
                 )
             threads, arguments = waiting, ()
 
-    def _run_warp(self, warp: list[tuple[greenlet, Dim3]], arguments: tuple[Any, ...]) -> list[tuple[greenlet, Dim3]]:
-        """Run the threads of a warp to their next barrier, and answer what they ask together; those that are there."""
-        given = [arguments] * len(warp)
+    def _run_warpgroup(self, threads: list[_Place], arguments: tuple[Any, ...]) -> list[_Place]:
+        """Run up to four warps to their next barrier, and answer what they ask together; the threads that are there."""
+        given = [arguments] * len(threads)
+        while True:
+            waiting: list[_Place] = []
+            asked: list[Asked] = []
+            for first in range(0, len(threads), self.warpsize):
+                lanes = slice(first, first + self.warpsize)
+                found, wanted = self._run_warp(threads[lanes], given[lanes])
+                waiting, asked = waiting + found, asked + wanted
+            if not asked:
+                return waiting
+            given = _answers(asked, WARPGROUP, "threads of a warpgroup")
+
+    def _run_warp(self, warp: list[_Place], given: list[tuple[Any, ...]]) -> tuple[list[_Place], list[Asked]]:
+        """Run the threads of a warp until they wait for others; those that do, and what they ask of a warpgroup."""
         while True:
             waiting, asked = [], []
             for (thread, thread_idx), values in zip(warp, given, strict=True):
@@ -149,11 +164,9 @@ class _SimulatedCuda(FakeCUDAModule):
                 if not thread.dead:
                     waiting.append((thread, thread_idx))
                     asked += [said] if isinstance(said, Asked) else []
-            if not asked:
-                return waiting
-            if len(asked) != self.warpsize:
-                raise DeviceError(f"{len(asked)} lanes of a warp ask for what all {self.warpsize} must do together")
-            given = [(answer,) for answer in asked[0].together([one.value for one in asked])]
+            if not asked or asked[0].lanes > self.warpsize:
+                return waiting, asked
+            given = _answers(asked, self.warpsize, "lanes of a warp")
 
     def __getattr__(self, name: str) -> NoReturn:
         raise DeviceError(f"the simulator has no cuda.{name}")
@@ -188,6 +201,12 @@ class _SimulatedCuda(FakeCUDAModule):
 
     def syncthreads_or(self, predicate: object) -> int:
         return int(self.syncthreads_count(predicate) > 0)
+
+
+def _answers(asked: list[Asked], wanted: int, who: str) -> list[tuple[Any, ...]]:
+    if len(asked) != wanted or any(one.lanes != wanted for one in asked):
+        raise DeviceError(f"{len(asked)} {who} ask for what all {wanted} must do together")
+    return [(answer,) for answer in asked[0].together([one.value for one in asked])]
 
 
 def _thread(function: Callable[..., None]) -> greenlet:

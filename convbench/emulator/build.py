@@ -124,6 +124,7 @@ class Compiled:
     shared_bytes: int  # where dynamic shared memory begins, behind the static arrays and their gaps
     local_bytes: int  # of all local arrays of a thread
     sites: Sites
+    warpgroups: bool = False  # whether it has what a warpgroup does together
     watch: "Watch | None" = None
     _frame_bytes: int = -1
 
@@ -179,6 +180,7 @@ def build(linked: Linked, machine: Machine, block: tuple[int, int, int]) -> Comp
         shared_bytes=shared_bytes,
         local_bytes=sum(layout.local.values()),
         sites=linked.retargeted.sites,
+        warpgroups=any("@emu.ptx.wgmma_" in module for module in linked.retargeted.modules),
         watch=_watch(weaver, linked) if isinstance(weaver, Watcher) else None,
     )
 

@@ -97,6 +97,10 @@ def _access(stop: Stop, places: Places) -> tuple[str, str]:
         return f"index {a} is out of bounds{along}{of}, which has {extent} elements", array
     if kind == FaultKind.STEPS:
         return f"a thread took more than {a:,} steps of its loops: the kernel may never end", ""
+    if kind == FaultKind.UNFENCED:
+        return "multiplies registers with no wgmma.fence behind the last wait", ""
+    if kind == FaultKind.UNEVEN_OPERANDS:
+        return "threads of one warpgroup bring different descriptors", ""
     if kind == FaultKind.UNWRITTEN and b < 0:
         array = places.local(-1 - b)
         return f"reads an element of local array {array} that was never written", array

@@ -189,7 +189,7 @@ class _Launch:
             while (turn := next(turns)) < len(pieces):
                 fault, who = schedule.run_blocks(
                     compiled.start, compiled.resume, rows, address, threads, pieces[turn],
-                    worker.header, worker.shared, worker.shared.size, worker.clocks,
+                    worker.header, worker.shared, worker.shared.size, worker.clocks, worker.tables,
                 )  # fmt: skip
                 if fault == FaultKind.STOPPED:
                     return None

@@ -10,12 +10,14 @@ from llvmlite import ir
 from numba import njit, types
 from numba.extending import intrinsic
 
-from convbench.emulator import raw, tensor, warp
+from convbench.emulator import raw, shadow, tensor, warp, warpgroup
 from convbench.emulator.state import THREAD, WARP, FaultKind, Status, fingerprint
 from convbench.emulator.warp import answer_warp
+from convbench.emulator.warpgroup import answer_warpgroup, begin_block
 
 READY, DONE, FAULT = int(Status.READY), int(Status.DONE), int(Status.FAULT)
 BARRIER, SYNCWARP, TENSOR = int(Status.BARRIER), int(Status.SYNCWARP), int(Status.TENSOR)
+IN_WARPGROUP, WARPGROUP = int(Status.WARPGROUP), warpgroup.WARPGROUP
 DIVERGENT_BARRIER, EARLY_EXIT = int(FaultKind.DIVERGENT_BARRIER), int(FaultKind.EARLY_EXIT)
 INCOMPLETE = int(FaultKind.INCOMPLETE_COLLECTIVE)
 STOPPED, UNWRITTEN = int(FaultKind.STOPPED), int(FaultKind.UNWRITTEN)
@@ -39,7 +41,7 @@ def _enter(typingctx: Any, function: Any, argument: Any) -> Any:
 
 def _make_run_blocks(version: int) -> Any:
     @njit(cache=True, nogil=True)
-    def run_blocks(start, resume, threads, rows, order, blocks, worker, shared, dirty, clocks):
+    def run_blocks(start, resume, threads, rows, order, blocks, worker, shared, dirty, clocks, tables):
         """Run the blocks numbered in `blocks`, each with its threads in `order`; (0, 0), or a fault and its thread.
 
         Parameters
@@ -51,6 +53,8 @@ def _make_run_blocks(version: int) -> Any:
         worker : the header, one element
         shared : the block's memory as bytes, of which the first `dirty` are filled with ones before each block
         clocks : what each lane knows of the syncwarps of the others, (threads, 32); empty where nobody asks
+        tables : what each thread has under way with its warpgroup, (threads, words); None where the kernel has no
+            such thing, for then `warpgroup` need not be compiled
         """
         header = worker[0]
         for block in blocks:
@@ -62,7 +66,7 @@ def _make_run_blocks(version: int) -> Any:
             header.epoch += 1
             header.block_epoch = header.epoch
             shared[:dirty] = 0xFF
-            fault, thread = _run_block(start, resume, threads, rows, order, header, clocks)
+            fault, thread = _run_block(start, resume, threads, rows, order, header, clocks, tables)
             if header.unwritten_by and not RACE_READ <= fault <= RACE_OVERWRITE:
                 return _unwritten(threads, header)  # whatever happened after that is its consequence
             if fault:
@@ -82,8 +86,10 @@ def _unwritten(threads, header):
 
 
 @njit(nogil=True)
-def _run_block(start, resume, threads, rows, order, header, clocks):
+def _run_block(start, resume, threads, rows, order, header, clocks, tables):
     clocks[:] = 0
+    if tables is not None:
+        begin_block(tables)
     waiting = False
     for i in order:
         thread = threads[i]
@@ -96,7 +102,7 @@ def _run_block(start, resume, threads, rows, order, header, clocks):
             if thread.status == FAULT:
                 return thread.fault, i
     while waiting:
-        fault, who, waiting = _answer(threads, order.size, header, clocks)
+        fault, who, waiting = _answer(threads, rows, order.size, header, clocks, tables)
         if fault:
             return fault, who
         if not waiting:
@@ -113,7 +119,7 @@ def _run_block(start, resume, threads, rows, order, header, clocks):
 
 
 @njit(nogil=True)
-def _answer(threads, count, header, clocks):
+def _answer(threads, rows, count, header, clocks, tables):
     """Make all threads ready that can go on; (fault, thread, whether any thread is left)."""
     at_barrier, done, first_done = 0, 0, -1
     for i in range(count):
@@ -145,6 +151,20 @@ def _answer(threads, count, header, clocks):
                         answered = True
                     else:
                         stuck = warp + lane
+        if tables is not None:
+            for first in range(0, count, WARPGROUP):
+                asker = first
+                while asker < min(first + WARPGROUP, count) and threads[asker].status != IN_WARPGROUP:
+                    asker += 1
+                if asker == min(first + WARPGROUP, count):
+                    continue
+                fault, who, complete = answer_warpgroup(threads, rows, first, count, tables, header)
+                if fault:
+                    return fault, who, True
+                if complete:
+                    answered = True
+                else:
+                    stuck = asker
     if answered:
         return 0, 0, True
     if stuck >= 0:
@@ -177,4 +197,6 @@ def _release(threads, count, header, clocks):
     return 0, 0, True
 
 
-run_blocks = _make_run_blocks(fingerprint(__file__, raw.__file__, tensor.__file__, warp.__file__))
+run_blocks = _make_run_blocks(
+    fingerprint(__file__, raw.__file__, shadow.__file__, tensor.__file__, warp.__file__, warpgroup.__file__)
+)

@@ -28,6 +28,7 @@ class Status(IntEnum):
     VOTE = 6
     MATCH = 7
     TENSOR = 8  # `tensor` has the instructions
+    WARPGROUP = 9  # `warpgroup` has them
 
 
 class FaultKind(IntEnum):
@@ -52,6 +53,8 @@ class FaultKind(IntEnum):
     DIVERGENT_COLLECTIVE = 16
     INCOMPLETE_COLLECTIVE = 17
     STOPPED = 18
+    UNFENCED = 19
+    UNEVEN_OPERANDS = 20
 
 
 THREAD = np.dtype(
@@ -77,7 +80,7 @@ WORKER = np.dtype(
             # where the block that runs is, and how large everything is
             *("ctaid_x", "ctaid_y", "ctaid_z", "ntid_x", "ntid_y", "ntid_z", "nctaid_x", "nctaid_y", "nctaid_z"),
             # its memory
-            *("shared", "dynamic_bytes", "arguments"),
+            *("shared", "shared_bytes", "dynamic_bytes", "arguments"),
             # the checks: logical time, the table of memory ranges, the clocks of lanes and whether
             # the kernel has syncwarps at all, the budget of a thread
             *("epoch", "block_epoch", "ranges", "n_ranges", "clocks", "syncwarps", "budget"),

@@ -64,11 +64,11 @@ def _multiply(threads, warp, kind):
         for i in range(4):
             word = load_word(block + 4 * (A + i))
             for half in range(per_word):
-                a[g + 8 * (i & 1), per_word * (t + 4 * (i >> 1)) + half] = _value(word, half, kind)
+                a[g + 8 * (i & 1), per_word * (t + 4 * (i >> 1)) + half] = value_in(word, half, kind)
         for i in range(2):
             word = load_word(block + 4 * (B + i))
             for half in range(per_word):
-                b[per_word * (t + 4 * i) + half, g] = _value(word, half, kind)
+                b[per_word * (t + 4 * i) + half, g] = value_in(word, half, kind)
     for lane in range(WARP):
         block, g, t = threads[warp + lane].value, lane >> 2, lane & 3
         for i in range(4):
@@ -77,11 +77,11 @@ def _multiply(threads, warp, kind):
             total = np.float64(float_of(load_word(place)))
             for k in range(depth):
                 total += a[row, k] * b[k, column]
-            store_word(place, bits_of(_cut(total)))
+            store_word(place, bits_of(cut(total)))
 
 
 @njit(nogil=True)
-def _value(word, half, kind):
+def value_in(word, half, kind):
     """The number in a word, or in one half of it."""
     if kind == TF32:
         return np.float64(float_of(word & _TF32_BITS))
@@ -96,7 +96,7 @@ def _value(word, half, kind):
 
 
 @njit(nogil=True)
-def _cut(total):
+def cut(total):
     """The nearest float32 that is no further from zero; what is beyond all of them is infinite."""
     near = np.float32(total)
     if abs(np.float64(near)) > abs(total) and not np.isinf(near):

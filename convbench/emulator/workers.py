@@ -13,6 +13,7 @@ from convbench.emulator.arguments import Arguments
 from convbench.emulator.build import Compiled
 from convbench.emulator.ranges import Ranges, WrittenMemory
 from convbench.emulator.state import COPIES, COPY, THREAD, WARP, WORKER, aligned_bytes
+from convbench.emulator.warpgroup import ROW_WORDS
 from convbench.emulator.weave import FRAME_ALIGNMENT
 
 STACK_BYTES = 16 * 2**20  # holds the largest local memory that hardware has, 32 times
@@ -58,6 +59,8 @@ class Worker:
         for axis, blocks, threads in zip("xyz", shape.grid, shape.block, strict=True):
             header[f"nctaid_{axis}"], header[f"ntid_{axis}"] = blocks, threads
         header["shared"], header["dynamic_bytes"] = self.shared.ctypes.data, shape.dynamic_bytes
+        header["shared_bytes"] = self.shared.size
+        self.tables = np.zeros((count, ROW_WORDS), np.int64) if compiled.warpgroups else None
         header["arguments"], header["clocks"] = arguments.words.ctypes.data, self.clocks.ctypes.data
         if compiled.suspends:
             pitch = -(-compiled.frame_bytes(rows) // FRAME_ALIGNMENT) * FRAME_ALIGNMENT

@@ -100,7 +100,7 @@ def _mma(shape: str, kind: str, numbers: Callable[[npt.NDArray[np.uint32]], npt.
         rows = in_word * (_T + 4 * _I[:2])[..., None] + halves
         matrix_b[rows, np.broadcast_to(_G[..., None], rows.shape)] = b_values
         sums = (matrix_a @ matrix_b)[_G + 8 * (_I // 2), 2 * _T + _I % 2] + before.astype(np.float64)
-        return [tuple(lane) for lane in _cut(sums)]
+        return [tuple(lane) for lane in cut(sums)]
 
     def twin(before: Any, a: Any, b: Any) -> Any:
         return of_warp((before, a, b), together)
@@ -128,7 +128,7 @@ def _mma(shape: str, kind: str, numbers: Callable[[npt.NDArray[np.uint32]], npt.
     return multiply
 
 
-def _cut(sums: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
+def cut(sums: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
     """To float32, towards zero: as `convbench.emulator.tensor` has it."""
     with np.errstate(over="ignore", invalid="ignore"):
         near = sums.astype(np.float32)
@@ -136,22 +136,25 @@ def _cut(sums: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
         return np.where(beyond, np.nextafter(near, np.float32(0)), near)
 
 
-def _of_tf32(words: npt.NDArray[np.uint32]) -> npt.NDArray[np.float64]:
+def of_tf32(words: npt.NDArray[np.uint32]) -> npt.NDArray[np.float64]:
+    """The numbers in words, along one more axis: those of a word."""
     return (words & np.uint32(_TF32_BITS)).view(np.float32).astype(np.float64)[..., None]
 
 
-def _of_f16(words: npt.NDArray[np.uint32]) -> npt.NDArray[np.float64]:
+def of_f16(words: npt.NDArray[np.uint32]) -> npt.NDArray[np.float64]:
+    """As `of_tf32`."""
     return np.ascontiguousarray(words).view(np.float16).reshape(*words.shape, 2).astype(np.float64)
 
 
-def _of_bf16(words: npt.NDArray[np.uint32]) -> npt.NDArray[np.float64]:
+def of_bf16(words: npt.NDArray[np.uint32]) -> npt.NDArray[np.float64]:
+    """As `of_tf32`."""
     pairs = np.stack((words << np.uint32(16), words & np.uint32(0xFFFF0000)), axis=-1)
     return pairs.view(np.float32).astype(np.float64)
 
 
 ldmatrix_x4, ldmatrix_x4_transposed = _ldmatrix(transposed=False), _ldmatrix(transposed=True)
-mma_tf32 = _mma("m16n8k8", "tf32", _of_tf32)
-mma_f16, mma_bf16 = _mma("m16n8k16", "f16", _of_f16), _mma("m16n8k16", "bf16", _of_bf16)
+mma_tf32 = _mma("m16n8k8", "tf32", of_tf32)
+mma_f16, mma_bf16 = _mma("m16n8k16", "f16", of_f16), _mma("m16n8k16", "bf16", of_bf16)
 
 
 def _rounded(value: Any) -> Any:

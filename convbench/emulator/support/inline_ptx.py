@@ -3,7 +3,7 @@
 import re
 
 from convbench.emulator.state import WARP
-from convbench.emulator.support import copies, tensor
+from convbench.emulator.support import copies, tensor, warpgroup
 from convbench.emulator.support.registers import THREAD_ROW, WORKER_ROW, field
 
 _HALF = "  %half = bitcast i16 %x to half\n"
@@ -35,7 +35,7 @@ def _bodies() -> dict[str, tuple[str, tuple[str, ...], str]]:
         "tanh.approx.f32 $0, $1;": ("float", ("float %x",), "  %r = call float @llvm.tanh.f32(float %x)\n"),
     }
     found[_LOAD_IF] = "float", ("ptr %p", "i32 %ok"), _LOADED_IF
-    found |= copies.bodies() | tensor.bodies()
+    found |= copies.bodies() | tensor.bodies() | warpgroup.bodies()
     for ptx, kind in (("f32", "float"), ("f64", "double")):
         found[f"cvt.{ptx}.f16 $0, $1;"] = kind, ("i16 %x",), _HALF + f"  %r = fpext half %half to {kind}\n"
         found[f"cvt.rn.f16.{ptx} $0, $1;"] = (

@@ -1,0 +1,248 @@
+"""Warpgroups: wgmma, its fence, its groups and the wait, for 128 consecutive threads that all ask for the same.
+
+A product reads shared memory, and writes its accumulators, at some moment between its issue and the wait for its group.
+Here that is the wait: until then each accumulator holds a NaN whose bits tell which sums it stands for (`_MARK`), and
+a wait puts the sums in the place of those NaNs that it is given. So whoever forgets the wait, the commit or to tie an
+accumulator to the wait computes with NaNs, and what is written over an operand too early spoils the sum; the checked
+mode looks at every read of shared memory both at the issue and at the wait. What a thread has under way lies in its
+row of a table, in words of 64 bits.
+
+A thread holds of each product the rows g and g + 8 of its warp's 16, and there the columns 8·j + 2·t + (0, 1), where
+g = lane // 4 and t = lane mod 4: accumulator 4·j + 2·h + e is row g + 8·h, column 8·j + 2·t + e. Sums are cut as those
+of `tensor` are.
+
+A product that begins a sum, or takes A from registers, must have a fence behind its thread's last wait; that this fence
+comes behind the last access to those registers, too, nobody checks.
+
+Source    PTX ISA, "Asynchronous Warpgroup Level Matrix Multiply-Accumulate Instructions": the fragments, the matrix
+          descriptor, the layout of 128-byte swizzle (16-byte chunks, whose number is xored with that of the row of 128
+          bytes modulo 8), and what must be fenced.
+"""
+
+import numpy as np
+from numba import njit
+
+from convbench.emulator.raw import bits_of, float_of, load_word, store_word
+from convbench.emulator.shadow import READ, check
+from convbench.emulator.state import THREAD, FaultKind, Status
+from convbench.emulator.tensor import TF32, cut, value_in
+
+WARPGROUP = 128  # threads
+# what a thread notes as `option`, in its lowest 4 bits; above them the waits and products have their parameters
+FENCE, COMMIT, WAIT, MULTIPLY = range(4)
+PENDING, COUNT, KIND, BEGINS, BY_DESCRIPTOR = 4, 12, 4, 8, 9  # where those begin: of COUNT accumulators
+A, B, C = 0, 4, 6  # where a thread's block has A (4 words, or a descriptor), B (a descriptor), the accumulators
+PRODUCTS, SUMS, MOST = 64, 8, 128  # that a thread may have under way, and accumulators of one sum
+_DONE, _WAITING = int(Status.DONE), int(Status.WARPGROUP)
+_EXITED, _ABSENT = int(FaultKind.MASK_NAMES_EXITED), int(FaultKind.MASK_NAMES_ABSENT)
+_DIVERGENT, _OUTSIDE = int(FaultKind.DIVERGENT_COLLECTIVE), int(FaultKind.READ_OUTSIDE)
+_UNFENCED, _UNEVEN = int(FaultKind.UNFENCED), int(FaultKind.UNEVEN_OPERANDS)
+_ROW_BYTES = THREAD.itemsize
+_K_WORDS, _CHUNK = 8, 16  # words of a row that one product takes, and bytes that lie together
+_MARK, _SERIALS = 0xFFE00000, 0x1FFFFE  # a negative quiet NaN, and below it the number of a sum, from 1
+# a row of the table: products so far that have ended, and all; groups committed, sums begun, whether there was a fence
+_FIRST, _NEXT, _GROUP, _SERIAL, _FENCED, _PRODUCTS = range(6)
+_OPTION, _OF, _SUM, _LEFT, _RIGHT, _SITE, _WORDS = range(7)  # of a product; then the words of two rows of A
+_PRODUCT = _WORDS + 2 * _K_WORDS
+_SUMS = _PRODUCTS + PRODUCTS * _PRODUCT
+_UNDER_WAY, _VALUES = 1, 2  # of a sum, behind its number: products of it that have not ended; float32 as bits
+ROW_WORDS = _SUMS + SUMS * (_VALUES + MOST)
+
+
+@njit(nogil=True)
+def answer_warpgroup(threads, rows, first, count, tables, header):
+    """Answer the warpgroup whose first thread is `first`, if all are there; (fault, thread, whether answered)."""
+    if first + WARPGROUP > count:
+        return _ABSENT, first, False
+    asker = threads[first]
+    for i in range(first, first + WARPGROUP):
+        if threads[i].status == _DONE:
+            return _EXITED, i, False
+    for i in range(first, first + WARPGROUP):
+        if threads[i].status != _WAITING:
+            return 0, i, False
+        if threads[i].site != asker.site or threads[i].option != asker.option:
+            return _DIVERGENT, i, False
+    action = asker.option & 15
+    for i in range(first, first + WARPGROUP):
+        fault = 0
+        if action == FENCE:
+            tables[i, _FENCED] = 1
+        elif action == COMMIT:
+            tables[i, _GROUP] += 1
+        elif action == WAIT:
+            fault = _wait(threads, rows, i, tables, header)
+        else:
+            fault = _issue(threads, rows, i, first, tables, header)
+        if fault:
+            threads[i].fault, threads[i].fault_site = fault, threads[i].site
+            return fault, i, False
+    for i in range(first, first + WARPGROUP):
+        threads[i].status = 0
+    return 0, first, True
+
+
+@njit(nogil=True)
+def _descriptor(block, at):
+    return load_word(block + 4 * at) | load_word(block + 4 * at + 4) << 32
+
+
+@njit(nogil=True)
+def _issue(threads, rows, i, first, tables, header):
+    """Note a product of thread `i`; its accumulators become what stands for the sum."""
+    row, option, block = tables[i], threads[i].option, threads[i].value
+    count, begins = option >> COUNT, option >> BEGINS & 1
+    by_descriptor = option >> BY_DESCRIPTOR & 1
+    sum_number = 0 if begins else _sum_of(row, block, count)
+    if not row[_FENCED] and (sum_number == 0 or not by_descriptor):
+        return _UNFENCED
+    theirs = threads[first].value
+    if _descriptor(block, B) != _descriptor(theirs, B):
+        return _UNEVEN
+    if by_descriptor and _descriptor(block, A) != _descriptor(theirs, A):
+        return _UNEVEN
+    if row[_NEXT] - row[_FIRST] == PRODUCTS:
+        fault = _end_first(threads, rows, i, row, header)
+        if fault:
+            return fault
+    if sum_number == 0:
+        row[_SERIAL] = row[_SERIAL] % _SERIALS + 1
+        sum_number = row[_SERIAL]
+        at = _SUMS + sum_number % SUMS * (_VALUES + MOST)
+        row[at], row[at + _UNDER_WAY] = sum_number, 0
+        for j in range(count):
+            row[at + _VALUES + j] = 0 if begins else load_word(block + 4 * (C + j))
+    at = _SUMS + sum_number % SUMS * (_VALUES + MOST)
+    row[at + _UNDER_WAY] += 1
+    for j in range(count):
+        store_word(block + 4 * (C + j), _MARK | sum_number)
+    product = _PRODUCTS + row[_NEXT] % PRODUCTS * _PRODUCT
+    row[_NEXT] += 1
+    row[product + _OPTION], row[product + _OF], row[product + _SUM] = option, row[_GROUP], sum_number
+    row[product + _LEFT], row[product + _RIGHT] = _descriptor(block, A), _descriptor(block, B)
+    row[product + _SITE] = threads[i].site
+    if not by_descriptor:
+        quad = i & ~3
+        for half in range(2):
+            for word in range(_K_WORDS):
+                brought = threads[quad + (word & 3)].value + 4 * (A + half + 2 * (word >> 2))
+                row[product + _WORDS + _K_WORDS * half + word] = load_word(brought)
+    return _look(rows, i, row, product, header)
+
+
+@njit(nogil=True)
+def _sum_of(row, block, count):
+    """The sum under way that all accumulators stand for, or 0."""
+    number = load_word(block + 4 * C) ^ _MARK
+    if not 0 < number <= _SERIALS or row[_SUMS + number % SUMS * (_VALUES + MOST)] != number:
+        return 0
+    if row[_SUMS + number % SUMS * (_VALUES + MOST) + _UNDER_WAY] == 0:
+        return 0
+    for j in range(1, count):
+        if load_word(block + 4 * (C + j)) != _MARK | number:
+            return 0
+    return number
+
+
+@njit(nogil=True)
+def _wait(threads, rows, i, tables, header):
+    """End the products of all but the last groups; the accumulators become the sums of which none is under way."""
+    row, option, block = tables[i], threads[i].option, threads[i].value
+    newest = row[_GROUP] - (option >> PENDING & 15)
+    while row[_FIRST] < row[_NEXT] and row[_PRODUCTS + row[_FIRST] % PRODUCTS * _PRODUCT + _OF] < newest:
+        fault = _end_first(threads, rows, i, row, header)
+        if fault:
+            return fault
+    row[_FENCED] = 0
+    for j in range(option >> COUNT):
+        number = load_word(block + 4 * (C + j)) ^ _MARK
+        at = _SUMS + number % SUMS * (_VALUES + MOST)
+        if 0 < number <= _SERIALS and row[at] == number and row[at + _UNDER_WAY] == 0:
+            store_word(block + 4 * (C + j), row[at + _VALUES + j])
+    return 0
+
+
+@njit(nogil=True)
+def _address(header, descriptor, line, chunk):
+    """Where 16 bytes of a matrix lie: `line` is its row of A or column of B, `chunk` 0 or 1 of the 32 bytes of it."""
+    window = (descriptor & 0x3FFF) << 4
+    window += (line >> 3) * ((descriptor >> 32 & 0x3FFF) << 4) + ((line & 7) << 7) + chunk * _CHUNK
+    return header.shared + (window ^ (window >> 7 & 7) << 4)
+
+
+@njit(error_model="numpy", nogil=True)
+def _see(rows, i, address, site, header):
+    """The fault of a thread's reading 16 bytes of shared memory, or 0."""
+    if header.ranges:
+        return check(rows + i * _ROW_BYTES, address, READ | _CHUNK << 8 | _CHUNK << 16 | site << 40, 0)
+    return 0 if 0 <= address - header.shared <= header.shared_bytes - _CHUNK else _OUTSIDE
+
+
+@njit(nogil=True)
+def _look(rows, i, row, product, header):
+    """The fault of reading what a product needs of shared memory for this thread's part of it, or 0."""
+    lane, option, site = i & 31, row[product + _OPTION], row[product + _SITE]
+    for chunk in range(2):
+        if option >> BY_DESCRIPTOR & 1:
+            for half in range(2):
+                line = (i >> 5 & 3) * 16 + (lane >> 2) + 8 * half
+                fault = _see(rows, i, _address(header, row[product + _LEFT], line, chunk), site, header)
+                if fault:
+                    return fault
+        for j in range((option >> COUNT) // 4):
+            for e in range(2):
+                line = 8 * j + 2 * (lane & 3) + e
+                fault = _see(rows, i, _address(header, row[product + _RIGHT], line, chunk), site, header)
+                if fault:
+                    return fault
+    return 0
+
+
+@njit(nogil=True)
+def _end_first(threads, rows, i, row, header):
+    """Add the thread's first product under way to its sum; the fault of its reads, or 0."""
+    product = _PRODUCTS + row[_FIRST] % PRODUCTS * _PRODUCT
+    row[_FIRST] += 1
+    fault = _look(rows, i, row, product, header)
+    if fault:
+        threads[i].site = row[product + _SITE]
+        return fault
+    lane, option, number = i & 31, row[product + _OPTION], row[product + _SUM]
+    at = _SUMS + number % SUMS * (_VALUES + MOST)
+    if row[at] != number:  # more sums under way than there is room for: their accumulators stay NaN
+        return 0
+    kind = option >> KIND & 15
+    per_word = 1 if kind == TF32 else 2
+    a, b = np.empty((2, _K_WORDS * per_word)), np.empty(_K_WORDS * per_word)
+    for half in range(2):
+        line = (i >> 5 & 3) * 16 + (lane >> 2) + 8 * half
+        for word in range(_K_WORDS):
+            if option >> BY_DESCRIPTOR & 1:
+                bits = load_word(_address(header, row[product + _LEFT], line, word >> 2) + 4 * (word & 3))
+            else:
+                bits = row[product + _WORDS + _K_WORDS * half + word]
+            for part in range(per_word):
+                a[half, per_word * word + part] = value_in(bits, part, kind)
+    for j in range((option >> COUNT) // 4):
+        for e in range(2):
+            line = 8 * j + 2 * (lane & 3) + e
+            for word in range(_K_WORDS):
+                bits = load_word(_address(header, row[product + _RIGHT], line, word >> 2) + 4 * (word & 3))
+                for part in range(per_word):
+                    b[per_word * word + part] = value_in(bits, part, kind)
+            for half in range(2):
+                place = at + _VALUES + 4 * j + 2 * half + e
+                total = np.float64(float_of(row[place]))
+                for k in range(b.size):
+                    total += a[half, k] * b[k]
+                row[place] = bits_of(cut(total))
+    row[at + _UNDER_WAY] -= 1
+    return 0
+
+
+@njit(nogil=True)
+def begin_block(tables):
+    """No thread has anything under way."""
+    tables[:, :_PRODUCTS] = 0
+    for number in range(SUMS):
+        tables[:, _SUMS + number * (_VALUES + MOST)] = 0

@@ -1,0 +1,122 @@
+"""Convolution by warpgroups: right in both precisions and directions, and on no GPU without the instructions."""
+
+import numpy as np
+import pytest
+from running import assert_within, run_direction
+
+from algorithms.tensor_cores import ImplicitGemmF16
+from algorithms.warpgroup_gemm import WarpgroupConfig
+from convbench import registry
+from convbench.devices.emulator import EmulatorDevice
+from convbench.devices.simulator import SimulatorDevice
+from convbench.errors import ConfigError
+from convbench.inspection import architecture, blueprint, inspector, sass
+from convbench.inspection.toolkit import disassemble
+from convbench.notation import parse
+from convbench.reference import compute
+from convbench.verify import Case, verify
+
+NAMES = ("implicit_gemm_tf32", "implicit_gemm_3xtf32")
+LARGE = parse("n32c128h28w28-k128r3s3-pad1")
+emulator, checked = EmulatorDevice(), EmulatorDevice(checked=True)
+SMALL = WarpgroupConfig(tile_m=64, tile_o=64, stages=2)
+
+
+TF32, SPLIT = NAMES
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "direction"),
+    [
+        (TF32, "n2c5h9w7-k70r3s3-pad1-bias", "forward"),  # filters of two tiles; fewer channels than 16 bytes hold
+        (SPLIT, "n2c5h9w7-k70r3s3-pad1-bias", "forward"),
+        (TF32, "n1c33h6w5-k3r1s1", "forward"),  # a second step of which one word is not zero
+        (SPLIT, "n1c33h6w5-k3r1s1", "forward"),
+        (SPLIT, "n1c12h11w8-k10r3s2-g2-stride2-dil2", "forward"),
+        (TF32, "n2c6h8w8-k8r3s3-pad1-stride2", "backward_data"),
+    ],
+)
+def test_edges_of_every_kind_are_right(name, text, direction):
+    verdict = verify(registry.get(name), Case(parse(text), 1, direction), emulator, config=SMALL)
+    assert verdict.passed, verdict.reason
+
+
+def test_nothing_is_read_too_early_or_overwritten_too_soon():
+    """Under all checks, in every order of threads."""
+    config = WarpgroupConfig(tile_m=64, tile_o=64, stages=3, is_specialised=True)
+    verdict = verify(registry.get(SPLIT), Case(parse("n1c40h4w4-k6r2s2"), 1, "forward"), checked, config=config)
+    assert verdict.passed, verdict.reason
+
+
+def test_two_warpgroups_share_the_filters():
+    config, problem = WarpgroupConfig(tile_m=128, tile_o=128, stages=3), parse("n1c9h12w12-k130r3s3-pad1-bias")
+    verdict = verify(registry.get(TF32), Case(problem, 1, "forward"), emulator, config=config)
+    assert verdict.passed, verdict.reason
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_simulator_runs_it_too(name):
+    case = Case(parse("n1c3h2w3-k3r1s1-bias"), 1, "forward")
+    verdict = verify(registry.get(name), case, SimulatorDevice(), config=SMALL)
+    assert verdict.passed, verdict.reason
+
+
+def test_the_split_sum_is_as_good_as_float32_where_sums_are_long():
+    """As by warps: the steps are added up in float32."""
+    problem = parse("n1c512h3w3-k2r3s3")
+    t = {"x": np.full(problem.x_shape, 1 / 3, np.float32), "w": np.full(problem.w_shape, 1 / 7, np.float32)}
+    expected = compute(problem, "forward", t)["y"]
+    actual = run_direction(registry.get(SPLIT), problem, "forward", emulator, t, config=SMALL)["y"]
+    assert_within(actual=actual, expected=expected, bound=2.0**-24 * 30 * np.abs(expected))
+
+
+@pytest.mark.parametrize("capability", [(8, 0), (8, 9), (10, 0), (12, 0)])
+def test_only_compute_capability_9_takes_the_config(capability):
+    class Other(EmulatorDevice):
+        def __init__(self):
+            super().__init__()
+            self.compute_capability = capability
+
+    for name in NAMES:
+        with pytest.raises(ConfigError, match=r"wgmma is for compute capability 9\.0 alone; device emulator has"):
+            registry.get(name).plan(LARGE, Other(), config=SMALL)
+
+
+def test_tuning_may_try_it_and_nobody_gets_it_unasked():
+    for name in NAMES:
+        algorithm = registry.get(name)
+        for direction in ("forward", "backward_data"):
+            offered = [one for one in algorithm.space_for(LARGE, direction) if isinstance(one, WarpgroupConfig)]
+            assert len(set(offered)) == len(offered) > 3
+            assert not any(isinstance(one, WarpgroupConfig) for one in algorithm.configs(LARGE, direction))
+            kind = "float32" if name == SPLIT else "tf32"
+            for config in offered:
+                assert config.blocks * (config.shared_bytes(kind) + 1024) <= 228 * 1024
+    with pytest.raises(ConfigError, match="is no config of implicit_gemm_f16"):
+        ImplicitGemmF16().resolved(LARGE, "forward", SMALL)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"tile_m": 32}, {"tile_o": 96}, {"tile_o": 0}, {"tile_o": 1024}, {"tile_m": 64, "tile_o": 640},
+        {"stages": 1}, {"blocks": 0},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_config_that_cannot_be_is_refused(fields):
+    with pytest.raises(ConfigError):
+        WarpgroupConfig(**fields)
+
+
+@pytest.mark.parametrize(("name", "products"), [(TF32, 4), (SPLIT, 12)])
+def test_a_gpu_gets_the_instructions_and_spills_nothing(name, products):
+    config = WarpgroupConfig(tile_m=128, tile_o=128, stages=3, is_specialised=True)
+    hopper = architecture.get("sm_90")
+    launches = blueprint.launches_of(registry.get(name), LARGE, "forward", hopper, config)
+    (launch,) = [one for one in launches if one.name == "warpgroup_gemm"]
+    made = inspector.machine_code(launch, hopper)
+    code = sass.read(disassemble(made.cubin), made.entry)
+    assert sum(each.opcode.startswith("HGMMA.64x128x8") for each in code.instructions) == products
+    assert not made.resources.spill_bytes
+    assert not made.resources.warnings  # that the products were serialised
