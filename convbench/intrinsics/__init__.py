@@ -49,6 +49,7 @@ from convbench.intrinsics.warpgroup import (
     wgmma_f16,
     wgmma_tf32,
 )
+from convbench.intrinsics.warps import warp_max, warp_sum
 
 __all__ = [
     "bits",
@@ -83,6 +84,8 @@ __all__ = [
     "wait_copies_3",
     "wait_warpgroup_0",
     "wait_warpgroup_1",
+    "warp_max",
+    "warp_sum",
     "warpgroup_fence",
     "wgmma_bf16",
     "wgmma_f16",

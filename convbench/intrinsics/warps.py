@@ -1,0 +1,53 @@
+"""Reductions over a warp: all 32 lanes call one together, and each gets the whole.
+
+Lane i adds what lane i xor 16 has, then i xor 8, 4, 2, 1: after five shuffles every lane has the same, bit for bit,
+in an order of additions that is the same in every run.
+
+Source    Demouth 2014, "Faster parallel reductions on Kepler", NVIDIA (butterfly of shuffles).
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numba import cuda
+
+from convbench.intrinsics.lanes import WARP, of_warp
+from convbench.intrinsics.twins import with_twin
+
+ALL_LANES = 0xFFFFFFFF
+_LANES = np.arange(WARP)
+
+
+def _twin(combine: Callable[[Any, Any], Any]) -> Callable[[Any], Any]:
+    """What the simulator runs: the same five steps, of all lanes at once."""
+
+    def together(values: list[Any]) -> list[Any]:
+        found = np.array(values)
+        for distance in (16, 8, 4, 2, 1):
+            found = combine(found, found[_LANES ^ distance])
+        return list(found)
+
+    return lambda value: of_warp(value, together)
+
+
+@with_twin(_twin(np.add))
+@cuda.jit(device=True)
+def warp_sum(value: Any) -> Any:
+    """The sum of what the lanes bring, numbers of 32 or 64 bits."""
+    distance = 16
+    while distance > 0:
+        value += cuda.shfl_xor_sync(ALL_LANES, value, distance)
+        distance //= 2
+    return value
+
+
+@with_twin(_twin(np.maximum))
+@cuda.jit(device=True)
+def warp_max(value: Any) -> Any:
+    """The largest of what the lanes bring, numbers of 32 or 64 bits without NaN."""
+    distance = 16
+    while distance > 0:
+        value = max(value, cuda.shfl_xor_sync(ALL_LANES, value, distance))
+        distance //= 2
+    return value
