@@ -16,7 +16,7 @@ Source    Chetlur et al. 2014, "cuDNN: efficient primitives for deep learning", 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from typing import Any, ClassVar
 
@@ -25,7 +25,7 @@ from numba import cuda
 from algorithms.copies import lacks_copies
 from algorithms.correlation import Correlation, CorrelationPlan, make_place, number_of
 from algorithms.gemm import tiles_for
-from algorithms.implicit_gemm_config import TiledConfig, default_config, tiled_space
+from algorithms.implicit_gemm_config import TiledConfig, default_config, other_config, tiled_space
 from algorithms.implicit_gemm_plan import TiledPlan
 from convbench.algorithm import Algorithm, Family, Plan
 from convbench.device_functions import unflatten_on_device
@@ -139,7 +139,10 @@ class ImplicitGemm(Algorithm):
         sides = tiles_for(geometry.targets_per_group, geometry.n * geometry.outputs[0] * geometry.outputs[1])
         square = tuple(Config(tile=tile) for tile in sides if tile <= LARGEST_TILE)
         tiled = default_config(geometry) if has_register_tiles(problem, direction) else None
-        return square if tiled is None else (tiled, replace(tiled, splits=2 * tiled.splits), *square)
+        if tiled is None:
+            return square
+        other = other_config(tiled, geometry)
+        return (tiled, *([other] if other.misfit(geometry) is None else []), *square)
 
 
 def has_register_tiles(problem: ConvProblem, direction: Direction) -> bool:

@@ -158,6 +158,14 @@ def default_config(geometry: Correlation) -> TiledConfig | None:
     return min(fitting, key=lambda config: work(config, geometry), default=None)
 
 
+def other_config(default: TiledConfig, geometry: Correlation) -> TiledConfig:
+    """Beside the default, the config that differs from it in most: larger tiles than small problems have, a split sum.
+
+    One more stage, too, and never compiled for the sizes, so that all problems share its kernel.
+    """
+    return _of_tile(MIDDLE[0], geometry, splits=2 * default.splits, is_specialised=False, stages=3)
+
+
 def tiled_space(geometry: Correlation) -> list[TiledConfig]:
     """Every config worth trying: none splits a sum that is short, or for which there are blocks enough."""
     found = []

@@ -61,7 +61,7 @@ def test_intrinsics_count_by_what_they_do_not_by_their_number():
     assert len({identity(kernels.pipeline(stages, pending=pending)) for stages in (3, 4) for pending in (1, 2)}) == 4
 
 
-def test_every_process_finds_the_same():
+def test_every_process_finds_the_same(tmp_path):
     script = """
 import intrinsic_kernels
 from convbench.emulator.identity import identity
@@ -71,6 +71,7 @@ print(identity(intrinsic_kernels.copied))
         subprocess.run(
             [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True,
             env=os.environ | {"PYTHONHASHSEED": seed, "PYTHONPATH": str(Path(__file__).parent)},
+            cwd=tmp_path,  # a checkout would come before what is installed
         ).stdout.strip()
         for seed in "12"
     }  # fmt: skip
