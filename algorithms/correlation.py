@@ -108,6 +108,17 @@ class CorrelationPlan(Plan):
             self.addend = self.bias
 
 
+def not_neighbours(problem: ConvProblem, direction: Direction) -> str | None:
+    """Why kernels that read a float32 map's elements side by side are not for a zero-padded problem; or None."""
+    if problem.dtype != "float32":
+        return f"its kernel is for float32, not {problem.dtype}"
+    if direction == "backward_weights":
+        return "its kernel slides filters over a map, which backward_weights does not"
+    if Correlation.of(problem, direction).is_spread:
+        return f"its kernel reads neighbours, and stride {problem.stride} spreads them in backward_data"
+    return None
+
+
 @cuda.jit
 def turn_filters(w: Array, turned: Array, groups: int) -> None:
     """Write f of backward_data: each filter flipped, the channels swapped. One thread per element, s fastest."""

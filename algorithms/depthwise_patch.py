@@ -22,7 +22,7 @@ from typing import Any
 
 from numba import cuda, float32, int32, int64, uint32
 
-from algorithms.correlation import Correlation, CorrelationPlan
+from algorithms.correlation import Correlation, CorrelationPlan, not_neighbours
 from convbench.devices.device import MAX_THREADS_PER_BLOCK, Array, Device, Kernel
 from convbench.errors import ConfigError
 from convbench.intrinsics import load_1, load_1_if, store_1, store_2, store_4
@@ -69,13 +69,9 @@ class PatchConfig:
 
 def fault(config: PatchConfig, problem: ConvProblem, direction: Direction) -> str | None:
     """Why a zero-padded problem cannot be computed with a config, on any device; or None."""
-    if problem.dtype != "float32":
-        return f"its kernel is for float32, not {problem.dtype}"
-    if direction == "backward_weights":
-        return "its kernel slides filters over a map, which backward_weights does not"
+    if reason := not_neighbours(problem, direction):
+        return reason
     geometry = Correlation.of(problem, direction)
-    if geometry.is_spread:
-        return f"its kernel reads neighbours, and stride {problem.stride} spreads them in backward_data"
     (r, s), sums = geometry.taps, config.rows * config.columns
     if sums * r * s > MOST_STEPS:
         return f"{r} · {s} taps of {sums} results are {sums * r * s} products, of which {MOST_STEPS} are written out"
@@ -170,16 +166,17 @@ def make_patch_kernel(
     @fast_kernel(threads=threads, blocks=config.blocks)
     def depthwise_patch(source: Array, filters: Array, addend: Array, target: Array, sizes: Any) -> None:
         # map
-        height = int32(sizes[0] if known is None else known[0])
-        width = int32(sizes[1] if known is None else known[1])
-        target_rows = uint32(sizes[2] if known is None else known[2])
-        target_columns = uint32(sizes[3] if known is None else known[3])
-        top = int32(sizes[4] if known is None else known[4])
-        left = int32(sizes[5] if known is None else known[5])
-        images = number(sizes[6] if known is None else known[6])  # of all channels
-        m_count = number(sizes[7] if known is None else known[7])
-        l_per_group = int32(sizes[8] if known is None else known[8])
-        m_per_group = uint32(sizes[9] if known is None else known[9])
+        given = sizes if known is None else known
+        height = int32(given[0])
+        width = int32(given[1])
+        target_rows = uint32(given[2])
+        target_columns = uint32(given[3])
+        top = int32(given[4])
+        left = int32(given[5])
+        images = number(given[6])  # of all channels
+        m_count = number(given[7])
+        l_per_group = int32(given[8])
+        m_per_group = uint32(given[9])
         across = uint32((target_columns + uint32(columns - 1)) // uint32(columns))
         down = uint32((target_rows + uint32(rows - 1)) // uint32(rows))
         flat = number(number(cuda.blockIdx.x) * number(threads) + number(cuda.threadIdx.x))

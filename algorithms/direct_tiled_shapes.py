@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from math import prod
 
-from algorithms.correlation import Correlation
+from algorithms.correlation import Correlation, not_neighbours
 from convbench.devices.device import MAX_THREADS_PER_BLOCK
 from convbench.errors import ConfigError
 from convbench.problem import ConvProblem, Direction, Pair
@@ -132,13 +132,9 @@ def tiles_of(config: WindowConfig, geometry: Correlation) -> int:
 
 def fault(config: WindowConfig, problem: ConvProblem, direction: Direction) -> str | None:
     """Why a zero-padded problem cannot be computed with a config, on any device; or None."""
-    if problem.dtype != "float32":
-        return f"its kernel is for float32, not {problem.dtype}"
-    if direction == "backward_weights":
-        return "its kernel slides filters over a map, which backward_weights does not"
+    if reason := not_neighbours(problem, direction):
+        return reason
     geometry = Correlation.of(problem, direction)
-    if geometry.is_spread:
-        return f"its kernel reads neighbours, and stride {problem.stride} spreads them in backward_data"
     layout = layout_of(config, geometry)
     if prod(geometry.taps) > MOST_TAPS:
         return f"{prod(geometry.taps)} taps are more than {MOST_TAPS}, which its kernel writes out"

@@ -25,7 +25,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from algorithms.correlation import Correlation, CorrelationPlan
-from algorithms.tensor_gemm import WAIT, Config, make_kernel, sizes_of
+from algorithms.tensor_gemm import WAIT, Config, make_kernel
 from algorithms.tensor_packing import (
     PER_WORD,
     SIDE,
@@ -36,6 +36,7 @@ from algorithms.tensor_packing import (
     words_of_filter,
     words_of_group,
 )
+from algorithms.tensor_windows import sizes_of
 from algorithms.warpgroup_cores import PLANS as WARPGROUP_PLANS
 from algorithms.warpgroup_cores import space as warpgroup_space
 from algorithms.warpgroup_gemm import WarpgroupConfig
@@ -77,7 +78,7 @@ class TensorGemmPlan(CorrelationPlan):
     def run(self, source: Array, target: Array) -> None:
         geometry, config = self.geometry, self.config
         launch_pack_map(self.device, self.kind, source, self.packed, geometry.groups)
-        sizes = sizes_of(geometry, config, self.kind)
+        sizes = sizes_of(geometry, config.tile_m, config.tile_o, self.kind)
         kernel = make_kernel(config, self.kind, geometry.is_spread, sizes if config.is_specialised else None)
         self.device.launch(
             "multiply", kernel, blocks_of(geometry, config), config.threads,
@@ -156,7 +157,7 @@ class TensorCores(Algorithm):
     family: ClassVar[Family] = "gemm"
     least_compute_capability: ClassVar[tuple[int, int] | None] = (8, 0)
     tiles: ClassVar[tuple[tuple[int, int, int, int, int], ...]] = TILES
-    warpgroup_kind: ClassVar[Kind | None] = None  # of the kernel by wgmma, where there is one
+    kind: ClassVar[Kind]
 
     def limits(self, problem: ConvProblem, direction: Direction) -> str | None:
         geometry = Correlation.of(problem, direction)
@@ -187,35 +188,27 @@ class TensorCores(Algorithm):
         return best, replace(best, is_specialised=False), *(config for config in found if config != best)
 
     def plan_class(self, direction: Direction, config: Any) -> type[Plan]:
-        kind = self.warpgroup_kind
-        if isinstance(config, WarpgroupConfig) and kind is not None:
-            return WARPGROUP_PLANS[kind]
-        return self.plans[direction]
+        return WARPGROUP_PLANS[self.kind] if isinstance(config, WarpgroupConfig) else self.plans[direction]
 
     def space(self, problem: ConvProblem, direction: Direction) -> Sequence[Config | WarpgroupConfig]:
         """Each tile, with fewer and more steps under way; by warps for this problem alone and for any."""
-        kind, found = self.warpgroup_kind, self._warps_space()
-        if kind is None:
-            return found
-        return [*found, *warpgroup_space(Correlation.of(problem, direction), kind)]
-
-    def _warps_space(self) -> list[Config]:
-        return [
+        by_warps = [
             Config(
                 tile_m=m, tile_o=o, warp_m=wm, warp_o=wo, blocks=blocks, stages=stages, unroll=4,
                 is_specialised=is_specialised,
             )
             for m, o, wm, wo, blocks in self.tiles for stages in WAIT for is_specialised in (True, False)
         ]  # fmt: skip
+        return [*by_warps, *warpgroup_space(Correlation.of(problem, direction), self.kind)]
 
 
 class ImplicitGemmTf32(TensorCores):
     """float32 in TF32."""
 
     name: ClassVar[str] = "implicit_gemm_tf32"
+    kind: ClassVar[Kind] = "tf32"
     plans: ClassVar[Mapping[Direction, type[Plan]]] = {"forward": Tf32Plan, "backward_data": Tf32Plan}
     error_model: ClassVar[ErrorModel] = ErrorModel(count=_bias_alone, certain=_certain("tf32"), exact_headroom=None)
-    warpgroup_kind: ClassVar[Kind | None] = "tf32"
 
     def precision(self, problem: ConvProblem) -> str:
         return "tf32"
@@ -225,13 +218,13 @@ class ImplicitGemm3xTf32(TensorCores):
     """float32 by three products of TF32; an infinity becomes a NaN, for its second part is ∞ − ∞."""
 
     name: ClassVar[str] = "implicit_gemm_3xtf32"
+    kind: ClassVar[Kind] = "float32"
     plans: ClassVar[Mapping[Direction, type[Plan]]] = {"forward": SplitPlan, "backward_data": SplitPlan}
     tiles: ClassVar[tuple[tuple[int, int, int, int, int], ...]] = SPLIT_TILES
     error_model: ClassVar[ErrorModel] = ErrorModel(
         count=_steps_and_bias, certain=_certain("float32"), carries_nonfinite=False, underflow=2.0**13,
         exact_headroom=2,  # a first part may be larger than the whole
     )  # fmt: skip
-    warpgroup_kind: ClassVar[Kind | None] = "float32"
 
     def precision(self, problem: ConvProblem) -> str:
         return "3xtf32"
@@ -241,6 +234,7 @@ class ImplicitGemmF16(TensorCores):
     """float16 as it is."""
 
     name: ClassVar[str] = "implicit_gemm_f16"
+    kind: ClassVar[Kind] = "float16"
     plans: ClassVar[Mapping[Direction, type[Plan]]] = {"forward": F16Plan, "backward_data": F16Plan}
     dtypes: ClassVar[tuple[Dtype, ...]] = ("float16",)
     error_model: ClassVar[ErrorModel] = ErrorModel(count=_bias_alone, certain=_certain("float16"))
@@ -250,6 +244,7 @@ class ImplicitGemmBf16(TensorCores):
     """bfloat16 as it is."""
 
     name: ClassVar[str] = "implicit_gemm_bf16"
+    kind: ClassVar[Kind] = "bfloat16"
     plans: ClassVar[Mapping[Direction, type[Plan]]] = {"forward": Bf16Plan, "backward_data": Bf16Plan}
     dtypes: ClassVar[tuple[Dtype, ...]] = ("bfloat16",)
     error_model: ClassVar[ErrorModel] = ErrorModel(count=_bias_alone, certain=_certain("bfloat16"))

@@ -9,9 +9,9 @@
 
 Layouts   f (M, ·) and x (N·H·W, G·L_w) in words of 32 bits, target (N, M, I, J), all seen flat and contiguous.
 Index map blockIdx.x → (group, o tile, m tile), m tile fastest, so that neighbours share windows · a warp → warp_m ×
-          warp_o of the tile, a lane → the fragments of `convbench.intrinsics.tensor` · threadIdx.x as it copies → row
-          threadIdx.x // 8 of the tile, its 16 bytes threadIdx.x mod 8 · loop over t in steps of 32 words, of which
-          `stages` are under way; a step stages a tile of f and one of x in shared memory.
+          warp_o of the tile, a lane → the fragments of `convbench.intrinsics.tensor` · threads as they copy:
+          `algorithms.tensor_windows` · loop over t in steps of 32 words, of which `stages` are under way; a step
+          stages a tile of f and one of x in shared memory.
 Cost      2·N·M·I·J·L/G·R·S FLOPs, three times as many when split, with L/G rounded up to 16 bytes.
 Source    Ootomo & Yokota 2022, "Recovering single precision accuracy from Tensor Cores while surpassing the FP32
           theoretical peak performance", IJHPCA 36(4), for the split and the sums outside; NVIDIA, CUTLASS, "Efficient
@@ -22,17 +22,16 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from numba import cuda, float32, int32, int64, uint32, uint64
+from numba import cuda, float32, int32, uint32, uint64
 from numba.cuda import types
 
-from algorithms.correlation import Correlation
-from algorithms.tensor_packing import CHUNK, STEP, Kind, words_of_filter, words_of_group
+from algorithms.tensor_packing import STEP, Kind
+from algorithms.tensor_windows import CHUNKS, make_copies
 from convbench.devices.device import Array, Kernel
 from convbench.errors import ConfigError
 from convbench.intrinsics import (
     bits,
     commit_copies,
-    copy_async_16_if,
     ldmatrix_x4,
     mma_bf16,
     mma_f16,
@@ -47,12 +46,10 @@ from convbench.unrolling import fast_kernel, static
 
 u = uint32
 WARP = 32
-CHUNKS = 8  # of 16 bytes in a row of a tile
 MULTIPLY = {"tf32": mma_tf32, "float32": mma_tf32, "float16": mma_f16, "bfloat16": mma_bf16}
 NUMBERS = {"tf32": float32, "float32": float32, "float16": types.float16, "bfloat16": types.bfloat16}
 WAIT = {2: wait_copies_0, 3: wait_copies_1, 4: wait_copies_2}
 HIGH, HALF_OF_LAST = 0xFFFFE000, 0x1000  # of a float32: the bits of TF32, and half the last of them
-FAR = -(2**30)  # a row that no tap brings into the map
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,19 +104,6 @@ class Config:
         return self.stages * (self.tile_m + self.tile_o) * STEP * 4
 
 
-def sizes_of(geometry: Correlation, config: Config, kind: Kind) -> tuple[int, ...]:
-    """What the kernel must know of a problem, in its order; the grid is the product of groups and both tiles."""
-    outputs = geometry.n * geometry.outputs[0] * geometry.outputs[1]
-    taps = geometry.taps[0] * geometry.taps[1]
-    words = words_of_group(geometry.sources_per_group, kind)
-    return (
-        *geometry.size, *geometry.outputs, geometry.n, geometry.targets_per_group, geometry.groups, taps,
-        geometry.taps[1], words // CHUNK, words_of_filter(geometry.sources_per_group, taps, kind),
-        -(-geometry.targets_per_group // config.tile_m), -(-outputs // config.tile_o),
-        *geometry.stride, *geometry.top_left, *geometry.dilation, *geometry.spread,
-    )  # fmt: skip
-
-
 @cache
 def make_kernel(config: Config, kind: Kind, is_spread: bool, baked: tuple[int, ...] | None = None) -> Kernel:
     """The kernel of a config, for problems of any size or of the `baked` sizes alone; `float32` factors are split."""
@@ -135,8 +119,8 @@ def make_kernel(config: Config, kind: Kind, is_spread: bool, baked: tuple[int, .
     stored = NUMBERS[kind]
     # two neighbours in one store: they begin at an even place, in one image
     is_paired = baked is not None and baked[2] * baked[3] % 2 == 0
-    pair_rows, pass_words = 16 * STEP, rows * STEP
-    step, steps_in_row, unrolled = STEP, STEP // CHUNKS, config.unroll
+    find_windows, copy_filters, copy_windows = make_copies(rows, f_passes, x_passes, is_spread, baked)
+    pair_rows, step, steps_in_row, unrolled = 16 * STEP, STEP, STEP // CHUNKS, config.unroll
 
     @fast_kernel(threads=config.threads, blocks=config.blocks)
     def tensor_gemm(
@@ -144,17 +128,15 @@ def make_kernel(config: Config, kind: Kind, is_spread: bool, baked: tuple[int, .
     ) -> None:  # fmt: skip
         # map
         sizes = given if baked is None else baked  # as `sizes_of` lists them
-        height, width, outputs_i, outputs_j = u(sizes[0]), u(sizes[1]), u(sizes[2]), u(sizes[3])
-        images, per_group, groups, taps, taps_s = u(sizes[4]), u(sizes[5]), u(sizes[6]), u(sizes[7]), u(sizes[8])
-        chunks, filter_words = u(sizes[9]), u(sizes[10])
+        images, per_group, groups = u(sizes[4]), u(sizes[5]), u(sizes[6])
         block, m_tiles, o_tiles = u(cuda.blockIdx.x), u(sizes[11]), u(sizes[12])
         m_tile, rest = u(block % m_tiles), u(block // m_tiles)
         o_tile, g = u(rest % o_tiles), u(rest // o_tiles)
         first_m, first_o = u(m_tile * u(tile_m)), u(o_tile * u(tile_o))
-        pixels = u(outputs_i * outputs_j)
+        pixels = u(u(sizes[2]) * u(sizes[3]))
         thread = u(cuda.threadIdx.x)
         warp, lane = u(thread >> u(5)), u(thread & u(31))
-        row, chunk = u(thread >> u(3)), u(thread & u(7))
+        row = u(thread >> u(3))
         shared = cuda.shared.array(0, uint32, alignment=128)
         total = cuda.local.array(sums, float32)
         part = cuda.local.array(sums, float32)
@@ -165,23 +147,13 @@ def make_kernel(config: Config, kind: Kind, is_spread: bool, baked: tuple[int, .
         h_first, w_first = cuda.local.array(x_passes, int32), cuda.local.array(x_passes, int32)
         for number in range(sums):
             total[number] = float32(0)
-        # a row of 128 bytes has its chunks in an order of its own, so that 8 rows of one chunk lie in all banks
-        copied = u(row * u(step) + ((chunk ^ (row & u(7))) << u(2)))
-        for number in static(x_passes):
-            o = u(first_o + row + u(number * rows))
-            n = u(o // pixels)
-            within = u(o - n * pixels)
-            i = u(within // outputs_j)
-            j = u(within - i * outputs_j)
-            begin[number] = int32(n * height)
-            h_first[number] = int32(FAR) if n >= images else int32(int32(i) * int32(sizes[13]) - int32(sizes[15]))
-            w_first[number] = int32(int32(j) * int32(sizes[14]) - int32(sizes[16]))
+        find_windows(u(first_o + row), given, begin, h_first, w_first)
         # where this lane's rows begin for ldmatrix, and which half of 32 bytes it reads
         warp_first_m, warp_first_o = u((warp // u(warps_o)) * u(warp_m)), u((warp % u(warps_o)) * u(warp_o))
         f_row, f_half = u((warp_first_m + (lane & u(15))) * u(step)), u(lane >> u(4))
         x_row = u((warp_first_o + (lane & u(7)) + ((lane >> u(4)) << u(3))) * u(step))
         x_half, swizzle = u((lane >> u(3)) & u(1)), u(lane & u(7))
-        steps = u(filter_words // u(step))
+        steps = u(u(sizes[10]) // u(step))
         writing, reading = u(0), u(0)
 
         for time in range(int32(steps) + int32(ahead)):
@@ -191,29 +163,9 @@ def make_kernel(config: Config, kind: Kind, is_spread: bool, baked: tuple[int, .
             cuda.syncthreads()
             # load
             if now < steps:
-                column = u(now * u(CHUNKS) + chunk)
-                tap = u(column // chunks)
-                r = u(tap // taps_s)
-                s = u(tap - r * taps_s)
-                down, right = int32(int32(r) * int32(sizes[17])), int32(int32(s) * int32(sizes[18]))
-                offset = int64(g * chunks + column - tap * chunks) * int64(4)
-                to = u(writing * u(f_tile_words) + copied)
-                for number in static(f_passes):
-                    m = u(first_m + row + u(number * rows))
-                    here = int64(g * per_group + m) * int64(filter_words) + int64(column * u(4))
-                    copy_async_16_if(shared, u(to + u(number * pass_words)), f, here, m < per_group)
-                to = u(u(f_stages_words) + writing * u(x_tile_words) + copied)
-                for number in static(x_passes):
-                    h, w = int32(h_first[number] + down), int32(w_first[number] + right)
-                    ok = tap < taps
-                    if is_spread:
-                        ok &= (h >= int32(0)) & (w >= int32(0))
-                        ok &= (u(h) % u(sizes[19]) == u(0)) & (u(w) % u(sizes[20]) == u(0))
-                        h, w = int32(u(h) // u(sizes[19])), int32(u(w) // u(sizes[20]))
-                    ok &= (u(h) < height) & (u(w) < width)
-                    pixel = u((u(begin[number]) + u(h)) * width + u(w))
-                    here = int64(pixel) * int64(groups * chunks * u(4)) + offset
-                    copy_async_16_if(shared, u(to + u(number * pass_words)), x, here, ok)
+                copy_filters(shared, u(writing * u(f_tile_words)), f, u(first_m + row), g, now, given)
+                x_to = u(u(f_stages_words) + writing * u(x_tile_words))
+                copy_windows(shared, x_to, x, begin, h_first, w_first, g, now, given)
                 writing = u(writing + u(1)) if writing < u(ahead) else u(0)
             commit_copies()  # of nothing, behind the last step, so that the waits can count
             # accumulate

@@ -6,7 +6,7 @@ from typing import ClassVar
 import numpy as np
 
 from algorithms.correlation import Correlation, CorrelationPlan
-from algorithms.tensor_gemm import WAIT, sizes_of
+from algorithms.tensor_gemm import WAIT
 from algorithms.tensor_packing import (
     Kind,
     launch_pack_filters,
@@ -14,6 +14,7 @@ from algorithms.tensor_packing import (
     words_of_filter,
     words_of_group,
 )
+from algorithms.tensor_windows import sizes_of
 from algorithms.warpgroup_gemm import WIDTHS, WarpgroupConfig, make_split_kernel, make_warpgroup_kernel
 from convbench.devices.device import Array, Device
 from convbench.errors import ConfigError
@@ -58,7 +59,7 @@ class WarpgroupPlan(CorrelationPlan):
     def run(self, source: Array, target: Array) -> None:
         geometry, config = self.geometry, self.config
         launch_pack_map(self.device, self.kind, source, self.packed, geometry.groups)
-        sizes = sizes_of(geometry, config, self.kind)
+        sizes = sizes_of(geometry, config.tile_m, config.tile_o, self.kind)
         baked = sizes if config.is_specialised else None
         kernel = make_warpgroup_kernel(config, self.kind, geometry.is_spread, baked)
         self.device.launch(
@@ -80,7 +81,19 @@ class WarpgroupSplitPlan(WarpgroupPlan):
     kind: ClassVar[Kind] = "float32"
 
 
-PLANS: dict[Kind, type[WarpgroupPlan]] = {"tf32": WarpgroupTf32Plan, "float32": WarpgroupSplitPlan}
+class WarpgroupF16Plan(WarpgroupPlan):
+    """Factors of float16."""
+
+    kind: ClassVar[Kind] = "float16"
+
+
+class WarpgroupBf16Plan(WarpgroupPlan):
+    """Factors of bfloat16."""
+
+    kind: ClassVar[Kind] = "bfloat16"
+
+
+PLANS = {plan.kind: plan for plan in (WarpgroupTf32Plan, WarpgroupSplitPlan, WarpgroupF16Plan, WarpgroupBf16Plan)}
 
 
 def space(geometry: Correlation, kind: Kind) -> list[WarpgroupConfig]:

@@ -8,9 +8,9 @@
 
 Layouts   f₁ and f₂ (M, ·), x (N·H·W, G·L_w) in words of 32 bits, target (N, M, I, J), all seen flat and contiguous.
 Index map blockIdx.x → (group, o tile, m tile), m tile fastest · four warps → 64 outputs of the tile, all its filters; a
-          thread → the sums of `convbench.intrinsics.warpgroup`, outputs as rows · threadIdx.x as it copies → row
-          threadIdx.x // 8 of the tile, its 16 bytes threadIdx.x mod 8 · loop over t in steps of 32 words, of which
-          `stages` are under way; a step stages a tile of x and one of f (two when split) in shared memory.
+          thread → the sums of `convbench.intrinsics.warpgroup`, outputs as rows · threads as they copy:
+          `algorithms.tensor_windows` · loop over t in steps of 32 words, of which `stages` are under way; a step
+          stages a tile of x and one of f (two when split) in shared memory.
 Cost      2·N·M·I·J·L/G·R·S FLOPs, three times as many when split, with L/G rounded up to 16 bytes.
 Source    Ootomo & Yokota 2022, as in `algorithms.tensor_gemm`; NVIDIA, CUTLASS, "hopper" examples, for one operand from
           registers and sums tied to the waits. PTX ISA, wgmma.
@@ -20,17 +20,17 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from numba import cuda, float32, int32, int64, uint32, uint64
+from numba import cuda, float32, int32, uint32, uint64
 
-from algorithms.tensor_gemm import FAR, HALF_OF_LAST, HIGH, WAIT
+from algorithms.tensor_gemm import HALF_OF_LAST, HIGH, WAIT
 from algorithms.tensor_packing import STEP, Kind
+from algorithms.tensor_windows import CHUNKS, make_copies
 from convbench.devices.device import Array, Kernel
 from convbench.errors import ConfigError
 from convbench.intrinsics import (
     bits,
     commit_copies,
     commit_warpgroup,
-    copy_async_16_if,
     fence_async_proxy,
     ldmatrix_x4,
     matrix_descriptor_on_device,
@@ -38,14 +38,16 @@ from convbench.intrinsics import (
     unbits,
     wait_warpgroup_0,
     warpgroup_fence,
+    wgmma_bf16,
+    wgmma_f16,
     wgmma_tf32,
 )
 from convbench.unrolling import fast_kernel, static, unrolled
 
 u = uint32
 OUTPUTS, THREADS_OF_GROUP = 64, 128  # of a warpgroup
-CHUNKS = 8  # of 16 bytes in a row of a tile
 WIDTHS = 64, 128, 256
+MULTIPLY = {"tf32": wgmma_tf32, "float32": wgmma_tf32, "float16": wgmma_f16, "bfloat16": wgmma_bf16}
 K_WORDS = 8  # of a row that one product takes
 _ROW_BYTES, _EIGHT_ROWS, _NEXT_K = 128, 1024, 2  # the last in descriptors' units of 16 bytes
 
@@ -108,64 +110,38 @@ def make_warpgroup_kernel(
     f_begin = x_tile_words * stages
     low_begin = f_begin + f_tile_words * stages
     x_tile_bytes, f_tile_bytes, group_bytes = tile_o * _ROW_BYTES, tile_m * _ROW_BYTES, OUTPUTS * _ROW_BYTES
-    is_split, pass_words, step, quarters = kind == "float32", rows * STEP, STEP, STEP // K_WORDS
-    multiply, begin_sum, wait_for_sums = wgmma_tf32(tile_m), wgmma_tf32(tile_m, begins=True), wait_warpgroup_0(tile_m)
+    find_windows, copy_filters, copy_windows = make_copies(rows, f_passes, x_passes, is_spread, baked)
+    is_split, step, quarters = kind == "float32", STEP, STEP // K_WORDS
+    multiply, begin_sum = MULTIPLY[kind](tile_m), MULTIPLY[kind](tile_m, begins=True)
+    wait_for_sums = wait_warpgroup_0(tile_m)
     words, columns = 4 * quarters, tile_m // 8
 
-    def load_step(
+    @cuda.jit(device=True, forceinline=True)
+    @unrolled
+    def load(
         shared: Array, f: Array, f_low: Array, x: Array, begin: Array, h_first: Array, w_first: Array,
         given: Any, g: Any, first_row: Any, now: Any,
     ) -> None:  # fmt: skip
         """Copy this thread's part of step `now`, if there is one, to its stage; close the group of these copies."""
-        sizes = given if baked is None else baked  # as `tensor_gemm.sizes_of` lists them
-        height, width, per_group, groups = u(sizes[0]), u(sizes[1]), u(sizes[5]), u(sizes[6])
-        taps, taps_s, chunks, filter_words = u(sizes[7]), u(sizes[8]), u(sizes[9]), u(sizes[10])
-        thread, writing = u(cuda.threadIdx.x), u(now % u(stages))
-        row, chunk = u(thread >> u(3)), u(thread & u(7))
-        # as 128-byte swizzle has it: the 16 bytes numbered i of row r lie at i xor r
-        copied = u(row * u(step) + ((chunk ^ (row & u(7))) << u(2)))
-        if now < u(filter_words // u(step)):
-            column = u(now * u(CHUNKS) + chunk)
-            tap = u(column // chunks)
-            r = u(tap // taps_s)
-            s = u(tap - r * taps_s)
-            down, right = int32(int32(r) * int32(sizes[17])), int32(int32(s) * int32(sizes[18]))
-            offset = int64(g * chunks + column - tap * chunks) * int64(4)
-            to = u(writing * u(f_tile_words) + copied)
-            for number in static(f_passes):
-                m = u(first_row + u(number * rows))
-                here = int64(g * per_group + m) * int64(filter_words) + int64(column * u(4))
-                copy_async_16_if(shared, u(to + u(f_begin + number * pass_words)), f, here, m < per_group)
-                if is_split:
-                    there = u(to + u(low_begin + number * pass_words))
-                    copy_async_16_if(shared, there, f_low, here, m < per_group)
-            to = u(writing * u(x_tile_words) + copied)
-            for number in static(x_passes):
-                h, w = int32(h_first[number] + down), int32(w_first[number] + right)
-                ok = tap < taps
-                if is_spread:
-                    ok &= (h >= int32(0)) & (w >= int32(0))
-                    ok &= (u(h) % u(sizes[19]) == u(0)) & (u(w) % u(sizes[20]) == u(0))
-                    h, w = int32(u(h) // u(sizes[19])), int32(u(w) // u(sizes[20]))
-                ok &= (u(h) < height) & (u(w) < width)
-                pixel = u((u(begin[number]) + u(h)) * width + u(w))
-                here = int64(pixel) * int64(groups * chunks * u(4)) + offset
-                copy_async_16_if(shared, u(to + u(number * pass_words)), x, here, ok)
+        writing, steps = u(now % u(stages)), u(u((given if baked is None else baked)[10]) // u(step))
+        if now < steps:
+            to = u(u(f_begin) + writing * u(f_tile_words))
+            copy_filters(shared, to, f, first_row, g, now, given)
+            if is_split:
+                copy_filters(shared, u(to + u(low_begin - f_begin)), f_low, first_row, g, now, given)
+            copy_windows(shared, u(writing * u(x_tile_words)), x, begin, h_first, w_first, g, now, given)
         commit_copies()  # of nothing, behind the last step, so that the waits can count
-
-    load = cuda.jit(device=True)(unrolled(load_step))
 
     @fast_kernel(threads=config.threads, blocks=config.blocks)
     def warpgroup_gemm(f: Array, f_low: Array, x: Array, addend: Array, target: Array, given: Any) -> None:
         # map
-        sizes = given if baked is None else baked
-        height, outputs_i, outputs_j = u(sizes[0]), u(sizes[2]), u(sizes[3])
+        sizes = given if baked is None else baked  # as `tensor_windows.sizes_of` lists them
         images, per_group, groups, steps = u(sizes[4]), u(sizes[5]), u(sizes[6]), u(u(sizes[10]) // u(step))
         block, m_tiles, o_tiles = u(cuda.blockIdx.x), u(sizes[11]), u(sizes[12])
         m_tile, rest = u(block % m_tiles), u(block // m_tiles)
         o_tile, g = u(rest % o_tiles), u(rest // o_tiles)
         first_m, first_o = u(m_tile * u(tile_m)), u(o_tile * u(tile_o))
-        pixels = u(outputs_i * outputs_j)
+        pixels = u(u(sizes[2]) * u(sizes[3]))
         thread = u(cuda.threadIdx.x)
         warp, lane = u(thread >> u(5)), u(thread & u(31))
         row = u(thread >> u(3))
@@ -177,15 +153,7 @@ def make_warpgroup_kernel(
         h_first, w_first = cuda.local.array(x_passes, int32), cuda.local.array(x_passes, int32)
         for number in range(sums):
             total[number] = float32(0)
-        for number in static(x_passes):
-            o = u(first_o + row + u(number * rows))
-            n = u(o // pixels)
-            within = u(o - n * pixels)
-            i = u(within // outputs_j)
-            j = u(within - i * outputs_j)
-            begin[number] = int32(n * height)
-            h_first[number] = int32(FAR) if n >= images else int32(int32(i) * int32(sizes[13]) - int32(sizes[15]))
-            w_first[number] = int32(int32(j) * int32(sizes[14]) - int32(sizes[16]))
+        find_windows(u(first_o + row), given, begin, h_first, w_first)
         # where this lane's row begins for ldmatrix, and which half of 32 bytes it reads
         x_row, x_half = u((warp * u(16) + (lane & u(15))) * u(step)), u(lane >> u(4))
         swizzle, window = u(lane & u(7)), shared_address(shared, u(0))

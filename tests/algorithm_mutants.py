@@ -37,6 +37,7 @@ MODULES = {
     "algorithms.batched_gemm": "winograd_2x2_3x3 fft_tiled",
     "algorithms.tensor_gemm": "implicit_gemm_3xtf32 implicit_gemm_f16",
     "algorithms.tensor_packing": "implicit_gemm_3xtf32",
+    "algorithms.tensor_windows": "implicit_gemm_3xtf32",
     "algorithms.winograd_plain": "winograd_2x2_3x3",
     "algorithms.winograd_transforms": "winograd_2x2_3x3 winograd_4x4_3x3",
     "convbench.bias_gradient": "direct",

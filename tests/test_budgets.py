@@ -72,6 +72,7 @@ BUDGETS = (
     *TENSOR,
     Budget("implicit_gemm_tf32", RESNET_3X3_128, "warpgroup_gemm", registers=128, config=WARPGROUP),
     Budget("implicit_gemm_3xtf32", RESNET_3X3_128, "warpgroup_gemm", registers=240, config=WARPGROUP),
+    Budget("implicit_gemm_f16", f"{RESNET_3X3_128}-float16", "warpgroup_gemm", registers=128, config=WARPGROUP),
     # whatever else a chip has, nothing may spill on it
     *(
         replace(budget, registers=255, ffma=0.0, arch=arch)

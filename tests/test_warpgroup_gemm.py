@@ -1,10 +1,10 @@
-"""Convolution by warpgroups: right in both precisions and directions, and on no GPU without the instructions."""
+"""Convolution by warpgroups: right in every precision and direction, and on no GPU without the instructions."""
 
 import numpy as np
 import pytest
 from running import assert_within, run_direction
+from strategies import in_own_dtype
 
-from algorithms.tensor_cores import ImplicitGemmF16
 from algorithms.warpgroup_gemm import WarpgroupConfig
 from convbench import registry
 from convbench.devices.emulator import EmulatorDevice
@@ -16,13 +16,16 @@ from convbench.notation import parse
 from convbench.reference import compute
 from convbench.verify import Case, verify
 
-NAMES = ("implicit_gemm_tf32", "implicit_gemm_3xtf32")
-LARGE = parse("n32c128h28w28-k128r3s3-pad1")
+NAMES = TF32, SPLIT, F16, BF16 = (
+    "implicit_gemm_tf32", "implicit_gemm_3xtf32", "implicit_gemm_f16", "implicit_gemm_bf16",
+)  # fmt: skip
+LARGE = "n32c128h28w28-k128r3s3-pad1"
 emulator, checked = EmulatorDevice(), EmulatorDevice(checked=True)
 SMALL = WarpgroupConfig(tile_m=64, tile_o=64, stages=2)
 
 
-TF32, SPLIT = NAMES
+def problem_for(name, text):
+    return in_own_dtype(parse(text), registry.get(name))
 
 
 @pytest.mark.parametrize(
@@ -34,17 +37,23 @@ TF32, SPLIT = NAMES
         (SPLIT, "n1c33h6w5-k3r1s1", "forward"),
         (SPLIT, "n1c12h11w8-k10r3s2-g2-stride2-dil2", "forward"),
         (TF32, "n2c6h8w8-k8r3s3-pad1-stride2", "backward_data"),
+        (F16, "n2c5h9w7-k70r3s3-pad1-bias", "forward"),
+        (F16, "n1c6h8w8-k12r3s3-pad1-g2-stride2", "backward_data"),
+        (BF16, "n1c65h6w5-k3r1s1", "forward"),  # a second step of which half a word is not zero
+        (BF16, "n2c6h7w8-k8r3s2-dil2", "backward_data"),
     ],
 )
 def test_edges_of_every_kind_are_right(name, text, direction):
-    verdict = verify(registry.get(name), Case(parse(text), 1, direction), emulator, config=SMALL)
+    verdict = verify(registry.get(name), Case(problem_for(name, text), 1, direction), emulator, config=SMALL)
     assert verdict.passed, verdict.reason
 
 
-def test_nothing_is_read_too_early_or_overwritten_too_soon():
+@pytest.mark.parametrize("name", [SPLIT, F16])
+def test_nothing_is_read_too_early_or_overwritten_too_soon(name):
     """Under all checks, in every order of threads."""
     config = WarpgroupConfig(tile_m=64, tile_o=64, stages=3, is_specialised=True)
-    verdict = verify(registry.get(SPLIT), Case(parse("n1c40h4w4-k6r2s2"), 1, "forward"), checked, config=config)
+    case = Case(problem_for(name, "n1c40h4w4-k6r2s2"), 1, "forward")
+    verdict = verify(registry.get(name), case, checked, config=config)
     assert verdict.passed, verdict.reason
 
 
@@ -56,7 +65,7 @@ def test_two_warpgroups_share_the_filters():
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_simulator_runs_it_too(name):
-    case = Case(parse("n1c3h2w3-k3r1s1-bias"), 1, "forward")
+    case = Case(problem_for(name, "n1c3h2w3-k3r1s1-bias"), 1, "forward")
     verdict = verify(registry.get(name), case, SimulatorDevice(), config=SMALL)
     assert verdict.passed, verdict.reason
 
@@ -79,21 +88,20 @@ def test_only_compute_capability_9_takes_the_config(capability):
 
     for name in NAMES:
         with pytest.raises(ConfigError, match=r"wgmma is for compute capability 9\.0 alone; device emulator has"):
-            registry.get(name).plan(LARGE, Other(), config=SMALL)
+            registry.get(name).plan(problem_for(name, LARGE), Other(), config=SMALL)
 
 
 def test_tuning_may_try_it_and_nobody_gets_it_unasked():
     for name in NAMES:
-        algorithm = registry.get(name)
+        algorithm, large = registry.get(name), problem_for(name, LARGE)
         for direction in ("forward", "backward_data"):
-            offered = [one for one in algorithm.space_for(LARGE, direction) if isinstance(one, WarpgroupConfig)]
+            offered = [one for one in algorithm.space_for(large, direction) if isinstance(one, WarpgroupConfig)]
             assert len(set(offered)) == len(offered) > 3
-            assert not any(isinstance(one, WarpgroupConfig) for one in algorithm.configs(LARGE, direction))
-            kind = "float32" if name == SPLIT else "tf32"
+            assert not any(isinstance(one, WarpgroupConfig) for one in algorithm.configs(large, direction))
             for config in offered:
-                assert config.blocks * (config.shared_bytes(kind) + 1024) <= 228 * 1024
-    with pytest.raises(ConfigError, match="is no config of implicit_gemm_f16"):
-        ImplicitGemmF16().resolved(LARGE, "forward", SMALL)
+                assert config.blocks * (config.shared_bytes(algorithm.kind) + 1024) <= 228 * 1024
+    with pytest.raises(ConfigError, match="is no config of implicit_gemm"):
+        registry.get("implicit_gemm").resolved(parse(LARGE), "forward", SMALL)
 
 
 @pytest.mark.parametrize(
@@ -109,14 +117,17 @@ def test_a_config_that_cannot_be_is_refused(fields):
         WarpgroupConfig(**fields)
 
 
-@pytest.mark.parametrize(("name", "products"), [(TF32, 4), (SPLIT, 12)])
-def test_a_gpu_gets_the_instructions_and_spills_nothing(name, products):
+@pytest.mark.parametrize(
+    ("name", "products", "shape"),
+    [(TF32, 4, "64x128x8"), (SPLIT, 12, "64x128x8"), (F16, 4, "64x128x16"), (BF16, 4, "64x128x16")],
+)
+def test_a_gpu_gets_the_instructions_and_spills_nothing(name, products, shape):
     config = WarpgroupConfig(tile_m=128, tile_o=128, stages=3, is_specialised=True)
     hopper = architecture.get("sm_90")
-    launches = blueprint.launches_of(registry.get(name), LARGE, "forward", hopper, config)
+    launches = blueprint.launches_of(registry.get(name), problem_for(name, LARGE), "forward", hopper, config)
     (launch,) = [one for one in launches if one.name == "warpgroup_gemm"]
     made = inspector.machine_code(launch, hopper)
     code = sass.read(disassemble(made.cubin), made.entry)
-    assert sum(each.opcode.startswith("HGMMA.64x128x8") for each in code.instructions) == products
+    assert sum(each.opcode.startswith(f"HGMMA.{shape}.") for each in code.instructions) == products
     assert not made.resources.spill_bytes
     assert not made.resources.warnings  # that the products were serialised

@@ -20,6 +20,18 @@ class WithoutMistake(DirectPlan):
         super().__init__(problem, direction, device, Config(threads=THREADS))
 
 
+class WrongAt(WithoutMistake):
+    """One image is wrong, whatever the problem."""
+
+    image: ClassVar[int] = 0
+
+    def run(self, x, y):
+        super().run(x, y)
+        host = self.device.download(y)
+        host[self.image] += 1
+        self.device.write(y, host)
+
+
 class WeightsWithoutMistake(DirectWeightsPlan):
     """And the direct method for dw."""
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from typing import Any, ClassVar
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import numpy.typing as npt
@@ -38,6 +39,8 @@ class CudaDevice(Device):
         self.gate = Gate()
         self.host_calls = 0  # that libraries of the host were called
         self._stream: Any = 0  # what launches are queued on
+        # of dynamic shared memory that a kernel for some types may have, where that is more than any may
+        self._allowed_bytes = WeakKeyDictionary[Kernel, dict[tuple[Any, ...], int]]()
         self._nvml, self._no_clocks = _nvml_of(cuda.get_current_device())
 
     def empty(self, shape: tuple[int, ...], dtype: npt.DTypeLike) -> Array:
@@ -78,15 +81,37 @@ class CudaDevice(Device):
         args: tuple[Any, ...],
         shared_bytes: int,
     ) -> None:
+        with self._compiling(kernel):
+            if shared_bytes > MAX_SHARED_BYTES:
+                self._opt_in(kernel, args, shared_bytes)
+            with _registers_for(kernel, block):
+                kernel[grid, block, self._stream, shared_bytes](*args)
+
+    @contextmanager
+    def _compiling(self, kernel: Kernel) -> Iterator[None]:
+        """Count what the host waits for as compilation, if there is one: launches are asynchronous."""
         known, start = len(kernel.overloads), time.perf_counter()
         if not known:
             self._keep_on_disk(kernel)
-        if shared_bytes > MAX_SHARED_BYTES:
-            _opt_in(kernel, args, shared_bytes)
-        with _registers_for(kernel, block):
-            kernel[grid, block, self._stream, shared_bytes](*args)
-        if len(kernel.overloads) > known:  # launches are asynchronous: what the host waited for is the compiler
+        yield
+        if len(kernel.overloads) > known:
             self.compile_s += time.perf_counter() - start
+
+    def _opt_in(self, kernel: Kernel, args: tuple[Any, ...], shared_bytes: int) -> None:
+        """Allow a kernel more dynamic shared memory than every CUDA device has; numba-cuda offers no way of its own.
+
+        Source: CUDA C++ Programming Guide, "Shared Memory" of compute capability 7.x and later.
+        """
+        from numba.cuda.cudadrv.driver import binding, driver
+
+        types = tuple(kernel.typeof_pyval(argument) for argument in args)
+        allowed = self._allowed_bytes.setdefault(kernel, {})
+        if allowed.get(types, 0) >= shared_bytes:
+            return
+        function = kernel.compile(types)._codelibrary.get_cufunc()  # noqa: SLF001
+        attribute = binding.CUfunction_attribute.CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
+        driver.cuKernelSetAttribute(attribute, shared_bytes, function.handle, cuda.get_current_device().id)
+        allowed[types] = shared_bytes
 
     def _keep_on_disk(self, kernel: Kernel) -> None:
         from convbench.devices.kernel_cache import keep_on_disk  # imports what Numba's own simulator has not
@@ -167,19 +192,6 @@ class CudaDevice(Device):
             "driver": None if self._nvml is None else self._nvml.driver,
             "clocks": "read from NVML" if self._nvml is not None else self._no_clocks,
         }
-
-
-def _opt_in(kernel: Kernel, args: tuple[Any, ...], shared_bytes: int) -> None:
-    """Allow a kernel more dynamic shared memory than every CUDA device has; numba-cuda offers no way of its own.
-
-    Source: CUDA C++ Programming Guide, "Shared Memory" of compute capability 7.x and later.
-    """
-    from numba.cuda.cudadrv.driver import binding, driver
-
-    compiled = kernel.compile(tuple(kernel.typeof_pyval(argument) for argument in args))
-    function = compiled._codelibrary.get_cufunc()  # noqa: SLF001
-    attribute = binding.CUfunction_attribute.CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
-    driver.cuKernelSetAttribute(attribute, shared_bytes, function.handle, cuda.get_current_device().id)
 
 
 @contextmanager

@@ -4,7 +4,6 @@ Numba's dispatchers keep what they compiled, by the types of the arguments, for 
 their shape and type here, but no memory of their own: no kernel, copy or library call reaches the GPU.
 """
 
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -48,12 +47,8 @@ class CompilingDevice(CudaDevice):
         args: tuple[Any, ...],
         shared_bytes: int,
     ) -> None:
-        known, start = len(kernel.overloads), time.perf_counter()
-        if not known:
-            self._keep_on_disk(kernel)
-        kernel.compile(tuple(kernel.typeof_pyval(argument) for argument in args))
-        if len(kernel.overloads) > known:
-            self.compile_s += time.perf_counter() - start
+        with self._compiling(kernel):
+            kernel.compile(tuple(kernel.typeof_pyval(argument) for argument in args))
 
     def synchronize(self) -> None:
         pass
