@@ -29,7 +29,8 @@ from convbench.error_model import ErrorModel
 from convbench.errors import ConfigError
 from convbench.problem import DTYPES, ConvProblem, Direction, Dtype
 
-LARGE_MACS = 50_000_000  # from here on large tiles pay, and time to compile them
+# from the first on large tiles pay, and time to compile them; from the second on kernels for these sizes alone
+LARGE_MACS, HUGE_MACS = 50_000_000, 10**9
 
 METHODS: Mapping[type, Any] = {PlainConfig: Plain, StagedConfig: Staged, FusedConfig: Fused}
 
@@ -82,19 +83,20 @@ class _Winograd(Algorithm):
             return tuple(PlainConfig(tile=tile) for tile in sides)
         if problem.macs < LARGE_MACS:
             return (staged(SMALL),)
-        default = staged_for(geometry, self.transforms)
-        return *self._fused(problem), default, replace(default, is_specialised=True)
+        is_huge, default = problem.macs >= HUGE_MACS, staged_for(geometry, self.transforms)
+        every: tuple[Any, ...] = (*self._fused(problem), default)
+        return tuple(replace(config, is_specialised=one) for config in every for one in (is_huge, not is_huge))
 
     def _fused(self, problem: ConvProblem) -> tuple[FusedConfig, ...]:
-        """The configs in one kernel that can compute a problem, the default first."""
-        if not self.is_fusible or problem.dtype != "float32" or problem.dilation != (1, 1):
-            return ()
-        return FusedConfig(), FusedConfig(is_specialised=True)
+        """The config in one kernel, if there is one that can compute a problem."""
+        is_able = self.is_fusible and problem.dtype == "float32" and problem.dilation == (1, 1)
+        return (FusedConfig(),) if is_able else ()
 
     def space(self, problem: ConvProblem, direction: Direction) -> Sequence[Any]:
         if problem.dtype == "float64":
             return self.configs(problem, direction)
-        return *self.configs(problem, direction), *self._fused(problem), *staged_space(), PlainConfig()
+        fused = (replace(config, is_specialised=one) for config in self._fused(problem) for one in (False, True))
+        return *self.configs(problem, direction), *fused, *staged_space(), PlainConfig()
 
     def default_on(self, problem: ConvProblem, direction: Direction, device: Device) -> Any:
         every = (*self.configs(problem, direction), PlainConfig())

@@ -53,7 +53,7 @@ FAST = (
     Budget("implicit_gemm", RESNET_1X1, "implicit_gemm_tiled", registers=216, ffma=0.90, config=GEMM),
     Budget("implicit_gemm", RESNET_3X3_128, "implicit_gemm_tiled", registers=128, ffma=0.73, config=GENERIC),
     Budget("winograd_4x4_3x3", RESNET_3X3_128, "batched_gemm", registers=224, ffma=0.92, config=STAGED),
-    Budget("winograd_2x2_3x3", RESNET_3X3, "winograd_fused", registers=255, ffma=0.83, config="is_specialised=True"),
+    Budget("winograd_2x2_3x3", RESNET_3X3, "winograd_fused", registers=255, ffma=0.83),
     Budget("fft_tiled", FIVE, "batched_gemm", registers=96, ffma=0.90),
     Budget("direct_tiled", RESNET_3X3, "direct_tiled_window", registers=128, ffma=0.93),
     Budget("direct_tiled", FIVE, "direct_tiled_window", registers=128, ffma=0.93),
