@@ -37,6 +37,7 @@ from algorithms.tensor_packing import (
     words_of_group,
 )
 from algorithms.tensor_windows import sizes_of
+from algorithms.warpgroup_cores import ONLY as WARPGROUP_CAPABILITY
 from algorithms.warpgroup_cores import PLANS as WARPGROUP_PLANS
 from algorithms.warpgroup_cores import space as warpgroup_space
 from algorithms.warpgroup_gemm import WarpgroupConfig
@@ -111,7 +112,7 @@ class Bf16Plan(TensorGemmPlan):
     kind: ClassVar[Kind] = "bfloat16"
 
 
-def blocks_of(geometry: Correlation, config: Config) -> int:
+def blocks_of(geometry: Correlation, config: Config | WarpgroupConfig) -> int:
     """How many blocks a config cuts the product into."""
     outputs = geometry.n * geometry.outputs[0] * geometry.outputs[1]
     return geometry.groups * -(-geometry.targets_per_group // config.tile_m) * -(-outputs // config.tile_o)
@@ -200,6 +201,18 @@ class TensorCores(Algorithm):
             for m, o, wm, wo, blocks in self.tiles for stages in WAIT for is_specialised in (True, False)
         ]  # fmt: skip
         return [*by_warps, *warpgroup_space(Correlation.of(problem, direction), self.kind)]
+
+    def rivals(self, problem: ConvProblem, direction: Direction, device: Device) -> Sequence[WarpgroupConfig]:
+        """On Hopper, of large problems: the largest tile by wgmma that fills the GPU, or leaves least of it idle."""
+        if device.compute_capability != WARPGROUP_CAPABILITY or problem.macs < LARGE_MACS:
+            return ()
+        geometry = Correlation.of(problem, direction)
+
+        def worth(config: WarpgroupConfig) -> tuple[int, int, int]:
+            filled = min(blocks_of(geometry, config), MULTIPROCESSORS * config.blocks)
+            return filled // config.blocks, config.tile_m * config.tile_o, config.stages
+
+        return (max(warpgroup_space(geometry, self.kind), key=worth),)
 
 
 class ImplicitGemmTf32(TensorCores):

@@ -101,6 +101,10 @@ class Algorithm:
         """The config for a zero-padded problem where none is asked for: the first, unless the device cannot run it."""
         return self.configs(problem, direction)[0]
 
+    def rivals(self, problem: ConvProblem, direction: Direction, device: Device) -> Sequence[Any]:
+        """Configs of a zero-padded problem that a survey tries beside the default, for what a device alone has."""
+        return ()
+
     def plan_class(self, direction: Direction, config: Any) -> type[Plan]:
         """What computes a direction with a config: that of `plans`, unless the config is of a kernel of its own."""
         return self.plans[direction]
@@ -161,6 +165,10 @@ class Algorithm:
                 raise ConfigError(f"{config!r}, of the space of {self.name}, is no frozen dataclass")
             found[config] = None
         return tuple(found)
+
+    def rivals_on(self, problem: ConvProblem, direction: Direction, device: Device) -> Sequence[Any]:
+        """Configs of any problem that is not refused, to be tried beside the default on this device."""
+        return self.rivals(self._inner(problem, direction), direction, device)
 
     def resolved(
         self, problem: ConvProblem, direction: Direction, config: Any = None, device: Device | None = None

@@ -12,12 +12,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from wrong_algorithms import WithoutMistake, WrongAt, algorithm_of
 
+from algorithms.direct import Config, Direct, DirectPlan
 from convbench import registry
 from convbench.cli import options
 from convbench.devices.simulator import SimulatorDevice
 from convbench.errors import ConfigError
 from convbench.notation import parse
+from convbench.report import to_markdown
 from convbench.sampling import Effort
+from convbench.survey import tasks
 from convbench.survey.crew import Crew
 from convbench.survey.layers import Measured
 from convbench.survey.tasks import Check, Times, run
@@ -100,6 +103,31 @@ def test_the_orders_of_memory_of_a_layer_take_turns():
     )  # fmt: skip
     assert len(watches) == 2
     assert all({*taken[first : first + 2]} == {*watches} for first in range(0, 12, 2))
+
+
+def test_what_a_device_alone_has_is_checked_and_timed_beside_the_default(monkeypatch):
+    class Pair(Direct):
+        name, plans = "pair", {"forward": DirectPlan}
+
+        def rivals(self, problem, direction, device):
+            return (Config(threads=32),)
+
+    monkeypatch.setattr(registry, "_registered", {"pair": Pair()})
+    monkeypatch.setattr(tasks, "MANY_CONFIGS", (SMALL,))
+    check = Check(
+        algorithm="pair", direction="forward", dtype="float32", problems=(SMALL,), seed=0, deadline=time.time() + 60
+    )
+    rows = run(check, SimulatorDevice(), lambda: nullcontext(True)).rows
+    assert [row["outcome"] for row in rows] == ["passed"] * len(rows)
+    assert rows[0]["config"] is None
+    assert rows[-1]["config"] == {"threads": 32}
+    layer = Layer(name="a", problem=parse(SMALL))
+    measured = Measured(layer=layer, group="other", algorithms=("pair",), formats=("NCHW",))
+    times = Times(measured=measured, workload="mine", seed=0, effort=EFFORT, database=None)
+    records = run(times, SimulatorDevice(), lambda: nullcontext(True)).records
+    assert len({one.config["threads"] for one in records}) == 2
+    page = to_markdown(records, title="survey")
+    assert "threads=32" in page
 
 
 # ---- processes

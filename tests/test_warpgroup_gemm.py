@@ -104,6 +104,22 @@ def test_tuning_may_try_it_and_nobody_gets_it_unasked():
         registry.get("implicit_gemm").resolved(parse(LARGE), "forward", SMALL)
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_a_survey_of_hopper_tries_one_beside_the_default(name):
+    class Hopper(EmulatorDevice):
+        def __init__(self, capability):
+            super().__init__()
+            self.compute_capability = capability
+
+    algorithm, large = registry.get(name), problem_for(name, LARGE + "-NHWC")
+    (rival,) = algorithm.rivals_on(large, "forward", Hopper((9, 0)))
+    assert rival in algorithm.space_for(large, "forward")
+    assert type(algorithm.resolved(large, "forward", None, Hopper((9, 0)))) is not type(rival)
+    assert algorithm.rivals_on(large, "forward", Hopper((10, 0))) == ()
+    assert algorithm.rivals_on(large, "forward", emulator) == ()
+    assert algorithm.rivals_on(problem_for(name, "n1c8h9w9-k8r3s3"), "forward", Hopper((9, 0))) == ()
+
+
 @pytest.mark.parametrize(
     "fields",
     [

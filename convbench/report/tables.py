@@ -1,5 +1,6 @@
 """The tables of a chapter, as Markdown."""
 
+import json
 from collections.abc import Iterable
 
 import pandas as pd
@@ -45,7 +46,7 @@ def layers(chapter: Chapter) -> str:
     place = passed.groupby(LAYER, sort=False).ngroup()
     order = passed.assign(place=place).sort_values(["place", "median_us"], kind="stable")
     unit, scale = rate_unit(order.tflops)
-    columns: dict[str, Iterable[object]] = {"layer": order.layer, "algorithm": order.algorithm}
+    columns = _who(order)
     for cache in ("warm", "cold"):
         if order[f"{cache}_us"].notna().any():
             columns[f"{cache} cache{label}"] = order[f"{cache}_us"].map(durations)
@@ -66,8 +67,7 @@ def costs(chapter: Chapter) -> str:
     """Phases, preparing, compiling, the host's part, on a GPU the overhead of launching, and workspace."""
     passed, label = chapter.passed, chapter.label
     columns = {
-        "layer": passed.layer,
-        "algorithm": passed.algorithm,
+        **_who(passed),
         "phases of a run": passed.phases_us.map(phases),
         f"prepare{label}": passed.prepare_us.map(durations),
         f"compile{label}": (passed.compile_s * 1e6).map(lambda us: duration(us) if us else NOTHING),
@@ -103,12 +103,32 @@ def throttled(chapter: Chapter) -> str | None:
     if slowed.empty:
         return None
     columns = {f"{cache} cache": slowed[f"{cache}_throttled"].map(_count) for cache in ("warm", "cold")}
-    return _table({"layer": slowed.layer, "algorithm": slowed.algorithm, **columns})
+    return _table({**_who(slowed), **columns})
 
 
 def reasons(chosen: pd.DataFrame) -> str:
     """Why there are no times."""
-    return _table({"layer": chosen.layer, "algorithm": chosen.algorithm, "reason": chosen.reason})
+    return _table({**_who(chosen), "reason": chosen.reason})
+
+
+def _who(chosen: pd.DataFrame) -> dict[str, Iterable[object]]:
+    """Layer and algorithm; and of an algorithm that a layer has by several configs, in what they differ."""
+    columns: dict[str, Iterable[object]] = {"layer": chosen.layer, "algorithm": chosen.algorithm}
+    who = [*LAYER, "algorithm"]
+    if chosen.duplicated(who).any():
+        columns["config"] = chosen.groupby(who, sort=False).config.transform(_differences)
+    return columns
+
+
+def _differences(configs: "pd.Series[str]") -> list[str]:
+    """Of configs as JSON, each one's fields that not all of them have alike."""
+    found = [json.loads(config) for config in configs]
+    names = [
+        name
+        for name in dict.fromkeys(name for config in found for name in config)
+        if any(config.get(name, NOTHING) != found[0].get(name, NOTHING) for config in found)
+    ]
+    return [", ".join(f"{name}={config[name]}" for name in names if name in config) or NOTHING for config in found]
 
 
 def _count(samples: float | None) -> str:

@@ -41,7 +41,7 @@ PROBLEMS = (
     "n1c4h9w9-k6r3s3-pad1-g2-bias", "n1c2h6w5-k3r3s2-pad0.1x2.0", "n2c4h6w7-k3r3s3-pad1-NHWC",
     "n2c64h28w28-k64r3s3-pad1", "n4c128h28w28-k128r1s1", "n1c48h35w35-k64r5s5-pad2", "n1c128h57w57-k128r3s3-pad1-g128",
 )  # fmt: skip
-MANY_CONFIGS = PROBLEMS[-4:]  # on which every config that an algorithm offers is checked, in float32
+MANY_CONFIGS = PROBLEMS[-4:]  # on which every config that an algorithm offers is checked, in its first dtype
 
 EFFORT = Effort(maximum=100, max_seconds=0.1, caches=CACHES)
 
@@ -94,7 +94,7 @@ def run(task: Task, device: Device, turn: Turn) -> Outcome:
 
 def _check(task: Check, device: Device) -> Outcome:
     algorithm, done, compiled = registry.get(task.algorithm), Outcome(), device.compile_s
-    for text, config in _planned(algorithm, task):
+    for text, config in _planned(algorithm, task, device):
         if time.time() >= task.deadline:
             done.left_out += 1
             continue
@@ -118,14 +118,19 @@ def _check(task: Check, device: Device) -> Outcome:
     return done
 
 
-def _planned(algorithm: Algorithm, task: Check) -> list[tuple[str, Any]]:
+def _planned(algorithm: Algorithm, task: Check, device: Device) -> list[tuple[str, Any]]:
     """Every problem with the default config, then some with the others."""
-    texts = [text if task.dtype == "float32" else f"{text}-{task.dtype}" for text in task.problems]
-    found: list[tuple[str, Any]] = [(text, None) for text in texts]
-    for text in task.problems:
+    texts = {text: text if task.dtype == "float32" else f"{text}-{task.dtype}" for text in task.problems}
+    found: list[tuple[str, Any]] = [(text, None) for text in texts.values()]
+    for plain, text in texts.items():
         problem = parse(text)
-        if text in MANY_CONFIGS and task.dtype == "float32" and algorithm.refuses(problem, task.direction) is None:
+        if (
+            plain in MANY_CONFIGS
+            and task.dtype == algorithm.dtypes[0]
+            and not algorithm.refuses(problem, task.direction)
+        ):
             found += [(text, config) for config in algorithm.configs_for(problem, task.direction)[1:]]
+            found += [(text, config) for config in algorithm.rivals_on(problem, task.direction, device)]
     return found
 
 
@@ -135,10 +140,14 @@ def _times(task: Times, device: Device, turn: Turn) -> Outcome:
     jobs = [
         Job(
             layer=Layer(name=measured.layer.name, problem=problem, count=measured.layer.count), algorithm=algorithm,
-            config=None if known is None else known.config(algorithm, problem, "forward", device),
+            config=config,
         )
         for problem in measured.problems for algorithm in map(registry.get, measured.algorithms)
         if _takes(algorithm, problem)
+        for config in (
+            None if known is None else known.config(algorithm, problem, "forward", device),
+            *algorithm.rivals_on(problem, "forward", device),
+        )
     ]  # fmt: skip
     cases = {problem: _case(problem, task) for problem in dict.fromkeys(job.layer.problem for job in jobs)}
     done.compile_s += _compile_ahead(jobs, device, done.notes)
