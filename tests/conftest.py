@@ -37,12 +37,15 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """With xdist's `--dist loadgroup`, tests of one algorithm share a process, which compiles its kernels once."""
+    """With xdist's `--dist loadgroup`, tests of one algorithm share a process, and others that of their file.
+
+    It compiles their kernels, and makes their fixtures, once.
+    """
     names = set(registry.names())
     for item in items:
         values = getattr(item, "callspec", None) and item.callspec.params.values()
-        if found := names.intersection(value for value in values or () if isinstance(value, str)):
-            item.add_marker(pytest.mark.xdist_group(min(found)))
+        found = names.intersection(value for value in values or () if isinstance(value, str))
+        item.add_marker(pytest.mark.xdist_group(min(found, default=item.path.stem)))
 
 
 @pytest.fixture(scope="session")

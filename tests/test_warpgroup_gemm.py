@@ -116,7 +116,7 @@ def test_a_survey_of_hopper_tries_one_beside_the_default(name):
     assert rival in algorithm.space_for(large, "forward")
     assert type(algorithm.resolved(large, "forward", None, Hopper((9, 0)))) is not type(rival)
     assert algorithm.rivals_on(large, "forward", Hopper((10, 0))) == ()
-    assert algorithm.rivals_on(large, "forward", emulator) == ()
+    assert algorithm.rivals_on(large, "forward", SimulatorDevice()) == ()
     assert algorithm.rivals_on(problem_for(name, "n1c8h9w9-k8r3s3"), "forward", Hopper((9, 0))) == ()
 
 
