@@ -115,24 +115,28 @@ def mutated(place: Place) -> Iterator[None]:
 
     space = dict(vars(module))
     exec(compile(place.mutant.tree, str(module.__file__), "exec"), space)
-    original = getattr(module, definition.name)
-    holders = [
-        other for other in list(sys.modules.values()) if getattr(other, "__dict__", {}).get(definition.name) is original
-    ]
+    original, mutant = getattr(module, definition.name), space[definition.name]
     try:
-        for holder in holders:
-            setattr(holder, definition.name, space[definition.name])
         unrolling._module = read_mutated
-        _forget(holders, definition.name)
+        _replace(definition.name, original, mutant)
         yield
     finally:
         unrolling._module = read
-        for holder in holders:
-            setattr(holder, definition.name, original)
-        _forget(holders, definition.name)
+        _replace(definition.name, mutant, original)
 
 
-def _forget(holders: list[ModuleType], name: str) -> None:
+def _replace(name: str, old: Any, new: Any) -> None:
+    """Put one object in the place of another in every module, those that were imported since included."""
+    for holder in list(sys.modules.values()):
+        if getattr(holder, "__dict__", {}).get(name) is old:
+            setattr(holder, name, new)
+    for function in (old, new):
+        if hasattr(function, "cache_clear"):
+            function.cache_clear()
+    _forget(name)
+
+
+def _forget(name: str) -> None:
     """Make the cached factories that use a function make their kernels again, and those that use such factories."""
     changed, grown = {name}, True
     while grown:

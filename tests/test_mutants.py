@@ -2,8 +2,10 @@
 
 import csv
 import re
+import sys
 from io import StringIO
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from algorithm_mutants import BEYOND, EQUIVALENT, MODULES, Place, examples_until_killed, mutated, places
@@ -53,6 +55,18 @@ def test_a_mutant_is_gone_when_its_time_is_over():
     with mutated(place):
         assert not verify(direct, case, device).passed
     assert verify(direct, case, device).passed
+
+
+def test_a_mutant_is_gone_from_what_was_imported_while_it_was_there(monkeypatch):
+    from algorithms import direct
+
+    place = next(place for place in places("algorithms.direct") if place.function == "make_kernel")
+    original, later = direct.make_kernel, ModuleType("later")
+    monkeypatch.setitem(sys.modules, "later", later)
+    with mutated(place):
+        later.make_kernel = direct.make_kernel
+        assert later.make_kernel is not original
+    assert later.make_kernel is direct.make_kernel is original
 
 
 def test_the_committed_table_is_of_these_kernels():
