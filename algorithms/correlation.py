@@ -27,6 +27,9 @@ from convbench.problem import ConvProblem, Direction, Dtype, Pair
 
 THREADS = 256
 
+# multiply-adds of a problem, from which a larger tile, and a kernel for its sizes alone, are worth their compilation
+LARGE_MACS, HUGE_MACS = 50_000_000, 10**9
+
 
 @dataclass(frozen=True, kw_only=True)
 class Correlation:

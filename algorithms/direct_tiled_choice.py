@@ -14,13 +14,11 @@ from dataclasses import replace
 from functools import cache
 from math import prod
 
-from algorithms.correlation import Correlation
+from algorithms.correlation import HUGE_MACS, LARGE_MACS, Correlation
 from algorithms.direct_tiled_shapes import REGISTERS, WindowConfig, fault, layout_of, tiles_of
 from convbench.devices.device import MAX_SHARED_BYTES
 from convbench.problem import ConvProblem, Direction
 
-LEAST_MACS = 50_000_000  # for fewer, the time to compile a kernel for one kind of filter is never won back
-LEAST_BAKED_MACS = 1_000_000_000  # from which a kernel for the sizes of one problem alone is worth its compilation
 LEAST_FILTERS = 16  # of a group: the smallest tile
 MOST_WINDOW = 40  # elements of a row in registers; beyond, they cost more than reading them again
 MOST_SUMS = 64  # of a default: 128 registers, so that blocks whose threads wait at a barrier have others beside them
@@ -55,11 +53,11 @@ def is_suited(problem: ConvProblem, direction: Direction) -> bool:
 
 def default_configs(problem: ConvProblem, direction: Direction) -> tuple[WindowConfig, ...]:
     """The tiles that are the default for a zero-padded problem, and the next best; none where it is too small."""
-    if problem.macs < LEAST_MACS or not is_suited(problem, direction):
+    if problem.macs < LARGE_MACS or not is_suited(problem, direction):
         return ()
     geometry = Correlation.of(problem, direction)
     small = _shared_by_all(geometry)
-    if problem.macs < LEAST_BAKED_MACS:
+    if problem.macs < HUGE_MACS:
         return small
     fitting = [
         each

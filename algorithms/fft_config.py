@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from itertools import product
 
 from algorithms.batched_gemm import Tile, padded
-from algorithms.correlation import Correlation
+from algorithms.correlation import HUGE_MACS, LARGE_MACS, Correlation
 from algorithms.fft_spectra import PITCHES, frequencies, together
 from algorithms.tiling import Tiling
 from convbench.errors import ConfigError
@@ -13,7 +13,6 @@ from convbench.problem import ConvProblem, Pair
 
 LENGTHS = tuple(sorted(PITCHES))  # of the transforms that registers hold
 INDICES = 2**31
-SMALL, LARGE = 50_000_000, 10**9  # multiply-adds, from which a larger tile, and kernels of its own, are worth it
 MOST_BYTES = 2**30  # of the spectra that are held at a time, unless those of one step of tiles are more
 L2_BYTES = 2**25  # of the spectra that stay in the second cache of the reference chip, an H200, which has 50 MB
 SQUARE, LARGEST_SQUARE = 8, 32  # the side of a square tile, and the most that a block has threads for
@@ -92,7 +91,7 @@ def default_config(geometry: Correlation) -> StagesConfig | None:
     a launch and a compilation cost more than they save. Then it is the transform with the fewest products.
     """
     products = _products_of(geometry)
-    patience = PATIENCE if products < SMALL else 1
+    patience = PATIENCE if products < LARGE_MACS else 1
     found = [
         (work * (1 if length == min(LENGTHS) else patience), config)
         for length in _lengths_of(geometry)
@@ -115,7 +114,7 @@ def stages_space(geometry: Correlation) -> Iterator[StagesConfig]:
         if best.misfit(geometry) is not None:
             continue
         yield best
-        if _products_of(geometry) >= SMALL:
+        if _products_of(geometry) >= LARGE_MACS:
             for gemm, is_specialised in product(TILES, (True, False)):
                 config = replace(best, gemm=gemm, is_specialised=is_specialised)
                 for most_bytes in (L2_BYTES, MOST_BYTES):
@@ -130,9 +129,9 @@ def _best(geometry: Correlation, length: int) -> tuple[float, StagesConfig]:
         sums = padded(2 * geometry.targets_per_group, gemm.tile_i) * padded(2 * tiles, gemm.tile_j)
         return frequencies(length) * sums / SHARE_OF_PRODUCTS[gemm.thread_i * gemm.thread_j]
 
-    gemm = min(TILES if products >= LARGE else MIDDLE, key=work)
+    gemm = min(TILES if products >= HUGE_MACS else MIDDLE, key=work)
     config = StagesConfig(
-        length=length, gemm=SQUARE if products < SMALL else gemm, is_specialised=products >= LARGE
+        length=length, gemm=SQUARE if products < LARGE_MACS else gemm, is_specialised=products >= HUGE_MACS
     )  # fmt: skip
     return work(gemm), replace(config, most_tiles=_tiles_within(MOST_BYTES, geometry, config))
 

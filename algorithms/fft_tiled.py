@@ -16,8 +16,8 @@ from typing import Any, ClassVar
 
 from algorithms.batched_gemm import Tile
 from algorithms.copies import lacks_copies
-from algorithms.correlation import Correlation
-from algorithms.fft_config import LENGTHS, PATIENCE, SMALL, StagesConfig, default_config, in_registers, stages_space
+from algorithms.correlation import LARGE_MACS, Correlation
+from algorithms.fft_config import LENGTHS, PATIENCE, StagesConfig, default_config, in_registers, stages_space
 from algorithms.fft_correlation import FftPlan
 from algorithms.fft_error import fft_count, fft_magnitude
 from algorithms.fft_stages import StagesPlan
@@ -74,7 +74,7 @@ class FftTiled(Algorithm):
             if config is not None:
                 return (config,) if isinstance(config.gemm, Tile) else (config, in_registers(config, geometry))
         found = _configs(problem, direction)
-        return found[:1] if problem.macs < SMALL else found
+        return found[:1] if problem.macs < LARGE_MACS else found
 
     def space(self, problem: ConvProblem, direction: Direction) -> Sequence[Config | StagesConfig]:
         staged = stages_space(Correlation.of(problem, direction)) if has_stages(problem, direction) else ()
@@ -111,5 +111,5 @@ def _lengths(problem: ConvProblem, direction: Direction) -> list[tuple[int, int]
     possible = [length for length in LENGTHS if max(problem.r, problem.s) <= length]
     tilings = [Tiling.of(geometry, Config(length=length).outputs(problem)) for length in possible]
     counted = [(length, problem.n * tiling.per_image) for length, tiling in zip(possible, tilings, strict=True)]
-    patience = PATIENCE if problem.macs < SMALL else 1
+    patience = PATIENCE if problem.macs < LARGE_MACS else 1
     return sorted(counted, key=lambda pair: pair[0] ** 2 * pair[1] * (1 if pair[0] == min(LENGTHS) else patience))

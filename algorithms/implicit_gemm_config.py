@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from algorithms.correlation import Correlation
+from algorithms.correlation import HUGE_MACS, LARGE_MACS, Correlation
 from convbench.devices.device import MAX_SHARED_BYTES, MAX_THREADS_PER_BLOCK
 from convbench.errors import ConfigError
 
@@ -129,7 +129,6 @@ OF_FEW_CHANNELS = (128, 128, 4, 16, 8), (64, 64, 4, 8, 8)  # of fewer than the o
 FEW_CHANNELS = 16
 MIDDLE = (64, 64, 16, 8, 4), (32, 128, 16, 8, 4)
 SPLITS = (1, 2, 3, 4, 6, 8, 16)
-SMALL, LARGE = 50_000_000, 10**9  # multiply-adds, from which a larger tile, and a kernel of its own, are worth it
 
 # the reference chip, an H200: what the default is chosen for
 MULTIPROCESSORS = 132
@@ -146,12 +145,12 @@ def default_config(geometry: Correlation) -> TiledConfig | None:
     Then the tile and the splits for which the busiest multiprocessor has the least to do.
     """
     products = outputs_of(geometry) * geometry.targets * geometry.terms
-    if products < SMALL:
+    if products < LARGE_MACS:
         candidates = [TiledConfig()]
     else:
-        tiles = tiles_for(geometry) if products >= LARGE else MIDDLE
+        tiles = tiles_for(geometry) if products >= HUGE_MACS else MIDDLE
         candidates = [
-            _of_tile(tile, geometry, splits=splits, is_specialised=products >= LARGE)
+            _of_tile(tile, geometry, splits=splits, is_specialised=products >= HUGE_MACS)
             for tile in tiles for splits in SPLITS
         ]  # fmt: skip
     fitting = [config for config in candidates if config.misfit(geometry) is None]

@@ -24,7 +24,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from algorithms.correlation import Correlation, CorrelationPlan
+from algorithms.correlation import HUGE_MACS, LARGE_MACS, Correlation, CorrelationPlan
 from algorithms.tensor_gemm import WAIT, Config, make_kernel
 from algorithms.tensor_packing import (
     PER_WORD,
@@ -47,7 +47,6 @@ from convbench.error_model import ErrorModel
 from convbench.problem import ConvProblem, Direction, Dtype
 
 MOST_PIXELS = 2**31 - 1  # of a map or of all outputs: the kernel counts them in 32 bits
-LARGE_MACS = 50_000_000  # from here on a large tile, and a kernel for the problem alone, are worth their compilation
 MULTIPROCESSORS = 132  # of an H200: what a default fills, if it can
 FEWEST_IN_BLOCK = 4  # products that tensor cores add at once
 ROUNDED = 2.0**14  # u: both factors, each by 2⁻¹¹
@@ -172,9 +171,9 @@ class TensorCores(Algorithm):
     def configs(self, problem: ConvProblem, direction: Direction) -> Sequence[Config]:
         if problem.macs < LARGE_MACS:
             return (Config(),)
-        geometry = Correlation.of(problem, direction)
+        geometry, is_huge = Correlation.of(problem, direction), problem.macs >= HUGE_MACS
         found = [
-            Config(tile_m=m, tile_o=o, warp_m=wm, warp_o=wo, blocks=blocks, unroll=4, is_specialised=True)
+            Config(tile_m=m, tile_o=o, warp_m=wm, warp_o=wo, blocks=blocks, unroll=4, is_specialised=is_huge)
             for m, o, wm, wo, blocks in self.tiles
         ]
 
@@ -186,7 +185,7 @@ class TensorCores(Algorithm):
             return fits, blocks_of(geometry, config) >= MULTIPROCESSORS
 
         best = max(found, key=worth)
-        return best, replace(best, is_specialised=False), *(config for config in found if config != best)
+        return best, replace(best, is_specialised=not is_huge), *(config for config in found if config != best)
 
     def plan_class(self, direction: Direction, config: Any) -> type[Plan]:
         return WARPGROUP_PLANS[self.kind] if isinstance(config, WarpgroupConfig) else self.plans[direction]

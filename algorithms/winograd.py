@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar
 
-from algorithms.correlation import Correlation, CorrelationPlan
+from algorithms.correlation import HUGE_MACS, LARGE_MACS, Correlation, CorrelationPlan
 from algorithms.gemm import tiles_for
 from algorithms.transform_error import winograd_model
 from algorithms.winograd_fused import Fused, FusedConfig
@@ -28,9 +28,6 @@ from convbench.devices.device import Array, Device
 from convbench.error_model import ErrorModel
 from convbench.errors import ConfigError
 from convbench.problem import DTYPES, ConvProblem, Direction, Dtype
-
-# from the first on large tiles pay, and time to compile them; from the second on kernels for these sizes alone
-LARGE_MACS, HUGE_MACS = 50_000_000, 10**9
 
 METHODS: Mapping[type, Any] = {PlainConfig: Plain, StagedConfig: Staged, FusedConfig: Fused}
 

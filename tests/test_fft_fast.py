@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from numba import cuda, float32
 
 from algorithms.batched_gemm import Tile
-from algorithms.correlation import Correlation
-from algorithms.fft_config import LARGE, LENGTHS, MOST_BYTES, StagesConfig, default_config, stages_space
+from algorithms.correlation import HUGE_MACS, Correlation
+from algorithms.fft_config import LENGTHS, MOST_BYTES, StagesConfig, default_config, stages_space
 from algorithms.fft_registers import make_fft, make_real_join, make_real_split
 from algorithms.fft_spectra import PITCHES, THREADS, frequencies, make_spectra_kernel, sizes_of, together
 from algorithms.fft_stages import StagesPlan
@@ -272,7 +272,7 @@ def test_the_space_has_the_default_and_no_config_that_does_not_fit(text, directi
     assert all(config.misfit(geometry) is None for config in found)
     assert FFT.configs(problem, direction)[0] in FFT.space_for(problem, direction)
     assert any(config.is_specialised for config in found) == (problem.macs > 50_000_000)
-    assert default_config(geometry).is_specialised == (problem.macs >= LARGE)
+    assert default_config(geometry).is_specialised == (problem.macs >= HUGE_MACS)
 
 
 def test_a_config_that_does_not_fit_is_refused_with_its_reason():

@@ -9,10 +9,9 @@ from hypothesis import strategies as st
 from running import bound_of, run_direction
 from strategies import problems
 
-from algorithms.correlation import Correlation
+from algorithms.correlation import HUGE_MACS, Correlation
 from algorithms.implicit_gemm import Config, ImplicitGemm
 from algorithms.implicit_gemm_config import (
-    LARGE,
     MULTIPROCESSORS,
     TiledConfig,
     blocks_of,
@@ -175,7 +174,7 @@ def test_the_default_has_the_least_work_and_is_in_the_space(n, c, k, h, taps):
     chosen, space = default_config(geometry), tiled_space(geometry)
     assert chosen is not None
     assert len(set(space)) == len(space)
-    assert chosen.is_specialised == (problem.macs >= LARGE)
+    assert chosen.is_specialised == (problem.macs >= HUGE_MACS)
     # no work is less than the products on all multiprocessors
     assert min(work(config, geometry) for config in space) >= problem.macs / MULTIPROCESSORS
     if chosen.is_specialised:
