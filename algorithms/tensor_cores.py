@@ -173,7 +173,15 @@ class TensorCores(Algorithm):
             return (Config(),)
         geometry, is_huge = Correlation.of(problem, direction), problem.macs >= HUGE_MACS
         found = [
-            Config(tile_m=m, tile_o=o, warp_m=wm, warp_o=wo, blocks=blocks, unroll=4, is_specialised=is_huge)
+            Config(
+                tile_m=m,
+                tile_o=o,
+                warp_m=wm,
+                warp_o=wo,
+                blocks=blocks,
+                is_specialised=is_huge,
+                unroll=4 if is_huge else 1,  # what is written out takes Numba three times as long
+            )
             for m, o, wm, wo, blocks in self.tiles
         ]
 

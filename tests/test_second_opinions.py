@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from running import assert_within, run_direction
 from strategies import TILES, directions_of, formatted_problems, in_own_dtype, seeds
@@ -60,7 +60,6 @@ def test_the_simulator_computes_some_of_each(algorithm):
     assert any(algorithm.refuses(in_own_dtype(parse(text), algorithm)) is None for text in TINY)
 
 
-@settings(max_examples=settings.default.max_examples // 2)  # each compiles and runs several times as long as others
 @given(data=st.data(), seed=seeds)
 def test_no_check_gives_a_false_alarm(relatives, data, seed):
     """Guarded and poisoned as in verification, by any config, in every order of threads; integers, and one run."""
