@@ -49,7 +49,7 @@ class Effort:
     @classmethod
     def for_device(cls, device: Device) -> "Effort":
         """A GPU's kernels take microseconds, an emulated one's up to seconds."""
-        return cls() if device.is_gpu else cls(warmup=1, minimum=FEWEST, maximum=20, max_seconds=0.5, caches=("warm",))
+        return cls() if device.is_gpu else cls(warmup=1, minimum=FEWEST, maximum=20, max_seconds=0.3, caches=("warm",))
 
 
 class Sampling:
