@@ -5,7 +5,6 @@ it compiles with typing and target contexts of our own (so that nothing compiled
 for a real GPU), says which compute capability to compile for, and has every array index checked against its axis.
 """
 
-import gc
 import threading
 import warnings
 from collections import OrderedDict
@@ -51,18 +50,6 @@ def check_versions() -> None:
             raise VersionError(f"{package} {found} is installed; the emulator needs {package}{wanted}, for {reason}")
 
 
-@contextmanager
-def _no_collections() -> Iterator[None]:
-    """Look for no garbage: the front end makes millions of objects that live until it is done."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
-
-
 def lower(kernel: Any, types: tuple[Any, ...], *, compute_capability: tuple[int, int], strict: bool) -> Lowered:
     """The IR of `kernel`, a `numba.cuda.jit` dispatcher, for arguments of these Numba types.
 
@@ -85,7 +72,7 @@ def lower(kernel: Any, types: tuple[Any, ...], *, compute_capability: tuple[int,
         raise UnsupportedError(f"{kernel.py_func.__name__}: debug=True is not emulated; the checked mode sees more")
     if options.get("link"):
         raise UnsupportedError(f"{kernel.py_func.__name__}: linked code is not emulated: {options['link']}")
-    with _lock, _compiler_for(compute_capability, strict), warnings.catch_warnings(), _no_collections():
+    with _lock, _compiler_for(compute_capability, strict), warnings.catch_warnings():
         # of a kernel that was typed in there is no source to find, which hardly deserves a warning
         warnings.simplefilter("ignore", NumbaDebugInfoWarning)
         try:

@@ -1,10 +1,12 @@
 """Launching: a kernel on arrays in host memory, its blocks spread over the cores of the machine."""
 
+import gc
 import itertools
 import os
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -147,11 +149,24 @@ class Emulator:
         def made() -> Compiled:
             start = time.perf_counter()
             try:
-                return build(linked(), _machine(), block)
+                with _no_collections():
+                    return build(linked(), _machine(), block)
             finally:
                 self.compile_s += time.perf_counter() - start
 
         return _CACHE.get((*key, block), made)
+
+
+@contextmanager
+def _no_collections() -> Iterator[None]:
+    """Look for no garbage: compiling makes millions of objects, most of which live until it is done."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 _CACHE: Cache[Compiled] = Cache()
