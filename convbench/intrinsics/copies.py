@@ -7,6 +7,7 @@ destination becomes zero and the source is not read.
 Source: PTX ISA, "Data Movement and Conversion Instructions: cp.async" (compute capability 8.0; ignore-src operand).
 """
 
+from functools import partial
 from typing import Any
 
 from llvmlite import ir
@@ -14,6 +15,7 @@ from numba.cuda import types
 from numba.cuda.extending import intrinsic
 
 from convbench.intrinsics.addresses import WORD, element, in_global, in_shared, ptx, require_flat
+from convbench.intrinsics.bare import bare
 from convbench.intrinsics.memory import checked_if, place
 from convbench.intrinsics.twins import with_twin
 
@@ -84,19 +86,6 @@ def _copy(size: int, *, conditional: bool) -> Any:
     return copy
 
 
-def _plain(text: str, twin: Any) -> Any:
-    @with_twin(twin)
-    @intrinsic
-    def instruction(typing_context: Any) -> Any:
-        def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-            ptx(builder, text, _VOID, [], "")
-            return context.get_dummy_value()
-
-        return types.void(), generate
-
-    return instruction
-
-
 # ---- the simulator's threads are greenlets, which may carry attributes
 
 
@@ -128,7 +117,7 @@ def _land(pending: int) -> None:
 
 copy_async_4, copy_async_16 = _copy(4, conditional=False), _copy(16, conditional=False)
 copy_async_4_if, copy_async_16_if = _copy(4, conditional=True), _copy(16, conditional=True)
-commit_copies = _plain(COMMIT_TEXT, _commit)
+commit_copies = bare(COMMIT_TEXT, _commit)
 wait_copies_0, wait_copies_1, wait_copies_2, wait_copies_3 = (
-    _plain(wait_text(pending), lambda pending=pending: _land(pending)) for pending in range(4)
+    bare(wait_text(pending), partial(_land, pending)) for pending in range(4)
 )

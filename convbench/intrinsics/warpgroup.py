@@ -31,13 +31,13 @@ from numba.cuda.extending import intrinsic
 
 from convbench.intrinsics import warpgroup_twins as twins
 from convbench.intrinsics.addresses import FLOAT, element, in_shared, ptx, require_flat
+from convbench.intrinsics.bare import bare
 from convbench.intrinsics.tensor import of_bf16, of_f16, of_tf32
 from convbench.intrinsics.twins import with_twin
 
 WIDTHS = 64, 128, 256
 DEPTHS = {"tf32": 8, "f16": 16, "bf16": 16}
 _SWIZZLE_128 = 1 << 62
-_VOID = ir.VoidType()
 _SUMS = types.Array(types.float32, 1, "C")
 _REGISTERS = types.UniTuple(types.uint32, 4)
 
@@ -72,22 +72,9 @@ def shared_address(typing_context: Any, array: Any, index: Any) -> Any:
     return types.uint32(array, index), generate
 
 
-def _plain(text: str, twin: Any) -> Any:
-    @with_twin(twin)
-    @intrinsic
-    def instruction(typing_context: Any) -> Any:
-        def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-            ptx(builder, text, _VOID, [], "")
-            return context.get_dummy_value()
-
-        return types.void(), generate
-
-    return instruction
-
-
-fence_async_proxy = _plain("fence.proxy.async.shared::cta;", lambda: None)
-warpgroup_fence = _plain("wgmma.fence.sync.aligned;", lambda: None)
-commit_warpgroup = _plain("wgmma.commit_group.sync.aligned;", twins.commit)
+fence_async_proxy = bare("fence.proxy.async.shared::cta;", lambda: None)
+warpgroup_fence = bare("wgmma.fence.sync.aligned;", lambda: None)
+commit_warpgroup = bare("wgmma.commit_group.sync.aligned;", twins.commit)
 
 
 def wait_text(pending: int, width: int) -> str:
