@@ -8,6 +8,7 @@ from pathlib import Path
 import nox
 
 PROJECT = nox.project.load_toml("pyproject.toml")
+RUNS = {"PYTHONPATH": "tests"}  # for the programs in tests/runs, which share cases with the tests
 
 nox.needs_version = ">=2025.2.9"
 nox.options.default_venv_backend = "virtualenv"
@@ -54,14 +55,14 @@ def thorough(session: nox.Session) -> None:
 def mutants(session: nox.Session) -> None:
     """Kernels with one small edit each, fuzzed until a case fails: a table, and failure where too many survive."""
     install(session, "test")
-    session.run("python", "tests/mutation_run.py", *session.posargs)
+    session.run("python", "-m", "runs.mutation", *session.posargs, env=RUNS)
 
 
 @nox.session
 def false_alarms(session: nox.Session) -> None:
     """100,000 random cases, of which none may fail, and a histogram of how much of the error bounds they use."""
     install(session, "test")
-    session.run("python", "tests/false_alarm_run.py", *session.posargs)
+    session.run("python", "-m", "runs.false_alarms", *session.posargs, env=RUNS)
 
 
 @nox.session
@@ -75,7 +76,7 @@ def upstream(session: nox.Session) -> None:
 def emulator_speed(session: nox.Session) -> None:
     """What the emulator costs, against njit and Numba's simulator: a table, and failure where a promise is broken."""
     install(session)
-    session.run("python", "tests/emulator_benchmark.py")
+    session.run("python", "-m", "runs.emulator_benchmark", env=RUNS)
 
 
 @nox.session

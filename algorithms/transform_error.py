@@ -20,10 +20,10 @@ import numpy as np
 
 from algorithms.correlation import Correlation
 from algorithms.tiling import Places, Tiling
-from algorithms.winograd_matrices import Matrix, Transforms, longest_chain
-from convbench.error_model import LAMBDA, ErrorModel, Tensors
-from convbench.problem import ConvProblem, Direction, Pair
-from convbench.reference import Float64
+from algorithms.winograd.matrices import Matrix, Transforms, longest_chain
+from convbench.problem.problem import ConvProblem, Direction, Pair
+from convbench.reference.definition import Float64
+from convbench.reference.error_model import LAMBDA, ErrorModel, Tensors
 
 OfTiles = Callable[[Float64], Float64]
 

@@ -7,15 +7,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from convbench.errors import ConvbenchError
-from convbench.notation import parse
-from convbench.problem import ConvProblem
+from convbench.problem.notation import parse
+from convbench.problem.problem import ConvProblem
 
 if TYPE_CHECKING:
-    from convbench.algorithm import Algorithm, Plan
-    from convbench.error_model import ErrorModel
-    from convbench.functional import conv2d, conv2d_backward
-    from convbench.layer import Conv2d
-    from convbench.registry import register
+    from convbench.algorithm.algorithm import Algorithm, Plan
+    from convbench.algorithm.registry import register
+    from convbench.layer.functional import conv2d, conv2d_backward
+    from convbench.layer.layer import Conv2d
+    from convbench.reference.error_model import ErrorModel
 
 __all__ = [
     "Algorithm", "Conv2d", "ConvProblem", "ConvbenchError", "ErrorModel", "Plan", "conv2d", "conv2d_backward", "parse",
@@ -23,8 +23,9 @@ __all__ = [
 ]  # fmt: skip
 
 _HOMES = {
-    "Algorithm": "algorithm", "Plan": "algorithm", "ErrorModel": "error_model", "register": "registry",
-    "Conv2d": "layer", "conv2d": "functional", "conv2d_backward": "functional",
+    "Algorithm": "algorithm.algorithm", "Plan": "algorithm.algorithm", "ErrorModel": "reference.error_model",
+    "register": "algorithm.registry", "Conv2d": "layer.layer", "conv2d": "layer.functional",
+    "conv2d_backward": "layer.functional",
 }  # fmt: skip
 
 

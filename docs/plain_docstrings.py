@@ -15,8 +15,13 @@ import numpy.typing as npt
 from sphinx.application import Sphinx
 from sphinx.util.typing import stringify_annotation
 
-from convbench import automatic, data, emulator, functional, initializers, operands, problem, record, reference, timing
+from convbench import emulator
 from convbench.devices import device
+from convbench.layer import automatic, functional, initializers
+from convbench.problem import operands, problem
+from convbench.records import record, timing
+from convbench.reference import data
+from convbench.reference import definition as reference
 
 TITLES = "Parameters", "Attributes", "Raises"
 

@@ -12,11 +12,12 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
-from strategies import RELATIVES
 
-from convbench import cli, devices, registry
-from convbench.algorithm import Algorithm
+from convbench import cli, devices
+from convbench.algorithm import registry
+from convbench.algorithm.algorithm import Algorithm
 from convbench.devices.device import Device
+from support.strategies import RELATIVES
 
 SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]
 
@@ -45,7 +46,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         values = getattr(item, "callspec", None) and item.callspec.params.values()
         found = names.intersection(value for value in values or () if isinstance(value, str))
-        item.add_marker(pytest.mark.xdist_group(min(found, default=item.path.stem)))
+        item.add_marker(pytest.mark.xdist_group(min(found, default=str(item.path))))
 
 
 @pytest.fixture(scope="session")

@@ -20,12 +20,14 @@ from pathlib import Path
 import onnx
 import pytest
 import typer
-from onnx_models import W, conv, model_of
 
-from convbench import cli, devices, registry, workload
-from convbench.notation import parse
-from convbench.record import read_records
-from convbench.registry import names
+from cases.onnx_models import W, conv, model_of
+from convbench import cli, devices
+from convbench.algorithm import registry
+from convbench.algorithm.registry import names
+from convbench.problem.notation import parse
+from convbench.records.record import read_records
+from convbench.workload import workload
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"

@@ -10,7 +10,7 @@ Index map blockIdx.x → (n, m, i tile, j tile), j tile fastest · threadIdx.y, 
           over l, r, s. A block has one m, and so one set of filters. For dw: blockIdx.x → (k, r, s), s fastest · the
           threads of a block → every THREADS-th of (n, p, q), then a tree over them in shared memory.
 Cost      2·N·K·P·Q·R·S FLOPs, about R·S/4 per byte: the memory is the limit.
-Large     Forward, and backward_data with stride 1, of large float32 problems: `algorithms.depthwise_patch`.
+Large     Forward, and backward_data with stride 1, of large float32 problems: `algorithms.depthwise.patch`.
 Source    Sifre 2014, "Rigid-motion scattering for image classification", §6.2; Chollet 2017, "Xception", §2.
 """
 
@@ -22,13 +22,13 @@ from typing import Any, ClassVar
 from numba import cuda
 
 from algorithms.correlation import Correlation, CorrelationPlan, make_place, number_of
-from algorithms.depthwise_patch import PatchConfig, PatchPlan, patch_configs
-from convbench.algorithm import Algorithm, Family, Plan
-from convbench.device_functions import sum_over_block, unflatten_on_device
+from algorithms.depthwise.patch import PatchConfig, PatchPlan, patch_configs
+from convbench.algorithm.algorithm import Algorithm, Family, Plan
 from convbench.devices.device import MAX_SHARED_BYTES, MAX_THREADS_PER_BLOCK, Array, Kernel
-from convbench.error_model import ACCUMULATOR
 from convbench.errors import ConfigError
-from convbench.problem import DTYPES, ITEM_BYTES, ConvProblem, Direction, Dtype
+from convbench.intrinsics.device_functions import sum_over_block, unflatten_on_device
+from convbench.problem.problem import DTYPES, ITEM_BYTES, ConvProblem, Direction, Dtype
+from convbench.reference.error_model import ACCUMULATOR
 
 LEAST_MACS = 10_000_000  # for fewer, the time to compile a kernel for one kind of filter is never won back
 THREADS = 128  # of a block that sums for one element of dw

@@ -3,7 +3,7 @@
     target[n,m,i,j] = addend[m] + Σ_l Σ_{r,s} source[n, g·L/G + l, i·u − top + r·d_h, j·v − left + s·d_w] · f[m,l,r,s]
                       0 ≤ l < L/G, 0 ≤ r < R, 0 ≤ s < S, zeros outside of the map; i = rows·a + i', j = columns·b + j';
                       L/G is 1 forward and the depth multiplier in backward_data, g = m // (M/G), as in
-                      `algorithms.depthwise`
+                      `algorithms.depthwise.depthwise`
 
 Layouts   source (N, L, ·, ·), f (M, L/G, R, S), target (N, M, ·, ·), all flat and contiguous float32.
 Index map blockIdx.x, threadIdx.x → (n, m, a, b), b fastest: neighbours read neighbouring patches of one row · loops
@@ -26,8 +26,8 @@ from algorithms.correlation import Correlation, CorrelationPlan, not_neighbours
 from convbench.devices.device import MAX_THREADS_PER_BLOCK, Array, Device, Kernel
 from convbench.errors import ConfigError
 from convbench.intrinsics import load_1, load_1_if, store_1, store_2, store_4
-from convbench.problem import ConvProblem, Direction, Pair
-from convbench.unrolling import fast_kernel, static
+from convbench.intrinsics.unrolling import fast_kernel, static
+from convbench.problem.problem import ConvProblem, Direction, Pair
 
 # the static model: neighbouring threads are `columns` · stride elements apart, and the first cache gives a warp 128
 # bytes of what it spans in a cycle; four warps issue an instruction in a cycle; the memory gives 4.3 TB/s to 132

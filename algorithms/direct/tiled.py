@@ -12,7 +12,7 @@ Index map blockIdx.x → (n, m tile, i tile, j tile), j tile fastest · threadId
           then r, s, then m' in registers; m tiles never straddle two groups. For dw: blockIdx.x → (k tile, c, chunk) ·
           the threads of a block → (k', r, s), those of one chunk after the other · loops over n, tiles, p', q'.
 Cost      2·N·K·P·Q·C/G·R·S FLOPs; an element of the source is read from memory M/G / tile_k times, plus the halo.
-Large     Forward, and backward_data with stride 1, of large float32 problems: `algorithms.direct_tiled_window`.
+Large     Forward, and backward_data with stride 1, of large float32 problems: `algorithms.direct.window`.
 Source    NVIDIA 2007, V. Podlozhnyuk, "Image convolution with CUDA", on tiles with an apron in shared memory.
 """
 
@@ -23,17 +23,17 @@ from typing import Any, ClassVar
 
 from numba import cuda
 
-from algorithms import direct_tiled_choice
 from algorithms.copies import lacks_copies
 from algorithms.correlation import Correlation, CorrelationPlan, make_place, number_of
-from algorithms.direct_tiled_plan import WindowPlan
-from algorithms.direct_tiled_shapes import WindowConfig
-from convbench.algorithm import Algorithm, Family, Plan
-from convbench.device_functions import unflatten_on_device
+from algorithms.direct import window_choice as direct_tiled_choice
+from algorithms.direct.window_plan import WindowPlan
+from algorithms.direct.window_shapes import WindowConfig
+from convbench.algorithm.algorithm import Algorithm, Family, Plan
 from convbench.devices.device import MAX_SHARED_BYTES, MAX_THREADS_PER_BLOCK, Array, Device, Kernel
-from convbench.error_model import ACCUMULATOR
 from convbench.errors import ConfigError
-from convbench.problem import DTYPES, ITEM_BYTES, ConvProblem, Direction, Dtype, Pair
+from convbench.intrinsics.device_functions import unflatten_on_device
+from convbench.problem.problem import DTYPES, ITEM_BYTES, ConvProblem, Direction, Dtype, Pair
+from convbench.reference.error_model import ACCUMULATOR
 
 
 @dataclass(frozen=True, kw_only=True)

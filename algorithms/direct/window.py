@@ -24,7 +24,7 @@ from typing import Any
 
 from numba import boolean, cuda, float32, int32, int64, uint32
 
-from algorithms.direct_tiled_shapes import Layout, WindowConfig
+from algorithms.direct.window_shapes import Layout, WindowConfig
 from convbench.devices.device import Array, Kernel
 from convbench.intrinsics import (
     commit_copies,
@@ -35,8 +35,8 @@ from convbench.intrinsics import (
     store_4,
     wait_copies_1,
 )
-from convbench.problem import Pair
-from convbench.unrolling import fast_kernel, static
+from convbench.intrinsics.unrolling import fast_kernel, static
+from convbench.problem.problem import Pair
 
 MOST_WRITTEN_ROWS = (
     5  # more would outgrow the instruction cache, and the loop over them costs least where taps are many

@@ -1,4 +1,4 @@
-"""Which tiles of `algorithms.direct_tiled_window` a problem is given: counted instructions, the fewest first.
+"""Which tiles of `algorithms.direct.window` a problem is given: counted instructions, the fewest first.
 
     time of a launch ∝ rounds · blocks · warps · (steps · (max(issued, 16 · loads) + barriers) + rest)
     issued = products + loads + 2 · copies
@@ -15,9 +15,9 @@ from functools import cache
 from math import prod
 
 from algorithms.correlation import HUGE_MACS, LARGE_MACS, Correlation
-from algorithms.direct_tiled_shapes import REGISTERS, WindowConfig, fault, layout_of, tiles_of
+from algorithms.direct.window_shapes import REGISTERS, WindowConfig, fault, layout_of, tiles_of
 from convbench.devices.device import MAX_SHARED_BYTES
-from convbench.problem import ConvProblem, Direction
+from convbench.problem.problem import ConvProblem, Direction
 
 LEAST_FILTERS = 16  # of a group: the smallest tile
 MOST_WINDOW = 40  # elements of a row in registers; beyond, they cost more than reading them again

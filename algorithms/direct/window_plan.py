@@ -1,4 +1,4 @@
-"""How `algorithms.direct_tiled_window` is launched: filters packed once per weights, then one launch over all tiles."""
+"""How `algorithms.direct.window` is launched: filters packed once per weights, then one launch over all tiles."""
 
 from typing import Any
 
@@ -7,13 +7,13 @@ from numba import cuda
 
 from algorithms.copies import lacks_copies
 from algorithms.correlation import Correlation
-from algorithms.direct_tiled_shapes import fault, layout_of, packed_shape, sizes_of, tiles_of
-from algorithms.direct_tiled_window import make_window_kernel
-from convbench.algorithm import Plan
-from convbench.device_functions import unflatten_on_device
+from algorithms.direct.window import make_window_kernel
+from algorithms.direct.window_shapes import fault, layout_of, packed_shape, sizes_of, tiles_of
+from convbench.algorithm.algorithm import Plan
 from convbench.devices.device import Array, Device
 from convbench.errors import ConfigError
-from convbench.problem import ConvProblem, Direction
+from convbench.intrinsics.device_functions import unflatten_on_device
+from convbench.problem.problem import ConvProblem, Direction
 
 THREADS = 256
 LEAST_WIDE = 2**31  # elements in the channels of a step, from which 32 bits do not count them

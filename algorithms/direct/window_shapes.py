@@ -1,4 +1,4 @@
-"""What `algorithms.direct_tiled_window` is cut into: its config, its layout of shared memory, its sizes."""
+"""What `algorithms.direct.window` is cut into: its config, its layout of shared memory, its sizes."""
 
 from dataclasses import dataclass
 from math import prod
@@ -6,7 +6,7 @@ from math import prod
 from algorithms.correlation import Correlation, not_neighbours
 from convbench.devices.device import MAX_THREADS_PER_BLOCK
 from convbench.errors import ConfigError
-from convbench.problem import ConvProblem, Direction, Pair
+from convbench.problem.problem import ConvProblem, Direction, Pair
 
 STAGES = 2
 FLOAT_BYTES = 4

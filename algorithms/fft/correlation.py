@@ -11,7 +11,7 @@ Layouts   source (N, L, ·, ·), f (M, L/G, R, S), target (N, M, ·, ·), in any
           T = N · tiles of one image, batch index = φ·G + g.
 Index map a block of Λ threads has one Λ × Λ tile in shared memory; thread i transforms row i, then, for i ≤ Λ/2,
           column i · blockIdx.x → (m, l) for filters, (n, l, tile row, tile column) for inputs and (n, m, …) for
-          outputs · multiply: as in `algorithms.gemm`. With dilation d the samples of a tile are d apart
+          outputs · multiply: as in `algorithms.gemm.plain`. With dilation d the samples of a tile are d apart
           (`tile_start`); with a stride every output is computed and those between are not stored.
 Cost      about 4·Λ·(Λ/2 + 1) / ((Λ − R + 1)·(Λ − S + 1)) real multiplications per output and channel, whatever R·S.
 Source    Mathieu, Henaff & LeCun 2014, arXiv 1312.5851; Vasilache et al. 2015, "fbfft", arXiv 1412.7580, §6 (tiling);
@@ -25,13 +25,13 @@ import numpy as np
 from numba import cuda
 
 from algorithms.correlation import CorrelationPlan, make_place, number_of
-from algorithms.gemm import launch_gemm
+from algorithms.fft.radix2 import COMPLEX, complex_of, make_tile_inverse, make_tile_transform
+from algorithms.gemm.plain import launch_gemm
 from algorithms.indexing import tile_start_on_device
-from algorithms.radix2 import COMPLEX, complex_of, make_tile_inverse, make_tile_transform
 from algorithms.tiling import Tiling
-from convbench.device_functions import unflatten_on_device
 from convbench.devices.device import Array, Device, Kernel
-from convbench.problem import ConvProblem, Direction, Dtype, Pair
+from convbench.intrinsics.device_functions import unflatten_on_device
+from convbench.problem.problem import ConvProblem, Direction, Dtype, Pair
 
 
 class FftPlan(CorrelationPlan):

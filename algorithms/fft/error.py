@@ -27,12 +27,12 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from algorithms.correlation import Correlation
-from algorithms.fft_config import StagesConfig
+from algorithms.fft.stages_config import StagesConfig
 from algorithms.tiling import Tiling
 from algorithms.transform_error import LOST, enough, operands, root_of_squares, tiled_magnitude, tiles_of
-from convbench.error_model import Tensors, elementwise_magnitude
-from convbench.problem import ConvProblem, Direction, Pair
-from convbench.reference import Float64
+from convbench.problem.problem import ConvProblem, Direction, Pair
+from convbench.reference.definition import Float64
+from convbench.reference.error_model import Tensors, elementwise_magnitude
 
 COLUMNS, ROWS = -2, -1  # the axis of a matrix that goes along them
 
@@ -44,7 +44,7 @@ def fft_count(problem: ConvProblem, direction: Direction, config: Any) -> float:
     rounded twiddle factor, √8 + 2 < 5 in all (as in Higham's theorem 24.2), or its own sum alone in the first two
     levels, whose factors are 1 and −i. The parts of a sum of n complex products have n + 1 in a chain.
 
-    Columns of real numbers in registers (`algorithms.fft_registers`) have one level less and then a sum, a turn by a
+    Columns of real numbers in registers (`algorithms.fft.registers`) have one level less and then a sum, a turn by a
     rounded factor and a sum, which is 6: one more in all. One more sum parts the two real rows in the place of one, or
     joins them. Both keep the sum of the squares of what goes in, so that an error relative to that has the size that
     the text above says, of a column and of a tile.

@@ -20,9 +20,9 @@ from typing import Any
 import numpy as np
 from numba import cuda, float32
 
-from algorithms.radix2 import bit_reversal, twiddle_factors
+from algorithms.fft.radix2 import bit_reversal, twiddle_factors
 from convbench.devices.device import Array
-from convbench.unrolling import static, unrolled
+from convbench.intrinsics.unrolling import static, unrolled
 
 
 @cache

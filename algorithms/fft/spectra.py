@@ -23,13 +23,13 @@ from typing import Any
 
 from numba import cuda, float32, int32, int64, uint32
 
-from algorithms.fft_registers import make_fft, make_real_join, make_real_split
+from algorithms.fft.registers import make_fft, make_real_join, make_real_split
 from algorithms.indexing import tile_start_on_device
 from algorithms.tiling import Tiling
 from convbench.devices.device import Array, Kernel
 from convbench.intrinsics import load_1_if, load_2, store_1, store_2
-from convbench.problem import Pair
-from convbench.unrolling import fast_kernel, static
+from convbench.intrinsics.unrolling import fast_kernel, static
+from convbench.problem.problem import Pair
 
 THREADS = 128
 BLOCKS = 5  # that a multiprocessor holds with the 96 registers that 32 complex numbers and their sums take

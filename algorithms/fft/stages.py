@@ -5,19 +5,18 @@
 
 Layouts   source (N, L, ·, ·), f (M, L/G, R, S) and target (N, M, ·, ·), contiguous float32, as in
           `algorithms.correlation`; U (F·G, L/G, M'), V (F·G, L/G, T') and M (F·G, M/G, T') of pairs (re, im), the
-          frequencies in the order of `algorithms.fft_spectra`; T' tiles at a time, so that the workspace stays small.
-Index map transforms: as in `algorithms.fft_spectra` · multiply: as in `algorithms.batched_gemm`, or `algorithms.gemm`.
+          frequencies in the order of `algorithms.fft.spectra`; T' tiles at a time, so that the workspace stays small.
+Index map transforms: as in `algorithms.fft.spectra` · multiply: as in `algorithms.gemm.batched`, or
+          `algorithms.gemm.plain`.
 Cost      4·F / ((Λ − R + 1)·(Λ − S + 1)) real multiplications per output and channel, whatever R·S.
 Source    Mathieu, Henaff & LeCun 2014, arXiv 1312.5851; Vasilache et al. 2015, "fbfft", arXiv 1412.7580, §6 (tiling).
 """
 
 import numpy as np
 
-from algorithms.batched_gemm import Tile, launch_batched_gemm, padded
 from algorithms.copies import lacks_copies
 from algorithms.correlation import CorrelationPlan
-from algorithms.fft_config import StagesConfig
-from algorithms.fft_spectra import (
+from algorithms.fft.spectra import (
     THREADS,
     Sizes,
     frequencies,
@@ -26,11 +25,13 @@ from algorithms.fft_spectra import (
     sizes_of,
     together,
 )
-from algorithms.gemm import launch_gemm
+from algorithms.fft.stages_config import StagesConfig
+from algorithms.gemm.batched import Tile, launch_batched_gemm, padded
+from algorithms.gemm.plain import launch_gemm
 from algorithms.tiling import Tiling
 from convbench.devices.device import Array, Device
 from convbench.errors import ConfigError
-from convbench.problem import ConvProblem, Direction
+from convbench.problem.problem import ConvProblem, Direction
 
 
 class StagesPlan(CorrelationPlan):

@@ -4,12 +4,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import product
 
-from algorithms.batched_gemm import Tile, padded
 from algorithms.correlation import HUGE_MACS, LARGE_MACS, Correlation
-from algorithms.fft_spectra import PITCHES, frequencies, together
+from algorithms.fft.spectra import PITCHES, frequencies, together
+from algorithms.gemm.batched import Tile, padded
 from algorithms.tiling import Tiling
 from convbench.errors import ConfigError
-from convbench.problem import ConvProblem, Pair
+from convbench.problem.problem import ConvProblem, Pair
 
 LENGTHS = tuple(sorted(PITCHES))  # of the transforms that registers hold
 INDICES = 2**31
@@ -38,7 +38,7 @@ class StagesConfig:
     Parameters
     ----------
     length : Λ, of the transform along both axes
-    gemm : tile of the complex product in registers, or the side of the square tiles of `algorithms.gemm`
+    gemm : tile of the complex product in registers, or the side of the square tiles of `algorithms.gemm.plain`
     most_tiles : whose spectra the workspace holds at a time, rounded up to a step of the kernels
     is_specialised : whether the kernels of a run are compiled for the problem's sizes alone
     """

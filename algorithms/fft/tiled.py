@@ -5,30 +5,30 @@
     dw_{k,c} = F⁻¹[ Σ_tiles F(x_c tile) · conj(F(dy_k tile)) ]  backward_weights
 
 The first two are one kind of correlation. In float32 it runs in three stages whose transforms are in registers
-(`algorithms.fft_stages`); in other dtypes, and on devices without asynchronous copies, as `algorithms.fft_correlation`
-has it. The index map and kernels of the third are in `algorithms.fft_weights`. Sources are named there; the transforms
-of tiles are in `algorithms.fft_registers`, and for the others in `algorithms.radix2`.
+(`algorithms.fft.stages`); in other dtypes, and on devices without asynchronous copies, as `algorithms.fft.correlation`
+has it. The index map and kernels of the third are in `algorithms.fft.weights`. Sources are named there; the transforms
+of tiles are in `algorithms.fft.registers`, and for the others in `algorithms.fft.radix2`.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from algorithms.batched_gemm import Tile
 from algorithms.copies import lacks_copies
 from algorithms.correlation import LARGE_MACS, Correlation
-from algorithms.fft_config import LENGTHS, PATIENCE, StagesConfig, default_config, in_registers, stages_space
-from algorithms.fft_correlation import FftPlan
-from algorithms.fft_error import fft_count, fft_magnitude
-from algorithms.fft_stages import StagesPlan
-from algorithms.fft_weights import FftWeightsPlan
-from algorithms.gemm import tiles_for
+from algorithms.fft.correlation import FftPlan
+from algorithms.fft.error import fft_count, fft_magnitude
+from algorithms.fft.stages import StagesPlan
+from algorithms.fft.stages_config import LENGTHS, PATIENCE, StagesConfig, default_config, in_registers, stages_space
+from algorithms.fft.weights import FftWeightsPlan
+from algorithms.gemm.batched import Tile
+from algorithms.gemm.plain import tiles_for
 from algorithms.tiling import Tiling
-from convbench.algorithm import Algorithm, Family, Plan
+from convbench.algorithm.algorithm import Algorithm, Family, Plan
 from convbench.devices.device import Device
-from convbench.error_model import ErrorModel
 from convbench.errors import ConfigError
-from convbench.problem import DTYPES, ConvProblem, Direction, Dtype, Pair
+from convbench.problem.problem import DTYPES, ConvProblem, Direction, Dtype, Pair
+from convbench.reference.error_model import ErrorModel
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,16 +4,16 @@
     M[φ, g] = Ŷ[φ, g] @ X̂[φ, g]   (K/G × T by T × C/G),  φ = ξ·(Λ/2 + 1) + ν,  0 ≤ ξ < Λ, 0 ≤ ν ≤ Λ/2 (real input)
 
 dy_t has the (Λ − R + 1) × (Λ − S + 1) dense outputs of a tile, with zeros between those of a stride, and x_t the
-Λ × Λ samples that they are made of in `algorithms.fft_correlation`: no two samples of them that are r or s apart, for
+Λ × Λ samples that they are made of in `algorithms.fft.correlation`: no two samples of them that are r or s apart, for
 a tap of the filter, have wrapped around. Λ is the length of the transforms. The matrix product sums the tiles of all
 images, in one order, so that two runs are equal bit for bit.
 
 Layouts   x (N, C, H, W), dy (N, K, P, Q), dw (K, C/G, R, S), in any order of memory; Ŷ (F·G, K/G, T), X̂ (F·G, T, C/G)
           and M (F·G, K/G, C/G), contiguous, complex of the accumulating dtype; F = Λ·(Λ/2 + 1), T = N · tiles of one
           image, batch index = φ·G + g.
-Index map transforms and multiply: as in `algorithms.fft_correlation` · outputs: blockIdx.x → (k, c), threadIdx.x →
+Index map transforms and multiply: as in `algorithms.fft.correlation` · outputs: blockIdx.x → (k, c), threadIdx.x →
           column i of the spectrum, then row i of the filter.
-Cost      as `algorithms.fft_correlation`, with the transforms of dy in the place of those of filters and of y.
+Cost      as `algorithms.fft.correlation`, with the transforms of dy in the place of those of filters and of y.
 Source    Mathieu, Henaff & LeCun 2014, "Fast training of convolutional networks through FFTs", arXiv 1312.5851, §2.
 """
 
@@ -24,13 +24,13 @@ import numpy as np
 from numba import cuda
 
 from algorithms.correlation import Correlation, number_of
-from algorithms.fft_correlation import launch_input_transform
-from algorithms.gemm import launch_gemm
-from algorithms.radix2 import COMPLEX, complex_of, make_tile_inverse
+from algorithms.fft.correlation import launch_input_transform
+from algorithms.fft.radix2 import COMPLEX, complex_of, make_tile_inverse
+from algorithms.gemm.plain import launch_gemm
 from algorithms.tiling import Tiling
-from convbench.algorithm import Plan
+from convbench.algorithm.algorithm import Plan
 from convbench.devices.device import Array, Device, Kernel
-from convbench.problem import ConvProblem, Direction, Dtype
+from convbench.problem.problem import ConvProblem, Direction, Dtype
 
 
 class FftWeightsPlan(Plan):

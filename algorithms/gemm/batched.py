@@ -24,7 +24,7 @@ from typing import Any, Self
 
 from numba import cuda, float32, int32, int64, uint32
 
-from algorithms.batched_gemm_tile import Tile
+from algorithms.gemm.batched_tile import Tile
 from convbench.devices.device import Array, Device, Kernel
 from convbench.errors import ConfigError
 from convbench.intrinsics import (
@@ -37,7 +37,7 @@ from convbench.intrinsics import (
     wait_copies_1,
     wait_copies_2,
 )
-from convbench.unrolling import fast_kernel, static, unrolled
+from convbench.intrinsics.unrolling import fast_kernel, static, unrolled
 
 __all__ = ["Sizes", "Tile", "launch_batched_gemm", "make_kernel", "padded"]
 

@@ -1,4 +1,4 @@
-"""How much of a batched product a block and a thread make: the tiles of `algorithms.batched_gemm`."""
+"""How much of a batched product a block and a thread make: the tiles of `algorithms.gemm.batched`."""
 
 from dataclasses import dataclass
 

@@ -10,7 +10,7 @@ The last step, col2im, is a gather: a thread sums the R·S places of one element
 Layouts   x (N, C, H, W), w seen as (G, K/G, C/G·R·S), y seen as (N·G, K/G, P·Q), contiguous; columns (images·G,
           C/G·R·S, P·Q), for as many images at a time as the workspace holds, dcolumns in the accumulating dtype.
 Index map lowering: blockIdx.x · threads + threadIdx.x → (image and group, l, p·q), q fastest · multiply: as in
-          `algorithms.gemm`, batch = image and group · gather: → (image, c, h, w), w fastest · loops over r, s.
+          `algorithms.gemm.plain`, batch = image and group · gather: → (image, c, h, w), w fastest · loops over r, s.
 Cost      2·N·K·P·Q·C/G·R·S FLOPs, and C·R·S·P·Q elements written and read again for each image.
 Source    Chellapilla, Puri & Simard 2006, "High performance convolutional neural networks for document processing",
           §4; the order of the rows is that of Caffe's im2col.
@@ -25,13 +25,13 @@ import numpy as np
 from numba import cuda
 
 from algorithms.correlation import make_place, number_of
-from algorithms.gemm import launch_gemm, tiles_for
-from convbench.algorithm import Algorithm, Family, Plan
-from convbench.device_functions import unflatten_on_device
+from algorithms.gemm.plain import launch_gemm, tiles_for
+from convbench.algorithm.algorithm import Algorithm, Family, Plan
+from convbench.algorithm.packing import launch_copy
 from convbench.devices.device import Array, Device, Kernel
 from convbench.errors import ConfigError
-from convbench.packing import launch_copy
-from convbench.problem import DTYPES, ITEM_BYTES, ConvProblem, Direction, Dtype
+from convbench.intrinsics.device_functions import unflatten_on_device
+from convbench.problem.problem import DTYPES, ITEM_BYTES, ConvProblem, Direction, Dtype
 
 THREADS = 256
 

@@ -24,14 +24,14 @@ from numba import cuda
 
 from algorithms.copies import lacks_copies
 from algorithms.correlation import Correlation, CorrelationPlan, make_place, number_of
-from algorithms.gemm import tiles_for
-from algorithms.implicit_gemm_config import TiledConfig, default_config, other_config, tiled_space
-from algorithms.implicit_gemm_plan import TiledPlan
-from convbench.algorithm import Algorithm, Family, Plan
-from convbench.device_functions import unflatten_on_device
+from algorithms.gemm.plain import tiles_for
+from algorithms.gemm.tiled_config import TiledConfig, default_config, other_config, tiled_space
+from algorithms.gemm.tiled_plan import TiledPlan
+from convbench.algorithm.algorithm import Algorithm, Family, Plan
 from convbench.devices.device import Array, Device, Kernel
 from convbench.errors import ConfigError
-from convbench.problem import DTYPES, ConvProblem, Direction, Dtype
+from convbench.intrinsics.device_functions import unflatten_on_device
+from convbench.problem.problem import DTYPES, ConvProblem, Direction, Dtype
 
 LARGEST_TILE = 16
 THREADS = 256  # of a block that sums parts

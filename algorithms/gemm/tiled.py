@@ -22,7 +22,7 @@ from typing import Any
 
 from numba import cuda, float32, int32, int64, uint32
 
-from algorithms.implicit_gemm_config import LANES_K, LANES_O, RUN, TiledConfig
+from algorithms.gemm.tiled_config import LANES_K, LANES_O, RUN, TiledConfig
 from convbench.devices.device import Array, Kernel
 from convbench.intrinsics import (
     commit_copies,
@@ -37,7 +37,7 @@ from convbench.intrinsics import (
     wait_copies_1,
     wait_copies_2,
 )
-from convbench.unrolling import fast_kernel, static
+from convbench.intrinsics.unrolling import fast_kernel, static
 
 Sizes = tuple[int, ...]  # as `make_kernel` unpacks them
 

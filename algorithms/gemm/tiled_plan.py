@@ -1,15 +1,15 @@
-"""How `algorithms.implicit_gemm_tiled` is launched: filters packed once per weights, all tiles, the sum of parts."""
+"""How `algorithms.gemm.tiled` is launched: filters packed once per weights, all tiles, the sum of parts."""
 
 from numba import cuda, float32
 
 from algorithms.copies import is_aligned, lacks_copies
 from algorithms.correlation import CorrelationPlan
-from algorithms.implicit_gemm_config import TiledConfig, outputs_of
-from algorithms.implicit_gemm_tiled import Sizes, make_kernel
-from convbench.device_functions import unflatten_on_device
+from algorithms.gemm.tiled import Sizes, make_kernel
+from algorithms.gemm.tiled_config import TiledConfig, outputs_of
 from convbench.devices.device import Array, Device
 from convbench.errors import ConfigError
-from convbench.problem import ConvProblem, Direction
+from convbench.intrinsics.device_functions import unflatten_on_device
+from convbench.problem.problem import ConvProblem, Direction
 
 THREADS = 256  # of a block that packs filters or sums parts
 

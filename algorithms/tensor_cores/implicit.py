@@ -25,8 +25,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from algorithms.correlation import HUGE_MACS, LARGE_MACS, Correlation, CorrelationPlan
-from algorithms.tensor_gemm import WAIT, Config, make_kernel
-from algorithms.tensor_packing import (
+from algorithms.tensor_cores.packing import (
     PER_WORD,
     SIDE,
     STEP,
@@ -36,15 +35,16 @@ from algorithms.tensor_packing import (
     words_of_filter,
     words_of_group,
 )
-from algorithms.tensor_windows import sizes_of
-from algorithms.warpgroup_cores import ONLY as WARPGROUP_CAPABILITY
-from algorithms.warpgroup_cores import PLANS as WARPGROUP_PLANS
-from algorithms.warpgroup_cores import space as warpgroup_space
-from algorithms.warpgroup_gemm import WarpgroupConfig
-from convbench.algorithm import Algorithm, Family, Plan
+from algorithms.tensor_cores.warp_gemm import WAIT, Config, make_kernel
+from algorithms.tensor_cores.warpgroup_gemm import WarpgroupConfig
+from algorithms.tensor_cores.warpgroup_plan import ONLY as WARPGROUP_CAPABILITY
+from algorithms.tensor_cores.warpgroup_plan import PLANS as WARPGROUP_PLANS
+from algorithms.tensor_cores.warpgroup_plan import space as warpgroup_space
+from algorithms.tensor_cores.windows import sizes_of
+from convbench.algorithm.algorithm import Algorithm, Family, Plan
 from convbench.devices.device import MAX_GRID, Array, Device
-from convbench.error_model import ErrorModel
-from convbench.problem import ConvProblem, Direction, Dtype
+from convbench.problem.problem import ConvProblem, Direction, Dtype
+from convbench.reference.error_model import ErrorModel
 
 MOST_PIXELS = 2**31 - 1  # of a map or of all outputs: the kernel counts them in 32 bits
 MULTIPROCESSORS = 132  # of an H200: what a default fills, if it can

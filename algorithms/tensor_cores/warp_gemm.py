@@ -2,15 +2,15 @@
 
     target[g, m, o] = addend[g,m] + Σ_t f[g, m, t] · x[n, h, w, g, l]
                       h = i·u − top + r·d_h, w = j·v − left + s·d_w, t = (r·S + s)·L_w + l, o = (n·I + i)·J + j;
-                      forward and backward_data as in `algorithms.correlation`, f and x as `algorithms.tensor_packing`
-                      writes them, in words
+                      forward and backward_data as in `algorithms.correlation`, f and x as
+                      `algorithms.tensor_cores.packing` writes them, in words
     split             f = f₁ + f₂ and x = x₁ + x₂, each part of 11 bits; the products are f₂·x₁ + f₁·x₂ + f₁·x₁, and the
                       sums of every 32 words are added up by float32 additions, which round and do not cut
 
 Layouts   f (M, ·) and x (N·H·W, G·L_w) in words of 32 bits, target (N, M, I, J), all seen flat and contiguous.
 Index map blockIdx.x → (group, o tile, m tile), m tile fastest, so that neighbours share windows · a warp → warp_m ×
           warp_o of the tile, a lane → the fragments of `convbench.intrinsics.tensor` · threads as they copy:
-          `algorithms.tensor_windows` · loop over t in steps of 32 words, of which `stages` are under way; a step
+          `algorithms.tensor_cores.windows` · loop over t in steps of 32 words, of which `stages` are under way; a step
           stages a tile of f and one of x in shared memory.
 Cost      2·N·M·I·J·L/G·R·S FLOPs, three times as many when split, with L/G rounded up to 16 bytes.
 Source    Ootomo & Yokota 2022, "Recovering single precision accuracy from Tensor Cores while surpassing the FP32
@@ -25,8 +25,8 @@ from typing import Any
 from numba import cuda, float32, int32, uint32, uint64
 from numba.cuda import types
 
-from algorithms.tensor_packing import STEP, Kind
-from algorithms.tensor_windows import CHUNKS, make_copies
+from algorithms.tensor_cores.packing import STEP, Kind
+from algorithms.tensor_cores.windows import CHUNKS, make_copies
 from convbench.devices.device import Array, Kernel
 from convbench.errors import ConfigError
 from convbench.intrinsics import (
@@ -42,7 +42,7 @@ from convbench.intrinsics import (
     wait_copies_1,
     wait_copies_2,
 )
-from convbench.unrolling import fast_kernel, static
+from convbench.intrinsics.unrolling import fast_kernel, static
 
 u = uint32
 WARP = 32

@@ -1,7 +1,8 @@
 """Implicit GEMM on Hopper's tensor cores by wgmma: the windows of a packed map, times filters in shared memory.
 
     target[g, m, o] = addend[g,m] + Σ_t f[g, m, t] · x[n, h, w, g, l]
-                      h, w, t and o as in `algorithms.tensor_gemm`, f and x as `algorithms.tensor_packing` writes them
+                      h, w, t and o as in `algorithms.tensor_cores.warp_gemm`, f and x as
+                      `algorithms.tensor_cores.packing` writes them
     split             f = f₁ + f₂ and x = x₁ + x₂, each part of 11 bits: those of f are written out once, those of x
                       found in registers; the products are f₁·x₂ + f₂·x₁ + f₁·x₁, and the sums of every 32 words are
                       added up by float32 additions, which round and do not cut
@@ -9,10 +10,11 @@
 Layouts   f₁ and f₂ (M, ·), x (N·H·W, G·L_w) in words of 32 bits, target (N, M, I, J), all seen flat and contiguous.
 Index map blockIdx.x → (group, o tile, m tile), m tile fastest · four warps → 64 outputs of the tile, all its filters; a
           thread → the sums of `convbench.intrinsics.warpgroup`, outputs as rows · threads as they copy:
-          `algorithms.tensor_windows` · loop over t in steps of 32 words, of which `stages` are under way; a step
+          `algorithms.tensor_cores.windows` · loop over t in steps of 32 words, of which `stages` are under way; a step
           stages a tile of x and one of f (two when split) in shared memory.
 Cost      2·N·M·I·J·L/G·R·S FLOPs, three times as many when split, with L/G rounded up to 16 bytes.
-Source    Ootomo & Yokota 2022, as in `algorithms.tensor_gemm`; NVIDIA, CUTLASS, "hopper" examples, for one operand from
+Source    Ootomo & Yokota 2022, as in `algorithms.tensor_cores.warp_gemm`; NVIDIA, CUTLASS, "hopper" examples, for one
+          operand from
           registers and sums tied to the waits. PTX ISA, wgmma.
 """
 
@@ -22,9 +24,9 @@ from typing import Any
 
 from numba import cuda, float32, int32, uint32, uint64
 
-from algorithms.tensor_gemm import HALF_OF_LAST, HIGH, WAIT
-from algorithms.tensor_packing import STEP, Kind
-from algorithms.tensor_windows import CHUNKS, make_copies
+from algorithms.tensor_cores.packing import STEP, Kind
+from algorithms.tensor_cores.warp_gemm import HALF_OF_LAST, HIGH, WAIT
+from algorithms.tensor_cores.windows import CHUNKS, make_copies
 from convbench.devices.device import Array, Kernel
 from convbench.errors import ConfigError
 from convbench.intrinsics import (
@@ -42,7 +44,7 @@ from convbench.intrinsics import (
     wgmma_f16,
     wgmma_tf32,
 )
-from convbench.unrolling import fast_kernel, static, unrolled
+from convbench.intrinsics.unrolling import fast_kernel, static, unrolled
 
 u = uint32
 OUTPUTS, THREADS_OF_GROUP = 64, 128  # of a warpgroup

@@ -1,4 +1,6 @@
-"""Plans and configs of `algorithms.warpgroup_gemm`, for `algorithms.tensor_cores` on compute capability 9.0 alone."""
+"""Plans and configs of `algorithms.tensor_cores.warpgroup_gemm`, for `algorithms.tensor_cores.implicit` on compute
+capability 9.0 alone.
+"""
 
 from itertools import product
 from typing import ClassVar
@@ -6,19 +8,19 @@ from typing import ClassVar
 import numpy as np
 
 from algorithms.correlation import Correlation, CorrelationPlan
-from algorithms.tensor_gemm import WAIT
-from algorithms.tensor_packing import (
+from algorithms.tensor_cores.packing import (
     Kind,
     launch_pack_filters,
     launch_pack_map,
     words_of_filter,
     words_of_group,
 )
-from algorithms.tensor_windows import sizes_of
-from algorithms.warpgroup_gemm import WIDTHS, WarpgroupConfig, make_split_kernel, make_warpgroup_kernel
+from algorithms.tensor_cores.warp_gemm import WAIT
+from algorithms.tensor_cores.warpgroup_gemm import WIDTHS, WarpgroupConfig, make_split_kernel, make_warpgroup_kernel
+from algorithms.tensor_cores.windows import sizes_of
 from convbench.devices.device import Array, Device
 from convbench.errors import ConfigError
-from convbench.problem import ConvProblem, Direction
+from convbench.problem.problem import ConvProblem, Direction
 
 ONLY = 9, 0  # the compute capability whose GPUs have wgmma
 THREADS = 256

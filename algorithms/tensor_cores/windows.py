@@ -5,7 +5,8 @@
     window row   o = (n·I + i)·J + j → x[n, h, w, g, l], h = i·u − top + r·d_h, w = j·v − left + s·d_w; zeros where h or
                  w is not divisible by the spread, or outside of the map, or o beyond the outputs
 
-Layouts   f (M, ·) and x (N·H·W, G·L_w) in words, as `algorithms.tensor_packing` writes them. In shared memory rows of
+Layouts   f (M, ·) and x (N·H·W, G·L_w) in words, as `algorithms.tensor_cores.packing` writes them. In shared memory
+          rows of
           128 bytes, eight pieces of 16, of which that numbered i of row r lies at i xor (r mod 8): eight rows of one
           piece are then in all banks, and it is the order of the 128-byte swizzle that wgmma reads.
 Index map threadIdx.x → row threadIdx.x // 8 and every `rows`-th after it, piece threadIdx.x mod 8.
@@ -18,10 +19,10 @@ from typing import Any
 from numba import cuda, int32, int64, uint32
 
 from algorithms.correlation import Correlation
-from algorithms.tensor_packing import CHUNK, STEP, Kind, words_of_filter, words_of_group
+from algorithms.tensor_cores.packing import CHUNK, STEP, Kind, words_of_filter, words_of_group
 from convbench.devices.device import Array
 from convbench.intrinsics import copy_async_16_if
-from convbench.unrolling import static, unrolled
+from convbench.intrinsics.unrolling import static, unrolled
 
 u = uint32
 CHUNKS = 8  # of 16 bytes in a row of a tile

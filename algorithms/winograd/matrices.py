@@ -18,7 +18,8 @@ The points of F(4×4, 3×3)
 -------------------------
 Roundings grow with the norms of the three matrices, which the points decide; `amplification` says by how much. For
 α = 6 there are five finite points. Largest and root-mean-square error of one tile in float32, in units of
-u · Σ_c ‖x_c‖₂ ‖w_c‖₂, over 200 random tiles with C = 64 (`tests/test_winograd_matrices.py` measures it again):
+u · Σ_c ‖x_c‖₂ ‖w_c‖₂, over 200 random tiles with C = 64 (`tests/algorithms/test_winograd_matrices.py` measures it
+again):
 
     points              amplification   largest   rms
     0, ±1, ±2                    94.3      6.46   0.59      Lavin's choice: integers, few multiplications

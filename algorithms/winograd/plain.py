@@ -6,8 +6,8 @@ Layouts   source (N, L, ·, ·), f (M, L/G, 3, 3), target (N, M, ·, ·), in any
           V (α²·G, L/G, T), M (α²·G, M/G, T), contiguous, of the accumulating dtype; T = N · tiles of one image, batch
           index = (ξ·α + ν)·G + g.
 Index map filters: blockIdx.x · threads + threadIdx.x → (m, l) · inputs: → (n, l, tile row, tile column), column
-          fastest · multiply: as in `algorithms.gemm` · outputs: → (n, m, tile row, tile column). One thread has one
-          tile in local memory. With dilation d the taps of a tile, and its outputs, are d apart (`tile_start`).
+          fastest · multiply: as in `algorithms.gemm.plain` · outputs: → (n, m, tile row, tile column). One thread has
+          one tile in local memory. With dilation d the taps of a tile, and its outputs, are d apart (`tile_start`).
 Source    Lavin & Gray 2016, "Fast algorithms for convolutional neural networks", arXiv 1509.09308, §4.1, algorithm 1.
 """
 
@@ -19,14 +19,14 @@ import numpy as np
 from numba import cuda
 
 from algorithms.correlation import CorrelationPlan, number_of
-from algorithms.gemm import launch_gemm
+from algorithms.gemm.plain import launch_gemm
 from algorithms.indexing import tile_start_on_device
 from algorithms.tiling import Tiling
-from algorithms.winograd_matrices import TAPS, Transforms, as_array
-from convbench.device_functions import unflatten_on_device
+from algorithms.winograd.matrices import TAPS, Transforms, as_array
 from convbench.devices.device import Array, Device, Kernel
 from convbench.errors import ConfigError
-from convbench.problem import ConvProblem, Dtype
+from convbench.intrinsics.device_functions import unflatten_on_device
+from convbench.problem.problem import ConvProblem, Dtype
 
 THREADS = 64  # a thread holds a whole tile: more of them would not fit the registers
 

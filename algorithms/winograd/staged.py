@@ -15,13 +15,13 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from algorithms.batched_gemm import launch_batched_gemm, padded
-from algorithms.batched_gemm_tile import Tile
 from algorithms.copies import is_aligned, lacks_copies
 from algorithms.correlation import Correlation, CorrelationPlan
+from algorithms.gemm.batched import launch_batched_gemm, padded
+from algorithms.gemm.batched_tile import Tile
 from algorithms.tiling import Tiling
-from algorithms.winograd_matrices import Transforms
-from algorithms.winograd_transforms import (
+from algorithms.winograd.matrices import Transforms
+from algorithms.winograd.transforms import (
     THREADS,
     Places,
     make_filter_kernel,
@@ -29,7 +29,7 @@ from algorithms.winograd_transforms import (
     make_output_kernel,
 )
 from convbench.devices.device import Array, Device
-from convbench.problem import ConvProblem
+from convbench.problem.problem import ConvProblem
 
 MULTIPROCESSORS = 132  # of the chip that the rules below are for; another runs them as well
 

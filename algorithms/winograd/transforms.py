@@ -3,7 +3,7 @@
     U[ξν·G + g, l, m] = (G f_{m,l} Gᵀ)[ξ, ν],   V[ξν·G + g, l, t] = (Bᵀ d_{l,t} B)[ξ, ν]
     target tile t = Aᵀ M[·, m, t] A + addend,   M[ξν·G + g, m, t]                      0 ≤ ξ, ν < α, ξν = ξ·α + ν
 
-The matrices are those of `algorithms.winograd_matrices`, each entry rounded once; products with 0 are left out. What
+The matrices are those of `algorithms.winograd.matrices`, each entry rounded once; products with 0 are left out. What
 is not stored as float32 is converted when it is read or written: the transforms compute in float32.
 
 Layouts   source (N, L, ·, ·), f (M, L/G, 3, 3), target (N, M, ·, ·), contiguous; U (α²·G, L', M'), V (α²·G, L/G, T'),
@@ -23,11 +23,11 @@ from numba import cuda, float32, int64, uint32
 
 from algorithms.correlation import Correlation
 from algorithms.tiling import Tiling
-from algorithms.winograd_matrices import TAPS, Matrix, Transforms
+from algorithms.winograd.matrices import TAPS, Matrix, Transforms
 from convbench.devices.device import Array, Kernel
 from convbench.intrinsics import load_1, load_1_if, store_1, store_2, store_4
-from convbench.problem import Pair
-from convbench.unrolling import fast_kernel, static, unrolled
+from convbench.intrinsics.unrolling import fast_kernel, static, unrolled
+from convbench.problem.problem import Pair
 
 THREADS = 128
 BLOCKS = 8  # of which a multiprocessor has registers for 64 a thread, and enough loads under way

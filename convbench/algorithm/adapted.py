@@ -7,14 +7,14 @@ where the algorithm wants them packed; and the gradient of the bias is summed. E
 
 from typing import Any
 
-from convbench import operands
-from convbench.algorithm import Plan
-from convbench.bias_gradient import launch_bias_gradient
+from convbench.algorithm.algorithm import Plan
+from convbench.algorithm.bias_gradient import launch_bias_gradient
+from convbench.algorithm.packing import launch_copy
+from convbench.algorithm.padding import launch_fold_back, launch_pad
 from convbench.devices.device import Array
-from convbench.operands import Name
-from convbench.packing import launch_copy
-from convbench.padding import launch_fold_back, launch_pad
-from convbench.problem import ConvProblem
+from convbench.problem import operands
+from convbench.problem.operands import Name
+from convbench.problem.problem import ConvProblem
 
 
 class AdaptedPlan(Plan):

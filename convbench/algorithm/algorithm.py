@@ -2,7 +2,7 @@
 
 An author names the plans, one for each direction that the method has, and, where the method cannot do everything, its
 limits. What every algorithm shares is here once: the refusal of directions and dtypes that it does not name, and all
-that is not zero-padded, or has its axes in another order than the algorithm wants (`convbench.adapted`).
+that is not zero-padded, or has its axes in another order than the algorithm wants (`convbench.algorithm.adapted`).
 """
 
 from abc import ABC, abstractmethod
@@ -14,10 +14,10 @@ import numpy as np
 import numpy.typing as npt
 
 from convbench.devices.device import Array, Device
-from convbench.error_model import ACCUMULATOR, ErrorModel, Outputs
 from convbench.errors import ConfigError, RefusedError
-from convbench.problem import ConvProblem, Direction, Dtype
-from convbench.reference import Float64
+from convbench.problem.problem import ConvProblem, Direction, Dtype
+from convbench.reference.definition import Float64
+from convbench.reference.error_model import ACCUMULATOR, ErrorModel, Outputs
 
 Family = Literal["direct", "gemm", "winograd", "fft", "baseline"]
 
@@ -125,8 +125,8 @@ class Algorithm:
     ) -> Plan:
         """A plan with the given config, or with the default one.
 
-        Its `load` takes what `convbench.operands` lists as LOADED, its `run` what is READ and then what is WRITTEN,
-        all in memory as the problem's layouts have them.
+        Its `load` takes what `convbench.problem.operands` lists as LOADED, its `run` what is READ and then what is
+        WRITTEN, all in memory as the problem's layouts have them.
 
         Raises
         ------
@@ -145,7 +145,7 @@ class Algorithm:
         plan = self.plan_class(direction, chosen)(inner, direction, device, chosen)
         if inner == problem == problem.packed():
             return plan
-        from convbench.adapted import AdaptedPlan  # imports Numba, which a refusal does not need
+        from convbench.algorithm.adapted import AdaptedPlan
 
         return AdaptedPlan(problem, plan)
 

@@ -11,7 +11,7 @@ from importlib.metadata import EntryPoint, PackageNotFoundError, distribution, e
 from pathlib import Path
 from typing import TypeVar
 
-from convbench.algorithm import Algorithm
+from convbench.algorithm.algorithm import Algorithm
 from convbench.errors import ConvbenchError, DuplicateNameError, UnknownNameError
 
 GROUP = "convbench.algorithms"
@@ -108,7 +108,7 @@ def _of_checkout(group: str) -> tuple[EntryPoint, ...]:
     try:
         distribution("convbench")
     except PackageNotFoundError:
-        project = Path(__file__).parent.parent / "pyproject.toml"
+        project = Path(__file__).parents[2] / "pyproject.toml"
         if not project.is_file():
             return ()
         named = tomllib.loads(project.read_text(encoding="utf-8"))["project"]["entry-points"][group]

@@ -14,12 +14,12 @@ from typing import Any
 
 import numpy as np
 
-from convbench.algorithm import Plan
+from convbench.algorithm.algorithm import Plan
 from convbench.devices.device import Array, Device, Host
-from convbench.error_model import ErrorModel, Tensors, count_of_sum
 from convbench.errors import RefusedError
-from convbench.problem import ConvProblem, Direction
-from convbench.reference import Float64
+from convbench.problem.problem import ConvProblem, Direction
+from convbench.reference.definition import Float64
+from convbench.reference.error_model import ErrorModel, Tensors, count_of_sum
 
 TRANSFORMS = 128.0  # roundings in the transforms of any method, and in their inverse: fewer than this many levels
 

@@ -12,12 +12,12 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from convbench.algorithm import Algorithm, Family, Plan
+from convbench.algorithm.algorithm import Algorithm, Family, Plan
 from convbench.baselines.library import HostPlan, count_in_tf32, model_of_unknown
 from convbench.devices.device import Array, Device, Host
-from convbench.error_model import ErrorModel
 from convbench.errors import RefusedError
-from convbench.problem import DTYPES, ITEM_BYTES, ConvProblem, Direction, Dtype
+from convbench.problem.problem import DTYPES, ITEM_BYTES, ConvProblem, Direction, Dtype
+from convbench.reference.error_model import ErrorModel
 
 
 class _TorchPlan(Plan):
@@ -61,7 +61,7 @@ class TorchCpuPlan(_TorchPlan, HostPlan):
     """All directions by ATen's convolution, oneDNN's where it has one."""
 
     def compute(self, *read: Array) -> Host:
-        from convbench.torch_tensors import as_numpy, of_numpy
+        from convbench.layer.torch_tensors import as_numpy, of_numpy
 
         problem, torch = self.problem, self.torch
         tensors = [of_numpy(np.asarray(array)) for array in read]
@@ -122,7 +122,7 @@ class CudnnPlan(_TorchPlan):
             return self.gradient(dy, x, dw)
 
     def _tensor(self, array: Array) -> Any:
-        from convbench.torch_tensors import of_gpu
+        from convbench.layer.torch_tensors import of_gpu
 
         return of_gpu(array, self.torch.device("cuda", self.torch.cuda.current_device()))
 

@@ -13,7 +13,7 @@ import typer
 from convbench.cli import compare, fuzz, gpu, inform, inspect, measure, report, tune
 from convbench.cli.examples import epilog
 from convbench.errors import ConvbenchError
-from convbench.notation import benchdnn, miopen
+from convbench.problem.notation import benchdnn, miopen
 
 app = typer.Typer(
     name="convbench",

@@ -9,12 +9,12 @@ from convbench.cli import options
 from convbench.errors import ConvbenchError, UnknownNameError
 
 if TYPE_CHECKING:
-    from convbench.algorithm import Algorithm
+    from convbench.algorithm.algorithm import Algorithm
     from convbench.devices.device import Device
-    from convbench.harness import Harness, Job
-    from convbench.sampling import Effort
+    from convbench.measurement.harness import Harness, Job
+    from convbench.measurement.sampling import Effort
     from convbench.tuning.database import Database
-    from convbench.workload import Workload
+    from convbench.workload.workload import Workload
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +40,7 @@ class Asked:
     def prepare(self) -> "tuple[Harness, Workload, list[Job]]":
         """Everything that can be wrong with a call is found here."""
         from convbench import devices
-        from convbench.harness import Harness, jobs
+        from convbench.measurement.harness import Harness, jobs
 
         direction, chosen = options.direction(self.direction), self.layers()
         options.load_plugins(self.plugin)
@@ -52,7 +52,7 @@ class Asked:
 
     def layers(self) -> "Workload":
         """The problems, each once; what a model has besides goes to standard error."""
-        from convbench import workload
+        from convbench.workload import workload
 
         if bool(self.problems) == (self.workload is not None):
             raise ConvbenchError(
@@ -69,7 +69,7 @@ class Asked:
 
     def algorithms(self) -> "list[Algorithm]":
         """Those that were asked for, or all that can be loaded; and the baselines."""
-        from convbench import registry
+        from convbench.algorithm import registry
 
         wanted = dict.fromkeys(",".join(self.algorithm).split(",") if self.algorithm else ())
         chosen = [registry.get(name) for name in wanted] if self.algorithm else options.available_algorithms()
@@ -92,8 +92,8 @@ class Asked:
 
     def effort(self, device: "Device") -> "Effort":
         """How often to run on a device."""
-        from convbench.sampling import Effort
-        from convbench.timing import CACHES, Cache
+        from convbench.measurement.sampling import Effort
+        from convbench.records.timing import CACHES, Cache
 
         effort = Effort.for_device(device)
         if self.cache is not None:

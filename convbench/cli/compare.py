@@ -12,11 +12,11 @@ import typer
 from convbench.cli import options
 from convbench.cli.output import print_markdown
 from convbench.errors import ConvbenchError, RecordsError, UnknownNameError
-from convbench.problem import DIRECTIONS
-from convbench.timing import CACHES, Cache
+from convbench.problem.problem import DIRECTIONS
+from convbench.records.timing import CACHES, Cache
 
 if TYPE_CHECKING:
-    from convbench.record import BadLine, Record
+    from convbench.records.record import BadLine, Record
 
 UNDECIDED = 3  # the exit status with --strict
 
@@ -66,8 +66,8 @@ def compare(
     caches = CACHES if cache is None else (_cache(cache),)
     directions = [options.direction(name) for name in ",".join(direction).split(",")] if direction else None
 
-    from convbench import comparison
-    from convbench.comparison_page import to_data, to_markdown
+    from convbench.records import comparison
+    from convbench.report.comparison_page import to_data, to_markdown
 
     (before, bad_before), (after, bad_after) = _read(old), _read(new)
     for line in (bad := [*bad_before, *bad_after]):
@@ -98,7 +98,7 @@ def compare(
 
 def _read(path: Path) -> "tuple[list[Record], list[BadLine]]":
     """All records of a file, or of every .jsonl file below a folder."""
-    from convbench.record import read_records
+    from convbench.records.record import read_records
 
     files = sorted(path.rglob("*.jsonl")) if path.is_dir() else [path]
     if not files:

@@ -5,14 +5,14 @@ from collections.abc import Callable, Iterable
 
 def workloads(incomplete: str) -> list[str]:
     """Names of workloads; a file's path is the shell's own business."""
-    from convbench import workload
+    from convbench.workload import workload
 
     return _beginning(workload.names(), incomplete)
 
 
 def algorithms(incomplete: str) -> list[str]:
     """Names of algorithms and baselines, after a comma too."""
-    from convbench import registry
+    from convbench.algorithm import registry
 
     before, comma, last = incomplete.rpartition(",")
     names = [*registry.names(), *registry.baseline_names()]

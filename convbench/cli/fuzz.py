@@ -16,10 +16,10 @@ from convbench.cli import options
 from convbench.cli.fuzz_report import Report, live
 from convbench.cli.measure import INTERRUPTED
 from convbench.errors import ConvbenchError
-from convbench.problem import DIRECTIONS
+from convbench.problem.problem import DIRECTIONS
 
 if TYPE_CHECKING:
-    from convbench.algorithm import Algorithm
+    from convbench.algorithm.algorithm import Algorithm
     from convbench.devices.device import Device
     from convbench.fuzz.orders import Orders
     from convbench.fuzz.tally import Tally
@@ -88,7 +88,7 @@ def fuzz(
         return
     if seconds is not None and not seconds > 0:
         raise ConvbenchError(f"--seconds is {seconds:g}; it must be more than 0")
-    from convbench import registry
+    from convbench.algorithm import registry
     from convbench.fuzz.corpus import Corpus
     from convbench.fuzz.orders import Orders
     from convbench.fuzz.tally import Tally
@@ -159,7 +159,7 @@ def _interrupts_noted() -> Iterator[threading.Event]:
 
 def _replay(line: str, device: str | None, plugin: list[str] | None, json_: bool) -> None:
     """Run one case in this process."""
-    from convbench import registry
+    from convbench.algorithm import registry
     from convbench.fuzz.cases import FuzzCase
     from convbench.fuzz.verdicts import judge
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from convbench.cli.output import print_markdown
-from convbench.tables import markdown_table
+from convbench.report.inert import markdown_table
 
 if TYPE_CHECKING:
     from convbench.fuzz.cases import FuzzCase

@@ -44,8 +44,8 @@ def gpu(
     Exit status 1 if anything is wrong or failed.
     """
     from convbench import devices
-    from convbench.notation import parse
-    from convbench.sampling import Effort
+    from convbench.measurement.sampling import Effort
+    from convbench.problem.notation import parse
     from convbench.survey.survey import PAGE, Orders, Survey
     from convbench.survey.tasks import EFFORT, PROBLEMS
 

@@ -11,16 +11,16 @@ from convbench.cli import options
 from convbench.cli.output import print_markdown
 from convbench.cli.progress import progress
 from convbench.errors import ConvbenchError
-from convbench.tables import markdown_table
+from convbench.report.inert import markdown_table
 
 if TYPE_CHECKING:
-    from convbench.algorithm import Algorithm
-    from convbench.problem import ConvProblem, Direction
+    from convbench.algorithm.algorithm import Algorithm
+    from convbench.problem.problem import ConvProblem, Direction
 
 
 def list_(plugin: options.PluginOption = None, json_: options.JsonOption = False) -> None:
     """The algorithms and the workloads that there are."""
-    from convbench import workload
+    from convbench.workload import workload
 
     options.load_plugins(plugin)
     algorithms = options.available_algorithms()
@@ -82,9 +82,9 @@ def show(
     told = {"IMAGE": image, "--algorithm": algorithm, "--device": device, "--out": out, "--seed": seed}
     if extra := [name for name, value in told.items() if value is not None]:
         raise ConvbenchError(f"{', '.join(extra)} can be given with --maps only")
-    from convbench.notation import parse
+    from convbench.problem.notation import parse
+    from convbench.problem.roofline import KNOWN
     from convbench.report import duration
-    from convbench.roofline import KNOWN
 
     asked, what = options.direction(direction), parse(problem)
     options.load_plugins(plugin)
@@ -120,9 +120,9 @@ def _show_maps(
     problem: str, image: Path | None, algorithm: str, device: str | None, out: Path | None, seed: int, direction: str,
     *, json_: bool,
 ) -> None:  # fmt: skip
-    from convbench.maps import decompose, read_picture
-    from convbench.maps_picture import save_maps  # before work is done in vain without the extra
-    from convbench.notation import parse
+    from convbench.layer.maps import decompose, read_picture
+    from convbench.layer.maps_picture import save_maps
+    from convbench.problem.notation import parse
 
     if options.direction(direction) != "forward":
         raise ConvbenchError(f"maps are of the direction forward, not {direction}")
@@ -174,7 +174,7 @@ def _refusal(algorithm: "Algorithm", problem: "ConvProblem", direction: "Directi
 
 def doctor(json_: options.JsonOption = False) -> None:
     """What this machine has, what is missing, and how to get it. Exit status 1 if something is broken."""
-    from convbench.doctor import examine
+    from convbench.cli.doctor import examine
 
     with ExitStack() as bars:
         findings = examine(lambda checks: bars.enter_context(progress(checks, "examining", len(checks))))

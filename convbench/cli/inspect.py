@@ -34,11 +34,11 @@ def inspect(
     json_: options.JsonOption = False,
 ) -> None:
     """An algorithm's kernels as machine code, without a GPU: registers, spills, hot loop, predicted bound and time."""
-    from convbench import registry
+    from convbench.algorithm import registry
     from convbench.fuzz.cases import FuzzCase, config_of
     from convbench.inspection import architecture, inspector
     from convbench.inspection.page import to_json, to_markdown
-    from convbench.notation import parse
+    from convbench.problem.notation import parse
 
     chosen, asked, what = architecture.get(arch), options.direction(direction), parse(problem)
     options.load_plugins(plugin)

@@ -10,10 +10,10 @@ import typer
 
 from convbench.cli import completion
 from convbench.errors import ConvbenchError, UnknownNameError
-from convbench.problem import DIRECTIONS, Direction
+from convbench.problem.problem import DIRECTIONS, Direction
 
 if TYPE_CHECKING:
-    from convbench.algorithm import Algorithm
+    from convbench.algorithm.algorithm import Algorithm
 
 DEVICES = (
     "cuda",
@@ -106,7 +106,7 @@ def load_plugins(plugins: list[str] | None) -> None:
 
 def available_algorithms() -> "list[Algorithm]":
     """Every algorithm that can be loaded; what is wrong with the others goes to standard error."""
-    from convbench import registry
+    from convbench.algorithm import registry
 
     algorithms, faults = registry.available()
     for fault in faults:

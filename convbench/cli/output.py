@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from convbench.errors import ConvbenchError
 
 if TYPE_CHECKING:
-    from convbench.record import Record
+    from convbench.records.record import Record
 
 
 def print_markdown(text: str) -> None:

@@ -16,7 +16,7 @@ from convbench.errors import ConvbenchError, UnknownNameError
 if TYPE_CHECKING:
     import pandas as pd
 
-    from convbench.record import Record
+    from convbench.records.record import Record
 
     Source = tuple[Path, list[Record]]
 
@@ -51,7 +51,7 @@ def report(
 
     Several files make one page, `comparison`, with their results side by side: devices, commits, algorithms, or files.
     """
-    from convbench.record import read_records
+    from convbench.records.record import read_records
 
     formats = _formats(format_)
     folder = records[0].parent if out is None else out
@@ -115,13 +115,13 @@ def _compared(sources: "Sequence[Source]", name: str, page: Path, *, picture: bo
     """The files of one format for several sources."""
     if name not in ("markdown", "html"):
         return {page: _data(sources, name)}
-    from convbench.report.sides import side_by_side
-    from convbench.report.sides_page import figures, to_markdown
+    from convbench.report.side_by_side.markdown import figures, to_markdown
+    from convbench.report.side_by_side.pairing import side_by_side
 
     sides = side_by_side(sources, mixed=mixed)
     title = f"convbench: {', '.join(sides.names[1:])} against {sides.names[0]}"
     if name == "html":
-        from convbench.report.sides_html import to_html
+        from convbench.report.side_by_side.html import to_html
 
         return {page: encoded(to_html(sides, title=title))}
     if not picture:

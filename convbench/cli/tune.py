@@ -15,14 +15,14 @@ from convbench.cli.measure import INTERRUPTED
 from convbench.cli.output import print_markdown
 from convbench.cli.progress import progress
 from convbench.errors import ConvbenchError, DeviceError, UnknownNameError
-from convbench.tables import markdown_table
+from convbench.report.inert import markdown_table
 
 if TYPE_CHECKING:
-    from convbench.harness import Harness, Job
-    from convbench.record import Record
+    from convbench.measurement.harness import Harness, Job
+    from convbench.records.record import Record
     from convbench.tuning.proposals import Proposals, Search
     from convbench.tuning.tuner import Found, Tuner
-    from convbench.workload import Workload
+    from convbench.workload.workload import Workload
 
 
 def tune(
@@ -58,7 +58,7 @@ def tune(
     json_: options.JsonOption = False,
 ) -> None:
     """Search the algorithms' configs: verify each, time what is right, keep what is faster than the default."""
-    from convbench.record import RecordsFile
+    from convbench.records.record import RecordsFile
     from convbench.tuning import database as entries
     from convbench.tuning.tuner import Tuner
 

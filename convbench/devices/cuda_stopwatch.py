@@ -17,7 +17,7 @@ from numba import cuda
 
 from convbench.devices.stopwatch import Sample, Stopwatch
 from convbench.errors import DeviceError
-from convbench.timing import Cache
+from convbench.records.timing import Cache
 
 if TYPE_CHECKING:
     from convbench.devices.cuda import CudaDevice

@@ -16,10 +16,10 @@ import numpy as np
 import numpy.typing as npt
 
 from convbench.devices.stopwatch import Stopwatch
-from convbench.environment import last_level_cache_bytes
 from convbench.errors import ConfigError
-from convbench.problem import ConvProblem, Dtype
-from convbench.timing import Cache, Reading
+from convbench.problem.problem import ConvProblem, Dtype
+from convbench.records.environment import last_level_cache_bytes
+from convbench.records.timing import Cache, Reading
 
 Array = Any
 Kernel = Any

@@ -25,9 +25,9 @@ from convbench.emulator import (
 )
 from convbench.emulator.front_end import check_versions
 from convbench.emulator.state import aligned_bytes
-from convbench.environment import cores, processor
 from convbench.errors import ConfigError, DeviceError, KernelError, OutOfDeviceMemoryError, RefusedError
-from convbench.problem import ConvProblem
+from convbench.problem.problem import ConvProblem
+from convbench.records.environment import cores, processor
 
 # Twenty nanoseconds a multiply-accumulate, times some ten runs to verify and time: a minute for each algorithm.
 MAX_CHECKED_MACS = 120_000_000

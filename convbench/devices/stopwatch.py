@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from convbench.errors import DeviceError
-from convbench.timing import Cache, Reading
+from convbench.records.timing import Cache, Reading
 
 if TYPE_CHECKING:
     from convbench.devices.device import Device

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from random import Random
 
-from convbench.algorithm import Algorithm
+from convbench.algorithm.algorithm import Algorithm
 from convbench.devices.device import Device
 from convbench.fuzz import shrinking
 from convbench.fuzz.cases import FuzzCase
@@ -21,7 +21,7 @@ from convbench.fuzz.drawing import BYTES, Drawer
 from convbench.fuzz.rows import blocks
 from convbench.fuzz.suiting import Suit
 from convbench.fuzz.verdicts import Finding, Verdict, judge
-from convbench.problem import DIRECTIONS, Direction
+from convbench.problem.problem import DIRECTIONS, Direction
 
 
 @dataclass(kw_only=True)

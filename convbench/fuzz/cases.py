@@ -2,9 +2,9 @@
 
     direct backward_data n1c1h3w3-k1r2s2-stride2 integers seed=7 config=threads=64
 
-The words are the algorithm, the direction, the problem, the kind of data (`convbench.data`), the seed of the data and,
-unless it is the algorithm's default, the config: the fields that differ from the default's. They are quoted as a shell
-needs it; what follows a # is a comment.
+The words are the algorithm, the direction, the problem, the kind of data (`convbench.reference.data`), the seed of the
+data and, unless it is the algorithm's default, the config: the fields that differ from the default's. They are quoted
+as a shell needs it; what follows a # is a comment.
 """
 
 import ast
@@ -12,11 +12,11 @@ import shlex
 from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any, cast
 
-from convbench.algorithm import Algorithm
-from convbench.data import KINDS, Kind
+from convbench.algorithm.algorithm import Algorithm
 from convbench.errors import CaseError, ConfigError, ConvbenchError
-from convbench.notation import parse
-from convbench.problem import DIRECTIONS, ConvProblem, Direction
+from convbench.problem.notation import parse
+from convbench.problem.problem import DIRECTIONS, ConvProblem, Direction
+from convbench.reference.data import KINDS, Kind
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from hypothesis import strategies as st
 
-from convbench.problem import (
+from convbench.problem.problem import (
     PADDING_MODES,
     ConvProblem,
     Dtype,

@@ -10,7 +10,8 @@ from typing import Any
 
 from hypothesis.configuration import set_hypothesis_home_dir
 
-from convbench import devices, registry
+from convbench import devices
+from convbench.algorithm import registry
 from convbench.devices.device import Device
 from convbench.errors import ConvbenchError
 from convbench.fuzz.campaign import Campaign, Step, is_alive

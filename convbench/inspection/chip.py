@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from convbench import roofline
 from convbench.inspection.architecture import Architecture
+from convbench.problem import roofline
 
 TENSOR = "tf32", "float16", "bfloat16"  # in `roofline.FMA_PER_CLOCK`, where there are tensor cores of that precision
 

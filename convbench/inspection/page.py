@@ -4,8 +4,8 @@ from dataclasses import asdict
 from typing import Any
 
 from convbench.inspection.inspector import InspectedKernel, Inspection
+from convbench.report.inert import markdown_table
 from convbench.report.units import NOTHING, duration, percent
-from convbench.tables import markdown_table
 
 _NAMES = {
     "LDS": "shared loads", "LDSM": "matrix loads", "STS": "shared stores", "STSM": "matrix stores",

@@ -4,13 +4,13 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from convbench.floor import EVERY_PRODUCT
+from convbench.measurement.floor import EVERY_PRODUCT
 
 if TYPE_CHECKING:
-    from convbench.algorithm import Algorithm
+    from convbench.algorithm.algorithm import Algorithm
     from convbench.inspection.blueprint import Launch
     from convbench.inspection.shell import Shell
-    from convbench.problem import ConvProblem, Direction
+    from convbench.problem.problem import ConvProblem, Direction
 
 _WINOGRAD = re.compile(r"winograd_(\d+)x\1_(\d+)x\2")
 MULTIPLIES = "run", "multiply"  # stage and phase

@@ -19,10 +19,10 @@ import ml_dtypes  # noqa: F401  (makes NumPy know bfloat16)
 import numpy as np
 
 from convbench import devices
+from convbench.algorithm.packing import launch_copy
 from convbench.devices.device import Array, Device
 from convbench.errors import ConvbenchError, DeviceError, TensorError
-from convbench.packing import launch_copy
-from convbench.problem import DTYPES
+from convbench.problem.problem import DTYPES
 
 GPUS_IN_DLPACK = (2, 13)  # kDLCUDA and kDLCUDAManaged in dlpack.h
 
@@ -64,7 +64,7 @@ class HostPlace(Place):
 
     def view(self, array: Any) -> Array:
         if is_torch(array):
-            from convbench import torch_tensors
+            from convbench.layer import torch_tensors
 
             return torch_tensors.as_numpy(array)
         return array if isinstance(array, np.ndarray) else np.from_dlpack(array)
@@ -81,7 +81,7 @@ class HostPlace(Place):
 
     def returned(self, view: Array, like: Any) -> Any:
         if is_torch(like):
-            from convbench import torch_tensors
+            from convbench.layer import torch_tensors
 
             return torch_tensors.of_numpy(view)
         return view if isinstance(like, np.ndarray) else _as_library_of(like, view)
@@ -129,7 +129,7 @@ class GpuPlace(Place):
 
     def returned(self, view: Array, like: Any) -> Any:
         if is_torch(like):
-            from convbench import torch_tensors
+            from convbench.layer import torch_tensors
 
             return torch_tensors.of_gpu(view, like.device)
         return _as_library_of(like, view)

@@ -11,13 +11,14 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any, Literal, NamedTuple, get_args
 
-from convbench import automatic, exchange, operands
-from convbench.automatic import Choice
 from convbench.devices.device import Array, Device
 from convbench.errors import ConvbenchError, RefusedError, TensorError
-from convbench.operands import Name
-from convbench.problem import FILTER_LAYOUTS, LAYOUTS, ConvProblem, Direction
-from convbench.shapes import lifted, problem_of
+from convbench.layer import automatic, exchange
+from convbench.layer.automatic import Choice
+from convbench.problem import operands
+from convbench.problem.operands import Name
+from convbench.problem.problem import FILTER_LAYOUTS, LAYOUTS, ConvProblem, Direction
+from convbench.problem.shapes import lifted, problem_of
 from convbench.tuning import in_use
 
 Gradient = Literal["dx", "dw", "dbias"]
@@ -56,7 +57,7 @@ def conv2d(
     weight : (K, C/groups, R, S), of the same dtype, in the same memory
     bias : (K), likewise, or None
     stride, padding, dilation, groups, padding_mode : as `ConvProblem` takes them
-    algorithm : a name, an `Algorithm`, or "auto": what `convbench.automatic.choose` picks by its rule. Or a mapping
+    algorithm : a name, an `Algorithm`, or "auto": what `convbench.layer.choose` picks by its rule. Or a mapping
         from directions to these; one that it leaves out is "auto".
     device : its name, or a `Device`. None: the GPU if x is on it, or there is one; else the emulator.
 
@@ -77,7 +78,7 @@ def conv2d(
     }  # fmt: skip
     given = {"x": x, "weight": weight} | ({} if bias is None else {"bias": bias})
     if any(map(exchange.tracks_gradients, given.values())):
-        from convbench.torch_tensors import differentiable_conv2d
+        from convbench.layer.torch_tensors import differentiable_conv2d
 
         return differentiable_conv2d(x, weight, bias, {**geometry, "algorithm": algorithm, "device": device})
     call = _Call(given, device, geometry)

@@ -26,8 +26,8 @@ import ml_dtypes  # noqa: F401  (makes NumPy know bfloat16)
 import numpy as np
 
 from convbench.errors import ConvbenchError
-from convbench.operands import Values
-from convbench.problem import Dtype
+from convbench.problem.operands import Values
+from convbench.problem.problem import Dtype
 
 Scheme = Literal["torch", "xavier_uniform", "xavier_normal", "he_normal", "gaussian"]
 Fan = Literal["in", "out", "average"]

@@ -11,13 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from convbench.automatic import Choice
 from convbench.devices.device import Device
 from convbench.errors import ConvbenchError, TensorError
-from convbench.functional import GRADIENTS, conv2d, conv2d_backward
-from convbench.initializers import Initializer, draw
-from convbench.problem import DTYPES, ConvProblem, Dtype
-from convbench.shapes import check_input, check_weight, problem_of, whole
+from convbench.layer.automatic import Choice
+from convbench.layer.functional import GRADIENTS, conv2d, conv2d_backward
+from convbench.layer.initializers import Initializer, draw
+from convbench.problem.problem import DTYPES, ConvProblem, Dtype
+from convbench.problem.shapes import check_input, check_weight, problem_of, whole
 
 LARGE = 2**20  # height and width of an input that is large enough for any filter
 
@@ -32,7 +32,7 @@ class Conv2d:
         its input (N, C, L).
     stride, padding, dilation, groups, padding_mode : as `convbench.conv2d` takes them
     bias : whether there is one
-    initializer : a scheme of `convbench.initializers`, or a pair of scheme and fan: ("xavier_uniform", "average")
+    initializer : a scheme of `convbench.layer.initializers`, or a pair of scheme and fan: ("xavier_uniform", "average")
     wscale : the variance of the scheme gaussian, 1 unless given
     dtype : of weight, bias and input
     algorithm : a name, an `Algorithm`, "auto", or a mapping from directions to these, as `convbench.conv2d` takes it

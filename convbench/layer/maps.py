@@ -15,17 +15,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from convbench import automatic, operands
-from convbench.algorithm import Algorithm
+from convbench.algorithm.algorithm import Algorithm
 from convbench.devices.device import Device
 from convbench.errors import ConvbenchError, RefusedError
-from convbench.exchange import device_of
-from convbench.functional import conv2d
-from convbench.layer import Conv2d
-from convbench.operands import Name, Values
-from convbench.problem import ConvProblem
-from convbench.reference import Float64, compute
-from convbench.verify import Comparison, compare
+from convbench.layer import automatic
+from convbench.layer.exchange import device_of
+from convbench.layer.functional import conv2d
+from convbench.layer.layer import Conv2d
+from convbench.measurement.verification import Comparison, compare
+from convbench.problem import operands
+from convbench.problem.operands import Name, Values
+from convbench.problem.problem import ConvProblem
+from convbench.reference.definition import Float64, compute
 
 Picture = npt.NDArray[np.uint8]  # (H, W, 3), or (H, W) of grey
 

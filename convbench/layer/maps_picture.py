@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from convbench.errors import ConvbenchError
-from convbench.maps import Maps
+from convbench.layer.maps import Maps
 
 try:
     import altair as alt

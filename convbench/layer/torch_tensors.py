@@ -11,7 +11,7 @@ import torch
 from torch.autograd.function import once_differentiable
 
 from convbench.devices.device import Array
-from convbench.functional import GRADIENTS, conv2d, conv2d_backward
+from convbench.layer.functional import GRADIENTS, conv2d, conv2d_backward
 
 
 def as_numpy(tensor: torch.Tensor) -> Array:

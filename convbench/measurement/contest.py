@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from convbench.devices.device import Device
-from convbench.execution import Execution
-from convbench.sampling import Effort, Sampling, take_turns
-from convbench.timing import Cache, Timing
+from convbench.measurement.execution import Execution
+from convbench.measurement.sampling import Effort, Sampling, take_turns
+from convbench.records.timing import Cache, Timing
 
 
 class Contender:

@@ -5,11 +5,11 @@ from typing import Any
 
 import numpy as np
 
-from convbench import operands
-from convbench.algorithm import Algorithm
+from convbench.algorithm.algorithm import Algorithm
 from convbench.devices.device import Array, Device
-from convbench.operands import Name, Values
-from convbench.problem import ConvProblem, Direction
+from convbench.problem import operands
+from convbench.problem.operands import Name, Values
+from convbench.problem.problem import ConvProblem, Direction
 
 
 class Execution:

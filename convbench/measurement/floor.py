@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from convbench import operands, roofline
-from convbench.problem import ITEM_BYTES, ConvProblem, Direction
-from convbench.timing import Cache
+from convbench.problem import operands, roofline
+from convbench.problem.problem import ITEM_BYTES, ConvProblem, Direction
+from convbench.records.timing import Cache
 
 EVERY_PRODUCT = "direct", "gemm"  # the families that make every product
 

@@ -1,7 +1,7 @@
 """Verify, then time: from layers and algorithms to records.
 
 What is wrong, refused or crashes is recorded at once. The algorithms that are right on one layer are timed together,
-taking turns (`convbench.sampling`), as far as the device has room for all of them.
+taking turns (`convbench.measurement.sampling`), as far as the device has room for all of them.
 """
 
 import zlib
@@ -13,20 +13,20 @@ from typing import Any
 
 import numpy as np
 
-from convbench.algorithm import Algorithm
-from convbench.contest import Contender, hold
+from convbench.algorithm.algorithm import Algorithm
 from convbench.devices.device import Device
-from convbench.environment import capture
 from convbench.errors import ConfigError, DeviceError, KernelError, OutOfDeviceMemoryError, RefusedError
-from convbench.execution import Execution
-from convbench.floor import floor_us
-from convbench.problem import ConvProblem, Direction
-from convbench.record import Outcome, Record, key_of
-from convbench.sampling import Effort
-from convbench.timing import Cache, Timing
+from convbench.measurement.contest import Contender, hold
+from convbench.measurement.execution import Execution
+from convbench.measurement.floor import floor_us
+from convbench.measurement.sampling import Effort
+from convbench.measurement.verification import Case, digest_of, verify
+from convbench.problem.problem import ConvProblem, Direction
+from convbench.records.environment import capture
+from convbench.records.record import Outcome, Record, key_of
+from convbench.records.timing import Cache, Timing
 from convbench.tuning.database import Database
-from convbench.verify import Case, digest_of, verify
-from convbench.workload import Layer, Workload
+from convbench.workload.workload import Layer, Workload
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,8 +17,8 @@ import numpy as np
 
 from convbench.devices.device import Device
 from convbench.devices.stopwatch import Stopwatch
-from convbench.intervals import FEWEST, relative_error
-from convbench.timing import CACHES, Cache, Clocks, Reading, Series, Stop
+from convbench.records.intervals import FEWEST, relative_error
+from convbench.records.timing import CACHES, Cache, Clocks, Reading, Series, Stop
 
 REST_S = 0.05  # after a sample of a GPU that was slowed down
 MOST_THROTTLED = 2  # times as many samples as count may be taken in all

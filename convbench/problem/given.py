@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, SupportsIndex, cast
 from convbench.errors import ProblemError
 
 if TYPE_CHECKING:
-    from convbench.problem import ConvProblem, Padding, Pair
+    from convbench.problem.problem import ConvProblem, Padding, Pair
 
 
 def described(given: dict[str, Any]) -> str:

@@ -16,7 +16,7 @@ from functools import cached_property
 from typing import Any, Literal, SupportsIndex, get_args
 
 from convbench.errors import ProblemError
-from convbench.given import described, padding_of, pair, whole
+from convbench.problem.given import described, padding_of, pair, whole
 
 Pair = tuple[int, int]
 Padding = tuple[Pair, Pair]
@@ -251,7 +251,7 @@ class ConvProblem:
     # ---- text
 
     def __str__(self) -> str:
-        """One shell-safe word that `convbench.notation.parse` reads back to an equal problem; defaults are left out."""
+        """One shell-safe word that `convbench.parse` reads back to an equal problem; defaults are left out."""
         words = [f"n{self.n}c{self.c}h{self.h}w{self.w}", f"k{self.k}r{self.r}s{self.s}"]
         sides = tuple(str(a) if a == b else f"{a}.{b}" for a, b in self.padding)
         for name, (height, width), default in (

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from convbench.problem import ConvProblem
+from convbench.problem.problem import ConvProblem
 
 # Fused multiply-adds of a multiprocessor in a clock, by compute capability and precision of the products, with tensor
 # cores where they have that precision: CUDA C++ Programming Guide, "Arithmetic Instructions", and the white papers of

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from convbench.errors import ProblemError, TensorError
-from convbench.problem import ConvProblem
+from convbench.problem.problem import ConvProblem
 
 Shape = tuple[int, ...]
 

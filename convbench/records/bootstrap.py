@@ -15,9 +15,10 @@ them outside on either side (the percentile interval: Efron & Tibshirani 1993, "
 §13.3); its p is twice the weight at or beyond a ratio of 1, so that the interval of level 1 − p just reaches 1. It is
 no less than 2 / C(m_old + m_new, m_old), the chance that all samples of one side are below all of the other.
 
-Samples that drift or hang together are worth fewer independent ones (`convbench.intervals.effective_count`). They are
-replaced by so many of their quantiles, as if these had been the samples. From 30 samples a strong dependence cannot
-always be told: where neighbours correlate by 0.8, most pairs are turned away, and up to 3 % are taken for a change.
+Samples that drift or hang together are worth fewer independent ones (`convbench.records.intervals.effective_count`).
+They are replaced by so many of their quantiles, as if these had been the samples. From 30 samples a strong dependence
+cannot always be told: where neighbours correlate by 0.8, most pairs are turned away, and up to 3 % are taken for a
+change.
 
 Many comparisons: Holm 1979, "A simple sequentially rejective multiple test procedure", whatever depends on what.
 """
@@ -31,7 +32,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from convbench.intervals import FEWEST, effective_count
+from convbench.records.intervals import FEWEST, effective_count
 
 Float64 = npt.NDArray[np.float64]
 

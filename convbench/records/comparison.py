@@ -9,10 +9,10 @@ With r the ratio of the medians, NEW over OLD, and t the threshold:
 - **undecided**: everything else, with the reason.
 
 So each comparison of two measurements of the same thing is a false alarm with a chance of 1 % at most, and a whole run
-of such comparisons holds one with a chance of 5 % at most; `tests/test_compare_power.py` measures both, and how often a
-change of 5 % is found. Both are about the noise within a series. What is not the same from one process to the next
-(where its memory lies, how warm the machine was) is in no sample; the threshold is for that, and whoever wants to know
-it measures again (Kalibera & Jones 2013, "Rigorous benchmarking in reasonable time").
+of such comparisons holds one with a chance of 5 % at most; `tests/records/test_comparison_power.py` measures both, and
+how often a change of 5 % is found. Both are about the noise within a series. What is not the same from one process to
+the next (where its memory lies, how warm the machine was) is in no sample; the threshold is for that, and whoever wants
+to know it measures again (Kalibera & Jones 2013, "Rigorous benchmarking in reasonable time").
 
 A result that was right and is wrong now, or crashes, is **broken**, whatever its time.
 """
@@ -23,10 +23,10 @@ from functools import cached_property
 from math import exp, log, log1p
 from typing import Final, Literal, get_args
 
-from convbench.bootstrap import Evidence, distribution, evidence, holm
-from convbench.pairing import Difference, Pair, Pairs, differences, pair
-from convbench.record import FAILURES, Outcome, Record
-from convbench.timing import CACHES, Cache, Series
+from convbench.records.bootstrap import Evidence, distribution, evidence, holm
+from convbench.records.pairing import Difference, Pair, Pairs, differences, pair
+from convbench.records.record import FAILURES, Outcome, Record
+from convbench.records.timing import CACHES, Cache, Series
 
 THRESHOLD: Final = 0.03
 EACH: Final = 0.01  # chance of a false alarm in one comparison
@@ -127,7 +127,7 @@ def compare(
     Raises
     ------
     ConvbenchError
-        a side without records, or devices that are not to be compared (`convbench.pairing.pair`).
+        a side without records, or devices that are not to be compared (`convbench.records.pairing.pair`).
     """
     if not 0 < threshold < 1:
         raise ValueError(f"a threshold is between 0 and 1, not {threshold}")

@@ -2,9 +2,9 @@
 
 The interval is of these comparisons, as repeating just them would spread; it tells nothing about problems that were not
 measured. The variance of a mean of independent logarithms is the sum of theirs over their number squared, and their
-sum is close to normal, for that of a single one is already (`tests/test_compare_power.py` measures how often the
-interval has the true ratio). Of ratios the geometric mean alone does not depend on which side is the reference: Fleming
-& Wallace 1986, "How not to lie with statistics".
+sum is close to normal, for that of a single one is already (`tests/records/test_comparison_power.py` measures how often
+the interval has the true ratio). Of ratios the geometric mean alone does not depend on which side is the reference:
+Fleming & Wallace 1986, "How not to lie with statistics".
 """
 
 from collections import defaultdict
@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from math import exp, log, sqrt
 
-from convbench.bootstrap import NORMAL
-from convbench.comparison import Comparison
-from convbench.timing import CACHES, Cache
+from convbench.records.bootstrap import NORMAL
+from convbench.records.comparison import Comparison
+from convbench.records.timing import CACHES, Cache
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,8 +7,8 @@ n·(1 − ρ)/(1 + ρ) (von Storch & Zwiers 1999, "Statistical analysis in clima
 widens it.
 
 Sampling stops when the interval is small enough, and whoever stops at a lucky moment has too narrow an interval. The
-ranks are therefore those of 98 % for what is reported as 95 %; `tests/test_sampling.py` measures what that gives on
-clocks whose true time is known.
+ranks are therefore those of 98 % for what is reported as 95 %; `tests/measurement/test_sampling.py` measures what that
+gives on clocks whose true time is known.
 """
 
 from collections.abc import Sequence

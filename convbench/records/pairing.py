@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from convbench.errors import ConvbenchError
-from convbench.record import Record
+from convbench.records.record import Record
 
 HARDWARE = "compute_capability", "multiprocessors"  # besides the name
 WORK, CONFIG, PLACE = slice(0, 5), slice(5, 6), slice(6, 8)  # of a key

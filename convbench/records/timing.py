@@ -71,8 +71,8 @@ class Series:
 
     @cached_property
     def interval_us(self) -> tuple[float, float] | None:
-        """Where the true median lies with 95 % confidence (`convbench.intervals`); None of too few samples."""
-        from convbench.intervals import median_interval
+        """Where the true median lies with 95 % confidence (`convbench.records.intervals`); None of too few samples."""
+        from convbench.records.intervals import median_interval
 
         return median_interval(self.counted_us)
 

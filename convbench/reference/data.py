@@ -10,11 +10,11 @@ from typing import Any, Literal, get_args
 import ml_dtypes  # noqa: F401  (makes NumPy know bfloat16)
 import numpy as np
 
-from convbench import operands
-from convbench.error_model import ACCUMULATOR
-from convbench.operands import Name, Values
-from convbench.problem import ConvProblem, Direction, Dtype
-from convbench.reference import copies
+from convbench.problem import operands
+from convbench.problem.operands import Name, Values
+from convbench.problem.problem import ConvProblem, Direction, Dtype
+from convbench.reference.definition import copies
+from convbench.reference.error_model import ACCUMULATOR
 
 Tensors = dict[str, Values]
 Kind = Literal["integers", "uniform", "normal", "cancelling", "denormal", "large", "nonfinite"]

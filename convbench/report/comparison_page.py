@@ -7,13 +7,13 @@ says so.
 from collections.abc import Sequence
 from typing import Any
 
-from convbench.bootstrap import LEVEL
-from convbench.comparison import ALL, EACH, TURNS, VERDICTS, Compared, Comparison, Lone
-from convbench.geometric_means import means
-from convbench.pairing import device_of
-from convbench.record import Record
+from convbench.records.bootstrap import LEVEL
+from convbench.records.comparison import ALL, EACH, TURNS, VERDICTS, Compared, Comparison, Lone
+from convbench.records.geometric_means import means
+from convbench.records.pairing import device_of
+from convbench.records.record import Record
+from convbench.report.inert import markdown_table
 from convbench.report.units import counted, duration
-from convbench.tables import markdown_table
 
 MOST_LONE = 20  # measurements without a partner that are named; `to_data` has all
 

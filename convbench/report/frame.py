@@ -9,10 +9,10 @@ from typing import Any
 
 import pandas as pd
 
-from convbench.notation import own
-from convbench.problem import ConvProblem
-from convbench.record import Record, latest
-from convbench.timing import Series, Timing
+from convbench.problem.notation import own
+from convbench.problem.problem import ConvProblem
+from convbench.records.record import Record, latest
+from convbench.records.timing import Series, Timing
 
 SIZES = "n", "c", "h", "w", "k", "r", "s", "p", "q", "flops", "min_bytes"
 STATISTICS = (

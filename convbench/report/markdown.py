@@ -8,11 +8,11 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from convbench.record import FAILURES, Record
+from convbench.records.record import FAILURES, Record
 from convbench.report import tables
 from convbench.report.chapters import Chapter, chapters
+from convbench.report.inert import inert
 from convbench.report.summary import Statement, of_chapter, summary
-from convbench.tables import inert
 
 if TYPE_CHECKING:
     from convbench.report.figures import Figure

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from convbench.record import Record
+from convbench.records.record import Record
+from convbench.records.timing import Series
 from convbench.report.chapters import Chapter
 from convbench.report.units import rate_unit
-from convbench.timing import Series
 
 TEXTS = (
     "workload", "layer", "problem", "direction", "dtype", "precision", "algorithm", "family", "config", "device",

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 import pandas as pd
 
 from convbench.report.chapters import LAYER, Chapter
+from convbench.report.inert import markdown_table
 from convbench.report.units import (
     NOTHING,
     duration,
@@ -18,7 +19,6 @@ from convbench.report.units import (
     rate_unit,
     size,
 )
-from convbench.tables import markdown_table
 
 MOST_ROWS = 1000  # of one table: code hosts render no page of megabytes
 

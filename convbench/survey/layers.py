@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import zip_longest
 
-from convbench import registry
-from convbench.problem import ConvProblem, Dtype
-from convbench.workload import Layer
+from convbench.algorithm import registry
+from convbench.problem.problem import ConvProblem, Dtype
+from convbench.workload.workload import Layer
 
 PLAIN = "direct", "im2col_gemm"  # what others are an improvement of: they would only take time
-LEAST_TAPS_OF_FFT = 25  # as in `convbench.automatic`
+LEAST_TAPS_OF_FFT = 25  # as in `convbench.layer.automatic`
 NARROW: dict[Dtype, int] = {"float16": 3, "bfloat16": 3}  # layers of a group that are measured in these, too
 NARROW_GROUPS = "ResNet-50 3×3", "VGG 3×3", "1×1"
 BASELINES = "cudnn", "cudnn_tf32"

@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from convbench.problem import ConvProblem
-from convbench.record import Record
+from convbench.problem.problem import ConvProblem
+from convbench.records.record import Record
+from convbench.records.timing import CACHES, Cache
+from convbench.report.inert import markdown_table
 from convbench.report.ratios import with_ratio
 from convbench.survey.layers import GROUPS, TARGETS, Measured
-from convbench.tables import markdown_table
-from convbench.timing import CACHES, Cache
 
 # how products are made, on our side: the baseline that stands against it, of problems of which dtype
 SIDES: Mapping[str, tuple[str, str, tuple[str, ...]]] = {

@@ -13,18 +13,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from convbench import registry
-from convbench.algorithm import Algorithm
+from convbench.algorithm import registry
+from convbench.algorithm.algorithm import Algorithm
 from convbench.devices.device import Device
-from convbench.environment import capture, cores
 from convbench.errors import ConvbenchError
-from convbench.record import FAILURES, Record, RecordsFile
-from convbench.sampling import Effort
+from convbench.measurement.sampling import Effort
+from convbench.records.environment import capture, cores
+from convbench.records.record import FAILURES, Record, RecordsFile
 from convbench.survey import ratios
 from convbench.survey.crew import GRACE_S, Crew, Here, Prepare, Workers
 from convbench.survey.layers import plan
 from convbench.survey.tasks import EFFORT, PROBLEMS, Check, Outcome, Task, Times
-from convbench.workload import Workload
+from convbench.workload.workload import Workload
 
 CHECKS_SHARE = 0.35  # of the time
 CLOSING_S = 5.0  # what the last files take

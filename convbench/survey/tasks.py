@@ -16,23 +16,23 @@ from typing import Any
 
 import numpy as np
 
-from convbench import registry
-from convbench.algorithm import Algorithm
-from convbench.contest import is_alive
+from convbench.algorithm import registry
+from convbench.algorithm.algorithm import Algorithm
 from convbench.devices.device import Device
 from convbench.errors import DeviceError
-from convbench.execution import Execution
-from convbench.harness import Harness, Job
-from convbench.notation import parse
-from convbench.operands import inputs, shape
-from convbench.problem import ConvProblem, Direction, Dtype
-from convbench.record import Record
-from convbench.sampling import Effort
+from convbench.measurement.contest import is_alive
+from convbench.measurement.execution import Execution
+from convbench.measurement.harness import Harness, Job
+from convbench.measurement.sampling import Effort
+from convbench.measurement.verification import Case, SampledCase
+from convbench.problem.notation import parse
+from convbench.problem.operands import inputs, shape
+from convbench.problem.problem import ConvProblem, Direction, Dtype
+from convbench.records.record import Record
+from convbench.records.timing import CACHES
 from convbench.survey.layers import Measured
-from convbench.timing import CACHES
 from convbench.tuning.database import Database
-from convbench.verify import Case, SampledCase
-from convbench.workload import Layer, Workload
+from convbench.workload.workload import Layer, Workload
 
 # small ones of every kind, then such as fill large tiles; a dtype is added to each
 PROBLEMS = (

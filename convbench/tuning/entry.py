@@ -9,8 +9,8 @@ from typing import Any, Final
 from weakref import WeakKeyDictionary
 
 from convbench.devices.device import Device
-from convbench.notation import own
-from convbench.problem import DIRECTIONS
+from convbench.problem.notation import own
+from convbench.problem.problem import DIRECTIONS
 
 BEGINNING = '{"device":'  # of every entry's line
 

@@ -3,7 +3,8 @@
 Each candidate is verified before it is timed, by the harness; a few at a time take turns. What is wrong is recorded and
 never wins; what the device cannot hold, by its registers or its shared memory, is pruned. The fastest is then timed
 anew, in turns with the default config, and kept only where the 95 % interval of the ratio of their medians
-(`convbench.bootstrap`) lies below 1: new samples, for the least of many noisy times is too low. Else the default stays.
+(`convbench.records.bootstrap`) lies below 1: new samples, for the least of many noisy times is too low. Else the
+default stays.
 """
 
 import time
@@ -12,15 +13,15 @@ from dataclasses import asdict, dataclass, field, replace
 from math import exp
 from typing import Any
 
-from convbench.algorithm import Algorithm
-from convbench.bootstrap import distribution, evidence
-from convbench.harness import Harness, Job
-from convbench.record import Outcome, Record
-from convbench.sampling import Effort
-from convbench.timing import Series
+from convbench.algorithm.algorithm import Algorithm
+from convbench.measurement.harness import Harness, Job
+from convbench.measurement.sampling import Effort
+from convbench.records.bootstrap import distribution, evidence
+from convbench.records.record import Outcome, Record
+from convbench.records.timing import Series
 from convbench.tuning.entry import Entry, as_json, identity
 from convbench.tuning.proposals import Proposals
-from convbench.workload import Layer, Workload
+from convbench.workload.workload import Layer, Workload
 
 TOGETHER = 4  # candidates that take turns
 SEARCHING = 0.2  # of the time that a measurement has, a candidate of a search has

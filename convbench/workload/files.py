@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TypeVar
 
 from convbench.errors import ConvbenchError
-from convbench.notation import parse
-from convbench.problem import ConvProblem
-from convbench.workload import Layer, Workload
+from convbench.problem.notation import parse
+from convbench.problem.problem import ConvProblem
+from convbench.workload.workload import Layer, Workload
 
 T = TypeVar("T")
 R = TypeVar("R")

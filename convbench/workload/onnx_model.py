@@ -10,13 +10,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from convbench import onnx_shapes
 from convbench.errors import ConvbenchError
-from convbench.onnx_others import is_standard, others
-from convbench.onnx_shapes import BATCH, Tensor, UnknownSizeError
-from convbench.problem import ConvProblem, Dtype
-from convbench.shapes import problem_of
-from convbench.workload import Layer, Workload
+from convbench.problem.problem import ConvProblem, Dtype
+from convbench.problem.shapes import problem_of
+from convbench.workload import onnx_shapes
+from convbench.workload.onnx_others import is_standard, others
+from convbench.workload.onnx_shapes import BATCH, Tensor, UnknownSizeError
+from convbench.workload.workload import Layer, Workload
 
 DTYPES: dict[str, Dtype] = {"FLOAT": "float32", "FLOAT16": "float16", "DOUBLE": "float64", "BFLOAT16": "bfloat16"}
 

@@ -13,9 +13,9 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from convbench.errors import ConvbenchError
-from convbench.problem import DTYPES, ConvProblem
-from convbench.shapes import problem_of
-from convbench.workload import Layer, Workload
+from convbench.problem.problem import DTYPES, ConvProblem
+from convbench.problem.shapes import problem_of
+from convbench.workload.workload import Layer, Workload
 
 try:
     import torch
@@ -35,7 +35,7 @@ class _Call(NamedTuple):
 
 
 def read(module: Any, input_shape: Any, *, dtype: str | None, device: str, name: str | None) -> Workload:
-    """The workload of a module; `convbench.workload.from_torch` says what is taken, and what is raised."""
+    """The workload of a module; `convbench.workload.workload.from_torch` says what is taken, and what is raised."""
     if not isinstance(module, torch.nn.Module):
         raise ConvbenchError(f"a module is a torch.nn.Module, and not a {type(module).__name__}")
     shapes = _shapes(input_shape)

@@ -1,7 +1,8 @@
 """Choosing layers with a condition in pandas' query syntax: `r == 3 and stride == (1, 1)`.
 
-`convbench.condition` says what a condition may hold; here are the columns. Stride, dilation and padding are compared as
-`ConvProblem` takes them: `stride == 1` is `stride == (1, 1)`, `padding == (1, 2)` is `padding == ((1, 1), (2, 2))`.
+`convbench.workload.condition` says what a condition may hold; here are the columns. Stride, dilation and padding are
+compared as `ConvProblem` takes them: `stride == 1` is `stride == (1, 1)`, `padding == (1, 2)` is `padding == ((1, 1),
+(2, 2))`.
 """
 
 import re
@@ -10,12 +11,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
-from convbench.condition import FilterError, Kind, Term, read
 from convbench.errors import ConvbenchError
-from convbench.problem import ConvProblem
+from convbench.problem.problem import ConvProblem
+from convbench.workload.condition import FilterError, Kind, Term, read
 
 if TYPE_CHECKING:
-    from convbench.workload import Layer
+    from convbench.workload.workload import Layer
 
 MOST_VALUES = 8  # of a column, in a message
 

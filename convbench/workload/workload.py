@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from convbench.errors import UnknownNameError
-from convbench.notation import parse
-from convbench.problem import ConvProblem
+from convbench.problem.notation import parse
+from convbench.problem.problem import ConvProblem
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -67,9 +67,9 @@ class Workload:
     def where(self, condition: str) -> "Workload":
         """The layers that a condition in pandas' query syntax is true of: "r == 3 and stride == (1, 1)".
 
-        `convbench.where` says which columns there are, and what it raises.
+        `convbench.workload.where` says which columns there are, and what it raises.
         """
-        from convbench.where import select
+        from convbench.workload.where import select
 
         return replace(self, layers=select(self.layers, condition))
 
@@ -96,7 +96,7 @@ def load(name_or_path: str) -> Workload:
     ConvbenchError
         a line that is no problem, with file and line; a model that cannot be read, with file and node.
     """
-    from convbench import workload_files
+    from convbench.workload import files as workload_files
 
     if name_or_path in names():
         return workload_files.read_csv(name_or_path, _folder() / f"{name_or_path}.csv")
@@ -105,7 +105,7 @@ def load(name_or_path: str) -> Workload:
         raise UnknownNameError(f"workload {name_or_path!r} is no file and no name; there are {', '.join(names())}")
     match path.suffix.lower():
         case ".onnx":
-            from convbench import onnx_workload
+            from convbench.workload import onnx_model as onnx_workload
 
             return onnx_workload.read(path)
         case ".csv":
@@ -125,7 +125,7 @@ def from_onnx(model: "str | PathLike[str] | Any") -> Workload:
     ConvbenchError
         no package onnx, a file that is no model, a model without such a node, a size that is not known: with the node.
     """
-    from convbench import onnx_workload
+    from convbench.workload import onnx_model as onnx_workload
 
     return _warned(onnx_workload.read(model))
 
@@ -151,7 +151,7 @@ def from_torch(
     ConvbenchError
         no package torch, no module, a shape that the module does not run with, no convolution.
     """
-    from convbench import torch_workload
+    from convbench.workload import torch_module as torch_workload
 
     return _warned(torch_workload.read(module, input_shape, dtype=dtype, device=device, name=name))
 
@@ -175,4 +175,4 @@ def _printable(name: str) -> str:
 
 
 def _folder() -> Traversable:
-    return files("convbench") / "workloads"
+    return files("convbench.workload") / "lists"

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from algorithms.batched_gemm import Tile, launch_batched_gemm, padded
+from algorithms.gemm.batched import Tile, launch_batched_gemm, padded
 from convbench.devices.device import Device
 from convbench.devices.emulator import EmulatorDevice
 from convbench.devices.guarded import GuardedDevice

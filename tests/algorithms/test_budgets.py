@@ -9,12 +9,12 @@ from functools import cache
 
 import pytest
 
-from convbench import registry
+from convbench.algorithm import registry
 from convbench.fuzz.cases import FuzzCase, config_of
 from convbench.inspection import architecture, inspector
 from convbench.inspection.inspector import InspectedKernel
-from convbench.notation import parse
-from convbench.problem import DIRECTIONS, Direction
+from convbench.problem.notation import parse
+from convbench.problem.problem import DIRECTIONS, Direction
 
 
 @dataclass(frozen=True)

@@ -6,15 +6,15 @@ from types import SimpleNamespace
 
 import pytest
 from numba import cuda, types
-from strategies import in_own_dtype
-from test_contract import PROBLEMS
 
-from convbench import registry
-from convbench.data import tensors
+from cases.problems import PROBLEMS
+from convbench.algorithm import registry
 from convbench.devices.simulator import SimulatorDevice
-from convbench.execution import Execution
-from convbench.notation import parse
-from convbench.problem import DIRECTIONS
+from convbench.measurement.execution import Execution
+from convbench.problem.notation import parse
+from convbench.problem.problem import DIRECTIONS
+from convbench.reference.data import tensors
+from support.strategies import in_own_dtype
 
 ARCHITECTURES = [(8, 0), (9, 0), (10, 0)]  # bfloat16 begins with 8.0
 

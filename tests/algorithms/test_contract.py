@@ -5,45 +5,20 @@ from itertools import product
 from typing import Any, ClassVar
 
 import pytest
-from strategies import in_own_dtype
-from wrong_algorithms import WRONG, WithoutMistake, algorithm_of
 
-from convbench import operands, registry
-from convbench.algorithm import Algorithm, Family, Plan
+from cases.problems import PROBLEMS
+from cases.wrong_algorithms import WRONG, WithoutMistake, algorithm_of
+from convbench.algorithm import registry
+from convbench.algorithm.algorithm import Algorithm, Family, Plan
 from convbench.devices.device import Device
 from convbench.devices.guarded import GuardedDevice
 from convbench.errors import RefusedError
-from convbench.notation import parse
-from convbench.problem import DIRECTIONS, DTYPES, ConvProblem, Direction, Dtype
-from convbench.reference import compute
-from convbench.verify import Case, verify
-
-# every feature, alone and together; each problem can be done by all but the specialised algorithms
-PROBLEMS = (
-    "n1c1h1w1-k1r1s1",
-    "n2c3h6w7-k4r1s1-bias",
-    "n1c2h9w8-k3r3s3-pad1",
-    "n1c4h7w7-k4r3s3-pad2-g2-bias",
-    "n2c3h6w5-k3r3s3-pad1-g3-bias",
-    "n1c2h5w11-k2r3s3-pad0.2x1.0-dil2x3",
-    "n1c2h9w10-k2r2s3-pad2.0x1.3-stride2x3-bias",
-    "n1c3h7w9-k6r2s4-pad1-stride3x1-dil3x2-g3",
-    "n1c1h4w30-k2r1s7-pad0x3",
-    "n1c2h5w6-k2r3s3-pad2-bias-reflect",
-    "n1c2h3w4-k2r3s3-pad1.3x2.0-replicate",
-    "n1c2h4w5-k2r3s3-pad3-circular",
-    "n1c24h4w4-k2r3s3-pad1",
-    "n1c2h5w4-k17r2s1",  # a second tile of filters
-    "n1c1h3w3-k1r3s3-pad40-dil40",  # a dilation far beyond the output
-    "n2c3h5w4-k2r3s3-pad1-bias-NHWC",
-    "n1c2h6w5-k6r3s3-pad2.0x1.3-g2-bias-reflect-NHWC-RSCK",
-    "n1c2h5w5-k2r3s3-pad1-RSCK",
-    "n2c2h5w4-k3r3s3-pad1-bias-float64",
-    "n1c64h5w4-k2r3s3-pad1-float16",  # as many terms as show in which dtype they are summed
-    "n1c16h6w5-k16r3s3-pad1-g2-bias-bfloat16",
-    "n1c3h6w7-k3r3s3-pad1.2x0.1-g3-replicate-float16-NHWC",
-)
-
+from convbench.measurement.verification import Case, verify
+from convbench.problem import operands
+from convbench.problem.notation import parse
+from convbench.problem.problem import DIRECTIONS, DTYPES, ConvProblem, Direction, Dtype
+from convbench.reference.definition import compute
+from support.strategies import in_own_dtype
 
 # what tensor cores multiply, each algorithm in a precision of its own
 TENSOR_CORES: Mapping[str, Dtype] = {
@@ -182,7 +157,7 @@ def test_every_config_is_right(algorithm, text, direction, device):
 @pytest.mark.parametrize("dtype", ["", "-bfloat16"])
 @pytest.mark.parametrize("direction", DIRECTIONS)
 def test_im2col_lowers_some_images_at_a_time(direction, dtype, device):
-    from algorithms.im2col_gemm import Config, Im2colGemm
+    from algorithms.gemm.im2col import Config, Im2colGemm
 
     problem = parse(f"n3c2h4w4-k2r3s3-pad1-g2-bias{dtype}")
     item = 2 if dtype and direction != "backward_data" else 4
@@ -197,7 +172,7 @@ def test_im2col_lowers_some_images_at_a_time(direction, dtype, device):
 
 
 def test_a_split_reduction_is_a_config_and_deterministic(device):
-    from algorithms.implicit_gemm import ImplicitGemm, WeightsConfig
+    from algorithms.gemm.implicit import ImplicitGemm, WeightsConfig
 
     problem = parse("n2c3h9w8-k5r3s2-pad1")
     for splits in (1, 2, 7, 200):  # more than there are outputs, too

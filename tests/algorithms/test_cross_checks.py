@@ -10,12 +10,12 @@ import scipy.signal
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from running import assert_within, run, run_direction
-from strategies import any_problems, directions_of, formatted_problems, problems, seeds
 
-from convbench import registry
-from convbench.data import tensors
-from convbench.problem import ConvProblem, Direction
+from convbench.algorithm import registry
+from convbench.problem.problem import ConvProblem, Direction
+from convbench.reference.data import tensors
+from support.running import assert_within, run, run_direction
+from support.strategies import any_problems, directions_of, formatted_problems, problems, seeds
 
 CROSS_CHECKS = 2000  # over all algorithms
 

@@ -5,15 +5,15 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from strategies import problems, seeds
 
 from algorithms.correlation import Correlation
-from algorithms.depthwise_patch import PatchConfig, PatchPlan, cycles, fault, patch_configs
-from convbench import registry
+from algorithms.depthwise.patch import PatchConfig, PatchPlan, cycles, fault, patch_configs
+from convbench.algorithm import registry
 from convbench.devices.emulator import EmulatorDevice
 from convbench.errors import ConfigError
-from convbench.notation import parse
-from convbench.verify import Case, verify
+from convbench.measurement.verification import Case, verify
+from convbench.problem.notation import parse
+from support.strategies import problems, seeds
 
 DEPTHWISE = registry.get("depthwise")
 ONE_SIZE = PatchConfig(rows=2, threads=32)
@@ -55,7 +55,7 @@ def test_one_kernel_computes_problems_of_any_size(device, problem, seed, data):
 
 def test_threads_that_need_64_bits_are_counted_alike(device, monkeypatch):
     """As if there were 2³² threads, for which there is no memory here."""
-    from algorithms import depthwise_patch
+    from algorithms.depthwise import patch as depthwise_patch
 
     monkeypatch.setattr(depthwise_patch, "LEAST_WIDE", 1)
     verdict = verify(DEPTHWISE, Case(parse("n2c3h5w6-k6r1s1-pad1-g3-bias"), 1), device, config=ANY_SIZE)

@@ -6,19 +6,20 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from strategies import problems, seeds
 
-from algorithms import direct_tiled_choice, direct_tiled_plan
 from algorithms.correlation import Correlation
-from algorithms.direct_tiled_plan import WindowPlan
-from algorithms.direct_tiled_shapes import WindowConfig, fault, layout_of, packed_shape, tiles_of
-from convbench import registry
-from convbench.data import tensors
+from algorithms.direct import window_choice as direct_tiled_choice
+from algorithms.direct import window_plan as direct_tiled_plan
+from algorithms.direct.window_plan import WindowPlan
+from algorithms.direct.window_shapes import WindowConfig, fault, layout_of, packed_shape, tiles_of
+from convbench.algorithm import registry
 from convbench.devices.device import MAX_SHARED_BYTES
 from convbench.devices.emulator import EmulatorDevice
 from convbench.errors import ConfigError
-from convbench.notation import parse
-from convbench.verify import Case, verify
+from convbench.measurement.verification import Case, verify
+from convbench.problem.notation import parse
+from convbench.reference.data import tensors
+from support.strategies import problems, seeds
 
 DIRECT = registry.get("direct_tiled")
 ANY_SIZE = WindowConfig(tile_m=8, tile_i=4, tile_j=8, pixels=4, filters=4, channels=2, blocks=1, is_specialised=False)

@@ -9,23 +9,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numba import cuda, float32
 
-from algorithms.batched_gemm import Tile
 from algorithms.correlation import HUGE_MACS, Correlation
-from algorithms.fft_config import LENGTHS, MOST_BYTES, StagesConfig, default_config, stages_space
-from algorithms.fft_registers import make_fft, make_real_join, make_real_split
-from algorithms.fft_spectra import PITCHES, THREADS, frequencies, make_spectra_kernel, sizes_of, together
-from algorithms.fft_stages import StagesPlan
-from algorithms.fft_tiled import Config, FftTiled
+from algorithms.fft.registers import make_fft, make_real_join, make_real_split
+from algorithms.fft.spectra import PITCHES, THREADS, frequencies, make_spectra_kernel, sizes_of, together
+from algorithms.fft.stages import StagesPlan
+from algorithms.fft.stages_config import LENGTHS, MOST_BYTES, StagesConfig, default_config, stages_space
+from algorithms.fft.tiled import Config, FftTiled
+from algorithms.gemm.batched import Tile
 from algorithms.tiling import Tiling
 from convbench.devices.emulator import EmulatorDevice
 from convbench.devices.simulator import SimulatorDevice
 from convbench.errors import ConfigError
 from convbench.inspection import architecture
 from convbench.inspection.blueprint import Blueprint
-from convbench.notation import parse
-from convbench.problem import ConvProblem, Direction
-from convbench.unrolling import fast_kernel
-from convbench.verify import Case, verify
+from convbench.intrinsics.unrolling import fast_kernel
+from convbench.measurement.verification import Case, verify
+from convbench.problem.notation import parse
+from convbench.problem.problem import ConvProblem, Direction
 
 FFT = FftTiled()
 COLUMNS = 8  # transformed by one launch

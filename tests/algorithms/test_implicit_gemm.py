@@ -6,12 +6,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from running import bound_of, run_direction
-from strategies import problems
 
 from algorithms.correlation import HUGE_MACS, Correlation
-from algorithms.implicit_gemm import Config, ImplicitGemm
-from algorithms.implicit_gemm_config import (
+from algorithms.gemm.implicit import Config, ImplicitGemm
+from algorithms.gemm.tiled_config import (
     MULTIPROCESSORS,
     TiledConfig,
     blocks_of,
@@ -19,14 +17,16 @@ from algorithms.implicit_gemm_config import (
     tiled_space,
     work,
 )
-from algorithms.implicit_gemm_plan import TiledPlan
-from convbench.data import tensors
+from algorithms.gemm.tiled_plan import TiledPlan
 from convbench.devices.emulator import EmulatorDevice
 from convbench.errors import ConfigError
-from convbench.notation import parse
-from convbench.problem import ConvProblem, Direction
-from convbench.reference import compute
-from convbench.verify import Case, compare, verify
+from convbench.measurement.verification import Case, compare, verify
+from convbench.problem.notation import parse
+from convbench.problem.problem import ConvProblem, Direction
+from convbench.reference.data import tensors
+from convbench.reference.definition import compute
+from support.running import bound_of, run_direction
+from support.strategies import problems
 
 GEMM = ImplicitGemm()
 

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numba import complex64, cuda
 
+from algorithms.fft.radix2 import bit_reversal, make_fft
 from algorithms.indexing import tile_count, tile_phases, tile_start
-from algorithms.radix2 import bit_reversal, make_fft
-from convbench.device_functions import unflatten
+from convbench.intrinsics.device_functions import unflatten
 
 sizes = st.integers(1, 9)
 

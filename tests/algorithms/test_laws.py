@@ -9,17 +9,25 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from running import assert_within, bound_of, bounds_of, run, run_direction
-from strategies import directions_of, formats_of, formatted, formatted_problems, in_own_dtype, problems_for, seeds
 
-from convbench.algorithm import Algorithm
-from convbench.data import FACTOR, KINDS, MAP, SIGNIFICAND_BITS, Tensors, tensors
+from convbench.algorithm.algorithm import Algorithm
 from convbench.devices.device import Device
-from convbench.notation import parse
-from convbench.operands import inputs
-from convbench.problem import PADDING_MODES, ConvProblem, Direction
-from convbench.reference import Float64, compute, copies, pad
-from convbench.verify import Case, verify_kinds
+from convbench.measurement.verification import Case, verify_kinds
+from convbench.problem.notation import parse
+from convbench.problem.operands import inputs
+from convbench.problem.problem import PADDING_MODES, ConvProblem, Direction
+from convbench.reference.data import FACTOR, KINDS, MAP, SIGNIFICAND_BITS, Tensors, tensors
+from convbench.reference.definition import Float64, compute, copies, pad
+from support.running import assert_within, bound_of, bounds_of, run, run_direction
+from support.strategies import (
+    directions_of,
+    formats_of,
+    formatted,
+    formatted_problems,
+    in_own_dtype,
+    problems_for,
+    seeds,
+)
 
 
 def integers(algorithm: Algorithm, problem: ConvProblem, seed: int, direction: Direction = "forward") -> Tensors:

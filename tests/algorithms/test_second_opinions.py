@@ -4,17 +4,17 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from running import assert_within, run_direction
-from strategies import TILES, directions_of, formatted_problems, in_own_dtype, seeds
 
-from convbench.data import tensors
 from convbench.devices.emulator import EmulatorDevice
 from convbench.devices.guarded import GuardedDevice
 from convbench.devices.simulator import SimulatorDevice
-from convbench.execution import Execution
-from convbench.notation import parse
-from convbench.problem import DIRECTIONS
-from convbench.reference import compute
+from convbench.measurement.execution import Execution
+from convbench.problem.notation import parse
+from convbench.problem.problem import DIRECTIONS
+from convbench.reference.data import tensors
+from convbench.reference.definition import compute
+from support.running import assert_within, run_direction
+from support.strategies import TILES, directions_of, formatted_problems, in_own_dtype, seeds
 
 # what the simulator does in seconds; together every feature, and more than one tile of most kernels
 TINY = (

@@ -7,19 +7,20 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from running import assert_within, run_direction
 
-from algorithms import tensor_cores
 from algorithms.correlation import Correlation
-from algorithms.tensor_gemm import Config
-from algorithms.tensor_packing import launch_pack_filters, launch_pack_map, words_of_filter, words_of_group
-from convbench import automatic, registry
-from convbench.data import tensors
+from algorithms.tensor_cores import implicit as tensor_cores
+from algorithms.tensor_cores.packing import launch_pack_filters, launch_pack_map, words_of_filter, words_of_group
+from algorithms.tensor_cores.warp_gemm import Config
+from convbench.algorithm import registry
 from convbench.devices.emulator import EmulatorDevice
 from convbench.errors import ConfigError, RefusedError
-from convbench.notation import parse
-from convbench.reference import compute
-from convbench.verify import Case, compare, verify
+from convbench.layer import automatic
+from convbench.measurement.verification import Case, compare, verify
+from convbench.problem.notation import parse
+from convbench.reference.data import tensors
+from convbench.reference.definition import compute
+from support.running import assert_within, run_direction
 
 NAMES = ("implicit_gemm_tf32", "implicit_gemm_3xtf32", "implicit_gemm_f16", "implicit_gemm_bf16")
 LARGEST_SHARED_BYTES = 227 * 1024  # of a block of compute capability 9.0

@@ -8,20 +8,20 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from running import assert_within, bounds_of, run_direction
-from strategies import directions_of, problems_for, seeds
 
-from algorithms.radix2 import twiddle_factors
+from algorithms.fft.radix2 import twiddle_factors
 from algorithms.tiling import Tiling
-from convbench import registry
-from convbench.algorithm import Algorithm
-from convbench.data import KINDS, MAP, tensors
+from convbench.algorithm import registry
+from convbench.algorithm.algorithm import Algorithm
 from convbench.devices.emulator import EmulatorDevice
-from convbench.error_model import elementwise_magnitude
-from convbench.notation import parse
-from convbench.problem import DTYPES, ConvProblem, Direction
-from convbench.reference import compute
-from convbench.verify import Case, verify_kinds
+from convbench.measurement.verification import Case, verify_kinds
+from convbench.problem.notation import parse
+from convbench.problem.problem import DTYPES, ConvProblem, Direction
+from convbench.reference.data import KINDS, MAP, tensors
+from convbench.reference.definition import compute
+from convbench.reference.error_model import elementwise_magnitude
+from support.running import assert_within, bounds_of, run_direction
+from support.strategies import directions_of, problems_for, seeds
 
 WINOGRAD_TILES = {"winograd_2x2_3x3": 2, "winograd_4x4_3x3": 4}
 

@@ -2,19 +2,19 @@
 
 import numpy as np
 import pytest
-from running import assert_within, run_direction
-from strategies import in_own_dtype
 
-from algorithms.warpgroup_gemm import WarpgroupConfig
-from convbench import registry
+from algorithms.tensor_cores.warpgroup_gemm import WarpgroupConfig
+from convbench.algorithm import registry
 from convbench.devices.emulator import EmulatorDevice
 from convbench.devices.simulator import SimulatorDevice
 from convbench.errors import ConfigError
 from convbench.inspection import architecture, blueprint, inspector, sass
 from convbench.inspection.toolkit import disassemble
-from convbench.notation import parse
-from convbench.reference import compute
-from convbench.verify import Case, verify
+from convbench.measurement.verification import Case, verify
+from convbench.problem.notation import parse
+from convbench.reference.definition import compute
+from support.running import assert_within, run_direction
+from support.strategies import in_own_dtype
 
 NAMES = TF32, SPLIT, F16, BF16 = (
     "implicit_gemm_tf32", "implicit_gemm_3xtf32", "implicit_gemm_f16", "implicit_gemm_bf16",

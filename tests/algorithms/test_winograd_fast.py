@@ -3,24 +3,24 @@
 import numpy as np
 import pytest
 from numba import cuda, float32
-from running import assert_within, bounds_of, run_direction
 
-from algorithms.winograd import FusedConfig, Winograd2x2, Winograd4x4
-from algorithms.winograd_matrices import F2, F4, as_array
-from algorithms.winograd_plain import PlainConfig
-from algorithms.winograd_staged import LARGE, NARROW, SMALL, StagedConfig, staged
-from algorithms.winograd_transforms import make_transform
-from convbench import registry
-from convbench.algorithm import Algorithm
-from convbench.data import tensors
+from algorithms.winograd.matrices import F2, F4, as_array
+from algorithms.winograd.plain import PlainConfig
+from algorithms.winograd.staged import LARGE, NARROW, SMALL, StagedConfig, staged
+from algorithms.winograd.transforms import make_transform
+from algorithms.winograd.winograd import FusedConfig, Winograd2x2, Winograd4x4
+from convbench.algorithm import registry
+from convbench.algorithm.algorithm import Algorithm
 from convbench.devices.device import Device
 from convbench.devices.emulator import EmulatorDevice
 from convbench.devices.simulator import SimulatorDevice
 from convbench.errors import ConfigError
-from convbench.notation import parse
-from convbench.problem import Direction
-from convbench.reference import compute
-from convbench.verify import Case, verify
+from convbench.measurement.verification import Case, verify
+from convbench.problem.notation import parse
+from convbench.problem.problem import Direction
+from convbench.reference.data import tensors
+from convbench.reference.definition import compute
+from support.running import assert_within, bounds_of, run_direction
 
 F2X2, F4X4 = registry.get("winograd_2x2_3x3"), registry.get("winograd_4x4_3x3")
 MATRICES = {f"{name} of F({t.m}×{t.m})": matrix for t in (F2, F4)

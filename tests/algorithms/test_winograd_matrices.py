@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from algorithms.winograd import Winograd2x2, Winograd4x4
-from algorithms.winograd_matrices import F2, F2_POINTS, F4_POINTS, Transforms, as_array, derive, longest_chain
+from algorithms.winograd.matrices import F2, F2_POINTS, F4_POINTS, Transforms, as_array, derive, longest_chain
+from algorithms.winograd.winograd import Winograd2x2, Winograd4x4
 
 CANDIDATES = {
     "0, ±1, ±2": ("0", "1", "-1", "2", "-2"),
@@ -97,7 +97,7 @@ def measured_error(points: tuple[Fraction, ...]) -> tuple[float, float]:
 
 
 def test_the_chosen_points_have_the_least_error():
-    """The table in `algorithms.winograd_matrices`, measured again; sums in other orders may move the last digit."""
+    """The table in `algorithms.winograd.matrices`, measured again; sums in other orders may move the last digit."""
     documented = {
         "0, ±1, ±2": (94.3, 6.46, 0.59),
         "0, ±1/2, ±2": (36.2, 3.51, 0.37),

@@ -6,17 +6,17 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from strategies import any_problems
 
-from convbench import registry
+from convbench.algorithm import registry
 from convbench.baselines.library import count_in_tf32, count_of_unknown
 from convbench.baselines.torch_baselines import CudnnTf32, TorchCpu, TorchCpuPlan
 from convbench.devices.emulator import EmulatorDevice
-from convbench.error_model import roundings
 from convbench.errors import RefusedError
-from convbench.notation import parse
-from convbench.problem import DIRECTIONS
-from convbench.verify import Case, verify
+from convbench.measurement.verification import Case, verify
+from convbench.problem.notation import parse
+from convbench.problem.problem import DIRECTIONS
+from convbench.reference.error_model import roundings
+from support.strategies import any_problems
 
 ON_THE_PROCESSOR = "numpy", "scipy", "torch_cpu"
 

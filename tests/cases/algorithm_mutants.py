@@ -10,46 +10,46 @@ from importlib import import_module
 from types import CodeType, ModuleType
 from typing import Any
 
-from mutants import Mutant, is_kernel, mutants_of
-
-from convbench import registry, unrolling
+from cases.mutants import Mutant, is_kernel, mutants_of
+from convbench.algorithm import registry
 from convbench.devices.device import Device
 from convbench.fuzz.campaign import fuzz
+from convbench.intrinsics import unrolling
 
 EXAMPLES = 200
 
 # the module that is mutated, and the algorithms by which its kernels are fuzzed, one after the other
 MODULES = {
     "algorithms.correlation": "direct",
-    "algorithms.depthwise": "depthwise",
-    "algorithms.direct": "direct",
-    "algorithms.direct_tiled": "direct_tiled",
-    "algorithms.fft_correlation": "fft_tiled",
-    "algorithms.fft_registers": "fft_tiled",
-    "algorithms.fft_spectra": "fft_tiled",
-    "algorithms.fft_weights": "fft_tiled",
-    "algorithms.gemm": "im2col_gemm",
-    "algorithms.im2col_gemm": "im2col_gemm",
-    "algorithms.implicit_gemm": "implicit_gemm",
-    "algorithms.implicit_gemm_plan": "implicit_gemm",
-    "algorithms.implicit_gemm_tiled": "implicit_gemm",
-    "algorithms.radix2": "fft_tiled",
-    "algorithms.batched_gemm": "winograd_2x2_3x3 fft_tiled",
-    "algorithms.tensor_gemm": "implicit_gemm_3xtf32 implicit_gemm_f16",
-    "algorithms.tensor_packing": "implicit_gemm_3xtf32",
-    "algorithms.tensor_windows": "implicit_gemm_3xtf32",
-    "algorithms.winograd_plain": "winograd_2x2_3x3",
-    "algorithms.winograd_transforms": "winograd_2x2_3x3 winograd_4x4_3x3",
-    "convbench.bias_gradient": "direct",
-    "convbench.device_functions": "depthwise",
-    "convbench.packing": "im2col_gemm",
-    "convbench.padding": "direct",
+    "algorithms.depthwise.depthwise": "depthwise",
+    "algorithms.direct.plain": "direct",
+    "algorithms.direct.tiled": "direct_tiled",
+    "algorithms.fft.correlation": "fft_tiled",
+    "algorithms.fft.registers": "fft_tiled",
+    "algorithms.fft.spectra": "fft_tiled",
+    "algorithms.fft.weights": "fft_tiled",
+    "algorithms.gemm.plain": "im2col_gemm",
+    "algorithms.gemm.im2col": "im2col_gemm",
+    "algorithms.gemm.implicit": "implicit_gemm",
+    "algorithms.gemm.tiled_plan": "implicit_gemm",
+    "algorithms.gemm.tiled": "implicit_gemm",
+    "algorithms.fft.radix2": "fft_tiled",
+    "algorithms.gemm.batched": "winograd_2x2_3x3 fft_tiled",
+    "algorithms.tensor_cores.warp_gemm": "implicit_gemm_3xtf32 implicit_gemm_f16",
+    "algorithms.tensor_cores.packing": "implicit_gemm_3xtf32",
+    "algorithms.tensor_cores.windows": "implicit_gemm_3xtf32",
+    "algorithms.winograd.plain": "winograd_2x2_3x3",
+    "algorithms.winograd.transforms": "winograd_2x2_3x3 winograd_4x4_3x3",
+    "convbench.algorithm.bias_gradient": "direct",
+    "convbench.intrinsics.device_functions": "depthwise",
+    "convbench.algorithm.packing": "im2col_gemm",
+    "convbench.algorithm.padding": "direct",
 }
 
 # with kernels that only large problems have, or a config that is asked for: cases of the fuzzer never reach them
 BEYOND = {
-    "algorithms.depthwise_patch", "algorithms.direct_tiled_plan", "algorithms.direct_tiled_window",
-    "algorithms.warpgroup_gemm", "algorithms.winograd_fused",
+    "algorithms.depthwise.patch", "algorithms.direct.window_plan", "algorithms.direct.window",
+    "algorithms.tensor_cores.warpgroup_gemm", "algorithms.winograd.fused",
 }  # fmt: skip
 
 # no result and no rule can tell these from the kernel: module, function, kind, expression and part, and why
@@ -57,10 +57,10 @@ EQUIVALENT: dict[tuple[str, str, str, str, int], str] = {
     ("algorithms.correlation", "make_place", "no operand", "0 <= position < size", 0): (
         "a negative position is given back as it is, and every caller takes what is negative for a zero"
     ),
-    ("algorithms.implicit_gemm_plan", "pack_filters", "narrow comparison", "flat >= packed.size", 0): (
+    ("algorithms.gemm.tiled_plan", "pack_filters", "narrow comparison", "flat >= packed.size", 0): (
         "tiles of filters are multiples of 256 elements, so that no block reaches beyond them"
     ),
-    ("convbench.padding", "_make_fold", "wide comparison", "index < 0", 0): "−0 is 0",
+    ("convbench.algorithm.padding", "_make_fold", "wide comparison", "index < 0", 0): "−0 is 0",
 }
 
 

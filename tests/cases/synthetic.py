@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from convbench.record import Record
-from convbench.timing import Clocks, Reading, Series, Timing
+from convbench.records.record import Record
+from convbench.records.timing import Clocks, Reading, Series, Timing
 
 GPU = {
     "name": "NVIDIA H200", "clock": "CUDA events", "is_gpu": True, "compute_capability": "9.0", "multiprocessors": 132,

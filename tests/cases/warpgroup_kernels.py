@@ -16,7 +16,7 @@ from convbench.intrinsics import (
     wgmma_f16,
     wgmma_tf32,
 )
-from convbench.unrolling import fast_kernel, static
+from convbench.intrinsics.unrolling import fast_kernel, static
 
 MULTIPLY = {"tf32": wgmma_tf32, "f16": wgmma_f16, "bf16": wgmma_bf16}
 K_WORDS = 8  # of a row that one product takes

@@ -4,13 +4,13 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy as np
-from wrong_kernels import THREADS, clear_first, copy_all_but_last, direct_in_half, direct_in_some_order
 
-from algorithms.direct import Config, DirectPlan, DirectWeightsPlan
-from convbench import adapted
-from convbench.algorithm import Algorithm, Family, Plan
+from algorithms.direct.plain import Config, DirectPlan, DirectWeightsPlan
+from cases.wrong_kernels import THREADS, clear_first, copy_all_but_last, direct_in_half, direct_in_some_order
+from convbench.algorithm import adapted
+from convbench.algorithm.algorithm import Algorithm, Family, Plan
 from convbench.devices.device import Device
-from convbench.problem import DTYPES, ConvProblem, Direction, Dtype
+from convbench.problem.problem import DTYPES, ConvProblem, Direction, Dtype
 
 
 class WithoutMistake(DirectPlan):

@@ -4,10 +4,9 @@ import json
 import time
 from itertools import product
 
-from running import squeezed
-
-from convbench import registry
-from convbench.record import read_records
+from convbench.algorithm import registry
+from convbench.records.record import read_records
+from support.running import squeezed
 
 PROBLEM = "n1c2h5w5-k2r3s3-pad1"
 

@@ -5,11 +5,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import synthetic
-from running import squeezed
 
-from convbench.comparison import compare
-from convbench.comparison_page import to_markdown
+from cases import synthetic
+from convbench.records.comparison import compare
+from convbench.report.comparison_page import to_markdown
+from support.running import squeezed
 
 EMULATED = {"device": synthetic.EMULATOR}
 

@@ -15,14 +15,14 @@ from pathlib import Path
 import pytest
 
 CONVBENCH = Path(sys.executable).with_name("convbench")
-TESTS = Path(__file__).parent
+TESTS = Path(__file__).parents[1]
 EMULATED = "--device", "emulator"
 LINE = "direct forward n1c1h3w3-k1r2s2-stride2 integers seed=7"
 
 # an author's whole file: no more is needed
 MY_MODULE = """
 from dataclasses import replace
-from algorithms.direct import Direct, DirectPlan
+from algorithms.direct.plain import Direct, DirectPlan
 from convbench import register
 
 class Plan(DirectPlan):

@@ -6,15 +6,15 @@ import sys
 from pathlib import Path
 
 import pytest
-from wrong_algorithms import WrongAt, algorithm_of
 
-from convbench import registry
+from cases.wrong_algorithms import WrongAt, algorithm_of
+from convbench.algorithm import registry
 from convbench.devices.simulator import SimulatorDevice
-from convbench.notation import parse
-from convbench.record import read_records
-from convbench.sampling import Effort
+from convbench.measurement.sampling import Effort
+from convbench.problem.notation import parse
+from convbench.records.record import read_records
 from convbench.survey.survey import Orders, Survey
-from convbench.workload import Layer, Workload
+from convbench.workload.workload import Layer, Workload
 
 SMALL = "n1c2h5w5-k2r3s3"
 EFFORT = Effort(warmup=0, minimum=6, maximum=6, max_seconds=1, caches=("warm",))
@@ -24,7 +24,7 @@ TRIAL = ("gpu", "--out", "survey", "--device", "simulator", "--workload", "small
 
 ONE = ("--plugin", "one.py", "--algorithm", "one")  # an algorithm of one direction and dtype
 ONE_PY = """
-from algorithms.direct import Direct, DirectPlan
+from algorithms.direct.plain import Direct, DirectPlan
 from convbench import register
 @register
 class One(Direct):
@@ -145,7 +145,7 @@ metadata.entry_points = lambda **wanted: [] if "convbench" in wanted.get("group"
 from convbench.cli import main
 main({words!r})
 """
-    root = Path(__file__).parent.parent
+    root = Path(__file__).parents[2]
     done = subprocess.run(
         [sys.executable, "-c", script], cwd=small, env={"PYTHONPATH": str(root)}, capture_output=True, text=True
     )

@@ -7,7 +7,7 @@ import pytest
 from convbench import cli
 from convbench.cli.inspect import ARCHITECTURES
 from convbench.inspection import architecture, compiler, inspector
-from convbench.notation import parse
+from convbench.problem.notation import parse
 
 LAYER = "n2c8h16w16-k8r3s3-pad1"
 

@@ -4,10 +4,10 @@ import json
 from pathlib import Path
 
 import pytest
-from running import squeezed
 
 from convbench import devices
-from convbench.record import read_records
+from convbench.records.record import read_records
+from support.running import squeezed
 
 PROBLEM = "n1c2h5w5-k2r3s3-pad1"
 
@@ -20,7 +20,7 @@ def test_verifying_nothing_is_not_a_success(convbench):
 
 
 WRONG_PLUGIN = """
-from wrong_algorithms import OffByOnePadding
+from cases.wrong_algorithms import OffByOnePadding
 from convbench import Algorithm, register
 @register
 class Mine(Algorithm):
@@ -31,7 +31,7 @@ class Mine(Algorithm):
 
 @pytest.fixture
 def wrong_plugin(here, monkeypatch):
-    from convbench import registry
+    from convbench.algorithm import registry
 
     monkeypatch.setattr(registry, "_registered", {})
     (here / "mine.py").write_text(WRONG_PLUGIN)
@@ -165,7 +165,7 @@ class Exits(Base):
 
 
 def test_whatever_a_plugin_does_is_recorded_and_the_rest_goes_on(convbench, here, monkeypatch):
-    from convbench import registry
+    from convbench.algorithm import registry
 
     monkeypatch.setattr(registry, "_registered", {})
     (here / "broken.py").write_text(BROKEN_PLUGIN)
@@ -249,7 +249,7 @@ def test_doctor_says_why_the_emulator_does_not_work(convbench, old_numba_cuda):
 def test_the_doctors_remedy_is_what_the_emulator_wants():
     from packaging.requirements import Requirement
 
-    from convbench.doctor import EMULATOR_REMEDY
+    from convbench.cli.doctor import EMULATOR_REMEDY
     from convbench.emulator import front_end
 
     wanted = {Requirement(word.strip('"')) for word in EMULATOR_REMEDY.removeprefix("pip install ").split()}
@@ -257,7 +257,7 @@ def test_the_doctors_remedy_is_what_the_emulator_wants():
 
 
 def test_doctor_says_why_numpy_2_5_will_not_do(convbench, monkeypatch):
-    from convbench import doctor
+    from convbench.cli import doctor
 
     real = doctor.version
     monkeypatch.setattr(doctor, "version", lambda name: "2.5.1" if name == "numpy" else real(name))

@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-import synthetic
-from test_junit import check
 
+from cases import synthetic
 from convbench.cli import output
 from convbench.cli.output import write_files
 from convbench.errors import ConvbenchError
+from report.test_junit import check
 
 
 def write(path: Path, records) -> Path:

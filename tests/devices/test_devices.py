@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from numba import cuda, float32, int32
 
-from algorithms.direct import Direct, DirectPlan
+from algorithms.direct.plain import Direct, DirectPlan
 from convbench.devices.device import MAX_SHARED_BYTES, check_launch
 from convbench.devices.guarded import GUARD_BYTES, GuardedDevice
 from convbench.devices.simulator import SimulatorDevice
 from convbench.errors import ConfigError, DeviceError, OutOfDeviceMemoryError
-from convbench.notation import parse
+from convbench.problem.notation import parse
 
 
 @pytest.fixture
@@ -221,7 +221,7 @@ def test_a_nan_written_outside_an_array_is_seen(simulator):
 
 def test_an_algorithm_that_writes_outside_is_wrong(simulator):
     """Through the whole of verification, and not only the guard itself."""
-    from convbench.verify import Case, verify
+    from convbench.measurement.verification import Case, verify
 
     class BreachingPlan(DirectPlan):
         def run(self, source, target):
@@ -250,13 +250,13 @@ def test_the_cuda_device_runs_on_numbas_own_simulator():
     """
     script = """
 import numpy as np
-from convbench import registry
+from convbench.algorithm import registry
 import contextlib
 from convbench.devices import cuda
 from convbench.devices.cuda import CudaDevice
-from convbench.execution import Execution
-from convbench.notation import parse
-from convbench.verify import Case
+from convbench.measurement.execution import Execution
+from convbench.problem.notation import parse
+from convbench.measurement.verification import Case
 
 class Device(CudaDevice):
     max_shared_bytes = 48 * 1024  # Numba's simulator does not know this of its GPU

@@ -12,9 +12,9 @@ from convbench.devices.cuda_stopwatch import OPEN, TIRED, CudaStopwatch, Gate
 from convbench.devices.device import FLUSHED
 from convbench.devices.emulator import EmulatorDevice
 from convbench.devices.nvml import Nvml
-from convbench.environment import last_level_cache_bytes
 from convbench.errors import DeviceError
-from convbench.timing import Reading
+from convbench.records.environment import last_level_cache_bytes
+from convbench.records.timing import Reading
 
 
 @pytest.fixture

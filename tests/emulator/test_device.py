@@ -5,17 +5,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numba import cuda, float32
-from wrong_algorithms import WithoutMistake, algorithm_of
 
-from convbench import workload
+from cases.wrong_algorithms import WithoutMistake, algorithm_of
 from convbench.devices import emulator
 from convbench.devices.emulator import MAX_CHECKED_MACS, EmulatorDevice
 from convbench.devices.guarded import GuardedDevice
 from convbench.errors import ConfigError, KernelError, OutOfDeviceMemoryError, RefusedError
-from convbench.harness import Harness, jobs
-from convbench.notation import parse
-from convbench.sampling import Effort
-from convbench.verify import Case, verify
+from convbench.measurement.harness import Harness, jobs
+from convbench.measurement.sampling import Effort
+from convbench.measurement.verification import Case, verify
+from convbench.problem.notation import parse
+from convbench.workload import workload
 
 SMALL = parse("n1c2h5w5-k2r3s3-pad1-bias")
 

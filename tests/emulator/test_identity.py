@@ -7,14 +7,14 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 
-import intrinsic_kernels as kernels
 import numpy as np
 import pytest
 from numba import cuda, float32, float64
 
+from cases import intrinsic_kernels as kernels
 from convbench.devices.kernel_cache import _KernelCache, keep_on_disk
 from convbench.emulator.identity import identity
-from convbench.unrolling import fast_kernel, static
+from convbench.intrinsics.unrolling import fast_kernel, static
 
 
 def made(*, steps=4, kind=float32, table=(1.0, 2.0), threads=32, blocks=1, device_step=1):
@@ -63,14 +63,14 @@ def test_intrinsics_count_by_what_they_do_not_by_their_number():
 
 def test_every_process_finds_the_same(tmp_path):
     script = """
-import intrinsic_kernels
+from cases import intrinsic_kernels
 from convbench.emulator.identity import identity
 print(identity(intrinsic_kernels.copied))
 """
     found = {
         subprocess.run(
             [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True,
-            env=os.environ | {"PYTHONHASHSEED": seed, "PYTHONPATH": str(Path(__file__).parent)},
+            env=os.environ | {"PYTHONHASHSEED": seed, "PYTHONPATH": str(Path(__file__).parents[1])},
             cwd=tmp_path,  # a checkout would come before what is installed
         ).stdout.strip()
         for seed in "12"

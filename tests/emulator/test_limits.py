@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 from numba import cuda, float32
-from planted import floats
 
+from cases.planted.bugs import floats
 from convbench.emulator import Emulator, LaunchError, OrderDependenceError
 from convbench.emulator.limits import Limits
 

@@ -6,9 +6,9 @@ import textwrap
 
 import numpy as np
 import pytest
-from mutants import KINDS, mutants_of
 from numba import cuda, float32
 
+from cases.mutants import KINDS, mutants_of
 from convbench.emulator import Emulator, KernelFault, OrderDependenceError
 
 TILE = 8

@@ -2,15 +2,15 @@
 
 from pathlib import Path
 
-import planted_global_races  # noqa: F401  (enters its kernels into the table)
-import planted_indices  # noqa: F401
-import planted_memory  # noqa: F401
-import planted_pointers  # noqa: F401
-import planted_races  # noqa: F401
-import planted_waits  # noqa: F401
 import pytest
-from planted import TABLE
 
+from cases.planted import global_races as planted_global_races  # noqa: F401  (enters its kernels into the table)
+from cases.planted import indices as planted_indices  # noqa: F401
+from cases.planted import memory as planted_memory  # noqa: F401
+from cases.planted import pointers as planted_pointers  # noqa: F401
+from cases.planted import races as planted_races  # noqa: F401
+from cases.planted import waits as planted_waits  # noqa: F401
+from cases.planted.bugs import TABLE
 from convbench.emulator import Emulator, KernelFault
 from convbench.emulator.orders import ORDERS, Order
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from numba import cuda
 from numba.cuda import types
-from planted import floats
 
+from cases.planted.bugs import floats
 from convbench.emulator import Emulator, FaultKind, KernelFault, UnsupportedError
 
 POINTER = types.CPointer(types.float32)

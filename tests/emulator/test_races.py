@@ -1,11 +1,11 @@
 """The race detector against an oracle that knows only CUDA's rules: no miss and no false alarm, in any order."""
 
-import happens_before as hb
 import numpy as np
 import pytest
 from hypothesis import example, given, settings
-from planted import RACES
 
+from cases import happens_before as hb
+from cases.planted.bugs import RACES
 from convbench.emulator import Emulator, FaultKind, KernelFault
 from convbench.emulator.orders import ORDERS
 

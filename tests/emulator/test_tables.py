@@ -1,11 +1,11 @@
 """Atomics, shuffles, votes and bits against tables worked out by hand or by NumPy, in both modes and all orders."""
 
-import atomic_tables
 import numpy as np
 import pytest
 from numba import cuda, float32, int32
 from numba.cuda.types import float16
 
+from cases import atomic_tables
 from convbench.emulator import Emulator
 from convbench.emulator.orders import ORDERS
 

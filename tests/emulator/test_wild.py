@@ -11,23 +11,23 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numba import cuda
-from wild_kernels import CASES
 
+from cases.wild.run import CASES
 from convbench.emulator import Emulator, KernelFault
 
-HERE = Path(__file__).parent
+TESTS = Path(__file__).parents[1]
 HARMLESS = {"done", "NumbaError", "UnsupportedError", "INDEX", "MASK_WITHOUT_SELF"}
 
 
 def run(*names: str) -> tuple[int, dict[str, str]]:
     """The process's status, and what came of each case."""
     ended = subprocess.run(
-        [sys.executable, HERE / "wild_kernels.py", *names],
+        [sys.executable, "-m", "cases.wild.run", *names],
         capture_output=True,
         text=True,
         timeout=300,
         check=False,
-        env={**os.environ, "PYTHONPATH": str(HERE.parent)},
+        env={**os.environ, "PYTHONPATH": str(TESTS)},
     )
     outcomes = dict((*line.split(maxsplit=1), "crashed")[:2] for line in ended.stdout.splitlines())
     return ended.returncode, outcomes

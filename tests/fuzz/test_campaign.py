@@ -3,9 +3,9 @@
 from itertools import islice
 
 import pytest
-from planted_fuzz import CannotBeAsked, DilationIgnored, Picky, RefusesAll, ThreeBugs, TooGreedy
 
-from algorithms.direct import Direct
+from algorithms.direct.plain import Direct
+from cases.planted.algorithms import CannotBeAsked, DilationIgnored, Picky, RefusesAll, ThreeBugs, TooGreedy
 from convbench.devices.emulator import EmulatorDevice
 from convbench.errors import DeviceError
 from convbench.fuzz import Campaign, FuzzCase, Verdict, fuzz, judge

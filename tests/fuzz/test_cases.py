@@ -5,7 +5,10 @@ import shlex
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from planted_fuzz import (
+
+from algorithms.direct.plain import Config, Direct
+from algorithms.direct.tiled import DirectTiled
+from cases.planted.algorithms import (
     BlockTooLarge,
     ChangesItsInput,
     DilationIgnored,
@@ -15,17 +18,14 @@ from planted_fuzz import (
     TooGreedy,
     WritesFarAway,
 )
-
-from algorithms.direct import Config, Direct
-from algorithms.direct_tiled import DirectTiled
-from convbench.data import KINDS
 from convbench.devices.emulator import EmulatorDevice
 from convbench.errors import CaseError, ConfigError
 from convbench.fuzz.cases import FuzzCase, config_of, config_text
 from convbench.fuzz.shapes import shapes
 from convbench.fuzz.verdicts import Cause, Finding, judge, traits, without_numbers
-from convbench.notation import parse
-from convbench.problem import DIRECTIONS, DTYPES, FILTER_LAYOUTS, LAYOUTS
+from convbench.problem.notation import parse
+from convbench.problem.problem import DIRECTIONS, DTYPES, FILTER_LAYOUTS, LAYOUTS
+from convbench.reference.data import KINDS
 
 LINE = "direct backward_data n1c1h3w3-k1r2s2-stride2 integers seed=7 config=threads=64"
 PLAIN = "n1c1h1w1-k1r1s1"

@@ -4,12 +4,12 @@ from dataclasses import replace
 
 import pytest
 from hypothesis import HealthCheck, given, settings
-from strategies import any_problems
 
 from convbench.fuzz import FuzzCase
 from convbench.fuzz.shapes import Shape
 from convbench.fuzz.shrinking import shrink
 from convbench.fuzz.verdicts import traits
+from support.strategies import any_problems
 
 LARGE = FuzzCase.read(
     "direct forward n3c12h40w300-k24r5s3-pad3.1x0.7-stride7x1000-dil2x9-g4-bias-reflect-bfloat16-NHWC-RSCK "

@@ -8,18 +8,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numba import typeof
-from test_contract import PROBLEMS
 
-from convbench import registry
-from convbench.data import tensors
+from cases.problems import PROBLEMS
+from convbench.algorithm import registry
 from convbench.devices.simulator import SimulatorDevice
 from convbench.errors import ConfigError, DeviceError
-from convbench.execution import Execution
 from convbench.inspection import architecture
 from convbench.inspection.blueprint import Blueprint, launches_of
 from convbench.inspection.shell import Shell, bytes_touched
-from convbench.notation import parse
-from convbench.problem import DIRECTIONS
+from convbench.measurement.execution import Execution
+from convbench.problem.notation import parse
+from convbench.problem.problem import DIRECTIONS
+from convbench.reference.data import tensors
 
 HOPPER = architecture.get("sm_90")
 

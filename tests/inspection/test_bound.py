@@ -5,9 +5,9 @@ from types import SimpleNamespace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from test_inspection_sass import code_of
 
-from convbench import registry, roofline
+from cases.machine_code import code_of
+from convbench.algorithm import registry
 from convbench.errors import UnknownNameError
 from convbench.inspection import architecture, chip
 from convbench.inspection.blueprint import launches_of
@@ -16,7 +16,8 @@ from convbench.inspection.inspector import grouped
 from convbench.inspection.mix import Mix
 from convbench.inspection.occupancy import occupancy
 from convbench.inspection.work import products
-from convbench.notation import parse
+from convbench.problem import roofline
+from convbench.problem.notation import parse
 
 HOPPER = architecture.get("sm_90")
 H200, A100 = chip.of(HOPPER), chip.of(architecture.get("sm_80"))

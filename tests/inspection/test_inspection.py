@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 from numba import cuda, float32, types
 
-from convbench import registry
+from convbench.algorithm import registry
 from convbench.devices.emulator import EmulatorDevice
 from convbench.errors import DeviceError, KernelError, RefusedError
 from convbench.inspection import architecture, compiler, inspector, toolkit
 from convbench.inspection.blueprint import Launch
 from convbench.inspection.shell import Shell
-from convbench.notation import parse
+from convbench.problem.notation import parse
 
 HOPPER = architecture.get("sm_90")
 ARRAY = types.Array(types.float32, 1, "C")

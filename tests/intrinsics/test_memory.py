@@ -1,12 +1,12 @@
 """Wide, predicated and asynchronous accesses: the same on both emulators and the simulator, and refused when wrong."""
 
-import intrinsic_kernels as kernels
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numba import cuda, types
 
+from cases import intrinsic_kernels as kernels
 from convbench.devices.emulator import EmulatorDevice
 from convbench.devices.simulator import SimulatorDevice
 from convbench.errors import DeviceError, KernelError

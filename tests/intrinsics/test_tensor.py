@@ -3,12 +3,12 @@
 import ml_dtypes
 import numpy as np
 import pytest
-import tensor_kernels as kernels
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numba import cuda, types
 
+from cases import tensor_kernels as kernels
 from convbench.devices.emulator import EmulatorDevice
 from convbench.devices.simulator import SimulatorDevice
 from convbench.errors import DeviceError, KernelError

@@ -5,11 +5,11 @@ import inspect
 import traceback
 
 import pytest
-import unrolled_functions
 from hypothesis import given
 from hypothesis import strategies as st
 
-from convbench.unrolling import static, unrolled
+from cases import unrolled_functions
+from convbench.intrinsics.unrolling import static, unrolled
 
 small = st.integers(0, 4)
 

@@ -3,11 +3,11 @@
 import ml_dtypes
 import numpy as np
 import pytest
-import warpgroup_kernels as kernels
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numba.cuda import types
 
+from cases import warpgroup_kernels as kernels
 from convbench.devices.emulator import EmulatorDevice
 from convbench.devices.simulator import SimulatorDevice
 from convbench.errors import DeviceError, KernelError

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 from numba import cuda, types
-from test_intrinsics import DEVICES
 
 from convbench.errors import DeviceError, KernelError
 from convbench.intrinsics import warp_max, warp_sum
+from intrinsics.test_memory import DEVICES
 
 WARP = 32
 

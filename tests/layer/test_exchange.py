@@ -8,14 +8,15 @@ import pytest
 import torch
 from hypothesis import given
 from numba import cuda
-from strategies import any_problems
-from test_functional import OTHERS, TORCH_DTYPES, drawn, options_of
 
-from convbench import conv2d, conv2d_backward, devices, exchange, torch_tensors
+from convbench import conv2d, conv2d_backward, devices
 from convbench.devices.emulator import EmulatorDevice
 from convbench.errors import DeviceError, TensorError
-from convbench.exchange import GpuPlace, HostPlace, contiguous_strides, is_contiguous
-from convbench.notation import parse
+from convbench.layer import exchange, torch_tensors
+from convbench.layer.exchange import GpuPlace, HostPlace, contiguous_strides, is_contiguous
+from convbench.problem.notation import parse
+from layer.test_functional import OTHERS, TORCH_DTYPES, drawn, options_of
+from support.strategies import any_problems
 
 X, W = np.ones((1, 2, 4, 4), np.float32), np.ones((3, 2, 3, 3), np.float32)
 

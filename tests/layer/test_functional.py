@@ -5,17 +5,20 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from running import assert_within, bounds_of
-from strategies import any_problems, problems, seeds
 from torch.nn import functional
 
-from convbench import automatic, conv2d, conv2d_backward, operands, registry
-from convbench.algorithm import Algorithm
-from convbench.data import tensors
+from convbench import conv2d, conv2d_backward
+from convbench.algorithm import registry
+from convbench.algorithm.algorithm import Algorithm
 from convbench.devices.emulator import EmulatorDevice
 from convbench.errors import ConvbenchError, RefusedError, UnknownNameError
-from convbench.notation import parse
-from convbench.problem import DIRECTIONS, DTYPES, PADDING_MODES, ConvProblem
+from convbench.layer import automatic
+from convbench.problem import operands
+from convbench.problem.notation import parse
+from convbench.problem.problem import DIRECTIONS, DTYPES, PADDING_MODES, ConvProblem
+from convbench.reference.data import tensors
+from support.running import assert_within, bounds_of
+from support.strategies import any_problems, problems, seeds
 
 TORCH_DTYPES = {name: getattr(torch, name) for name in DTYPES}
 

@@ -1,6 +1,6 @@
 """Worked examples with known answers, by every algorithm through the layer; one that refuses says why.
 
-Sources of the answers: `tests/golden/conv2d_worked_examples.json` names its own; the shapes and counts come from
+Sources of the answers: `tests/cases/golden/conv2d_worked_examples.json` names its own; the shapes and counts come from
 PyTorch's documentation of Conv2d and Conv1d and questions about it, and from ML-From-Scratch's and PuzzleLib's layers.
 """
 
@@ -10,13 +10,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from running import assert_within, bounds_of
 
-from convbench import Conv2d, registry
-from convbench.algorithm import Algorithm
-from convbench.reference import compute
+from convbench import Conv2d
+from convbench.algorithm import registry
+from convbench.algorithm.algorithm import Algorithm
+from convbench.reference.definition import compute
+from support.running import assert_within, bounds_of
 
-GOLDEN = json.loads((Path(__file__).parent / "golden" / "conv2d_worked_examples.json").read_text())
+GOLDEN = json.loads((Path(__file__).parents[1] / "cases" / "golden" / "conv2d_worked_examples.json").read_text())
 
 
 def examples() -> Iterator[tuple[str, Conv2d, np.ndarray, np.ndarray]]:

@@ -8,7 +8,7 @@ import torch
 from scipy.special import ndtr
 
 from convbench import Conv2d, ConvbenchError
-from convbench.initializers import FANS, SCHEMES, draw, fan_of
+from convbench.layer.initializers import FANS, SCHEMES, draw, fan_of
 
 UNLIKELY = 1e-9  # that a right generator fails one of the tests below, for one seed
 SHAPE, GROUPS = (180, 10, 4, 6), 6  # 43,200 weights of six groups, of 10 channels and 30 filters each

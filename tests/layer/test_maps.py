@@ -6,15 +6,16 @@ import sys
 import numpy as np
 import pytest
 from PIL import Image
-from running import assert_within, squeezed
 
-from convbench import Conv2d, registry
-from convbench.algorithm import Algorithm
+from convbench import Conv2d
+from convbench.algorithm import registry
+from convbench.algorithm.algorithm import Algorithm
 from convbench.errors import ConvbenchError, RefusedError
-from convbench.maps import decompose, read_picture
-from convbench.maps_picture import COLOURS, MOST_FILTERS, chart, coloured, save_maps
-from convbench.notation import parse
-from convbench.reference import convolve
+from convbench.layer.maps import decompose, read_picture
+from convbench.layer.maps_picture import COLOURS, MOST_FILTERS, chart, coloured, save_maps
+from convbench.problem.notation import parse
+from convbench.reference.definition import convolve
+from support.running import assert_within, squeezed
 
 PROBLEMS = (
     "n1c3h9w8-k4r3s3-bias",
@@ -195,7 +196,7 @@ def test_show_maps_takes_a_picture_an_algorithm_a_seed_and_a_file(convbench, her
 
 
 def test_show_maps_beyond_the_bound_is_status_1(convbench, monkeypatch):
-    monkeypatch.setattr("convbench.error_model.ErrorModel.bounds", lambda *given, expected, **options: {
+    monkeypatch.setattr("convbench.reference.error_model.ErrorModel.bounds", lambda *given, expected, **options: {
         name: np.full(value.shape, 1e-12) for name, value in expected.items()
     })  # fmt: skip
     status, out, _ = convbench("show", "n1c3h6w6-k2r3s3", "--maps")

@@ -4,12 +4,12 @@ import itertools
 
 import pytest
 from hypothesis import given
-from strategies import any_problems
-from synthetic import EMULATOR, GPU
 
-from convbench.floor import floor_us, memory_bytes, products
-from convbench.notation import parse
-from convbench.roofline import of_device
+from cases.synthetic import EMULATOR, GPU
+from convbench.measurement.floor import floor_us, memory_bytes, products
+from convbench.problem.notation import parse
+from convbench.problem.roofline import of_device
+from support.strategies import any_problems
 
 H200 = of_device(GPU)
 

@@ -5,16 +5,17 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pytest
-from wrong_algorithms import UnwrittenElement, WithoutMistake, algorithm_of
 
-from convbench import registry, workload
-from convbench.algorithm import Algorithm, Family
+from cases.wrong_algorithms import UnwrittenElement, WithoutMistake, algorithm_of
+from convbench.algorithm import registry
+from convbench.algorithm.algorithm import Algorithm, Family
 from convbench.devices.simulator import SimulatorDevice
 from convbench.errors import ConfigError, DeviceError, KernelError, OutOfDeviceMemoryError, RefusedError
-from convbench.harness import Harness, Job, jobs
-from convbench.notation import parse
-from convbench.sampling import Effort
-from convbench.workload import Layer
+from convbench.measurement.harness import Harness, Job, jobs
+from convbench.measurement.sampling import Effort
+from convbench.problem.notation import parse
+from convbench.workload import workload
+from convbench.workload.workload import Layer
 
 LAYER = Layer(name="conv1", problem=parse("n1c1h4w4-k2r3s3-pad1"), count=3)
 EFFORT = Effort(warmup=1, minimum=3, maximum=4, max_seconds=10, caches=("warm",))

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from convbench.devices.stopwatch import Sample, Stopwatch
-from convbench.intervals import FEWEST, effective_count, median_interval, relative_error
-from convbench.sampling import REST_S, Effort, Sampling, take_turns
-from convbench.timing import Reading
+from convbench.measurement.sampling import REST_S, Effort, Sampling, take_turns
+from convbench.records.intervals import FEWEST, effective_count, median_interval, relative_error
+from convbench.records.timing import Reading
 
 TRUE_US = 100.0
 EFFORT = Effort(minimum=10, maximum=300, max_seconds=60.0, relative_error=0.005, caches=("warm",))

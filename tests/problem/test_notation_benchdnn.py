@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from convbench import notation
 from convbench.errors import NotationError, ProblemError
-from convbench.notation import benchdnn
-from convbench.problem import ConvProblem
+from convbench.problem import notation
+from convbench.problem.notation import benchdnn
+from convbench.problem.problem import ConvProblem
 
 
 def dense(n: int, c: int, size: int, k: int, taps: int, padding: Any = ((0, 0), (0, 0)), **others: Any) -> ConvProblem:

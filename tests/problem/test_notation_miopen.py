@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from convbench import notation
 from convbench.errors import NotationError, ProblemError
-from convbench.notation import miopen
-from convbench.problem import ConvProblem
+from convbench.problem import notation
+from convbench.problem.notation import miopen
+from convbench.problem.problem import ConvProblem
 
 
 def driver(**others: Any) -> ConvProblem:

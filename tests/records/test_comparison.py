@@ -5,29 +5,18 @@ from math import comb, exp, isclose, log, prod
 
 import numpy as np
 import pytest
-import synthetic
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import beta
 
-from convbench.bootstrap import distribution, evidence, holm
-from convbench.comparison import TURNS, VERDICTS, compare
-from convbench.geometric_means import means
-from convbench.intervals import FEWEST
+from cases import synthetic
+from convbench.records.bootstrap import distribution, evidence, holm
+from convbench.records.comparison import TURNS, VERDICTS, compare
+from convbench.records.geometric_means import means
+from convbench.records.intervals import FEWEST
+from support.comparing import normal, side, verdicts
 
 TIMES = st.lists(st.floats(1, 1000), min_size=FEWEST, max_size=40)
-
-
-def normal(true_us=20.0, *, seed=0, samples=30, noise=0.02):
-    return true_us * (1 + noise * np.random.default_rng(seed).standard_normal(samples))
-
-
-def side(true_us=20.0, *, seed=0, samples=30, noise=0.02, **fields):
-    return [synthetic.sampled(normal(true_us, seed=seed, samples=samples, noise=noise), **fields)]
-
-
-def verdicts(compared):
-    return [one.verdict for one in compared.comparisons]
 
 
 @pytest.mark.parametrize("count", [1, 2, 7, 30, 101])

@@ -8,12 +8,12 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-import synthetic
 from scipy.stats import binom
 
-from convbench.bootstrap import LEVEL
-from convbench.comparison import EACH, THRESHOLD, Compared, compare
-from convbench.geometric_means import means
+from cases import synthetic
+from convbench.records.bootstrap import LEVEL
+from convbench.records.comparison import EACH, THRESHOLD, Compared, compare
+from convbench.records.geometric_means import means
 
 SAMPLES = 30
 RUNS = 2000

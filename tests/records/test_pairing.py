@@ -2,13 +2,13 @@
 
 import numpy as np
 import pytest
-import synthetic
-from test_compare import side, verdicts
 
-from convbench.comparison import compare, turn
+from cases import synthetic
 from convbench.errors import ConvbenchError
-from convbench.pairing import pair
-from convbench.record import FAILURES, OUTCOMES
+from convbench.records.comparison import compare, turn
+from convbench.records.pairing import pair
+from convbench.records.record import FAILURES, OUTCOMES
+from support.comparing import side, verdicts
 
 CPU = synthetic.ENVIRONMENT | {"cpu": "another processor"}
 

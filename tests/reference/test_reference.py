@@ -9,14 +9,14 @@ import pytest
 import scipy.signal
 import torch
 from hypothesis import given
-from strategies import any_problems, problems, seeds
 
-from convbench.data import tensors
-from convbench.notation import parse
-from convbench.problem import PADDING_MODES, ConvProblem
-from convbench.reference import compute, convolve, copies, fold_back, pad
+from convbench.problem.notation import parse
+from convbench.problem.problem import PADDING_MODES, ConvProblem
+from convbench.reference.data import tensors
+from convbench.reference.definition import compute, convolve, copies, fold_back, pad
+from support.strategies import any_problems, problems, seeds
 
-GOLDEN = json.loads((Path(__file__).parent / "golden" / "conv2d_worked_examples.json").read_text())
+GOLDEN = json.loads((Path(__file__).parents[1] / "cases" / "golden" / "conv2d_worked_examples.json").read_text())
 
 
 def literal_convolution(problem: ConvProblem, x, w, bias=None):
@@ -132,7 +132,7 @@ def test_the_reference_gives_the_worked_examples(case):
 
 @pytest.mark.parametrize("case", GOLDEN["cases"], ids=lambda case: case["name"])
 def test_every_algorithm_gives_the_worked_examples(case, algorithm, device):
-    from running import assert_within, bound_of, run
+    from support.running import assert_within, bound_of, run
 
     problem, x, w, output = golden_case(case)
     if algorithm.refuses(problem):

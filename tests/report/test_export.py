@@ -9,14 +9,14 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-import synthetic
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_record import failed
-from test_report import timed
 
+from cases import synthetic
 from convbench.report import to_csv, to_frame, to_parquet
 from convbench.report.frame import COLUMNS
+from records.test_record import failed
+from report.test_report import timed
 
 RECORDS = list(synthetic.network(np.random.default_rng(0), layers=4))
 # what a record read from a file can hold: any text but halves of surrogate pairs

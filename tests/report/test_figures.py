@@ -8,42 +8,19 @@ import sys
 import time
 from dataclasses import replace
 
-import numpy as np
 import pytest
-import synthetic
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_record import failed, record, series, timing_of
-from test_report import EMULATOR, timed
 
+from cases import synthetic
+from cases.drawn import ALL, FIGURES, NETWORK, PASSED, named, network, rows_of
+from cases.handmade import failed, record, series, timed, timing_of
+from cases.synthetic import EMULATOR
 from convbench.errors import ConvbenchError
 from convbench.report import to_frame
 from convbench.report.chapters import KEY, chapters
-from convbench.report.figures import THEMES, Figure, draw, figures, omitted
+from convbench.report.figures import Figure, draw, figures, omitted
 from convbench.report.pictures import to_png
-
-ALL = [key for key, _, _ in THEMES]
-
-
-def network(seed=0, layers=8, **fields):
-    """Records whose winners change from layer to layer, and whose costs are not all alike."""
-    random = np.random.default_rng(seed)
-    for one in synthetic.network(random, layers=layers, **fields):
-        if one.timing is None:
-            yield one
-            continue
-        us, phases = float(random.uniform(10, 5000)), random.uniform(1, 9, 3).tolist()
-        made = synthetic.timed(random, us, noise=0.05).timing
-        made = replace(made, phases_us=dict(zip(("pack", "multiply", "unpack"), phases, strict=True)))
-        compile_s = 0.0 if one.algorithm == "cudnn" else float(random.uniform(0.1, 2))
-        workspace = 0 if one.algorithm.startswith("direct") else int(random.integers(1, 2**25))
-        clock = one.device["clock"]
-        yield replace(one, timing=replace(made, compile_s=compile_s, clock=clock), workspace_bytes=workspace)
-
-
-def named(records) -> dict[str, Figure]:
-    """The figures of a single chapter by what they are of."""
-    return {next(k for k in ALL if figure.key.endswith(f"-{k}")): figure for figure in figures(records)}
 
 
 def specs(part):
@@ -55,15 +32,6 @@ def specs(part):
     elif isinstance(part, list):
         for value in part:
             yield from specs(value)
-
-
-def rows_of(spec) -> list[dict]:
-    return [row for rows in spec.get("datasets", {}).values() for row in rows]
-
-
-NETWORK = list(network())
-FIGURES = named(NETWORK)
-PASSED = chapters(NETWORK)[0].passed
 
 
 def test_all_ten_are_drawn_where_there_is_data_for_them():

@@ -4,8 +4,8 @@ import re
 
 import numpy as np
 import pytest
-from test_figures import FIGURES, PASSED, named, network, rows_of
 
+from cases.drawn import FIGURES, PASSED, named, network, rows_of
 from convbench.report.chapters import LAYER, chapters
 
 

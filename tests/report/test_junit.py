@@ -7,14 +7,14 @@ from xml.etree import ElementTree as ET
 
 import numpy as np
 import pytest
-import synthetic
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_record import failed
-from test_report import EMULATOR, timed
 
-from convbench.record import FAILURES, OUTCOMES
+from cases import synthetic
+from convbench.records.record import FAILURES, OUTCOMES
 from convbench.report import to_junit
+from records.test_record import failed
+from report.test_report import EMULATOR, timed
 
 RECORDS = [
     *synthetic.network(np.random.default_rng(0), layers=4),

@@ -10,19 +10,15 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from synthetic import EMULATOR, network, record, timed
 
-from convbench.record import read_records
+from cases.hostile import HOSTILE
+from cases.synthetic import EMULATOR, network, record, timed
+from convbench.records.record import read_records
 from convbench.report.page import to_html, to_json
 from convbench.report.payload import STEPS, rounded, samples
 
 RANDOM = np.random.default_rng(5)
 RECORDS = [*network(RANDOM, layers=4), record(outcome="wrong", reason="3 elements differ", algorithm="bad")]
-HOSTILE = (
-    "<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "</script><script>alert(2)</script>",
-    "a\u2028b\u2029c", "<!--<script>", "${alert(3)}", "{{ 7 * 7 }}", "'); alert(4); ('", "__proto__", "]]>",
-    "&lt;b&gt;", "\0p\0a",
-)  # fmt: skip
 
 
 class Parsed(HTMLParser):

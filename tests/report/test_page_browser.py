@@ -4,12 +4,12 @@ import re
 
 import numpy as np
 import pytest
-from browser import chromium, opened
-from synthetic import EMULATOR, network, record, timed
-from test_page import HOSTILE
 
+from cases.hostile import HOSTILE
+from cases.synthetic import EMULATOR, network, record, timed
 from convbench.report.frame import to_frame
 from convbench.report.page import to_html
+from support.browser import chromium, opened
 
 AXE = pytest.importorskip("axe_playwright_python.sync_playwright").Axe
 RANDOM = np.random.default_rng(7)

@@ -1,16 +1,16 @@
 """50,000 records make a page of less than 15 MB, in less than 30 s, whose table answers in less than a second.
 
-One page is made for all of these, once; its figures are printed (`pytest -s tests/test_page_large.py`).
+One page is made for all of these, once; its figures are printed (`pytest -s tests/report/test_page_large.py`).
 """
 
 import time
 
 import numpy as np
 import pytest
-from browser import chromium, opened
-from synthetic import network
 
+from cases.synthetic import network
 from convbench.report.page import to_html
+from support.browser import chromium, opened
 
 RECORDS = 50_000
 SIZE = 15_000_000

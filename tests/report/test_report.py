@@ -9,23 +9,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import synthetic
 from markdown_it import MarkdownIt
-from test_record import failed, record, series, timing_of
 
-from convbench.record import read_records
+from cases import synthetic
+from cases.handmade import failed, record, series, timed, timing_of
+from cases.synthetic import EMULATOR
+from convbench.records.record import read_records
 from convbench.report import duration, to_frame, to_markdown
 from convbench.report.figures import figures
 from convbench.report.frame import COLUMNS
 from convbench.report.pictures import beside
 
 SIMULATOR = {"name": "simulator", "clock": "CPU wall clock, simulated", "is_gpu": False}
-EMULATOR = synthetic.EMULATOR
-
-
-def timed(us: float, **changes):
-    timing = timing_of((us, us, us), prepare_us=1.0, phases_us={"pack": 1.0, "multiply": 3.0}, compile_s=0.0)
-    return record(timing=timing, **changes)
 
 
 def table(page: str, heading: str) -> list[dict[str, str]]:
@@ -290,7 +285,7 @@ def test_markdown_and_the_frame_need_no_altair():
 
 
 @pytest.mark.parametrize(
-    "path", sorted((Path(__file__).parent.parent / "reports").glob("*/*.jsonl")), ids=lambda p: p.stem
+    "path", sorted((Path(__file__).parents[2] / "reports").glob("*/*.jsonl")), ids=lambda p: p.stem
 )
 def test_the_committed_pages_are_what_their_records_render_to(path):
     records, bad = read_records(path)
@@ -301,9 +296,7 @@ def test_the_committed_pages_are_what_their_records_render_to(path):
     assert path.with_suffix(".md").read_text(encoding="utf-8") == page
 
 
-@pytest.mark.parametrize(
-    "path", sorted((Path(__file__).parent.parent / "reports").glob("*/*.html")), ids=lambda p: p.stem
-)
+@pytest.mark.parametrize("path", sorted((Path(__file__).parents[2] / "reports").glob("*/*.html")), ids=lambda p: p.stem)
 def test_the_committed_interactive_pages_hold_what_their_records_say(path):
     """Their data; the scripts and charts around it are of whatever version of Vega there is."""
     from convbench.report.page import to_html
@@ -326,7 +319,7 @@ def test_the_overhead_of_a_launch_is_shown_where_there_is_one():
 
 
 def test_the_gallery_names_all_that_was_measured():
-    folder = Path(__file__).parent.parent / "reports"
+    folder = Path(__file__).parents[2] / "reports"
     gallery = (folder / "README.md").read_text()
     named = set(re.findall(r"\]\(([^)]+)\)", gallery))
     assert named == {str(path.relative_to(folder)) for path in folder.glob("*/*") if path.suffix != ".png"}

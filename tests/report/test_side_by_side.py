@@ -7,15 +7,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import synthetic
-from test_record import failed
-from test_report import EMULATOR, timed
 
+from cases import synthetic
+from cases.handmade import failed, timed
+from cases.synthetic import EMULATOR
 from convbench.errors import ConvbenchError
 from convbench.report.pictures import to_png
-from convbench.report.sides import side_by_side
-from convbench.report.sides_html import to_html
-from convbench.report.sides_page import figures, sentences, to_markdown
+from convbench.report.side_by_side.html import to_html
+from convbench.report.side_by_side.markdown import figures, sentences, to_markdown
+from convbench.report.side_by_side.pairing import side_by_side
 
 ALIKE = "0123456789ab" + "f" * 28  # begins as the other commit
 H100 = synthetic.GPU | {"name": "NVIDIA H100"}

@@ -7,12 +7,12 @@ from statistics import geometric_mean as mean_of
 import numpy as np
 import pandas as pd
 import pytest
-import synthetic
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_record import failed
-from test_report import EMULATOR, timed
 
+from cases import synthetic
+from cases.handmade import failed, timed
+from cases.synthetic import EMULATOR
 from convbench.report.chapters import chapters
 from convbench.report.ratios import geometric_mean, with_ratio
 from convbench.report.summary import summary

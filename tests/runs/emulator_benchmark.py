@@ -13,7 +13,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from emulator_benchmark_kernels import (
+
+from runs.emulator_benchmark_kernels import (
     SIDE,
     naive_convolution,
     naive_loops,
@@ -82,7 +83,11 @@ def simulate() -> dict[str, float]:
     """Seconds of the small shapes under Numba's own simulator, in a process of its own."""
     environment = {**os.environ, "NUMBA_ENABLE_CUDASIM": "1"}
     done = subprocess.run(
-        [sys.executable, __file__, "--simulate"], env=environment, check=True, capture_output=True, text=True
+        [sys.executable, "-m", "runs.emulator_benchmark", "--simulate"],
+        env=environment,
+        check=True,
+        capture_output=True,
+        text=True,
     )
     return dict(json.loads(done.stdout))
 

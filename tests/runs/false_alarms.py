@@ -17,13 +17,13 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-from convbench import registry
+from convbench.algorithm import registry
 from convbench.devices.emulator import EmulatorDevice
-from convbench.environment import cores
 from convbench.fuzz.campaign import fuzz
-from convbench.tables import markdown_table
+from convbench.records.environment import cores
+from convbench.report.inert import markdown_table
 
-FOLDER = Path(__file__).parents[1] / "reports" / "emulator"
+FOLDER = Path(__file__).parents[2] / "reports" / "emulator"
 CHUNK = 7000
 SLOWER = {"fft_tiled": 4}  # times: it gets fewer cases
 LEAST, MOST = 0.02, 0.8

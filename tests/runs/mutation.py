@@ -13,14 +13,13 @@ from collections import Counter
 from multiprocessing import get_context
 from pathlib import Path
 
-from algorithm_mutants import EQUIVALENT, EXAMPLES, MODULES, Place, examples_until_killed, places
-
+from cases.algorithm_mutants import EQUIVALENT, EXAMPLES, MODULES, Place, examples_until_killed, places
 from convbench.devices.emulator import EmulatorDevice
 from convbench.emulator.disk import nothing_kept
-from convbench.environment import cores
-from convbench.tables import markdown_table
+from convbench.records.environment import cores
+from convbench.report.inert import markdown_table
 
-FOLDER = Path(__file__).parents[1] / "reports" / "emulator"
+FOLDER = Path(__file__).parents[2] / "reports" / "emulator"
 TARGET = 0.98
 HEADER = ("module", "function", "kind", "line", "expression", "part", "examples", "equivalent because")
 TITLE = """# Mutants of the shipped kernels

@@ -5,14 +5,14 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from convbench import operands
-from convbench.algorithm import Algorithm
-from convbench.data import Values
+from convbench.algorithm.algorithm import Algorithm
 from convbench.devices.device import Device
-from convbench.execution import Execution
-from convbench.problem import ConvProblem, Direction
-from convbench.reference import Float64
-from convbench.verify import compare
+from convbench.measurement.execution import Execution
+from convbench.measurement.verification import compare
+from convbench.problem import operands
+from convbench.problem.problem import ConvProblem, Direction
+from convbench.reference.data import Values
+from convbench.reference.definition import Float64
 
 
 def run_direction(

@@ -5,13 +5,13 @@ from typing import Any
 
 import pytest
 
-from convbench import workload
-from convbench.notation import parse
-from convbench.record import Record
+from convbench.problem.notation import parse
+from convbench.records.record import Record
+from convbench.records.timing import Series, Timing
 from convbench.survey import layers, ratios
 from convbench.survey.layers import Measured, Target
-from convbench.timing import Series, Timing
-from convbench.workload import Layer
+from convbench.workload import workload
+from convbench.workload.workload import Layer
 
 STANDARD = workload.load("standard")
 

@@ -10,22 +10,22 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from wrong_algorithms import WithoutMistake, WrongAt, algorithm_of
 
-from algorithms.direct import Config, Direct, DirectPlan
-from convbench import registry
+from algorithms.direct.plain import Config, Direct, DirectPlan
+from cases.wrong_algorithms import WithoutMistake, WrongAt, algorithm_of
+from convbench.algorithm import registry
 from convbench.cli import options
 from convbench.devices.simulator import SimulatorDevice
 from convbench.errors import ConfigError
-from convbench.notation import parse
+from convbench.measurement.sampling import Effort
+from convbench.measurement.verification import Case, SampledCase, verify
+from convbench.problem.notation import parse
 from convbench.report import to_markdown
-from convbench.sampling import Effort
 from convbench.survey import tasks
 from convbench.survey.crew import Crew
 from convbench.survey.layers import Measured
 from convbench.survey.tasks import Check, Times, run
-from convbench.verify import Case, SampledCase, verify
-from convbench.workload import Layer
+from convbench.workload.workload import Layer
 
 SMALL = "n1c2h5w5-k2r3s3"
 EFFORT = Effort(warmup=0, minimum=6, maximum=6, max_seconds=1, caches=("warm",))
@@ -135,7 +135,7 @@ def test_what_a_device_alone_has_is_checked_and_timed_beside_the_default(monkeyp
 PLUGIN = """
 import os
 from convbench import Algorithm, register
-from algorithms.direct import Config, Direct, DirectPlan
+from algorithms.direct.plain import Config, Direct, DirectPlan
 
 def note(word):
     with open({log!r}, "a") as file:

@@ -10,15 +10,17 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from wrong_algorithms import WithoutMistake
 
-from convbench import automatic, conv2d, registry
-from convbench.algorithm import Algorithm, Family
+from cases.wrong_algorithms import WithoutMistake
+from convbench import conv2d
+from convbench.algorithm import registry
+from convbench.algorithm.algorithm import Algorithm, Family
 from convbench.devices.simulator import SimulatorDevice
 from convbench.errors import ConfigError, RecordsError
-from convbench.layer import Conv2d
-from convbench.notation import parse
-from convbench.record import read_records
+from convbench.layer import automatic
+from convbench.layer.layer import Conv2d
+from convbench.problem.notation import parse
+from convbench.records.record import read_records
 from convbench.tuning import database, in_use
 from convbench.tuning.database import Database, add, latest, read_entries
 from convbench.tuning.entry import Entry

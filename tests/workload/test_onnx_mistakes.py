@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from onnx import TensorProto, helper
-from onnx_models import W, conv, model_of
 
-from convbench import workload
+from cases.onnx_models import W, conv, model_of
 from convbench.errors import ConvbenchError
-from convbench.record import read_records
+from convbench.records.record import read_records
+from convbench.workload import workload
 
 # ---- what is left out
 

@@ -12,11 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
-from onnx_models import W, conv, model_of
-from strategies import seeds
-from torch_networks import mobilenet_like, resnet_like, shufflenet_like
 
-from convbench import reference, workload
+from cases.onnx_models import W, conv, model_of
+from cases.torch_networks import mobilenet_like, resnet_like, shufflenet_like
+from convbench.reference import definition as reference
+from convbench.workload import workload
+from support.strategies import seeds
 
 
 def texts_of(model):

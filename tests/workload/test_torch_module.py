@@ -7,14 +7,15 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from strategies import seeds
 from torch import nn
 from torch.nn import functional as F  # noqa: N812 (PyTorch's own name for it)
-from torch_networks import Calling, Standardised, mobilenet_like, resnet_like
 
-from convbench import reference, workload
+from cases.torch_networks import Calling, Standardised, mobilenet_like, resnet_like
 from convbench.errors import ConvbenchError
-from convbench.notation import parse
+from convbench.problem.notation import parse
+from convbench.reference import definition as reference
+from convbench.workload import workload
+from support.strategies import seeds
 
 
 def found(module, shape, **options):
@@ -280,8 +281,8 @@ def test_a_mistake_is_explained(module, shape, options, parts):
 
 
 def test_a_missing_pytorch_says_what_to_do(monkeypatch):
-    monkeypatch.delitem(sys.modules, "convbench.torch_workload", raising=False)
-    monkeypatch.delattr("convbench.torch_workload", raising=False)
+    monkeypatch.delitem(sys.modules, "convbench.workload.torch_module", raising=False)
+    monkeypatch.delattr("convbench.workload.torch_module", raising=False)
     monkeypatch.setitem(sys.modules, "torch", None)
     with pytest.raises(ConvbenchError, match=r'pip install "convbench\[torch\]"'):
         workload.from_torch(object(), (1, 2))

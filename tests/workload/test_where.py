@@ -4,13 +4,13 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from strategies import any_problems
 
-from convbench import workload
 from convbench.errors import ConvbenchError
-from convbench.notation import parse
-from convbench.where import COLUMNS, Row, select
-from convbench.workload import Layer
+from convbench.problem.notation import parse
+from convbench.workload import workload
+from convbench.workload.where import COLUMNS, Row, select
+from convbench.workload.workload import Layer
+from support.strategies import any_problems
 
 TEXTS = (
     "n1c64h56w56-k64r3s3-pad1", "n1c64h56w56-k128r3s3-pad1-stride2", "n2c3h224w224-k64r7s7-pad3-stride2-bias",

@@ -8,11 +8,11 @@ import sys
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from test_where import FRAME, LAYERS, chosen
 
-from convbench.condition import MOST_CHARACTERS, FilterError
 from convbench.errors import ConvbenchError
-from convbench.where import COLUMNS, select
+from convbench.workload.condition import MOST_CHARACTERS, FilterError
+from convbench.workload.where import COLUMNS, select
+from workload.test_where import FRAME, LAYERS, chosen
 
 DANGEROUS = (
     "__import__('os').system('x')", "@x == 1", "r == @os.system('x')", "name.__class__", "name.upper() == 'X'",

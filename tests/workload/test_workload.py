@@ -5,9 +5,10 @@ from importlib.resources import files
 
 import pytest
 
-from convbench import workload, workload_files
 from convbench.errors import ConvbenchError, UnknownNameError
-from convbench.notation import parse
+from convbench.problem.notation import parse
+from convbench.workload import files as workload_files
+from convbench.workload import workload
 
 HEADER = ",".join((*workload_files.COLUMNS, "bias", "count"))
 ROW = "mine,conv1,1,3,8,8,4,3,3,1,1,1,1,1,1,1,1,1,8,8,1,2"
@@ -15,7 +16,7 @@ ROW = "mine,conv1,1,3,8,8,4,3,3,1,1,1,1,1,1,1,1,1,8,8,1,2"
 
 @pytest.mark.parametrize("name", workload.names())
 def test_every_row_has_the_output_size_that_it_says(name):
-    with (files("convbench") / "workloads" / f"{name}.csv").open(encoding="utf-8") as lines:
+    with (files("convbench.workload") / "lists" / f"{name}.csv").open(encoding="utf-8") as lines:
         rows = list(csv.DictReader(lines))
     loaded = workload.load(name)
     assert len(loaded.layers) == len(rows) > 0

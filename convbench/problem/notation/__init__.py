@@ -8,8 +8,8 @@ options after dashes.
 import re
 
 from convbench.errors import NotationError
-from convbench.notation import benchdnn, miopen, own
-from convbench.problem import ConvProblem
+from convbench.problem.notation import benchdnn, miopen, own
+from convbench.problem.problem import ConvProblem
 
 
 def parse(text: str) -> ConvProblem:

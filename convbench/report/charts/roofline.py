@@ -6,9 +6,9 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
+from convbench.problem.roofline import Ceilings, of_device
 from convbench.report.charts.pieces import NEUTRAL, WIDTH, Canvas, Drawn, summarised
 from convbench.report.units import counted
-from convbench.roofline import Ceilings, of_device
 
 SCALE = alt.Scale(type="log", nice=False, padding=8)
 

@@ -7,7 +7,7 @@ import pandas as pd
 
 from convbench.report.charts.pieces import MIDDLE, NEUTRAL, QUARTILES, WIDTH, quantiles, summarised
 from convbench.report.palette import looks
-from convbench.report.sides import Sides
+from convbench.report.side_by_side.pairing import Sides
 
 MARKS = 600  # with more pairs than that, quartiles stand for them
 

@@ -8,8 +8,8 @@ from hashlib import sha256
 from importlib.resources import files
 
 from convbench.errors import ConvbenchError
-from convbench.report.sides import Sides
-from convbench.report.sides_page import figures, mean_table, pair_table, sentences
+from convbench.report.side_by_side.markdown import figures, mean_table, pair_table, sentences
+from convbench.report.side_by_side.pairing import Sides
 
 try:
     import jinja2

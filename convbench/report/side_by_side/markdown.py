@@ -7,10 +7,10 @@ from urllib.parse import quote
 import numpy as np
 import pandas as pd
 
-from convbench.report.sides import Sides
+from convbench.report.inert import inert, markdown_table
+from convbench.report.side_by_side.pairing import Sides
 from convbench.report.tables import MOST_ROWS
 from convbench.report.units import counted, duration, listed
-from convbench.tables import inert, markdown_table
 
 if TYPE_CHECKING:
     from convbench.report.figures import Figure

@@ -7,8 +7,8 @@ from typing import ClassVar
 import numpy as np
 from numba import cuda
 
-from algorithms.direct import Config, Direct, DirectPlan, DirectWeightsPlan
-from convbench.device_functions import unflatten_on_device
+from algorithms.direct.plain import Config, Direct, DirectPlan, DirectWeightsPlan
+from convbench.intrinsics.device_functions import unflatten_on_device
 
 THREADS = 32
 FAR = 1_000_000

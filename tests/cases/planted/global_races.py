@@ -2,7 +2,8 @@
 
 import numpy as np
 from numba import cuda, int32
-from planted import FaultKind, floats, pair, planted
+
+from cases.planted.bugs import FaultKind, floats, pair, planted
 
 READ, WRITE, OVERWRITE = FaultKind.RACE_READ, FaultKind.RACE_WRITE, FaultKind.RACE_OVERWRITE
 

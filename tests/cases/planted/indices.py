@@ -2,7 +2,8 @@
 
 import numpy as np
 from numba import cuda, float32
-from planted import FaultKind, floats, pair, planted
+
+from cases.planted.bugs import FaultKind, floats, pair, planted
 
 INDEX = FaultKind.INDEX
 TABLE_OF_SQUARES = np.array([0, 1, 4, 9], np.float32)

@@ -7,7 +7,8 @@ and a slice, a view or a field of a record has axes of its own.
 import numpy as np
 from numba import cuda
 from numba.cuda import types
-from planted import FaultKind, floats, planted
+
+from cases.planted.bugs import FaultKind, floats, planted
 
 TYPES = types.CPointer(types.float32), types.float32[::1]
 

@@ -2,7 +2,8 @@
 
 import numpy as np
 from numba import cuda, float32, int32
-from planted import FaultKind, floats, pair, planted
+
+from cases.planted.bugs import FaultKind, floats, pair, planted
 
 EVERYBODY = 0xFFFFFFFF
 

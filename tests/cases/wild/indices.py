@@ -2,7 +2,8 @@
 
 import numpy as np
 from numba import cuda, float32, int32, uint64
-from wild import HUGE, case, zeros
+
+from cases.wild.launches import HUGE, case, zeros
 
 
 @cuda.jit

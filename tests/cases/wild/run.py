@@ -1,4 +1,4 @@
-"""Kernels that try to bring the interpreter down in fast mode: `python wild_kernels.py [name …]` runs each in turn.
+"""Kernels that try to bring the interpreter down in fast mode: `python -m cases.wild.run [name …]` runs each in turn.
 
 Prints the name of a kernel before it runs, and what came of it: "done", or the kind of error. A crash ends the list at
 the name of its kernel.
@@ -6,11 +6,11 @@ the name of its kernel.
 
 import sys
 
-import wild_indices  # noqa: F401  (enters its kernels into the table)
-import wild_values  # noqa: F401
 from numba.cuda.core.errors import NumbaError
-from wild import CASES
 
+from cases.wild import indices as wild_indices  # noqa: F401  (enters its kernels into the table)
+from cases.wild import values as wild_values  # noqa: F401
+from cases.wild.launches import CASES
 from convbench.emulator import Emulator, EmulatorError, FaultKind, KernelFault
 
 

@@ -2,7 +2,8 @@
 
 import numpy as np
 from numba import cuda, float32, int64
-from wild import case, zeros
+
+from cases.wild.launches import case, zeros
 
 
 @cuda.jit

@@ -12,17 +12,17 @@ from math import inf, isfinite
 import numpy as np
 import numpy.typing as npt
 
-from convbench import operands
-from convbench.algorithm import Algorithm
-from convbench.data import INDEPENDENT, KINDS, MAP, Kind, Tensors, tensors
+from convbench.algorithm.algorithm import Algorithm
 from convbench.devices.device import Device
 from convbench.devices.guarded import GuardedDevice
-from convbench.error_model import ACCUMULATOR, storage_rounding
 from convbench.errors import KernelError
-from convbench.execution import Execution
-from convbench.operands import Values
-from convbench.problem import ConvProblem, Direction
-from convbench.reference import Float64, compute
+from convbench.measurement.execution import Execution
+from convbench.problem import operands
+from convbench.problem.operands import Values
+from convbench.problem.problem import ConvProblem, Direction
+from convbench.reference.data import INDEPENDENT, KINDS, MAP, Kind, Tensors, tensors
+from convbench.reference.definition import Float64, compute
+from convbench.reference.error_model import ACCUMULATOR, storage_rounding
 
 LARGEST = float(np.finfo(np.float64).max)
 

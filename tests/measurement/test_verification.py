@@ -6,16 +6,16 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from strategies import any_problems, problems, problems_for, seeds
 
-from convbench import registry
-from convbench.data import FACTOR, KINDS, LARGEST_EXPONENT, MAP, SIGNIFICAND_BITS, Tensors, tensors
-from convbench.error_model import SMALLEST_NORMAL, ErrorModel, count_of_sum, roundings, storage_rounding
+from convbench.algorithm import registry
 from convbench.errors import ConfigError
-from convbench.notation import parse
-from convbench.problem import DIRECTIONS, ConvProblem
-from convbench.reference import compute, convolve
-from convbench.verify import Case, compare, digest_of
+from convbench.measurement.verification import Case, compare, digest_of
+from convbench.problem.notation import parse
+from convbench.problem.problem import DIRECTIONS, ConvProblem
+from convbench.reference.data import FACTOR, KINDS, LARGEST_EXPONENT, MAP, SIGNIFICAND_BITS, Tensors, tensors
+from convbench.reference.definition import compute, convolve
+from convbench.reference.error_model import SMALLEST_NORMAL, ErrorModel, count_of_sum, roundings, storage_rounding
+from support.strategies import any_problems, problems, problems_for, seeds
 
 
 def uniform(problem: ConvProblem, seed: int) -> Tensors:

@@ -1,0 +1,1 @@
+"""Several sources on one page."""

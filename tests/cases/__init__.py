@@ -1,0 +1,1 @@
+"""What tests are run on: kernels, algorithms and data, right and deliberately wrong."""

@@ -1,0 +1,1 @@
+"""Kernels with one planted bug each, and the same kernels without it."""

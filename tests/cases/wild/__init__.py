@@ -1,0 +1,1 @@
+"""Kernels that try to bring the interpreter down."""

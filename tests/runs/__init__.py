@@ -1,0 +1,1 @@
+"""Programs that take minutes or hours, each a nox session of its own."""

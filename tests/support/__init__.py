@@ -1,0 +1,1 @@
+"""What several tests share: strategies, ways to run things, a browser."""
