@@ -1,6 +1,6 @@
 """What asynchronous and wide copies ask of a device and of an array."""
 
-from convbench.devices.device import Array, Device
+from convbench.devices import Array, Device
 
 COPIES_SINCE = 8, 0  # PTX ISA, "cp.async"
 WIDEST_BYTES = 16

@@ -20,10 +20,10 @@ import numba
 import numpy as np
 from numba import cuda
 
-from convbench.algorithm.algorithm import Plan
-from convbench.devices.device import Array, Device
-from convbench.intrinsics.device_functions import unflatten_on_device
-from convbench.problem.problem import ConvProblem, Direction, Dtype, Pair
+from convbench.algorithm import Plan
+from convbench.devices import Array, Device
+from convbench.intrinsics import unflatten_on_device
+from convbench.problem import ConvProblem, Direction, Dtype, Pair
 
 THREADS = 256
 

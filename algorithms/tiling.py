@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from algorithms.correlation import Correlation
 from algorithms.indexing import tile_count, tile_phases, tile_start
-from convbench.problem.problem import Pair
+from convbench.problem import Pair
 
 Places = tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]
 

@@ -7,15 +7,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from convbench.errors import ConvbenchError
+from convbench.problem import ConvProblem
 from convbench.problem.notation import parse
-from convbench.problem.problem import ConvProblem
 
 if TYPE_CHECKING:
-    from convbench.algorithm.algorithm import Algorithm, Plan
-    from convbench.algorithm.registry import register
-    from convbench.layer.functional import conv2d, conv2d_backward
-    from convbench.layer.layer import Conv2d
-    from convbench.reference.error_model import ErrorModel
+    from convbench.algorithm import Algorithm, Plan, register
+    from convbench.layer import Conv2d, conv2d, conv2d_backward
+    from convbench.reference import ErrorModel
 
 __all__ = [
     "Algorithm", "Conv2d", "ConvProblem", "ConvbenchError", "ErrorModel", "Plan", "conv2d", "conv2d_backward", "parse",

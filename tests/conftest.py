@@ -14,9 +14,8 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from convbench import cli, devices
-from convbench.algorithm import registry
-from convbench.algorithm.algorithm import Algorithm
-from convbench.devices.device import Device
+from convbench.algorithm import Algorithm, registry
+from convbench.devices import Device, selection
 from support.strategies import RELATIVES
 
 SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]
@@ -71,8 +70,8 @@ def relatives(request: pytest.FixtureRequest) -> tuple[Algorithm, ...]:
 def here(tmp_path, monkeypatch):
     """An empty current folder, and no GPU, so that the same is tested on any machine."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(devices, "cuda_fault", lambda: "no driver, for the test")
-    monkeypatch.setattr(devices, "gpu_evidence", lambda root=Path("/"): None)
+    monkeypatch.setattr(selection, "cuda_fault", lambda: "no driver, for the test")
+    monkeypatch.setattr(selection, "gpu_evidence", lambda root=Path("/"): None)
     return tmp_path
 
 

@@ -22,12 +22,11 @@ import pytest
 import typer
 
 from cases.onnx_models import W, conv, model_of
-from convbench import cli, devices
+from convbench import cli, devices, workload
 from convbench.algorithm import registry
 from convbench.algorithm.registry import names
 from convbench.problem.notation import parse
-from convbench.records.record import read_records
-from convbench.workload import workload
+from convbench.records import read_records
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import Phase, find, given, settings
 
 from convbench.algorithm import registry
+from convbench.problem import DTYPES, FILTER_LAYOUTS, LAYOUTS, PADDING_MODES, ConvProblem
 from convbench.problem.notation import parse
-from convbench.problem.problem import DTYPES, FILTER_LAYOUTS, LAYOUTS, PADDING_MODES, ConvProblem
 from support.strategies import FORMATS, MOST_MACS, MOST_TILES, TILES, any_problems, formatted, problems, problems_for
 
 SIDES = (2, 4, 8, 12, 16)  # outputs of a tile along an axis, of all algorithms

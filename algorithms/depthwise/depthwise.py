@@ -23,12 +23,12 @@ from numba import cuda
 
 from algorithms.correlation import Correlation, CorrelationPlan, make_place, number_of
 from algorithms.depthwise.patch import PatchConfig, PatchPlan, patch_configs
-from convbench.algorithm.algorithm import Algorithm, Family, Plan
-from convbench.devices.device import MAX_SHARED_BYTES, MAX_THREADS_PER_BLOCK, Array, Kernel
+from convbench.algorithm import Algorithm, Family, Plan
+from convbench.devices import MAX_SHARED_BYTES, MAX_THREADS_PER_BLOCK, Array, Kernel
 from convbench.errors import ConfigError
-from convbench.intrinsics.device_functions import sum_over_block, unflatten_on_device
-from convbench.problem.problem import DTYPES, ITEM_BYTES, ConvProblem, Direction, Dtype
-from convbench.reference.error_model import ACCUMULATOR
+from convbench.intrinsics import sum_over_block, unflatten_on_device
+from convbench.problem import DTYPES, ITEM_BYTES, ConvProblem, Direction, Dtype
+from convbench.reference import ACCUMULATOR
 
 LEAST_MACS = 10_000_000  # for fewer, the time to compile a kernel for one kind of filter is never won back
 THREADS = 128  # of a block that sums for one element of dw

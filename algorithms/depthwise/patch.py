@@ -23,11 +23,10 @@ from typing import Any
 from numba import cuda, float32, int32, int64, uint32
 
 from algorithms.correlation import Correlation, CorrelationPlan, not_neighbours
-from convbench.devices.device import MAX_THREADS_PER_BLOCK, Array, Device, Kernel
+from convbench.devices import MAX_THREADS_PER_BLOCK, Array, Device, Kernel
 from convbench.errors import ConfigError
-from convbench.intrinsics import load_1, load_1_if, store_1, store_2, store_4
-from convbench.intrinsics.unrolling import fast_kernel, static
-from convbench.problem.problem import ConvProblem, Direction, Pair
+from convbench.intrinsics import fast_kernel, load_1, load_1_if, static, store_1, store_2, store_4
+from convbench.problem import ConvProblem, Direction, Pair
 
 # the static model: neighbouring threads are `columns` · stride elements apart, and the first cache gives a warp 128
 # bytes of what it spans in a cycle; four warps issue an instruction in a cycle; the memory gives 4.3 TB/s to 132

@@ -20,11 +20,11 @@ from typing import Any, ClassVar
 from numba import cuda
 
 from algorithms.correlation import CorrelationPlan, make_place, number_of
-from convbench.algorithm.algorithm import Algorithm, Family, Plan
-from convbench.devices.device import MAX_THREADS_PER_BLOCK, Array, Kernel
+from convbench.algorithm import Algorithm, Family, Plan
+from convbench.devices import MAX_THREADS_PER_BLOCK, Array, Kernel
 from convbench.errors import ConfigError
-from convbench.intrinsics.device_functions import unflatten_on_device
-from convbench.problem.problem import DTYPES, ConvProblem, Direction, Dtype
+from convbench.intrinsics import unflatten_on_device
+from convbench.problem import DTYPES, ConvProblem, Direction, Dtype
 
 
 @dataclass(frozen=True, kw_only=True)

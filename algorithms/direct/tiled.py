@@ -28,12 +28,12 @@ from algorithms.correlation import Correlation, CorrelationPlan, make_place, num
 from algorithms.direct import window_choice as direct_tiled_choice
 from algorithms.direct.window_plan import WindowPlan
 from algorithms.direct.window_shapes import WindowConfig
-from convbench.algorithm.algorithm import Algorithm, Family, Plan
-from convbench.devices.device import MAX_SHARED_BYTES, MAX_THREADS_PER_BLOCK, Array, Device, Kernel
+from convbench.algorithm import Algorithm, Family, Plan
+from convbench.devices import MAX_SHARED_BYTES, MAX_THREADS_PER_BLOCK, Array, Device, Kernel
 from convbench.errors import ConfigError
-from convbench.intrinsics.device_functions import unflatten_on_device
-from convbench.problem.problem import DTYPES, ITEM_BYTES, ConvProblem, Direction, Dtype, Pair
-from convbench.reference.error_model import ACCUMULATOR
+from convbench.intrinsics import unflatten_on_device
+from convbench.problem import DTYPES, ITEM_BYTES, ConvProblem, Direction, Dtype, Pair
+from convbench.reference import ACCUMULATOR
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -25,18 +25,19 @@ from typing import Any
 from numba import boolean, cuda, float32, int32, int64, uint32
 
 from algorithms.direct.window_shapes import Layout, WindowConfig
-from convbench.devices.device import Array, Kernel
+from convbench.devices import Array, Kernel
 from convbench.intrinsics import (
     commit_copies,
     copy_async_4_if,
     copy_async_16,
+    fast_kernel,
     load_1,
+    static,
     store_1,
     store_4,
     wait_copies_1,
 )
-from convbench.intrinsics.unrolling import fast_kernel, static
-from convbench.problem.problem import Pair
+from convbench.problem import Pair
 
 MOST_WRITTEN_ROWS = (
     5  # more would outgrow the instruction cache, and the loop over them costs least where taps are many

@@ -16,8 +16,8 @@ from math import prod
 
 from algorithms.correlation import HUGE_MACS, LARGE_MACS, Correlation
 from algorithms.direct.window_shapes import REGISTERS, WindowConfig, fault, layout_of, tiles_of
-from convbench.devices.device import MAX_SHARED_BYTES
-from convbench.problem.problem import ConvProblem, Direction
+from convbench.devices import MAX_SHARED_BYTES
+from convbench.problem import ConvProblem, Direction
 
 LEAST_FILTERS = 16  # of a group: the smallest tile
 MOST_WINDOW = 40  # elements of a row in registers; beyond, they cost more than reading them again

@@ -9,11 +9,11 @@ from algorithms.copies import lacks_copies
 from algorithms.correlation import Correlation
 from algorithms.direct.window import make_window_kernel
 from algorithms.direct.window_shapes import fault, layout_of, packed_shape, sizes_of, tiles_of
-from convbench.algorithm.algorithm import Plan
-from convbench.devices.device import Array, Device
+from convbench.algorithm import Plan
+from convbench.devices import Array, Device
 from convbench.errors import ConfigError
-from convbench.intrinsics.device_functions import unflatten_on_device
-from convbench.problem.problem import ConvProblem, Direction
+from convbench.intrinsics import unflatten_on_device
+from convbench.problem import ConvProblem, Direction
 
 THREADS = 256
 LEAST_WIDE = 2**31  # elements in the channels of a step, from which 32 bits do not count them

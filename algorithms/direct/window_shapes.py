@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from math import prod
 
 from algorithms.correlation import Correlation, not_neighbours
-from convbench.devices.device import MAX_THREADS_PER_BLOCK
+from convbench.devices import MAX_THREADS_PER_BLOCK
 from convbench.errors import ConfigError
-from convbench.problem.problem import ConvProblem, Direction, Pair
+from convbench.problem import ConvProblem, Direction, Pair
 
 STAGES = 2
 FLOAT_BYTES = 4

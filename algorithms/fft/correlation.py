@@ -26,12 +26,12 @@ from numba import cuda
 
 from algorithms.correlation import CorrelationPlan, make_place, number_of
 from algorithms.fft.radix2 import COMPLEX, complex_of, make_tile_inverse, make_tile_transform
-from algorithms.gemm.plain import launch_gemm
+from algorithms.gemm import launch_gemm
 from algorithms.indexing import tile_start_on_device
 from algorithms.tiling import Tiling
-from convbench.devices.device import Array, Device, Kernel
-from convbench.intrinsics.device_functions import unflatten_on_device
-from convbench.problem.problem import ConvProblem, Direction, Dtype, Pair
+from convbench.devices import Array, Device, Kernel
+from convbench.intrinsics import unflatten_on_device
+from convbench.problem import ConvProblem, Direction, Dtype, Pair
 
 
 class FftPlan(CorrelationPlan):

@@ -30,9 +30,8 @@ from algorithms.correlation import Correlation
 from algorithms.fft.stages_config import StagesConfig
 from algorithms.tiling import Tiling
 from algorithms.transform_error import LOST, enough, operands, root_of_squares, tiled_magnitude, tiles_of
-from convbench.problem.problem import ConvProblem, Direction, Pair
-from convbench.reference.definition import Float64
-from convbench.reference.error_model import Tensors, elementwise_magnitude
+from convbench.problem import ConvProblem, Direction, Pair
+from convbench.reference import Float64, Tensors, error_model
 
 COLUMNS, ROWS = -2, -1  # the axis of a matrix that goes along them
 
@@ -70,7 +69,7 @@ def fft_magnitude(problem: ConvProblem, direction: Direction, tensors: Tensors, 
         spread = _along_both(geometry, source, filters, extent, length)
         for axis in (COLUMNS, ROWS):
             spread += _along_one(geometry, source, filters, extent, length, axis)
-    return spread + elementwise_magnitude(problem, direction, tensors)
+    return spread + error_model.elementwise_magnitude(problem, direction, tensors)
 
 
 def _along_both(geometry: Correlation, source: Float64, filters: Float64, extent: Pair, length: int) -> Float64:

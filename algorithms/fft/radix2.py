@@ -19,8 +19,8 @@ import numpy.typing as npt
 from numba import cuda
 
 from algorithms.correlation import number_of
-from convbench.devices.device import Array
-from convbench.problem.problem import Dtype
+from convbench.devices import Array
+from convbench.problem import Dtype
 
 # of complex numbers with parts of an accumulating dtype
 COMPLEX = {"float32": "complex64", "float64": "complex128"}

@@ -21,8 +21,8 @@ import numpy as np
 from numba import cuda, float32
 
 from algorithms.fft.radix2 import bit_reversal, twiddle_factors
-from convbench.devices.device import Array
-from convbench.intrinsics.unrolling import static, unrolled
+from convbench.devices import Array
+from convbench.intrinsics import static, unrolled
 
 
 @cache

@@ -26,10 +26,9 @@ from numba import cuda, float32, int32, int64, uint32
 from algorithms.fft.registers import make_fft, make_real_join, make_real_split
 from algorithms.indexing import tile_start_on_device
 from algorithms.tiling import Tiling
-from convbench.devices.device import Array, Kernel
-from convbench.intrinsics import load_1_if, load_2, store_1, store_2
-from convbench.intrinsics.unrolling import fast_kernel, static
-from convbench.problem.problem import Pair
+from convbench.devices import Array, Kernel
+from convbench.intrinsics import fast_kernel, load_1_if, load_2, static, store_1, store_2
+from convbench.problem import Pair
 
 THREADS = 128
 BLOCKS = 5  # that a multiprocessor holds with the 96 registers that 32 complex numbers and their sums take

@@ -26,12 +26,11 @@ from algorithms.fft.spectra import (
     together,
 )
 from algorithms.fft.stages_config import StagesConfig
-from algorithms.gemm.batched import Tile, launch_batched_gemm, padded
-from algorithms.gemm.plain import launch_gemm
+from algorithms.gemm import Tile, launch_batched_gemm, launch_gemm, padded
 from algorithms.tiling import Tiling
-from convbench.devices.device import Array, Device
+from convbench.devices import Array, Device
 from convbench.errors import ConfigError
-from convbench.problem.problem import ConvProblem, Direction
+from convbench.problem import ConvProblem, Direction
 
 
 class StagesPlan(CorrelationPlan):

@@ -6,10 +6,10 @@ from itertools import product
 
 from algorithms.correlation import HUGE_MACS, LARGE_MACS, Correlation
 from algorithms.fft.spectra import PITCHES, frequencies, together
-from algorithms.gemm.batched import Tile, padded
+from algorithms.gemm import Tile, padded
 from algorithms.tiling import Tiling
 from convbench.errors import ConfigError
-from convbench.problem.problem import ConvProblem, Pair
+from convbench.problem import ConvProblem, Pair
 
 LENGTHS = tuple(sorted(PITCHES))  # of the transforms that registers hold
 INDICES = 2**31

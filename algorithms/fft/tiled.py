@@ -21,14 +21,13 @@ from algorithms.fft.error import fft_count, fft_magnitude
 from algorithms.fft.stages import StagesPlan
 from algorithms.fft.stages_config import LENGTHS, PATIENCE, StagesConfig, default_config, in_registers, stages_space
 from algorithms.fft.weights import FftWeightsPlan
-from algorithms.gemm.batched import Tile
-from algorithms.gemm.plain import tiles_for
+from algorithms.gemm import Tile, tiles_for
 from algorithms.tiling import Tiling
-from convbench.algorithm.algorithm import Algorithm, Family, Plan
-from convbench.devices.device import Device
+from convbench.algorithm import Algorithm, Family, Plan
+from convbench.devices import Device
 from convbench.errors import ConfigError
-from convbench.problem.problem import DTYPES, ConvProblem, Direction, Dtype, Pair
-from convbench.reference.error_model import ErrorModel
+from convbench.problem import DTYPES, ConvProblem, Direction, Dtype, Pair
+from convbench.reference import ErrorModel
 
 
 @dataclass(frozen=True, kw_only=True)

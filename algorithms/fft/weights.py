@@ -26,11 +26,11 @@ from numba import cuda
 from algorithms.correlation import Correlation, number_of
 from algorithms.fft.correlation import launch_input_transform
 from algorithms.fft.radix2 import COMPLEX, complex_of, make_tile_inverse
-from algorithms.gemm.plain import launch_gemm
+from algorithms.gemm import launch_gemm
 from algorithms.tiling import Tiling
-from convbench.algorithm.algorithm import Plan
-from convbench.devices.device import Array, Device, Kernel
-from convbench.problem.problem import ConvProblem, Direction, Dtype
+from convbench.algorithm import Plan
+from convbench.devices import Array, Device, Kernel
+from convbench.problem import ConvProblem, Direction, Dtype
 
 
 class FftWeightsPlan(Plan):

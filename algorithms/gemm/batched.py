@@ -25,19 +25,21 @@ from typing import Any, Self
 from numba import cuda, float32, int32, int64, uint32
 
 from algorithms.gemm.batched_tile import Tile
-from convbench.devices.device import Array, Device, Kernel
+from convbench.devices import Array, Device, Kernel
 from convbench.errors import ConfigError
 from convbench.intrinsics import (
     commit_copies,
     copy_async_16,
     copy_async_16_if,
+    fast_kernel,
     load_4,
+    static,
     store_4,
+    unrolled,
     wait_copies_0,
     wait_copies_1,
     wait_copies_2,
 )
-from convbench.intrinsics.unrolling import fast_kernel, static, unrolled
 
 __all__ = ["Sizes", "Tile", "launch_batched_gemm", "make_kernel", "padded"]
 

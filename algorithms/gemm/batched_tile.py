@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from convbench.devices.device import MAX_SHARED_BYTES, MAX_THREADS_PER_BLOCK
+from convbench.devices import MAX_SHARED_BYTES, MAX_THREADS_PER_BLOCK
 from convbench.errors import ConfigError
 
 STAGES = 2, 3, 4  # so many buffers, of which as many less two are waited for (`batched_gemm.WAITS`)

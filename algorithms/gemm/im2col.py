@@ -26,12 +26,11 @@ from numba import cuda
 
 from algorithms.correlation import make_place, number_of
 from algorithms.gemm.plain import launch_gemm, tiles_for
-from convbench.algorithm.algorithm import Algorithm, Family, Plan
-from convbench.algorithm.packing import launch_copy
-from convbench.devices.device import Array, Device, Kernel
+from convbench.algorithm import Algorithm, Family, Plan, packing
+from convbench.devices import Array, Device, Kernel
 from convbench.errors import ConfigError
-from convbench.intrinsics.device_functions import unflatten_on_device
-from convbench.problem.problem import DTYPES, ITEM_BYTES, ConvProblem, Direction, Dtype
+from convbench.intrinsics import unflatten_on_device
+from convbench.problem import DTYPES, ITEM_BYTES, ConvProblem, Direction, Dtype
 
 THREADS = 256
 
@@ -138,7 +137,7 @@ class BackwardWeightsPlan(Im2colPlan):
                 tile=self.config.tile, onto=first > 0,
             )  # fmt: skip
         if self.sums is not None:
-            launch_copy(self.device, "unpack", self.sums, dw)
+            packing.launch_copy(self.device, "unpack", self.sums, dw)
 
 
 class Im2colGemm(Algorithm):

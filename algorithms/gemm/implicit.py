@@ -27,11 +27,11 @@ from algorithms.correlation import Correlation, CorrelationPlan, make_place, num
 from algorithms.gemm.plain import tiles_for
 from algorithms.gemm.tiled_config import TiledConfig, default_config, other_config, tiled_space
 from algorithms.gemm.tiled_plan import TiledPlan
-from convbench.algorithm.algorithm import Algorithm, Family, Plan
-from convbench.devices.device import Array, Device, Kernel
+from convbench.algorithm import Algorithm, Family, Plan
+from convbench.devices import Array, Device, Kernel
 from convbench.errors import ConfigError
-from convbench.intrinsics.device_functions import unflatten_on_device
-from convbench.problem.problem import DTYPES, ConvProblem, Direction, Dtype
+from convbench.intrinsics import unflatten_on_device
+from convbench.problem import DTYPES, ConvProblem, Direction, Dtype
 
 LARGEST_TILE = 16
 THREADS = 256  # of a block that sums parts

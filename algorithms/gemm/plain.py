@@ -18,8 +18,8 @@ import numpy as np
 from numba import cuda
 
 from algorithms.correlation import number_of
-from convbench.devices.device import Array, Device, Kernel
-from convbench.intrinsics.device_functions import unflatten_on_device
+from convbench.devices import Array, Device, Kernel
+from convbench.intrinsics import unflatten_on_device
 
 TILES = 16, 8, 32
 ACCUMULATORS = {"float16": "float32", "bfloat16": "float32"}  # of the others, themselves

@@ -23,21 +23,22 @@ from typing import Any
 from numba import cuda, float32, int32, int64, uint32
 
 from algorithms.gemm.tiled_config import LANES_K, LANES_O, RUN, TiledConfig
-from convbench.devices.device import Array, Kernel
+from convbench.devices import Array, Kernel
 from convbench.intrinsics import (
     commit_copies,
     copy_async_4_if,
     copy_async_16,
     copy_async_16_if,
+    fast_kernel,
     load_1_if,
     load_4,
+    static,
     store_1,
     store_4,
     wait_copies_0,
     wait_copies_1,
     wait_copies_2,
 )
-from convbench.intrinsics.unrolling import fast_kernel, static
 
 Sizes = tuple[int, ...]  # as `make_kernel` unpacks them
 

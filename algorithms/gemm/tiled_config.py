@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from algorithms.correlation import HUGE_MACS, LARGE_MACS, Correlation
-from convbench.devices.device import MAX_SHARED_BYTES, MAX_THREADS_PER_BLOCK
+from convbench.devices import MAX_SHARED_BYTES, MAX_THREADS_PER_BLOCK
 from convbench.errors import ConfigError
 
 LANES_K, LANES_O = 4, 8  # of a warp, along filters and along outputs

@@ -6,10 +6,10 @@ from algorithms.copies import is_aligned, lacks_copies
 from algorithms.correlation import CorrelationPlan
 from algorithms.gemm.tiled import Sizes, make_kernel
 from algorithms.gemm.tiled_config import TiledConfig, outputs_of
-from convbench.devices.device import Array, Device
+from convbench.devices import Array, Device
 from convbench.errors import ConfigError
-from convbench.intrinsics.device_functions import unflatten_on_device
-from convbench.problem.problem import ConvProblem, Direction
+from convbench.intrinsics import unflatten_on_device
+from convbench.problem import ConvProblem, Direction
 
 THREADS = 256  # of a block that packs filters or sums parts
 

@@ -41,10 +41,10 @@ from algorithms.tensor_cores.warpgroup_plan import ONLY as WARPGROUP_CAPABILITY
 from algorithms.tensor_cores.warpgroup_plan import PLANS as WARPGROUP_PLANS
 from algorithms.tensor_cores.warpgroup_plan import space as warpgroup_space
 from algorithms.tensor_cores.windows import sizes_of
-from convbench.algorithm.algorithm import Algorithm, Family, Plan
-from convbench.devices.device import MAX_GRID, Array, Device
-from convbench.problem.problem import ConvProblem, Direction, Dtype
-from convbench.reference.error_model import ErrorModel
+from convbench.algorithm import Algorithm, Family, Plan
+from convbench.devices import MAX_GRID, Array, Device
+from convbench.problem import ConvProblem, Direction, Dtype
+from convbench.reference import ErrorModel
 
 MOST_PIXELS = 2**31 - 1  # of a map or of all outputs: the kernel counts them in 32 bits
 MULTIPROCESSORS = 132  # of an H200: what a default fills, if it can

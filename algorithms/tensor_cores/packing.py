@@ -17,10 +17,18 @@ from typing import Any, Literal
 
 from numba import cuda, int64, uint32
 
-from convbench.devices.device import Array, Device, Kernel, Phase
-from convbench.intrinsics import bits, half_bits, load_1, load_1_if, round_to_tf32, store_1
-from convbench.intrinsics.device_functions import unflatten_on_device
-from convbench.intrinsics.unrolling import fast_kernel, static
+from convbench.devices import Array, Device, Kernel, Phase
+from convbench.intrinsics import (
+    bits,
+    fast_kernel,
+    half_bits,
+    load_1,
+    load_1_if,
+    round_to_tf32,
+    static,
+    store_1,
+    unflatten_on_device,
+)
 
 u = uint32
 Kind = Literal["tf32", "float32", "float16", "bfloat16"]

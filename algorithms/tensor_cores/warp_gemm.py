@@ -27,22 +27,23 @@ from numba.cuda import types
 
 from algorithms.tensor_cores.packing import STEP, Kind
 from algorithms.tensor_cores.windows import CHUNKS, make_copies
-from convbench.devices.device import Array, Kernel
+from convbench.devices import Array, Kernel
 from convbench.errors import ConfigError
 from convbench.intrinsics import (
     bits,
     commit_copies,
+    fast_kernel,
     ldmatrix_x4,
     mma_bf16,
     mma_f16,
     mma_tf32,
+    static,
     store_2,
     unbits,
     wait_copies_0,
     wait_copies_1,
     wait_copies_2,
 )
-from convbench.intrinsics.unrolling import fast_kernel, static
 
 u = uint32
 WARP = 32

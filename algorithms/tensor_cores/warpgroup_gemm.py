@@ -27,24 +27,26 @@ from numba import cuda, float32, int32, uint32, uint64
 from algorithms.tensor_cores.packing import STEP, Kind
 from algorithms.tensor_cores.warp_gemm import HALF_OF_LAST, HIGH, WAIT
 from algorithms.tensor_cores.windows import CHUNKS, make_copies
-from convbench.devices.device import Array, Kernel
+from convbench.devices import Array, Kernel
 from convbench.errors import ConfigError
 from convbench.intrinsics import (
     bits,
     commit_copies,
     commit_warpgroup,
+    fast_kernel,
     fence_async_proxy,
     ldmatrix_x4,
     matrix_descriptor_on_device,
     shared_address,
+    static,
     unbits,
+    unrolled,
     wait_warpgroup_0,
     warpgroup_fence,
     wgmma_bf16,
     wgmma_f16,
     wgmma_tf32,
 )
-from convbench.intrinsics.unrolling import fast_kernel, static, unrolled
 
 u = uint32
 OUTPUTS, THREADS_OF_GROUP = 64, 128  # of a warpgroup

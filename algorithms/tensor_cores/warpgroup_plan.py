@@ -18,9 +18,9 @@ from algorithms.tensor_cores.packing import (
 from algorithms.tensor_cores.warp_gemm import WAIT
 from algorithms.tensor_cores.warpgroup_gemm import WIDTHS, WarpgroupConfig, make_split_kernel, make_warpgroup_kernel
 from algorithms.tensor_cores.windows import sizes_of
-from convbench.devices.device import Array, Device
+from convbench.devices import Array, Device
 from convbench.errors import ConfigError
-from convbench.problem.problem import ConvProblem, Direction
+from convbench.problem import ConvProblem, Direction
 
 ONLY = 9, 0  # the compute capability whose GPUs have wgmma
 THREADS = 256

@@ -20,9 +20,8 @@ from numba import cuda, int32, int64, uint32
 
 from algorithms.correlation import Correlation
 from algorithms.tensor_cores.packing import CHUNK, STEP, Kind, words_of_filter, words_of_group
-from convbench.devices.device import Array
-from convbench.intrinsics import copy_async_16_if
-from convbench.intrinsics.unrolling import static, unrolled
+from convbench.devices import Array
+from convbench.intrinsics import copy_async_16_if, static, unrolled
 
 u = uint32
 CHUNKS = 8  # of 16 bytes in a row of a tile

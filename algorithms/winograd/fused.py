@@ -24,24 +24,25 @@ from numba import cuda, float32, int32, int64, uint32
 
 from algorithms.copies import is_aligned, lacks_copies
 from algorithms.correlation import CorrelationPlan
-from algorithms.gemm.batched import padded
+from algorithms.gemm import padded
 from algorithms.tiling import Tiling
 from algorithms.winograd.matrices import Transforms
 from algorithms.winograd.staged import launch_filters
 from algorithms.winograd.transforms import make_transform, tile_place
-from convbench.devices.device import Array, Device, Kernel
+from convbench.devices import Array, Device, Kernel
 from convbench.intrinsics import (
     commit_copies,
     copy_async_16,
+    fast_kernel,
     load_1,
     load_1_if,
     load_4,
+    static,
     store_1,
     store_2,
     wait_copies_0,
 )
-from convbench.intrinsics.unrolling import fast_kernel, static
-from convbench.problem.problem import ConvProblem
+from convbench.problem import ConvProblem
 
 THREADS = 256
 TILE_M, TILE_T, TILE_L = 64, 32, 8  # channels of the target, tiles, and channels of the source

@@ -19,14 +19,14 @@ import numpy as np
 from numba import cuda
 
 from algorithms.correlation import CorrelationPlan, number_of
-from algorithms.gemm.plain import launch_gemm
+from algorithms.gemm import launch_gemm
 from algorithms.indexing import tile_start_on_device
 from algorithms.tiling import Tiling
 from algorithms.winograd.matrices import TAPS, Transforms, as_array
-from convbench.devices.device import Array, Device, Kernel
+from convbench.devices import Array, Device, Kernel
 from convbench.errors import ConfigError
-from convbench.intrinsics.device_functions import unflatten_on_device
-from convbench.problem.problem import ConvProblem, Dtype
+from convbench.intrinsics import unflatten_on_device
+from convbench.problem import ConvProblem, Dtype
 
 THREADS = 64  # a thread holds a whole tile: more of them would not fit the registers
 

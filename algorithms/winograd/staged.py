@@ -17,8 +17,7 @@ import numpy as np
 
 from algorithms.copies import is_aligned, lacks_copies
 from algorithms.correlation import Correlation, CorrelationPlan
-from algorithms.gemm.batched import launch_batched_gemm, padded
-from algorithms.gemm.batched_tile import Tile
+from algorithms.gemm import Tile, launch_batched_gemm, padded
 from algorithms.tiling import Tiling
 from algorithms.winograd.matrices import Transforms
 from algorithms.winograd.transforms import (
@@ -28,8 +27,8 @@ from algorithms.winograd.transforms import (
     make_input_kernel,
     make_output_kernel,
 )
-from convbench.devices.device import Array, Device
-from convbench.problem.problem import ConvProblem
+from convbench.devices import Array, Device
+from convbench.problem import ConvProblem
 
 MULTIPROCESSORS = 132  # of the chip that the rules below are for; another runs them as well
 

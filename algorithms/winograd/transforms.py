@@ -24,10 +24,9 @@ from numba import cuda, float32, int64, uint32
 from algorithms.correlation import Correlation
 from algorithms.tiling import Tiling
 from algorithms.winograd.matrices import TAPS, Matrix, Transforms
-from convbench.devices.device import Array, Kernel
-from convbench.intrinsics import load_1, load_1_if, store_1, store_2, store_4
-from convbench.intrinsics.unrolling import fast_kernel, static, unrolled
-from convbench.problem.problem import Pair
+from convbench.devices import Array, Kernel
+from convbench.intrinsics import fast_kernel, load_1, load_1_if, static, store_1, store_2, store_4, unrolled
+from convbench.problem import Pair
 
 THREADS = 128
 BLOCKS = 8  # of which a multiprocessor has registers for 64 a thread, and enough loads under way

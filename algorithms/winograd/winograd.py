@@ -17,17 +17,17 @@ from dataclasses import replace
 from typing import Any, ClassVar
 
 from algorithms.correlation import HUGE_MACS, LARGE_MACS, Correlation, CorrelationPlan
-from algorithms.gemm.plain import tiles_for
-from algorithms.transform_error import winograd_model
+from algorithms.gemm import tiles_for
+from algorithms.winograd.error import winograd_model
 from algorithms.winograd.fused import Fused, FusedConfig
 from algorithms.winograd.matrices import F2, F4, TAPS, Transforms
 from algorithms.winograd.plain import Plain, PlainConfig
 from algorithms.winograd.staged import SMALL, Staged, StagedConfig, staged, staged_for, staged_space
-from convbench.algorithm.algorithm import Algorithm, Family, Plan
-from convbench.devices.device import Array, Device
+from convbench.algorithm import Algorithm, Family, Plan
+from convbench.devices import Array, Device
 from convbench.errors import ConfigError
-from convbench.problem.problem import DTYPES, ConvProblem, Direction, Dtype
-from convbench.reference.error_model import ErrorModel
+from convbench.problem import DTYPES, ConvProblem, Direction, Dtype
+from convbench.reference import ErrorModel
 
 METHODS: Mapping[type, Any] = {PlainConfig: Plain, StagedConfig: Staged, FusedConfig: Fused}
 

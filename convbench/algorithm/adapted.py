@@ -7,14 +7,12 @@ where the algorithm wants them packed; and the gradient of the bias is summed. E
 
 from typing import Any
 
-from convbench.algorithm.algorithm import Plan
 from convbench.algorithm.bias_gradient import launch_bias_gradient
 from convbench.algorithm.packing import launch_copy
 from convbench.algorithm.padding import launch_fold_back, launch_pad
-from convbench.devices.device import Array
-from convbench.problem import operands
-from convbench.problem.operands import Name
-from convbench.problem.problem import ConvProblem
+from convbench.algorithm.plan import Plan
+from convbench.devices import Array
+from convbench.problem import ConvProblem, operands
 
 
 class AdaptedPlan(Plan):
@@ -46,11 +44,11 @@ class AdaptedPlan(Plan):
         if "dbias" in given:
             launch_bias_gradient(self.device, self._seen("dy", given["dy"]), given["dbias"], self.accumulator)
 
-    def _needs_copy(self, name: Name) -> bool:
+    def _needs_copy(self, name: operands.Name) -> bool:
         repadded = self.padded and name in ("x", "dx")
         return repadded or operands.order(self.problem, name) != operands.order(self.inner.problem, name)
 
-    def _copy_of(self, name: Name) -> Array:
+    def _copy_of(self, name: operands.Name) -> Array:
         """Room for a tensor as the algorithm wants it; a gradient that is still to be summed is not rounded yet."""
         inner = self.inner.problem
         dtype = self.accumulator if name == "dx" and self.padded else inner.dtype
@@ -58,7 +56,7 @@ class AdaptedPlan(Plan):
         array = allocate(operands.memory_shape(inner, name), dtype)
         return self.device.transposed(array, operands.from_memory(inner, name))
 
-    def _entering(self, name: Name, array: Array) -> Array:
+    def _entering(self, name: operands.Name, array: Array) -> Array:
         """An input as the algorithm wants it."""
         seen = self._seen(name, array)
         if name not in self.copies:
@@ -69,6 +67,6 @@ class AdaptedPlan(Plan):
             launch_copy(self.device, "pack", seen, self.copies[name])
         return self.copies[name]
 
-    def _seen(self, name: Name, array: Array) -> Array:
+    def _seen(self, name: operands.Name, array: Array) -> Array:
         """The tensor with its axes in the order of the equation."""
         return self.device.transposed(array, operands.from_memory(self.problem, name))

@@ -12,9 +12,9 @@ from functools import cache
 import numba
 from numba import cuda
 
-from convbench.devices.device import Array, Device, Kernel
-from convbench.intrinsics.device_functions import sum_over_block, unflatten_on_device
-from convbench.problem.problem import Dtype
+from convbench.devices import Array, Device, Kernel
+from convbench.intrinsics import sum_over_block, unflatten_on_device
+from convbench.problem import Dtype
 
 THREADS = 128
 

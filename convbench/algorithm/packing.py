@@ -7,8 +7,8 @@ One thread per element; the grid covers them all, l fastest.
 
 from numba import cuda
 
-from convbench.devices.device import Array, Device, Phase
-from convbench.intrinsics.device_functions import unflatten_on_device
+from convbench.devices import Array, Device, Phase
+from convbench.intrinsics import unflatten_on_device
 
 THREADS = 256
 

@@ -13,9 +13,9 @@ from typing import Any
 import numba
 from numba import cuda
 
-from convbench.devices.device import Array, Device, Kernel
-from convbench.intrinsics.device_functions import unflatten_on_device
-from convbench.problem.problem import ConvProblem, Dtype
+from convbench.devices import Array, Device, Kernel
+from convbench.intrinsics import unflatten_on_device
+from convbench.problem import ConvProblem, Dtype
 
 THREADS = 256
 

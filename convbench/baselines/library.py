@@ -14,12 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from convbench.algorithm.algorithm import Plan
-from convbench.devices.device import Array, Device, Host
+from convbench.algorithm import Plan
+from convbench.devices import Array, Device, Host
 from convbench.errors import RefusedError
-from convbench.problem.problem import ConvProblem, Direction
-from convbench.reference.definition import Float64
-from convbench.reference.error_model import ErrorModel, Tensors, count_of_sum
+from convbench.problem import ConvProblem, Direction
+from convbench.reference import ErrorModel, Float64, Tensors, error_model
 
 TRANSFORMS = 128.0  # roundings in the transforms of any method, and in their inverse: fewer than this many levels
 
@@ -71,7 +70,7 @@ def norms_magnitude(problem: ConvProblem, direction: Direction, tensors: Tensors
 
 def count_of_unknown(problem: ConvProblem, direction: Direction, config: object = None) -> float:
     """The sum in any order, and transforms."""
-    return count_of_sum(problem, direction) + TRANSFORMS
+    return error_model.count_of_sum(problem, direction) + TRANSFORMS
 
 
 def count_in_tf32(problem: ConvProblem, direction: Direction, config: object = None) -> float:

@@ -10,10 +10,10 @@ from typing import ClassVar
 
 import numpy as np
 
-from convbench.algorithm.algorithm import Algorithm, Family, Plan
+from convbench.algorithm import Algorithm, Family, Plan
 from convbench.baselines.library import HostPlan, padded
-from convbench.devices.device import Array, Host
-from convbench.problem.problem import DTYPES, Direction, Dtype
+from convbench.devices import Array, Host
+from convbench.problem import DTYPES, Direction, Dtype
 
 
 class NumpyPlan(HostPlan):

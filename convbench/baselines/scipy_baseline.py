@@ -9,12 +9,12 @@ from typing import ClassVar
 
 import numpy as np
 
-from convbench.algorithm.algorithm import Algorithm, Family, Plan
+from convbench.algorithm import Algorithm, Family, Plan
 from convbench.baselines.library import HostPlan, model_of_unknown, padded
-from convbench.devices.device import Array, Host
+from convbench.devices import Array, Host
 from convbench.errors import RefusedError
-from convbench.problem.problem import Direction, Dtype
-from convbench.reference.error_model import ErrorModel
+from convbench.problem import Direction, Dtype
+from convbench.reference import ErrorModel
 
 
 class ScipyForward(HostPlan):

@@ -12,12 +12,12 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from convbench.algorithm.algorithm import Algorithm, Family, Plan
+from convbench.algorithm import Algorithm, Family, Plan
 from convbench.baselines.library import HostPlan, count_in_tf32, model_of_unknown
-from convbench.devices.device import Array, Device, Host
+from convbench.devices import Array, Device, Host
 from convbench.errors import RefusedError
-from convbench.problem.problem import DTYPES, ITEM_BYTES, ConvProblem, Direction, Dtype
-from convbench.reference.error_model import ErrorModel
+from convbench.problem import DTYPES, ITEM_BYTES, ConvProblem, Direction, Dtype
+from convbench.reference import ErrorModel
 
 
 class _TorchPlan(Plan):
@@ -61,22 +61,22 @@ class TorchCpuPlan(_TorchPlan, HostPlan):
     """All directions by ATen's convolution, oneDNN's where it has one."""
 
     def compute(self, *read: Array) -> Host:
-        from convbench.layer.torch_tensors import as_numpy, of_numpy
+        from convbench.layer import torch_tensors
 
         problem, torch = self.problem, self.torch
-        tensors = [of_numpy(np.asarray(array)) for array in read]
+        tensors = [torch_tensors.of_numpy(np.asarray(array)) for array in read]
         if self.direction == "forward":
-            w, bias = of_numpy(np.asarray(self.weights)), of_numpy(np.asarray(self.bias))
+            w, bias = torch_tensors.of_numpy(np.asarray(self.weights)), torch_tensors.of_numpy(np.asarray(self.bias))
             y = torch.nn.functional.conv2d(
                 self.dense(tensors[0]), w, bias, problem.stride, self.padding, problem.dilation, problem.groups
             )
-            host: Host = as_numpy(y)
+            host: Host = torch_tensors.as_numpy(y)
         elif self.direction == "backward_data":
-            w = of_numpy(np.asarray(self.weights))
-            host = as_numpy(self.gradient(tensors[0], w.new_empty(problem.x_shape), w))
+            w = torch_tensors.of_numpy(np.asarray(self.weights))
+            host = torch_tensors.as_numpy(self.gradient(tensors[0], w.new_empty(problem.x_shape), w))
         else:
             x, dy = tensors
-            host = as_numpy(self.gradient(dy, x, x.new_empty(problem.w_shape)))
+            host = torch_tensors.as_numpy(self.gradient(dy, x, x.new_empty(problem.w_shape)))
         return host
 
 
@@ -122,9 +122,9 @@ class CudnnPlan(_TorchPlan):
             return self.gradient(dy, x, dw)
 
     def _tensor(self, array: Array) -> Any:
-        from convbench.layer.torch_tensors import of_gpu
+        from convbench.layer import torch_tensors
 
-        return of_gpu(array, self.torch.device("cuda", self.torch.cuda.current_device()))
+        return torch_tensors.of_gpu(array, self.torch.device("cuda", self.torch.cuda.current_device()))
 
     def _on_stream(self, work: Any, *given: Any) -> Any:
         """Work on the legacy default stream, on which the device's launches are."""

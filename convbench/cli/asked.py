@@ -9,12 +9,11 @@ from convbench.cli import options
 from convbench.errors import ConvbenchError, UnknownNameError
 
 if TYPE_CHECKING:
-    from convbench.algorithm.algorithm import Algorithm
-    from convbench.devices.device import Device
-    from convbench.measurement.harness import Harness, Job
-    from convbench.measurement.sampling import Effort
-    from convbench.tuning.database import Database
-    from convbench.workload.workload import Workload
+    from convbench.algorithm import Algorithm
+    from convbench.devices import Device
+    from convbench.measurement import Effort, Harness, Job
+    from convbench.tuning import Database
+    from convbench.workload import Workload
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +39,7 @@ class Asked:
     def prepare(self) -> "tuple[Harness, Workload, list[Job]]":
         """Everything that can be wrong with a call is found here."""
         from convbench import devices
-        from convbench.measurement.harness import Harness, jobs
+        from convbench.measurement import Harness, jobs
 
         direction, chosen = options.direction(self.direction), self.layers()
         options.load_plugins(self.plugin)
@@ -52,7 +51,7 @@ class Asked:
 
     def layers(self) -> "Workload":
         """The problems, each once; what a model has besides goes to standard error."""
-        from convbench.workload import workload
+        from convbench import workload
 
         if bool(self.problems) == (self.workload is not None):
             raise ConvbenchError(
@@ -79,7 +78,7 @@ class Asked:
 
     def configs(self, device: "Device") -> "Database | None":
         """The tuned configs that are used on a device; what is wrong with them goes to standard error."""
-        from convbench.tuning.database import Database, default_path
+        from convbench.tuning import Database, default_path
 
         if not self.tuned:
             if self.database is not None:
@@ -92,8 +91,8 @@ class Asked:
 
     def effort(self, device: "Device") -> "Effort":
         """How often to run on a device."""
-        from convbench.measurement.sampling import Effort
-        from convbench.records.timing import CACHES, Cache
+        from convbench.measurement import Effort
+        from convbench.records import CACHES, Cache
 
         effort = Effort.for_device(device)
         if self.cache is not None:

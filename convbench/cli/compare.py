@@ -12,11 +12,11 @@ import typer
 from convbench.cli import options
 from convbench.cli.output import print_markdown
 from convbench.errors import ConvbenchError, RecordsError, UnknownNameError
-from convbench.problem.problem import DIRECTIONS
-from convbench.records.timing import CACHES, Cache
+from convbench.problem import DIRECTIONS
+from convbench.records import CACHES, Cache
 
 if TYPE_CHECKING:
-    from convbench.records.record import BadLine, Record
+    from convbench.records import BadLine, Record
 
 UNDECIDED = 3  # the exit status with --strict
 
@@ -67,7 +67,7 @@ def compare(
     directions = [options.direction(name) for name in ",".join(direction).split(",")] if direction else None
 
     from convbench.records import comparison
-    from convbench.report.comparison_page import to_data, to_markdown
+    from convbench.report import comparison_page
 
     (before, bad_before), (after, bad_after) = _read(old), _read(new)
     for line in (bad := [*bad_before, *bad_after]):
@@ -83,9 +83,9 @@ def compare(
     ]
     compared = comparison.compare(*sides, threshold=asked, across_devices=across_devices, caches=caches)
     if json_:
-        print(json.dumps(to_data(compared), indent=1, ensure_ascii=False))
+        print(json.dumps(comparison_page.to_data(compared), indent=1, ensure_ascii=False))
     else:
-        print_markdown(to_markdown(compared, old=str(old), new=str(new)))
+        print_markdown(comparison_page.to_markdown(compared, old=str(old), new=str(new)))
     if not compared.comparisons and not compared.outcomes:
         raise ConvbenchError("nothing was compared: no measurement has times, or another outcome, on both sides")
     if bad:
@@ -98,7 +98,7 @@ def compare(
 
 def _read(path: Path) -> "tuple[list[Record], list[BadLine]]":
     """All records of a file, or of every .jsonl file below a folder."""
-    from convbench.records.record import read_records
+    from convbench.records import read_records
 
     files = sorted(path.rglob("*.jsonl")) if path.is_dir() else [path]
     if not files:

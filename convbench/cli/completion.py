@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 
 def workloads(incomplete: str) -> list[str]:
     """Names of workloads; a file's path is the shell's own business."""
-    from convbench.workload import workload
+    from convbench import workload
 
     return _beginning(workload.names(), incomplete)
 

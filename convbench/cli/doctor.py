@@ -104,12 +104,12 @@ def _compiler() -> Finding:
 
 
 def _gpu() -> Finding:
-    from convbench import devices
+    from convbench.devices import selection
 
-    fault, evidence = devices.cuda_fault(), devices.gpu_evidence()
+    fault, evidence = selection.cuda_fault(), selection.gpu_evidence()
     if fault is None:
         try:
-            about = devices.select("cuda").describe()
+            about = selection.select("cuda").describe()
         except DeviceError as error:
             return Finding(
                 "GPU", "broken", str(error), "see with nvidia-smi who uses it, and in which compute mode it is"

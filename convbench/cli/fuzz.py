@@ -16,13 +16,12 @@ from convbench.cli import options
 from convbench.cli.fuzz_report import Report, live
 from convbench.cli.measure import INTERRUPTED
 from convbench.errors import ConvbenchError
-from convbench.problem.problem import DIRECTIONS
+from convbench.problem import DIRECTIONS
 
 if TYPE_CHECKING:
-    from convbench.algorithm.algorithm import Algorithm
-    from convbench.devices.device import Device
-    from convbench.fuzz.orders import Orders
-    from convbench.fuzz.tally import Tally
+    from convbench.algorithm import Algorithm
+    from convbench.devices import Device
+    from convbench.fuzz import Orders, Tally
 
 DEFAULT_SECONDS = 60.0
 LOOK_S = 0.1
@@ -89,9 +88,7 @@ def fuzz(
     if seconds is not None and not seconds > 0:
         raise ConvbenchError(f"--seconds is {seconds:g}; it must be more than 0")
     from convbench.algorithm import registry
-    from convbench.fuzz.corpus import Corpus
-    from convbench.fuzz.orders import Orders
-    from convbench.fuzz.tally import Tally
+    from convbench.fuzz import Corpus, Orders, Tally
 
     options.load_plugins(plugin)
     directions = tuple(dict.fromkeys(map(options.direction, _words(direction) or DIRECTIONS)))
@@ -114,10 +111,7 @@ def fuzz(
 
 def _run(orders: "Orders", tally: "Tally", algorithms: "list[Algorithm]", device: "Device") -> bool:
     """Have the jobs work; returns whether they were interrupted."""
-    from convbench.fuzz.coverage import possible
-    from convbench.fuzz.jobs import Crew
-    from convbench.fuzz.orders import Found
-    from convbench.fuzz.suiting import Suit
+    from convbench.fuzz import Crew, Found, Suit, possible
 
     suits = [Suit(algorithm, device, orders.directions) for algorithm in algorithms]
     with Crew(orders) as crew, live(orders, tally) as show, _interrupts_noted() as interrupted:
@@ -160,8 +154,7 @@ def _interrupts_noted() -> Iterator[threading.Event]:
 def _replay(line: str, device: str | None, plugin: list[str] | None, json_: bool) -> None:
     """Run one case in this process."""
     from convbench.algorithm import registry
-    from convbench.fuzz.cases import FuzzCase
-    from convbench.fuzz.verdicts import judge
+    from convbench.fuzz import FuzzCase, judge
 
     case = FuzzCase.read(line)
     options.load_plugins(plugin)

@@ -8,14 +8,10 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from convbench.cli.output import print_markdown
-from convbench.report.inert import markdown_table
+from convbench.report import markdown_table
 
 if TYPE_CHECKING:
-    from convbench.fuzz.cases import FuzzCase
-    from convbench.fuzz.corpus import Corpus
-    from convbench.fuzz.orders import Orders
-    from convbench.fuzz.tally import Tally
-    from convbench.fuzz.verdicts import Finding
+    from convbench.fuzz import Corpus, Finding, FuzzCase, Orders, Tally
 
 UNSEEN = 4  # pairs that are named
 

@@ -44,10 +44,9 @@ def gpu(
     Exit status 1 if anything is wrong or failed.
     """
     from convbench import devices
-    from convbench.measurement.sampling import Effort
+    from convbench.measurement import Effort
     from convbench.problem.notation import parse
-    from convbench.survey.survey import PAGE, Orders, Survey
-    from convbench.survey.tasks import EFFORT, PROBLEMS
+    from convbench.survey import EFFORT, PAGE, PROBLEMS, Orders, Survey
 
     asked = Asked(
         problems=None, workload=workload, batch=batch, where=where, algorithm=algorithm, baselines=False, device=device,

@@ -11,16 +11,16 @@ from convbench.cli import options
 from convbench.cli.output import print_markdown
 from convbench.cli.progress import progress
 from convbench.errors import ConvbenchError
-from convbench.report.inert import markdown_table
+from convbench.report import markdown_table
 
 if TYPE_CHECKING:
-    from convbench.algorithm.algorithm import Algorithm
-    from convbench.problem.problem import ConvProblem, Direction
+    from convbench.algorithm import Algorithm
+    from convbench.problem import ConvProblem, Direction
 
 
 def list_(plugin: options.PluginOption = None, json_: options.JsonOption = False) -> None:
     """The algorithms and the workloads that there are."""
-    from convbench.workload import workload
+    from convbench import workload
 
     options.load_plugins(plugin)
     algorithms = options.available_algorithms()
@@ -82,8 +82,8 @@ def show(
     told = {"IMAGE": image, "--algorithm": algorithm, "--device": device, "--out": out, "--seed": seed}
     if extra := [name for name, value in told.items() if value is not None]:
         raise ConvbenchError(f"{', '.join(extra)} can be given with --maps only")
+    from convbench.problem import roofline
     from convbench.problem.notation import parse
-    from convbench.problem.roofline import KNOWN
     from convbench.report import duration
 
     asked, what = options.direction(direction), parse(problem)
@@ -93,7 +93,7 @@ def show(
         "problem": str(what), "x": what.x_shape, "w": what.w_shape, "y": what.y_shape, "macs": what.macs,
         "flops": what.flops, "min_bytes": what.min_bytes, "arithmetic_intensity": what.arithmetic_intensity,
     }  # fmt: skip
-    roofs = KNOWN if what.dtype == "float32" else ()  # the ceilings of the other dtypes are others
+    roofs = roofline.KNOWN if what.dtype == "float32" else ()  # the ceilings of the other dtypes are others
     if json_:
         floors = [{"device": r.name, "floor_us": r.floor_us(what), "bound_by": r.limit(what)} for r in roofs]
         print(json.dumps({**facts, "floors": floors, "refusals": able}, indent=1))
@@ -120,8 +120,7 @@ def _show_maps(
     problem: str, image: Path | None, algorithm: str, device: str | None, out: Path | None, seed: int, direction: str,
     *, json_: bool,
 ) -> None:  # fmt: skip
-    from convbench.layer.maps import decompose, read_picture
-    from convbench.layer.maps_picture import save_maps
+    from convbench.layer import decompose, maps_picture, read_picture
     from convbench.problem.notation import parse
 
     if options.direction(direction) != "forward":
@@ -134,7 +133,7 @@ def _show_maps(
             if step == "compute":
                 found = decompose(what, picture, algorithm=algorithm, device=device, seed=seed)
             else:
-                save_maps(found, file)
+                maps_picture.save_maps(found, file)
     facts = {
         "problem": str(what), "picture": "bundled" if image is None else str(image), "x": what.x_shape,
         "w": what.w_shape, "bias": (what.k,) if what.bias else None, "y": what.y_shape, "parts": found.grouped.y_shape,

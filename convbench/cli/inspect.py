@@ -35,9 +35,8 @@ def inspect(
 ) -> None:
     """An algorithm's kernels as machine code, without a GPU: registers, spills, hot loop, predicted bound and time."""
     from convbench.algorithm import registry
-    from convbench.fuzz.cases import FuzzCase, config_of
-    from convbench.inspection import architecture, inspector
-    from convbench.inspection.page import to_json, to_markdown
+    from convbench.fuzz import FuzzCase, config_of
+    from convbench.inspection import architecture, inspector, page
     from convbench.problem.notation import parse
 
     chosen, asked, what = architecture.get(arch), options.direction(direction), parse(problem)
@@ -51,6 +50,6 @@ def inspect(
     if sass is not None:
         write_files({sass: encoded("\n".join(kernel.text for kernel in found.kernels))})
     if json_:
-        print(json.dumps(to_json(found), indent=1))
+        print(json.dumps(page.to_json(found), indent=1))
     else:
-        print_markdown(to_markdown(found))
+        print_markdown(page.to_markdown(found))

@@ -13,12 +13,12 @@ from convbench.cli.asked import Asked
 from convbench.cli.output import print_markdown, write_page
 from convbench.cli.progress import progress
 from convbench.errors import DeviceError, RecordsError
-from convbench.report.inert import markdown_table
+from convbench.report import markdown_table
 
 if TYPE_CHECKING:
-    from convbench.measurement.harness import Harness, Job
-    from convbench.records.record import Record, RecordsFile
-    from convbench.workload.workload import Workload
+    from convbench.measurement import Harness, Job
+    from convbench.records import Record, RecordsFile
+    from convbench.workload import Workload
 
 T = TypeVar("T")
 
@@ -105,8 +105,8 @@ def bench(
     json_: options.JsonOption = False,
 ) -> None:
     """Verify, then time what is right, record each result at once, and render a report beside the records."""
-    from convbench.records.record import RecordsFile, latest, read_records
-    from convbench.tuning.database import slug
+    from convbench.records import RecordsFile, latest, read_records
+    from convbench.tuning import slug
 
     asked = Asked(
         problems=problems, workload=workload, batch=batch, where=where, algorithm=algorithm, baselines=baselines,
@@ -153,7 +153,7 @@ def bench(
 
 def _records_so_far(path: Path) -> "list[Record]":
     """What a file that is to be continued has; a file with lines that are not ours is not touched."""
-    from convbench.records.record import read_records
+    from convbench.records import read_records
 
     if not path.exists():
         return []
@@ -189,7 +189,7 @@ def _print_verdicts(rows: list[dict[str, Any]], title: str) -> None:
 
 
 def _finish(outcomes: list[str]) -> None:
-    from convbench.records.record import FAILURES
+    from convbench.records import FAILURES
 
     if bad := sum(outcome in FAILURES for outcome in outcomes):
         print(f"convbench: {bad} of {len(outcomes)} results are wrong or failed", file=sys.stderr)

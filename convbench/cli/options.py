@@ -10,10 +10,10 @@ import typer
 
 from convbench.cli import completion
 from convbench.errors import ConvbenchError, UnknownNameError
-from convbench.problem.problem import DIRECTIONS, Direction
+from convbench.problem import DIRECTIONS, Direction
 
 if TYPE_CHECKING:
-    from convbench.algorithm.algorithm import Algorithm
+    from convbench.algorithm import Algorithm
 
 DEVICES = (
     "cuda",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from convbench.errors import ConvbenchError
 
 if TYPE_CHECKING:
-    from convbench.records.record import Record
+    from convbench.records import Record
 
 
 def print_markdown(text: str) -> None:
@@ -40,13 +40,12 @@ def markdown_files(records: "list[Record]", page: Path, *, picture: bool) -> dic
     title = f"convbench: {page.stem}"
     if not picture:
         return {page: encoded(to_markdown(records, title=title))}
-    from convbench.report.figures import figures
-    from convbench.report.pictures import beside, to_png
+    from convbench.report import figures, pictures
 
-    shown = beside(page.stem, figures(records))
+    shown = pictures.beside(page.stem, figures.figures(records))
     if not shown:
         raise ConvbenchError("there is nothing to draw, for nothing passed")
-    files = {page.with_name(file): to_png(figure) for figure, file in shown.values()}
+    files = {page.with_name(file): pictures.to_png(figure) for figure, file in shown.values()}
     return {**files, page: encoded(to_markdown(records, title=title, pictures=shown))}
 
 

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
-    from convbench.devices.device import Device
+    from convbench.devices import Device
 
 T = TypeVar("T")
 

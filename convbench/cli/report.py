@@ -16,7 +16,7 @@ from convbench.errors import ConvbenchError, UnknownNameError
 if TYPE_CHECKING:
     import pandas as pd
 
-    from convbench.records.record import Record
+    from convbench.records import Record
 
     Source = tuple[Path, list[Record]]
 
@@ -51,7 +51,7 @@ def report(
 
     Several files make one page, `comparison`, with their results side by side: devices, commits, algorithms, or files.
     """
-    from convbench.records.record import read_records
+    from convbench.records import read_records
 
     formats = _formats(format_)
     folder = records[0].parent if out is None else out
@@ -105,7 +105,7 @@ def _single(records: "list[Record]", name: str, page: Path, *, picture: bool) ->
     if name == "markdown":
         return markdown_files(records, page, picture=picture)
     if name == "html":
-        from convbench.report.page import to_html
+        from convbench.report import to_html
 
         return {page: encoded(to_html(records, title=f"convbench: {page.stem}"))}
     return {page: _data([(page, records)], name)}
@@ -115,22 +115,21 @@ def _compared(sources: "Sequence[Source]", name: str, page: Path, *, picture: bo
     """The files of one format for several sources."""
     if name not in ("markdown", "html"):
         return {page: _data(sources, name)}
-    from convbench.report.side_by_side.markdown import figures, to_markdown
-    from convbench.report.side_by_side.pairing import side_by_side
+    from convbench.report.side_by_side import markdown, side_by_side
 
     sides = side_by_side(sources, mixed=mixed)
     title = f"convbench: {', '.join(sides.names[1:])} against {sides.names[0]}"
     if name == "html":
-        from convbench.report.side_by_side.html import to_html
+        from convbench.report.side_by_side import html
 
-        return {page: encoded(to_html(sides, title=title))}
+        return {page: encoded(html.to_html(sides, title=title))}
     if not picture:
-        return {page: encoded(to_markdown(sides, title=title))}
-    from convbench.report.pictures import beside, to_png
+        return {page: encoded(markdown.to_markdown(sides, title=title))}
+    from convbench.report import pictures
 
-    shown = beside(page.stem, figures(sides))
-    drawn = {page.with_name(file): to_png(figure) for figure, file in shown.values()}
-    return {**drawn, page: encoded(to_markdown(sides, title=title, pictures=shown))}
+    shown = pictures.beside(page.stem, markdown.figures(sides))
+    drawn = {page.with_name(file): pictures.to_png(figure) for figure, file in shown.values()}
+    return {**drawn, page: encoded(markdown.to_markdown(sides, title=title, pictures=shown))}
 
 
 def _data(sources: "Sequence[Source]", name: str) -> bytes:

@@ -15,14 +15,13 @@ from convbench.cli.measure import INTERRUPTED
 from convbench.cli.output import print_markdown
 from convbench.cli.progress import progress
 from convbench.errors import ConvbenchError, DeviceError, UnknownNameError
-from convbench.report.inert import markdown_table
+from convbench.report import markdown_table
 
 if TYPE_CHECKING:
-    from convbench.measurement.harness import Harness, Job
-    from convbench.records.record import Record
-    from convbench.tuning.proposals import Proposals, Search
-    from convbench.tuning.tuner import Found, Tuner
-    from convbench.workload.workload import Workload
+    from convbench.measurement import Harness, Job
+    from convbench.records import Record
+    from convbench.tuning import Found, Proposals, Search, Tuner
+    from convbench.workload import Workload
 
 
 def tune(
@@ -58,9 +57,9 @@ def tune(
     json_: options.JsonOption = False,
 ) -> None:
     """Search the algorithms' configs: verify each, time what is right, keep what is faster than the default."""
-    from convbench.records.record import RecordsFile
+    from convbench.records import RecordsFile
+    from convbench.tuning import Tuner
     from convbench.tuning import database as entries
-    from convbench.tuning.tuner import Tuner
 
     asked = Asked(
         problems=problems, workload=workload, batch=batch, where=where, algorithm=algorithm, baselines=False,
@@ -126,7 +125,7 @@ class _Run:
             self._store()
 
     def _store(self) -> None:
-        from convbench.tuning.database import add
+        from convbench.tuning import add
 
         found, self._open = self._open, None
         if found is not None and found.entry is not None:
@@ -135,7 +134,7 @@ class _Run:
 
 
 def _search(name: str | None) -> "Search | None":
-    from convbench.tuning.proposals import SEARCHES
+    from convbench.tuning import SEARCHES
 
     for known in SEARCHES:
         if name == known:
@@ -149,8 +148,7 @@ def _searches(
     harness: "Harness", todo: "list[Job]", search: "Search | None", trials: int | None, seed: int
 ) -> "tuple[list[tuple[Found, Proposals]], list[tuple[str, str, str]]]":
     """What is to be searched, in which order; and who refuses, with the problem and the reason."""
-    from convbench.tuning.proposals import proposals
-    from convbench.tuning.tuner import Found
+    from convbench.tuning import Found, proposals
 
     searches, refused = [], []
     for job in todo:
@@ -160,7 +158,7 @@ def _searches(
             continue
         space = algorithm.space_for(problem, harness.direction)
         found = Found(layer=job.layer, algorithm=algorithm, space=len(space))
-        searches.append((found, proposals(space, search, trials, seed)))
+        searches.append((found, proposals.proposals(space, search, trials, seed)))
     if not searches:
         reasons = "; ".join(dict.fromkeys(f"{name}: {reason}" for _, name, reason in refused))
         raise ConvbenchError(f"there is nothing to tune: {reasons}")

@@ -18,7 +18,7 @@ from convbench.devices.device import MAX_SHARED_BYTES, Array, Device, Host, Kern
 from convbench.devices.nvml import Nvml
 from convbench.devices.stopwatch import Stopwatch
 from convbench.errors import ConfigError, DeviceError, OutOfDeviceMemoryError
-from convbench.records.timing import Cache, Reading
+from convbench.records import Cache, Reading
 
 
 class CudaDevice(Device):

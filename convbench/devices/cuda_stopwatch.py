@@ -10,17 +10,14 @@ Source: nvbench (NVIDIA 2021), `blocking_kernel.cu`, has such a gate; CUDA C++ P
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 from numba import cuda
 
-from convbench.devices.stopwatch import Sample, Stopwatch
+from convbench.devices.stopwatch import Sample, Stopwatch, Timed
 from convbench.errors import DeviceError
-from convbench.records.timing import Cache
-
-if TYPE_CHECKING:
-    from convbench.devices.cuda import CudaDevice
+from convbench.records import Cache, Reading
 
 SHORT_US = 50.0  # a run that takes less is repeated
 REPEATED = 20
@@ -71,12 +68,25 @@ class Gate:
             raise DeviceError("what is timed waits for the GPU, so that its launches cannot be queued before they run")
 
 
+class TimedGpu(Timed, Protocol):
+    """What the stopwatch of a GPU needs of it beside that."""
+
+    gate: Gate
+    host_calls: int  # that libraries of the host were called
+
+    def reading(self) -> Reading | None:
+        """The clocks at this moment; None where nothing tells."""
+
+    def captured(self, work: Callable[[], None], runs: int) -> Callable[[], None]:
+        """What queues so many runs of launches as one CUDA graph."""
+
+
 class CudaStopwatch(Stopwatch):
     """Events around one run, or around `REPEATED` of a short one."""
 
     host_clock = "time to queue the work of a sample, over its runs"
 
-    def __init__(self, device: "CudaDevice", work: Callable[[], None], cache: Cache) -> None:
+    def __init__(self, device: TimedGpu, work: Callable[[], None], cache: Cache) -> None:
         super().__init__(device, work, cache)
         self._cuda = device
         self._runs, self._queue, self._how = 1, work, "each run timed alone by CUDA events behind a gate"

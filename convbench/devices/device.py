@@ -17,9 +17,8 @@ import numpy.typing as npt
 
 from convbench.devices.stopwatch import Stopwatch
 from convbench.errors import ConfigError
-from convbench.problem.problem import ConvProblem, Dtype
-from convbench.records.environment import last_level_cache_bytes
-from convbench.records.timing import Cache, Reading
+from convbench.problem import ConvProblem, Dtype
+from convbench.records import Cache, Reading, environment
 
 Array = Any
 Kernel = Any
@@ -161,7 +160,7 @@ class Device(ABC):
     @property
     def cache_bytes(self) -> int | None:
         """Bytes of the last cache before the memory; None where nothing tells."""
-        return last_level_cache_bytes()
+        return environment.last_level_cache_bytes()
 
     @property
     def flush_bytes(self) -> int | None:

@@ -22,12 +22,12 @@ from convbench.emulator import (
     OrderDependenceError,
     UnsupportedError,
     VersionError,
+    front_end,
+    state,
 )
-from convbench.emulator.front_end import check_versions
-from convbench.emulator.state import aligned_bytes
 from convbench.errors import ConfigError, DeviceError, KernelError, OutOfDeviceMemoryError, RefusedError
-from convbench.problem.problem import ConvProblem
-from convbench.records.environment import cores, processor
+from convbench.problem import ConvProblem
+from convbench.records import environment
 
 # Twenty nanoseconds a multiply-accumulate, times some ten runs to verify and time: a minute for each algorithm.
 MAX_CHECKED_MACS = 120_000_000
@@ -53,10 +53,10 @@ class EmulatorDevice(Device):
         if checked:
             self.name = "emulator-checked"  # type: ignore[misc]
         try:
-            check_versions()
+            front_end.check_versions()
         except VersionError as error:
             raise DeviceError(f"device {self.name} cannot be used: {error}") from error
-        workers = cores() if workers is None else workers
+        workers = environment.cores() if workers is None else workers
         self._emulator = Emulator(checked=checked, workers=workers)
         self.compute_capability = self._emulator.limits.compute_capability
 
@@ -67,7 +67,7 @@ class EmulatorDevice(Device):
         size = int(np.prod(shape, dtype=object)) * dtype.itemsize
         self.check_room(size)
         try:
-            array = aligned_bytes(size)[:size].view(dtype).reshape(shape)
+            array = state.aligned_bytes(size)[:size].view(dtype).reshape(shape)
         except (MemoryError, ValueError) as error:  # ValueError: more bytes than an address has bits for
             raise OutOfDeviceMemoryError(f"the emulator cannot allocate {shape} of {dtype}: {error}") from error
         self._emulator.forget(array)
@@ -138,8 +138,8 @@ class EmulatorDevice(Device):
             "name": self.name,
             "clock": self.clock,
             "is_gpu": self.is_gpu,
-            "processor": processor(),
-            "cores": cores(),
+            "processor": environment.processor(),
+            "cores": environment.cores(),
             "workers": self._emulator.workers,
             "checked": self._emulator.checked,
             "compute_capability": ".".join(map(str, self._emulator.limits.compute_capability)),

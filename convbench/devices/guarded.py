@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from convbench.devices.device import POISON, Array, Device, Host
-from convbench.problem.problem import ConvProblem
+from convbench.problem import ConvProblem
 
 GUARD_BYTES = 512  # keeps the alignment that CUDA's allocator gives
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from numba.cuda.dispatcher import CUDACache
 
-from convbench.emulator.identity import identity
+from convbench.emulator import identity
 
 
 def keep_on_disk(kernel: Any) -> None:
@@ -20,7 +20,7 @@ def keep_on_disk(kernel: Any) -> None:
     """
     if isinstance(kernel._cache, CUDACache):  # noqa: SLF001  (numba-cuda takes a cache of another kind in no other way)
         return
-    digest = identity(kernel)
+    digest = identity.identity(kernel)
     if digest is None:
         return
     try:

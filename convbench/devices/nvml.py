@@ -7,7 +7,7 @@ clocks that someone has set) are left out.
 from typing import Any
 
 from convbench.errors import DeviceError
-from convbench.records.timing import Reading
+from convbench.records import Reading
 
 SLOWED = {
     0x04: "power cap",

@@ -26,9 +26,8 @@ from numba.cuda.simulator.kernelapi import Dim3, FakeCUDALocal, FakeCUDAModule, 
 
 from convbench.devices.device import Array, Device, Host, Kernel
 from convbench.errors import DeviceError, OutOfDeviceMemoryError
-from convbench.intrinsics.lanes import WARPGROUP, Asked
-from convbench.intrinsics.twins import twin_of
-from convbench.problem.problem import ConvProblem
+from convbench.intrinsics import WARPGROUP, Asked, twin_of
+from convbench.problem import ConvProblem
 
 # One to ten microseconds a multiply-accumulate, by algorithm, times some ten runs to verify and time: minutes.
 MAX_MACS = 2_000_000

@@ -8,13 +8,28 @@ before each run, so that whatever replacement rule it has, nothing of the operan
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from convbench.errors import DeviceError
-from convbench.records.timing import Cache, Reading
+from convbench.records import Cache, Reading
 
-if TYPE_CHECKING:
-    from convbench.devices.device import Device
+
+class Timed(Protocol):
+    """What a stopwatch needs of the device that it times."""
+
+    @property
+    def name(self) -> str:
+        """Of the device, for messages."""
+
+    @property
+    def flush_bytes(self) -> int | None:
+        """Bytes whose writing leaves nothing else in the cache; None where nothing tells."""
+
+    def flush(self) -> None:
+        """Queue writes of `flush_bytes` bytes."""
+
+    def elapsed_us(self, work: Callable[[], None]) -> float:
+        """Microseconds that the launches in `work` took, by the device's clock."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +49,7 @@ class Stopwatch:
 
     host_clock = "process time of all threads"
 
-    def __init__(self, device: "Device", work: Callable[[], None], cache: Cache) -> None:
+    def __init__(self, device: Timed, work: Callable[[], None], cache: Cache) -> None:
         self.device, self.work, self.cache = device, work, cache
         if cache == "cold" and device.flush_bytes is None:
             raise DeviceError(f"device {device.name} does not tell the size of its cache, which cold runs need")

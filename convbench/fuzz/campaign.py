@@ -13,15 +13,15 @@ from dataclasses import dataclass, replace
 from functools import partial
 from random import Random
 
-from convbench.algorithm.algorithm import Algorithm
-from convbench.devices.device import Device
+from convbench.algorithm import Algorithm
+from convbench.devices import Device
 from convbench.fuzz import shrinking
 from convbench.fuzz.cases import FuzzCase
 from convbench.fuzz.drawing import BYTES, Drawer
 from convbench.fuzz.rows import blocks
 from convbench.fuzz.suiting import Suit
 from convbench.fuzz.verdicts import Finding, Verdict, judge
-from convbench.problem.problem import DIRECTIONS, Direction
+from convbench.problem import DIRECTIONS, Direction
 
 
 @dataclass(kw_only=True)

@@ -12,11 +12,11 @@ import shlex
 from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any, cast
 
-from convbench.algorithm.algorithm import Algorithm
+from convbench.algorithm import Algorithm
 from convbench.errors import CaseError, ConfigError, ConvbenchError
+from convbench.problem import DIRECTIONS, ConvProblem, Direction
 from convbench.problem.notation import parse
-from convbench.problem.problem import DIRECTIONS, ConvProblem, Direction
-from convbench.reference.data import KINDS, Kind
+from convbench.reference import KINDS, Kind
 
 
 @dataclass(frozen=True, kw_only=True)

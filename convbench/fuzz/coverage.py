@@ -15,7 +15,7 @@ from convbench.fuzz.cases import FuzzCase
 from convbench.fuzz.drawing import BYTES, Drawer
 from convbench.fuzz.rows import Row
 from convbench.fuzz.suiting import Suit
-from convbench.problem.problem import ConvProblem
+from convbench.problem import ConvProblem
 
 SAMPLES = 400
 Pair = tuple[str, str, str, str]  # axis, value, another axis, its value

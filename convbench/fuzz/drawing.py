@@ -14,7 +14,7 @@ from convbench.fuzz.cases import FuzzCase, config_text
 from convbench.fuzz.rows import Row
 from convbench.fuzz.shapes import Shape, shapes
 from convbench.fuzz.suiting import Suit
-from convbench.reference.data import KINDS, Kind
+from convbench.reference import KINDS, Kind
 
 BYTES = 512  # more than any case takes, but for very rare ones, which are thrown away
 MOST_SEEDS = 2**16

@@ -8,7 +8,7 @@ from convbench.fuzz.campaign import Figures
 from convbench.fuzz.cases import FuzzCase
 from convbench.fuzz.coverage import Pair
 from convbench.fuzz.verdicts import Finding
-from convbench.problem.problem import Direction
+from convbench.problem import Direction
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,7 +15,7 @@ from itertools import combinations, count
 from random import Random
 
 from convbench.fuzz.shapes import NO_PADDING, Shape
-from convbench.problem.problem import PADDING_MODES, Direction, Dtype, FilterLayout, Layout, PaddingMode
+from convbench.problem import PADDING_MODES, Direction, Dtype, FilterLayout, Layout, PaddingMode
 
 MOST_FRESH = 16  # rows of a block besides the plain ones
 CANDIDATES = 40  # among which the next is chosen

@@ -11,16 +11,7 @@ from typing import Any, Literal
 
 from hypothesis import strategies as st
 
-from convbench.problem.problem import (
-    PADDING_MODES,
-    ConvProblem,
-    Dtype,
-    FilterLayout,
-    Layout,
-    Padding,
-    PaddingMode,
-    Pair,
-)
+from convbench.problem import PADDING_MODES, ConvProblem, Dtype, FilterLayout, Layout, Padding, PaddingMode, Pair
 
 MOST_MACS = 100_000  # what takes an emulated kernel, and the reference, some milliseconds, and ten times that checked
 MOST_ELEMENTS = 20_000  # of the padded x, or of y

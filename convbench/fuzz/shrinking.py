@@ -19,7 +19,7 @@ from hypothesis.errors import Flaky
 
 from convbench.fuzz.cases import FuzzCase
 from convbench.fuzz.shapes import Shape
-from convbench.problem.problem import USUAL_FILTERS
+from convbench.problem import USUAL_FILTERS
 
 PLACES = 256  # what a byte can name
 

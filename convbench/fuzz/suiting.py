@@ -11,11 +11,11 @@ from functools import cached_property
 from itertools import combinations, product
 from typing import Any
 
-from convbench.algorithm.algorithm import Algorithm
-from convbench.devices.device import Device
+from convbench.algorithm import Algorithm
+from convbench.devices import Device
 from convbench.fuzz.rows import Row, plain_of
 from convbench.fuzz.shapes import NO_PADDING, SMALLER, TILES, Shape, is_small
-from convbench.problem.problem import FILTER_LAYOUTS, LAYOUTS, ConvProblem, Direction
+from convbench.problem import FILTER_LAYOUTS, LAYOUTS, ConvProblem, Direction
 
 Change = Callable[[Shape], Shape]
 Changes = tuple[Change, ...]

@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from convbench.algorithm.algorithm import Algorithm
-from convbench.devices.device import Device
+from convbench.algorithm import Algorithm
+from convbench.devices import Device
 from convbench.errors import ConfigError, OutOfDeviceMemoryError, RefusedError
 from convbench.fuzz.cases import FuzzCase, config_of
-from convbench.measurement.verification import Case, verify_kinds
-from convbench.problem.problem import USUAL_FILTERS, Direction
-from convbench.reference.data import Kind
+from convbench.measurement import Case, verify_kinds
+from convbench.problem import USUAL_FILTERS, Direction
+from convbench.reference import Kind
 
 Fault = Literal[
     "wrong values", "elements never written", "writes outside its arrays", "changes its input", "two runs differ",

@@ -12,7 +12,7 @@ from hypothesis.configuration import set_hypothesis_home_dir
 
 from convbench import devices
 from convbench.algorithm import registry
-from convbench.devices.device import Device
+from convbench.devices import Device
 from convbench.errors import ConvbenchError
 from convbench.fuzz.campaign import Campaign, Step, is_alive
 from convbench.fuzz.cases import FuzzCase
@@ -129,7 +129,7 @@ class _StoppedError(Exception):
 def _device(orders: Orders) -> Device:
     """The device, for one core where there are several jobs."""
     if orders.device == "emulator" and orders.jobs > 1:
-        from convbench.devices.emulator import EmulatorDevice
+        from convbench.devices import emulator
 
-        return EmulatorDevice(workers=1)
+        return emulator.EmulatorDevice(workers=1)
     return devices.select(orders.device)

@@ -1,12 +1,6 @@
-"""Kernels judged without a GPU: compiled for a named architecture, read as machine code, and held against its limits.
+"""Inspection: what a kernel costs on a GPU, read from its machine code without a GPU.
 
-    architecture, chip   what can be asked for, and what it is taken to be
-    shell, blueprint     arrays without elements, and a device that notes what a plan launches and runs nothing
-    compiler, resources  a launch compiled and linked as numba-cuda does it, with no device, and what it takes
-    toolkit, sass, mix   machine code as text, its loops, and what the instructions of the hot one are for
-    occupancy            how many blocks a multiprocessor holds, and what limits it
-    work, bound          which limit a launch meets first, and the least time, by a static model
-    inspector, page      all of it for a plan, and what is printed
-
-What comes out is a prediction from the code that would run, never a measurement.
+An algorithm, a problem and an architecture enter; an `inspector.Inspection` leaves, with the registers, the hot loop
+and the least time of every kernel. `compiler` builds the cubin as numba-cuda does, `sass` reads it, `bound` has the
+model. The result is a prediction from the code that would run. It is never a measurement.
 """

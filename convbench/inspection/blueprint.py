@@ -8,13 +8,12 @@ from typing import Any, ClassVar, Literal, NoReturn
 import numpy as np
 import numpy.typing as npt
 
-from convbench.algorithm.algorithm import Algorithm
-from convbench.devices.device import Array, Device, Dimensions, Host, Kernel, Phase
+from convbench.algorithm import Algorithm
+from convbench.devices import Array, Device, Dimensions, Host, Kernel, Phase
 from convbench.errors import DeviceError, RefusedError
 from convbench.inspection.architecture import Architecture
 from convbench.inspection.shell import Shell
-from convbench.problem import operands
-from convbench.problem.problem import ConvProblem, Direction
+from convbench.problem import ConvProblem, Direction, operands
 
 Stage = Literal["load", "run"]
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from convbench.algorithm.algorithm import Algorithm
+from convbench.algorithm import Algorithm
 from convbench.errors import RefusedError
 from convbench.inspection import chip, compiler, sass, toolkit, work
 from convbench.inspection.architecture import Architecture
@@ -16,7 +16,7 @@ from convbench.inspection.mix import Mix
 from convbench.inspection.occupancy import WARP, Occupancy, occupancy
 from convbench.inspection.resources import Resources
 from convbench.inspection.shell import bytes_touched
-from convbench.problem.problem import ConvProblem, Direction
+from convbench.problem import ConvProblem, Direction
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,7 @@ from dataclasses import asdict
 from typing import Any
 
 from convbench.inspection.inspector import InspectedKernel, Inspection
-from convbench.report.inert import markdown_table
-from convbench.report.units import NOTHING, duration, percent
+from convbench.report import NOTHING, duration, markdown_table, percent
 
 _NAMES = {
     "LDS": "shared loads", "LDSM": "matrix loads", "STS": "shared stores", "STSM": "matrix stores",

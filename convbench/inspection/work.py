@@ -4,13 +4,13 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from convbench.measurement.floor import EVERY_PRODUCT
+from convbench.measurement import floor
 
 if TYPE_CHECKING:
-    from convbench.algorithm.algorithm import Algorithm
+    from convbench.algorithm import Algorithm
     from convbench.inspection.blueprint import Launch
     from convbench.inspection.shell import Shell
-    from convbench.problem.problem import ConvProblem, Direction
+    from convbench.problem import ConvProblem, Direction
 
 _WINOGRAD = re.compile(r"winograd_(\d+)x\1_(\d+)x\2")
 MULTIPLIES = "run", "multiply"  # stage and phase
@@ -56,7 +56,7 @@ def _of_arrays(arrays: Sequence["Shell"]) -> int | None:
 
 def _of_method(algorithm: "Algorithm", problem: "ConvProblem", direction: "Direction", config: Any) -> float | None:
     factor = next((factor for word, factor in _SPLIT.items() if word in algorithm.name), 1)
-    if algorithm.family in EVERY_PRODUCT:
+    if algorithm.family in floor.EVERY_PRODUCT:
         return float(problem.macs * factor)
     if direction == "backward_weights" or problem.stride != (1, 1):
         return None

@@ -16,6 +16,8 @@ from convbench.intrinsics.copies import (
     wait_copies_2,
     wait_copies_3,
 )
+from convbench.intrinsics.device_functions import sum_over_block, unflatten_on_device
+from convbench.intrinsics.lanes import WARPGROUP, Asked
 from convbench.intrinsics.memory import (
     bits,
     load_1,
@@ -36,6 +38,8 @@ from convbench.intrinsics.tensor import (
     mma_tf32,
     round_to_tf32,
 )
+from convbench.intrinsics.twins import twin_of
+from convbench.intrinsics.unrolling import fast_kernel, static, unrolled
 from convbench.intrinsics.warpgroup import (
     commit_warpgroup,
     fence_async_proxy,
@@ -52,6 +56,8 @@ from convbench.intrinsics.warpgroup import (
 from convbench.intrinsics.warps import warp_max, warp_sum
 
 __all__ = [
+    "WARPGROUP",
+    "Asked",
     "bits",
     "commit_copies",
     "commit_warpgroup",
@@ -59,6 +65,7 @@ __all__ = [
     "copy_async_4_if",
     "copy_async_16",
     "copy_async_16_if",
+    "fast_kernel",
     "fence_async_proxy",
     "half_bits",
     "ldmatrix_x4",
@@ -74,10 +81,15 @@ __all__ = [
     "mma_tf32",
     "round_to_tf32",
     "shared_address",
+    "static",
     "store_1",
     "store_2",
     "store_4",
+    "sum_over_block",
+    "twin_of",
     "unbits",
+    "unflatten_on_device",
+    "unrolled",
     "wait_copies_0",
     "wait_copies_1",
     "wait_copies_2",

@@ -3,9 +3,11 @@
 Every index is 64 bits wide in a kernel (Numba widens to it), so that no arithmetic on indices can overflow.
 """
 
+from typing import Any
+
 from numba import cuda
 
-from convbench.devices.device import Array
+Array = Any  # a device array, of whichever device
 
 
 def unflatten(flat: int, size_1: int, size_2: int, size_3: int) -> tuple[int, int, int, int]:

@@ -24,7 +24,7 @@ from typing import Any
 
 from numba import cuda
 
-from convbench.devices.device import Kernel
+Kernel = Any  # as `numba.cuda.jit` makes it
 
 Constant = int | float | bool | None | tuple[Any, ...]
 

@@ -28,14 +28,12 @@ Source    Lavin & Gray 2016, "Fast algorithms for convolutional neural networks"
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from convbench.algorithm import registry
-from convbench.algorithm.algorithm import Algorithm
-from convbench.devices.device import Device
+from convbench.algorithm import Algorithm, registry
+from convbench.devices import Device
 from convbench.errors import RefusedError
 from convbench.layer import exchange
-from convbench.problem.problem import ConvProblem, Direction, Pair
-from convbench.tuning import in_use
-from convbench.tuning.database import Database
+from convbench.problem import ConvProblem, Direction, Pair
+from convbench.tuning import Database, in_use
 
 FEWEST_SHARING = 16
 FEWEST_TAPS_OF_FFT = 25

@@ -19,10 +19,10 @@ import ml_dtypes  # noqa: F401  (makes NumPy know bfloat16)
 import numpy as np
 
 from convbench import devices
-from convbench.algorithm.packing import launch_copy
-from convbench.devices.device import Array, Device
+from convbench.algorithm import packing
+from convbench.devices import Array, Device
 from convbench.errors import ConvbenchError, DeviceError, TensorError
-from convbench.problem.problem import DTYPES
+from convbench.problem import DTYPES
 
 GPUS_IN_DLPACK = (2, 13)  # kDLCUDA and kDLCUDAManaged in dlpack.h
 
@@ -120,7 +120,7 @@ class GpuPlace(Place):
         source, target = (
             self.restrided(array, ones + array.shape, (0,) * len(ones) + array.strides) for array in (view, packed)
         )
-        launch_copy(self.device, "pack", source, target)
+        packing.launch_copy(self.device, "pack", source, target)
         return packed
 
     def leave(self, array: Array) -> Array:

@@ -7,18 +7,16 @@
 as in `convbench.problem`; the directions `forward`, `backward_data` and `backward_weights` of an algorithm's plans.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, Literal, NamedTuple, get_args
 
-from convbench.devices.device import Array, Device
+from convbench.devices import Array, Device
 from convbench.errors import ConvbenchError, RefusedError, TensorError
 from convbench.layer import automatic, exchange
 from convbench.layer.automatic import Choice
-from convbench.problem import operands
-from convbench.problem.operands import Name
-from convbench.problem.problem import FILTER_LAYOUTS, LAYOUTS, ConvProblem, Direction
-from convbench.problem.shapes import lifted, problem_of
+from convbench.problem import FILTER_LAYOUTS, LAYOUTS, ConvProblem, Direction, operands, problem_of, shapes
 from convbench.tuning import in_use
 
 Gradient = Literal["dx", "dw", "dbias"]
@@ -78,9 +76,7 @@ def conv2d(
     }  # fmt: skip
     given = {"x": x, "weight": weight} | ({} if bias is None else {"bias": bias})
     if any(map(exchange.tracks_gradients, given.values())):
-        from convbench.layer.torch_tensors import differentiable_conv2d
-
-        return differentiable_conv2d(x, weight, bias, {**geometry, "algorithm": algorithm, "device": device})
+        return _differentiable(x, weight, bias, {**geometry, "algorithm": algorithm, "device": device})
     call = _Call(given, device, geometry)
     return call.results("forward", algorithm)["y"]
 
@@ -115,12 +111,23 @@ def conv2d_backward(
         "stride": stride, "padding": padding, "dilation": dilation, "groups": groups, "padding_mode": padding_mode,
     }  # fmt: skip
     call = _Call({"x": x, "weight": weight, "dy": dy}, device, geometry, bias="dbias" in wanted)
-    found: dict[Name, Any] = {}
+    found: dict[operands.Name, Any] = {}
     if "dx" in wanted:
         found |= call.results("backward_data", algorithm)
     if "dw" in wanted or "dbias" in wanted:
         found |= call.results("backward_weights", algorithm)
     return Gradients(*(found.get(name) if name in wanted else None for name in GRADIENTS))
+
+
+def _differentiable(x: Any, weight: Any, bias: Any | None, options: Mapping[str, Any]) -> Any:
+    """`conv2d`, from whose result PyTorch finds the way back."""
+    from convbench.layer.torch_autograd import differentiable  # only who has tensors of PyTorch waits for its import
+
+    def gradients(dy: Any, x: Any, weight: Any, wanted: Sequence[bool]) -> Gradients:
+        names = [name for name, needed in zip(GRADIENTS, wanted, strict=True) if needed]
+        return conv2d_backward(dy, x, weight, wanted=names, **options)
+
+    return differentiable(partial(conv2d, **options), gradients, x, weight, bias)
 
 
 class _Call:
@@ -135,13 +142,13 @@ class _Call:
         bias_shape = views["bias"].shape if "bias" in views else weight.shape[:1] if bias else None
         problem = problem_of(tuple(x.shape), tuple(weight.shape), bias_shape, dtype=x.dtype.name, **geometry)
         self.one_dimensional = len(weight.shape) == 3
-        if "dy" in views and lifted(tuple(views["dy"].shape)) != problem.y_shape:
+        if "dy" in views and shapes.lifted(tuple(views["dy"].shape)) != problem.y_shape:
             y_shape = self._without_row(problem.y_shape) if self.one_dimensional else problem.y_shape
             raise TensorError(f"expected dy {y_shape}, as y has it, got {tuple(views['dy'].shape)}: {problem}")
         self.views = {name: self._with_row(view) if len(view.shape) == 3 else view for name, view in views.items()}
         self.problem = self._as_memory_has_it(problem)
 
-    def results(self, direction: Direction, choice: Choice) -> dict[Name, Any]:
+    def results(self, direction: Direction, choice: Choice) -> dict[operands.Name, Any]:
         """The outputs of a direction by name, in the library of x."""
         problem, device = self.problem, self.place.device
         if reason := device.refuses(problem):
@@ -163,11 +170,11 @@ class _Call:
         in_use.with_tuned_config(compute, algorithm, problem, direction, device)
         return {name: self._returned(name, array) for name, array in outputs.items()}
 
-    def _entered(self, name: Name) -> Array:
+    def _entered(self, name: operands.Name) -> Array:
         view = self.views["weight" if name == "w" else name]
         return self.place.enter(self.place.transposed(view, operands.order(self.problem, name)))
 
-    def _returned(self, name: Name, array: Array) -> Any:
+    def _returned(self, name: operands.Name, array: Array) -> Any:
         view = self.place.transposed(self.place.leave(array), operands.from_memory(self.problem, name))
         if self.one_dimensional and len(view.shape) == 4:
             view = self.place.restrided(view, self._without_row(view.shape), self._without_row(view.strides))
@@ -176,7 +183,7 @@ class _Call:
     def _with_row(self, view: Array) -> Array:
         """A tensor of a 1-D convolution with H = 1."""
         row = view.shape[2] * view.strides[2]
-        return self.place.restrided(view, lifted(view.shape), (*view.strides[:2], row, view.strides[2]))
+        return self.place.restrided(view, shapes.lifted(view.shape), (*view.strides[:2], row, view.strides[2]))
 
     @staticmethod
     def _without_row(sizes: tuple[int, ...]) -> tuple[int, ...]:
@@ -188,7 +195,7 @@ class _Call:
         filters = [one for one in FILTER_LAYOUTS if self._lies(replace(problem, filter_layout=one), "w")]
         return replace(problem, layout=[*layouts, "NCHW"][0], filter_layout=[*filters, "KCRS"][0])
 
-    def _lies(self, problem: ConvProblem, name: Name) -> bool:
+    def _lies(self, problem: ConvProblem, name: operands.Name) -> bool:
         view, axes = self.views["weight" if name == "w" else name], operands.order(problem, name)
         shape, strides = (tuple(sizes[axis] for axis in axes) for sizes in (view.shape, view.strides))
         return exchange.is_contiguous(shape, strides, view.dtype.itemsize)

@@ -26,8 +26,7 @@ import ml_dtypes  # noqa: F401  (makes NumPy know bfloat16)
 import numpy as np
 
 from convbench.errors import ConvbenchError
-from convbench.problem.operands import Values
-from convbench.problem.problem import Dtype
+from convbench.problem import Dtype, operands
 
 Scheme = Literal["torch", "xavier_uniform", "xavier_normal", "he_normal", "gaussian"]
 Fan = Literal["in", "out", "average"]
@@ -45,7 +44,7 @@ def draw(
     groups: int = 1,
     wscale: float = 1.0,
     dtype: Dtype = "float32",
-) -> tuple[Values, Values]:
+) -> tuple[operands.Values, operands.Values]:
     """A weight of `shape`, (K, C/G, R, S) or (K, C/G, S), and its bias (K).
 
     Parameters

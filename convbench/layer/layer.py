@@ -11,13 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from convbench.devices.device import Device
+from convbench.devices import Device
 from convbench.errors import ConvbenchError, TensorError
 from convbench.layer.automatic import Choice
 from convbench.layer.functional import GRADIENTS, conv2d, conv2d_backward
 from convbench.layer.initializers import Initializer, draw
-from convbench.problem.problem import DTYPES, ConvProblem, Dtype
-from convbench.problem.shapes import check_input, check_weight, problem_of, whole
+from convbench.problem import DTYPES, ConvProblem, Dtype, problem_of, shapes
 
 LARGE = 2**20  # height and width of an input that is large enough for any filter
 
@@ -69,10 +68,13 @@ class Conv2d:
         seed: int | np.random.Generator | None = None,
         device: Device | str | None = None,
     ) -> None:
-        self.in_channels, self.out_channels = whole("in_channels", in_channels), whole("out_channels", out_channels)
-        self.groups, self.dtype = whole("groups", groups), dtype
+        self.in_channels, self.out_channels = (
+            shapes.whole("in_channels", in_channels),
+            shapes.whole("out_channels", out_channels),
+        )
+        self.groups, self.dtype = shapes.whole("groups", groups), dtype
         taps = tuple(kernel_size) if isinstance(kernel_size, tuple | list) else (kernel_size, kernel_size)
-        self.kernel_size = tuple(whole("kernel_size", size) for size in taps)
+        self.kernel_size = tuple(shapes.whole("kernel_size", size) for size in taps)
         self.stride, self.padding, self.dilation, self.padding_mode = stride, padding, dilation, padding_mode
         self.initializer, self.wscale, self.algorithm, self.device = initializer, wscale, algorithm, device
         self._check()
@@ -110,7 +112,7 @@ class Conv2d:
 
     @weight.setter
     def weight(self, value: Any) -> None:
-        check_weight(_shape("weight", value), self.weight_shape)
+        shapes.check_weight(_shape("weight", value), self.weight_shape)
         self._weight = value
 
     @property
@@ -137,7 +139,7 @@ class Conv2d:
 
     def problem(self, input_shape: tuple[int, ...]) -> ConvProblem:
         """What the layer computes of an input of a shape; raises TensorError, with what to do, and ProblemError."""
-        check_input(tuple(input_shape), self.in_channels, len(self.kernel_size))
+        shapes.check_input(tuple(input_shape), self.in_channels, len(self.kernel_size))
         bias = None if self.bias is None else (self.out_channels,)
         return problem_of(tuple(input_shape), self.weight_shape, bias, **self._geometry, dtype=self.dtype)
 

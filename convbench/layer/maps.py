@@ -15,18 +15,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from convbench.algorithm.algorithm import Algorithm
-from convbench.devices.device import Device
+from convbench.algorithm import Algorithm
+from convbench.devices import Device
 from convbench.errors import ConvbenchError, RefusedError
 from convbench.layer import automatic
 from convbench.layer.exchange import device_of
 from convbench.layer.functional import conv2d
 from convbench.layer.layer import Conv2d
-from convbench.measurement.verification import Comparison, compare
-from convbench.problem import operands
-from convbench.problem.operands import Name, Values
-from convbench.problem.problem import ConvProblem
-from convbench.reference.definition import Float64, compute
+from convbench.measurement import Comparison, compare
+from convbench.problem import ConvProblem, operands
+from convbench.reference import Float64, compute
 
 Picture = npt.NDArray[np.uint8]  # (H, W, 3), or (H, W) of grey
 
@@ -41,10 +39,10 @@ class Maps:
     parts_algorithm: str
     refusal: str | None  # why the layer is not by the parts' algorithm
     picture: Picture
-    channels: Values  # (C, H, W)
-    parts: dict[tuple[int, int], Values]  # [c, k] → (P, Q), for the channels that filter k sees
-    bias: Values  # (K), of zeros where there is none
-    outputs: Values  # (K, P, Q), the layer's
+    channels: operands.Values  # (C, H, W)
+    parts: dict[tuple[int, int], operands.Values]  # [c, k] → (P, Q), for the channels that filter k sees
+    bias: operands.Values  # (K), of zeros where there is none
+    outputs: operands.Values  # (K, P, Q), the layer's
     mean_error: float  # of the sums against them
     largest_error: float
     comparison: Comparison  # of the same, with the bound
@@ -137,12 +135,12 @@ def _geometry(problem: ConvProblem) -> dict[str, Any]:
     return {name: getattr(problem, name) for name in ("stride", "padding", "dilation", "padding_mode")}
 
 
-def _by_group(problem: ConvProblem, by_channel: Values) -> Values:
+def _by_group(problem: ConvProblem, by_channel: operands.Values) -> operands.Values:
     """[channel of the output, …] → [group, channel in the group, …]."""
     return by_channel.reshape(problem.groups, -1, *by_channel.shape[1:])
 
 
-def _named(problem: ConvProblem, parts: Values) -> dict[tuple[int, int], Values]:
+def _named(problem: ConvProblem, parts: operands.Values) -> dict[tuple[int, int], operands.Values]:
     """[c, k] → (P, Q), from the grouped convolution's output."""
     filters = problem.k // problem.groups
     parts = parts.reshape(problem.c, filters, problem.p, problem.q)
@@ -150,7 +148,7 @@ def _named(problem: ConvProblem, parts: Values) -> dict[tuple[int, int], Values]
     return {(c, first[c] + k): parts[c, k] for c, k in np.ndindex(problem.c, filters)}
 
 
-def _sum_over_channels(problem: ConvProblem, parts: Values) -> Float64:
+def _sum_over_channels(problem: ConvProblem, parts: operands.Values) -> Float64:
     """(K, P, Q), from the grouped convolution's output, or from bounds of it."""
     summed = np.zeros((problem.k, problem.p, problem.q))
     for (_, k), part in _named(problem, parts).items():
@@ -164,7 +162,7 @@ def _bound(algorithm: Algorithm, problem: ConvProblem, tensors: dict[str, Any]) 
     return algorithm.error_bounds(problem, "forward", tensors, expected=expected, independent=False)["y"]
 
 
-def _laid_out(problem: ConvProblem, name: Name, host: Values) -> Values:
+def _laid_out(problem: ConvProblem, name: operands.Name, host: operands.Values) -> operands.Values:
     """The same values, in memory as the problem's layouts have them."""
     there = np.ascontiguousarray(operands.to_memory(problem, name, host))
     return there.transpose(operands.from_memory(problem, name))

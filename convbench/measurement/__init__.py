@@ -1,1 +1,33 @@
-"""Measurement."""
+"""Measurement: run an algorithm, compare its result with the reference, and time it if it is right.
+
+A workload and algorithms enter, and records leave. `verification` decides right or wrong, `sampling` decides how many
+samples are enough, and the `Harness` does both for every pair of a layer and an algorithm.
+"""
+
+from convbench.measurement.execution import Execution
+from convbench.measurement.harness import Harness, Job, jobs
+from convbench.measurement.sampling import Effort
+from convbench.measurement.verification import (
+    Case,
+    Comparison,
+    SampledCase,
+    Verification,
+    compare,
+    verify,
+    verify_kinds,
+)
+
+__all__ = [
+    "Case",
+    "Comparison",
+    "Effort",
+    "Execution",
+    "Harness",
+    "Job",
+    "SampledCase",
+    "Verification",
+    "compare",
+    "jobs",
+    "verify",
+    "verify_kinds",
+]

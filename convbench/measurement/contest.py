@@ -5,10 +5,10 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from convbench.devices.device import Device
+from convbench.devices import Device
 from convbench.measurement.execution import Execution
 from convbench.measurement.sampling import Effort, Sampling, take_turns
-from convbench.records.timing import Cache, Timing
+from convbench.records import Cache, Timing
 
 
 class Contender:

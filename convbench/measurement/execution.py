@@ -5,11 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from convbench.algorithm.algorithm import Algorithm
-from convbench.devices.device import Array, Device
-from convbench.problem import operands
-from convbench.problem.operands import Name, Values
-from convbench.problem.problem import ConvProblem, Direction
+from convbench.algorithm import Algorithm
+from convbench.devices import Array, Device
+from convbench.problem import ConvProblem, Direction, operands
 
 
 class Execution:
@@ -28,16 +26,16 @@ class Execution:
         problem: ConvProblem,
         direction: Direction,
         device: Device,
-        tensors: Mapping[str, Values],
+        tensors: Mapping[str, operands.Values],
         config: Any = None,
     ) -> None:
         self.problem, self.direction, self.device = problem, direction, device
         self.plan = algorithm.plan(problem, device, direction=direction, config=config)
-        self.inputs: dict[Name, Array] = {
+        self.inputs: dict[operands.Name, Array] = {
             name: device.upload(np.ascontiguousarray(operands.to_memory(problem, name, tensors[name])))
             for name in operands.inputs(problem, direction)
         }
-        self.outputs: dict[Name, Array] = {
+        self.outputs: dict[operands.Name, Array] = {
             name: device.empty(operands.memory_shape(problem, name), problem.dtype)
             for name in operands.outputs(problem, direction)
         }
@@ -50,12 +48,12 @@ class Execution:
         """Queue one run."""
         self.plan.run(*(self.inputs[name] for name in operands.READ[self.direction]), *self.outputs.values())
 
-    def results(self) -> dict[str, Values]:
+    def results(self) -> dict[str, operands.Values]:
         """The outputs on the host, once the queued runs are done."""
         self.device.synchronize()
         return {name: self.read_back(name, array) for name, array in self.outputs.items()}
 
-    def read_back(self, name: Name, array: Array) -> Values:
+    def read_back(self, name: operands.Name, array: Array) -> operands.Values:
         """An operand's array on the host."""
         host = self.device.download(array).transpose(operands.from_memory(self.problem, name))
         return np.ascontiguousarray(host)

@@ -13,9 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from convbench.problem import operands, roofline
-from convbench.problem.problem import ITEM_BYTES, ConvProblem, Direction
-from convbench.records.timing import Cache
+from convbench.problem import ITEM_BYTES, ConvProblem, Direction, operands, roofline
+from convbench.records import Cache
 
 EVERY_PRODUCT = "direct", "gemm"  # the families that make every product
 

@@ -9,24 +9,31 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from itertools import groupby
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
-from convbench.algorithm.algorithm import Algorithm
-from convbench.devices.device import Device
+from convbench.algorithm import Algorithm
+from convbench.devices import Device
 from convbench.errors import ConfigError, DeviceError, KernelError, OutOfDeviceMemoryError, RefusedError
 from convbench.measurement.contest import Contender, hold
 from convbench.measurement.execution import Execution
 from convbench.measurement.floor import floor_us
 from convbench.measurement.sampling import Effort
 from convbench.measurement.verification import Case, digest_of, verify
-from convbench.problem.problem import ConvProblem, Direction
-from convbench.records.environment import capture
-from convbench.records.record import Outcome, Record, key_of
-from convbench.records.timing import Cache, Timing
-from convbench.tuning.database import Database
-from convbench.workload.workload import Layer, Workload
+from convbench.problem import ConvProblem, Direction
+from convbench.records import Cache, Outcome, Record, Timing, environment, key_of
+from convbench.workload import Layer, Workload
+
+
+class TunedConfigs(Protocol):
+    """What a harness asks of a database of tuned configs."""
+
+    def config(self, algorithm: Algorithm, problem: ConvProblem, direction: Direction, device: Device) -> Any:
+        """The config found for a problem on a device; None where there is none."""
+
+    def drop(self, algorithm: str, problem: ConvProblem, direction: Direction, device: Device, reason: str) -> None:
+        """Forget the config of a problem on a device, for a reason that is told."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,12 +93,12 @@ class Harness:
         direction: Direction = "forward",
         effort: Effort | None = None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
-        database: Database | None = None,
+        database: TunedConfigs | None = None,
         case: Callable[[ConvProblem, int, Direction], Case] = Case,
     ) -> None:
         self.device, self.seed, self.direction, self.now, self.database = device, seed, direction, now, database
         self.effort = Effort.for_device(device) if effort is None else effort
-        self.description, self.environment = device.describe(), capture()
+        self.description, self.environment = device.describe(), environment.capture()
         self._make_case = case
         self._case: Case | None = None
 

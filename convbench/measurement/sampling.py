@@ -15,10 +15,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from convbench.devices.device import Device
-from convbench.devices.stopwatch import Stopwatch
-from convbench.records.intervals import FEWEST, relative_error
-from convbench.records.timing import CACHES, Cache, Clocks, Reading, Series, Stop
+from convbench.devices import Device, Stopwatch
+from convbench.records import CACHES, Cache, Clocks, Reading, Series, Stop, intervals
 
 REST_S = 0.05  # after a sample of a GPU that was slowed down
 MOST_THROTTLED = 2  # times as many samples as count may be taken in all
@@ -49,7 +47,11 @@ class Effort:
     @classmethod
     def for_device(cls, device: Device) -> "Effort":
         """A GPU's kernels take microseconds, an emulated one's up to seconds."""
-        return cls() if device.is_gpu else cls(warmup=1, minimum=FEWEST, maximum=20, max_seconds=0.3, caches=("warm",))
+        return (
+            cls()
+            if device.is_gpu
+            else cls(warmup=1, minimum=intervals.FEWEST, maximum=20, max_seconds=0.3, caches=("warm",))
+        )
 
 
 class Sampling:
@@ -103,7 +105,7 @@ class Sampling:
         if counted >= self._look_at:
             self._look_at = int(np.ceil(counted * GROWTH))
             slowed = set(self._throttled)
-            error = relative_error([us for place, us in enumerate(self._us) if place not in slowed])
+            error = intervals.relative_error([us for place, us in enumerate(self._us) if place not in slowed])
             if error is not None and error <= self.effort.relative_error:
                 return "precise"
         return None

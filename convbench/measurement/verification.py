@@ -12,17 +12,12 @@ from math import inf, isfinite
 import numpy as np
 import numpy.typing as npt
 
-from convbench.algorithm.algorithm import Algorithm
-from convbench.devices.device import Device
-from convbench.devices.guarded import GuardedDevice
+from convbench.algorithm import Algorithm
+from convbench.devices import Device, GuardedDevice
 from convbench.errors import KernelError
 from convbench.measurement.execution import Execution
-from convbench.problem import operands
-from convbench.problem.operands import Values
-from convbench.problem.problem import ConvProblem, Direction
-from convbench.reference.data import INDEPENDENT, KINDS, MAP, Kind, Tensors, tensors
-from convbench.reference.definition import Float64, compute
-from convbench.reference.error_model import ACCUMULATOR, storage_rounding
+from convbench.problem import ConvProblem, Direction, operands
+from convbench.reference import ACCUMULATOR, KINDS, Float64, Kind, compute, data, error_model
 
 LARGEST = float(np.finfo(np.float64).max)
 
@@ -53,7 +48,7 @@ class Comparison:
 
 def compare(
     *,
-    actual: Values,
+    actual: operands.Values,
     expected: Float64,
     bound: npt.ArrayLike,
     rounding: npt.ArrayLike = 0.0,
@@ -119,13 +114,13 @@ class Case:
 
     def __init__(self, problem: ConvProblem, seed: int, direction: Direction = "forward") -> None:
         self.problem, self.seed, self.direction = problem, seed, direction
-        self._made: dict[tuple[Kind, int], tuple[Tensors, dict[str, Float64]]] = {}
+        self._made: dict[tuple[Kind, int], tuple[data.Tensors, dict[str, Float64]]] = {}
 
-    def of(self, kind: Kind, headroom: int = 1) -> tuple[Tensors, dict[str, Float64]]:
+    def of(self, kind: Kind, headroom: int = 1) -> tuple[data.Tensors, dict[str, Float64]]:
         """Inputs of a kind and the outputs in float64; the headroom is for integers."""
         key = kind, headroom if kind == "integers" else 1
         if key not in self._made:
-            given = tensors(self.problem, self.direction, self.seed, kind, headroom=headroom)
+            given = data.tensors(self.problem, self.direction, self.seed, kind, headroom=headroom)
             with np.errstate(invalid="ignore", over="ignore"):  # ∞ − ∞ is what some data have
                 self._made[key] = given, compute(self.judged, self.direction, self.part(given))
         return self._made[key]
@@ -135,7 +130,7 @@ class Case:
         """The problem whose outputs are compared: all of them here."""
         return self.problem
 
-    def part(self, tensors: Tensors) -> Tensors:
+    def part(self, tensors: data.Tensors) -> data.Tensors:
         """Of the problem's inputs or outputs, those of the one whose outputs are compared."""
         return tensors
 
@@ -154,7 +149,7 @@ class SampledCase(Case):
             return self.problem
         return replace(self.problem, n=2)
 
-    def part(self, tensors: Tensors) -> Tensors:
+    def part(self, tensors: data.Tensors) -> data.Tensors:
         if self.judged is self.problem:
             return tensors
         return {
@@ -198,7 +193,13 @@ def verify_kinds(
 
 
 def _judged(
-    algorithm: Algorithm, case: Case, kind: Kind, results: Mapping[str, Values], config: object, *, exactly: bool
+    algorithm: Algorithm,
+    case: Case,
+    kind: Kind,
+    results: Mapping[str, operands.Values],
+    config: object,
+    *,
+    exactly: bool,
 ) -> Comparison:
     """The comparison of the worst output."""
     problem, direction = case.judged, case.direction
@@ -217,13 +218,13 @@ def _judged(
         bounds = bounds_of(
             problem, direction, finite,
             expected={name: np.where(np.isfinite(value), value, 0.0) for name, value in expected.items()},
-            config=config, independent=kind in INDEPENDENT,
+            config=config, independent=kind in data.INDEPENDENT,
         )  # fmt: skip
     narrow = not exactly and ACCUMULATOR[problem.dtype] != problem.dtype
     verdicts = [
         compare(
             actual=results[name], expected=expected[name], bound=bounds[name], free=free[name], name=name,
-            rounding=storage_rounding(problem.dtype, expected[name], bounds[name]) if narrow else 0.0,
+            rounding=error_model.storage_rounding(problem.dtype, expected[name], bounds[name]) if narrow else 0.0,
         )
         for name in expected
     ]  # fmt: skip
@@ -231,27 +232,27 @@ def _judged(
 
 
 def _reached(
-    algorithm: Algorithm, case: Case, given: Tensors, expected: Mapping[str, Float64], config: object
+    algorithm: Algorithm, case: Case, given: data.Tensors, expected: Mapping[str, Float64], config: object
 ) -> Mapping[str, npt.ArrayLike]:
     """The elements that a number that is none may have spread to."""
     if algorithm.error_model.carries_nonfinite:
         return dict.fromkeys(expected, False)
     marks = {name: np.ones(value.shape) for name, value in given.items() if name != "bias"}
-    map_name = MAP[case.direction]
+    map_name = data.MAP[case.direction]
     marks[map_name] = (~np.isfinite(given[map_name])).astype(np.float64)
     resolved = algorithm.resolved(case.problem, case.direction, config)
     reach = algorithm.error_model.reach(case.problem, case.direction, marks, resolved) > 0
     return {name: reach if name == next(iter(expected)) else False for name in expected}
 
 
-def digest_of(results: Mapping[str, Values]) -> str:
+def digest_of(results: Mapping[str, operands.Values]) -> str:
     """Equal for equal bits."""
     return sha256(b"".join(value.tobytes() for value in results.values())).hexdigest()
 
 
 def _run(
     algorithm: Algorithm, case: Case, kind: Kind, device: Device, config: object
-) -> tuple[dict[str, Values], str | None]:
+) -> tuple[dict[str, operands.Values], str | None]:
     """The outputs of two equal runs of one plan, and what was wrong with the runs themselves."""
     guarded = GuardedDevice(device)
     given, _ = case.of(kind, algorithm.error_model.exact_headroom or 1)
@@ -273,17 +274,17 @@ def _run(
     return first, fault
 
 
-def _fresh_run(execution: Execution, guarded: GuardedDevice) -> dict[str, Values]:
+def _fresh_run(execution: Execution, guarded: GuardedDevice) -> dict[str, operands.Values]:
     for array in (*execution.plan.scratch_arrays, *execution.outputs.values()):
         guarded.poison(array)
     execution.run()
     return execution.results()
 
 
-def _same_bits(a: Values, b: Values) -> bool:
+def _same_bits(a: operands.Values, b: operands.Values) -> bool:
     return a.tobytes() == b.tobytes()
 
 
-def _bits(values: Values) -> npt.NDArray[np.uint8]:
+def _bits(values: operands.Values) -> npt.NDArray[np.uint8]:
     """[…, byte]."""
     return np.ascontiguousarray(values).view(np.uint8).reshape(*values.shape, values.itemsize)

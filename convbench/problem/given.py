@@ -4,12 +4,10 @@ Every function raises ProblemError, with the value, the rule that it breaks and 
 """
 
 import operator
-from typing import TYPE_CHECKING, Any, SupportsIndex, cast
+from typing import Any, SupportsIndex, cast
 
 from convbench.errors import ProblemError
-
-if TYPE_CHECKING:
-    from convbench.problem.problem import ConvProblem, Padding, Pair
+from convbench.problem.fields import Padding, Pair
 
 
 def described(given: dict[str, Any]) -> str:
@@ -27,7 +25,7 @@ def whole(name: str, value: object, given: dict[str, Any]) -> int:
     raise ProblemError(f"{name} is {value!r}; it must be a whole number: {described(given)}")
 
 
-def pair(name: str, value: object, given: dict[str, Any]) -> "Pair":
+def pair(name: str, value: object, given: dict[str, Any]) -> Pair:
     """(height, width), from two numbers or from one for both."""
     if isinstance(value, tuple | list):
         if len(value) != 2:
@@ -37,22 +35,24 @@ def pair(name: str, value: object, given: dict[str, Any]) -> "Pair":
     return one, one
 
 
-def padding_of(value: object, problem: "ConvProblem", given: dict[str, Any]) -> "Padding":
-    """((top, bottom), (left, right)), from any of the forms and words, of a problem that has all its other fields."""
+def padding_of(
+    value: object, given: dict[str, Any], *, sizes: Pair, taps: Pair, stride: Pair, dilation: Pair
+) -> Padding:
+    """((top, bottom), (left, right)), from any of the forms and words; the other fields are (height, width) each."""
     if value == "valid":
         return (0, 0), (0, 0)
     if value == "same":
-        if problem.stride != (1, 1):
+        if stride != (1, 1):
             raise ProblemError(
-                f'padding is "same" and stride is {problem.stride}; "same" is defined for stride 1 only '
+                f'padding is "same" and stride is {stride}; "same" is defined for stride 1 only '
                 f'(give the four sides as numbers, or "same_tensorflow"): {described(given)}'
             )
-        height, width = problem.dilation[0] * (problem.r - 1), problem.dilation[1] * (problem.s - 1)
+        height, width = dilation[0] * (taps[0] - 1), dilation[1] * (taps[1] - 1)
         return (height // 2, height - height // 2), (width // 2, width - width // 2)
     if value == "same_tensorflow":
-        axes = zip((problem.h, problem.w), (problem.r, problem.s), problem.stride, problem.dilation, strict=True)
+        axes = zip(sizes, taps, stride, dilation, strict=True)
         height, width = (
-            max(0, (-(-size // max(1, u)) - 1) * u + d * (taps - 1) + 1 - size) for size, taps, u, d in axes
+            max(0, (-(-size // max(1, u)) - 1) * u + d * (count - 1) + 1 - size) for size, count, u, d in axes
         )
         return (height // 2, height - height // 2), (width // 2, width - width // 2)
     if isinstance(value, str):

@@ -12,7 +12,8 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from convbench.problem.problem import ConvProblem, Direction
+from convbench.problem.fields import Direction
+from convbench.problem.problem import ConvProblem
 
 Values = npt.NDArray[np.floating]
 Name = Literal["x", "w", "bias", "y", "dx", "dw", "dbias", "dy"]

@@ -10,40 +10,28 @@ the dilation, G the number of groups. Formulas: Dumoulin & Visin 2016, "A guide 
 learning", relationships 5 (sizes) and 15 (dilation).
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
-from typing import Any, Literal, SupportsIndex, get_args
+from typing import Any, SupportsIndex
 
 from convbench.errors import ProblemError
+from convbench.problem.fields import (
+    DTYPES,
+    FILTER_LAYOUTS,
+    FOLD,
+    ITEM_BYTES,
+    LAYOUTS,
+    PADDING_MODES,
+    USUAL_FILTERS,
+    Direction,
+    Dtype,
+    FilterLayout,
+    Layout,
+    Padding,
+    PaddingMode,
+    Pair,
+)  # fmt: skip
 from convbench.problem.given import described, padding_of, pair, whole
-
-Pair = tuple[int, int]
-Padding = tuple[Pair, Pair]
-PaddingMode = Literal["zeros", "reflect", "replicate", "circular"]
-Dtype = Literal["float32", "float64", "float16", "bfloat16"]
-Layout = Literal["NCHW", "NHWC"]
-FilterLayout = Literal["KCRS", "KRSC", "RSCK"]
-Direction = Literal["forward", "backward_data", "backward_weights"]
-
-PADDING_MODES: tuple[PaddingMode, ...] = get_args(PaddingMode)
-DTYPES: tuple[Dtype, ...] = get_args(Dtype)
-LAYOUTS: tuple[Layout, ...] = get_args(Layout)
-FILTER_LAYOUTS: tuple[FilterLayout, ...] = get_args(FilterLayout)
-DIRECTIONS: tuple[Direction, ...] = get_args(Direction)
-
-# the order of a filter's axes that goes with a layout, unless another is named
-USUAL_FILTERS: dict[Layout, FilterLayout] = {"NCHW": "KCRS", "NHWC": "KRSC"}
-
-ITEM_BYTES: dict[Dtype, int] = {"float32": 4, "float64": 8, "float16": 2, "bfloat16": 2}
-
-# Where a tap that fell outside 0 ≤ index < size reads instead; None: it reads a zero.
-FOLD: dict[PaddingMode, Callable[[int, int], int | None]] = {
-    "zeros": lambda index, size: index if 0 <= index < size else None,
-    "reflect": lambda index, size: -index if index < 0 else 2 * (size - 1) - index if index >= size else index,
-    "replicate": lambda index, size: min(max(index, 0), size - 1),
-    "circular": lambda index, size: index % size,
-}
 
 
 @dataclass(frozen=True, kw_only=True, init=False, repr=False)
@@ -131,7 +119,17 @@ class ConvProblem:
         if not (isinstance(bias, bool) or type(bias).__name__ == "bool"):  # NumPy's is called so too
             raise ProblemError(f"bias is {bias!r}; it must be True or False: {described(given)}")
         put("bias", bool(bias))
-        put("padding", padding_of(padding, self, given))
+        put(
+            "padding",
+            padding_of(
+                padding,
+                given,
+                sizes=(self.h, self.w),
+                taps=(self.r, self.s),
+                stride=self.stride,
+                dilation=self.dilation,
+            ),
+        )
         self._check()
 
     def _check(self) -> None:

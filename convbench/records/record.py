@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 
 from convbench.errors import RecordsError
+from convbench.problem import ConvProblem, Direction
 from convbench.problem.notation import own
-from convbench.problem.problem import ConvProblem, Direction
 from convbench.records.timing import STRICT, Timing
 
 if TYPE_CHECKING:

@@ -1,1 +1,11 @@
-"""The reference."""
+"""The reference: what is right, and by how much a result may differ from it.
+
+A problem, a direction and a seed enter. `data` makes the tensors, `definition` computes the result in float64 from the
+equation, and an `ErrorModel` gives the largest error that an algorithm may have at each element.
+"""
+
+from convbench.reference.data import KINDS, Kind
+from convbench.reference.definition import Float64, compute
+from convbench.reference.error_model import ACCUMULATOR, LAMBDA, ErrorModel, Outputs, Tensors
+
+__all__ = ["ACCUMULATOR", "KINDS", "LAMBDA", "ErrorModel", "Float64", "Kind", "Outputs", "Tensors", "compute"]

@@ -10,13 +10,11 @@ from typing import Any, Literal, get_args
 import ml_dtypes  # noqa: F401  (makes NumPy know bfloat16)
 import numpy as np
 
-from convbench.problem import operands
-from convbench.problem.operands import Name, Values
-from convbench.problem.problem import ConvProblem, Direction, Dtype
+from convbench.problem import ConvProblem, Direction, Dtype, operands
 from convbench.reference.definition import copies
 from convbench.reference.error_model import ACCUMULATOR
 
-Tensors = dict[str, Values]
+Tensors = dict[str, operands.Values]
 Kind = Literal["integers", "uniform", "normal", "cancelling", "denormal", "large", "nonfinite"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 INDEPENDENT: tuple[Kind, ...] = ("integers", "uniform", "normal")  # whose roundings do not conspire
@@ -30,8 +28,8 @@ LARGEST_INPUT = 2**12 - 1  # one bit more than TF32 and float16 have: rounding t
 FEWEST_TERMS = 64
 AMPLIFICATION = 2**22  # more than any transform makes of its input
 
-MAP: dict[Direction, Name] = {"forward": "x", "backward_data": "dy", "backward_weights": "x"}
-FACTOR: dict[Direction, Name] = {"forward": "w", "backward_data": "w", "backward_weights": "dy"}
+MAP: dict[Direction, operands.Name] = {"forward": "x", "backward_data": "dy", "backward_weights": "x"}
+FACTOR: dict[Direction, operands.Name] = {"forward": "w", "backward_data": "w", "backward_weights": "dy"}
 
 
 def tensors(problem: ConvProblem, direction: Direction, seed: int, kind: Kind, *, headroom: int = 1) -> Tensors:

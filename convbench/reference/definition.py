@@ -14,8 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from convbench.problem import operands
-from convbench.problem.problem import FOLD, ConvProblem, Direction
+from convbench.problem import FOLD, ConvProblem, Direction, operands
 
 Float64 = npt.NDArray[np.float64]
 

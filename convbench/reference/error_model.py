@@ -29,7 +29,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from convbench.problem.problem import ConvProblem, Direction, Dtype
+from convbench.problem import ConvProblem, Direction, Dtype
 from convbench.reference.definition import Float64, compute, copies, fold_back, pad
 
 LAMBDA = 4.0

@@ -10,16 +10,23 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from convbench.report.export import to_csv, to_parquet
     from convbench.report.frame import to_frame
+    from convbench.report.inert import markdown_table
     from convbench.report.junit import to_junit
     from convbench.report.markdown import to_markdown
-    from convbench.report.units import duration
+    from convbench.report.page import to_html
+    from convbench.report.ratios import with_ratio
+    from convbench.report.units import NOTHING, duration, percent
 
-__all__ = ["duration", "to_csv", "to_frame", "to_junit", "to_markdown", "to_parquet"]
+__all__ = [
+    "NOTHING", "duration", "markdown_table", "percent", "to_csv", "to_frame", "to_html", "to_junit", "to_markdown",
+    "to_parquet", "with_ratio",
+]  # fmt: skip
 
 # no function here may have the name of its module, for that is what the package's attribute is once it is imported
 _HOMES = {
     "duration": "units", "to_csv": "export", "to_parquet": "export", "to_frame": "frame", "to_junit": "junit",
-    "to_markdown": "markdown",
+    "to_markdown": "markdown", "markdown_table": "inert", "to_html": "page", "with_ratio": "ratios", "percent": "units",
+    "NOTHING": "units",
 }  # fmt: skip
 
 

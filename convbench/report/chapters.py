@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from convbench.records.record import Record, latest
+from convbench.records import Record, latest
 from convbench.report.frame import to_frame
 
 KEY = ["device", "clock", "is_gpu", "direction", "dtype", "precision"]

@@ -7,18 +7,14 @@ says so.
 from collections.abc import Sequence
 from typing import Any
 
-from convbench.records.bootstrap import LEVEL
-from convbench.records.comparison import ALL, EACH, TURNS, VERDICTS, Compared, Comparison, Lone
-from convbench.records.geometric_means import means
-from convbench.records.pairing import device_of
-from convbench.records.record import Record
+from convbench.records import Record, bootstrap, comparison, geometric_means, pairing
 from convbench.report.inert import markdown_table
 from convbench.report.units import counted, duration
 
 MOST_LONE = 20  # measurements without a partner that are named; `to_data` has all
 
 
-def to_markdown(compared: Compared, *, old: str, new: str) -> str:
+def to_markdown(compared: comparison.Compared, *, old: str, new: str) -> str:
     """The page; `old` and `new` are the names of the two sides."""
     parts = [f"# {old} → {new}"]
     if compared.pairs.notice:
@@ -39,11 +35,11 @@ def to_markdown(compared: Compared, *, old: str, new: str) -> str:
     return "\n\n".join(parts)
 
 
-def _counts(compared: Compared) -> str:
-    verdicts = ", ".join(f"{compared.counts[verdict]:,} {verdict}" for verdict in VERDICTS)
+def _counts(compared: comparison.Compared) -> str:
+    verdicts = ", ".join(f"{compared.counts[verdict]:,} {verdict}" for verdict in comparison.VERDICTS)
     text = f"**{counted(len(compared.comparisons), 'comparison')}: {verdicts}.**"
     if compared.outcomes:
-        turns = ", ".join(f"{compared.counts[turn]:,} {turn}" for turn in TURNS if compared.counts[turn])
+        turns = ", ".join(f"{compared.counts[turn]:,} {turn}" for turn in comparison.TURNS if compared.counts[turn])
         text += f" **{counted(len(compared.outcomes), 'outcome')} changed: {turns}.**"
     if compared.untimed:
         text += f" {counted(compared.untimed, 'result')} without times ended as before."
@@ -53,14 +49,16 @@ def _counts(compared: Compared) -> str:
 
 
 def _rule(threshold: float) -> str:
+    low, high = 1 / (1 + threshold), 1 + threshold
     return (
-        f"Ratios are of medians, NEW / OLD, with intervals of {LEVEL:.0%}. Slower or faster: by {threshold * 100:.3g}% "
-        f"or more, where noise does that with a chance of at most {EACH:.0%} in one comparison, and {ALL:.0%} in all "
-        f"together. The same: the interval is within {1 / (1 + threshold):.4g} and {1 + threshold:.4g}."
+        f"Ratios are of medians, NEW / OLD, with intervals of {bootstrap.LEVEL:.0%}. Slower or faster: by "
+        f"{threshold * 100:.3g}% or more, where noise does that with a chance of at most {comparison.EACH:.0%} in one "
+        f"comparison, and {comparison.ALL:.0%} in all together. The same: the interval is within {low:.4g} and "
+        f"{high:.4g}."
     )
 
 
-def _chapter(title: str, chosen: Sequence[Comparison]) -> list[str]:
+def _chapter(title: str, chosen: Sequence[comparison.Comparison]) -> list[str]:
     first = chosen[0].pair
     several = {
         "direction": len({one.pair.new.direction for one in chosen}) > 1,
@@ -82,7 +80,7 @@ def _chapter(title: str, chosen: Sequence[Comparison]) -> list[str]:
         for one in chosen
     ]  # fmt: skip
     parts = [f"## {title}"]
-    if found := means(chosen):
+    if found := geometric_means.means(chosen):
         of = [(one.name, one.cache, one.count, f"{one.ratio:.3f}", _interval((one.low, one.high))) for one in found]
         heads = ["", "cache", "comparisons", f"NEW / OLD{_label(first.new)}", "interval"]
         parts += ["### Geometric means", markdown_table(heads, of)]
@@ -123,27 +121,31 @@ def _names(record: Record) -> tuple[str, str]:
     return f"`{record.problem}`", record.algorithm + (f" ({', '.join(rest)})" if rest else "")
 
 
-def _lone(side: str, found: Sequence[Lone]) -> list[str]:
+def _lone(side: str, found: Sequence[comparison.Lone]) -> list[str]:
     """What has no partner, of one side."""
     if not found:
         return []
     rows = [
-        (*_names(one.record), f"{one.cache} samples" if one.cache else _outcome(one.record), device_of(one.record))
+        (
+            *_names(one.record),
+            f"{one.cache} samples" if one.cache else _outcome(one.record),
+            pairing.device_of(one.record),
+        )
         for one in found[:MOST_LONE]
     ]
     parts = [f"## Only in {side}: {len(found):,}", markdown_table(["problem", "algorithm", "what", "device"], rows)]
     return parts if len(found) <= MOST_LONE else [*parts, f"And {len(found) - MOST_LONE:,} more, which `--json` lists."]
 
 
-def _by_device(compared: Compared) -> dict[str, list[Comparison]]:
-    found: dict[str, list[Comparison]] = {}
+def _by_device(compared: comparison.Compared) -> dict[str, list[comparison.Comparison]]:
+    found: dict[str, list[comparison.Comparison]] = {}
     for one in compared.comparisons:
-        devices = dict.fromkeys((device_of(one.pair.old), device_of(one.pair.new)))
+        devices = dict.fromkeys((pairing.device_of(one.pair.old), pairing.device_of(one.pair.new)))
         found.setdefault(" → ".join(devices), []).append(one)
     return found
 
 
-def to_data(compared: Compared) -> dict[str, Any]:
+def to_data(compared: comparison.Compared) -> dict[str, Any]:
     """What JSON is made of; times in microseconds, ratios NEW over OLD."""
     return {
         "threshold": compared.threshold,
@@ -158,7 +160,9 @@ def to_data(compared: Compared) -> dict[str, Any]:
             for one in compared.comparisons
         ],
         "means": [
-            {"device": title, **vars(mean)} for title, chosen in _by_device(compared).items() for mean in means(chosen)
+            {"device": title, **vars(mean)}
+            for title, chosen in _by_device(compared).items()
+            for mean in geometric_means.means(chosen)
         ],
         "outcomes": [
             {
@@ -179,10 +183,10 @@ def to_data(compared: Compared) -> dict[str, Any]:
 def _identity(record: Record) -> dict[str, Any]:
     return {
         "problem": record.problem, "direction": record.direction, "algorithm": record.algorithm,
-        "precision": record.precision, "config": record.config, "device": device_of(record),
+        "precision": record.precision, "config": record.config, "device": pairing.device_of(record),
         "workload": record.workload, "layer": record.layer,
     }  # fmt: skip
 
 
-def _lone_data(one: Lone) -> dict[str, Any]:
+def _lone_data(one: comparison.Lone) -> dict[str, Any]:
     return {**_identity(one.record), "cache": one.cache, "outcome": one.record.outcome}

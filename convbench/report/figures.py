@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from convbench.errors import ConvbenchError
-from convbench.records.record import Record
+from convbench.records import Record
 from convbench.report.chapters import Chapter, chapters
 from convbench.report.palette import looks
 

@@ -9,10 +9,9 @@ from typing import Any
 
 import pandas as pd
 
+from convbench.problem import ConvProblem
 from convbench.problem.notation import own
-from convbench.problem.problem import ConvProblem
-from convbench.records.record import Record, latest
-from convbench.records.timing import Series, Timing
+from convbench.records import Record, Series, Timing, latest
 
 SIZES = "n", "c", "h", "w", "k", "r", "s", "p", "q", "flops", "min_bytes"
 STATISTICS = (

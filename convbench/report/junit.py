@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from xml.etree import ElementTree as ET
 
-from convbench.records.record import FAILURES, Record
+from convbench.records import FAILURES, Record
 from convbench.report.chapters import Chapter, chapters
 from convbench.report.frame import command_of
 from convbench.report.units import duration

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from convbench.records.record import FAILURES, Record
+from convbench.records import FAILURES, Record
 from convbench.report import tables
 from convbench.report.chapters import Chapter, chapters
 from convbench.report.inert import inert

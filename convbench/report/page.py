@@ -15,7 +15,7 @@ from importlib.resources import files
 from typing import Any
 
 from convbench.errors import ConvbenchError
-from convbench.records.record import Record, latest
+from convbench.records import Record, latest
 from convbench.report.chapters import chapters
 from convbench.report.figures import Figure, Omission, draw
 from convbench.report.payload import payload, samples

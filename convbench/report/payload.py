@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from convbench.records.record import Record
-from convbench.records.timing import Series
+from convbench.records import Record, Series
 from convbench.report.chapters import Chapter
 from convbench.report.units import rate_unit
 

@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from convbench.records.record import FAILURES
+from convbench.records import FAILURES
 from convbench.report.against import against, chosen_baseline, means_against
 from convbench.report.chapters import LAYER, Chapter
 from convbench.report.ratios import geometric_mean

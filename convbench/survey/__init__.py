@@ -1,10 +1,10 @@
-"""The survey: everything that is to be known of a GPU, by one command, within a time.
+"""The survey: check and time every algorithm on a GPU with one command, within a given time.
 
-layers   the groups of layers, what each is to reach, who competes in it, and the order of the work
-tasks    what one process does at a time: checks of an algorithm, or the times of a layer
-compiler a GPU on which kernels are compiled and nothing runs, for while another process times
-crew     the processes, which compile side by side and have the GPU to themselves in turns
-budget   how the time is shared out
-ratios   our best over the library's best, layer by layer and group by group
-survey   the whole, and the files that it leaves
+A device and a number of seconds enter; records and a page leave. `layers` has what is measured and what each group is
+to reach, `tasks` has what one process does at a time, and `crew` runs the processes, which share the GPU in turns.
 """
+
+from convbench.survey.survey import PAGE, Orders, Survey
+from convbench.survey.tasks import EFFORT, PROBLEMS
+
+__all__ = ["EFFORT", "PAGE", "PROBLEMS", "Orders", "Survey"]

@@ -11,11 +11,11 @@ import numpy as np
 import numpy.typing as npt
 from numba import cuda
 
-from convbench.devices.cuda import CudaDevice
-from convbench.devices.device import Array, Host, Kernel, Phase
+from convbench.devices import Array, Host, Kernel, Phase
+from convbench.devices import cuda as gpu
 
 
-class CompilingDevice(CudaDevice):
+class CompilingDevice(gpu.CudaDevice):
     """The current CUDA device, for a plan to compile on."""
 
     def __init__(self) -> None:

@@ -17,7 +17,7 @@ from multiprocessing.connection import Connection, wait
 from typing import Any, Protocol
 
 from convbench import devices
-from convbench.devices.device import Device
+from convbench.devices import Device
 from convbench.interrupts import without_interrupts
 from convbench.survey.tasks import Outcome, Task, run
 

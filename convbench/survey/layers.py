@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from itertools import zip_longest
 
 from convbench.algorithm import registry
-from convbench.problem.problem import ConvProblem, Dtype
-from convbench.workload.workload import Layer
+from convbench.problem import ConvProblem, Dtype
+from convbench.workload import Layer
 
 PLAIN = "direct", "im2col_gemm"  # what others are an improvement of: they would only take time
 LEAST_TAPS_OF_FFT = 25  # as in `convbench.layer.automatic`

@@ -13,11 +13,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from convbench.problem.problem import ConvProblem
-from convbench.records.record import Record
-from convbench.records.timing import CACHES, Cache
-from convbench.report.inert import markdown_table
-from convbench.report.ratios import with_ratio
+from convbench.problem import ConvProblem
+from convbench.records import CACHES, Cache, Record
+from convbench.report import markdown_table, with_ratio
 from convbench.survey.layers import GROUPS, TARGETS, Measured
 
 # how products are made, on our side: the baseline that stands against it, of problems of which dtype

@@ -13,18 +13,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from convbench.algorithm import registry
-from convbench.algorithm.algorithm import Algorithm
-from convbench.devices.device import Device
+from convbench.algorithm import Algorithm, registry
+from convbench.devices import Device
 from convbench.errors import ConvbenchError
-from convbench.measurement.sampling import Effort
-from convbench.records.environment import capture, cores
-from convbench.records.record import FAILURES, Record, RecordsFile
+from convbench.measurement import Effort
+from convbench.records import FAILURES, Record, RecordsFile, environment
 from convbench.survey import ratios
 from convbench.survey.crew import GRACE_S, Crew, Here, Prepare, Workers
 from convbench.survey.layers import plan
 from convbench.survey.tasks import EFFORT, PROBLEMS, Check, Outcome, Task, Times
-from convbench.workload.workload import Workload
+from convbench.workload import Workload
 
 CHECKS_SHARE = 0.35  # of the time
 CLOSING_S = 5.0  # what the last files take
@@ -92,7 +90,7 @@ class Survey:
         self.start = clock()
         self.rows: list[dict[str, Any]] = []
         self.records: list[Record] = []
-        self.description, self.environment = device.describe(), capture()
+        self.description, self.environment = device.describe(), environment.capture()
         names = registry.names() if orders.algorithms is None else orders.algorithms
         self.algorithms = [registry.get(name) for name in names]
         self.planned = plan(orders.workload.layers, orders.algorithms)
@@ -123,7 +121,7 @@ class Survey:
     def _workers(self) -> Workers:
         if not self.device.is_gpu:
             return Here(self.device)
-        return Crew(max(1, min(MOST_PROCESSES, cores() - 1)), self.device.name, self.orders.prepare)
+        return Crew(max(1, min(MOST_PROCESSES, environment.cores() - 1)), self.device.name, self.orders.prepare)
 
     def _check(self, workers: Workers) -> Iterator[str]:
         until, begun = self.start + CHECKS_SHARE * self.orders.seconds, self.clock()

@@ -16,23 +16,16 @@ from typing import Any
 
 import numpy as np
 
-from convbench.algorithm import registry
-from convbench.algorithm.algorithm import Algorithm
-from convbench.devices.device import Device
+from convbench.algorithm import Algorithm, registry
+from convbench.devices import Device
 from convbench.errors import DeviceError
-from convbench.measurement.contest import is_alive
-from convbench.measurement.execution import Execution
-from convbench.measurement.harness import Harness, Job
-from convbench.measurement.sampling import Effort
-from convbench.measurement.verification import Case, SampledCase
+from convbench.measurement import Case, Effort, Execution, Harness, Job, SampledCase, contest
+from convbench.problem import ConvProblem, Direction, Dtype, operands
 from convbench.problem.notation import parse
-from convbench.problem.operands import inputs, shape
-from convbench.problem.problem import ConvProblem, Direction, Dtype
-from convbench.records.record import Record
-from convbench.records.timing import CACHES
+from convbench.records import CACHES, Record
 from convbench.survey.layers import Measured
-from convbench.tuning.database import Database
-from convbench.workload.workload import Layer, Workload
+from convbench.tuning import Database
+from convbench.workload import Layer, Workload
 
 # small ones of every kind, then such as fill large tiles; a dtype is added to each
 PROBLEMS = (
@@ -110,7 +103,7 @@ def _check(task: Check, device: Device) -> Outcome:
                 "compile_s": round(device.compile_s - before, 3),
             }
         )  # fmt: skip
-        if verdict.outcome == "crashed" and not is_alive(device):
+        if verdict.outcome == "crashed" and not contest.is_alive(device):
             done.is_lost = True
             done.notes.append(f"{task.algorithm} took the device down on {task.direction} of {text}")
             break
@@ -226,7 +219,8 @@ def _compile_ahead(jobs: list[Job], device: Device, notes: list[str]) -> float:
         problem = job.layer.problem
         try:
             nothing: dict[str, Any] = {
-                name: _unread(shape(problem, name), problem.dtype) for name in inputs(problem, "forward")
+                name: _unread(operands.shape(problem, name), problem.dtype)
+                for name in operands.inputs(problem, "forward")
             }
             execution = Execution(job.algorithm, problem, "forward", compiler, nothing, job.config)
             execution.load()

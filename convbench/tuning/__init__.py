@@ -1,5 +1,11 @@
-"""Tuning: an algorithm's configs searched for the fastest on a device, and the database of what was found.
+"""Tuning: search the configs of an algorithm for the fastest on a device, and keep what was found.
 
-`convbench.tuning.entry` is one line of the database, `database` the file, `in_use` what a process takes configs from,
-`proposals` the order in which a search tries configs, and `tuner` the search itself.
+Problems and an algorithm enter. `proposals` has the order in which a `Tuner` tries configs; the best one becomes an
+entry of a `Database`, a file of JSON Lines. `in_use` tells a process which database its configs come from.
 """
+
+from convbench.tuning.database import Database, add, default_path, slug
+from convbench.tuning.proposals import SEARCHES, Proposals, Search
+from convbench.tuning.tuner import Found, Tuner
+
+__all__ = ["SEARCHES", "Database", "Found", "Proposals", "Search", "Tuner", "add", "default_path", "slug"]

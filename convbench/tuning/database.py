@@ -13,11 +13,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from convbench.algorithm.algorithm import Algorithm
-from convbench.devices.device import Device
+from convbench.algorithm import Algorithm
+from convbench.devices import Device
 from convbench.errors import RecordsError
-from convbench.problem.problem import ConvProblem, Direction
-from convbench.records.record import BadLine
+from convbench.problem import ConvProblem, Direction
+from convbench.records import BadLine
 from convbench.tuning.entry import BEGINNING, Entry, Key, as_json, key_on
 
 FOLDER = Path("reports") / "tuned"

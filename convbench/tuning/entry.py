@@ -8,9 +8,9 @@ from math import isfinite
 from typing import Any, Final
 from weakref import WeakKeyDictionary
 
-from convbench.devices.device import Device
+from convbench.devices import Device
+from convbench.problem import DIRECTIONS
 from convbench.problem.notation import own
-from convbench.problem.problem import DIRECTIONS
 
 BEGINNING = '{"device":'  # of every entry's line
 

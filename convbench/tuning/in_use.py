@@ -9,10 +9,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
-from convbench.algorithm.algorithm import Algorithm
-from convbench.devices.device import Device
+from convbench.algorithm import Algorithm
+from convbench.devices import Device
 from convbench.errors import ConfigError
-from convbench.problem.problem import ConvProblem, Direction
+from convbench.problem import ConvProblem, Direction
 from convbench.tuning.database import Database, default_path
 from convbench.tuning.entry import key_on
 

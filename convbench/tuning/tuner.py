@@ -13,15 +13,12 @@ from dataclasses import asdict, dataclass, field, replace
 from math import exp
 from typing import Any
 
-from convbench.algorithm.algorithm import Algorithm
-from convbench.measurement.harness import Harness, Job
-from convbench.measurement.sampling import Effort
-from convbench.records.bootstrap import distribution, evidence
-from convbench.records.record import Outcome, Record
-from convbench.records.timing import Series
+from convbench.algorithm import Algorithm
+from convbench.measurement import Effort, Harness, Job
+from convbench.records import Outcome, Record, Series, bootstrap
 from convbench.tuning.entry import Entry, as_json, identity
 from convbench.tuning.proposals import Proposals
-from convbench.workload.workload import Layer, Workload
+from convbench.workload import Layer, Workload
 
 TOGETHER = 4  # candidates that take turns
 SEARCHING = 0.2  # of the time that a measurement has, a candidate of a search has
@@ -150,11 +147,11 @@ def _contest(*, default: Series, best: Series) -> tuple[tuple[float, float, floa
     """The ratio of best over default with its interval, and the verdict in words."""
     sides = []
     for name, series in (("the default", default), ("the best", best)):
-        side = distribution(series.counted_us)
+        side = bootstrap.distribution(series.counted_us)
         if isinstance(side, str):
             return None, f"the default stays: {name} has {side}"
         sides.append(side)
-    known = evidence(*sides)
+    known = bootstrap.evidence(*sides)
     ratio = best.median_us / default.median_us, exp(known.low), exp(known.high)
     if ratio[2] < 1:
         return ratio, "faster than the default"

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import TypeVar
 
 from convbench.errors import ConvbenchError
+from convbench.problem import ConvProblem
 from convbench.problem.notation import parse
-from convbench.problem.problem import ConvProblem
-from convbench.workload.workload import Layer, Workload
+from convbench.workload.layer import Layer
+from convbench.workload.workload import Workload
 
 T = TypeVar("T")
 R = TypeVar("R")

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from convbench.errors import ConvbenchError
-from convbench.problem.problem import ConvProblem, Dtype
-from convbench.problem.shapes import problem_of
+from convbench.problem import ConvProblem, Dtype, problem_of
 from convbench.workload import onnx_shapes
+from convbench.workload.layer import Layer
 from convbench.workload.onnx_others import is_standard, others
 from convbench.workload.onnx_shapes import BATCH, Tensor, UnknownSizeError
-from convbench.workload.workload import Layer, Workload
+from convbench.workload.workload import Workload
 
 DTYPES: dict[str, Dtype] = {"FLOAT": "float32", "FLOAT16": "float16", "DOUBLE": "float64", "BFLOAT16": "bfloat16"}
 

@@ -13,9 +13,9 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from convbench.errors import ConvbenchError
-from convbench.problem.problem import DTYPES, ConvProblem
-from convbench.problem.shapes import problem_of
-from convbench.workload.workload import Layer, Workload
+from convbench.problem import DTYPES, ConvProblem, problem_of
+from convbench.workload.layer import Layer
+from convbench.workload.workload import Workload
 
 try:
     import torch

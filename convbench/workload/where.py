@@ -9,14 +9,12 @@ import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from convbench.errors import ConvbenchError
-from convbench.problem.problem import ConvProblem
+from convbench.problem import ConvProblem
 from convbench.workload.condition import FilterError, Kind, Term, read
-
-if TYPE_CHECKING:
-    from convbench.workload.workload import Layer
+from convbench.workload.layer import Layer
 
 MOST_VALUES = 8  # of a column, in a message
 
@@ -25,7 +23,7 @@ MOST_VALUES = 8  # of a column, in a message
 class Row:
     """What a condition is asked of."""
 
-    layer: "Layer"
+    layer: Layer
     count: int  # how often the network has the problem, under whatever names
 
 

@@ -5,8 +5,7 @@ from importlib.metadata import EntryPoint, entry_points
 import pytest
 
 from algorithms.direct.plain import Direct
-from convbench.algorithm import registry
-from convbench.algorithm.algorithm import Algorithm
+from convbench.algorithm import Algorithm, registry
 from convbench.errors import ConvbenchError, DuplicateNameError, UnknownNameError
 
 BUILT_IN = [
@@ -71,19 +70,17 @@ def test_two_packages_with_one_name_are_an_error(monkeypatch):
 
 
 def test_an_entry_point_must_be_an_algorithm_of_its_name(monkeypatch):
-    points = [EntryPoint("mine", "algorithms.direct.plain:Direct", registry.GROUP)]
+    points = [EntryPoint("mine", "algorithms.direct:Direct", registry.GROUP)]
     monkeypatch.setattr(registry, "entry_points", lambda group: points)
     with pytest.raises(ConvbenchError, match=r"'mine', from algorithms\.direct:Direct, cannot be loaded: .*not 'mine'"):
         registry.get("mine")
 
 
-@pytest.mark.parametrize(
-    "target", ["no_such_package:Mine", "algorithms.direct.plain:Nothing", "json:dumps", "sys:exit"]
-)
+@pytest.mark.parametrize("target", ["no_such_package:Mine", "algorithms.direct:Nothing", "json:dumps", "sys:exit"])
 def test_a_broken_entry_point_is_named_and_the_others_still_load(monkeypatch, target):
     points = [
         EntryPoint("mine", target, registry.GROUP),
-        EntryPoint("direct", "algorithms.direct.plain:Direct", registry.GROUP),
+        EntryPoint("direct", "algorithms.direct:Direct", registry.GROUP),
     ]
     monkeypatch.setattr(registry, "entry_points", lambda group: points)
     with pytest.raises(ConvbenchError, match=f"'mine', from {target}"):

@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from algorithms.gemm.batched import Tile, launch_batched_gemm, padded
-from convbench.devices.device import Device
+from algorithms.gemm import launch_batched_gemm, padded
+from algorithms.gemm.batched import Tile
+from convbench.devices import Device, GuardedDevice
 from convbench.devices.emulator import EmulatorDevice
-from convbench.devices.guarded import GuardedDevice
 from convbench.devices.simulator import SimulatorDevice
 from convbench.errors import ConfigError
 

@@ -10,11 +10,11 @@ from functools import cache
 import pytest
 
 from convbench.algorithm import registry
-from convbench.fuzz.cases import FuzzCase, config_of
+from convbench.fuzz import FuzzCase, config_of
 from convbench.inspection import architecture, inspector
 from convbench.inspection.inspector import InspectedKernel
+from convbench.problem import DIRECTIONS, Direction
 from convbench.problem.notation import parse
-from convbench.problem.problem import DIRECTIONS, Direction
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,9 @@ from numba import cuda, types
 from cases.problems import PROBLEMS
 from convbench.algorithm import registry
 from convbench.devices.simulator import SimulatorDevice
-from convbench.measurement.execution import Execution
+from convbench.measurement import Execution
+from convbench.problem import DIRECTIONS
 from convbench.problem.notation import parse
-from convbench.problem.problem import DIRECTIONS
 from convbench.reference.data import tensors
 from support.strategies import in_own_dtype
 

@@ -8,16 +8,13 @@ import pytest
 
 from cases.problems import PROBLEMS
 from cases.wrong_algorithms import WRONG, WithoutMistake, algorithm_of
-from convbench.algorithm import registry
-from convbench.algorithm.algorithm import Algorithm, Family, Plan
-from convbench.devices.device import Device
-from convbench.devices.guarded import GuardedDevice
+from convbench.algorithm import Algorithm, Family, Plan, registry
+from convbench.devices import Device, GuardedDevice
 from convbench.errors import RefusedError
-from convbench.measurement.verification import Case, verify
-from convbench.problem import operands
+from convbench.measurement import Case, verify
+from convbench.problem import DIRECTIONS, DTYPES, ConvProblem, Direction, Dtype, operands
 from convbench.problem.notation import parse
-from convbench.problem.problem import DIRECTIONS, DTYPES, ConvProblem, Direction, Dtype
-from convbench.reference.definition import compute
+from convbench.reference import compute
 from support.strategies import in_own_dtype
 
 # what tensor cores multiply, each algorithm in a precision of its own

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from convbench.algorithm import registry
-from convbench.problem.problem import ConvProblem, Direction
+from convbench.problem import ConvProblem, Direction
 from convbench.reference.data import tensors
 from support.running import assert_within, run, run_direction
 from support.strategies import any_problems, directions_of, formatted_problems, problems, seeds

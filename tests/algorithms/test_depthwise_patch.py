@@ -11,7 +11,7 @@ from algorithms.depthwise.patch import PatchConfig, PatchPlan, cycles, fault, pa
 from convbench.algorithm import registry
 from convbench.devices.emulator import EmulatorDevice
 from convbench.errors import ConfigError
-from convbench.measurement.verification import Case, verify
+from convbench.measurement import Case, verify
 from convbench.problem.notation import parse
 from support.strategies import problems, seeds
 

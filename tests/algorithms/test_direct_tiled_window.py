@@ -13,10 +13,10 @@ from algorithms.direct import window_plan as direct_tiled_plan
 from algorithms.direct.window_plan import WindowPlan
 from algorithms.direct.window_shapes import WindowConfig, fault, layout_of, packed_shape, tiles_of
 from convbench.algorithm import registry
-from convbench.devices.device import MAX_SHARED_BYTES
+from convbench.devices import MAX_SHARED_BYTES
 from convbench.devices.emulator import EmulatorDevice
 from convbench.errors import ConfigError
-from convbench.measurement.verification import Case, verify
+from convbench.measurement import Case, verify
 from convbench.problem.notation import parse
 from convbench.reference.data import tensors
 from support.strategies import problems, seeds

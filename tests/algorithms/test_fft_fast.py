@@ -22,10 +22,10 @@ from convbench.devices.simulator import SimulatorDevice
 from convbench.errors import ConfigError
 from convbench.inspection import architecture
 from convbench.inspection.blueprint import Blueprint
-from convbench.intrinsics.unrolling import fast_kernel
-from convbench.measurement.verification import Case, verify
+from convbench.intrinsics import fast_kernel
+from convbench.measurement import Case, verify
+from convbench.problem import ConvProblem, Direction
 from convbench.problem.notation import parse
-from convbench.problem.problem import ConvProblem, Direction
 
 FFT = FftTiled()
 COLUMNS = 8  # transformed by one launch

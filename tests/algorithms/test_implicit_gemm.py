@@ -20,11 +20,11 @@ from algorithms.gemm.tiled_config import (
 from algorithms.gemm.tiled_plan import TiledPlan
 from convbench.devices.emulator import EmulatorDevice
 from convbench.errors import ConfigError
-from convbench.measurement.verification import Case, compare, verify
+from convbench.measurement import Case, compare, verify
+from convbench.problem import ConvProblem, Direction
 from convbench.problem.notation import parse
-from convbench.problem.problem import ConvProblem, Direction
+from convbench.reference import compute
 from convbench.reference.data import tensors
-from convbench.reference.definition import compute
 from support.running import bound_of, run_direction
 from support.strategies import problems
 

@@ -10,14 +10,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from convbench.algorithm.algorithm import Algorithm
-from convbench.devices.device import Device
-from convbench.measurement.verification import Case, verify_kinds
+from convbench.algorithm import Algorithm
+from convbench.devices import Device
+from convbench.measurement import Case, verify_kinds
+from convbench.problem import PADDING_MODES, ConvProblem, Direction
 from convbench.problem.notation import parse
 from convbench.problem.operands import inputs
-from convbench.problem.problem import PADDING_MODES, ConvProblem, Direction
-from convbench.reference.data import FACTOR, KINDS, MAP, SIGNIFICAND_BITS, Tensors, tensors
-from convbench.reference.definition import Float64, compute, copies, pad
+from convbench.reference import KINDS, Float64, compute
+from convbench.reference.data import FACTOR, MAP, SIGNIFICAND_BITS, Tensors, tensors
+from convbench.reference.definition import copies, pad
 from support.running import assert_within, bound_of, bounds_of, run, run_direction
 from support.strategies import (
     directions_of,

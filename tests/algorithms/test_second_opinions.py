@@ -5,14 +5,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from convbench.devices import GuardedDevice
 from convbench.devices.emulator import EmulatorDevice
-from convbench.devices.guarded import GuardedDevice
 from convbench.devices.simulator import SimulatorDevice
-from convbench.measurement.execution import Execution
+from convbench.measurement import Execution
+from convbench.problem import DIRECTIONS
 from convbench.problem.notation import parse
-from convbench.problem.problem import DIRECTIONS
+from convbench.reference import compute
 from convbench.reference.data import tensors
-from convbench.reference.definition import compute
 from support.running import assert_within, run_direction
 from support.strategies import TILES, directions_of, formatted_problems, in_own_dtype, seeds
 

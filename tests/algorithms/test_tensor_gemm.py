@@ -16,10 +16,10 @@ from convbench.algorithm import registry
 from convbench.devices.emulator import EmulatorDevice
 from convbench.errors import ConfigError, RefusedError
 from convbench.layer import automatic
-from convbench.measurement.verification import Case, compare, verify
+from convbench.measurement import Case, compare, verify
 from convbench.problem.notation import parse
+from convbench.reference import compute
 from convbench.reference.data import tensors
-from convbench.reference.definition import compute
 from support.running import assert_within, run_direction
 
 NAMES = ("implicit_gemm_tf32", "implicit_gemm_3xtf32", "implicit_gemm_f16", "implicit_gemm_bf16")

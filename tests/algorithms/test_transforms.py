@@ -11,14 +11,13 @@ from hypothesis import strategies as st
 
 from algorithms.fft.radix2 import twiddle_factors
 from algorithms.tiling import Tiling
-from convbench.algorithm import registry
-from convbench.algorithm.algorithm import Algorithm
+from convbench.algorithm import Algorithm, registry
 from convbench.devices.emulator import EmulatorDevice
-from convbench.measurement.verification import Case, verify_kinds
+from convbench.measurement import Case, verify_kinds
+from convbench.problem import DTYPES, ConvProblem, Direction
 from convbench.problem.notation import parse
-from convbench.problem.problem import DTYPES, ConvProblem, Direction
-from convbench.reference.data import KINDS, MAP, tensors
-from convbench.reference.definition import compute
+from convbench.reference import KINDS, compute
+from convbench.reference.data import MAP, tensors
 from convbench.reference.error_model import elementwise_magnitude
 from support.running import assert_within, bounds_of, run_direction
 from support.strategies import directions_of, problems_for, seeds

@@ -10,9 +10,9 @@ from convbench.devices.simulator import SimulatorDevice
 from convbench.errors import ConfigError
 from convbench.inspection import architecture, blueprint, inspector, sass
 from convbench.inspection.toolkit import disassemble
-from convbench.measurement.verification import Case, verify
+from convbench.measurement import Case, verify
 from convbench.problem.notation import parse
-from convbench.reference.definition import compute
+from convbench.reference import compute
 from support.running import assert_within, run_direction
 from support.strategies import in_own_dtype
 

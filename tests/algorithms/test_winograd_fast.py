@@ -9,17 +9,16 @@ from algorithms.winograd.plain import PlainConfig
 from algorithms.winograd.staged import LARGE, NARROW, SMALL, StagedConfig, staged
 from algorithms.winograd.transforms import make_transform
 from algorithms.winograd.winograd import FusedConfig, Winograd2x2, Winograd4x4
-from convbench.algorithm import registry
-from convbench.algorithm.algorithm import Algorithm
-from convbench.devices.device import Device
+from convbench.algorithm import Algorithm, registry
+from convbench.devices import Device
 from convbench.devices.emulator import EmulatorDevice
 from convbench.devices.simulator import SimulatorDevice
 from convbench.errors import ConfigError
-from convbench.measurement.verification import Case, verify
+from convbench.measurement import Case, verify
+from convbench.problem import Direction
 from convbench.problem.notation import parse
-from convbench.problem.problem import Direction
+from convbench.reference import compute
 from convbench.reference.data import tensors
-from convbench.reference.definition import compute
 from support.running import assert_within, bounds_of, run_direction
 
 F2X2, F4X4 = registry.get("winograd_2x2_3x3"), registry.get("winograd_4x4_3x3")

@@ -12,9 +12,9 @@ from convbench.baselines.library import count_in_tf32, count_of_unknown
 from convbench.baselines.torch_baselines import CudnnTf32, TorchCpu, TorchCpuPlan
 from convbench.devices.emulator import EmulatorDevice
 from convbench.errors import RefusedError
-from convbench.measurement.verification import Case, verify
+from convbench.measurement import Case, verify
+from convbench.problem import DIRECTIONS
 from convbench.problem.notation import parse
-from convbench.problem.problem import DIRECTIONS
 from convbench.reference.error_model import roundings
 from support.strategies import any_problems
 

@@ -12,8 +12,8 @@ from typing import Any
 
 from cases.mutants import Mutant, is_kernel, mutants_of
 from convbench.algorithm import registry
-from convbench.devices.device import Device
-from convbench.fuzz.campaign import fuzz
+from convbench.devices import Device
+from convbench.fuzz import fuzz
 from convbench.intrinsics import unrolling
 
 EXAMPLES = 200

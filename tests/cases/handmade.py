@@ -1,8 +1,7 @@
 """Records whose every field is known: each makes one with some fields changed."""
 
-from convbench.problem.problem import ConvProblem
-from convbench.records.record import Record
-from convbench.records.timing import Series, Timing
+from convbench.problem import ConvProblem
+from convbench.records import Record, Series, Timing
 
 
 def series(samples_us, cache="warm", **changes) -> Series:

@@ -5,8 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from convbench.records.record import Record
-from convbench.records.timing import Clocks, Reading, Series, Timing
+from convbench.records import Clocks, Reading, Record, Series, Timing
 
 GPU = {
     "name": "NVIDIA H200", "clock": "CUDA events", "is_gpu": True, "compute_capability": "9.0", "multiprocessors": 132,

@@ -1,6 +1,6 @@
 """Functions for `test_unrolling` to unroll: factories, so that their constants lie in closures."""
 
-from convbench.intrinsics.unrolling import static
+from convbench.intrinsics import static
 
 SIDE = 3
 

@@ -6,9 +6,11 @@ from numba import cuda, float32, uint32, uint64
 
 from convbench.intrinsics import (
     commit_warpgroup,
+    fast_kernel,
     fence_async_proxy,
     matrix_descriptor_on_device,
     shared_address,
+    static,
     wait_warpgroup_0,
     wait_warpgroup_1,
     warpgroup_fence,
@@ -16,7 +18,6 @@ from convbench.intrinsics import (
     wgmma_f16,
     wgmma_tf32,
 )
-from convbench.intrinsics.unrolling import fast_kernel, static
 
 MULTIPLY = {"tf32": wgmma_tf32, "f16": wgmma_f16, "bf16": wgmma_bf16}
 K_WORDS = 8  # of a row that one product takes

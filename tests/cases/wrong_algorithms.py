@@ -7,10 +7,9 @@ import numpy as np
 
 from algorithms.direct.plain import Config, DirectPlan, DirectWeightsPlan
 from cases.wrong_kernels import THREADS, clear_first, copy_all_but_last, direct_in_half, direct_in_some_order
-from convbench.algorithm import adapted
-from convbench.algorithm.algorithm import Algorithm, Family, Plan
-from convbench.devices.device import Device
-from convbench.problem.problem import DTYPES, ConvProblem, Direction, Dtype
+from convbench.algorithm import Algorithm, Family, Plan, adapted
+from convbench.devices import Device
+from convbench.problem import DTYPES, ConvProblem, Direction, Dtype
 
 
 class WithoutMistake(DirectPlan):

@@ -3,7 +3,7 @@
 from numba import cuda
 from numba.cuda.types import float16, float32
 
-from convbench.intrinsics.device_functions import unflatten_on_device
+from convbench.intrinsics import unflatten_on_device
 
 THREADS = 32
 

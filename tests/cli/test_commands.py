@@ -5,7 +5,7 @@ import time
 from itertools import product
 
 from convbench.algorithm import registry
-from convbench.records.record import read_records
+from convbench.records import read_records
 from support.running import squeezed
 
 PROBLEM = "n1c2h5w5-k2r3s3-pad1"

@@ -8,11 +8,10 @@ import sys
 
 import pytest
 
-from convbench import cli, devices
+from convbench import cli, devices, workload
 from convbench.algorithm import registry
 from convbench.cli import options
 from convbench.cli.examples import EXAMPLES
-from convbench.workload import workload
 
 
 def test_every_command_has_a_worked_example_in_its_help(convbench):

@@ -10,11 +10,11 @@ import pytest
 from cases.wrong_algorithms import WrongAt, algorithm_of
 from convbench.algorithm import registry
 from convbench.devices.simulator import SimulatorDevice
-from convbench.measurement.sampling import Effort
+from convbench.measurement import Effort
 from convbench.problem.notation import parse
-from convbench.records.record import read_records
-from convbench.survey.survey import Orders, Survey
-from convbench.workload.workload import Layer, Workload
+from convbench.records import read_records
+from convbench.survey import Orders, Survey
+from convbench.workload import Layer, Workload
 
 SMALL = "n1c2h5w5-k2r3s3"
 EFFORT = Effort(warmup=0, minimum=6, maximum=6, max_seconds=1, caches=("warm",))

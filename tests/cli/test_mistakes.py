@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from convbench import devices
-from convbench.records.record import read_records
+from convbench.devices import selection
+from convbench.records import read_records
 from support.running import squeezed
 
 PROBLEM = "n1c2h5w5-k2r3s3-pad1"
@@ -204,7 +204,7 @@ def test_unknown_options_and_commands_give_status_2(convbench, words):
 
 
 def test_a_broken_gpu_is_named_and_not_replaced(convbench, monkeypatch):
-    monkeypatch.setattr(devices, "gpu_evidence", lambda root=Path("/"): "/dev/nvidia0")
+    monkeypatch.setattr(selection, "gpu_evidence", lambda root=Path("/"): "/dev/nvidia0")
     status, _, err = convbench("verify", PROBLEM)
     assert status == 2
     assert "/dev/nvidia0" in err

@@ -12,7 +12,7 @@ from contextlib import suppress
 
 import pytest
 
-from convbench.records.record import read_records
+from convbench.records import read_records
 
 PROBLEM = "n1c2h5w5-k2r3s3-pad1"
 COLUMNS = {"COLUMNS": "140", "TERM": "xterm"}

@@ -11,8 +11,9 @@ import pytest
 from numba import cuda, float32, int32
 
 from algorithms.direct.plain import Direct, DirectPlan
-from convbench.devices.device import MAX_SHARED_BYTES, check_launch
-from convbench.devices.guarded import GUARD_BYTES, GuardedDevice
+from convbench.devices import MAX_SHARED_BYTES, GuardedDevice
+from convbench.devices.device import check_launch
+from convbench.devices.guarded import GUARD_BYTES
 from convbench.devices.simulator import SimulatorDevice
 from convbench.errors import ConfigError, DeviceError, OutOfDeviceMemoryError
 from convbench.problem.notation import parse
@@ -221,7 +222,7 @@ def test_a_nan_written_outside_an_array_is_seen(simulator):
 
 def test_an_algorithm_that_writes_outside_is_wrong(simulator):
     """Through the whole of verification, and not only the guard itself."""
-    from convbench.measurement.verification import Case, verify
+    from convbench.measurement import Case, verify
 
     class BreachingPlan(DirectPlan):
         def run(self, source, target):

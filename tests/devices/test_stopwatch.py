@@ -13,8 +13,8 @@ from convbench.devices.device import FLUSHED
 from convbench.devices.emulator import EmulatorDevice
 from convbench.devices.nvml import Nvml
 from convbench.errors import DeviceError
+from convbench.records import Reading
 from convbench.records.environment import last_level_cache_bytes
-from convbench.records.timing import Reading
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 import pytest
 
+from convbench.emulator import UnsupportedError
 from convbench.emulator.analysis import (
     ACCESS,
     OWN,
@@ -11,7 +12,6 @@ from convbench.emulator.analysis import (
     find_loop_heads,
     find_roots,
 )
-from convbench.emulator.errors import UnsupportedError
 
 PARAMETERS = [("ptr", "%x"), ("i64", "%n"), ("ptr", '%"y.4"')]
 X, Y, TILE, LOCAL = ("argument", "0"), ("argument", "2"), ("shared", "_cudapy_smem_1"), ("local", "0")

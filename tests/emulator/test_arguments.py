@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from numba import cuda
 from numba.cuda import types
 
+from convbench.emulator import UnsupportedError
 from convbench.emulator.arguments import Arguments, Passed, marshal, types_of
-from convbench.emulator.errors import UnsupportedError
 from convbench.emulator.ranges import Ranges, WrittenMemory
 from convbench.emulator.shadow import CELL_BYTES
 

@@ -7,15 +7,12 @@ from hypothesis import strategies as st
 from numba import cuda, float32
 
 from cases.wrong_algorithms import WithoutMistake, algorithm_of
-from convbench.devices import emulator
+from convbench import workload
+from convbench.devices import GuardedDevice, emulator
 from convbench.devices.emulator import MAX_CHECKED_MACS, EmulatorDevice
-from convbench.devices.guarded import GuardedDevice
 from convbench.errors import ConfigError, KernelError, OutOfDeviceMemoryError, RefusedError
-from convbench.measurement.harness import Harness, jobs
-from convbench.measurement.sampling import Effort
-from convbench.measurement.verification import Case, verify
+from convbench.measurement import Case, Effort, Harness, jobs, verify
 from convbench.problem.notation import parse
-from convbench.workload import workload
 
 SMALL = parse("n1c2h5w5-k2r3s3-pad1-bias")
 

@@ -14,7 +14,7 @@ from numba import cuda, float32, float64
 from cases import intrinsic_kernels as kernels
 from convbench.devices.kernel_cache import _KernelCache, keep_on_disk
 from convbench.emulator.identity import identity
-from convbench.intrinsics.unrolling import fast_kernel, static
+from convbench.intrinsics import fast_kernel, static
 
 
 def made(*, steps=4, kind=float32, table=(1.0, 2.0), threads=32, blocks=1, device_step=1):

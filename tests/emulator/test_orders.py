@@ -8,10 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numba import cuda
 
-from convbench.emulator import Emulator
+from convbench.emulator import Emulator, OrderDependenceError
 from convbench.emulator.arguments import Arguments, Passed
 from convbench.emulator.build import Cache
-from convbench.emulator.errors import OrderDependenceError
 from convbench.emulator.orders import ORDERS, Repetition, permutation
 from convbench.emulator.ranges import WrittenMemory
 

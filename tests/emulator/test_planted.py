@@ -11,8 +11,8 @@ from cases.planted import pointers as planted_pointers  # noqa: F401
 from cases.planted import races as planted_races  # noqa: F401
 from cases.planted import waits as planted_waits  # noqa: F401
 from cases.planted.bugs import TABLE
-from convbench.emulator import Emulator, KernelFault
-from convbench.emulator.orders import ORDERS, Order
+from convbench.emulator import Emulator, KernelFault, Order
+from convbench.emulator.orders import ORDERS
 
 CHECKED: dict[Order, Emulator] = {
     order: Emulator(checked=True, budget=10_000, orders=[order], seed=5) for order in ORDERS

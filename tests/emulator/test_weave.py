@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from numba import cuda, float32
 
+from convbench.emulator import UnsupportedError
 from convbench.emulator.arguments import types_of
 from convbench.emulator.build import Machine, build, link
-from convbench.emulator.errors import UnsupportedError
 from convbench.emulator.weave import Layout, Weaver, find_kernel
 
 DEFINE = 'define void @kernel(ptr nocapture readonly %x, i64 %n, ptr %"y.4", float %scale) local_unnamed_addr #0 {'

@@ -8,9 +8,9 @@ from algorithms.direct.plain import Direct
 from cases.planted.algorithms import CannotBeAsked, DilationIgnored, Picky, RefusesAll, ThreeBugs, TooGreedy
 from convbench.devices.emulator import EmulatorDevice
 from convbench.errors import DeviceError
-from convbench.fuzz import Campaign, FuzzCase, Verdict, fuzz, judge
+from convbench.fuzz import Campaign, Cause, FuzzCase, Verdict, fuzz, judge
 from convbench.fuzz.campaign import is_alive
-from convbench.fuzz.verdicts import Cause, traits
+from convbench.fuzz.verdicts import traits
 
 
 @pytest.fixture(scope="module")

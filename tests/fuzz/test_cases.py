@@ -20,12 +20,13 @@ from cases.planted.algorithms import (
 )
 from convbench.devices.emulator import EmulatorDevice
 from convbench.errors import CaseError, ConfigError
-from convbench.fuzz.cases import FuzzCase, config_of, config_text
+from convbench.fuzz import Cause, Finding, FuzzCase, config_of, judge
+from convbench.fuzz.cases import config_text
 from convbench.fuzz.shapes import shapes
-from convbench.fuzz.verdicts import Cause, Finding, judge, traits, without_numbers
+from convbench.fuzz.verdicts import traits, without_numbers
+from convbench.problem import DIRECTIONS, DTYPES, FILTER_LAYOUTS, LAYOUTS
 from convbench.problem.notation import parse
-from convbench.problem.problem import DIRECTIONS, DTYPES, FILTER_LAYOUTS, LAYOUTS
-from convbench.reference.data import KINDS
+from convbench.reference import KINDS
 
 LINE = "direct backward_data n1c1h3w3-k1r2s2-stride2 integers seed=7 config=threads=64"
 PLAIN = "n1c1h1w1-k1r1s1"

@@ -6,11 +6,9 @@ import pytest
 
 from convbench.algorithm import registry
 from convbench.errors import CaseError, ConvbenchError
-from convbench.fuzz import FuzzCase
-from convbench.fuzz.corpus import Corpus
-from convbench.fuzz.verdicts import Cause, Finding, judge
-from convbench.problem.problem import DIRECTIONS, DTYPES, LAYOUTS, PADDING_MODES
-from convbench.reference.data import KINDS
+from convbench.fuzz import Cause, Corpus, Finding, FuzzCase, judge
+from convbench.problem import DIRECTIONS, DTYPES, LAYOUTS, PADDING_MODES
+from convbench.reference import KINDS
 
 CASES = Corpus(Path(__file__).parents[1] / "cases" / "fuzz_corpus.txt").cases()
 LINE = "direct forward n1c1h3w3-k1r2s2-stride2 integers seed=7"

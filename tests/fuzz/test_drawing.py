@@ -13,14 +13,14 @@ from algorithms.direct.plain import Direct
 from algorithms.direct.tiled import DirectTiled
 from cases.planted.algorithms import CannotBeAsked, Picky, RefusesAll
 from convbench.devices.emulator import EmulatorDevice
-from convbench.fuzz.coverage import AXES, IMPOSSIBLE, pairs, possible, values
+from convbench.fuzz import Suit, possible
+from convbench.fuzz.coverage import AXES, IMPOSSIBLE, pairs, values
 from convbench.fuzz.drawing import BYTES, Drawer
 from convbench.fuzz.rows import MOST_CASES, MOST_FRESH, blocks, plain_of
 from convbench.fuzz.shapes import TILES, edges, is_small
-from convbench.fuzz.suiting import AWKWARD, Suit
-from convbench.problem import operands
-from convbench.problem.problem import DIRECTIONS, DTYPES, FILTER_LAYOUTS, LAYOUTS, PADDING_MODES, ConvProblem
-from convbench.reference.data import KINDS
+from convbench.fuzz.suiting import AWKWARD
+from convbench.problem import DIRECTIONS, DTYPES, FILTER_LAYOUTS, LAYOUTS, PADDING_MODES, ConvProblem, operands
+from convbench.reference import KINDS
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from cases.algorithm_mutants import BEYOND, EQUIVALENT, MODULES, Place, examples
 from cases.mutants import KINDS
 from convbench.algorithm import registry
 from convbench.devices.emulator import EmulatorDevice
-from convbench.measurement.verification import Case, verify
+from convbench.measurement import Case, verify
 from convbench.problem.notation import parse
 
 TABLE = Path(__file__).parents[2] / "reports" / "emulator" / "mutants.csv"

@@ -16,9 +16,9 @@ from convbench.errors import ConfigError, DeviceError
 from convbench.inspection import architecture
 from convbench.inspection.blueprint import Blueprint, launches_of
 from convbench.inspection.shell import Shell, bytes_touched
-from convbench.measurement.execution import Execution
+from convbench.measurement import Execution
+from convbench.problem import DIRECTIONS
 from convbench.problem.notation import parse
-from convbench.problem.problem import DIRECTIONS
 from convbench.reference.data import tensors
 
 HOPPER = architecture.get("sm_90")

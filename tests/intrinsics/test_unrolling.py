@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cases import unrolled_functions
-from convbench.intrinsics.unrolling import static, unrolled
+from convbench.intrinsics import static, unrolled
 
 small = st.integers(0, 4)
 

@@ -8,14 +8,12 @@ from hypothesis import strategies as st
 from torch.nn import functional
 
 from convbench import conv2d, conv2d_backward
-from convbench.algorithm import registry
-from convbench.algorithm.algorithm import Algorithm
+from convbench.algorithm import Algorithm, registry
 from convbench.devices.emulator import EmulatorDevice
 from convbench.errors import ConvbenchError, RefusedError, UnknownNameError
 from convbench.layer import automatic
-from convbench.problem import operands
+from convbench.problem import DIRECTIONS, DTYPES, PADDING_MODES, ConvProblem, operands
 from convbench.problem.notation import parse
-from convbench.problem.problem import DIRECTIONS, DTYPES, PADDING_MODES, ConvProblem
 from convbench.reference.data import tensors
 from support.running import assert_within, bounds_of
 from support.strategies import any_problems, problems, seeds

@@ -12,9 +12,8 @@ import numpy as np
 import pytest
 
 from convbench import Conv2d
-from convbench.algorithm import registry
-from convbench.algorithm.algorithm import Algorithm
-from convbench.reference.definition import compute
+from convbench.algorithm import Algorithm, registry
+from convbench.reference import compute
 from support.running import assert_within, bounds_of
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "cases" / "golden" / "conv2d_worked_examples.json").read_text())

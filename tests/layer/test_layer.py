@@ -7,7 +7,7 @@ from torch.nn import functional
 
 from convbench import Conv2d, ConvbenchError
 from convbench.errors import ProblemError, TensorError
-from convbench.problem.problem import DTYPES, PADDING_MODES
+from convbench.problem import DTYPES, PADDING_MODES
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

@@ -8,10 +8,9 @@ import pytest
 from PIL import Image
 
 from convbench import Conv2d
-from convbench.algorithm import registry
-from convbench.algorithm.algorithm import Algorithm
+from convbench.algorithm import Algorithm, registry
 from convbench.errors import ConvbenchError, RefusedError
-from convbench.layer.maps import decompose, read_picture
+from convbench.layer import decompose, read_picture
 from convbench.layer.maps_picture import COLOURS, MOST_FILTERS, chart, coloured, save_maps
 from convbench.problem.notation import parse
 from convbench.reference.definition import convolve

@@ -7,15 +7,13 @@ import numpy as np
 import pytest
 
 from cases.wrong_algorithms import UnwrittenElement, WithoutMistake, algorithm_of
-from convbench.algorithm import registry
-from convbench.algorithm.algorithm import Algorithm, Family
+from convbench import workload
+from convbench.algorithm import Algorithm, Family, registry
 from convbench.devices.simulator import SimulatorDevice
 from convbench.errors import ConfigError, DeviceError, KernelError, OutOfDeviceMemoryError, RefusedError
-from convbench.measurement.harness import Harness, Job, jobs
-from convbench.measurement.sampling import Effort
+from convbench.measurement import Effort, Harness, Job, jobs
 from convbench.problem.notation import parse
-from convbench.workload import workload
-from convbench.workload.workload import Layer
+from convbench.workload import Layer
 
 LAYER = Layer(name="conv1", problem=parse("n1c1h4w4-k2r3s3-pad1"), count=3)
 EFFORT = Effort(warmup=1, minimum=3, maximum=4, max_seconds=10, caches=("warm",))

@@ -8,10 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from convbench.devices.stopwatch import Sample, Stopwatch
-from convbench.measurement.sampling import REST_S, Effort, Sampling, take_turns
+from convbench.devices import Stopwatch
+from convbench.devices.stopwatch import Sample
+from convbench.measurement import Effort
+from convbench.measurement.sampling import REST_S, Sampling, take_turns
+from convbench.records import Reading
 from convbench.records.intervals import FEWEST, effective_count, median_interval, relative_error
-from convbench.records.timing import Reading
 
 TRUE_US = 100.0
 EFFORT = Effort(minimum=10, maximum=300, max_seconds=60.0, relative_error=0.005, caches=("warm",))

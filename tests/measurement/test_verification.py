@@ -9,12 +9,14 @@ from hypothesis import strategies as st
 
 from convbench.algorithm import registry
 from convbench.errors import ConfigError
-from convbench.measurement.verification import Case, compare, digest_of
+from convbench.measurement import Case, compare
+from convbench.measurement.verification import digest_of
+from convbench.problem import DIRECTIONS, ConvProblem
 from convbench.problem.notation import parse
-from convbench.problem.problem import DIRECTIONS, ConvProblem
-from convbench.reference.data import FACTOR, KINDS, LARGEST_EXPONENT, MAP, SIGNIFICAND_BITS, Tensors, tensors
-from convbench.reference.definition import compute, convolve
-from convbench.reference.error_model import SMALLEST_NORMAL, ErrorModel, count_of_sum, roundings, storage_rounding
+from convbench.reference import KINDS, ErrorModel, compute
+from convbench.reference.data import FACTOR, LARGEST_EXPONENT, MAP, SIGNIFICAND_BITS, Tensors, tensors
+from convbench.reference.definition import convolve
+from convbench.reference.error_model import SMALLEST_NORMAL, count_of_sum, roundings, storage_rounding
 from support.strategies import any_problems, problems, problems_for, seeds
 
 

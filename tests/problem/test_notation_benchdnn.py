@@ -7,9 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from convbench.errors import NotationError, ProblemError
-from convbench.problem import notation
+from convbench.problem import ConvProblem, notation
 from convbench.problem.notation import benchdnn
-from convbench.problem.problem import ConvProblem
 
 
 def dense(n: int, c: int, size: int, k: int, taps: int, padding: Any = ((0, 0), (0, 0)), **others: Any) -> ConvProblem:

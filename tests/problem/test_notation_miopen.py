@@ -7,9 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from convbench.errors import NotationError, ProblemError
-from convbench.problem import notation
+from convbench.problem import ConvProblem, notation
 from convbench.problem.notation import miopen
-from convbench.problem.problem import ConvProblem
 
 
 def driver(**others: Any) -> ConvProblem:

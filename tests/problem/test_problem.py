@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from convbench.errors import NotationError, ProblemError
+from convbench.problem import ConvProblem
 from convbench.problem.notation import parse
-from convbench.problem.problem import ConvProblem
 from support.strategies import any_problems, problems
 
 BASE = {"c": 4, "h": 6, "w": 7, "k": 6, "r": 3, "s": 2}

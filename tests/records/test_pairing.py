@@ -5,9 +5,10 @@ import pytest
 
 from cases import synthetic
 from convbench.errors import ConvbenchError
+from convbench.records import FAILURES
 from convbench.records.comparison import compare, turn
 from convbench.records.pairing import pair
-from convbench.records.record import FAILURES, OUTCOMES
+from convbench.records.record import OUTCOMES
 from support.comparing import side, verdicts
 
 CPU = synthetic.ENVIRONMENT | {"cpu": "another processor"}

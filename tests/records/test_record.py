@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from cases.handmade import PROBLEM, TIMING, failed, record, series, timing_of
 from convbench.errors import RecordsError
-from convbench.records.record import OUTCOMES, Record, RecordsFile, latest, read_records
+from convbench.records import Record, RecordsFile, latest, read_records
+from convbench.records.record import OUTCOMES
 from support.strategies import any_problems
 
 

@@ -10,10 +10,11 @@ import scipy.signal
 import torch
 from hypothesis import given
 
+from convbench.problem import PADDING_MODES, ConvProblem
 from convbench.problem.notation import parse
-from convbench.problem.problem import PADDING_MODES, ConvProblem
+from convbench.reference import compute
 from convbench.reference.data import tensors
-from convbench.reference.definition import compute, convolve, copies, fold_back, pad
+from convbench.reference.definition import convolve, copies, fold_back, pad
 from support.strategies import any_problems, problems, seeds
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "cases" / "golden" / "conv2d_worked_examples.json").read_text())

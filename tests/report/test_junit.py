@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cases import synthetic
-from convbench.records.record import FAILURES, OUTCOMES
+from convbench.records import FAILURES
+from convbench.records.record import OUTCOMES
 from convbench.report import to_junit
 from records.test_record import failed
 from report.test_report import EMULATOR, timed

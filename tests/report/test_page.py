@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from cases.hostile import HOSTILE
 from cases.synthetic import EMULATOR, network, record, timed
-from convbench.records.record import read_records
-from convbench.report.page import to_html, to_json
+from convbench.records import read_records
+from convbench.report import to_html
+from convbench.report.page import to_json
 from convbench.report.payload import STEPS, rounded, samples
 
 RANDOM = np.random.default_rng(5)

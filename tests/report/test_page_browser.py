@@ -7,8 +7,7 @@ import pytest
 
 from cases.hostile import HOSTILE
 from cases.synthetic import EMULATOR, network, record, timed
-from convbench.report.frame import to_frame
-from convbench.report.page import to_html
+from convbench.report import to_frame, to_html
 from support.browser import chromium, opened
 
 AXE = pytest.importorskip("axe_playwright_python.sync_playwright").Axe

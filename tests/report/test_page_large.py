@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from cases.synthetic import network
-from convbench.report.page import to_html
+from convbench.report import to_html
 from support.browser import chromium, opened
 
 RECORDS = 50_000

@@ -14,7 +14,7 @@ from markdown_it import MarkdownIt
 from cases import synthetic
 from cases.handmade import failed, record, series, timed, timing_of
 from cases.synthetic import EMULATOR
-from convbench.records.record import read_records
+from convbench.records import read_records
 from convbench.report import duration, to_frame, to_markdown
 from convbench.report.figures import figures
 from convbench.report.frame import COLUMNS
@@ -299,7 +299,7 @@ def test_the_committed_pages_are_what_their_records_render_to(path):
 @pytest.mark.parametrize("path", sorted((Path(__file__).parents[2] / "reports").glob("*/*.html")), ids=lambda p: p.stem)
 def test_the_committed_interactive_pages_hold_what_their_records_say(path):
     """Their data; the scripts and charts around it are of whatever version of Vega there is."""
-    from convbench.report.page import to_html
+    from convbench.report import to_html
 
     def data(page: str) -> str:
         return page.partition('id="records">')[2].partition("</script>")[0]

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from cases import synthetic
 from cases.handmade import failed, timed
 from cases.synthetic import EMULATOR
+from convbench.report import with_ratio
 from convbench.report.chapters import chapters
-from convbench.report.ratios import geometric_mean, with_ratio
+from convbench.report.ratios import geometric_mean
 from convbench.report.summary import summary
 
 TIMES = st.lists(

@@ -19,9 +19,9 @@ import pandas as pd
 
 from convbench.algorithm import registry
 from convbench.devices.emulator import EmulatorDevice
-from convbench.fuzz.campaign import fuzz
+from convbench.fuzz import fuzz
 from convbench.records.environment import cores
-from convbench.report.inert import markdown_table
+from convbench.report import markdown_table
 
 FOLDER = Path(__file__).parents[2] / "reports" / "emulator"
 CHUNK = 7000

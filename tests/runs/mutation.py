@@ -17,7 +17,7 @@ from cases.algorithm_mutants import EQUIVALENT, EXAMPLES, MODULES, Place, exampl
 from convbench.devices.emulator import EmulatorDevice
 from convbench.emulator.disk import nothing_kept
 from convbench.records.environment import cores
-from convbench.report.inert import markdown_table
+from convbench.report import markdown_table
 
 FOLDER = Path(__file__).parents[2] / "reports" / "emulator"
 TARGET = 0.98

@@ -5,14 +5,12 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from convbench.algorithm.algorithm import Algorithm
-from convbench.devices.device import Device
-from convbench.measurement.execution import Execution
-from convbench.measurement.verification import compare
-from convbench.problem import operands
-from convbench.problem.problem import ConvProblem, Direction
-from convbench.reference.data import Values
-from convbench.reference.definition import Float64
+from convbench.algorithm import Algorithm
+from convbench.devices import Device
+from convbench.measurement import Execution, compare
+from convbench.problem import ConvProblem, Direction, operands
+from convbench.problem.operands import Values
+from convbench.reference import Float64
 
 
 def run_direction(

@@ -6,8 +6,8 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from convbench.algorithm.algorithm import Algorithm
-from convbench.problem.problem import DTYPES, FILTER_LAYOUTS, LAYOUTS, PADDING_MODES, ConvProblem, Direction
+from convbench.algorithm import Algorithm
+from convbench.problem import DTYPES, FILTER_LAYOUTS, LAYOUTS, PADDING_MODES, ConvProblem, Direction
 
 MOST_MACS = 400_000  # what takes an emulated kernel, and the reference, some milliseconds
 MOST_TILES = 3

@@ -5,13 +5,12 @@ from typing import Any
 
 import pytest
 
+from convbench import workload
 from convbench.problem.notation import parse
-from convbench.records.record import Record
-from convbench.records.timing import Series, Timing
+from convbench.records import Record, Series, Timing
 from convbench.survey import layers, ratios
 from convbench.survey.layers import Measured, Target
-from convbench.workload import workload
-from convbench.workload.workload import Layer
+from convbench.workload import Layer
 
 STANDARD = workload.load("standard")
 

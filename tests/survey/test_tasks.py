@@ -17,15 +17,14 @@ from convbench.algorithm import registry
 from convbench.cli import options
 from convbench.devices.simulator import SimulatorDevice
 from convbench.errors import ConfigError
-from convbench.measurement.sampling import Effort
-from convbench.measurement.verification import Case, SampledCase, verify
+from convbench.measurement import Case, Effort, SampledCase, verify
 from convbench.problem.notation import parse
 from convbench.report import to_markdown
 from convbench.survey import tasks
 from convbench.survey.crew import Crew
 from convbench.survey.layers import Measured
 from convbench.survey.tasks import Check, Times, run
-from convbench.workload.workload import Layer
+from convbench.workload import Layer
 
 SMALL = "n1c2h5w5-k2r3s3"
 EFFORT = Effort(warmup=0, minimum=6, maximum=6, max_seconds=1, caches=("warm",))

@@ -13,16 +13,14 @@ from hypothesis import strategies as st
 
 from cases.wrong_algorithms import WithoutMistake
 from convbench import conv2d
-from convbench.algorithm import registry
-from convbench.algorithm.algorithm import Algorithm, Family
+from convbench.algorithm import Algorithm, Family, registry
 from convbench.devices.simulator import SimulatorDevice
 from convbench.errors import ConfigError, RecordsError
-from convbench.layer import automatic
-from convbench.layer.layer import Conv2d
+from convbench.layer import Conv2d, automatic
 from convbench.problem.notation import parse
-from convbench.records.record import read_records
-from convbench.tuning import database, in_use
-from convbench.tuning.database import Database, add, latest, read_entries
+from convbench.records import read_records
+from convbench.tuning import Database, add, database, in_use
+from convbench.tuning.database import latest, read_entries
 from convbench.tuning.entry import Entry
 
 PROBLEM = "n1c1h4w4-k2r3s3-pad1"

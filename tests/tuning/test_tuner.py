@@ -13,17 +13,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cases.wrong_algorithms import WithoutMistake
-from convbench.algorithm import registry
-from convbench.algorithm.algorithm import Algorithm, Family
+from convbench.algorithm import Algorithm, Family, registry
+from convbench.devices import Stopwatch
 from convbench.devices.simulator import SimulatorDevice
-from convbench.devices.stopwatch import Sample, Stopwatch
+from convbench.devices.stopwatch import Sample
 from convbench.errors import ConfigError, ConvbenchError
-from convbench.measurement.harness import Harness
-from convbench.measurement.sampling import Effort
+from convbench.measurement import Effort, Harness
 from convbench.problem.notation import parse
-from convbench.tuning import database, proposals
-from convbench.tuning.tuner import Found, Tuner
-from convbench.workload.workload import Layer, Workload
+from convbench.tuning import Found, Tuner, database, proposals
+from convbench.workload import Layer, Workload
 
 PROBLEM = parse("n1c1h4w4-k2r3s3-pad1")
 LAYER = Layer(name="conv1", problem=PROBLEM)

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper
 
 from cases.onnx_models import W, conv, model_of
+from convbench import workload
 from convbench.errors import ConvbenchError
-from convbench.records.record import read_records
-from convbench.workload import workload
+from convbench.records import read_records
 
 # ---- what is left out
 

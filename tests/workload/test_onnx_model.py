@@ -15,8 +15,8 @@ from onnx.reference import ReferenceEvaluator
 
 from cases.onnx_models import W, conv, model_of
 from cases.torch_networks import mobilenet_like, resnet_like, shufflenet_like
+from convbench import workload
 from convbench.reference import definition as reference
-from convbench.workload import workload
 from support.strategies import seeds
 
 

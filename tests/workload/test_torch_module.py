@@ -11,10 +11,10 @@ from torch import nn
 from torch.nn import functional as F  # noqa: N812 (PyTorch's own name for it)
 
 from cases.torch_networks import Calling, Standardised, mobilenet_like, resnet_like
+from convbench import workload
 from convbench.errors import ConvbenchError
 from convbench.problem.notation import parse
 from convbench.reference import definition as reference
-from convbench.workload import workload
 from support.strategies import seeds
 
 

@@ -5,11 +5,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from convbench import workload
 from convbench.errors import ConvbenchError
 from convbench.problem.notation import parse
-from convbench.workload import workload
+from convbench.workload import Layer
 from convbench.workload.where import COLUMNS, Row, select
-from convbench.workload.workload import Layer
 from support.strategies import any_problems
 
 TEXTS = (

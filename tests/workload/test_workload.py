@@ -5,10 +5,10 @@ from importlib.resources import files
 
 import pytest
 
+from convbench import workload
 from convbench.errors import ConvbenchError, UnknownNameError
 from convbench.problem.notation import parse
 from convbench.workload import files as workload_files
-from convbench.workload import workload
 
 HEADER = ",".join((*workload_files.COLUMNS, "bias", "count"))
 ROW = "mine,conv1,1,3,8,8,4,3,3,1,1,1,1,1,1,1,1,1,8,8,1,2"

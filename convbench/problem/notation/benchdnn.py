@@ -23,7 +23,8 @@ from itertools import takewhile
 from typing import Any, NamedTuple, NoReturn
 
 from convbench.errors import NotationError
-from convbench.problem.problem import ConvProblem, Pair
+from convbench.problem.fields import Pair
+from convbench.problem.problem import ConvProblem
 
 _DESCRIPTOR = re.compile(r"(?:^|[\s\d_])[io]c")  # no field of our own form has two letters
 _PROGRAM = re.compile(r"(?:\S*/)?benchdnn")

@@ -16,7 +16,8 @@ import re
 from typing import NamedTuple
 
 from convbench.errors import NotationError
-from convbench.problem.problem import ConvProblem, Pair
+from convbench.problem.fields import Pair
+from convbench.problem.problem import ConvProblem
 
 _BASE_DTYPES = {"conv": "float32", "convfp32": "float32", "convfp16": "float16", "convbfp16": "bfloat16"}
 _PROGRAM = re.compile(r"(?:\S*/)?MIOpenDriver")

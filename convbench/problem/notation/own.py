@@ -10,7 +10,8 @@ import re
 from typing import Any
 
 from convbench.errors import NotationError
-from convbench.problem.problem import DTYPES, FILTER_LAYOUTS, LAYOUTS, PADDING_MODES, ConvProblem
+from convbench.problem.fields import DTYPES, FILTER_LAYOUTS, LAYOUTS, PADDING_MODES
+from convbench.problem.problem import ConvProblem
 
 _SIZE = re.compile(r"([a-z])(-?[0-9]+)")
 _PAIR_OPTION = re.compile(r"(pad|stride|dil)(?=[-0-9])(.*)")

@@ -6,7 +6,8 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from convbench.problem.roofline import Ceilings, of_device
+from convbench.problem import Ceilings
+from convbench.problem.roofline import of_device
 from convbench.report.charts.pieces import NEUTRAL, WIDTH, Canvas, Drawn, summarised
 from convbench.report.units import counted
 

@@ -77,8 +77,8 @@ def pair_table(sides: Sides, *, code: bool) -> Table:
 
 def figures(sides: Sides) -> "list[Figure]":
     """One picture for each direction and precision; needs the extra `report`."""
-    from convbench.report.charts.sides import draw_sides
     from convbench.report.figures import Figure, slug_of
+    from convbench.report.side_by_side.chart import draw_sides
 
     taken: set[str] = set()
     found = []

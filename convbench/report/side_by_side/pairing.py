@@ -11,7 +11,7 @@ from typing import Literal
 import pandas as pd
 
 from convbench.errors import ConvbenchError
-from convbench.records.record import Record
+from convbench.records import Record
 from convbench.report.chapters import LAYER, chapters
 from convbench.report.frame import to_frame
 from convbench.report.ratios import geometric_mean, with_ratio

@@ -8,7 +8,7 @@ import numpy as np
 from numba import cuda
 
 from algorithms.direct.plain import Config, Direct, DirectPlan, DirectWeightsPlan
-from convbench.intrinsics.device_functions import unflatten_on_device
+from convbench.intrinsics import unflatten_on_device
 
 THREADS = 32
 FAR = 1_000_000
