@@ -25,6 +25,7 @@ from cases.onnx_models import W, conv, model_of
 from convbench import cli, devices, workload
 from convbench.algorithm import registry
 from convbench.algorithm.registry import names
+from convbench.cli import app
 from convbench.problem.notation import parse
 from convbench.records import read_records
 
@@ -250,7 +251,7 @@ def test_the_readmes_kernel_is_right_with_the_barrier_that_is_missing(reader):
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_every_command_is_one_as_it_is_written(page):
     """The program's own parser takes it, and what it names exists, though a shorter one may run in its place."""
-    program = typer.main.get_command(cli.app)
+    program = typer.main.get_command(app.app)
     for line in commands(page):
         _, name, *words = shlex.split(line, comments=True)
         given = program.commands[name].make_context(name, words).params

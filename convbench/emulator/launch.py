@@ -225,3 +225,26 @@ def _three(dimensions: Dimensions) -> tuple[int, int, int]:
         raise LaunchError(f"a grid or block has one to three dimensions, not {given}")
     x, y, z = (*given, 1, 1)[:3]
     return x, y, z
+
+
+def launch(
+    kernel: Any, grid: Dimensions, block: Dimensions, *args: Any, shared_bytes: int = 0, checked: bool = True
+) -> None:
+    """Run `kernel[grid, block, 0, shared_bytes](*args)` on the CPU, watched; `Emulator` has more to set.
+
+    Parameters
+    ----------
+    kernel : what `numba.cuda.jit` made of a function
+    grid, block : one to three dimensions
+    args : NumPy arrays, which the kernel reads and writes in place; numbers; tuples and records of them
+    shared_bytes : dynamic shared memory of a block
+    checked : watch every access and barrier, and try every order of threads; without, run fast
+
+    Raises
+    ------
+    UnsupportedError, LaunchError
+        the emulator, or the hardware, could not run it; nothing ran.
+    KernelFault, OrderDependenceError
+        the kernel did what it must not, or its result depends on the order of threads.
+    """
+    Emulator(checked=checked).launch(kernel, grid, block, *args, shared_bytes=shared_bytes)

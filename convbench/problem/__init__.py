@@ -23,7 +23,6 @@ from convbench.problem.fields import (
     Pair,
 )
 from convbench.problem.problem import ConvProblem
-from convbench.problem.roofline import Ceilings
 from convbench.problem.shapes import problem_of
 
 __all__ = [
@@ -35,7 +34,6 @@ __all__ = [
     "LAYOUTS",
     "PADDING_MODES",
     "USUAL_FILTERS",
-    "Ceilings",
     "ConvProblem",
     "Direction",
     "Dtype",

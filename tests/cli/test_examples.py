@@ -8,14 +8,14 @@ import sys
 
 import pytest
 
-from convbench import cli, devices, workload
+from convbench import devices, workload
 from convbench.algorithm import registry
-from convbench.cli import options
+from convbench.cli import app, options
 from convbench.cli.examples import EXAMPLES
 
 
 def test_every_command_has_a_worked_example_in_its_help(convbench):
-    assert set(EXAMPLES) == set(cli.COMMANDS)
+    assert set(EXAMPLES) == set(app.COMMANDS)
     for command, examples in EXAMPLES.items():
         status, out, _ = convbench(command, "--help")
         assert status == 0
@@ -53,7 +53,7 @@ def completed(words: str) -> list[str]:
 
 
 @pytest.mark.parametrize(("words", "expected"), [
-    ("convbench ", list(cli.COMMANDS)),
+    ("convbench ", list(app.COMMANDS)),
     ("convbench bench --workload ", workload.names()),
     ("convbench verify --device ", list(devices.NAMES)),
     ("convbench verify --direction ", ["forward", "backward_data", "backward_weights"]),

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from convbench import cli
+from convbench.cli import app
 from convbench.cli.inspect import ARCHITECTURES
 from convbench.inspection import architecture, compiler, inspector
 from convbench.problem.notation import parse
@@ -69,7 +69,7 @@ def test_a_mistake_is_told_in_a_sentence(convbench, words, told):
 def test_the_architectures_of_the_option_are_those_that_there_are():
     assert tuple(architecture.KNOWN) == ARCHITECTURES
     assert architecture.DEFAULT in ARCHITECTURES
-    assert "inspect" in cli.COMMANDS
+    assert "inspect" in app.COMMANDS
 
 
 def test_the_warnings_of_the_assembler_are_printed(convbench, monkeypatch):

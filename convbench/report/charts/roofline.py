@@ -6,8 +6,7 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from convbench.problem import Ceilings
-from convbench.problem.roofline import of_device
+from convbench.problem import roofline as limits
 from convbench.report.charts.pieces import NEUTRAL, WIDTH, Canvas, Drawn, summarised
 from convbench.report.units import counted
 
@@ -20,7 +19,7 @@ def roofline(canvas: Canvas) -> Drawn | str:
     precision = str(chapter.frame.precision.iloc[0])
     if not chapter.is_gpu:
         return f"times that are {chapter.device['clock']} have no ceiling of a GPU over them"
-    ceilings = of_device(chapter.device, precision)
+    ceilings = limits.of_device(chapter.device, precision)
     if ceilings is None:
         return f"the ceilings of {chapter.device['name']} for {precision} are not known"
     passed = chapter.passed
@@ -85,7 +84,7 @@ def _rate() -> alt.Y:
     return alt.Y("rate_t:Q", title="TFLOP/s, of the direct method's FLOPs", scale=SCALE, axis=axis)
 
 
-def _reading(passed: pd.DataFrame, ceilings: Ceilings) -> str:
+def _reading(passed: pd.DataFrame, ceilings: limits.Ceilings) -> str:
     top = passed.nlargest(1, "of_roof").iloc[0]
     text = f"{top.algorithm} on {top.layer} has the most of its ceiling, {top.of_roof:.0%}"
     over = int((passed.of_roof > 1).sum())
