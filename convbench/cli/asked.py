@@ -1,9 +1,12 @@
-"""What `verify`, `bench` and `tune` were asked to run, on which device, before anything runs."""
+"""The options that `verify`, `bench` and `tune` share, and the work that they ask for."""
 
 import sys
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
+from functools import wraps
+from inspect import Parameter, Signature, signature
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, get_type_hints
 
 from convbench.cli import options
 from convbench.errors import ConvbenchError, UnknownNameError
@@ -15,29 +18,26 @@ if TYPE_CHECKING:
     from convbench.tuning import Database
     from convbench.workload import Workload
 
+Command = Callable[..., None]
+
 
 @dataclass(frozen=True, kw_only=True)
 class Asked:
-    """The options as they were given; each method raises ConvbenchError for what makes no sense."""
+    """Which problems, algorithms and device a command works on. Methods raise ConvbenchError for an impossible call."""
 
-    problems: list[str] | None
-    workload: str | None
-    batch: int | None
-    where: str | None
-    algorithm: list[str] | None
-    baselines: bool
-    device: str | None
-    direction: str
-    seed: int
-    plugin: list[str] | None
-    cache: str | None = None
-    samples: int | None = None
-    seconds: float | None = None
-    tuned: bool = False  # whether configs come from a database
-    database: Path | None = None  # instead of the device's own
+    problems: options.Problems = None
+    workload: options.WorkloadOption = None
+    batch: options.BatchOption = None
+    where: options.WhereOption = None
+    algorithm: options.AlgorithmOption = None
+    baselines: options.BaselinesOption = False
+    device: options.DeviceOption = None
+    direction: options.DirectionOption = "forward"
+    seed: options.SeedOption = 0
+    plugin: options.PluginOption = None
 
-    def prepare(self) -> "tuple[Harness, Workload, list[Job]]":
-        """Everything that can be wrong with a call is found here."""
+    def prepare(self, how: "How | None" = None) -> "tuple[Harness, Workload, list[Job]]":
+        """The harness, the workload and the jobs. Every mistake in a call is found here, before anything runs."""
         from convbench import devices
         from convbench.measurement import Harness, jobs
 
@@ -45,7 +45,8 @@ class Asked:
         options.load_plugins(self.plugin)
         algorithms = self.algorithms()
         device = devices.select(self.device)
-        effort, configs = self.effort(device), self.configs(device)
+        how = how or How()
+        effort, configs = how.effort(device), how.configs(device)
         harness = Harness(device, seed=self.seed, direction=direction, effort=effort, database=configs)
         return harness, chosen, jobs(chosen, algorithms)
 
@@ -76,6 +77,17 @@ class Asked:
             chosen += [registry.get(name) for name in registry.baseline_names() if name not in wanted]
         return chosen
 
+
+@dataclass(frozen=True, kw_only=True)
+class How:
+    """How often the algorithms run, and with which configs. Methods raise ConvbenchError for an impossible call."""
+
+    cache: str | None = None
+    samples: int | None = None
+    seconds: float | None = None
+    tuned: bool = False  # whether configs come from a database
+    database: Path | None = None  # the file to use instead of the device's own
+
     def configs(self, device: "Device") -> "Database | None":
         """The tuned configs that are used on a device; what is wrong with them goes to standard error."""
         from convbench.tuning import Database, default_path
@@ -105,3 +117,31 @@ class Asked:
         if self.seconds is not None:
             effort = replace(effort, max_seconds=self.seconds)
         return effort
+
+
+def takes_asked(*without: str) -> Callable[[Command], Command]:
+    """A decorator for a command whose first parameter is an `Asked`.
+
+    Typer sees the fields of `Asked` as the first options of the command, except those named in `without`.
+    """
+    hints = get_type_hints(Asked, include_extras=True)
+    shared = [
+        Parameter(field.name, Parameter.KEYWORD_ONLY, default=field.default, annotation=hints[field.name])
+        for field in fields(Asked)
+        if field.name not in without
+    ]
+
+    def decorate(command: Command) -> Command:
+        @wraps(command)
+        def run(**given: Any) -> None:
+            command(Asked(**{option.name: given.pop(option.name) for option in shared}), **given)
+
+        own = [
+            option.replace(kind=Parameter.KEYWORD_ONLY)
+            for option in list(signature(command, eval_str=True).parameters.values())[1:]
+        ]
+        run.__signature__ = Signature([*shared, *own])  # type: ignore[attr-defined]
+        run.__annotations__ = {option.name: option.annotation for option in (*shared, *own)}
+        return run
+
+    return decorate

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from convbench.cli import options
-from convbench.cli.asked import Asked
+from convbench.cli.asked import Asked, How
 from convbench.cli.measure import INTERRUPTED
 from convbench.cli.output import print_markdown
 from convbench.cli.progress import progress
@@ -48,16 +48,13 @@ def gpu(
     from convbench.problem.notation import parse
     from convbench.survey import EFFORT, PAGE, PROBLEMS, Orders, Survey
 
-    asked = Asked(
-        problems=None, workload=workload, batch=batch, where=where, algorithm=algorithm, baselines=False, device=device,
-        direction="forward", seed=seed, plugin=plugin, tuned=True, database=database,
-    )  # fmt: skip
+    asked = Asked(workload=workload, batch=batch, where=where, algorithm=algorithm)
     chosen = asked.layers()
     options.load_plugins(plugin)
     names = tuple(one.name for one in asked.algorithms()) if algorithm else None
     problems = tuple(str(parse(text)) for text in check) if check else PROBLEMS
     place = devices.select(device)
-    configs = asked.configs(place)
+    configs = How(tuned=True, database=database).configs(place)
     survey = Survey(
         place,
         Orders(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 from convbench.cli import completion, options
-from convbench.cli.asked import Asked
+from convbench.cli.asked import Asked, How, takes_asked
 from convbench.cli.output import print_markdown, write_page
 from convbench.cli.progress import progress
 from convbench.errors import DeviceError, RecordsError
@@ -25,24 +25,9 @@ T = TypeVar("T")
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
 
-def verify(
-    problems: options.Problems = None,
-    workload: options.WorkloadOption = None,
-    batch: options.BatchOption = None,
-    where: options.WhereOption = None,
-    algorithm: options.AlgorithmOption = None,
-    baselines: options.BaselinesOption = False,
-    device: options.DeviceOption = None,
-    direction: options.DirectionOption = "forward",
-    seed: options.SeedOption = 0,
-    plugin: options.PluginOption = None,
-    json_: options.JsonOption = False,
-) -> None:
+@takes_asked()
+def verify(asked: Asked, json_: options.JsonOption = False) -> None:
     """Right or wrong, and by how much of the error bound. Exit status 1 if any is wrong, or none was run."""
-    asked = Asked(
-        problems=problems, workload=workload, batch=batch, where=where, algorithm=algorithm, baselines=baselines,
-        device=device, direction=direction, seed=seed, plugin=plugin,
-    )  # fmt: skip
     harness, chosen, todo = asked.prepare()
     rows: list[dict[str, Any]] = []
     try:
@@ -70,17 +55,9 @@ def verify(
     _finish([row["outcome"] for row in rows])
 
 
+@takes_asked()
 def bench(
-    problems: options.Problems = None,
-    workload: options.WorkloadOption = None,
-    batch: options.BatchOption = None,
-    where: options.WhereOption = None,
-    algorithm: options.AlgorithmOption = None,
-    baselines: options.BaselinesOption = False,
-    device: options.DeviceOption = None,
-    direction: options.DirectionOption = "forward",
-    seed: options.SeedOption = 0,
-    plugin: options.PluginOption = None,
+    asked: Asked,
     out: Annotated[Path, typer.Option("--out", help="Folder of the records and the report.")] = Path("reports"),
     cache: Annotated[
         str | None,
@@ -108,12 +85,8 @@ def bench(
     from convbench.records import RecordsFile, latest, read_records
     from convbench.tuning import slug
 
-    asked = Asked(
-        problems=problems, workload=workload, batch=batch, where=where, algorithm=algorithm, baselines=baselines,
-        device=device, direction=direction, seed=seed, plugin=plugin, cache=cache, samples=samples, seconds=seconds,
-        tuned=not untuned, database=database,
-    )  # fmt: skip
-    harness, chosen, todo = asked.prepare()
+    how = How(cache=cache, samples=samples, seconds=seconds, tuned=not untuned, database=database)
+    harness, chosen, todo = asked.prepare(how)
     path = out / slug(harness.description["name"]) / f"{slug(chosen.name)}.jsonl"
     before = _records_so_far(path)
     asked_for = todo

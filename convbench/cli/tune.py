@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from convbench.cli import completion, options
-from convbench.cli.asked import Asked
+from convbench.cli.asked import Asked, takes_asked
 from convbench.cli.measure import INTERRUPTED
 from convbench.cli.output import print_markdown
 from convbench.cli.progress import progress
@@ -24,16 +24,9 @@ if TYPE_CHECKING:
     from convbench.workload import Workload
 
 
+@takes_asked("baselines")
 def tune(
-    problems: options.Problems = None,
-    workload: options.WorkloadOption = None,
-    batch: options.BatchOption = None,
-    where: options.WhereOption = None,
-    algorithm: options.AlgorithmOption = None,
-    device: options.DeviceOption = None,
-    direction: options.DirectionOption = "forward",
-    seed: options.SeedOption = 0,
-    plugin: options.PluginOption = None,
+    asked: Asked,
     search: Annotated[
         str | None,
         typer.Option(
@@ -61,16 +54,12 @@ def tune(
     from convbench.tuning import Tuner
     from convbench.tuning import database as entries
 
-    asked = Asked(
-        problems=problems, workload=workload, batch=batch, where=where, algorithm=algorithm, baselines=False,
-        device=device, direction=direction, seed=seed, plugin=plugin,
-    )  # fmt: skip
     wanted = _search(search)
     harness, chosen, todo = asked.prepare()
     path = database or entries.default_path(harness.description["name"])
     for line in entries.read_entries(path)[1]:
         print(f"convbench: {line}", file=sys.stderr)
-    searches, refused = _searches(harness, todo, wanted, trials, seed)
+    searches, refused = _searches(harness, todo, wanted, trials, asked.seed)
     tuner, run = Tuner(harness, most=trials, seconds=seconds), _Run(path)
     try:
         with ExitStack() as stack:
