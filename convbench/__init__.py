@@ -1,6 +1,7 @@
 """convbench compares, verifies and times algorithms for 2-D convolution that are written as Numba CUDA kernels.
 
-Importing it does not import Numba: what needs it is loaded when it is first asked for.
+`import convbench` does not import Numba. The names that need it (`Algorithm`, `Conv2d` and others) are imported when
+they are first used.
 """
 
 from importlib import import_module
@@ -20,6 +21,7 @@ __all__ = [
     "register",
 ]  # fmt: skip
 
+# the module of each name that is imported on first use, to keep the start of the command line short
 _HOMES = {
     "Algorithm": "algorithm.algorithm", "Plan": "algorithm.algorithm", "ErrorModel": "reference.error_model",
     "register": "algorithm.registry", "Conv2d": "layer.layer", "conv2d": "layer.functional",

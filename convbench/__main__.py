@@ -1,4 +1,4 @@
-"""`python -m convbench` is the command `convbench`."""
+"""Runs the command line: `python -m convbench` is the same as `convbench`."""
 
 from convbench.cli import main
 

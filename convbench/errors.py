@@ -1,24 +1,24 @@
-"""Every error that a person can cause, with a message that is meant to be read as it stands.
+"""Defines the errors that a user can cause; each message can be shown to the user as it is.
 
-The command line turns any of these into one message and exit status 2; anything else is a bug of ours and
-keeps its traceback.
+The command line prints the message of any of these errors and exits with status 2. Any other exception is a bug in
+convbench and keeps its traceback.
 """
 
 
 class ConvbenchError(Exception):
-    """Base of all errors whose message explains what to change."""
+    """Base of all errors that a user can cause; the message explains what to change."""
 
 
 class ProblemError(ConvbenchError):
-    """A convolution that cannot exist: the message has the value, the rule and the problem's text."""
+    """The convolution is impossible. The message has the value, the rule that it breaks and the problem's text."""
 
 
 class TensorError(ConvbenchError):
-    """Arrays that do not fit a convolution or each other: the message has their shapes or dtypes, and what to do."""
+    """Arrays do not fit a convolution or each other. The message has their shapes or dtypes and a remedy."""
 
 
 class NotationError(ConvbenchError):
-    """Text that is not a problem: the message has the text and a caret under the position."""
+    """A text does not describe a problem. The message has the text with a caret under the position of the mistake."""
 
     def __init__(self, text: str, position: int, reason: str) -> None:
         self.text, self.position, self.reason = text, position, reason
@@ -26,36 +26,36 @@ class NotationError(ConvbenchError):
 
 
 class UnknownNameError(ConvbenchError):
-    """A name that nothing answers to: the message lists the names that exist."""
+    """A name (of an algorithm, a device or a workload, say) is unknown. The message lists the names that exist."""
 
 
 class DuplicateNameError(ConvbenchError):
-    """A name that two algorithms claim."""
+    """Two algorithms have the same name."""
 
 
 class ConfigError(ConvbenchError):
-    """A launch configuration that no device can run."""
+    """A config or a launch cannot be used: it is not the algorithm's, or the device cannot run it."""
 
 
 class KernelError(ConvbenchError):
-    """A kernel did what it must not, or its result depends on the order of its threads: the algorithm is wrong."""
+    """A kernel is wrong: it broke a rule of CUDA, or its result depends on the order in which its threads run."""
 
 
 class RefusedError(ConvbenchError):
-    """A plan was asked for a problem that the algorithm or the device refuses."""
+    """The algorithm or the device refuses the problem, so no plan can be made or run."""
 
 
 class DeviceError(ConvbenchError):
-    """A device that is absent, broken or asked for more than it has."""
+    """A device is absent or broken, or cannot do something that was asked of it."""
 
 
 class OutOfDeviceMemoryError(DeviceError):
-    """An allocation that the device could not serve."""
+    """A device has too little free memory for an array."""
 
 
 class RecordsError(ConvbenchError):
-    """A records file that cannot be read or written."""
+    """A records file cannot be read or written."""
 
 
 class CaseError(ConvbenchError):
-    """A line that is no case of the fuzzer: the message has the line and what is wrong with it."""
+    """A line is not a valid case of the fuzzer. The message has the line and the mistake in it."""

@@ -1,4 +1,4 @@
-"""Ctrl-C, kept from processes that are told by their parent when to end."""
+"""Makes child processes ignore Ctrl-C, where their parent tells them when to end."""
 
 import signal
 import threading
@@ -8,8 +8,11 @@ from contextlib import contextmanager
 
 @contextmanager
 def without_interrupts() -> Iterator[None]:
-    """Processes that are started meanwhile ignore Ctrl-C from their first moment."""
-    if threading.current_thread() is not threading.main_thread():  # which alone can have it otherwise
+    """Make processes that are started inside this context ignore Ctrl-C from the moment they start.
+
+    In any other thread than the main one, it changes nothing.
+    """
+    if threading.current_thread() is not threading.main_thread():  # Python sets signal handlers in that thread only
         yield
         return
     usual = signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -1,8 +1,8 @@
-"""The problem: one 2-D convolution as mathematics, with its sizes, costs and text.
+"""Describes one 2-D convolution (a problem): its equation, sizes, costs and text.
 
-The fields that a caller writes enter, and a checked `ConvProblem` leaves; an impossible one raises ProblemError.
-`notation` reads and writes problems as text, `shapes` finds the problem of given arrays, `operands` names the tensors
-of each direction, and `roofline` has the ceilings of known GPUs.
+Input are the fields of a problem, a text or the shapes of arrays; output is a checked `ConvProblem`, or a ProblemError
+if that convolution is impossible. `notation` reads problems from text, `shapes` finds the problem of given arrays,
+`operands` lists the tensors of each direction, and `roofline` computes the least time that a GPU needs.
 """
 
 from convbench.problem.fields import (

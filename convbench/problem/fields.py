@@ -1,4 +1,4 @@
-"""The values that the fields of a problem may have, and what follows from one of them alone."""
+"""Lists the values that each field of a problem may have, and the facts that follow from one value alone."""
 
 from collections.abc import Callable
 from typing import Literal, get_args
@@ -17,12 +17,12 @@ LAYOUTS: tuple[Layout, ...] = get_args(Layout)
 FILTER_LAYOUTS: tuple[FilterLayout, ...] = get_args(FilterLayout)
 DIRECTIONS: tuple[Direction, ...] = get_args(Direction)
 
-# the order of a filter's axes that goes with a layout, unless another is named
+# The default filter layout of each layout.
 USUAL_FILTERS: dict[Layout, FilterLayout] = {"NCHW": "KCRS", "NHWC": "KRSC"}
 
 ITEM_BYTES: dict[Dtype, int] = {"float32": 4, "float64": 8, "float16": 2, "bfloat16": 2}
 
-# Where a tap that fell outside 0 ≤ index < size reads instead; None: it reads a zero.
+# Maps an index, which may lie in the padding, to the index in 0 ≤ index < size that the tap reads; None: a zero.
 FOLD: dict[PaddingMode, Callable[[int, int], int | None]] = {
     "zeros": lambda index, size: index if 0 <= index < size else None,
     "reflect": lambda index, size: -index if index < 0 else 2 * (size - 1) - index if index >= size else index,

@@ -1,6 +1,7 @@
-"""What a caller may write for the fields of a problem: read into the fields, or refused with the call as it was made.
+"""Converts the arguments of `ConvProblem` to the values of its fields.
 
-Every function raises ProblemError, with the value, the rule that it breaks and the call.
+A function that cannot convert its argument raises ProblemError. The message has the value, the rule that it breaks and
+the call, because a problem that does not exist yet has no text.
 """
 
 import operator
@@ -11,12 +12,12 @@ from convbench.problem.fields import Padding, Pair
 
 
 def described(given: dict[str, Any]) -> str:
-    """The call, for the messages of values that have no text yet."""
+    """The call as text, for error messages."""
     return f"ConvProblem({', '.join(f'{name}={value!r}' for name, value in given.items())})"
 
 
 def whole(name: str, value: object, given: dict[str, Any]) -> int:
-    """A whole number; NumPy's are."""
+    """A whole number as an int; NumPy's integers are accepted, and booleans are not."""
     if not isinstance(value, bool):
         try:
             return operator.index(cast("SupportsIndex", value))
@@ -26,7 +27,7 @@ def whole(name: str, value: object, given: dict[str, Any]) -> int:
 
 
 def pair(name: str, value: object, given: dict[str, Any]) -> Pair:
-    """(height, width), from two numbers or from one for both."""
+    """(height, width), from two numbers or from one number for both."""
     if isinstance(value, tuple | list):
         if len(value) != 2:
             raise ProblemError(f"{name} is {value!r}; it must be one number or (height, width): {described(given)}")
@@ -38,7 +39,10 @@ def pair(name: str, value: object, given: dict[str, Any]) -> Pair:
 def padding_of(
     value: object, given: dict[str, Any], *, sizes: Pair, taps: Pair, stride: Pair, dilation: Pair
 ) -> Padding:
-    """((top, bottom), (left, right)), from any of the forms and words; the other fields are (height, width) each."""
+    """((top, bottom), (left, right)), from any form of padding that `ConvProblem` takes.
+
+    The other arguments are the problem's fields, (height, width) each.
+    """
     if value == "valid":
         return (0, 0), (0, 0)
     if value == "same":

@@ -1,12 +1,12 @@
-"""The problem: one 2-D convolution, as mathematics.
+"""Defines the problem: one 2-D convolution, with its equation, sizes and costs.
 
     y[n,k,p,q] = bias[k] + Σ_{c,r,s} x[n, g·C/G + c, p·u − top + r·d_h, q·v − left + s·d_w] · w[k,c,r,s]
              g = k // (K/G),  0 ≤ c < C/G,  0 ≤ r < R,  0 ≤ s < S
 
     P = ⌊(H + top + bottom − d_h·(R−1) − 1) / u⌋ + 1, and Q alike
 
-Cross-correlation, which is what every deep-learning library means by convolution. (u, v) is the stride, (d_h, d_w)
-the dilation, G the number of groups. Formulas: Dumoulin & Visin 2016, "A guide to convolution arithmetic for deep
+This is cross-correlation, which every deep-learning library calls convolution. (u, v) is the stride, (d_h, d_w) the
+dilation, G the number of groups. Formulas: Dumoulin & Visin 2016, "A guide to convolution arithmetic for deep
 learning", relationships 5 (sizes) and 15 (dilation).
 """
 
@@ -36,7 +36,7 @@ from convbench.problem.given import described, padding_of, pair, whole
 
 @dataclass(frozen=True, kw_only=True, init=False, repr=False)
 class ConvProblem:
-    """One convolution; impossible ones cannot be made.
+    """One 2-D convolution. Making an impossible one raises ProblemError.
 
     Parameters
     ----------
@@ -45,10 +45,10 @@ class ConvProblem:
     stride, dilation : one int for both axes, or (height, width)
     padding : one int, (height, width), ((top, bottom), (left, right)), "valid" (none), "same" (P = H, Q = W; stride 1
         only, the odd element goes to the bottom and right, as in PyTorch) or "same_tensorflow" (P = ⌈H / u⌉, Q alike,
-        for any stride, as TensorFlow, Keras and ONNX's SAME_UPPER have it)
-    groups : divides c and k; filter k sees the c / groups channels of its group
+        for any stride, as in TensorFlow, Keras and ONNX's SAME_UPPER)
+    groups : number of groups; it divides c and k, and a filter reads only the c / groups channels of its group
     bias : whether bias[k] is added
-    padding_mode : what the padding holds: "zeros", "reflect", "replicate" or "circular", as in PyTorch
+    padding_mode : values in the padding: "zeros", "reflect", "replicate" or "circular", as in PyTorch
     dtype : storage type of x, w, bias and y
     layout : order of the axes of x and y in memory
     filter_layout : order of the axes of w in memory; by default KCRS for NCHW and KRSC for NHWC. RSCK is Keras's.
@@ -56,7 +56,7 @@ class ConvProblem:
     Raises
     ------
     ProblemError
-        with the value, the rule that it breaks and the problem's text.
+        the convolution is impossible; the message has the value, the rule that it breaks and the problem's text.
     """
 
     n: int
@@ -96,7 +96,7 @@ class ConvProblem:
         layout: str = "NCHW",
         filter_layout: str | None = None,
     ) -> None:
-        given = locals()  # as the caller wrote it, for the messages of values that have no text yet
+        given = locals()  # the arguments as the caller wrote them; for messages, as the problem has no text yet
         del given["self"]
 
         def put(name: str, value: object) -> None:
@@ -116,7 +116,7 @@ class ConvProblem:
                     f"{name} is {given[name]!r}; it must be one of {', '.join(choices)}: {described(given)}"
                 )
             put(name, given[name])
-        if not (isinstance(bias, bool) or type(bias).__name__ == "bool"):  # NumPy's is called so too
+        if not (isinstance(bias, bool) or type(bias).__name__ == "bool"):  # NumPy's boolean type has this name too
             raise ProblemError(f"bias is {bias!r}; it must be True or False: {described(given)}")
         put("bias", bool(bias))
         put(
@@ -175,7 +175,7 @@ class ConvProblem:
 
     @property
     def x_shape(self) -> tuple[int, int, int, int]:
-        """(N, C, H, W), whatever the layout in memory."""
+        """(N, C, H, W), independent of the layout in memory."""
         return self.n, self.c, self.h, self.w
 
     @property
@@ -196,14 +196,14 @@ class ConvProblem:
         return self.c // self.groups * self.r * self.s
 
     def terms_of(self, direction: Direction) -> int:
-        """Products summed into one output element of a direction, at most: C/G·R·S, K/G·R·S or N·P·Q."""
+        """The most products that are summed into one output element of a direction: C/G·R·S, K/G·R·S or N·P·Q."""
         if direction == "backward_weights":
             return self.n * self.p * self.q
         return (self.c if direction == "forward" else self.k) // self.groups * self.r * self.s
 
     @property
     def macs(self) -> int:
-        """Multiply-accumulates of the direct method, taps on padding included."""
+        """Multiply-accumulates of the direct method, including those of taps in the padding."""
         return self.n * self.k * self.p * self.q * self.terms
 
     @property
@@ -213,7 +213,7 @@ class ConvProblem:
 
     @cached_property
     def min_bytes(self) -> int:
-        """Fewest bytes any method moves: once each input element that a window reads, each weight, each output."""
+        """The fewest bytes that any method moves: each input element that a window reads, each weight, each output."""
         (u, v), (d_h, d_w), (vertical, horizontal), mode = self.stride, self.dilation, self.padding, self.padding_mode
         rows = _elements_read(self.h, self.p, self.r, u, vertical, d_h, mode)
         columns = _elements_read(self.w, self.q, self.s, v, horizontal, d_w, mode)
@@ -223,33 +223,33 @@ class ConvProblem:
 
     @property
     def arithmetic_intensity(self) -> float:
-        """FLOPs per byte at the fewest bytes."""
+        """FLOPs per byte, `flops` / `min_bytes`."""
         return self.flops / self.min_bytes
 
     # ---- problems made from this one
 
     def group(self) -> "ConvProblem":
-        """The dense convolution that each group is on its own."""
+        """The convolution of one group alone: c / groups channels, k / groups filters, one group."""
         return replace(self, c=self.c // self.groups, k=self.k // self.groups, groups=1)
 
     def explicitly_padded(self) -> "ConvProblem":
-        """The same outputs from an input that already holds its padding."""
+        """The problem without padding whose input is this problem's padded input; its outputs are the same."""
         _, _, h, w = self.padded_shape
         return replace(self, h=h, w=w, padding=((0, 0), (0, 0)), padding_mode="zeros")
 
     def packed(self) -> "ConvProblem":
-        """The same values with their axes in the order N C H W and K C R S."""
+        """The same problem with the layouts NCHW and KCRS."""
         return replace(self, layout="NCHW", filter_layout="KCRS")
 
     @property
     def padded_shape(self) -> tuple[int, int, int, int]:
-        """(N, C, H + top + bottom, W + left + right)."""
+        """The shape of the padded input, (N, C, H + top + bottom, W + left + right)."""
         return self.n, self.c, self.h + sum(self.padding[0]), self.w + sum(self.padding[1])
 
     # ---- text
 
     def __str__(self) -> str:
-        """One shell-safe word that `convbench.parse` reads back to an equal problem; defaults are left out."""
+        """One shell-safe word, without the defaults; `convbench.parse` makes an equal problem of it."""
         words = [f"n{self.n}c{self.c}h{self.h}w{self.w}", f"k{self.k}r{self.r}s{self.s}"]
         sides = tuple(str(a) if a == b else f"{a}.{b}" for a, b in self.padding)
         for name, (height, width), default in (
@@ -279,7 +279,10 @@ class ConvProblem:
 def _elements_read(
     size: int, outputs: int, taps: int, stride: int, sides: Pair, dilation: int, mode: PaddingMode
 ) -> int:
-    """How many of `size` elements along an axis some window reads: by intervals, for an axis may be long."""
+    """The number of elements along an axis that at least one window reads.
+
+    It works on intervals instead of single elements, because an axis may be long.
+    """
     before, _ = sides
     last = (outputs - 1) * stride
     # tap t reads t·d, t·d + u, …, t·d + (P − 1)·u of the padded axis: an interval of one residue of u
@@ -297,7 +300,7 @@ def _elements_read(
         return any(place in interval for interval in reads.get(place % stride, ()))
 
     def inside(interval: range) -> int:
-        """How many of an interval are not padding."""
+        """The number of elements of an interval that are not padding."""
         start, stop = (-(-(bound - interval.start) // stride) for bound in (before, before + size))
         return len(interval[max(0, start) : max(0, stop)])
 

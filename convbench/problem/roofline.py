@@ -1,8 +1,9 @@
-"""The two ceilings of a device: time ≥ max(FLOPs / peak, bytes / bandwidth).
+"""Computes the two ceilings of a GPU (the roofline model): time ≥ max(FLOPs / peak, bytes / bandwidth).
 
 Source: Williams, Waterman & Patterson 2009, "Roofline: an insightful visual performance model". The ceilings of known
-GPUs are those of NVIDIA's data sheets, float32 without tensor cores; those of the GPU at hand follow from what its
-driver says: multiprocessors, highest clocks, width of the memory bus. No kernel reaches either.
+GPUs are from NVIDIA's data sheets, for float32 without tensor cores. The ceilings of the GPU in use are computed from
+the values that its driver gives: number of multiprocessors, highest clocks, width of the memory bus. No kernel reaches
+either ceiling.
 """
 
 from collections.abc import Mapping
@@ -11,9 +12,9 @@ from typing import Any
 
 from convbench.problem.problem import ConvProblem
 
-# Fused multiply-adds of a multiprocessor in a clock, by compute capability and precision of the products, with tensor
-# cores where they have that precision: CUDA C++ Programming Guide, "Arithmetic Instructions", and the white papers of
-# the architectures (V100, TU102, A100, GA102, AD102, H100), dense.
+# Fused multiply-adds per multiprocessor and clock, by compute capability and precision of the products. Where tensor
+# cores have the precision, the rate is theirs, without sparsity. Sources: CUDA C++ Programming Guide, "Arithmetic
+# Instructions", and the white papers of the architectures (V100, TU102, A100, GA102, AD102, H100).
 FMA_PER_CLOCK: dict[str, dict[str, int]] = {
     "6.0": {"float64": 32, "float32": 64, "float16": 128},
     "6.1": {"float64": 4, "float32": 128},
@@ -24,19 +25,19 @@ FMA_PER_CLOCK: dict[str, dict[str, int]] = {
     "8.9": {"float64": 2, "float32": 128, "tf32": 256, "float16": 512, "bfloat16": 512},
     "9.0": {"float64": 128, "float32": 128, "tf32": 1024, "float16": 2048, "bfloat16": 2048},
 }
-TRANSFERS_PER_CLOCK = 2  # of the memory clock that the driver gives
+TRANSFERS_PER_CLOCK = 2  # per cycle of the memory clock that the driver gives
 
 
 @dataclass(frozen=True)
 class Ceilings:
-    """Peak TFLOP/s of one precision, float32 if nothing else is said, and memory bandwidth in TB/s."""
+    """Peak TFLOP/s of one precision (float32 if the name has no other), and memory bandwidth in TB/s."""
 
     name: str
     tflops: float
     tbytes: float
 
     def floor_us(self, problem: ConvProblem) -> float:
-        """The least time of a direct-class method on a float32 problem; Winograd and FFT may beat its FLOP side."""
+        """The least time of a direct method on a problem. Winograd and FFT may need less, because they save FLOPs."""
         return max(self.compute_us(problem), self.memory_us(problem))
 
     def compute_us(self, problem: ConvProblem) -> float:
@@ -46,7 +47,7 @@ class Ceilings:
         return problem.min_bytes / self.tbytes / 1e6
 
     def limit(self, problem: ConvProblem) -> str:
-        """Which ceiling is the lower one."""
+        """The ceiling that sets the least time: "compute" or "memory"."""
         return "compute" if self.compute_us(problem) >= self.memory_us(problem) else "memory"
 
 
@@ -60,11 +61,14 @@ KNOWN = (
 
 
 def of_device(description: Mapping[str, Any], precision: str = "float32") -> Ceilings | None:
-    """The ceilings of a GPU as `Device.describe` describes it; None where that, or the table above, lacks something."""
+    """The ceilings of a GPU, from its `Device.describe()`.
+
+    None where the device is not a GPU, or its description or the table above lacks a value.
+    """
     rates = FMA_PER_CLOCK.get(str(description.get("compute_capability")), {})
     needed = "multiprocessors", "sm_clock_mhz", "memory_clock_mhz", "memory_bus_bits"
     if "tf32" in rates:
-        rates = rates | {"3xtf32": rates["tf32"] // 3}  # three products for each
+        rates = rates | {"3xtf32": rates["tf32"] // 3}  # three tf32 products make one
     if precision not in rates or not description.get("is_gpu") or any(not description.get(key) for key in needed):
         return None
     multiprocessors, sm_mhz, memory_mhz, bus_bits = (float(description[key]) for key in needed)

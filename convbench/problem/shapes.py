@@ -1,8 +1,9 @@
-"""From the shapes of arrays to the problem; and for shapes that do not fit, what was meant and how to get there.
+"""Finds the problem that belongs to the shapes of arrays.
 
     x (N, C, H, W), weight (K, C/G, R, S), bias (K)     or, the case H = R = 1,     x (N, C, L), weight (K, C/G, S)
 
-Hints go by sizes alone: axes in another order whose sizes happen to fit are not found out.
+If the shapes do not fit, the message guesses what the caller meant and says how to change the array. It only looks at
+sizes, so axes in the wrong order are not noticed if their sizes happen to fit.
 """
 
 import operator
@@ -14,7 +15,8 @@ from convbench.problem.problem import ConvProblem
 
 Shape = tuple[int, ...]
 
-# what a filter of another order looks like, its axes in our order, and the call that puts them there
+# Orders of a filter's axes that callers often have: the order in words, the place in it of each axis of the equation,
+# and the call that puts the axes into the order of the equation.
 _ORDERS: dict[int, tuple[tuple[str, Shape, str], ...]] = {
     4: (
         ("(R, S, C, K), as Keras stores filters", (3, 2, 0, 1), "np.moveaxis(weight, (3, 2), (0, 1))"),
@@ -41,16 +43,16 @@ def problem_of(
     padding_mode: str = "zeros",
     dtype: str = "float32",
 ) -> ConvProblem:
-    """The problem of arrays of these shapes, with what `ConvProblem` takes.
+    """The problem of arrays of these shapes; the keywords are those of `ConvProblem`.
 
     For a 1-D convolution stride and dilation are one number, and padding is one number, ((left, right),) or a word.
 
     Raises
     ------
     TensorError
-        for shapes that do not fit each other.
+        the shapes do not fit each other.
     ProblemError
-        for a convolution that cannot exist.
+        the convolution is impossible.
     """
     if len(weight) not in _ORDERS:
         raise TensorError(
@@ -67,7 +69,7 @@ def problem_of(
     n, c, h, w = lifted(x)
     k, _, r, s = lifted(weight)
     if bias is not None and bias != (k,):
-        remedy = "; reshape(-1) makes it so" if sorted(bias)[-1:] == [k] and set(bias) <= {1, k} else ""
+        remedy = "; reshape(-1) gives it this shape" if sorted(bias)[-1:] == [k] and set(bias) <= {1, k} else ""
         raise TensorError(f"expected bias {_text((k,))}, got {_text(bias)}{remedy}")
     try:
         return ConvProblem(n=n, c=c, h=h, w=w, k=k, r=r, s=s, **options)
@@ -79,7 +81,7 @@ def problem_of(
 
 
 def whole(name: str, value: Any) -> int:
-    """A count; raises TensorError for what is none."""
+    """A whole number, at least 1; raises TensorError for anything else."""
     try:
         count = operator.index(value)
     except TypeError:
@@ -90,12 +92,12 @@ def whole(name: str, value: Any) -> int:
 
 
 def lifted(shape: Shape) -> Shape:
-    """The shape of a 1-D convolution's tensor in two dimensions; of another one, itself."""
+    """The shape with an axis of size 1 inserted if it is of a 1-D convolution's tensor; else the shape itself."""
     return (*shape[:2], 1, *shape[2:]) if len(shape) == 3 else shape
 
 
 def check_input(shape: Shape, c: int, spatial: int) -> None:
-    """Raise TensorError, with what to do, unless a shape is (N, c, H, W), or for one spatial axis (N, c, L)."""
+    """Raise TensorError, with a remedy, unless a shape is (N, c, H, W), or for one spatial axis (N, c, L)."""
     if len(shape) == 2 + spatial and shape[1] == c:
         return
     hints = _input_hints(shape, c, 2 + spatial)
@@ -103,7 +105,7 @@ def check_input(shape: Shape, c: int, spatial: int) -> None:
 
 
 def check_weight(shape: Shape, wanted: Shape) -> None:
-    """Raise TensorError, with what to do, unless a filter has the shape that is wanted."""
+    """Raise TensorError, with a remedy, unless a filter has the shape that is wanted."""
     if shape == wanted:
         return
     hint = _order_hint(shape, wanted)
@@ -111,7 +113,7 @@ def check_weight(shape: Shape, wanted: Shape) -> None:
 
 
 def _check_channels(x: Shape, weight: Shape, groups: int) -> None:
-    """X has the channels that the weight takes; where it has not, either may be the one in the wrong order."""
+    """Raise TensorError unless x has as many channels as the weight takes; either may have its axes in wrong order."""
     spatial, c = len(weight) - 2, groups * weight[1]
     if len(x) != len(weight):
         if len(x) == 3 and x[1] == c and weight[2] == 1:
@@ -121,7 +123,7 @@ def _check_channels(x: Shape, weight: Shape, groups: int) -> None:
         return
     hints = _input_hints(x, c, len(x))
     told = "" if hints else f" for weight {_text(weight)} and groups = {groups}"
-    if weight[1] == x[1]:  # and there are several groups
+    if weight[1] == x[1]:  # then there are several groups
         hints.append(f"the weight has all {x[1]} channels; with groups = {groups} a filter has {x[1]}/{groups}")
     elif x[1] % groups == 0 and (hint := _order_hint(weight, (None, x[1] // groups, *(None,) * spatial))):
         hints.append(f"the weight {hint}")
@@ -129,7 +131,10 @@ def _check_channels(x: Shape, weight: Shape, groups: int) -> None:
 
 
 def _order_hint(shape: Shape, wanted: Sequence[int | None]) -> str:
-    """The orders of axes in which a filter's shape is what is wanted, where None stands for any size."""
+    """A hint with the orders of axes in which a filter of this shape fits the wanted one; "" if there is none.
+
+    In the wanted shape None stands for any size.
+    """
     found = [
         f"{name}: {remedy}"
         for name, axes, remedy in _ORDERS.get(len(shape), ())
@@ -140,7 +145,7 @@ def _order_hint(shape: Shape, wanted: Sequence[int | None]) -> str:
 
 
 def _input_hints(shape: Shape, c: int, axes: int) -> list[str]:
-    """What may have been meant by a shape that is not (N, c, …)."""
+    """Hints on how to change an input whose shape is not (N, c, …)."""
     first, last = (shape[0], shape[-1]) if shape else (None, None)
     hints = []
     if len(shape) == axes:
@@ -164,7 +169,7 @@ def _input_hints(shape: Shape, c: int, axes: int) -> list[str]:
 
 
 def _in_two_dimensions(*, stride: Any, padding: Any, dilation: Any) -> dict[str, Any]:
-    """The options of a 1-D convolution, for H = R = 1."""
+    """The options of a 1-D convolution as those of the 2-D one with H = R = 1."""
 
     def one(value: Any) -> Any:
         return value[0] if isinstance(value, tuple | list) and len(value) == 1 else value

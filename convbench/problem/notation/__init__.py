@@ -1,8 +1,9 @@
-"""Problems as text: our own one-word form, oneDNN benchdnn descriptors and MIOpenDriver command lines.
+"""Reads problems from text: in the project's one-word form, as benchdnn descriptors or as MIOpenDriver command lines.
 
-The three are told apart by themselves: MIOpen's flags start with a dash (or with the driver's name), a benchdnn
-descriptor has an `ic` field and its command line starts with `--`, and ours has its first fields run together and its
-options after dashes.
+A text enters; a `ConvProblem` leaves, or a NotationError with the position of the mistake. The form is recognised from
+the text. A MIOpenDriver line starts with the driver's name, a base argument (`convfp16`, say) or a flag. A oneDNN
+benchdnn descriptor has a field `ic` or `oc`, and its command line starts with `benchdnn` or `--`. Any other text is
+read in the project's own form, `n1c64h56w56-k64r3s3-pad1`.
 """
 
 import re
@@ -18,15 +19,15 @@ def parse(text: str) -> ConvProblem:
     Raises
     ------
     NotationError
-        when the text is malformed; it names the position.
+        the text is malformed; the message has the position.
     ProblemError
-        when the text is well formed and the problem impossible.
+        the text is well formed, but the problem is impossible.
     """
     stripped = text.strip()
     if not stripped:
-        raise NotationError(text, 0, "an empty text is no problem; write one like n1c64h56w56-k64r3s3-pad1")
+        raise NotationError(text, 0, "the text is empty; write a problem like n1c64h56w56-k64r3s3-pad1")
     if long := re.search(r"[0-9]{16,}", stripped):
-        raise NotationError(stripped, long.start(), "a number of more than 15 digits")
+        raise NotationError(stripped, long.start(), "this number has more than 15 digits")
     if miopen.looks_like(stripped):
         return miopen.parse(stripped)
     if benchdnn.looks_like(stripped):

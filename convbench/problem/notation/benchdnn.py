@@ -1,20 +1,21 @@
-"""oneDNN benchdnn's convolution descriptors: `g32mb2_ic32ih112_oc32oh56_kh3sh2ph1_n"name"`, alone or as a command line.
+"""Reads benchdnn's convolution descriptors, `g32mb2_ic32ih112_oc32oh56_kh3sh2ph1_n"name"`, and its command lines.
 
-    descriptor  fields, each a name and a number, in any order; the later of two equal names counts, as
-                in benchdnn; one `_` may follow a number; `n` and a name may end it (we keep no names)
+    descriptor  fields, each a name and a number, in any order; of two equal names the later counts, as in benchdnn;
+                one `_` may follow a number; the descriptor may end with `n` and a name, which is ignored
     fields      g mb ic oc, and for each axis X of h and w: iX input, kX filter, oX output, sX stride, pX padding
-                before, dX dilation counted from 0 (ours minus 1); defaults g1 mb2 sX1 dX0
-    deduced     without pX and oX, padding 0; pX alone stands for both sides; oX alone puts half of what the windows
-                lack before, rounded down. With oX, the far side equals the near one if that yields oX, and is what oX
-                asks for if not. (benchdnn itself passes the least far side, even a negative one: the same windows.)
+                before, dX dilation counted from 0 (a problem's minus 1); defaults g1 mb2 sX1 dX0
+    deduced     without pX and oX, the padding is 0; pX alone sets both sides. oX alone sets the padding before to half
+                of the elements that the windows need outside the input, rounded down. With oX, the padding after
+                equals the one before if the output then has oX elements; else it is the least that gives oX. (benchdnn
+                itself always takes the least padding after, even a negative one; the windows are the same.)
     axes        a width without fields (sw1, pw0 and dw0 do not count) is a copy of the height; a height without fields
-                is 1 with a filter of 1, the 1-D case; depth fields are read if they say id1 kd1 and nothing else
+                is 1 with a filter of 1, the 1-D case; depth fields are accepted only if they mean a depth of 1
     command     [benchdnn] --conv --dir=FWD_B|FWD_D|FWD_I --dt=f32|f16|bf16|f64 --mb=N, then the descriptor. FWD_B adds
-                the bias and is what benchdnn runs without --dir; a descriptor alone says nothing of bias: it has none
+                the bias and is benchdnn's default; a descriptor alone, without a command, has no bias
 
-One difference: benchdnn reads a size of 0 as an omission, we as a 0, which no problem has.
-Source: oneDNN, tests/benchdnn: doc/knobs_desc.md, doc/driver_conv.md, and str2desc in conv/conv_aux.cpp where they are
-silent; which paddings are legal: conv_desc_init in src/common/convolution.cpp.
+One difference: benchdnn reads a size of 0 as a field that is left out; here it is a 0, and the problem is refused.
+Source: oneDNN, tests/benchdnn: doc/knobs_desc.md and doc/driver_conv.md, and str2desc in conv/conv_aux.cpp for what
+these do not say; the paddings that are legal are in conv_desc_init in src/common/convolution.cpp.
 """
 
 import re
@@ -26,14 +27,14 @@ from convbench.errors import NotationError
 from convbench.problem.fields import Pair
 from convbench.problem.problem import ConvProblem
 
-_DESCRIPTOR = re.compile(r"(?:^|[\s\d_])[io]c")  # no field of our own form has two letters
+_DESCRIPTOR = re.compile(r"(?:^|[\s\d_])[io]c")  # no size in the project's own form has a name of two letters
 _PROGRAM = re.compile(r"(?:\S*/)?benchdnn")
 _FIELD = re.compile(r"(g|mb|[io]c|[iokspd][dhw])(-?[0-9]+)?")
 _BIAS = {"FWD_B": True, "FWD_D": False, "FWD_I": False}
 _DTYPE = re.compile(r"(f32|f16|bf16|f64)(?::\1:\1)?")  # one type, or the same for source, weights and destination
 _DTYPES = {"f32": "float32", "f16": "float16", "bf16": "bfloat16", "f64": "float64"}
-_AT_REST = {"s": 1, "p": 0, "d": 0}  # an axis with nothing but these is left out
-_FLAT = {"id": 1, "kd": 1, "od": 1, "sd": 1, "pd": 0, "dd": 0}  # the one depth that leaves a 2-D convolution
+_AT_REST = {"s": 1, "p": 0, "d": 0}  # an axis that has only fields with these values counts as left out
+_FLAT = {"id": 1, "kd": 1, "od": 1, "sd": 1, "pd": 0, "dd": 0}  # the depth fields of a 2-D convolution
 
 
 class _Axis(NamedTuple):
@@ -62,7 +63,7 @@ class _Descriptor:
 
 
 def looks_like(text: str) -> bool:
-    """Whether the text is benchdnn's; long MIOpenDriver flags start with two dashes too, so ask MIOpen's form first."""
+    """Whether the text is benchdnn's. Ask `miopen.looks_like` first: MIOpenDriver's long flags start with -- too."""
     return text.startswith("--") or bool(_PROGRAM.match(text) or _DESCRIPTOR.search(text))
 
 
@@ -80,7 +81,7 @@ def parse(text: str) -> ConvProblem:
         case []:
             raise NotationError(text, len(text), "no descriptor; write one like ic64ih56oc64kh3ph1")
         case [_, second, *_]:
-            raise NotationError(text, second.start(), "a text is one problem: knobs first, one descriptor last")
+            raise NotationError(text, second.start(), "a text is one problem: knobs first, then one descriptor")
         case [word]:
             fields = _read(text, *word.span())
 
@@ -115,7 +116,7 @@ def _knob(text: str, word: re.Match[str]) -> dict[str, Any]:
             return {}
         case "--dir=":
             if value.upper() not in _BIAS:
-                reason = f"{value!r} is not one of {', '.join(_BIAS)}; the text of a problem has no other direction"
+                reason = f"{value!r} is not one of {', '.join(_BIAS)}; the text of a problem names no other direction"
                 raise NotationError(text, position, reason)
             return {"bias": _BIAS[value.upper()]}
         case "--dt=":
@@ -126,9 +127,9 @@ def _knob(text: str, word: re.Match[str]) -> dict[str, Any]:
             return {"dtype": _DTYPES[dtype[1]]}
         case "--mb=":
             if not re.fullmatch(r"-?[0-9]+", value):
-                raise NotationError(text, position, f"{value!r} is no whole number")
+                raise NotationError(text, position, f"{value!r} is not a whole number")
             return {"n": int(value)}
-    raise NotationError(text, word.start(), f"knob {word[0]!r} is not read; --conv, --dir=, --dt= and --mb= are")
+    raise NotationError(text, word.start(), f"knob {word[0]!r} is unknown; there are --conv, --dir=, --dt= and --mb=")
 
 
 def _read(text: str, position: int, end: int) -> _Descriptor:
@@ -149,13 +150,13 @@ def _check_flat(fields: _Descriptor) -> None:
     depth = [name for name in fields.values if name in _FLAT]
     for name in depth:
         if fields.values[name] != _FLAT[name]:
-            fields.refuse(name, f"a problem is 2-D; {name}{_FLAT[name]} is the only depth it has")
-    if depth:  # then benchdnn copies no height to the width, but a depth to both
+            fields.refuse(name, f"a problem is 2-D, so this can only be {name}{_FLAT[name]}")
+    if depth:  # benchdnn then copies a missing axis from the depth, and not the width from the height
         fields.require("id", "kd", "ih", "kh", "iw", "kw")
 
 
 def _axis(fields: _Descriptor, letter: str) -> _Axis | None:
-    """The axis that the fields with this letter make; None if they leave it out."""
+    """The axis that the fields with this letter describe; None if the descriptor leaves it out."""
     values = {name: fields.values[name + letter] for name in "ikospd" if name + letter in fields.values}
     if values.items() <= _AT_REST.items():
         return None
@@ -164,13 +165,13 @@ def _axis(fields: _Descriptor, letter: str) -> _Axis | None:
     before = values.get("p")
     symmetric = _Axis(size, taps, stride, (before or 0, before or 0), dilation)
     if "o" not in values or min(size, taps, stride, dilation) < 1 or (before or 0) < 0:
-        return symmetric  # what is impossible about it is for ConvProblem to say
+        return symmetric  # ConvProblem refuses an impossible one
 
     out, output = values["o"], f"o{letter}"
     if out < 1:
         fields.refuse(output, "an output has at least one element")
     window = dilation * (taps - 1) + 1
-    lacking = (out - 1) * stride + window - size  # elements outside the input that the windows cover
+    lacking = (out - 1) * stride + window - size  # elements outside the input that the windows need
     if before is None:
         before = lacking // 2 if lacking >= 0 else -(-lacking // 2)  # C++ rounds towards 0
     if before < 0:

@@ -1,12 +1,14 @@
-"""MIOpenDriver's convolution command lines: `MIOpenDriver convfp16 -n 32 -c 64 -H 56 -W 56 -k 64 -y 3 -x 3 -p 1 -q 1`.
+"""Reads MIOpenDriver's convolution command lines.
 
+    example     MIOpenDriver convfp16 -n 32 -c 64 -H 56 -W 56 -k 64 -y 3 -x 3 -p 1 -q 1
     line        [MIOpenDriver] [conv | convfp32 | convfp16 | convbfp16], then flags; without a base argument, float32
-    flag        a letter after one dash or its name after two, then its value, always the next word; of two equal flags
-                the later counts. The driver drops what follows the letter in `-n32` and takes the next word as the
-                value: we refuse that. A layout is upper-case after a letter, in any case after a name.
+    flag        a letter after one dash or a name after two; the next word is its value. Of two equal flags the later
+                counts. `-n32` is refused: the driver ignores the 32 and takes the next word as the value. The value of
+                a layout must be upper-case after a letter; after a name it may have any case.
     pad_mode    `valid` and `same` replace -p and -q, but only if both dilations are 1 or the filter is 1x1. `same` pads
-                both sides with half of what the last window lacks, rounded down: even filters at stride 1 lose a row.
-    groups      below 1 count as 1
+                each side with half of the elements that the last window lacks, rounded down, so that an even filter at
+                stride 1 gives one row less than the input has
+    groups      values below 1 count as 1
 
 Source: MIOpen, driver/conv_driver.hpp (AddCmdLineArgs: names and defaults; SetConvDescriptorFromCmdLineArgs: padding
 modes and groups), driver/InputFlags.cpp (Parse), driver/driver.cpp, driver/README.md.
@@ -32,7 +34,7 @@ class _Number(NamedTuple):
 class _Choice(NamedTuple):
     letter: str
     accepted: tuple[str, ...]  # the default first
-    reason: str
+    reason: str  # for refusing any other value
 
 
 _NUMBERS = {
@@ -58,16 +60,16 @@ _CHOICES = {
     "fil_layout": _Choice("f", ("NCHW", "NHWC"), _LAYOUT_REASON),
     "out_layout": _Choice("O", ("NCHW", "NHWC"), _LAYOUT_REASON),
     "pad_mode": _Choice("z", ("default", "same", "valid"), "there is no other padding mode"),
-    "mode": _Choice("m", ("conv",), "a transposed convolution is no forward problem"),
+    "mode": _Choice("m", ("conv",), "a problem is not a transposed convolution"),
     "spatial_dim": _Choice("_", ("2",), "a problem is 2-D"),
-    "forw": _Choice("F", ("0", "1"), "the text of a problem has no direction; 0 (all) and 1 (forward) are passed over"),
-    "tensor_vect": _Choice("Z", ("0",), "vectorised layouts are not ours"),
-    "vector_length": _Choice("L", ("1",), "vectorised layouts are not ours"),
+    "forw": _Choice("F", ("0", "1"), "the text of a problem has no direction; 0 (all) and 1 (forward) are ignored"),
+    "tensor_vect": _Choice("Z", ("0",), "vectorised layouts are not supported"),
+    "vector_length": _Choice("L", ("1",), "vectorised layouts are not supported"),
     "in_cast_type": _Choice("U", ("-1",), "a problem has one dtype and no casts"),
     "wei_cast_type": _Choice("R", ("-1",), "a problem has one dtype and no casts"),
     "out_cast_type": _Choice("T", ("-1",), "a problem has one dtype and no casts"),
 }
-_SKIPPED = {  # name: (letter, why the problem is the same whatever the value)
+_SKIPPED = {  # name: (letter, the reason why its value does not change the problem)
     "in_d": ("!", "read for spatial_dim 3 only"),
     "fil_d": ("@", "read for spatial_dim 3 only"),
     "conv_stride_d": ("#", "read for spatial_dim 3 only"),
@@ -102,7 +104,7 @@ _NAMES = frozenset(_LETTERS.values())
 
 
 def looks_like(text: str) -> bool:
-    """Whether the text starts with the driver, one of its convolutions or a flag; `--conv` is benchdnn's."""
+    """Whether the text starts with the driver's name, a base argument or a flag; `--conv` is benchdnn's."""
     first = next(iter(text.split(maxsplit=1)), "")
     if first.startswith("--"):
         return first[2:].partition("=")[0] in _NAMES
@@ -160,7 +162,7 @@ def parse(text: str) -> ConvProblem:
 
 
 def _read_base(text: str, words: list[re.Match[str]]) -> str:
-    """Takes the program and the base argument off the words; returns the dtype that the latter names."""
+    """Remove the program and the base argument from the words, and return the dtype that the latter names."""
     program = bool(words) and bool(_PROGRAM.fullmatch(words[0][0]))
     if program:
         del words[0]
@@ -169,7 +171,7 @@ def _read_base(text: str, words: list[re.Match[str]]) -> str:
     base = words.pop(0) if words else None
     if base is None or base[0] not in _BASE_DTYPES:
         position, found = (base.start(), repr(base[0])) if base else (len(text), "nothing")
-        reason = f"{found} where a base argument should be; the convolutions here are {', '.join(_BASE_DTYPES)}"
+        reason = f"expected a base argument ({', '.join(_BASE_DTYPES)}), found {found}"
         raise NotationError(text, position, reason)
     return _BASE_DTYPES[base[0]]
 
@@ -178,7 +180,7 @@ def _flag_name(text: str, word: re.Match[str]) -> str:
     flag = word[0]
     name = flag[2:] if flag.startswith("--") else _LETTERS.get(flag[1:]) if flag.startswith("-") else None
     if name not in _NAMES:
-        reason = f"{flag!r} is no flag of MIOpenDriver conv; a flag is -letter or --name, and its value the next word"
+        reason = f"{flag!r} is not a flag of MIOpenDriver conv; write -letter or --name, and its value as the next word"
         raise NotationError(text, word.start(), reason)
     return name
 
@@ -194,6 +196,6 @@ def _padding(mode: str, number: dict[str, int]) -> Pair:
 
 
 def _same(number: dict[str, int], axis: str) -> int:
-    stride = max(1, number[f"conv_stride_{axis}"])  # ConvProblem refuses less
+    stride = max(1, number[f"conv_stride_{axis}"])  # ConvProblem refuses a smaller one later
     last = number[f"in_{axis}"] % stride or stride  # input elements under the last window
     return max(number[f"fil_{axis}"] - last, 0) // 2

@@ -1,9 +1,13 @@
-"""Our own form: one shell-safe word, `n1c64h56w56-k64r3s3-pad1-stride2`; `ConvProblem.__str__` writes it.
+"""Reads the project's own form, one shell-safe word: `n1c64h56w56-k64r3s3-pad1-stride2`.
 
-sizes    n c h w, then after a dash k r s; n may be left out and is then 1
-options  after a dash each, in any order, once each:
-padA  padAxB  padT.BxL.R      stride, dil: A or AxB (height x width)      gN
-bias  reflect | replicate | circular  float64 | float16 | bfloat16  NHWC  KCRS | KRSC | RSCK
+`ConvProblem.__str__` writes this form:
+
+    sizes    n c h w, then after a dash k r s; n may be left out and is then 1
+    options  each after a dash, at most once, in any order:
+             padA  padAxB  padT.BxL.R      stride, dil: A or AxB (height x width)      gN
+             bias  reflect | replicate | circular  float64 | float16 | bfloat16  NHWC  KCRS | KRSC | RSCK
+
+An option that is left out has the default of `ConvProblem`.
 """
 
 import re
@@ -26,10 +30,10 @@ _WORDS: dict[str, tuple[str, object]] = {
 
 
 def parse(text: str) -> ConvProblem:
-    """The problem that our own form describes; raises NotationError or ProblemError."""
+    """The problem that a text in this form describes; raises NotationError or ProblemError."""
     given: dict[str, Any] = {}
     start = 0
-    # a dash before a digit is a sign: `pad-1` is read, and refused as a negative padding
+    # A dash before a digit is a minus sign, so that `pad-1` is refused as a negative padding.
     for part in re.split(r"-(?![0-9])", text):
         _read_part(text, start, part, given)
         start += len(part) + 1
@@ -62,13 +66,13 @@ def _read_part(text: str, start: int, part: str, given: dict[str, Any]) -> None:
                 raise NotationError(
                     text,
                     position,
-                    f"{text[position : start + len(part)]!r} is no size (one of n c h w k r s and a number) "
-                    f"and no option (padA, strideA, dilA, gA, {', '.join(_WORDS)})",
+                    f"{text[position : start + len(part)]!r} is neither a size (one of n c h w k r s and a number) "
+                    f"nor an option (padA, strideA, dilA, gA, {', '.join(_WORDS)})",
                 )
             put(size[1], int(size[2]), position)
             position = size.end()
         if not part:
-            raise NotationError(text, start, "nothing between two dashes")
+            raise NotationError(text, start, "a size or an option is missing here")
 
 
 def _pair(text: str, position: int, value: str, *, sides: bool) -> object:
