@@ -1,7 +1,8 @@
-"""The algorithm: the class that an author implements, the plan that it makes, and the registry of all of them.
+"""Defines the classes that the author of an algorithm implements, `Algorithm` and `Plan`, and the registry of them.
 
-A problem, a direction and a device enter; a `Plan` leaves, or the reason why the algorithm refuses. What is the same
-for every algorithm (padding modes, layouts, the gradient of the bias) is done here, around the plan of the author.
+A problem, a direction and a device enter; a `Plan` leaves, or a RefusedError with the reason why the algorithm cannot
+compute the problem. The work that is the same for every algorithm (padding modes other than zeros, layouts, the
+gradient of the bias) is done here, around the author's plan.
 """
 
 from convbench.algorithm.algorithm import Algorithm, Family, NoConfig

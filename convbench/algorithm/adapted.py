@@ -1,8 +1,13 @@
-"""A layer's plan around an algorithm's own: all that is the same for every algorithm.
+"""Wraps the plan of an algorithm in a plan for any problem, which does the work that is the same for every algorithm.
 
-The algorithm computes a zero-padded problem whose axes are in an order that it wants, and no gradient of a bias. Here
-the padding is written out before it, or folded back behind it; axes are seen in the order of the equation, and copied
-where the algorithm wants them packed; and the gradient of the bias is summed. Each in a launch with a named phase.
+The algorithm's plan only computes zero-padded problems, in an order of axes that it accepts, and no gradient of the
+bias. The plan around it does the rest:
+
+- other padding modes: the padding is written out before the inner plan runs, or its result is folded back afterwards;
+- layouts: arrays are passed as views with the axes of the equation, and copied if the algorithm needs them packed;
+- the gradient of the bias: it is summed after the inner plan has run.
+
+Each of these is a launch with a phase of its own (`pack`, `unpack`, `reduce`).
 """
 
 from typing import Any
@@ -16,7 +21,10 @@ from convbench.problem import ConvProblem, operands
 
 
 class AdaptedPlan(Plan):
-    """The plan of any problem and direction, around the plan of the problem that the algorithm itself computes."""
+    """A plan for any problem. It wraps the algorithm's own plan, which only sees zero padding and the axes it accepts.
+
+    `problem` is the caller's problem, `inner` the plan of the problem that the algorithm itself computes.
+    """
 
     def __init__(self, problem: ConvProblem, inner: Plan) -> None:
         super().__init__(problem, inner.direction, inner.device, inner.config)
@@ -49,7 +57,10 @@ class AdaptedPlan(Plan):
         return repadded or operands.order(self.problem, name) != operands.order(self.inner.problem, name)
 
     def _copy_of(self, name: operands.Name) -> Array:
-        """Room for a tensor as the algorithm wants it; a gradient that is still to be summed is not rounded yet."""
+        """An empty array for a tensor in the form that the algorithm needs.
+
+        A padded gradient has the accumulating dtype, because folding it back still sums its elements.
+        """
         inner = self.inner.problem
         dtype = self.accumulator if name == "dx" and self.padded else inner.dtype
         allocate = self.kept if name == "w" else self.scratch
@@ -57,7 +68,7 @@ class AdaptedPlan(Plan):
         return self.device.transposed(array, operands.from_memory(inner, name))
 
     def _entering(self, name: operands.Name, array: Array) -> Array:
-        """An input as the algorithm wants it."""
+        """An input in the form that the algorithm needs; queues a copy where that is necessary."""
         seen = self._seen(name, array)
         if name not in self.copies:
             return seen
@@ -68,5 +79,5 @@ class AdaptedPlan(Plan):
         return self.copies[name]
 
     def _seen(self, name: operands.Name, array: Array) -> Array:
-        """The tensor with its axes in the order of the equation."""
+        """A view of a caller's array with its axes in the order of the equation."""
         return self.device.transposed(array, operands.from_memory(self.problem, name))

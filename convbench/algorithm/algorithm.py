@@ -1,8 +1,9 @@
-"""The algorithm: a way to compute problems, and the plan that it makes for one of them.
+"""Defines `Algorithm`, the base class of every algorithm: it checks a problem and makes a `Plan` that computes it.
 
-An author names the plans, one for each direction that the method has, and, where the method cannot do everything, its
-limits. What every algorithm shares is here once: the refusal of directions and dtypes that it does not name, and all
-that is not zero-padded, or has its axes in another order than the algorithm wants (`convbench.algorithm.adapted`).
+The author of an algorithm lists the plans, one for each direction, and overrides `limits` if the method cannot compute
+every problem. The base class does the rest. It refuses directions and dtypes that the author does not list. It also
+handles padding modes other than zeros, and axes in an order that the algorithm does not accept
+(`convbench.algorithm.adapted`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,53 +23,95 @@ Family = Literal["direct", "gemm", "winograd", "fft", "baseline"]
 
 @dataclass(frozen=True)
 class NoConfig:
-    """The config of an algorithm that has nothing to choose."""
+    """The config of an algorithm that has no parameters to tune."""
 
 
 class Algorithm:
-    """An implementation, by the name that it is registered, recorded and reported under."""
+    """An algorithm for convolution. To add one, derive a class from it and decorate the class with `register`.
+
+    The class must set `name`, `family` and `plans`. It may set the other attributes, and it may override the methods
+    `precision`, `configs`, `space`, `default_on`, `rivals`, `plan_class` and `limits`. The remaining methods are for
+    callers and are not meant to be overridden. The registry makes one instance of the class, without arguments. A
+    package can list the class in the entry-point group `convbench.algorithms` instead of calling `register`.
+
+    `configs`, `space`, `default_on`, `rivals` and `limits` never see the caller's problem. They get the problem that
+    the algorithm's own plan computes: it is zero-padded, has no bias in the gradients, and has the layouts NCHW and
+    KCRS unless `any_order` is set. Its direction and dtype are among those that the class lists. Except for `limits`,
+    they are only asked about problems for which `limits` returns None.
+
+    Attributes
+    ----------
+    name : the algorithm is registered, recorded and reported under this name; it must be unique
+    family : the kind of method: "direct", "gemm", "winograd", "fft" or "baseline"
+    plans : the `Plan` subclass of each direction that the algorithm computes; other directions are refused
+    dtypes : the dtypes of the problems that it computes; others are refused
+    any_order : True if its plans take tensors in any order of memory. If False, they get packed NCHW and KCRS arrays.
+    error_model : how far its results may be from the exact ones (`convbench.ErrorModel`); `verify` checks it
+    least_compute_capability : the lowest compute capability of a GPU that has the instructions it needs, as (8, 0);
+        None if any GPU has them
+    """
 
     name: ClassVar[str]
     family: ClassVar[Family]
     plans: ClassVar[Mapping[Direction, type[Plan]]] = {}
     dtypes: ClassVar[tuple[Dtype, ...]] = ("float32",)
-    any_order: ClassVar[bool] = False  # whether it takes tensors in any order of memory, or wants them packed
+    any_order: ClassVar[bool] = False
     error_model: ClassVar[ErrorModel] = ErrorModel()
-    least_compute_capability: ClassVar[tuple[int, int] | None] = None  # of a GPU that has its instructions
+    least_compute_capability: ClassVar[tuple[int, int] | None] = None
+
+    # ---- an author may override these
 
     def precision(self, problem: ConvProblem) -> str:
-        """Of the factors of its products: the problem's dtype, unless the algorithm rounds them to another."""
+        """The precision of the factors of its products: the problem's dtype, unless the algorithm rounds them."""
         return problem.dtype
 
     def configs(self, problem: ConvProblem, direction: Direction) -> Sequence[Any]:
-        """The configs worth trying for a problem, the default first: frozen dataclasses."""
+        """The configs that are worth trying for a problem, at least one, the default first.
+
+        A config holds the parameters of a plan, such as the sizes of its tiles. It is an instance of a frozen
+        dataclass, and the plan finds it in its attribute `config`.
+        """
         return (NoConfig(),)
 
     def space(self, problem: ConvProblem, direction: Direction) -> Sequence[Any]:
-        """Every config that `convbench tune` may try for a problem: those of `configs`, unless the algorithm has more.
+        """All configs that `convbench tune` may try for a problem; by default those of `configs`.
 
-        Whatever the order, and whether or not those of `configs` are among them.
+        The order does not matter, and the configs of `configs` need not be among them.
         """
         return self.configs(problem, direction)
 
     def default_on(self, problem: ConvProblem, direction: Direction, device: Device) -> Any:
-        """The config for a zero-padded problem where none is asked for: the first, unless the device cannot run it."""
+        """The config for a problem on a device if the caller gives none; by default the first of `configs`.
+
+        Override it if the best config depends on the device, or if not every device can run the first one.
+        """
         return self.configs(problem, direction)[0]
 
     def rivals(self, problem: ConvProblem, direction: Direction, device: Device) -> Sequence[Any]:
-        """Configs of a zero-padded problem that a survey tries beside the default, for what a device alone has."""
+        """Configs that a survey tries beside the default because this device has features that others lack."""
         return ()
 
     def plan_class(self, direction: Direction, config: Any) -> type[Plan]:
-        """What computes a direction with a config: that of `plans`, unless the config is of a kernel of its own."""
+        """The class of the plan for a direction and a config.
+
+        Override it if some configs have a kernel, and so a plan, of their own.
+        """
         return self.plans[direction]
 
     def limits(self, problem: ConvProblem, direction: Direction) -> str | None:
-        """Why the method cannot compute a zero-padded problem of a direction and dtype that it names, or None."""
+        """The reason why the method cannot compute this problem; None if it can.
+
+        The problem is zero-padded, and its direction and dtype are among those that the class lists.
+        """
         return None
 
+    # ---- callers use these
+
     def refuses(self, problem: ConvProblem, direction: Direction = "forward") -> str | None:
-        """Why this algorithm will not compute the problem, or None. What is refused is never launched."""
+        """The reason why this algorithm does not compute the caller's problem, or None.
+
+        Nothing is launched for a problem that is refused.
+        """
         for what, asked, able in (("direction", direction, self.plans), ("dtype", problem.dtype, self.dtypes)):
             if asked not in able:
                 return f"{what} {asked}: {self.name} has {', '.join(able)}"
@@ -77,16 +120,19 @@ class Algorithm:
     def plan(
         self, problem: ConvProblem, device: Device, *, direction: Direction = "forward", config: Any = None
     ) -> Plan:
-        """A plan with the given config, or with the default one.
+        """A plan for any problem, with the given config or the default one.
 
-        Its `load` takes what `convbench.problem.operands` lists as LOADED, its `run` what is READ and then what is
-        WRITTEN, all in memory as the problem's layouts have them.
+        Its `load` takes the tensors that `convbench.problem.operands` lists as LOADED. Its `run` takes those of READ,
+        then those of WRITTEN. All have the order of axes in memory that the problem's layouts say.
 
         Raises
         ------
-        RefusedError, with the reason
-        ConfigError, where the config is not one for this problem
-        OutOfDeviceMemoryError, where the workspace does not fit
+        RefusedError
+            the algorithm does not compute this problem; the message has the reason.
+        ConfigError
+            the config is not one of this algorithm.
+        OutOfDeviceMemoryError
+            the workspace does not fit into the device's memory.
         """
         if reason := self.refuses(problem, direction):
             raise RefusedError(f"{self.name} refuses {direction} of {problem}: {reason}")
@@ -99,42 +145,45 @@ class Algorithm:
         plan = self.plan_class(direction, chosen)(inner, direction, device, chosen)
         if inner == problem == problem.packed():
             return plan
-        from convbench.algorithm.adapted import AdaptedPlan
+        from convbench.algorithm.adapted import AdaptedPlan  # imports numba, which takes long to start
 
         return AdaptedPlan(problem, plan)
 
     def configs_for(self, problem: ConvProblem, direction: Direction) -> Sequence[Any]:
-        """The configs worth trying for any problem that is not refused, the default first."""
+        """The configs that are worth trying for any problem that is not refused, the default first."""
         return self.configs(self._inner(problem, direction), direction)
 
     def space_for(self, problem: ConvProblem, direction: Direction) -> Sequence[Any]:
-        """The config space of any problem that is not refused: each once, those of `configs` first.
+        """All configs for any problem that is not refused: first those of `configs`, then those of `space`, each once.
 
-        Raises ConfigError where one is no frozen dataclass.
+        Raises ConfigError if one is not an instance of a frozen dataclass.
         """
         found = dict.fromkeys(self.configs_for(problem, direction))
         for config in self.space(self._inner(problem, direction), direction):
             settings = getattr(config, "__dataclass_params__", None)
             if isinstance(config, type) or settings is None or not settings.frozen:
-                raise ConfigError(f"{config!r}, of the space of {self.name}, is no frozen dataclass")
+                raise ConfigError(f"{config!r}, in the space of {self.name}, is no instance of a frozen dataclass")
             found[config] = None
         return tuple(found)
 
     def rivals_on(self, problem: ConvProblem, direction: Direction, device: Device) -> Sequence[Any]:
-        """Configs of any problem that is not refused, to be tried beside the default on this device."""
+        """The configs of `rivals` for any problem that is not refused."""
         return self.rivals(self._inner(problem, direction), direction, device)
 
     def resolved(
         self, problem: ConvProblem, direction: Direction, config: Any = None, device: Device | None = None
     ) -> Any:
-        """The given config, or the default one for the problem, on the device; raises ConfigError for another's."""
+        """The given config, or the default one for the problem if none is given: on the device, if that is given.
+
+        Raises ConfigError if the config is not of a type that this algorithm takes.
+        """
         if config is None and device is not None:
             return self.default_on(self._inner(problem, direction), direction, device)
         default = self.configs_for(problem, direction)[0]
         if config is None or type(config) is type(default):
             return default if config is None else config
         if type(config) not in {type(one) for one in self.space_for(problem, direction)}:
-            raise ConfigError(f"{config!r} is no config of {self.name}; it takes {default!r} and the like")
+            raise ConfigError(f"{config!r} is no config of {self.name}; it takes configs like {default!r}")
         return config
 
     def error_bounds(
@@ -147,14 +196,17 @@ class Algorithm:
         config: Any = None,
         independent: bool = True,
     ) -> Outputs:
-        """The largest |actual − expected| that this algorithm may have on these tensors, by output."""
+        """The largest |actual − expected| that this algorithm may have on these tensors, for each output by name.
+
+        The parameters are those of `ErrorModel.bounds`.
+        """
         return self.error_model.bounds(
             problem, direction, tensors,
             expected=expected, config=self.resolved(problem, direction, config), independent=independent,
         )  # fmt: skip
 
     def _inner(self, problem: ConvProblem, direction: Direction) -> ConvProblem:
-        """The problem that the algorithm itself computes: zero-padded, in a layout of its own, no bias in gradients."""
+        """The problem that the algorithm's own plan computes: zero-padded, no bias in gradients, packed if needed."""
         if problem.padding_mode != "zeros":
             problem = problem.explicitly_padded()
         if problem.bias and direction != "forward":

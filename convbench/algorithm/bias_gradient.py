@@ -1,10 +1,10 @@
-"""The gradient of the bias, for every algorithm.
+"""Computes the gradient of the bias, for every algorithm.
 
     dbias[k] = Σ_{n,p,q} dy[n, k, p, q]                0 ≤ n < N, 0 ≤ p < P, 0 ≤ q < Q
 
 Layouts   dy (N, K, P, Q) in any order of memory, dbias (K).
-Index map blockIdx.x → k · threadIdx.x → every THREADS-th of the elements (n, p, q), q fastest; then a tree over the
-          threads in shared memory.
+Index map blockIdx.x → k · threadIdx.x → every THREADS-th of the elements (n, p, q), q fastest. The sums of the threads
+          are then added in a tree, in shared memory.
 """
 
 from functools import cache
@@ -20,13 +20,13 @@ THREADS = 128
 
 
 def launch_bias_gradient(device: Device, dy: Array, dbias: Array, accumulator: Dtype) -> None:
-    """Queue the sums; the phase is `reduce`."""
+    """Queue the kernel, in the phase `reduce`."""
     device.launch("reduce", make_kernel(accumulator), dbias.size, THREADS, dy, dbias)
 
 
 @cache
 def make_kernel(accumulator: Dtype) -> Kernel:
-    """The kernel that sums in one dtype."""
+    """The kernel that accumulates in the given dtype."""
     number = getattr(numba, accumulator)
 
     @cuda.jit

@@ -1,6 +1,6 @@
-"""Copies from one order of axes, or dtype, to another, for algorithms that want their own.
+"""Copies an array into one with another order of axes in memory, or another dtype.
 
-    target[i, j, k, l] = source[i, j, k, l]        both seen with their axes in the same order, whatever memory has
+    target[i, j, k, l] = source[i, j, k, l]        both are indexed in the same order of axes, their memory may differ
 
 One thread per element; the grid covers them all, l fastest.
 """
@@ -14,13 +14,13 @@ THREADS = 256
 
 
 def launch_copy(device: Device, phase: Phase, source: Array, target: Array) -> None:
-    """Queue the copy of a four-dimensional array into another of the same shape."""
+    """Queue the copy of an array of four axes into another one of the same shape."""
     device.launch(phase, copy, -(-target.size // THREADS), THREADS, source, target)
 
 
 @cuda.jit
 def copy(source: Array, target: Array) -> None:
-    """The kernel."""
+    """The copying kernel."""
     # map
     element = cuda.blockIdx.x * THREADS + cuda.threadIdx.x
     if element >= target.size:

@@ -1,10 +1,11 @@
-"""Padding modes other than zeros, for every algorithm: write the padded input out, then convolve without padding.
+"""Handles padding modes other than zeros, for every algorithm: writes out the padded input, or sums its gradient.
 
     padded[n, c, i, j] = x[n, c, fold(i − top, H), fold(j − left, W)]
     dx[n, c, h, w]     = Σ_{i,j} dpadded[n, c, i, j]  over all i with fold(i − top, H) = h, j with fold(j − left, W) = w
 
-with fold as in `convbench.problem.FOLD`. The second, the adjoint of the first, is a gather: no atomics. One thread per
-element of the result; the grid covers them all, the last axis fastest.
+with fold as in `convbench.problem.FOLD`. The algorithm then convolves the padded input without padding. The second
+equation is the adjoint of the first. It is computed as a gather, so that no atomics are needed. One thread per element
+of the result; the grid covers them all, the last axis fastest.
 """
 
 from functools import cache
@@ -21,22 +22,23 @@ THREADS = 256
 
 
 def launch_pad(device: Device, problem: ConvProblem, x: Array, padded: Array) -> None:
-    """Queue the padding of x (N, C, H, W); the phase is `pack`."""
+    """Queue the kernel that writes x (N, C, H, W) with its padding, in the phase `pack`."""
     (top, _), (left, _) = problem.padding
     kernel = make_padding_kernel(problem.padding_mode)
     device.launch("pack", kernel, -(-padded.size // THREADS), THREADS, x, padded, top, left)
 
 
 def launch_fold_back(device: Device, problem: ConvProblem, padded: Array, dx: Array, accumulator: Dtype) -> None:
-    """Queue the sums of a padded gradient over the copies of each element; the phase is `unpack`."""
+    """Queue the kernel that sums a padded gradient over the copies of each element of x, in the phase `unpack`."""
     (top, _), (left, _) = problem.padding
     kernel = make_folding_kernel(problem.padding_mode, accumulator)
     device.launch("unpack", kernel, -(-dx.size // THREADS), THREADS, padded, dx, top, left)
 
 
 def _make_fold(mode: str) -> Any:
-    """The device function fold(index, size) of a mode."""
-    reflect, replicate = mode == "reflect", mode == "replicate"  # Numba has no strings in kernels
+    """The device function fold(index, size) of one mode."""
+    # booleans, because kernels cannot compare strings
+    reflect, replicate = mode == "reflect", mode == "replicate"
 
     @cuda.jit(device=True)
     def fold(index: int, size: int) -> Any:
@@ -53,7 +55,7 @@ def _make_fold(mode: str) -> Any:
 
 @cache
 def make_padding_kernel(mode: str) -> Kernel:
-    """The padding kernel of one mode."""
+    """The kernel that writes out the padding of one mode."""
     fold = _make_fold(mode)
 
     @cuda.jit
@@ -84,7 +86,7 @@ def make_folding_kernel(mode: str, accumulator: Dtype) -> Kernel:
         n, c, h, w = unflatten_on_device(element, dx.shape[1], height, width)
         padding_h = padded.shape[2] - height
         padding_w = padded.shape[3] - width
-        # load and accumulate: only the padding can hold copies, besides the element's own place
+        # load and accumulate: the copies of an element are at its own place and in the padding
         total = number(0)
         for i_copy in range(padding_h + 1):
             i = h + top

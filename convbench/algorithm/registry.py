@@ -1,8 +1,8 @@
-"""The algorithms by name: from the entry-point group `convbench.algorithms`, or registered by a script.
+"""Finds algorithms by name: those of the entry-point group `convbench.algorithms`, and those that a script registers.
 
-What they are compared with, in the group `convbench.baselines`, is found by its name too, but is not among `names`.
-The built-in ones come in by the entry points too, in this project's own metadata: this package does not import them. A
-checkout that is run without being installed has no metadata; its `pyproject.toml` stands for them.
+The built-in algorithms are entry points in this project's own metadata, so this package does not import them. A source
+checkout that is not installed has no metadata, so its `pyproject.toml` is read instead. Baselines, with which the
+algorithms are compared, are in the group `convbench.baselines`: `get` finds them too, but `names` does not list them.
 """
 
 import tomllib
@@ -22,9 +22,10 @@ _registered: dict[str, Algorithm] = {}
 
 
 def register(algorithm: _A) -> _A:
-    """Make an algorithm class known by its `name` for the life of the process; usable as a decorator.
+    """Register an algorithm class under its `name` until the process ends; can be used as a decorator.
 
-    Raises DuplicateNameError when the name is taken, and ConvbenchError when it is no algorithm with name and family.
+    Raises DuplicateNameError if the name is taken, and ConvbenchError if the class is not an `Algorithm` with a name, a
+    family and plans.
     """
     name, taken = getattr(algorithm, "name", None), [*names(), *baseline_names()]
     if name in taken:
@@ -34,24 +35,24 @@ def register(algorithm: _A) -> _A:
 
 
 def names() -> list[str]:
-    """Every algorithm's name, sorted, without importing any."""
+    """The names of all algorithms, sorted. No algorithm is imported."""
     return sorted({*_entry_points(), *_registered})
 
 
 def baseline_names() -> list[str]:
-    """The name of every baseline, sorted, without importing any."""
+    """The names of all baselines, sorted. No baseline is imported."""
     return sorted(_entry_points(BASELINES))
 
 
 def get(name: str) -> Algorithm:
-    """The algorithm of that name.
+    """The algorithm or baseline of that name.
 
     Raises
     ------
     UnknownNameError
-        with the names that exist.
+        there is none; the message has the names that exist.
     ConvbenchError
-        when a package's entry point cannot be loaded, or is no algorithm of that name.
+        the entry point of a package cannot be loaded, or is not an algorithm of that name.
     """
     if name in _registered:
         return _registered[name]
@@ -65,7 +66,7 @@ def get(name: str) -> Algorithm:
 
 
 def available() -> tuple[list[Algorithm], list[str]]:
-    """Every algorithm that can be loaded, by name, and what is wrong with the others."""
+    """All algorithms that can be loaded, in the order of their names, and an error message for each of the others."""
     found, faults = [], []
     for name in names():
         try:
@@ -76,14 +77,14 @@ def available() -> tuple[list[Algorithm], list[str]]:
 
 
 def _instance(algorithm: object, name: object) -> Algorithm:
-    """An instance of a class that is what a registry can hold."""
+    """An instance of an algorithm class, after checking the class attributes that an author must set."""
     if not (isinstance(algorithm, type) and issubclass(algorithm, Algorithm)):
         raise ConvbenchError(f"{algorithm!r} is no Algorithm class")
     for attribute in ("name", "family"):
         if not isinstance(getattr(algorithm, attribute, None), str):
-            raise ConvbenchError(f"{algorithm.__name__} has no {attribute}, or one that is no text")
+            raise ConvbenchError(f"{algorithm.__name__} has no {attribute}, or it is not a text")
     if not algorithm.plans:
-        raise ConvbenchError(f"{algorithm.__name__} has no plans: a mapping from each direction that it has to a class")
+        raise ConvbenchError(f"{algorithm.__name__} has no plans: set it to a mapping from directions to Plan classes")
     if algorithm.name != name:
         raise ConvbenchError(f"{algorithm.__name__} is named {algorithm.name!r}, not {name!r}")
     return algorithm()
@@ -91,12 +92,12 @@ def _instance(algorithm: object, name: object) -> Algorithm:
 
 @cache
 def _entry_points(group: str = GROUP) -> dict[str, EntryPoint]:
-    """By name; read once in a process, for reading all packages' metadata takes longer than many a convolution."""
+    """The entry points of a group by name, read once per process, because reading all packages' metadata is slow."""
     found: dict[str, EntryPoint] = {}
     for point in (*entry_points(group=group), *_of_checkout(group)):
         if point.name in found and found[point.name].value != point.value:
             raise DuplicateNameError(
-                f"two installed packages bring an algorithm {point.name!r}: {found[point.name].value} and {point.value}"
+                f"two installed packages have an algorithm {point.name!r}: {found[point.name].value} and {point.value}"
             )
         found[point.name] = point
     return found
@@ -104,7 +105,7 @@ def _entry_points(group: str = GROUP) -> dict[str, EntryPoint]:
 
 @cache
 def _of_checkout(group: str) -> tuple[EntryPoint, ...]:
-    """The entry points of a checkout that is not installed; none where the project is, or there is no checkout."""
+    """The entry points of a source checkout; none if the project is installed or there is no checkout."""
     try:
         distribution("convbench")
     except PackageNotFoundError:
