@@ -1,7 +1,8 @@
-"""Workloads: named problems, with how often each occurs and where they come from.
+"""Reads workloads: lists of named problems, such as the convolutions of a network, with how often each occurs.
 
 The name of a list in `lists/`, a file, an ONNX model or a `torch.nn.Module` enters; a `Workload` of `Layer`s leaves.
-Every reader of a source knows `Workload`, and `Workload` knows none of them; `sources` picks the reader.
+There is one module for each kind of source, and `sources` picks the right one. They all import `Workload`, and
+`Workload` imports none of them.
 """
 
 from convbench.workload.layer import Layer

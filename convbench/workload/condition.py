@@ -1,13 +1,13 @@
-"""Conditions in pandas' query syntax, read into functions: nothing of a text is ever run as Python.
+"""Parses conditions in pandas' query syntax into functions, without running any part of the text as Python.
 
-pandas evaluates such a text as code, attributes and calls included; here it is read with `ast`, and only what is listed
-below exists. All of it is checked when it is read, so that a mistake does not wait for a row that reaches it.
+pandas runs such a text as code, including attributes and calls. Here it is parsed with `ast`, and only the constructs
+below are allowed. The whole text is checked when it is parsed, so that a mistake is reported even if no row reaches it.
 
-- comparisons, chained too; `in` and `not in` a list or tuple; text in text asks whether it is part of it
-- `and`, `or`, `not`; and `&`, `|` with the precedence of `and`, `or`, which is what pandas' query gives them; `~`
+- comparisons, also chained; `in` and `not in` with a list or tuple; text `in` text, which looks for a substring
+- `and`, `or`, `not`; `&` and `|`, with the precedence of `and` and `or`, as in pandas' query; `~`
 - arithmetic on numbers: `+ - * / // % **`; numbers, text in quotes, True, False, tuples, lists, parentheses
-- `==` a list is `in`, and for a single number or text `==` a tuple is `in` as well, as in pandas
-- a pair (a column that holds a tuple) is equal to one number if all that it holds is: `stride == 1`
+- `==` with a list means `in`; for a single number or text, `==` with a tuple means `in` as well, as in pandas
+- a pair (a column that holds a tuple) equals a number if all of its elements do: `stride == 1`
 """
 
 import ast
@@ -24,13 +24,13 @@ from convbench.errors import ConvbenchError
 
 MOST_CHARACTERS = 1000
 MOST_LEVELS = 100  # of operators inside operators
-MOST_BITS = 1024  # of a whole number on the way; 9**9**9 has more than a thousand million
+MOST_BITS = 1024  # of an intermediate whole number; 9**9**9 has more than a thousand million
 
 Kind = Literal["number", "text", "condition", "pair", "tuple", "list"]
 
 
 class FilterError(ConvbenchError):
-    """A text that is no condition: the message has the text, a caret under the position, and the columns."""
+    """A text is not a valid condition. The message has the text, a caret under the position, and the columns."""
 
     def __init__(self, text: str, position: int, reason: str, columns: Mapping[str, "Term"]) -> None:
         self.text, self.position, self.reason = text, position, reason
@@ -43,12 +43,12 @@ class FilterError(ConvbenchError):
 
 @dataclass(frozen=True)
 class Term:
-    """A checked expression: what kind of value it has, and how to compute that for a row."""
+    """A checked expression: the kind of its value, and a function that computes the value for a row."""
 
     kind: Kind
-    value: Callable[[Any], Any]  # raises FilterError where it divides by zero, or grows too large
+    value: Callable[[Any], Any]  # of a row; raises FilterError if it divides by zero or a number grows too large
     items: tuple["Term", ...] = ()  # of a tuple or a list
-    constant: bool = False  # a number that is the same for every row
+    constant: bool = False  # True for a number that is the same for every row
 
 
 _ARITHMETIC: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
@@ -65,14 +65,14 @@ _ORDER: dict[type[ast.cmpop], Callable[[Any, Any], bool]] = {
 
 
 def read(text: str, columns: Mapping[str, Term]) -> Term:
-    """The condition that a text is, of rows whose columns are given.
+    """Parse a text into a condition on rows that have the given columns.
 
     Raises
     ------
     FilterError
-        a text that is no condition, has what is not allowed here, or compares what could never be equal.
+        the text is not a condition, has a construct that is not allowed, or compares values that can never be equal.
     ConvbenchError
-        a text of more than 1,000 characters.
+        the text has more than 1,000 characters.
     """
     if len(text) > MOST_CHARACTERS:
         raise ConvbenchError(f"the filter has {len(text)} characters; at most {MOST_CHARACTERS} are read")
@@ -80,19 +80,19 @@ def read(text: str, columns: Mapping[str, Term]) -> Term:
 
 
 class _Reader:
-    """Reads one text into a Term; raises FilterError at the first thing that is not allowed."""
+    """Parses one text into a Term; raises FilterError at the first mistake."""
 
     def __init__(self, text: str, columns: Mapping[str, Term]) -> None:
         self.text, self.columns = text, columns
         self.python, self.origin = self._as_python()
 
     def condition(self) -> Term:
-        """The whole text."""
+        """The term of the whole text, which must be a condition."""
         if not self.python:
             self._fail(0, "an empty text is no condition")
         try:
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # of Python's, about escapes in text and digits before a word
+                warnings.simplefilter("ignore")  # Python warns of escapes in text and of digits before a word
                 tree = ast.parse(self.python, mode="eval").body
         except SyntaxError as error:
             where = len(self.python) if error.lineno != 1 or not error.offset else error.offset - 1
@@ -105,17 +105,17 @@ class _Reader:
         return term
 
     def _as_python(self) -> tuple[str, list[int]]:
-        """The text with Python's words for & and |, and where each of its characters came from."""
+        """The text with `and` and `or` for & and |, and for each of its characters its position in the original."""
         words = {"&": " and ", "|": " or ", "\n": " ", "\r": " "}
         python, origin = "", list[int]()
         for match in re.finditer(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|.", self.text, re.DOTALL):
             piece = match[0]
             if piece == "@":
-                self._fail(match.start(), "@ is a Python variable in pandas; there is none here")
+                self._fail(match.start(), "@ stands for a Python variable in pandas; a filter cannot use one")
             if piece == "`":
-                self._fail(match.start(), "backticks are not read; no column needs them")
+                self._fail(match.start(), "backticks are not supported; no column needs them")
             if not python and piece.isspace():
-                continue  # Python takes a space in front for an indentation
+                continue  # Python would take leading space for an indentation
             new = words.get(piece, piece)
             python += new
             origin += range(match.start(), match.end()) if new == piece else [match.start()] * len(new)
@@ -128,7 +128,7 @@ class _Reader:
         raise FilterError(self.text, position, reason, self.columns) from None
 
     def _refuse(self, node: ast.AST, reason: str) -> NoReturn:
-        before = self.python.encode()[: getattr(node, "col_offset", 0)]  # ast counts bytes
+        before = self.python.encode()[: getattr(node, "col_offset", 0)]  # the offsets of ast count bytes
         self._fail(self._place(len(before.decode())), reason)
 
     def _term(self, node: ast.expr, level: int) -> Term:
@@ -170,7 +170,7 @@ class _Reader:
         self._refuse(node, f"{_WORDS.get(type(node), type(node).__name__)} is not allowed in a filter")
 
     def _of(self, node: ast.expr, kind: Kind, level: int, hint: str = "") -> Term:
-        """A term that must be of a kind."""
+        """The term of a node, which must be of the given kind."""
         term = self._term(node, level + 1)
         if term.kind != kind:
             self._refuse(node, f"this is a {term.kind}, and must be a {kind}{hint}")
@@ -187,7 +187,7 @@ class _Reader:
                 self._refuse(place, f"{error}")
 
         if constant := left.constant and right.constant:
-            value(None)  # so that what cannot be computed is refused here, even if no row were to reach it
+            value(None)  # raises here if it cannot be computed, even if no row would reach it
         return Term("number", value, constant=constant)
 
     def _comparison(self, node: ast.Compare, level: int) -> Term:
@@ -209,7 +209,7 @@ class _Reader:
         wanted = isinstance(op, ast.Eq | ast.In)
         if isinstance(op, ast.Eq | ast.NotEq):
             if left.kind in ("tuple", "list") or (right.kind == "pair" and left.kind != "pair"):
-                left, right = right, left  # what is compared with is on the right
+                left, right = right, left  # a tuple or list belongs on the right, and a pair on the left
             if not (right.kind == "list" or (right.kind == "tuple" and left.kind not in ("pair", "tuple"))):
                 self._check_equal(left, right, place)
                 return lambda row: _same(left.value(row), right.value(row)) is wanted
@@ -224,7 +224,7 @@ class _Reader:
         return lambda row: any(_same(left.value(row), item.value(row)) for item in right.items) is wanted
 
     def _check_equal(self, left: Term, right: Term, place: ast.expr) -> None:
-        """Refuse what could never be equal: a text and a number, say."""
+        """Refuse to compare values that can never be equal, such as a text and a number."""
         if right.kind not in _COMPARABLE[left.kind]:
             self._refuse(place, f"a {left.kind} is never equal to a {right.kind}")
         if (left.kind, right.kind) == ("pair", "tuple"):
@@ -235,7 +235,7 @@ class _Reader:
 
 
 def _same(value: Any, other: Any) -> bool:
-    """Equality, where one number stands for both of a pair, and a pair of numbers for that of two pairs."""
+    """Whether two values are equal; a number stands for a pair of it: 1 for (1, 1), (1, 2) for ((1, 1), (2, 2))."""
     if isinstance(value, tuple) or isinstance(other, tuple):
         size = len(value if isinstance(value, tuple) else other)
         one, two = (sides if isinstance(sides, tuple) else (sides,) * size for sides in (value, other))
@@ -244,12 +244,13 @@ def _same(value: Any, other: Any) -> bool:
 
 
 def _bounded(compute: Callable[[Any, Any], Any], a: float, b: float) -> float:
-    """The result of an operator, unless it is of a size that no expression about convolutions has."""
+    """The result of an operator; raises ArithmeticError if it is not real, or larger than any condition needs."""
+    # before it is computed, because a huge power takes too much time and memory
     if compute is operator.pow and abs(a) > 1 and abs(b) * math.log2(abs(a)) > MOST_BITS:
-        raise ArithmeticError(f"{a} ** {b} is too large")  # found out before it is computed
+        raise ArithmeticError(f"{a} ** {b} is too large")
     result: float = compute(a, b)
     if isinstance(result, complex) or (isinstance(result, int) and result.bit_length() > MOST_BITS):
-        raise ArithmeticError("a number on the way is no real number, or too large")
+        raise ArithmeticError("an intermediate result is no real number, or too large")
     return result
 
 

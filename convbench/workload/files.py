@@ -1,4 +1,7 @@
-"""Workloads from files: problems in any notation, one a line, or rows of a CSV file. A mistake names file and line."""
+"""Reads workloads from text files, with a problem in any notation on each line, and from CSV files.
+
+The message of a mistake has the file and the line.
+"""
 
 import csv
 import io
@@ -24,7 +27,7 @@ COLUMNS = (
 
 
 def read_text(name: str, path: Path | Traversable) -> Workload:
-    """A problem on each line; `#` starts a comment. Raises ConvbenchError."""
+    """The workload of a text file with a problem on each line; `#` starts a comment. Raises ConvbenchError."""
     layers = []
     for number, line in enumerate(_text(path).split("\n"), start=1):
         if text := _uncommented(line):
@@ -34,7 +37,10 @@ def read_text(name: str, path: Path | Traversable) -> Workload:
 
 
 def read_csv(name: str, path: Path | Traversable) -> Workload:
-    """A problem in each row, under COLUMNS and perhaps `bias` (0 or 1) and `count`. Raises ConvbenchError."""
+    """The workload of a CSV file with a problem in each row. Raises ConvbenchError.
+
+    The file has COLUMNS, and may have `bias` (0 or 1) and `count`.
+    """
     layers, sources = [], []
     try:
         reader = csv.DictReader(io.StringIO(_text(path)))
@@ -50,14 +56,14 @@ def read_csv(name: str, path: Path | Traversable) -> Workload:
 
 
 def _uncommented(line: str) -> str:
-    """What is in front of a #; one in quotes belongs to a benchdnn name."""
+    """The part of a line before a #, except for a # in quotes, which belongs to a benchdnn name."""
     before = re.match(r'(?:[^#"]|"[^"]*"?)*', line)
-    assert before is not None  # it matches nothing at least
+    assert before is not None  # the pattern matches the empty text
     return before[0].strip()
 
 
 def _layer(row: dict[str, str]) -> Layer:
-    if None in row:  # where DictReader puts what has no column
+    if None in row:  # the key under which DictReader puts fields without a column
         raise ConvbenchError("it has more fields than the header")
     problem, count = _problem(row), _count(row)
     if (problem.p, problem.q) != (int(row["OH"]), int(row["OW"])):

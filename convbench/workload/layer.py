@@ -1,4 +1,4 @@
-"""A layer: a problem by its name in a network."""
+"""Defines the layer: a problem under the name that it has in a network."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from convbench.problem import ConvProblem
 
 @dataclass(frozen=True, kw_only=True)
 class Layer:
-    """A problem by its name in a network: one line, in which what cannot be printed stands as an escape."""
+    """A problem under the name that it has in a network; characters of the name that cannot be printed are escaped."""
 
     name: str
     problem: ConvProblem
@@ -18,5 +18,5 @@ class Layer:
 
 
 def printable(name: str) -> str:
-    """A name from outside as text that does nothing: a terminal would obey some characters, others break a table."""
+    """A name that is safe to print: control characters, which a terminal obeys or which break a table, are escaped."""
     return "".join(char if char.isprintable() else repr(char)[1:-1] for char in name)

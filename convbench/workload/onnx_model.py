@@ -1,7 +1,8 @@
-"""The convolutions of an ONNX model: every Conv node of its graph with one or two spatial axes.
+"""Reads the convolutions of an ONNX model: every Conv node of its graph with one or two spatial axes.
 
-What the attributes mean: https://onnx.ai/onnx/operators/onnx__Conv.html. SAME_UPPER is TensorFlow's padding, SAME_LOWER
-the same with the odd element in front. `onnx_shapes` finds the sizes, `onnx_others` names what is no such node.
+`onnx_shapes` finds the sizes of the tensors; `onnx_others` lists convolutions that are not such nodes. The attributes
+of Conv: https://onnx.ai/onnx/operators/onnx__Conv.html. SAME_UPPER is TensorFlow's padding; SAME_LOWER is the same
+with the odd element in front.
 """
 
 import os
@@ -20,7 +21,7 @@ from convbench.workload.workload import Workload
 
 DTYPES: dict[str, Dtype] = {"FLOAT": "float32", "FLOAT16": "float16", "DOUBLE": "float64", "BFLOAT16": "bfloat16"}
 
-# The axes of Conv's tensors, in words, by how many there are
+# The names of the axes of Conv's tensors, by the number of axes, for messages.
 _AXES = {
     "input": {3: ("batch", "channels", "width"), 4: ("batch", "channels", "height", "width")},
     "weight": {
@@ -31,13 +32,13 @@ _AXES = {
 
 
 class _NoProblemError(Exception):
-    """A node that is a convolution, but none that a problem can describe."""
+    """A node is a convolution that a problem cannot describe; it is skipped."""
 
 
 def read(model: "str | os.PathLike[str] | Any") -> Workload:
-    """The workload of a model, or of the file that has one; raises ConvbenchError, with the file and the node."""
+    """The workload of a model, or of the file of one; raises ConvbenchError, with the file and the node."""
     try:
-        import onnx
+        import onnx  # an optional package
     except ImportError as error:
         raise ConvbenchError(
             f"an ONNX model is read with the package onnx, which cannot be imported ({error}): "
@@ -51,7 +52,7 @@ def read(model: "str | os.PathLike[str] | Any") -> Workload:
     else:
         raise ConvbenchError(f"a model is a path or an onnx.ModelProto, and not a {type(model).__name__}")
     if (text := _no_text(model)) is not None:
-        raise ConvbenchError(f"{source} is no ONNX model: {text[:40]!r} in it is no UTF-8")
+        raise ConvbenchError(f"{source} is no ONNX model: its text {text[:40]!r} is not UTF-8")
     return _read(model, name or model.graph.name or "model", source)
 
 
@@ -80,7 +81,7 @@ def _read(model: Any, name: str, source: str) -> Workload:
 
 
 def _no_text(message: Any) -> bytes | None:
-    """The first text of a message that is none: protobuf reads such a one, and gives bytes."""
+    """The first text field of a message that is not valid UTF-8; protobuf accepts it, and gives it as bytes."""
     for field, value in message.ListFields():
         if field.type == field.TYPE_STRING:
             texts = [value] if isinstance(value, str | bytes) else value
@@ -96,11 +97,12 @@ def _no_text(message: Any) -> bytes | None:
 
 
 def _loaded(path: Path) -> Any:
+    # optional packages
     import onnx
     from google.protobuf.message import DecodeError
 
     try:
-        return onnx.load_model_from_string(path.read_bytes())  # weights in other files are left there
+        return onnx.load_model_from_string(path.read_bytes())  # does not read weights that are in other files
     except OSError as error:
         raise ConvbenchError(f"{path} cannot be read: {error}") from error
     except DecodeError as error:
@@ -149,7 +151,7 @@ def _problem(node: Any, tensors: Mapping[str, Tensor]) -> ConvProblem:
 
 
 def _bias(inputs: list[str], tensors: Mapping[str, Tensor], k: int) -> tuple[int, ...] | None:
-    """The shape of the third input, which may be left out; K where it is not known."""
+    """The shape of the third input, None if it is left out; a size that is unknown is taken to be K."""
     if not inputs or not inputs[0]:
         return None
     sizes = tensors[inputs[0]].sizes if inputs[0] in tensors else None
@@ -157,7 +159,7 @@ def _bias(inputs: list[str], tensors: Mapping[str, Tensor], k: int) -> tuple[int
 
 
 def _sizes(role: str, name: str, tensor: Tensor, otherwise: Mapping[int, int] | None = None) -> list[int]:
-    """The sizes of a tensor, where those that are open may be known otherwise."""
+    """The sizes of a tensor; an open size is taken from `otherwise`, by its axis. Raises UnknownSizeError."""
     if tensor.sizes is None:
         raise UnknownSizeError(f"the shape of its {role} {name!r} is unknown")
     found = []
@@ -171,8 +173,8 @@ def _sizes(role: str, name: str, tensor: Tensor, otherwise: Mapping[int, int] | 
 
 
 def _attribute(node: Any, name: str, kind: str) -> Iterator[Any]:
-    """An attribute, if the node has it."""
-    import onnx
+    """The attribute of that name, if the node has it; raises ConvbenchError if it is of another kind."""
+    import onnx  # an optional package
 
     for attribute in node.attribute:
         if attribute.name == name:

@@ -1,4 +1,4 @@
-"""What an ONNX model has of the kind of a convolution, and is no Conv node of its graph: named, with the reason."""
+"""Lists the convolutions of an ONNX model that are not Conv nodes of its graph, each with the reason to skip it."""
 
 import re
 from collections.abc import Iterator
@@ -16,12 +16,12 @@ _SUBGRAPH = "how often it runs is known only when it does"
 
 
 def is_standard(node: Any) -> bool:
-    """Whether a node's operator is one of the ONNX standard."""
+    """Whether a node's operator is defined by the ONNX standard."""
     return node.domain in ("", "ai.onnx")
 
 
 def others(model: Any) -> list[str]:
-    """One line for each node: its operator, its name, where it is if not in the graph, and why it is left out."""
+    """One line for each such node: its operator, its name, its place if that is not the graph, and the reason."""
     found = list(_nodes(model.graph.node, "", ""))
     for function in model.functions:
         found += _nodes(function.node, f" in function {function.name!r}", _FUNCTION)
@@ -40,12 +40,12 @@ def _nodes(nodes: Any, place: str, reason: str) -> Iterator[str]:
 
 
 def is_convolution(node: Any) -> bool:
-    """Whether a node's operator is of the kind of a convolution, by its name: vendors have their own."""
-    return bool(re.search("conv(?!er)", node.op_type, re.IGNORECASE))  # and Convert is none
+    """Whether a node's operator is a convolution, judging by its name: vendors have operators of their own."""
+    return bool(re.search("conv(?!er)", node.op_type, re.IGNORECASE))  # but not Convert
 
 
 def _operator(node: Any) -> str:
-    """An operator's name, as text that is safe to print."""
+    """An operator's name as a text that is safe to print."""
     name = node.op_type if is_standard(node) else f"{node.domain}.{node.op_type}"
     return name if name.isprintable() else repr(name)
 

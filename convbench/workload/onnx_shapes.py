@@ -1,8 +1,8 @@
-"""The shapes of an ONNX model's tensors, as ONNX's own inference finds them.
+"""Finds the shapes of an ONNX model's tensors with ONNX's own shape inference.
 
-It is given the model without its weights, of which only the shapes matter, and with a batch of 1 where the model leaves
-that open: the first dimension of an input that is no weight. The inference: https://onnx.ai/onnx/repo-docs/
-ShapeInference.html
+The inference gets an outline of the model. The outline has no weights, because only their shapes matter. It has a
+batch of 1 where the model leaves the batch open; the batch is the first dimension of an input that is not a weight.
+Documentation of the inference: https://onnx.ai/onnx/repo-docs/ShapeInference.html
 """
 
 from dataclasses import dataclass
@@ -11,30 +11,30 @@ from typing import Any
 
 from convbench.errors import ConvbenchError
 
-MOST_ELEMENTS = 1024  # of an initialiser whose values are kept: those that are shapes have fewer
-BATCH = 1  # what an open one is
+MOST_ELEMENTS = 1024  # of an initialiser whose values are kept, as the inference needs those that are shapes
+BATCH = 1  # the size that replaces an open batch
 
 Size = int | str  # a dimension, or the name of one that is open
 
 
 @dataclass(frozen=True)
 class Tensor:
-    """What is known of a tensor; of an unknown rank, its sizes are None."""
+    """The known facts about a tensor; its sizes are None if the number of its axes is unknown."""
 
     sizes: tuple[Size, ...] | None
     dtype: str  # as ONNX calls it
 
 
 class UnknownSizeError(ConvbenchError):
-    """A size that the inference did not find."""
+    """The inference did not find a size."""
 
 
 def outline(model: Any) -> tuple[Any, list[str]]:
-    """The model without its weights and with open batches closed, and the inputs whose batch was open."""
-    import onnx
+    """A copy of the model without its weights and open batches, and the names of the inputs whose batch was open."""
+    import onnx  # an optional package
 
     without, graph = onnx.ModelProto(), model.graph
-    without.ir_version = max(4, model.ir_version)  # from which on an initialiser need not be an input as well
+    without.ir_version = max(4, model.ir_version)  # before version 4, each initialiser had to be an input too
     without.opset_import.extend(model.opset_import)
     without.functions.extend(model.functions)
     copy = without.graph
@@ -68,7 +68,8 @@ def outline(model: Any) -> tuple[Any, list[str]]:
 
 
 def inferred(model: Any, source: str) -> dict[str, Tensor]:
-    """Every tensor of the graph about which something is known, by its name."""
+    """All tensors of the graph about which something is known, by name."""
+    # optional packages
     import onnx
     from google.protobuf.message import Error
 
@@ -93,19 +94,19 @@ def inferred(model: Any, source: str) -> dict[str, Tensor]:
 
 
 def _size(dimension: Any) -> int:
-    """A known size; 0 for an open one, which some converters write as 0 or −1."""
+    """The size of a dimension; 0 if it is open, which some converters write as 0 or −1."""
     return max(0, int(dimension.dim_value))
 
 
 def _dtype(number: int) -> str:
-    import onnx
+    import onnx  # an optional package
 
     names = onnx.TensorProto.DataType
     return str(names.Name(number)) if number in names.values() else "UNDEFINED"
 
 
 def remedy(model: Any) -> str:
-    """What to do about a size that is not known: the inputs of an outline that have open sizes."""
+    """The end of a message about an unknown size: a remedy, and the inputs of the outline that have open sizes."""
     shapes = {value.name: _sizes(value.type.tensor_type.shape) for value in model.graph.input}
     opened = [
         f"{name!r} ({', '.join(map(str, sizes))})"

@@ -1,8 +1,8 @@
-"""Where workloads come from: the package, files, models, modules of PyTorch, problems given one by one.
+"""Loads workloads from every kind of source: the package's lists, files, ONNX models, PyTorch modules, single texts.
 
-Inside the package are CSV files of real networks (their `source` column says where each row is from). A user's own are
-a CSV file with the same columns, a text file with one problem a line, in any notation (`#` starts a comment), the
-convolutions of an ONNX model and those of a `torch.nn.Module`.
+The package has CSV files of real networks; their column `source` says where each row is from. A user can bring a CSV
+file with the same columns, a text file with a problem on each line in any notation (`#` starts a comment), an ONNX
+model or a `torch.nn.Module`.
 """
 
 import warnings
@@ -22,21 +22,22 @@ if TYPE_CHECKING:
 
 
 def names() -> list[str]:
-    """The workloads inside the package, sorted."""
+    """The names of the package's workloads, sorted."""
     return sorted(entry.name.removesuffix(".csv") for entry in _folder().iterdir() if entry.name.endswith(".csv"))
 
 
 def load(name_or_path: str) -> Workload:
-    """A workload of the package by its name, or a file by its path.
+    """The workload of the package with this name, or that of the file with this path.
 
-    `.csv` is a file with our columns, `.onnx` a model, any other a text file with a problem on each line.
+    A file whose name ends in `.csv` has the columns of the package's lists. One that ends in `.onnx` is a model. Any
+    other is a text file with a problem on each line.
 
     Raises
     ------
     UnknownNameError
-        neither a name nor a file; the message lists the names.
+        there is neither a workload nor a file of that name; the message lists the names.
     ConvbenchError
-        a line that is no problem, with file and line; a model that cannot be read, with file and node.
+        a line is not a problem: the message has file and line; or a model cannot be read: it has file and node.
     """
     if name_or_path in names():
         return files.read_csv(name_or_path, _folder() / f"{name_or_path}.csv")
@@ -45,7 +46,7 @@ def load(name_or_path: str) -> Workload:
         raise UnknownNameError(f"workload {name_or_path!r} is no file and no name; there are {', '.join(names())}")
     match path.suffix.lower():
         case ".onnx":
-            from convbench.workload import onnx_model  # imports onnx, an extra
+            from convbench.workload import onnx_model  # few workloads are models; saves start-up time
 
             return onnx_model.read(path)
         case ".csv":
@@ -55,17 +56,18 @@ def load(name_or_path: str) -> Workload:
 
 
 def from_onnx(model: "str | PathLike[str] | Any") -> Workload:
-    """The convolutions of an ONNX model: a file's path, or an `onnx.ModelProto`, which is left as it is.
+    """The convolutions of an ONNX model, given as a file's path or as an `onnx.ModelProto`, which is not changed.
 
-    One layer for each Conv node of one or two spatial axes, under its name. Shapes are inferred; a batch that the model
-    leaves open is 1. What is left out is in `skipped`, and a UserWarning names it.
+    There is one layer for each Conv node with one or two spatial axes, under the node's name. Shapes are inferred. A
+    batch that the model leaves open is 1. Other convolutions are listed in `skipped`, with a UserWarning for each.
 
     Raises
     ------
     ConvbenchError
-        no package onnx, a file that is no model, a model without such a node, a size that is not known: with the node.
+        the package onnx is missing, the file is not a model, the model has no such node, or a size is unknown; the
+        message then has the node.
     """
-    from convbench.workload import onnx_model  # imports onnx, an extra
+    from convbench.workload import onnx_model  # few workloads are models; saves start-up time
 
     return _warned(onnx_model.read(model))
 
@@ -73,25 +75,29 @@ def from_onnx(model: "str | PathLike[str] | Any") -> Workload:
 def from_torch(
     module: Any, input_shape: Any, *, dtype: Any = None, device: str = "meta", name: str | None = None
 ) -> Workload:
-    """The convolutions that a `torch.nn.Module` runs, in evaluation mode, for an input of a shape.
+    """The convolutions that a `torch.nn.Module` runs, in evaluation mode, for an input of the given shape.
 
-    One layer for each module and problem, counted as often as it runs; a convolution that is no module's own (by
-    `torch.nn.functional.conv2d`, say) is under the name of the module that calls it. What is left out is in `skipped`,
-    and a UserWarning names it. The module, its modes and its buffers are left as they are.
+    There is one layer for each module and problem; its count is how often it runs. A convolution that is called as a
+    function, such as `torch.nn.functional.conv2d`, has the name of the module that calls it. Convolutions that cannot
+    be computed are listed in `skipped`, with a UserWarning for each. The module, its modes and its buffers are not
+    changed.
 
     Parameters
     ----------
-    input_shape : (N, C, H, W) or whatever the module takes; a list of shapes for a module of several inputs
-    dtype : what to run in, by its name or PyTorch's; by default the module as it is, on inputs of its own dtype
-    device : where to run; on "meta" nothing is computed. A module whose way depends on values needs "cpu".
-    name : of the workload; by default the module's class
+    input_shape : (N, C, H, W) or another shape that the module takes; a list of shapes if it has several inputs
+    dtype : the dtype to run in, as a name or a torch.dtype; by default the module is run as it is, on inputs of its
+        own dtype
+    device : the PyTorch device to run on. On "meta" nothing is computed; a module whose control flow depends on values
+        needs "cpu".
+    name : of the workload; by default the name of the module's class
 
     Raises
     ------
     ConvbenchError
-        no package torch, no module, a shape that the module does not run with, no convolution.
+        the package torch is missing, the object is not a module, it does not run with this shape, or it runs no
+        convolution.
     """
-    from convbench.workload import torch_module  # imports PyTorch
+    from convbench.workload import torch_module  # imports PyTorch, an optional package
 
     return _warned(torch_module.read(module, input_shape, dtype=dtype, device=device, name=name))
 
@@ -103,7 +109,7 @@ def _warned(workload: Workload) -> Workload:
 
 
 def from_texts(texts: list[str]) -> Workload:
-    """A workload of problems given one by one, each under its own text."""
+    """A workload of the problems that these texts describe, each under its own text."""
     problems = [parse(text) for text in texts]
     layers = tuple(Layer(name=str(problem), problem=problem) for problem in problems)
     return Workload(name="problems", source="given one by one", layers=layers)

@@ -1,9 +1,9 @@
-"""The convolutions that a PyTorch module runs, found by running it once on tensors without values.
+"""Finds the convolutions that a PyTorch module runs, by running it once on tensors that need not have values.
 
-Hooks tell which module is at work, and a dispatch mode sees every operator that is called, so that a convolution which
-is no module's is seen too (https://docs.pytorch.org/docs/main/torch.utils.html, "TorchDispatchMode"). What a Conv1d or
-Conv2d computes is read off the module: PyTorch pads for `padding_mode` and for an even filter's "same" before it
-calls the operator, which then has another, larger input.
+Hooks tell which submodule is running. A dispatch mode sees every operator that is called, including convolutions that
+are not called by a convolution module (https://docs.pytorch.org/docs/main/torch.utils.html, "TorchDispatchMode"). The
+problem of a Conv1d or Conv2d is taken from the module's attributes and its input, not from the operator's arguments:
+for `padding_mode` and for the padding "same" of an even filter, PyTorch pads the input before it calls the operator.
 """
 
 import re
@@ -27,15 +27,15 @@ except ImportError as error:
 
 
 class _Call(NamedTuple):
-    """A module at work."""
+    """A submodule that is running."""
 
-    name: str  # in the whole, or the class of the whole itself
+    name: str  # inside the module that is read; the class name for that module itself
     module: Any
     inputs: tuple[Any, ...]
 
 
 def read(module: Any, input_shape: Any, *, dtype: str | None, device: str, name: str | None) -> Workload:
-    """The workload of a module; `convbench.workload.workload.from_torch` says what is taken, and what is raised."""
+    """The workload of a module; the parameters and errors are those of `convbench.workload.from_torch`."""
     if not isinstance(module, torch.nn.Module):
         raise ConvbenchError(f"a module is a torch.nn.Module, and not a {type(module).__name__}")
     shapes = _shapes(input_shape)
@@ -47,8 +47,8 @@ def read(module: Any, input_shape: Any, *, dtype: str | None, device: str, name:
             torch.func.functional_call(module, state, tuple(torch.zeros(shape, dtype=kind) for shape in shapes))
     except ConvbenchError:
         raise
-    except Exception as error:  # whatever a user's module raises
-        remedy = '; a module whose way depends on values needs device="cpu"' if device == "meta" else ""
+    except Exception as error:  # a user's module may raise anything
+        remedy = '; a module whose control flow depends on values needs device="cpu"' if device == "meta" else ""
         given = " and ".join(map(str, shapes))
         fault = f"{type(error).__name__}: {error}"
         raise ConvbenchError(f"{what} does not run on {device!r} with an input of {given}: {fault}{remedy}") from error
@@ -61,17 +61,17 @@ def read(module: Any, input_shape: Any, *, dtype: str | None, device: str, name:
 
 
 class _Seen(TorchDispatchMode):
-    """The convolutions that are called while it is entered, and how often each."""
+    """Counts the convolutions that are called while this mode is active."""
 
     def __init__(self) -> None:
         super().__init__()
         self.found: Counter[tuple[str, ConvProblem]] = Counter()
-        self.skipped: dict[str, None] = {}  # a set that keeps its order
+        self.skipped: dict[str, None] = {}  # used as an ordered set
         self.running: list[_Call] = []
 
     @contextmanager
     def watching(self, module: Any) -> Iterator[None]:
-        """See what the module runs; the hooks that tell which part is at work are there for that long."""
+        """Watch what the module runs inside this context; the hooks on its parts are removed at the end."""
         hooks = []
         try:
             for name, part in module.named_modules():
@@ -97,7 +97,7 @@ class _Seen(TorchDispatchMode):
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if func is torch.ops.aten.convolution.default:
             self._convolution(*args, **(kwargs or {}))
-        elif re.search("conv(?!er)", str(func)):  # and aten._convert_indices_from_coo_to_csr is none
+        elif re.search("conv(?!er)", str(func)):  # but not aten._convert_indices_from_coo_to_csr
             self._skip(str(func), "another operator than aten.convolution")
         return func(*args, **(kwargs or {}))
 
@@ -117,7 +117,7 @@ class _Seen(TorchDispatchMode):
         options: dict[str, Any]
         if isinstance(module, torch.nn.Conv1d | torch.nn.Conv2d) and _is_stock(module):
             (given,) = inputs
-            shape = (*x.shape[:2], *given.shape[-axes:])  # before it was padded, and of a batch
+            shape = (*x.shape[:2], *given.shape[-axes:])  # sizes before padding; x always has a batch, `given` may not
             own = ("stride", "padding", "dilation", "groups", "padding_mode")
             options = {option: getattr(module, option) for option in own}
         else:
@@ -131,7 +131,7 @@ class _Seen(TorchDispatchMode):
         biases = None if bias is None else tuple(bias.shape)
         try:
             problem = problem_of(shape, tuple(weight.shape), biases, dtype=dtype, **options)
-        except ConvbenchError as error:  # PyTorch's own words for it would not name the shapes
+        except ConvbenchError as error:  # raised here, because PyTorch's message would not have the shapes
             raise ConvbenchError(f"convolution in {name!r}: {error}") from error
         self.found[name, problem] += 1
         return None
@@ -141,7 +141,7 @@ class _Seen(TorchDispatchMode):
 
 
 def _is_stock(module: Any) -> bool:
-    """Whether a convolution's module does what PyTorch's does, and no subclass something else."""
+    """Whether a convolution module computes what PyTorch's class does; a subclass may override that."""
     return any(
         type(module).forward is kind.forward and type(module)._conv_forward is kind._conv_forward  # noqa: SLF001
         for kind in (torch.nn.Conv1d, torch.nn.Conv2d)
@@ -155,7 +155,7 @@ def _state(module: Any) -> Iterator[tuple[str, Any]]:
 
 @contextmanager
 def _evaluating(module: Any) -> Iterator[None]:
-    """The module in evaluation mode; afterwards each part is in the mode that it was in."""
+    """Put the module into evaluation mode inside this context, and restore the mode of each part at the end."""
     modes = [(part, part.training) for part in module.modules()]
     try:
         module.eval()
@@ -166,7 +166,7 @@ def _evaluating(module: Any) -> Iterator[None]:
 
 
 def _shapes(given: Any) -> list[tuple[int, ...]]:
-    """The shapes of the inputs: of one, or of several."""
+    """The shapes of all inputs, from one shape or from several."""
     try:
         shapes = [tuple(given)] if all(isinstance(size, int) for size in given) else [tuple(one) for one in given]
         if shapes[0] and all(isinstance(size, int) and size > 0 for shape in shapes for size in shape):
@@ -187,5 +187,5 @@ def _dtype(module: Any, asked: Any) -> Any:
 
 
 def _copied(tensor: Any, device: str, dtype: Any) -> Any:
-    """A tensor that the module may change; on "meta" its values are not copied."""
+    """A copy of a tensor, which the module may change; on "meta" no values are copied."""
     return tensor.detach().to(device, dtype=dtype if tensor.is_floating_point() else None, copy=True)

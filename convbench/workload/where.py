@@ -1,8 +1,8 @@
-"""Choosing layers with a condition in pandas' query syntax: `r == 3 and stride == (1, 1)`.
+"""Selects layers with a condition in pandas' query syntax: `r == 3 and stride == (1, 1)`.
 
-`convbench.workload.condition` says what a condition may hold; here are the columns. Stride, dilation and padding are
-compared as `ConvProblem` takes them: `stride == 1` is `stride == (1, 1)`, `padding == (1, 2)` is `padding == ((1, 1),
-(2, 2))`.
+`convbench.workload.condition` defines the syntax, and this module the columns. Stride, dilation and padding are
+compared in the forms that `ConvProblem` takes: `stride == 1` means `stride == (1, 1)`, and `padding == (1, 2)` means
+`padding == ((1, 1), (2, 2))`.
 """
 
 import re
@@ -16,15 +16,15 @@ from convbench.problem import ConvProblem
 from convbench.workload.condition import FilterError, Kind, Term, read
 from convbench.workload.layer import Layer
 
-MOST_VALUES = 8  # of a column, in a message
+MOST_VALUES = 8  # of a column that a message lists
 
 
 @dataclass(frozen=True)
 class Row:
-    """What a condition is asked of."""
+    """The data on which a condition is evaluated: a layer, and how often its problem occurs."""
 
     layer: Layer
-    count: int  # how often the network has the problem, under whatever names
+    count: int  # how often the workload has the problem, under all of its names
 
 
 _KINDS: dict[str, Kind] = {
@@ -32,7 +32,7 @@ _KINDS: dict[str, Kind] = {
     "dtype": "text", "layout": "text", "filter_layout": "text",
 }  # fmt: skip
 _DERIVED = ("p", "q", "terms", "macs", "flops", "min_bytes", "arithmetic_intensity")
-_SIDES: dict[str, Callable[[ConvProblem], int]] = {  # under the names that the columns of a CSV have
+_SIDES: dict[str, Callable[[ConvProblem], int]] = {  # the names are those of the columns of a CSV file
     "stride_h": lambda problem: problem.stride[0],
     "stride_w": lambda problem: problem.stride[1],
     "dil_h": lambda problem: problem.dilation[0],
@@ -64,17 +64,17 @@ COLUMNS: dict[str, Term] = {
 
 
 def select(layers: "Sequence[Layer]", text: str) -> "tuple[Layer, ...]":
-    """The layers that a condition is true of, in their order.
+    """The layers for which a condition is true, in their order.
 
     A layer's columns are the fields and sizes of its problem, the parts of stride, dilation and padding under the names
-    that they have in a CSV file, its `name`, and `count`: how often its problem occurs, under whatever names.
+    that they have in a CSV file, its `name`, and `count`: how often its problem occurs, under all of its names.
 
     Raises
     ------
     FilterError
-        a text that is no condition, or has what is not allowed here: nothing of it has been run.
+        the text is not a condition, or has a construct that is not allowed. No part of it has been run.
     ConvbenchError
-        a condition that no layer fulfils, with the values that there are; one that divides by zero for a layer.
+        no layer fulfils the condition: the message has the values that occur; or it divides by zero for a layer.
     """
     condition = read(text, COLUMNS)
     often: Counter[ConvProblem] = Counter()
@@ -94,7 +94,7 @@ def select(layers: "Sequence[Layer]", text: str) -> "tuple[Layer, ...]":
 
 
 def _values(text: str, rows: list[Row]) -> str:
-    """What the columns that a text names have in these rows."""
+    """The values of each column that occurs in a text, one line per column, for the end of a message."""
     told = []
     for name in dict.fromkeys(re.findall(r"\w+", text)):
         if name in COLUMNS:

@@ -1,4 +1,4 @@
-"""The workload: layers under one name, with where they come from."""
+"""Defines the workload: layers under one name, with their source."""
 
 from dataclasses import dataclass, replace
 
@@ -13,18 +13,18 @@ class Workload:
     name: str
     source: str
     layers: tuple[Layer, ...]
-    skipped: tuple[str, ...] = ()  # what else the source has of the kind of a convolution: its name, and why not
+    skipped: tuple[str, ...] = ()  # convolutions of the source that are not among the layers: the name and the reason
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "name", printable(self.name))
 
     @property
     def macs(self) -> int:
-        """Multiply-accumulates of all layers, each as often as it occurs."""
+        """Multiply-accumulates of all layers, each counted as often as it occurs."""
         return sum(layer.count * layer.problem.macs for layer in self.layers)
 
     def distinct(self) -> "Workload":
-        """The same work with each problem once, under all its names, as often as all of them occur."""
+        """The same work with one layer for each problem: its name has all their names, its count is their sum."""
         same: dict[ConvProblem, list[Layer]] = {}
         for layer in self.layers:
             same.setdefault(layer.problem, []).append(layer)
@@ -39,15 +39,15 @@ class Workload:
         return replace(self, layers=layers)
 
     def where(self, condition: str) -> "Workload":
-        """The layers that a condition in pandas' query syntax is true of: "r == 3 and stride == (1, 1)".
+        """The layers for which a condition in pandas' query syntax is true, such as "r == 3 and stride == (1, 1)".
 
-        `convbench.workload.where` says which columns there are, and what it raises.
+        `convbench.workload.where` lists the columns and the errors.
         """
-        from convbench.workload.where import select  # which few ask for, and the command line does not wait for
+        from convbench.workload.where import select  # seldom needed; saves start-up time
 
         return replace(self, layers=select(self.layers, condition))
 
     def with_batch(self, n: int) -> "Workload":
-        """The same layers at another batch size."""
+        """The same layers with another batch size; the workload's name gets the suffix -n and the size."""
         layers = tuple(replace(layer, problem=replace(layer.problem, n=n)) for layer in self.layers)
         return replace(self, name=f"{self.name}-n{n}", layers=layers)
