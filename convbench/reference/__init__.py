@@ -1,7 +1,7 @@
-"""The reference: what is right, and by how much a result may differ from it.
+"""Computes the expected results, and how much an algorithm's results may differ from them.
 
-A problem, a direction and a seed enter. `data` makes the tensors, `definition` computes the result in float64 from the
-equation, and an `ErrorModel` gives the largest error that an algorithm may have at each element.
+A problem, a direction and a seed enter. `data` makes the input tensors, `definition` computes the outputs in float64
+straight from the equation, and an `ErrorModel` gives the largest error that an algorithm may have at each element.
 """
 
 from convbench.reference.data import KINDS, Kind

@@ -1,7 +1,7 @@
-"""Seeded inputs: integers on which a claim of exactness can be tested, and numbers of every other kind.
+"""Makes seeded input tensors: small integers, on which results can be exact, and several kinds of real numbers.
 
-In each direction one tensor is the map that windows slide over (x, dy and x) and one holds what it is multiplied with
-(w, w and dy), whose products over some axes make one sum.
+Each direction multiplies two tensors. One is the map, over which windows slide: x in forward, dy in backward_data, x
+in backward_weights. The other is the factor: w, w and dy. An output element is a sum of products of both.
 """
 
 from collections.abc import Callable
@@ -17,32 +17,35 @@ from convbench.reference.error_model import ACCUMULATOR
 Tensors = dict[str, operands.Values]
 Kind = Literal["integers", "uniform", "normal", "cancelling", "denormal", "large", "nonfinite"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
-INDEPENDENT: tuple[Kind, ...] = ("integers", "uniform", "normal")  # whose roundings do not conspire
+INDEPENDENT: tuple[Kind, ...] = ("integers", "uniform", "normal")  # kinds whose roundings are independent of each other
 
-# integers up to 2 to this power are exact
+# Integers up to 2 to this power are exact.
 SIGNIFICAND_BITS: dict[Dtype, int] = {"float64": 53, "float32": 24, "float16": 11, "bfloat16": 8}
 LARGEST_EXPONENT: dict[Dtype, int] = {"float64": 1023, "float32": 127, "float16": 15, "bfloat16": 127}
 SMALLEST_EXPONENT: dict[Dtype, int] = {"float64": -1074, "float32": -149, "float16": -24, "bfloat16": -133}
 LARGEST_INTEGER = 8  # of weights and bias
-LARGEST_INPUT = 2**12 - 1  # one bit more than TF32 and float16 have: rounding to either shows
+LARGEST_INPUT = 2**12 - 1  # one bit more than TF32 and float16 have, so that rounding to either is noticed
 FEWEST_TERMS = 64
-AMPLIFICATION = 2**22  # more than any transform makes of its input
+AMPLIFICATION = 2**22  # more than any transform multiplies its input by
 
 MAP: dict[Direction, operands.Name] = {"forward": "x", "backward_data": "dy", "backward_weights": "x"}
 FACTOR: dict[Direction, operands.Name] = {"forward": "w", "backward_data": "w", "backward_weights": "dy"}
 
 
 def tensors(problem: ConvProblem, direction: Direction, seed: int, kind: Kind, *, headroom: int = 1) -> Tensors:
-    """All inputs of a direction, by name; the same problem, direction, seed and kind, the same data, on any machine.
+    """All inputs of a direction, by name. They depend only on problem, direction, seed and kind, not on the machine.
+
+    The kinds:
 
     integers : so small that `headroom · (terms · largest products + largest bias)` is exact in the accumulating type.
-        Where even ±1 is too large for so many terms, each sum keeps only as many non-zero products as fit. The map has
-        no zeros, so that a missed element shows, and more bits than half precision, so that rounding it shows.
-    uniform : in (−1, 1), every significand bit random: memory compression and idle bits would flatter a timing
-    normal : of standard deviation 1
-    cancelling : a map that is nearly constant against factors that sum to nearly zero
-    denormal : a map of which most elements are below the smallest normal number
-    large : sums near the largest number of the dtype
+        If even ±1 is too large for so many terms, only as many products of each sum are non-zero as fit. The map has no
+        zeros, so that a missed element is noticed, and more bits than half precision, so that rounding it is noticed.
+    uniform : in (−1, 1), with all bits of the significand random. Simpler data would make times too short, because of
+        compressed memory and bits that do not switch.
+    normal : with standard deviation 1
+    cancelling : the map is nearly constant, and the factors of each sum add up to nearly zero
+    denormal : most elements of the map are below the smallest normal number
+    large : the sums are near the largest number of the dtype
     nonfinite : uniform, with a few NaNs and infinities in the map
     """
     rng = np.random.default_rng([seed, KINDS.index(kind), *f"{direction} {problem}".encode()])
@@ -65,14 +68,14 @@ def _integers(
     if direction == "backward_data":
         room //= copies(problem)
     room -= largest * ("bias" in drawn)
-    # the map gets as many bits as leave room for the terms, or for enough of them
+    # The map gets as many bits as leave room for all terms of a sum, or for FEWEST_TERMS of them.
     map_largest = max(1, min(LARGEST_INPUT, room // min(terms, FEWEST_TERMS)))
     factor_largest = max(1, min(largest, room // (terms * map_largest)))
     name, factor = MAP[direction], FACTOR[direction]
     sizes, shape = drawn[name].shape, drawn[factor].shape
     drawn[name] = rng.integers(1, map_largest + 1, sizes) * rng.choice((-1, 1), sizes)
     drawn[factor] = rng.integers(-factor_largest, factor_largest + 1, shape)
-    if not drawn[factor].any():  # a few zeros and nothing else: whatever is computed of the map would be right
+    if not drawn[factor].any():  # if all were zero, the result would not depend on the map
         drawn[factor].flat[0] = 1
     if terms * map_largest > room:
         sums = _as_sums(problem, direction, rng.choice((-1, 1), shape))
@@ -101,7 +104,7 @@ def _denormal(problem: ConvProblem, direction: Direction, rng: np.random.Generat
 def _large(problem: ConvProblem, direction: Direction, rng: np.random.Generator, drawn: Tensors, _: int) -> None:
     terms = problem.terms_of(direction) * (copies(problem) if direction == "backward_data" else 1)
     room = LARGEST_EXPONENT[problem.dtype] - int(terms).bit_length()
-    if problem.dtype != "float16":  # whose intermediates have room to spare
+    if problem.dtype != "float16":  # float16 is accumulated in float32, which has room for large intermediates
         room -= AMPLIFICATION.bit_length()
     drawn[MAP[direction]] *= 2.0 ** (room // 2)
     drawn[FACTOR[direction]] *= 2.0 ** (room - room // 2)
@@ -114,7 +117,7 @@ def _nonfinite(problem: ConvProblem, direction: Direction, rng: np.random.Genera
 
 
 def _as_sums(problem: ConvProblem, direction: Direction, factor: Any) -> Any:
-    """The factors of one sum in each row: w by filter, w by channel of the input, or dy by channel of the output."""
+    """The factor as a matrix with one row for each sum: w by filter, w by input channel, or dy by output channel."""
     if direction == "backward_data":
         grouped = factor.reshape(problem.groups, problem.k // problem.groups, *problem.w_shape[1:])
         return grouped.swapaxes(1, 2).reshape(problem.c, -1)

@@ -1,7 +1,7 @@
-"""The reference: convolution and its gradients in float64, straight from the equation in `convbench.problem`.
+"""Computes the reference: convolution and its gradients in float64, straight from the equation of `convbench.problem`.
 
-The padded input is indexed, one matrix product for each filter tap (r, s), with X(r,s)[p, q] = padded[p·u + r·d_h,
-q·v + s·d_w]:
+There is one matrix product for each filter tap (r, s). X(r,s) holds the elements of the padded input that the tap
+reads, X(r,s)[p, q] = padded[p·u + r·d_h, q·v + s·d_w]:
 
     forward           y             = Σ_{r,s} w[:, :, r, s] · X(r,s) + bias
     backward_data     d padded at X(r,s) += w[:, :, r, s]ᵀ · dy;  dx is d padded, folded back as the padding was made
@@ -20,12 +20,12 @@ Float64 = npt.NDArray[np.float64]
 
 
 def compute(problem: ConvProblem, direction: Direction, given: Mapping[str, npt.ArrayLike]) -> dict[str, Float64]:
-    """All outputs of a direction, by name, from all its inputs.
+    """All outputs of a direction by name, from all its inputs by name.
 
     Raises
     ------
     ValueError
-        when an input is missing or too many, or has not the problem's shape.
+        an input is missing, there is one too many, or one does not have the problem's shape.
     """
     values = {name: np.asarray(value, np.float64) for name, value in given.items() if value is not None}
     wanted = {name: operands.shape(problem, name) for name in operands.inputs(problem, direction)}
@@ -42,23 +42,26 @@ def compute(problem: ConvProblem, direction: Direction, given: Mapping[str, npt.
 def convolve(problem: ConvProblem, x: npt.ArrayLike, w: npt.ArrayLike, bias: npt.ArrayLike | None = None) -> Float64:
     """Y (N, K, P, Q) in float64 from x (N, C, H, W), w (K, C/G, R, S) and bias (K), of any real dtype.
 
-    Raises ValueError when a shape is not the problem's, or a bias is given or missing against `problem.bias`.
+    Raises ValueError if a shape is not the problem's, or if the bias is given or missing contrary to `problem.bias`.
     """
     given: dict[str, Any] = {"x": x, "w": w, "bias": bias}
     return compute(problem, "forward", given)["y"]
 
 
 def pad(problem: ConvProblem, x: npt.ArrayLike) -> Float64:
-    """X with its padding written out, (N, C, H + top + bottom, W + left + right): the input of `explicitly_padded`."""
+    """X with its padding written out, (N, C, H + top + bottom, W + left + right).
+
+    It is the input of the problem that `ConvProblem.explicitly_padded` gives.
+    """
     rows, columns = _padded_axis(problem, 0), _padded_axis(problem, 1)
-    # one more row and column, of zeros: where the padding reads that holds zeros
+    # one more row and column, of zeros, which zero padding reads
     framed = np.pad(np.asarray(x, np.float64), ((0, 0), (0, 0), (0, 1), (0, 1)))
     return framed[:, :, rows][:, :, :, columns]
 
 
 def fold_back(problem: ConvProblem, padded: Float64) -> Float64:
-    """The adjoint of `pad`: each element of the input gets the sum of what it was copied to, (N, C, H, W)."""
-    # with one more row and column, for what was a zero
+    """The adjoint of `pad`, (N, C, H, W): each element is the sum over all places that `pad` copies it to."""
+    # one more row and column, which collect the gradient of zero padding and are dropped
     rows = np.zeros((problem.h + 1, problem.n, problem.c, padded.shape[3]))
     np.add.at(rows, _padded_axis(problem, 0), np.moveaxis(padded, 2, 0))
     columns = np.zeros((problem.w + 1, problem.h, problem.n, problem.c))
@@ -67,7 +70,7 @@ def fold_back(problem: ConvProblem, padded: Float64) -> Float64:
 
 
 def copies(problem: ConvProblem) -> int:
-    """How many places of the padded input an element of the input is copied to, at most."""
+    """The largest number of places in the padded input that hold the same element of the input."""
     most = 1
     for axis, size in enumerate((problem.h, problem.w)):
         inside = _padded_axis(problem, axis)
@@ -107,7 +110,7 @@ def _backward_weights(problem: ConvProblem, x: Float64, dy: Float64) -> Float64:
 
 
 def _window(problem: ConvProblem, r: int, s: int) -> tuple[slice, ...]:
-    """Where the tap (r, s) of all outputs reads in the padded input: no place twice."""
+    """The index of all elements of the padded input that the tap (r, s) reads, for all outputs; none occurs twice."""
     (u, v), (d_h, d_w) = problem.stride, problem.dilation
     rows = slice(r * d_h, r * d_h + (problem.p - 1) * u + 1, u)
     columns = slice(s * d_w, s * d_w + (problem.q - 1) * v + 1, v)
@@ -115,12 +118,12 @@ def _window(problem: ConvProblem, r: int, s: int) -> tuple[slice, ...]:
 
 
 def _read(problem: ConvProblem, padded: Float64, r: int, s: int) -> Float64:
-    """What the tap (r, s) of all outputs reads, (N, G, C/G, P·Q)."""
+    """The elements that the tap (r, s) reads, for all outputs, (N, G, C/G, P·Q)."""
     return padded[_window(problem, r, s)].reshape(problem.n, problem.groups, -1, problem.p * problem.q)
 
 
 def _padded_axis(problem: ConvProblem, axis: int) -> npt.NDArray[np.intp]:
-    """[place in the padded input] → index into the input along one axis; the size itself stands for a zero."""
+    """Maps each place in the padded input to its index in the input, along one axis; the size stands for a zero."""
     size, (before, after) = (problem.h, problem.w)[axis], problem.padding[axis]
     fold = FOLD[problem.padding_mode]
     found = (fold(place - before, size) for place in range(size + before + after))

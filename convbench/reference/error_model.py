@@ -1,24 +1,24 @@
-"""How far a right algorithm may be from the exact result.
+"""Computes how far the result of a correct algorithm may be from the exact result.
 
     |actual − expected| ≤ growth · u · magnitude + half the output's spacing at the expected value      elementwise
 
-u is the unit roundoff of the accumulating type. The magnitude is |x| ⋆ |w| + |bias| for
-methods whose every rounding touches one output element (Higham 2002, "Accuracy and Stability of Numerical
-Algorithms", §3.1: |fl(a·b) − a·b| ≤ γₙ |a|·|b|), and the same sum over |dy| and |w| or |x| and |dy| for gradients. A
-method that transforms whole tiles brings its own: a rounding anywhere in the tile reaches every output of it, so that
-one may be off although its own window is all zeros.
+u is the unit roundoff of the accumulating type. The magnitude is |x| ⋆ |w| + |bias| for methods in which every rounding
+affects one output element (Higham 2002, "Accuracy and Stability of Numerical Algorithms", §3.1:
+|fl(a·b) − a·b| ≤ γₙ |a|·|b|). For gradients it is the same sum over |dy| and |w|, or |x| and |dy|. A method that
+transforms whole tiles has a magnitude of its own: a rounding anywhere in a tile affects every output of the tile, so
+that an output may have an error although its own window is all zeros.
 
-`growth` comes from a count of roundings. n of them add up to n·u at the very worst, and to λ√n·u unless they conspire
-(Higham & Mary 2019, "A new approach to probabilistic rounding error analysis", theorem 2.4). A rounding is bounded by
-u and spread like a uniform variable, of standard deviation u/√3, so that λ = 4 is seven standard deviations: a right
-algorithm is not rejected, and one that accumulates in half precision (2¹³ times the roundoff) is. The deterministic n
-is used where it is the smaller, and on data whose roundings may conspire, such as thousands of equal terms, each
-added to a growing sum with the same rounding.
+`growth` comes from the number of roundings n. Their errors add up to n·u in the worst case, and to λ√n·u if they are
+independent (Higham & Mary 2019, "A new approach to probabilistic rounding error analysis", theorem 2.4). A rounding
+error is bounded by u and distributed like a uniform variable with standard deviation u/√3, so that λ = 4 is seven
+standard deviations. A correct algorithm is then not rejected, and one that accumulates in half precision (2¹³ times the
+roundoff) is. The worst case n is used where it is the smaller number, and for data whose roundings may depend on each
+other, such as thousands of equal terms, each added to a growing sum with the same rounding.
 
-Below the smallest normal number t a rounding is off by u·t whatever the size of what is rounded. Where the data are so
-small that this can matter, u · t · the magnitude of data that are 1, or what they are if that is more, is added.
+Below the smallest normal number t the error of a rounding is u·t, independent of the size of the rounded number. Where
+the data are so small that this matters, a term is added: u · t · the magnitude of max(|data|, 1).
 
-The expected values of a float64 problem are sums in float64 themselves: there the bound has room for their error too.
+The expected values of a float64 problem are themselves computed in float64, so its bound includes their error too.
 """
 
 from collections.abc import Callable, Mapping
@@ -34,7 +34,7 @@ from convbench.reference.definition import Float64, compute, copies, fold_back, 
 
 LAMBDA = 4.0
 
-# half the distance from 1 to the next number
+# Half the distance from 1 to the next number of the dtype.
 UNIT_ROUNDOFF: dict[Dtype, float] = {"float64": 2.0**-53, "float32": 2.0**-24, "float16": 2.0**-11, "bfloat16": 2.0**-8}
 SMALLEST_NORMAL: dict[Dtype, float] = {
     "float64": 2.0**-1022, "float32": 2.0**-126, "float16": 2.0**-14, "bfloat16": 2.0**-126,
@@ -48,31 +48,31 @@ Outputs = dict[str, Float64]
 
 
 def roundings(count: float) -> float:
-    """How many u the errors of `count` roundings in a chain add up to, unless they conspire."""
+    """The sum of the errors of `count` independent roundings in a chain, in units of u."""
     return min(count, LAMBDA * sqrt(count))
 
 
 def count_of_sum(problem: ConvProblem, direction: Direction, config: object = None) -> float:
-    """For any order of summing the products of one element, and the bias."""
+    """The number of roundings if the products of one element, and the bias, are summed in any order."""
     return problem.terms_of(direction) + (problem.bias and direction == "forward")
 
 
 def nothing_certain(problem: ConvProblem, direction: Direction, config: object = None) -> float:
-    """For methods whose errors are those of roundings to nearest."""
+    """0, for methods whose only errors are those of rounding to nearest."""
     return 0.0
 
 
 def elementwise_magnitude(
     problem: ConvProblem, direction: Direction, tensors: Tensors, config: object = None
 ) -> Float64:
-    """The same convolution or gradient of absolute values, without a bias."""
+    """The same convolution or gradient, computed with absolute values and without a bias."""
     given = {name: np.abs(value) for name, value in tensors.items() if name != "bias"}
     (magnitude,) = compute(replace(problem, bias=False), direction, given).values()
     return magnitude
 
 
 def storage_rounding(dtype: Dtype, expected: Float64, error: npt.ArrayLike = 0.0) -> Float64:
-    """Half the spacing of a dtype's numbers at most `error` beyond an expected value: what storing a result rounds."""
+    """The error of storing a result: half the spacing of the dtype's numbers at the expected value plus `error`."""
     largest = np.maximum(np.abs(expected) + error, SMALLEST_NORMAL[dtype])
     with np.errstate(invalid="ignore"):
         spacing: Float64 = UNIT_ROUNDOFF[dtype] * np.exp2(np.floor(np.log2(largest)))
@@ -81,21 +81,21 @@ def storage_rounding(dtype: Dtype, expected: Float64, error: npt.ArrayLike = 0.0
 
 @dataclass(frozen=True, kw_only=True)
 class ErrorModel:
-    """What an algorithm promises about its error, and about numbers that are none.
+    """The promises of an algorithm about its error, and about its results for NaN and infinity.
 
     Parameters
     ----------
-    count : (problem, direction, config) → how many roundings lie between the inputs and an output
-    certain : (problem, direction, config) → how many u the errors that no chance makes less add up to besides: those of
-        factors rounded before, of which each product has its own, and of sums that are cut
-    underflow : below the smallest normal number times this, a factor may lose bits
-    magnitude : (problem, direction, tensors, config) → what they are relative to, in the shape of the main output (y,
-        dx or dw), for a zero-padded problem and without the bias
-    exact_headroom : the largest intermediate of an integer problem, in units of the finest, is at most this times
-        (terms · the largest factors + the largest bias); the result is then exact while that fits the accumulator's
-        significand. None: the algorithm does not claim exact results on integers.
-    carries_nonfinite : whether a NaN or an infinity reaches the outputs whose sum has it, and no other, as it would by
-        the equation. If not, it may spread to all outputs that the magnitude makes depend on it.
+    count : (problem, direction, config) → the number of roundings between the inputs and an output
+    certain : (problem, direction, config) → further errors, in units of u, that add up in full and not by chance: those
+        of factors that are rounded first, where each product has its own, and those of sums that are truncated
+    underflow : a factor below the smallest normal number times this may lose bits
+    magnitude : (problem, direction, tensors, config) → the magnitude that the errors are relative to, in the shape of
+        the main output (y, dx or dw), for a zero-padded problem and without the bias
+    exact_headroom : the largest intermediate result on integers, in units of the finest one, is at most this times
+        (terms · the largest factors + the largest bias). While that fits into the accumulator's significand, the
+        results are exact. None: the algorithm does not claim exact results on integers.
+    carries_nonfinite : True if a NaN or an infinity affects exactly those outputs whose sum contains it, as in the
+        equation. If False, it may spread to all outputs whose magnitude depends on it.
     """
 
     count: Callable[[ConvProblem, Direction, Any], float] = count_of_sum
@@ -120,9 +120,9 @@ class ErrorModel:
         Parameters
         ----------
         tensors : all inputs of the direction
-        expected : all its outputs
-        config : the algorithm's, that the result was made with
-        independent : whether the roundings of these data may be taken not to conspire
+        expected : all its outputs, as `convbench.reference.compute` gives them
+        config : the config with which the algorithm computed the result
+        independent : whether the roundings of these data may be assumed to be independent of each other
         """
         values = {name: np.asarray(value, np.float64) for name, value in tensors.items()}
         accumulator = ACCUMULATOR[problem.dtype]
@@ -148,13 +148,13 @@ class ErrorModel:
         if _may_underflow(values, smallest := SMALLEST_NORMAL[accumulator] * self.underflow):
             ones = {name: np.maximum(np.abs(value), 1) for name, value in values.items()}
             bounds[main] += smallest * of_main(ones)
-        for name in others:  # dbias, which all algorithms sum alike
+        for name in others:  # dbias, which is summed by the same kernel for all algorithms
             total = np.abs(values["dy"]).sum((0, 2, 3))
             bounds[name] = (1 + (problem.dtype == "float64")) * growth(problem.terms_of(direction)) * u * total
         return {name: bound + storage_rounding(problem.dtype, expected[name], bound) for name, bound in bounds.items()}
 
     def reach(self, problem: ConvProblem, direction: Direction, tensors: Tensors, config: Any = None) -> Float64:
-        """The magnitude for any padding mode: more than 0 exactly where an output depends on the tensors."""
+        """The magnitude for any padding mode; it is more than 0 exactly where an output depends on the tensors."""
         inner = _zero_padded(problem)
         if inner is problem:
             return self.magnitude(problem, direction, tensors, config)
@@ -164,12 +164,12 @@ class ErrorModel:
 
 
 def _zero_padded(problem: ConvProblem) -> ConvProblem:
-    """What an algorithm itself computes."""
+    """The zero-padded problem that an algorithm itself computes."""
     return problem if problem.padding_mode == "zeros" else problem.explicitly_padded()
 
 
 def _may_underflow(tensors: Tensors, smallest: float) -> bool:
-    """Whether a product of two factors can come near the smallest normal number."""
+    """Whether a product of two factors can be so small that it is near the smallest normal number."""
     finest = 1.0
     for name, value in tensors.items():
         sizes = np.abs(value[value != 0])
