@@ -1,7 +1,7 @@
-"""Devices: where kernels run, behind one interface that allocates, copies, launches and times.
+"""Provides the devices that run kernels, behind one interface that allocates, copies, launches and times.
 
-The name of a device enters, and a `Device` leaves: an NVIDIA GPU (`cuda`), the emulator, or Numba's simulator. Which
-one is used without a name is decided in `selection`; there is no silent second choice.
+The name of a device enters, and a `Device` leaves: an NVIDIA GPU (`cuda`), the emulator, or a simulator in pure Python.
+`selection` chooses a device if no name is given. It never replaces a GPU that does not work by another device.
 """
 
 from convbench.devices.device import (

@@ -1,4 +1,4 @@
-"""The device `cuda`: an NVIDIA GPU, through numba-cuda, timed by CUDA events."""
+"""Implements the device `cuda`: an NVIDIA GPU, used through numba-cuda and timed by CUDA events."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -9,9 +9,10 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 import numpy.typing as npt
+from cuda.core import Device as CoreDevice
 from numba import cuda
 from numba.cuda.core import config
-from numba.cuda.cudadrv.driver import CudaAPIError
+from numba.cuda.cudadrv.driver import CudaAPIError, driver
 
 from convbench.devices.cuda_stopwatch import FLUSH_THREADS, CudaStopwatch, Gate, write_all
 from convbench.devices.device import MAX_SHARED_BYTES, Array, Device, Host, Kernel, Phase
@@ -22,7 +23,7 @@ from convbench.records import Cache, Reading
 
 
 class CudaDevice(Device):
-    """The current CUDA device; `convbench.devices.select` makes it, once it knows that there is one."""
+    """The current CUDA device. `convbench.devices.select` makes it, after checking that CUDA can be used."""
 
     name: ClassVar[str] = "cuda"
     clock: ClassVar[str] = "CUDA events"
@@ -30,16 +31,16 @@ class CudaDevice(Device):
 
     def __init__(self) -> None:
         super().__init__()
-        config.CUDA_LOW_OCCUPANCY_WARNINGS = 0  # small grids are what edge cases have
+        config.CUDA_LOW_OCCUPANCY_WARNINGS = 0  # tests of edge cases launch small grids on purpose
         try:
             cuda.current_context()
         except Exception as error:
             raise DeviceError(f"the GPU is there, but no work can be started on it: {_one_line(error)}") from error
         self.compute_capability = tuple(cuda.get_current_device().compute_capability)
         self.gate = Gate()
-        self.host_calls = 0  # that libraries of the host were called
-        self._stream: Any = 0  # what launches are queued on
-        # of dynamic shared memory that a kernel for some types may have, where that is more than any may
+        self.host_calls = 0  # number of calls of `call`, which runs libraries on the host
+        self._stream: Any = 0  # the stream or graph builder on which launches are queued
+        # Bytes of dynamic shared memory that a kernel has opted in to, by kernel and types of its arguments.
         self._allowed_bytes = WeakKeyDictionary[Kernel, dict[tuple[Any, ...], int]]()
         self._nvml, self._no_clocks = _nvml_of(cuda.get_current_device())
 
@@ -56,7 +57,7 @@ class CudaDevice(Device):
     def check_room(self, wanted: int) -> None:
         context = cuda.current_context()
         if wanted > context.get_memory_info().free:
-            context.deallocations.clear()  # Numba frees late
+            context.deallocations.clear()  # Numba delays deallocations; this does those that are pending
         free = context.get_memory_info().free
         if wanted > free:
             raise OutOfDeviceMemoryError(f"an array needs {wanted:,} bytes; {free:,} are free")
@@ -67,7 +68,7 @@ class CudaDevice(Device):
 
     def _transposed(self, array: Array, axes: tuple[int, ...]) -> Array:
         shape, strides = ([sizes[axis] for axis in axes] for sizes in (array.shape, array.strides))
-        # Numba's own transpose of more than two axes is none
+        # Numba's own transpose does not support more than two axes
         return cuda.devicearray.DeviceNDArray(tuple(shape), tuple(strides), array.dtype, gpu_data=array.gpu_data)
 
     def write(self, array: Array, host: Host) -> None:
@@ -89,7 +90,7 @@ class CudaDevice(Device):
 
     @contextmanager
     def _compiling(self, kernel: Kernel) -> Iterator[None]:
-        """Count what the host waits for as compilation, if there is one: launches are asynchronous."""
+        """Count the time in this context as compilation if the kernel was compiled: the launch itself does not wait."""
         known, start = len(kernel.overloads), time.perf_counter()
         if not known:
             self._keep_on_disk(kernel)
@@ -98,11 +99,11 @@ class CudaDevice(Device):
             self.compile_s += time.perf_counter() - start
 
     def _opt_in(self, kernel: Kernel, args: tuple[Any, ...], shared_bytes: int) -> None:
-        """Allow a kernel more dynamic shared memory than every CUDA device has; numba-cuda offers no way of its own.
+        """Allow a kernel more than 48 KiB of dynamic shared memory, for which numba-cuda has no function.
 
         Source: CUDA C++ Programming Guide, "Shared Memory" of compute capability 7.x and later.
         """
-        from numba.cuda.cudadrv.driver import binding, driver
+        from numba.cuda.cudadrv.driver import binding  # Numba's simulator lacks it
 
         types = tuple(kernel.typeof_pyval(argument) for argument in args)
         allowed = self._allowed_bytes.setdefault(kernel, {})
@@ -114,7 +115,7 @@ class CudaDevice(Device):
         allowed[types] = shared_bytes
 
     def _keep_on_disk(self, kernel: Kernel) -> None:
-        from convbench.devices.kernel_cache import keep_on_disk  # imports what Numba's own simulator has not
+        from convbench.devices.kernel_cache import keep_on_disk  # imports a module that Numba's simulator lacks
 
         keep_on_disk(kernel)
 
@@ -143,9 +144,10 @@ class CudaDevice(Device):
         return CudaStopwatch(self, work, cache)
 
     def captured(self, work: Callable[[], None], runs: int) -> Callable[[], None]:
-        """What queues so many runs of launches as one CUDA graph; the work has run before, and compiles nothing now."""
-        from cuda.core import Device as CoreDevice
+        """A function that queues `runs` runs of `work` as one CUDA graph.
 
+        `work` only launches kernels and has run before, so that nothing is compiled while the graph is built.
+        """
         core = CoreDevice(cuda.get_current_device().id)
         core.set_current()  # the same primary context as Numba's
         stream = core.create_stream()
@@ -183,7 +185,7 @@ class CudaDevice(Device):
             "is_gpu": self.is_gpu,
             "compute_capability": ".".join(map(str, gpu.compute_capability)),
             "multiprocessors": gpu.MULTIPROCESSOR_COUNT,
-            "sm_clock_mhz": gpu.CLOCK_RATE / 1000,  # the highest; CUDA gives kHz
+            "sm_clock_mhz": gpu.CLOCK_RATE / 1000,  # the highest clock; CUDA gives kHz
             "memory_clock_mhz": gpu.MEMORY_CLOCK_RATE / 1000,
             "memory_bus_bits": gpu.GLOBAL_MEMORY_BUS_WIDTH,
             "l2_bytes": gpu.L2_CACHE_SIZE,
@@ -196,7 +198,7 @@ class CudaDevice(Device):
 
 @contextmanager
 def _registers_for(kernel: Kernel, block: tuple[int, int, int]) -> Iterator[None]:
-    """A launch that the driver refuses, for a multiprocessor has too few registers for one block of it."""
+    """Turn the driver's refusal of a block that needs too many registers into a ConfigError."""
     try:
         yield
     except Exception as error:
@@ -204,14 +206,14 @@ def _registers_for(kernel: Kernel, block: tuple[int, int, int]) -> Iterator[None
             raise
         made = kernel.overloads.values()
         raise ConfigError(
-            f"block {block} cannot be launched: its threads take {max(one.regs_per_thread for one in made)} registers "
-            f"each, with which a block holds at most {min(one.max_threads_per_block for one in made)} threads"
+            f"block {block} cannot be launched: a thread needs {max(one.regs_per_thread for one in made)} registers, "
+            f"so that a block can have at most {min(one.max_threads_per_block for one in made)} threads"
         ) from error
 
 
 @contextmanager
 def _out_of_memory() -> Iterator[None]:
-    """The driver's own word for it, as ours."""
+    """Turn the driver's error for too little memory into an OutOfDeviceMemoryError."""
     try:
         yield
     except CudaAPIError as error:
@@ -221,7 +223,7 @@ def _out_of_memory() -> Iterator[None]:
 
 
 def _nvml_of(gpu: Any) -> tuple[Nvml | None, str | None]:
-    """What reads the clocks of a GPU; or None, and why there is nothing."""
+    """The reader of a GPU's clocks and None; or None and the reason why the clocks cannot be read."""
     try:
         return Nvml(gpu.uuid), None
     except DeviceError as error:
@@ -233,8 +235,6 @@ def _one_line(error: BaseException) -> str:
 
 
 def _driver_version() -> tuple[int, int]:
-    """The newest CUDA version that the installed driver serves."""
-    from numba.cuda.cudadrv.driver import driver
-
+    """The newest CUDA version that the installed driver supports."""
     major, minor = driver.get_version()
     return int(major), int(minor)

@@ -1,8 +1,8 @@
-"""What an algorithm sees of the machine: allocate, copy, launch, synchronise, time.
+"""Defines `Device`, the interface through which algorithms allocate, copy, launch, synchronise and time.
 
-A device takes kernels as `numba.cuda.jit` makes them and is free to run them in its own way. Arrays are the device's
-own (a Numba device array, a NumPy array); algorithms pass them through and use only `.shape`, `.size`, `.dtype`,
-`.reshape` and slices of the first axis.
+A device takes kernels that `numba.cuda.jit` has made, and runs them in its own way. The type of its arrays is the
+device's own (a Numba device array or a NumPy array). Algorithms pass arrays on and use only `.shape`, `.size`,
+`.dtype`, `.reshape` and slices of the first axis.
 """
 
 import time
@@ -30,23 +30,23 @@ Phase = Literal["pack", "transform", "multiply", "reduce", "unpack"]
 MAX_GRID = (2**31 - 1, 65535, 65535)
 MAX_BLOCK = (1024, 1024, 64)
 MAX_THREADS_PER_BLOCK = 1024
-MAX_SHARED_BYTES = 48 * 1024  # what a block has without opting in to more
+MAX_SHARED_BYTES = 48 * 1024  # of a block that has not opted in to more
 
 # CUDA C++ Programming Guide, tables "Arithmetic Instructions" and "Feature Support per Compute Capability"
 LEAST_COMPUTE_CAPABILITY: dict[Dtype, tuple[int, int]] = {"float16": (5, 3), "bfloat16": (8, 0)}
 
 POISON = 0xFF
-FLUSHED = 2  # times the size of a cache is written to empty it
+FLUSHED = 2  # to empty a cache, this many times its size is written
 PIECE_BYTES = 2**26
 
 
 class Device(ABC):
-    """One place where kernels run."""
+    """A device that runs kernels: a GPU, the emulator or the simulator."""
 
     name: ClassVar[str]
-    clock: ClassVar[str]  # whose times those of `elapsed_us` are; what follows the last comma stands by each time
-    is_gpu: ClassVar[bool]  # whether the times say anything about a GPU
-    compute_capability: tuple[int, int] | None = None  # of the hardware that it is, or stands for
+    clock: ClassVar[str]  # the clock behind `elapsed_us`; the words after the last comma are printed beside each time
+    is_gpu: ClassVar[bool]  # whether its times are those of a GPU
+    compute_capability: tuple[int, int] | None = None  # of the GPU that it is or emulates; None if there is none
 
     def __init__(self) -> None:
         self.compile_s = 0.0  # spent compiling kernels since the device was made
@@ -57,9 +57,9 @@ class Device(ABC):
 
     @abstractmethod
     def empty(self, shape: tuple[int, ...], dtype: npt.DTypeLike) -> Array:
-        """An array of unspecified contents; raises OutOfDeviceMemoryError."""
+        """A new array with undefined contents; raises OutOfDeviceMemoryError."""
 
-    def check_room(self, wanted: int) -> None:  # noqa: B027  (a device may find out by allocating)
+    def check_room(self, wanted: int) -> None:  # noqa: B027  (a device need not know before it allocates)
         """Raise OutOfDeviceMemoryError if an array of so many bytes would not fit."""
 
     @abstractmethod
@@ -68,17 +68,17 @@ class Device(ABC):
 
     @abstractmethod
     def download(self, array: Array) -> Host:
-        """A copy of a device array on the host, once all launches so far are done."""
+        """A copy of a device array on the host; waits until all launches so far are done."""
 
     @abstractmethod
     def write(self, array: Array, host: Host) -> None:
         """Overwrite a device array, or a view of one, with a host array of the same shape and dtype."""
 
     def poison(self, array: Array) -> None:
-        """Set every byte of an array of bytes, as if nobody had written it yet.
+        """Set every byte of an array of bytes to POISON, so that elements which nobody writes afterwards are found.
 
-        All ones is NaN in every floating dtype, and −1 in integers. Piece by piece: a GPU's array may be larger than
-        the host's memory.
+        A number whose bits are all ones is NaN in every floating dtype, and −1 in integers. The array is written piece
+        by piece, because an array of a GPU may be larger than the host's memory.
         """
         pattern = np.full(min(PIECE_BYTES, array.size), POISON, np.uint8)
         for first in range(0, array.size, PIECE_BYTES):
@@ -86,7 +86,7 @@ class Device(ABC):
             self.write(piece, pattern[: piece.size])
 
     def transposed(self, array: Array, axes: tuple[int, ...]) -> Array:
-        """A view of an array with its axes in another order; the array itself where that changes nothing."""
+        """A view of an array with its axes in another order; the array itself if the order is the same."""
         if axes == tuple(range(len(axes))):
             return array
         return self._transposed(array, axes)
@@ -96,7 +96,7 @@ class Device(ABC):
 
     @property
     def max_shared_bytes(self) -> int:
-        """Shared memory that a block can have, dynamic memory beyond 48 KiB included."""
+        """Bytes of shared memory that a block can have, including dynamic memory beyond 48 KiB."""
         return MAX_SHARED_BYTES
 
     # ---- work
@@ -104,9 +104,10 @@ class Device(ABC):
     def launch(
         self, phase: Phase, kernel: Kernel, grid: Dimensions, block: Dimensions, *args: object, shared_bytes: int = 0
     ) -> None:
-        """Queue `kernel[grid, block](*args)` with so much dynamic shared memory.
+        """Queue `kernel[grid, block](*args)` with `shared_bytes` of dynamic shared memory.
 
-        Raises ConfigError where the hardware would refuse the launch, on any device.
+        The phase is the part of the algorithm under which `phases_us` counts the launch. Raises ConfigError if the
+        hardware would refuse the launch, also on devices that are not hardware.
         """
         grid_3, block_3 = _three(grid), _three(block)
         check_launch(grid_3, block_3, shared_bytes, most_shared_bytes=self.max_shared_bytes)
@@ -127,10 +128,10 @@ class Device(ABC):
 
     @abstractmethod
     def synchronize(self) -> None:
-        """Return when all launches so far are done; raises what they raised."""
+        """Return when all launches so far are done; raises their errors."""
 
     def call(self, phase: Phase, work: Callable[[], None]) -> None:
-        """Do what a library of the host does with arrays of this device, in the order of the launches."""
+        """Call `work`, a library on the host that uses arrays of this device, in order with the launches."""
         if self._phases_us is None:
             work()
         else:
@@ -140,12 +141,12 @@ class Device(ABC):
 
     @abstractmethod
     def elapsed_us(self, work: Callable[[], None]) -> float:
-        """Microseconds that the launches in `work` took, by this device's clock; it must not wait for the device."""
+        """Microseconds that the launches in `work` took, by this device's clock; `work` must not wait for them."""
 
     def waited_us(self, work: Callable[[], None]) -> float:
-        """Microseconds of the host until `work`, which may itself wait for the device, and all it queued are done.
+        """Microseconds until `work` and all that it queued are done, by the host's clock, without compilation.
 
-        Without the time that compiling took.
+        Here `work` may itself wait for the device.
         """
         self.synchronize()
         compiled, start = self.compile_s, time.perf_counter()
@@ -154,17 +155,17 @@ class Device(ABC):
         return (time.perf_counter() - start - (self.compile_s - compiled)) * 1e6
 
     def stopwatch(self, work: Callable[[], None], cache: Cache) -> Stopwatch:
-        """What takes samples of `work`, which has run before; raises DeviceError where `cache` cannot be had."""
+        """A stopwatch for `work`, which must have run before; raises DeviceError if it cannot set the cache so."""
         return Stopwatch(self, work, cache)
 
     @property
     def cache_bytes(self) -> int | None:
-        """Bytes of the last cache before the memory; None where nothing tells."""
+        """Bytes of the last-level cache; None if the system does not tell."""
         return environment.last_level_cache_bytes()
 
     @property
     def flush_bytes(self) -> int | None:
-        """Bytes whose writing leaves nothing else in the cache."""
+        """Bytes that must be written to evict everything else from the cache; None if its size is unknown."""
         return None if self.cache_bytes is None else FLUSHED * self.cache_bytes
 
     def flush(self) -> None:
@@ -174,11 +175,11 @@ class Device(ABC):
         self.poison(self._flushed)
 
     def reading(self) -> Reading | None:
-        """The clocks at this moment; None where nothing tells."""
+        """The clocks at this moment; None if they cannot be read."""
         return None
 
     def phases_us(self, work: Callable[[], None]) -> dict[Phase, float]:
-        """Microseconds by phase; each launch is timed alone, so the sum is a little more than `elapsed_us`."""
+        """Microseconds of each phase of `work`; each launch is timed alone, so the sum is a bit over `elapsed_us`."""
         self._phases_us = defaultdict(float)
         try:
             work()
@@ -189,7 +190,7 @@ class Device(ABC):
     # ---- itself
 
     def refuses(self, problem: ConvProblem) -> str | None:
-        """Why this device will not try the problem, or None."""
+        """The reason why this device does not compute the problem, or None."""
         least = LEAST_COMPUTE_CAPABILITY.get(problem.dtype)
         if least is not None and self.compute_capability is not None and self.compute_capability < least:
             needed, has = (".".join(map(str, version)) for version in (least, self.compute_capability))
@@ -198,7 +199,7 @@ class Device(ABC):
 
     @abstractmethod
     def describe(self) -> dict[str, Any]:
-        """What a record must say about the device: `name` first, then whatever identifies it."""
+        """The description of the device for a record: `name`, `clock`, `is_gpu`, and the facts that identify it."""
 
 
 def check_launch(
@@ -208,7 +209,7 @@ def check_launch(
     *,
     most_shared_bytes: int = MAX_SHARED_BYTES,
 ) -> None:
-    """Raise ConfigError for a launch that no CUDA device takes, or none with so much shared memory."""
+    """Raise ConfigError for a launch that no CUDA device accepts, or one with more shared memory than is given."""
     threads = block[0] * block[1] * block[2]
     rules = (
         (min(grid) >= 1 and min(block) >= 1, "every dimension must be at least 1"),

@@ -1,8 +1,7 @@
-"""The devices `emulator` and `emulator-checked`: kernels compiled for the processor of this machine.
+"""Implements the devices `emulator` and `emulator-checked`, which compile kernels for the CPU of this machine.
 
-What the emulator raises becomes what the suite knows: a kernel that did what it must not is wrong (KernelError), a
-launch that hardware would refuse is a config that cannot run (ConfigError), and what the emulator has no counterpart of
-is refused (RefusedError).
+It converts the emulator's errors to those of `convbench.errors`: KernelError if a kernel is wrong, ConfigError if
+hardware would refuse the launch, and RefusedError if the kernel uses a feature that the emulator does not support.
 """
 
 import time
@@ -29,18 +28,18 @@ from convbench.errors import ConfigError, DeviceError, KernelError, OutOfDeviceM
 from convbench.problem import ConvProblem
 from convbench.records import environment
 
-# Twenty nanoseconds a multiply-accumulate, times some ten runs to verify and time: a minute for each algorithm.
+# About 20 ns per multiply-accumulate and ten runs to verify and time: half a minute to a minute for each algorithm.
 MAX_CHECKED_MACS = 120_000_000
-SMALL_BYTES = 2**24  # for so few, the system is not asked what it has left
+SMALL_BYTES = 2**24  # up to this size, free memory is not checked
 
 
 class EmulatorDevice(Device):
-    """CUDA on the CPU, at native speed; with `checked`, every access and every barrier is watched.
+    """Runs CUDA kernels on the CPU, compiled to native code; with `checked`, every access and barrier is checked.
 
     Raises
     ------
     DeviceError
-        the installed numba-cuda or NumPy is none that the emulator works with.
+        the emulator does not work with the installed version of numba-cuda or NumPy.
     """
 
     name: ClassVar[str] = "emulator"
@@ -74,7 +73,10 @@ class EmulatorDevice(Device):
         return array
 
     def check_room(self, wanted: int) -> None:
-        """The system promises more memory than it has, and ends the process that takes it at its word."""
+        """Raise OutOfDeviceMemoryError if the system has less memory left.
+
+        Linux grants more memory than it has, and later kills a process that uses all of it.
+        """
         if wanted > SMALL_BYTES and (free := _free_bytes()) is not None and wanted > free:
             raise OutOfDeviceMemoryError(f"an array needs {wanted:,} bytes; {free:,} are free")
 
@@ -118,7 +120,7 @@ class EmulatorDevice(Device):
         pass  # a launch returns when it is done
 
     def elapsed_us(self, work: Callable[[], None]) -> float:
-        """Without the time that compiling took: the first launch of a kernel compiles it."""
+        """Microseconds by the CPU's wall clock, without compilation, which happens in a kernel's first launch."""
         compiled, start = self.compile_s, time.perf_counter()
         work()
         return (time.perf_counter() - start - (self.compile_s - compiled)) * 1e6
@@ -129,7 +131,7 @@ class EmulatorDevice(Device):
         if self.max_macs is not None and problem.macs > self.max_macs:
             return (
                 f"{problem.macs:,} multiply-accumulates; device {self.name} takes at most {self.max_macs:,}, "
-                "for its checks are slow; device emulator has no limit"
+                "because its checks are slow; device emulator has no limit"
             )
         return super().refuses(problem)
 
@@ -159,7 +161,7 @@ def _errors_of_the_suite() -> Iterator[None]:
 
 
 def _free_bytes(meminfo: Path = Path("/proc/meminfo")) -> int | None:
-    """What can be had without swapping; None where the system does not tell."""
+    """Bytes of memory that are available without swapping; None if the system does not tell."""
     lines = meminfo.read_text().splitlines() if meminfo.is_file() else []
     kib = [int(line.split()[1]) for line in lines if line.startswith("MemAvailable:")]
     return kib[0] * 1024 if kib else None

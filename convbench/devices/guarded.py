@@ -1,8 +1,8 @@
-"""A device that lays traps: every array between two guard zones, every byte set before it is written.
+"""Wraps a device so that wrong accesses are found: each array lies between guard zones, and all bytes are set first.
 
-A byte pattern of all ones is NaN in every floating dtype (and −1 in integers), so that an element that nobody wrote,
-or a read past an array's end, reaches the result as NaN; and it is no NaN that arithmetic makes, so that a write of a
-NaN into a guard zone shows as well.
+All bits are set to ones, which is NaN in every floating dtype (and −1 in integers). An element that nobody wrote, or a
+read past the end of an array, then makes the result NaN. Arithmetic never gives a NaN with exactly these bits, so that
+even a NaN that a kernel writes into a guard zone is found.
 """
 
 from collections.abc import Callable
@@ -18,15 +18,15 @@ GUARD_BYTES = 512  # keeps the alignment that CUDA's allocator gives
 
 
 class GuardedDevice(Device):
-    """Another device, with traps around and in all that is allocated through it."""
+    """Another device, with guard zones around all arrays that are allocated through it, and poison in them."""
 
     def __init__(self, inner: Device) -> None:
         super().__init__()
         self.inner = inner
         self.name, self.clock, self.is_gpu = inner.name, inner.clock, inner.is_gpu  # type: ignore[misc]
         self.compute_capability = inner.compute_capability
-        self._allocations: list[tuple[Array, tuple[int, ...]]] = []  # whole, with its guard zones; shape of the array
-        self._payloads: dict[int, tuple[Array, Array]] = {}  # by identity: the array, and its bytes
+        self._allocations: list[tuple[Array, tuple[int, ...]]] = []  # bytes with the guard zones; shape of the array
+        self._payloads: dict[int, tuple[Array, Array]] = {}  # by the array's id: the array, and its bytes
 
     def empty(self, shape: tuple[int, ...], dtype: npt.DTypeLike) -> Array:
         dtype = np.dtype(dtype)
@@ -46,11 +46,11 @@ class GuardedDevice(Device):
         return array
 
     def poison(self, array: Array) -> None:
-        """Set every byte of an array made here, as if nobody had written it yet."""
+        """Set every byte of an array that this device made, so that elements which nobody writes are found."""
         self.inner.poison(self._payloads[id(array)][1])
 
     def breaches(self) -> list[str]:
-        """The arrays, in order of allocation, with bytes changed in a guard zone."""
+        """A line for each guard zone with changed bytes, in the order in which the arrays were allocated."""
         found = []
         for index, (raw, shape) in enumerate(self._allocations):
             for zone, place in ((raw[:GUARD_BYTES], "before"), (raw[raw.size - GUARD_BYTES :], "after")):
@@ -75,7 +75,7 @@ class GuardedDevice(Device):
         return self.inner.max_shared_bytes
 
     def _launch(self, *launch: Any) -> None:
-        self.inner._launch(*launch)  # noqa: SLF001  (one device in the clothes of another)
+        self.inner._launch(*launch)  # noqa: SLF001  (this class stands for the inner device)
 
     def synchronize(self) -> None:
         self.inner.synchronize()

@@ -1,8 +1,9 @@
-"""Compiled kernels on disk: numba-cuda's own cache, with a key that tells specialised kernels apart.
+"""Keeps compiled kernels on disk, in numba-cuda's own cache with a key that distinguishes specialised kernels.
 
-numba-cuda's key has the byte code of a kernel and what it closes over, which is not enough (constants that were
-unrolled into it, `launch_bounds`, device functions of other files) and at times too much (intrinsics get a new number
-in each process). Ours is `emulator.identity`, beside numba-cuda's words for the signature, the compiler and the GPU.
+numba-cuda's own key contains a kernel's byte code and the values it closes over. That is not enough: it lacks constants
+that were unrolled into the kernel, `launch_bounds`, and device functions of other files. It is sometimes too much,
+because intrinsics get a new number in each process. The key here is `emulator.identity` instead, together with
+numba-cuda's entries for the signature, the compiler and the GPU.
 """
 
 from typing import Any
@@ -13,10 +14,10 @@ from convbench.emulator import identity
 
 
 def keep_on_disk(kernel: Any) -> None:
-    """Have a dispatcher look for compiled kernels on disk before it compiles, and leave them there.
+    """Make a dispatcher look for the compiled kernel on disk before it compiles, and store it there afterwards.
 
-    Where is numba-cuda's choice: `NUMBA_CACHE_DIR`, or beside the source file, or the user's cache. A kernel that
-    depends on what cannot be told, or whose source lies nowhere, is compiled in every process.
+    numba-cuda chooses the folder: `NUMBA_CACHE_DIR`, or beside the source file, or the user's cache. A kernel is
+    compiled in every process if its identity is unknown or its source is not in a file.
     """
     if isinstance(kernel._cache, CUDACache):  # noqa: SLF001  (numba-cuda takes a cache of another kind in no other way)
         return
@@ -25,7 +26,7 @@ def keep_on_disk(kernel: Any) -> None:
         return
     try:
         kernel._cache = _KernelCache(kernel.py_func, digest)  # noqa: SLF001
-    except RuntimeError:  # no place to keep it: numba-cuda says so where it was asked by `cache=True`
+    except RuntimeError:  # there is no folder to store it; numba-cuda raises this, as it does for `cache=True`
         return
 
 

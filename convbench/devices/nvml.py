@@ -1,7 +1,7 @@
-"""What NVIDIA's driver says of a GPU while it works: clocks, temperature, power, and why it is slowed down.
+"""Reads a GPU's clocks, temperature and power, and the reasons why it is slowed down, from NVIDIA's driver (NVML).
 
-Source: NVML API reference, `nvmlDeviceGetCurrentClocksEventReasons`. Reasons that say nothing about load (an idle GPU,
-clocks that someone has set) are left out.
+Source: NVML API reference, `nvmlDeviceGetCurrentClocksEventReasons`. Reasons that do not depend on the load (an idle
+GPU, clocks that a user has set) are left out.
 """
 
 from typing import Any
@@ -19,17 +19,17 @@ SLOWED = {
 
 
 class Nvml:
-    """The readings of one GPU.
+    """Reads the clocks, temperature and power of one GPU.
 
     Parameters
     ----------
-    uuid : of the GPU, as CUDA has it: GPU-…
-    nvml : the module pynvml, or what stands for it
+    uuid : of the GPU, in CUDA's form: GPU-…
+    nvml : the module pynvml, or a stand-in for tests
 
     Raises
     ------
     DeviceError
-        the driver does not answer, or does not know the GPU.
+        pynvml is not installed, the driver does not answer, or it does not know the GPU.
     """
 
     def __init__(self, uuid: str, nvml: Any = None) -> None:
@@ -43,7 +43,7 @@ class Nvml:
             raise DeviceError(f"clocks of {uuid} cannot be read: {error}") from error
 
     def reading(self) -> Reading:
-        """What holds at this moment; raises NVMLError."""
+        """The values at this moment; raises NVMLError."""
         nvml, gpu = self._nvml, self._gpu
         reasons = nvml.nvmlDeviceGetCurrentClocksThrottleReasons(gpu)
         return Reading(
@@ -57,7 +57,7 @@ class Nvml:
 
 def _pynvml() -> Any:
     try:
-        import pynvml
+        import pynvml  # needed on a GPU only, and a missing package must not be an ImportError
     except ImportError as error:
         raise DeviceError(f"clocks cannot be read: pip install nvidia-ml-py ({error})") from error
     return pynvml

@@ -1,4 +1,7 @@
-"""Which device to use: the one that was asked for, else the GPU, else the emulator; never a silent second choice."""
+"""Selects the device: the one that was asked for, else the GPU, else the emulator.
+
+A GPU that does not work is an error. The emulator never replaces it silently.
+"""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -16,14 +19,14 @@ def select(name: str | None = None, *, root: Path = Path("/")) -> Device:
     Parameters
     ----------
     name : one of `NAMES`, or None
-    root : where the file system starts that tells whether a GPU is there
+    root : the root of the file system in which to look for traces of a GPU, for tests
 
     Raises
     ------
     UnknownNameError
-        no such device is known.
+        there is no device of that name.
     DeviceError
-        the device was asked for and cannot be used; or none was asked for, and there is a GPU that does not work.
+        the named device cannot be used; or no name is given, and there is a GPU that does not work.
     """
     if name is not None:
         if name not in NAMES:
@@ -35,21 +38,22 @@ def select(name: str | None = None, *, root: Path = Path("/")) -> Device:
     if evidence := gpu_evidence(root) or ("its driver works" if "NVVM" in fault else None):
         raise DeviceError(
             f"this machine has an NVIDIA GPU ({evidence}), but CUDA cannot be used: {fault}\n"
-            "`convbench doctor` tells more; `--device emulator` goes on without the GPU"
+            "`convbench doctor` tells more; `--device emulator` runs without the GPU"
         )
     return _emulator()
 
 
 def cuda_fault() -> str | None:
-    """Why CUDA cannot be used, in one line; None if it can."""
+    """The reason why CUDA cannot be used, in one line; None if it can."""
+    # here, because importing numba-cuda takes long and may fail
     try:
         from numba import cuda
         from numba.cuda.core import config
-    except Exception as wrong:  # noqa: BLE001  (versions that do not fit together fail in any way)
+    except Exception as wrong:  # noqa: BLE001  (incompatible versions may raise anything)
         return f"numba.cuda cannot be imported: {wrong}"
     if config.ENABLE_CUDASIM:
         return "NUMBA_ENABLE_CUDASIM is set, so that Numba only simulates"
-    available = cuda.is_available()  # first: it is this that initialises the driver
+    available = cuda.is_available()  # must come first, because it initialises the driver
     if error := cuda.cuda_error():
         return " ".join(str(error).split())
     if not available:
@@ -58,7 +62,7 @@ def cuda_fault() -> str | None:
 
 
 def gpu_evidence(root: Path = Path("/")) -> str | None:
-    """What shows that an NVIDIA GPU is there, whether or not it works; Linux only."""
+    """A file or PCI device that proves that there is an NVIDIA GPU, working or not; None without one. Linux only."""
     for path in ("dev/nvidia0", "dev/nvidiactl", "proc/driver/nvidia/version"):
         if (root / path).exists():
             return f"/{path}"
@@ -75,25 +79,25 @@ def _word(path: Path) -> str:
 def _cuda() -> Device:
     if fault := cuda_fault():
         raise DeviceError(f"device cuda was asked for, but CUDA cannot be used: {fault}")
-    from convbench.devices.cuda import CudaDevice
+    from convbench.devices.cuda import CudaDevice  # takes long to import
 
     return CudaDevice()
 
 
 def _emulator() -> Device:
-    from convbench.devices.emulator import EmulatorDevice
+    from convbench.devices.emulator import EmulatorDevice  # takes long to import
 
     return EmulatorDevice()
 
 
 def _checked_emulator() -> Device:
-    from convbench.devices.emulator import EmulatorDevice
+    from convbench.devices.emulator import EmulatorDevice  # takes long to import
 
     return EmulatorDevice(checked=True)
 
 
 def _simulator() -> Device:
-    from convbench.devices.simulator import SimulatorDevice
+    from convbench.devices.simulator import SimulatorDevice  # takes long to import
 
     return SimulatorDevice()
 

@@ -1,10 +1,13 @@
-"""The device `simulator`: kernels interpreted by Python, with the objects of Numba's own CUDA simulator.
+"""Implements the device `simulator`: kernels interpreted by Python, with the objects of Numba's own CUDA simulator.
 
-Two things differ from `NUMBA_ENABLE_CUDASIM=1`. No environment variable is involved: the kernel's Python function is
-rebuilt with `cuda` bound to the simulator's module, so that a process can simulate and compile side by side. And a
-CUDA thread is a greenlet, not an operating-system thread: the order is the same in every run, and LeNet-5's second
-layer takes an 8th of the time by `direct`, and a 20th where there are barriers. A thread runs until its next barrier;
-a barrier that some threads of the block can no longer reach is an error.
+Two things differ from `NUMBA_ENABLE_CUDASIM=1`:
+
+- It needs no environment variable. The kernel's Python function is rebuilt with `cuda` bound to the simulator's module,
+  so that one process can both simulate and compile.
+- A CUDA thread is a greenlet instead of an operating-system thread. Threads run in the same order every time. LeNet-5's
+  second layer takes an 8th of the time with `direct`, and a 20th with a kernel that has barriers.
+
+A thread runs until its next barrier. A barrier that some threads of the block can no longer reach is an error.
 """
 
 import sys
@@ -29,15 +32,15 @@ from convbench.errors import DeviceError, OutOfDeviceMemoryError
 from convbench.intrinsics import WARPGROUP, Asked, twin_of
 from convbench.problem import ConvProblem
 
-# One to ten microseconds a multiply-accumulate, by algorithm, times some ten runs to verify and time: minutes.
+# 1 to 10 µs per multiply-accumulate, depending on the algorithm, and ten runs to verify and time: up to minutes.
 MAX_MACS = 2_000_000
-LARGEST_SHARED_BYTES = 227 * 1024  # of a block of any CUDA device so far: compute capability 9.0
+LARGEST_SHARED_BYTES = 227 * 1024  # the most that a block has on any CUDA device so far (compute capability 9.0)
 
-_Place = tuple[greenlet, Dim3]  # a thread, and where it is in its block
+_Place = tuple[greenlet, Dim3]  # a thread, and its index in the block
 
 
 class SimulatorDevice(Device):
-    """CUDA in pure Python: correct, deterministic, and for tiny problems only."""
+    """Runs CUDA kernels in pure Python: correct and deterministic, but only for tiny problems."""
 
     name: ClassVar[str] = "simulator"
     clock: ClassVar[str] = "CPU wall clock, simulated"
@@ -81,7 +84,7 @@ class SimulatorDevice(Device):
         function = self._functions.get(kernel)
         if function is None:
             function = self._functions[kernel] = _rebound(kernel.py_func, self._cuda)
-        # a kernel may compute on garbage that it never stores, as on the GPU
+        # as on a GPU, a kernel may compute with undefined values, as long as it does not store the results
         with self._cuda.launched(grid, block), np.errstate(all="ignore"):
             for z, y, x in product(range(grid[2]), range(grid[1]), range(grid[0])):
                 self._cuda.run_block(function, args, Dim3(x, y, z), shared_bytes)
@@ -96,9 +99,7 @@ class SimulatorDevice(Device):
 
     def refuses(self, problem: ConvProblem) -> str | None:
         if problem.macs > self.max_macs:
-            return (
-                f"{problem.macs:,} multiply-accumulates; the simulator takes at most {self.max_macs:,}, for it is slow"
-            )
+            return f"{problem.macs:,} multiply-accumulates; the simulator is slow and takes at most {self.max_macs:,}"
         return super().refuses(problem)
 
     def describe(self) -> dict[str, Any]:
@@ -106,7 +107,7 @@ class SimulatorDevice(Device):
 
 
 class _SimulatedCuda(FakeCUDAModule):
-    """What the name `cuda` means inside a simulated kernel."""
+    """The object to which the name `cuda` is bound inside a simulated kernel."""
 
     def __init__(self) -> None:
         super().__init__((1, 1, 1), (1, 1, 1), 0)
@@ -123,7 +124,7 @@ class _SimulatedCuda(FakeCUDAModule):
     def run_block(
         self, function: Callable[..., None], args: tuple[Any, ...], block_idx: Dim3, shared_bytes: int
     ) -> None:
-        """Run every thread to its next barrier, in order, until all have returned."""
+        """Run the threads in order, each until its next barrier, again and again until all have returned."""
         self._block_idx, self._shared, self._votes = block_idx, _Shared(shared_bytes), {}
         threads = [(_thread(function), thread_idx) for thread_idx in self._thread_indices]
         arguments = args
@@ -140,7 +141,10 @@ class _SimulatedCuda(FakeCUDAModule):
             threads, arguments = waiting, ()
 
     def _run_warpgroup(self, threads: list[_Place], arguments: tuple[Any, ...]) -> list[_Place]:
-        """Run up to four warps to their next barrier, and answer what they ask together; the threads that are there."""
+        """Run up to four warps until their next barrier, and return the threads that wait there.
+
+        On the way, answer the operations that all threads of the warpgroup do together.
+        """
         given = [arguments] * len(threads)
         while True:
             waiting: list[_Place] = []
@@ -154,7 +158,10 @@ class _SimulatedCuda(FakeCUDAModule):
             given = _answers(asked, WARPGROUP, "threads of a warpgroup")
 
     def _run_warp(self, warp: list[_Place], given: list[tuple[Any, ...]]) -> tuple[list[_Place], list[Asked]]:
-        """Run the threads of a warp until they wait for others; those that do, and what they ask of a warpgroup."""
+        """Run the threads of a warp until they wait; return those that wait, and what they ask of a warpgroup.
+
+        Operations that all threads of the warp do together are answered here.
+        """
         while True:
             waiting, asked = [], []
             for (thread, thread_idx), values in zip(warp, given, strict=True):
@@ -209,21 +216,21 @@ def _answers(asked: list[Asked], wanted: int, who: str) -> list[tuple[Any, ...]]
 
 
 def _thread(function: Callable[..., None]) -> greenlet:
-    """A CUDA thread; NumPy keeps its error state in the context, which a greenlet does not inherit."""
+    """A CUDA thread as a greenlet, with a copy of the context: NumPy keeps its error state there."""
     thread = greenlet(function)
     thread.gr_context = copy_context()
     return thread
 
 
 class _Shared(FakeCUDAShared):
-    """Shared arrays by place of declaration, found without reading the source; filled with NaN, not with luck."""
+    """Shared memory: one array for each place in the code that declares one. Its undefined contents are NaN."""
 
     def array(self, shape: int | tuple[int, ...], dtype: Any, alignment: int | None = None) -> Host:
         dtype = np.dtype(numpy_support.as_dtype(dtype) if isinstance(dtype, types.Type) else dtype)
-        if shape == 0:  # dynamic shared memory: one buffer, whatever it is seen as
+        if shape == 0:  # dynamic shared memory: all such arrays are views of one buffer
             count = self._dynshared_size // dtype.itemsize
             return np.frombuffer(self._dynshared.data, dtype, count)
-        caller = sys._getframe(1)  # noqa: SLF001  (the inspect module reads source files for this)
+        caller = sys._getframe(1)  # noqa: SLF001  (the inspect module would read source files)
         place = caller.f_code, caller.f_lasti
         if place not in self._allocations:
             self._allocations[place] = _garbage(shape, dtype)
@@ -237,14 +244,17 @@ class _Local(FakeCUDALocal):
 
 
 def _garbage(shape: int | tuple[int, ...], dtype: np.dtype[Any]) -> Host:
-    """All bits set, which is NaN in every floating dtype."""
+    """An array with all bits set, which is NaN in every floating dtype."""
     array = np.empty(shape, dtype)
     array.reshape(-1).view(np.uint8)[...] = 0xFF
     return array
 
 
 def _rebound(function: FunctionType, simulated: _SimulatedCuda) -> Callable[..., Any]:
-    """The function with `cuda`, device functions and Numba's number types replaced, in its globals and its closure."""
+    """A copy of a function that runs in the simulator.
+
+    In its globals and its closure, `cuda`, device functions and Numba's number types are replaced.
+    """
     seen: dict[FunctionType, FunctionType] = {}
 
     def swap(value: Any) -> Any:

@@ -1,8 +1,9 @@
-"""What takes samples of one piece of work, with the cache warm or cold.
+"""Takes timing samples of one piece of work, with a warm or a cold cache.
 
-Algorithms take turns, so that each finds the cache full of another's data: a warm run is timed right after an untimed
-one of the same work. For cold, twice as many bytes as the last-level cache holds are written
-before each run, so that whatever replacement rule it has, nothing of the operands is left there.
+Algorithms take turns, so the cache is full of another algorithm's data when a sample begins. For a warm cache, the
+timed run follows right after an untimed run of the same work. For a cold cache, twice as many bytes as the last-level
+cache holds are written before each run, so that none of the operands is left there, whichever replacement policy the
+cache has.
 """
 
 import time
@@ -15,15 +16,15 @@ from convbench.records import Cache, Reading
 
 
 class Timed(Protocol):
-    """What a stopwatch needs of the device that it times."""
+    """The parts of a device that a stopwatch uses."""
 
     @property
     def name(self) -> str:
-        """Of the device, for messages."""
+        """The name of the device, for messages."""
 
     @property
     def flush_bytes(self) -> int | None:
-        """Bytes whose writing leaves nothing else in the cache; None where nothing tells."""
+        """Bytes that must be written to evict everything else from the cache; None if its size is unknown."""
 
     def flush(self) -> None:
         """Queue writes of `flush_bytes` bytes."""
@@ -34,7 +35,7 @@ class Timed(Protocol):
 
 @dataclass(frozen=True)
 class Sample:
-    """Microseconds of one run, by the device's clock and by the host's, and the GPU's clocks at that moment."""
+    """The time of one run in microseconds, by the device's clock and on the host, and the GPU's clocks meanwhile."""
 
     us: float
     host_us: float
@@ -42,9 +43,9 @@ class Sample:
 
 
 class Stopwatch:
-    """Times each run alone, by `Device.elapsed_us`; the host's time is what its processors worked.
+    """Times each run alone with `Device.elapsed_us`; the host's time is the CPU time of all threads.
 
-    Raises DeviceError for a cold cache on a device that does not tell how large its cache is.
+    Raises DeviceError for a cold cache if the device does not know the size of its cache.
     """
 
     host_clock = "process time of all threads"
@@ -52,29 +53,29 @@ class Stopwatch:
     def __init__(self, device: Timed, work: Callable[[], None], cache: Cache) -> None:
         self.device, self.work, self.cache = device, work, cache
         if cache == "cold" and device.flush_bytes is None:
-            raise DeviceError(f"device {device.name} does not tell the size of its cache, which cold runs need")
+            raise DeviceError(f"device {device.name} does not know the size of its cache, which cold runs need")
 
     @property
     def method(self) -> str:
-        """How a sample is made, in words."""
+        """A description of how a sample is made, for records."""
         return f"each run timed alone, {self.state}"
 
     @property
     def state(self) -> str:
-        """What the cache holds when a run begins, in words."""
+        """A description of the state of the cache when a run begins, for records."""
         if self.cache == "cold":
             return f"{self.device.flush_bytes:,} bytes written before it (cold cache)"
         return "right after another one on the same buffers (warm cache)"
 
     def set_cache(self) -> None:
-        """Queue what brings the cache into its state: a run, or writes of other data."""
+        """Queue the work that puts the cache into its state: an untimed run, or writes of other data."""
         if self.cache == "cold":
             self.device.flush()
         else:
             self.work()
 
     def take(self) -> Sample:
-        """One sample."""
+        """Take one sample."""
         self.set_cache()
         start = time.process_time()
         us = self.device.elapsed_us(self.work)
