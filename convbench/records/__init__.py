@@ -1,7 +1,8 @@
-"""Records: what was measured, on which device, with which outcome, and what follows from two sets of them.
+"""Defines records of measurements, reads and writes files of them, and compares two sets of them.
 
-The harness puts a `Record` for each result into a file of JSON Lines; reports, comparisons and `--resume` read it.
-`intervals` and `bootstrap` have the statistics, `pairing` and `comparison` the verdicts faster, slower and the same.
+The harness appends a `Record` for each result to a file of JSON Lines; reports, comparisons and `--resume` read it.
+`intervals` and `bootstrap` have the statistics. `pairing` and `comparison` decide for each measurement whether it
+became faster or slower, or stayed the same.
 """
 
 from convbench.records.record import FAILURES, BadLine, Outcome, Record, RecordsFile, key_of, latest, read_records

@@ -1,26 +1,28 @@
-"""How far the ratio of two medians can be trusted: the Bayesian bootstrap, in closed form, without drawing anything.
+"""Computes how certain the ratio of two medians is, with the Bayesian bootstrap in closed form (no random draws).
 
-Rubin 1981, "The Bayesian bootstrap", weighs m samples by a draw from Dirichlet(1, …, 1) instead of by how often each
-was drawn. The median of the weighted samples is at most the k-th smallest if the first k weights make at least a half;
-their sum is Beta(k, m − k), so that
+Rubin 1981, "The Bayesian bootstrap", gives m samples random weights from Dirichlet(1, …, 1), where the usual bootstrap
+counts how often each was drawn. The median of the weighted samples is at most the k-th smallest if the first k weights
+add up to at least a half. Their sum is Beta(k, m − k), so that
 
     P(median ≤ x₍ₖ₎) = P(Beta(k, m − k) ≥ ½) = P(Binomial(m − 1, ½) ≤ k − 1)
 
-and the rank of the median, counted from 0, is Binomial(m − 1, ½). These are the tails of the sign test but for half a
-rank, which those of Efron's bootstrap are not: theirs are too thin where many comparisons need them. With no draws
-there is no seed, and a chance of one in a million is as exact as any other.
+and the rank of the median, counted from 0, is Binomial(m − 1, ½). Up to half a rank, its tails are those of the sign
+test. The tails of Efron's bootstrap are too thin, which matters where many comparisons are made. Without random draws
+there is no seed, and a probability of one in a million is as exact as any other.
 
-The ratio of two medians is then one of m_old · m_new values with known weights. Its interval has (1 − LEVEL) / 2 of
-them outside on either side (the percentile interval: Efron & Tibshirani 1993, "An introduction to the bootstrap",
-§13.3); its p is twice the weight at or beyond a ratio of 1, so that the interval of level 1 − p just reaches 1. It is
-no less than 2 / C(m_old + m_new, m_old), the chance that all samples of one side are below all of the other.
+The ratio of two medians then has m_old · m_new possible values with known weights. Its interval leaves (1 − LEVEL) / 2
+of the weight outside on either side (the percentile interval: Efron & Tibshirani 1993, "An introduction to the
+bootstrap", §13.3). Its p is twice the weight at or beyond a ratio of 1, so that the interval of level 1 − p just
+reaches 1. But p is at least 2 / C(m_old + m_new, m_old), the probability that all samples of one side are below all of
+the other by chance.
 
-Samples that drift or hang together are worth fewer independent ones (`convbench.records.intervals.effective_count`).
-They are replaced by so many of their quantiles, as if these had been the samples. From 30 samples a strong dependence
-cannot always be told: where neighbours correlate by 0.8, most pairs are turned away, and up to 3 % are taken for a
-change.
+Samples that drift or depend on each other are worth fewer independent ones
+(`convbench.records.intervals.effective_count`). They are replaced by that many of their quantiles. With 30 samples a
+strong dependence is not always noticed: where neighbours have a correlation of 0.8, most comparisons are refused, and
+up to 3 % are falsely taken for a change.
 
-Many comparisons: Holm 1979, "A simple sequentially rejective multiple test procedure", whatever depends on what.
+Many comparisons are corrected as in Holm 1979, "A simple sequentially rejective multiple test procedure", which is
+valid whether or not they depend on each other.
 """
 
 from collections.abc import Sequence
@@ -37,14 +39,14 @@ from convbench.records.intervals import FEWEST, effective_count
 Float64 = npt.NDArray[np.float64]
 
 LEVEL: Final = 0.95  # of every interval
-NORMAL: Final = 1.959964  # how many standard deviations that is to either side, of a normal distribution
-NEGLIGIBLE: Final = 1e-10  # weights that no decision depends on
-CHANCE: Final = 1.645  # standard errors that an autocorrelation of independent samples exceeds once in 20
+NORMAL: Final = 1.959964  # the same level of a normal distribution, in standard deviations to either side
+NEGLIGIBLE: Final = 1e-10  # weights up to this are left out; no decision depends on them
+CHANCE: Final = 1.645  # the autocorrelation of independent samples exceeds this many standard errors once in 20
 
 
 @dataclass(frozen=True)
 class MedianDistribution:
-    """What the logarithm of a median may be: values in ascending order, and the weight of each."""
+    """The distribution of the logarithm of a median: values in ascending order, and the weight of each."""
 
     values: Float64
     weights: Float64
@@ -58,22 +60,22 @@ class MedianDistribution:
 
 @dataclass(frozen=True, kw_only=True)
 class Evidence:
-    """What is known of the logarithm of a ratio of medians, NEW over OLD."""
+    """The interval, p and variance of the logarithm of a ratio of medians, NEW over OLD."""
 
     low: float
     high: float
-    p: float  # of a ratio of 1
+    p: float  # of the hypothesis that the ratio is 1
     variance: float
 
 
 def distribution(samples: Sequence[float]) -> MedianDistribution | str:
-    """Of positive samples in the order they were taken; or, in words, why there are too few."""
+    """The distribution of the median of positive samples, in the order they were taken; a text if there are too few."""
     n = len(samples)
     if n < FEWEST:
         return f"{n} sample{'' if n == 1 else 's'}, and it takes {FEWEST}"
     worth = effective_count(samples)
-    # (n − worth) / (n + worth) is their autocorrelation; one that chance explains is no ground to turn away a few
-    # samples, of which it is known too badly
+    # (n − worth) / (n + worth) is their autocorrelation. It is imprecise for few samples, which are therefore not
+    # refused if chance explains it.
     if worth < FEWEST and (n - worth) / (n + worth) <= CHANCE / sqrt(n):
         worth = FEWEST
     if worth < FEWEST:
@@ -87,7 +89,7 @@ def distribution(samples: Sequence[float]) -> MedianDistribution | str:
 
 @cache
 def _weights(count: int) -> tuple[int, Float64]:
-    """Binomial(count − 1, ½): the first rank that matters, and the weights from there on."""
+    """Binomial(count − 1, ½): the first rank whose weight is not negligible, and the weights from there on."""
     logs = np.array([lgamma(i + 1) for i in range(count)])
     weights = np.exp(logs[-1] - logs - logs[::-1] - (count - 1) * log(2))
     (kept,) = np.nonzero(weights > NEGLIGIBLE)
@@ -95,7 +97,7 @@ def _weights(count: int) -> tuple[int, Float64]:
 
 
 def evidence(old: MedianDistribution, new: MedianDistribution) -> Evidence:
-    """Of the ratio of the two medians; with the two exchanged, that of its inverse."""
+    """The evidence on the ratio of two medians; exchanging the two gives the evidence on the inverse ratio."""
     ratios = np.subtract.outer(new.values, old.values).ravel()
     weights = np.multiply.outer(new.weights, old.weights).ravel()
     order = np.argsort(ratios)
@@ -116,7 +118,10 @@ def evidence(old: MedianDistribution, new: MedianDistribution) -> Evidence:
 
 
 def holm(chances: Sequence[float]) -> list[float]:
-    """Each p as it counts among all of them; rejecting those of at most α, any is wrong with a chance of at most α."""
+    """Each p, corrected for the number of comparisons.
+
+    If those of at most α are rejected, the probability that any of these rejections is wrong is at most α.
+    """
     values = np.asarray(chances, np.float64)
     order = np.argsort(values, kind="stable")
     adjusted = np.empty(len(values))

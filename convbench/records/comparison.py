@@ -1,20 +1,21 @@
-"""Faster, slower, the same or undecided: what two sets of records say of every measurement that both have.
+"""Compares two sets of records: every measurement that both have is slower, faster, the same or undecided.
 
 With r the ratio of the medians, NEW over OLD, and t the threshold:
 
-- **slower**: r ≥ 1 + t; and chance is no explanation of r > 1: p ≤ 1 % for this comparison alone, and p ≤ 5 % after
-  Holm's correction for all of them. **faster** is the same of 1 / r.
-- **same**: the 95 % interval of r lies within 1 / (1 + t) and 1 + t. That is a test of equivalence (Schuirmann 1987),
+- **slower**: r ≥ 1 + t, and chance does not explain that r > 1: p ≤ 1 % for this comparison alone, and p ≤ 5 % after
+  Holm's correction for all comparisons. **faster**: the same holds for 1 / r.
+- **same**: the 95 % interval of r lies between 1 / (1 + t) and 1 + t. This is a test of equivalence (Schuirmann 1987),
   at 2.5 % on each side.
-- **undecided**: everything else, with the reason.
+- **undecided**: all other cases, with the reason.
 
-So each comparison of two measurements of the same thing is a false alarm with a chance of 1 % at most, and a whole run
-of such comparisons holds one with a chance of 5 % at most; `tests/records/test_comparison_power.py` measures both, and
-how often a change of 5 % is found. Both are about the noise within a series. What is not the same from one process to
-the next (where its memory lies, how warm the machine was) is in no sample; the threshold is for that, and whoever wants
-to know it measures again (Kalibera & Jones 2013, "Rigorous benchmarking in reasonable time").
+So if nothing has changed, a comparison gives a false alarm with a probability of at most 1 %, and a whole run of
+comparisons contains one with a probability of at most 5 %. `tests/records/test_comparison_power.py` measures both, and
+how often a change of 5 % is found. These probabilities only cover the noise within a series. Differences between one
+process and the next (the addresses of its memory, the temperature of the machine) are in no sample. The threshold
+allows for them; to find out how large they are, measure again (Kalibera & Jones 2013, "Rigorous benchmarking in
+reasonable time").
 
-A result that was right and is wrong now, or crashes, is **broken**, whatever its time.
+A result that was correct and is now wrong, or crashes, is **broken**, independent of its time.
 """
 
 from collections.abc import Iterable, Sequence
@@ -29,8 +30,8 @@ from convbench.records.record import FAILURES, Outcome, Record
 from convbench.records.timing import CACHES, Cache, Series
 
 THRESHOLD: Final = 0.03
-EACH: Final = 0.01  # chance of a false alarm in one comparison
-ALL: Final = 0.05  # and in all of them together
+EACH: Final = 0.01  # probability of a false alarm in one comparison
+ALL: Final = 0.05  # probability of a false alarm in any of them
 
 Verdict = Literal["slower", "faster", "undecided", "same"]
 VERDICTS: tuple[Verdict, ...] = get_args(Verdict)  # in the order of their importance
@@ -40,7 +41,7 @@ TURNS: tuple[Turn, ...] = get_args(Turn)
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """One measurement in one state of the cache, on both sides; times in microseconds, ratios NEW over OLD."""
+    """The verdict on one measurement in one state of the cache; times in microseconds, ratios NEW over OLD."""
 
     pair: Pair
     cache: Cache
@@ -48,8 +49,8 @@ class Comparison:
     new_us: float
     verdict: Verdict
     reason: str | None  # why it is undecided
-    evidence: Evidence | None  # None of too few samples
-    p: float | None  # corrected for all comparisons
+    evidence: Evidence | None  # None if there are too few samples
+    p: float | None  # corrected for the number of comparisons
 
     @property
     def ratio(self) -> float:
@@ -57,13 +58,13 @@ class Comparison:
 
     @property
     def interval(self) -> tuple[float, float] | None:
-        """Of the ratio, for this comparison alone."""
+        """The 95 % interval of the ratio, for this comparison alone."""
         return None if self.evidence is None else (exp(self.evidence.low), exp(self.evidence.high))
 
 
 @dataclass(frozen=True, kw_only=True)
 class OutcomeChange:
-    """One measurement that ended in another way."""
+    """One measurement whose outcome differs between the two sides."""
 
     pair: Pair
     turn: Turn
@@ -71,7 +72,7 @@ class OutcomeChange:
 
 @dataclass(frozen=True)
 class Lone:
-    """What the other side does not have: a record, or of one that it has the samples of a state of the cache."""
+    """A record that the other side lacks; or, with `cache`, a series of a record that the other side has."""
 
     record: Record
     cache: Cache | None = None
@@ -79,19 +80,19 @@ class Lone:
 
 @dataclass(frozen=True, kw_only=True)
 class Compared:
-    """All that came of comparing two sets of records."""
+    """The result of comparing two sets of records."""
 
     threshold: float
     pairs: Pairs
     comparisons: tuple[Comparison, ...]  # the most important first
-    outcomes: tuple[OutcomeChange, ...]  # likewise
-    untimed: int  # pairs without times whose outcome is the same
+    outcomes: tuple[OutcomeChange, ...]  # the most important first
+    untimed: int  # number of pairs without times that have the same outcome
     only_old: tuple[Lone, ...]
     only_new: tuple[Lone, ...]
 
     @cached_property
     def counts(self) -> dict[str, int]:
-        """How many there are of each verdict and each turn."""
+        """The number of comparisons with each verdict, and of outcomes with each turn."""
         found: dict[str, int] = dict.fromkeys((*VERDICTS, *TURNS), 0)
         for comparison in self.comparisons:
             found[comparison.verdict] += 1
@@ -116,18 +117,18 @@ def compare(
     across_devices: bool = False,
     caches: Sequence[Cache] = CACHES,
 ) -> Compared:
-    """Every measurement that both sides have, decided.
+    """Compare two sets of records: a verdict on every measurement that both have.
 
     Parameters
     ----------
-    threshold : the least change that matters, as a fraction
+    threshold : the smallest change that matters, as a fraction
     across_devices : pair records of one device with those of another
     caches : the states of the cache that are compared
 
     Raises
     ------
     ConvbenchError
-        a side without records, or devices that are not to be compared (`convbench.records.pairing.pair`).
+        a side has no records, or the devices cannot be compared (`convbench.records.pairing.pair`).
     """
     if not 0 < threshold < 1:
         raise ValueError(f"a threshold is between 0 and 1, not {threshold}")
@@ -158,7 +159,7 @@ def compare(
 
 
 def turn(old: Outcome, new: Outcome) -> Turn:
-    """What a change of the outcome is: a failure that was none, none that was one, or neither."""
+    """The kind of a change of outcome: broken if it is now a failure, mended if it was one and passes, else changed."""
     if new in FAILURES and old not in FAILURES:
         return "broken"
     return "mended" if new == "passed" and old in FAILURES else "changed"
@@ -188,7 +189,7 @@ def _decided(timed: Sequence[tuple[Pair, Series, Series]], threshold: float) -> 
 
 
 def _evidence(old: Series, new: Series) -> Evidence | str:
-    """Or, in words, why there is none."""
+    """The evidence on the ratio of two series; a text with the reason if there is none."""
     sides = []
     for name, series in (("OLD", old), ("NEW", new)):
         if len(set(series.throttled)) == len(series.samples_us):
@@ -201,7 +202,7 @@ def _evidence(old: Series, new: Series) -> Evidence | str:
 
 
 def _decide(ratio: float, one: Evidence, adjusted: float, tested: int, limit: float) -> tuple[Verdict, str | None]:
-    """The verdict on a ratio, and why it is undecided; the ratio and the limit are logarithms."""
+    """The verdict on a ratio, and the reason if it is undecided; the ratio and the limit are logarithms."""
     if abs(ratio) >= limit and one.p <= EACH and adjusted <= ALL:
         return ("slower" if ratio > 0 else "faster"), None
     if max(-one.low, one.high) <= limit:

@@ -1,4 +1,4 @@
-"""What a measurement depends on besides the device: versions, host, source commit."""
+"""Collects the facts besides the device that a measurement depends on: versions, host, source commit."""
 
 import os
 import platform
@@ -15,7 +15,7 @@ PACKAGES = (
 
 
 def capture() -> dict[str, Any]:
-    """Versions, operating system, processor, and the commit of the source if it is a git checkout."""
+    """Versions, operating system, processor, and the commit of the source if it is a git checkout; for records."""
     return {
         "python": sys.version.split()[0],
         "packages": {name: found for name in PACKAGES if (found := _version(name))},
@@ -34,7 +34,7 @@ def _version(package: str) -> str | None:
 
 
 def cores() -> int:
-    """How many cores this process may use."""
+    """The number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -47,7 +47,7 @@ def processor() -> str:
 
 
 def last_level_cache_bytes(root: Path = Path("/sys/devices/system/cpu/cpu0/cache")) -> int | None:
-    """The largest cache of the first core; None where the system does not tell. Linux only."""
+    """The size of the first core's largest cache; None if the system does not tell. Linux only."""
     units = {"K": 2**10, "M": 2**20, "G": 2**30}
     texts = [path.read_text().strip() for path in root.glob("index*/size")]
     sizes = [int(text[:-1]) * units[text[-1]] if text[-1:] in units else int(text) for text in texts if text]
@@ -55,13 +55,14 @@ def last_level_cache_bytes(root: Path = Path("/sys/devices/system/cpu/cpu0/cache
 
 
 def _commit(folder: Path) -> str | None:
-    """Commit of the checkout of this project that holds `folder`, "+changes" behind it if files differ; else None.
+    """The commit of this project's checkout that contains `folder`, or None if there is none.
 
-    What was measured before, in `reports`, may differ: it runs nothing.
+    If tracked files differ from the commit, it ends with "+changes". Files in `reports` do not count, because they do
+    not affect the code.
     """
     try:
         git = ["git", "-C", str(folder)]
-        # an environment inside somebody else's checkout is not ours
+        # convbench may be installed in an environment inside the checkout of another project
         subprocess.run(
             [*git, "ls-files", "--error-unmatch", ":/convbench/environment.py"], capture_output=True, check=True
         )

@@ -1,10 +1,11 @@
-"""Geometric means of what was compared, by group, with an interval for what noise does to them.
+"""Computes geometric means of the ratios of a comparison, by group, with an interval for the effect of noise.
 
-The interval is of these comparisons, as repeating just them would spread; it tells nothing about problems that were not
-measured. The variance of a mean of independent logarithms is the sum of theirs over their number squared, and their
-sum is close to normal, for that of a single one is already (`tests/records/test_comparison_power.py` measures how often
-the interval has the true ratio). Of ratios the geometric mean alone does not depend on which side is the reference:
-Fleming & Wallace 1986, "How not to lie with statistics".
+The interval says how far the mean would spread if the same measurements were repeated. It says nothing about problems
+that were not measured. The variance of a mean of independent logarithms is the sum of their variances over their number
+squared. Their sum is close to normal, because the distribution of a single one already is
+(`tests/records/test_comparison_power.py` measures how often the interval contains the true ratio). The geometric mean
+is the only mean of ratios that does not depend on which side is the reference: Fleming & Wallace 1986, "How not to lie
+with statistics".
 """
 
 from collections import defaultdict
@@ -21,8 +22,8 @@ from convbench.records.timing import CACHES, Cache
 class Mean:
     """The geometric mean of the ratios of a group, NEW over OLD, and its interval."""
 
-    by: str  # what the group has in common, and its value there
-    name: str
+    by: str  # the property that the group has in common, "" for the group of all
+    name: str  # its value
     cache: Cache
     count: int
     ratio: float
@@ -31,9 +32,9 @@ class Mean:
 
 
 def means(comparisons: Iterable[Comparison]) -> list[Mean]:
-    """Geometric means over all, and by each of algorithm, direction, dtype and precision that has several values.
+    """Geometric means over all comparisons, and over groups by algorithm, direction, dtype and precision.
 
-    Comparisons of too few samples are left out.
+    A property with one value makes no groups. Comparisons with too few samples are left out.
     """
     known = [one for one in comparisons if one.evidence is not None]
     keys: dict[str, Callable[[Comparison], str]] = {

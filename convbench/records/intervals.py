@@ -1,14 +1,14 @@
-"""An interval for the median of timing samples, without supposing how they are distributed.
+"""Computes an interval for the median of timing samples, without assumptions about their distribution.
 
-The interval runs from one order statistic to another. Their ranks come from the binomial distribution of how many
-samples lie below the median (David & Nagaraja 2003, "Order statistics", §7.1), in its normal approximation, for as many
-samples as would be worth these if they were independent: with a lag-1 autocorrelation ρ of the ranks that is
+The interval runs from one order statistic to another. Their ranks come from the binomial distribution of the number of
+samples below the median (David & Nagaraja 2003, "Order statistics", §7.1), in its normal approximation. Samples that
+depend on each other count as fewer independent ones: with a lag-1 autocorrelation ρ of their ranks, n samples count as
 n·(1 − ρ)/(1 + ρ) (von Storch & Zwiers 1999, "Statistical analysis in climate research", §6.6.8), so that slow drift
-widens it.
+widens the interval.
 
-Sampling stops when the interval is small enough, and whoever stops at a lucky moment has too narrow an interval. The
-ranks are therefore those of 98 % for what is reported as 95 %; `tests/measurement/test_sampling.py` measures what that
-gives on clocks whose true time is known.
+Sampling stops when the interval is small enough, which may be at a moment when it is too narrow by luck. The ranks are
+therefore those of a 98 % interval, which is reported as 95 %. `tests/measurement/test_sampling.py` measures how often
+the interval contains the true time, on clocks for which that is known.
 """
 
 from collections.abc import Sequence
@@ -16,13 +16,13 @@ from statistics import NormalDist
 
 import numpy as np
 
-FEWEST = 6  # of fewer independent samples not even the range is a 95 % interval: 1 − 2·0.5⁵ is 94 %
+FEWEST = 6  # for fewer independent samples, not even their range is a 95 % interval: 1 − 2·0.5⁵ is 94 %
 LEVEL = 0.98
 QUANTILE = NormalDist().inv_cdf((1 + LEVEL) / 2)
 
 
 def median_interval(samples: Sequence[float]) -> tuple[float, float] | None:
-    """The least and the greatest value that the true median has, with 95 % confidence; None of too few samples."""
+    """The 95 % confidence interval of the true median, (low, high); None if there are too few samples."""
     n = len(samples)
     if n < FEWEST:
         return None
@@ -33,7 +33,7 @@ def median_interval(samples: Sequence[float]) -> tuple[float, float] | None:
 
 
 def relative_error(samples: Sequence[float]) -> float | None:
-    """The standard error of the median over the median, as the interval has it; None of too few samples."""
+    """The standard error of the median over the median, from the interval; None if there are too few samples."""
     interval = median_interval(samples)
     if interval is None:
         return None
@@ -41,10 +41,10 @@ def relative_error(samples: Sequence[float]) -> float | None:
 
 
 def effective_count(samples: Sequence[float]) -> float:
-    """How many independent samples these are worth, at least 1."""
+    """The number of independent samples that give as much information as these, at least 1."""
     n = len(samples)
     _, places, counts = np.unique(samples, return_inverse=True, return_counts=True)
-    shared = np.cumsum(counts) - counts / 2  # by equal ones, whose ranks in their order would drift
+    shared = np.cumsum(counts) - counts / 2  # equal samples share a rank, as ranks in their order would look like drift
     ranks = shared[places] - n / 2
     if len(counts) == 1:
         return float(n)

@@ -1,15 +1,16 @@
-"""Which record of OLD belongs to which of NEW, what has no partner, and what differs besides.
+"""Pairs the records of OLD with those of NEW, and lists records without a partner and other differences.
 
-Two records are of the same measurement if they agree in problem (which has the dtype), direction, algorithm, precision,
-device, config, workload and layer. Of several on one side the latest counts, as in a report: they may be of different
-versions of the code, which must not be mixed. What is left over on both sides is paired in spite of
+Two records are of the same measurement if they have the same problem (which includes the dtype), direction, algorithm,
+precision, device, config, workload and layer. If one side has several, the latest counts, as in a report, because they
+may be of different versions of the code, which must not be mixed. Records that are left over on both sides are paired
+although they have
 
-- other names of workload and layer, the latest with the latest: the work is the same;
-- another config, if there is one on each side: the default may have changed;
-- another config, if a side has one record that did not pass: what is refused has no config.
+- other names of workload and layer (the latest with the latest), because the work is the same;
+- another config, if there is one record on each side, because the default may have changed;
+- another config, if a side has one record and that did not pass, because a refused problem has no config.
 
-Devices are the same if they have the same name, clock and hardware; where the times are not a GPU's, it is the
-processor that is the device.
+Devices are the same if they have the same name, clock and hardware. If the times are not those of a GPU, the hardware
+is the host's processor.
 """
 
 import json
@@ -21,9 +22,9 @@ from typing import Any
 from convbench.errors import ConvbenchError
 from convbench.records.record import Record
 
-HARDWARE = "compute_capability", "multiprocessors"  # besides the name
-WORK, CONFIG, PLACE = slice(0, 5), slice(5, 6), slice(6, 8)  # of a key
-MOST_VALUES = 3  # that are shown of one fact
+HARDWARE = "compute_capability", "multiprocessors"  # the facts besides its name that identify a GPU
+WORK, CONFIG, PLACE = slice(0, 5), slice(5, 6), slice(6, 8)  # the parts of a key
+MOST_VALUES = 3  # of one fact that are shown
 
 Key = tuple[str, ...]
 
@@ -38,18 +39,18 @@ class Pair:
 
 @dataclass(frozen=True)
 class Pairs:
-    """Two sides, paired."""
+    """The records of two sides: the pairs, and those without a partner."""
 
     paired: tuple[Pair, ...]
     only_old: tuple[Record, ...]
     only_new: tuple[Record, ...]
-    repeated: int  # records that are left out because there is a later one of the same measurement
-    notice: str | None  # what to say above everything, of different devices
+    repeated: int  # number of records that are left out because there is a later one of the same measurement
+    notice: str | None  # a warning about different devices, to be shown first
 
 
 @dataclass(frozen=True)
 class Difference:
-    """A fact besides the code that is not the same on both sides, with every value it has there."""
+    """A fact besides the code that differs between the two sides, with its values on each side."""
 
     what: str
     old: str
@@ -57,10 +58,10 @@ class Difference:
 
 
 def pair(old: Iterable[Record], new: Iterable[Record], *, across_devices: bool = False) -> Pairs:
-    """Both sides' latest records, in the order of NEW.
+    """Pair the latest records of both sides, in the order of NEW.
 
-    Raises ConvbenchError when a side has no records; when the devices have nothing in common and `across_devices` is
-    not set; and when it is set and a side has more than one device.
+    Raises ConvbenchError if a side has no records, if the two sides have no device in common and `across_devices` is
+    False, or if it is True and a side has more than one device.
     """
     sides = []
     for name, records in (("OLD", list(old)), ("NEW", list(new))):
@@ -87,7 +88,7 @@ def pair(old: Iterable[Record], new: Iterable[Record], *, across_devices: bool =
 
 
 def device_of(record: Record) -> str:
-    """Whatever identifies the device, in words."""
+    """A text that identifies the device of a record: its name, its clock and its hardware."""
     device, hardware = record.device, []
     if device["is_gpu"]:
         hardware += [f"{key.replace('_', ' ')} {device[key]}" for key in HARDWARE if key in device]
@@ -116,11 +117,11 @@ def _key(record: Record, across_devices: bool) -> Key:
 
 
 def _by_time(records: list[Record]) -> list[Record]:
-    return sorted(records, key=lambda record: record.when)  # of one time, as they stand in the files
+    return sorted(records, key=lambda record: record.when)  # records of the same time keep their order in the files
 
 
 def _partners(left: dict[Key, Record], right: dict[Key, Record]) -> dict[Key, Key]:
-    """The key of OLD for each of NEW that has one; both are in the order of time."""
+    """For each key of NEW that has a partner, the key of OLD; both arguments are in the order of time."""
     found = {key: key for key in right if key in left}
     for parts in ((WORK, CONFIG), (WORK, PLACE), (WORK,)):
         known = set(found.values())
@@ -143,9 +144,9 @@ def _listed(devices: Iterable[str]) -> str:
 
 
 def differences(pairs: Iterable[Pair]) -> list[Difference]:
-    """What the paired records say of device, environment, config, seed and method, where the two sides differ.
+    """The facts about device, environment, config, seed and method of sampling in which the two sides differ.
 
-    Clocks that were read while samples were taken are given as the range of their lowest values.
+    Of the clocks that were read while samples were taken, the range of their lowest values is compared.
     """
     facts: dict[str, tuple[set[str], set[str]]] = defaultdict(lambda: (set(), set()))
     clocks: dict[str, tuple[list[int], list[int]]] = defaultdict(lambda: ([], []))

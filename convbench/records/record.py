@@ -1,7 +1,7 @@
-"""The record: what came of one (problem, direction, algorithm, config, device), and the file that keeps it.
+"""Defines `Record`, the result of one (problem, direction, algorithm, config, device), and files of records.
 
-A file is JSON Lines, appended to and never rewritten: one record a line, written whole and flushed. A line that was
-torn by a crash stays where it is; reading reports it and goes on.
+A file is JSON Lines with one record on each line. Records are appended, each in one piece and flushed to disk; the file
+is never rewritten. A line that a crash has cut off stays in the file; reading reports it and continues.
 """
 
 import errno
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pydantic import TypeAdapter
 
 SCHEMA = 2
-BEGINNING = '{"problem":'  # of every record's line
+BEGINNING = '{"problem":'  # the line of every record begins so
 
 Outcome = Literal["passed", "wrong", "refused", "out_of_memory", "crashed", "timed_out"]
 OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
@@ -31,7 +31,7 @@ FAILURES: tuple[Outcome, ...] = ("wrong", "crashed", "out_of_memory", "timed_out
 
 @dataclass(frozen=True, kw_only=True)
 class Record:
-    """One result. Timings exist only if it passed; a reason exists only if it did not."""
+    """One result. It has a timing if and only if it passed, and a reason if and only if it did not."""
 
     problem: str  # the text of a ConvProblem
     direction: Direction
@@ -46,8 +46,8 @@ class Record:
     layer: str
     count: int
     seed: int
-    exact: bool = False  # matched bit for bit on integers
-    fraction: float | None = None  # of the error bound, in the worst element
+    exact: bool = False  # whether it matched bit for bit on integers
+    fraction: float | None = None  # the error in the worst element, as a fraction of its bound
     workspace_bytes: int | None = None
     timing: Timing | None = None
     environment: dict[str, Any]
@@ -70,7 +70,7 @@ class Record:
 
     @property
     def key(self) -> tuple[str, ...]:
-        """What makes two records the same measurement."""
+        """The key of the measurement: two records with the same key are of the same measurement."""
         return key_of(self.problem, self.direction, self.algorithm, self.config, self.device)
 
     @property
@@ -79,23 +79,23 @@ class Record:
 
     @property
     def tflops(self) -> float | None:
-        """Of the direct method's FLOPs, whatever the algorithm saves, per median time."""
+        """TFLOP/s: the FLOPs of the direct method over the median time, for every algorithm."""
         return None if self.timing is None else self.parsed_problem.flops / self.timing.median_us / 1e6
 
     def to_json(self) -> str:
-        """One line, without its end."""
+        """The line of this record, without the line break."""
         return json.dumps(asdict(self), ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_plain)
 
     @classmethod
     def from_json(cls, line: str) -> "Record":
-        """The record of a line; raises ValueError with what is wrong with it."""
+        """The record of a line; raises ValueError if the line is not a record of this version."""
         data = json.loads(line)
         if not isinstance(data, dict) or "schema" not in data:
             raise ValueError("it is JSON, but no record of convbench")
         if data["schema"] != SCHEMA:
             raise ValueError(f"its schema is {data['schema']}; this version of convbench reads {SCHEMA}")
         record = _lines_of_records().validate_json(line)
-        own.parse(record.problem)  # a record of an impossible problem is no record
+        own.parse(record.problem)  # raises ProblemError for a problem that is impossible
         return record
 
 
@@ -108,34 +108,34 @@ def key_of(
 
 @cache
 def _lines_of_records() -> "TypeAdapter[Record]":
-    """What checks the fields of a line, their names and their types."""
-    from pydantic import TypeAdapter
+    """The reader of lines, which checks the names and the types of all fields."""
+    from pydantic import TypeAdapter  # takes long to import, and only reading records needs it
 
     return TypeAdapter(Record)
 
 
 def _plain(value: Any) -> Any:
-    """What JSON has for a value that it does not know: a NumPy number's number, or the text."""
+    """A value that JSON can hold, for one that it cannot: the number of a NumPy number, else the text."""
     return value.item() if hasattr(value, "item") else str(value)
 
 
 @dataclass(frozen=True)
 class BadLine:
-    """A line that is no record."""
+    """A line of a records file that is not a record."""
 
     path: Path
     number: int
     reason: str
-    torn: bool  # the beginning of a record: what a crash leaves
+    torn: bool  # whether it is the beginning of a record, which a crash leaves
 
     def __str__(self) -> str:
         return f"{self.path}, line {self.number}: {self.reason}; the line is skipped"
 
 
 def read_records(path: Path) -> tuple[list[Record], list[BadLine]]:
-    """Every record of a file in order, and every line that is none.
+    """All records of a file in order, and all lines that are not records.
 
-    Raises RecordsError when the file cannot be read.
+    Raises RecordsError if the file cannot be read.
     """
     try:
         text = path.read_bytes().decode("utf-8", errors="replace")
@@ -145,10 +145,10 @@ def read_records(path: Path) -> tuple[list[Record], list[BadLine]]:
     *lines, rest = text.split("\n")
     for number, line in enumerate([*lines, rest] if rest else lines, start=1):
         if not line.strip():
-            continue  # left where writing went on after a torn line
+            continue  # an empty line may be left after a torn one
         try:
             records.append(Record.from_json(line))
-        except Exception as error:  # noqa: BLE001  (any content at all may stand in a foreign file)
+        except Exception as error:  # noqa: BLE001  (a foreign file may have any content)
             torn = number > len(lines) or _is_torn(line)
             place = "a torn last line" if number > len(lines) else "a torn line"
             bad.append(BadLine(path, number, place if torn else f"no record ({error})", torn))
@@ -156,7 +156,7 @@ def read_records(path: Path) -> tuple[list[Record], list[BadLine]]:
 
 
 def _is_torn(line: str) -> bool:
-    """Whether a line is the beginning of a record: what a crash left, and another run went on behind."""
+    """Whether a line is only the beginning of a record, because a crash cut it off."""
     try:
         json.loads(line)
     except ValueError:
@@ -165,18 +165,18 @@ def _is_torn(line: str) -> bool:
 
 
 class RecordsFile:
-    """A file that records are appended to, each whole and at once on disk."""
+    """A file to which records are appended; each is on disk as soon as it is appended."""
 
     def __init__(self, path: Path) -> None:
-        """Open for appending; raises RecordsError when the folder or the file cannot be written."""
+        """Open the file for appending; raises RecordsError if the folder or the file cannot be written."""
         self.path = path
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = path.open("ab+", buffering=0)  # what cannot be written is not tried again by close()
+            self._file = path.open("ab+", buffering=0)  # with a buffer, close() would write again after a failure
             if self._file.tell():
                 self._file.seek(-1, os.SEEK_END)
                 if self._file.read(1) != b"\n":
-                    self._write(b"\n")  # the torn line keeps its place, and the next record gets its own
+                    self._write(b"\n")  # ends a torn line, so that the next record gets a line of its own
         except OSError as error:
             raise RecordsError(f"records cannot be written to {path}: {error.strerror}") from error
 
@@ -200,7 +200,7 @@ class RecordsFile:
 
 
 def latest(records: Iterable[Record]) -> list[Record]:
-    """The last record of each measurement of each layer, in the order in which they first came."""
+    """The last record of each measurement of each layer, in the order in which the measurements first occur."""
     found: dict[tuple[str, ...], Record] = {}
     for record in records:
         found[record.workload, record.layer, *record.key] = record

@@ -1,4 +1,4 @@
-"""What was measured of one result: every sample, how it was made, and what the machine's clocks did meanwhile."""
+"""Defines the timing of one result: all samples, how they were made, and the GPU's clocks while they were taken."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -7,28 +7,31 @@ from typing import Any, Final, Literal, get_args
 
 Cache = Literal["warm", "cold"]
 CACHES: tuple[Cache, ...] = get_args(Cache)
-Stop = Literal["precise", "samples", "seconds"]  # why sampling ended: small error, enough of them, no time left
+Stop = Literal["precise", "samples", "seconds"]  # why sampling ended: small error, enough samples, no time left
 
-# for what checks records that are read: no field more, none of another type, no NaN
+# How records are checked when they are read: no additional fields, exact types, no NaN.
 STRICT: Final[Any] = {"extra": "forbid", "strict": True, "allow_inf_nan": False}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Reading:
-    """What the driver says of a GPU at one moment."""
+    """The state of a GPU at one moment, from its driver."""
 
     sm_mhz: int
     memory_mhz: int
     temperature_c: int
     power_w: float
-    throttle: tuple[str, ...] = ()  # the reasons that slow it down below its clock for load
+    throttle: tuple[str, ...] = ()  # the reasons why it is slowed down; empty if it is not
 
     __pydantic_config__ = STRICT
 
 
 @dataclass(frozen=True, kw_only=True)
 class Clocks:
-    """Readings around one series; `during` has the lowest clock of all that were taken while samples were."""
+    """Readings before, during and after one series.
+
+    `during` combines those taken while sampling: lowest clocks, highest temperature and power, and all reasons.
+    """
 
     before: Reading
     during: Reading
@@ -42,12 +45,12 @@ class Series:
     """The samples of a result with the cache in one state, in microseconds and in the order they were taken."""
 
     cache: Cache
-    method: str  # how they were made, in words
-    samples_us: tuple[float, ...]  # every one
-    host_us: tuple[float, ...]  # what the host spent on each: see `Timing.host_clock`
-    throttled: tuple[int, ...] = ()  # which of them were taken while the GPU was slowed down: kept, but not counted
+    method: str  # how the samples were made, in words
+    samples_us: tuple[float, ...]  # all samples
+    host_us: tuple[float, ...]  # the host's time for each sample, by `Timing.host_clock`
+    throttled: tuple[int, ...] = ()  # indices of samples taken while the GPU was slowed down; they are not counted
     stop: Stop
-    clocks: Clocks | None = None  # None where nothing tells
+    clocks: Clocks | None = None  # None if they cannot be read
 
     __pydantic_config__ = STRICT
 
@@ -61,7 +64,7 @@ class Series:
 
     @cached_property
     def counted_us(self) -> tuple[float, ...]:
-        """The samples that statistics are made of: the throttled ones only where there are no others."""
+        """The samples that statistics use: those that are not throttled, or all if there are no such samples."""
         slowed = set(self.throttled)
         return tuple(us for place, us in enumerate(self.samples_us) if place not in slowed) or self.samples_us
 
@@ -71,8 +74,8 @@ class Series:
 
     @cached_property
     def interval_us(self) -> tuple[float, float] | None:
-        """Where the true median lies with 95 % confidence (`convbench.records.intervals`); None of too few samples."""
-        from convbench.records.intervals import median_interval
+        """The 95 % confidence interval of the median (`convbench.records.intervals`); None if too few samples."""
+        from convbench.records.intervals import median_interval  # imports numpy, which takes long
 
         return median_interval(self.counted_us)
 
@@ -87,15 +90,15 @@ class Series:
 
 @dataclass(frozen=True, kw_only=True)
 class Timing:
-    """All that was measured of one result, in microseconds unless named otherwise."""
+    """All times of one result, in microseconds unless the name says otherwise."""
 
-    clock: str  # whose microseconds these are
-    host_clock: str  # what `Series.host_us` is
-    series: tuple[Series, ...]  # one for each state of the cache, the one that reports lead with first
-    floor_us: float | None = None  # no time can be under it on this hardware; None where its ceilings are unknown
-    prepare_us: float  # once per weights, not part of a sample
-    queue_us: float | None = None  # of the host, to queue the launches of one run on a GPU
-    phases_us: dict[str, float]  # of one run, each launch timed alone
+    clock: str  # the device's clock, by which the samples and phases are timed
+    host_clock: str  # what kind of time `Series.host_us` is
+    series: tuple[Series, ...]  # one for each state of the cache; reports show the first one
+    floor_us: float | None = None  # the least time that this hardware allows; None if its ceilings are unknown
+    prepare_us: float  # of the work that is done once for each set of weights, not part of a sample
+    queue_us: float | None = None  # the host's time to queue the launches of one run on a GPU
+    phases_us: dict[str, float]  # of one run, by phase, each launch timed alone
     compile_s: float  # spent compiling kernels for this result
 
     __pydantic_config__ = STRICT
@@ -107,7 +110,7 @@ class Timing:
 
     @property
     def first(self) -> Series:
-        """The series that reports lead with."""
+        """The first series, which reports show first."""
         return self.series[0]
 
     def of(self, cache: Cache) -> Series | None:
