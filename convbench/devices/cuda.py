@@ -206,8 +206,8 @@ def _registers_for(kernel: Kernel, block: tuple[int, int, int]) -> Iterator[None
             raise
         made = kernel.overloads.values()
         raise ConfigError(
-            f"block {block} cannot be launched: a thread needs {max(one.regs_per_thread for one in made)} registers, "
-            f"so that a block can have at most {min(one.max_threads_per_block for one in made)} threads"
+            f"block {block} cannot be launched: its threads take {max(one.regs_per_thread for one in made)} registers "
+            f"each, so that a block can have at most {min(one.max_threads_per_block for one in made)} threads"
         ) from error
 
 
