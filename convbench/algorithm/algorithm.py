@@ -162,7 +162,7 @@ class Algorithm:
         for config in self.space(self._inner(problem, direction), direction):
             settings = getattr(config, "__dataclass_params__", None)
             if isinstance(config, type) or settings is None or not settings.frozen:
-                raise ConfigError(f"{config!r}, in the space of {self.name}, is no instance of a frozen dataclass")
+                raise ConfigError(f"{config!r}, in the space of {self.name}, is no frozen dataclass")
             found[config] = None
         return tuple(found)
 
@@ -183,7 +183,7 @@ class Algorithm:
         if config is None or type(config) is type(default):
             return default if config is None else config
         if type(config) not in {type(one) for one in self.space_for(problem, direction)}:
-            raise ConfigError(f"{config!r} is no config of {self.name}; it takes configs like {default!r}")
+            raise ConfigError(f"{config!r} is no config of {self.name}; it takes {default!r}, for example")
         return config
 
     def error_bounds(
