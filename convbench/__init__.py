@@ -23,7 +23,7 @@ __all__ = [
 
 # the module of each name that is imported on first use, to keep the start of the command line short
 _HOMES = {
-    "Algorithm": "algorithm.algorithm", "Plan": "algorithm.algorithm", "ErrorModel": "reference.error_model",
+    "Algorithm": "algorithm.algorithm", "Plan": "algorithm.plan", "ErrorModel": "reference.error_model",
     "register": "algorithm.registry", "Conv2d": "layer.layer", "conv2d": "layer.functional",
     "conv2d_backward": "layer.functional",
 }  # fmt: skip

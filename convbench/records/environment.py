@@ -63,9 +63,7 @@ def _commit(folder: Path) -> str | None:
     try:
         git = ["git", "-C", str(folder)]
         # convbench may be installed in an environment inside the checkout of another project
-        subprocess.run(
-            [*git, "ls-files", "--error-unmatch", ":/convbench/environment.py"], capture_output=True, check=True
-        )
+        subprocess.run([*git, "ls-files", "--error-unmatch", Path(__file__).name], capture_output=True, check=True)
         commit = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
         changes = subprocess.run(
             [*git, "status", "--porcelain", "--untracked-files=no", "--", ":/", ":(top,exclude)reports"],
