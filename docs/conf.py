@@ -10,7 +10,7 @@ project = "convbench"
 author = "the authors of convbench"
 version = release = version_of("convbench")
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "plain_docstrings", "sphinx.ext.napoleon"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "plain_docstrings", "command_line", "sphinx.ext.napoleon"]
 exclude_patterns = ["_build"]
 
 myst_heading_anchors = 3
@@ -26,7 +26,7 @@ napoleon_use_ivar = True
 napoleon_attr_annotations = False
 
 html_theme = "pydata_sphinx_theme"
-html_sidebars: dict[str, list[str]] = {"**": []}
+html_sidebars: dict[str, list[str]] = {"index": [], "tutorial": []}
 html_title = f"convbench {release}"
 html_show_sourcelink = False
 html_copy_source = False
@@ -36,7 +36,7 @@ html_theme_options = {
     "secondary_sidebar_items": ["page-toc"],
     "navbar_end": ["theme-switcher"],
     "navbar_persistent": ["search-button"],
-    "header_links_before_dropdown": 9,
+    "header_links_before_dropdown": 5,
     "footer_start": [],
     "footer_end": ["sphinx-version"],
 }

@@ -31,10 +31,29 @@ from convbench.records import read_records
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
-PAGES = [README, *sorted((ROOT / "docs").glob("*.md"))]
+DOCS = ROOT / "docs"
+PAGES = [README, *sorted(DOCS.glob("*.md")), *sorted(DOCS.glob("[!_]*/*.md"))]
 GUIDE = {
-    "index", "compare_algorithms", "verify_your_kernel", "fuzz", "read_a_report", "error_model", "timing", "emulator",
-    "add_a_workload", "fast_kernels", "tune", "gpu", "inspect", "reference",
+    "index", "tutorial",
+    *(
+        f"how_to/{page}"
+        for page in (
+            "index", "install", "verify_your_kernel", "fuzz_your_kernel", "find_a_data_race", "compare_algorithms",
+            "compare_two_runs", "read_a_report", "add_a_workload", "measure_on_a_gpu", "write_a_fast_kernel",
+            "tune_an_algorithm", "inspect_machine_code", "give_an_error_model", "use_as_a_library", "draw_maps",
+        )
+    ),
+    *(
+        f"reference/{page}"
+        for page in (
+            "index", "command_line", "exit_status", "problems", "workloads", "algorithms", "devices", "records",
+            "python_api",
+        )
+    ),
+    *(
+        f"explanation/{page}"
+        for page in ("index", "correctness", "timing", "emulator", "fuzzer", "fast_kernels", "layout")
+    ),
 }  # fmt: skip
 RUN = "python", "bash"
 SPHINX = "{toctree}", "{eval-rst}"  # what the build checks
@@ -203,10 +222,10 @@ def reader(tmp_path, monkeypatch):
 
 
 def test_the_guide_has_its_pages():
-    assert {page.stem for page in PAGES[1:]} == GUIDE
+    assert {str(page.relative_to(DOCS).with_suffix("")) for page in PAGES[1:]} == GUIDE
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_every_fence_is_of_a_language_that_is_run_or_checked(page):
     found = blocks(page)
     assert found
@@ -215,11 +234,11 @@ def test_every_fence_is_of_a_language_that_is_run_or_checked(page):
         assert block.language in allowed, f"{page.name}, line {block.line}: {block.language!r}"
         known = {"python": {"raises"}, "bash": {"exit"}, "text": {"varies", "emulated"}}.get(block.language, set())
         assert block.options.keys() <= known, f"{page.name}, line {block.line}: {block.options}"
-    if page.stem != "reference":
+    if page.parent.name != "reference":
         assert {block.language for block in found} & {*RUN}
 
 
-@pytest.mark.parametrize("page", PAGES[1:], ids=lambda page: page.stem)
+@pytest.mark.parametrize("page", PAGES[1:], ids=lambda page: str(page.relative_to(ROOT)))
 def test_every_block_of_the_guide_runs(page, reader):
     reader.read(page)
 
@@ -248,7 +267,7 @@ def test_the_readmes_kernel_is_right_with_the_barrier_that_is_missing(reader):
     reader._python(Block(language="python", text=mended, line=0, file=None), "the README, mended")
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_every_command_is_one_as_it_is_written(page):
     """The program's own parser takes it, and what it names exists, though a shorter one may run in its place."""
     program = typer.main.get_command(app.app)
