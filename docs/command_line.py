@@ -37,7 +37,7 @@ def _lines(name: str) -> Iterator[str]:
     command = typer.main.get_command(app.app).commands[name]
     context = command.make_context(name, [], resilient_parsing=True)
     usage = " ".join(re.sub(r"{(\w+)}", r"\1", piece) for piece in command.collect_usage_pieces(context))
-    yield from (_escaped(line) for line in (command.help or "").replace("\b", "").splitlines())
+    yield from _escaped(command.help or "").splitlines()
     yield from ("", ".. code-block:: text", "", f"   convbench {name} {usage}", "")
     yield from (".. list-table::", "   :header-rows: 1", "   :widths: 30 70", "")
     yield from ("   * - argument or option", "     - meaning")
