@@ -15,6 +15,9 @@ from sphinx.util.docutils import SphinxDirective
 from convbench.cli import app
 from convbench.cli.examples import EXAMPLES
 
+# what stands for a value, by its type in Python
+VALUES = {"str": "TEXT", "path": "PATH", "Path": "PATH", "int": "NUMBER", "float": "NUMBER"}
+
 
 class Command(SphinxDirective):
     """The description of the command that is named."""
@@ -44,13 +47,23 @@ def _lines(name: str) -> Iterator[str]:
     for parameter in command.params:
         record = parameter.get_help_record(context)
         assert record is not None, f"{name}: {parameter.name} is hidden"
-        yield from (f"   * - ``{record[0]}``", f"     - {_escaped(record[1])}")
+        yield from (f"   * - ``{_with_value(record[0])}``", f"     - {_escaped(record[1])}")
     yield from ("", "Examples:", "", ".. code-block:: bash", "")
     for example, meaning in EXAMPLES[name]:
         yield from (f"   # {meaning}", f"   {example}")
     yield ""
 
 
+def _with_value(name: str) -> str:
+    """`--batch NUMBER` from `--batch <int>`; an argument's name alone stands for its value."""
+    name = re.sub(r"<(?:list\[)?(\w+)(?: range)?\]?>", lambda match: VALUES.get(match[1], match[1]), name)
+    return name if name.startswith("-") else name.split()[0]
+
+
 def _escaped(text: str) -> str:
-    """Plain text with names between backticks, such as --help has it, as reStructuredText."""
-    return re.sub(r"([\\*|_])|`([^`]+)`", lambda match: f"\\{match[1]}" if match[1] else f"``{match[2]}``", text)
+    """Plain text with names between backticks, such as --help has it, as reStructuredText; options become code."""
+    return re.sub(
+        r"([\\*|_])|`([^`]+)`|(--[a-z][a-z-]*)",
+        lambda match: f"\\{match[1]}" if match[1] else f"``{match[2] or match[3]}``",
+        text,
+    )
