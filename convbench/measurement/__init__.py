@@ -1,6 +1,6 @@
-"""Measurement: run an algorithm, compare its result with the reference, and time it if it is right.
+"""Measurement: run an algorithm, compare its result with the reference, and time it if the result is right.
 
-A workload and algorithms enter, and records leave. `verification` decides right or wrong, `sampling` decides how many
+A workload and algorithms enter, and records leave. `verification` judges the results, `sampling` decides how many
 samples are enough, and the `Harness` does both for every pair of a layer and an algorithm.
 """
 

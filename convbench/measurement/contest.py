@@ -1,4 +1,7 @@
-"""Algorithms that are right on one layer, timed together so that the machine's moods touch them alike."""
+"""Time the algorithms that compute one layer correctly, together, so that drift of the machine affects all alike.
+
+Drift is a change of clock rates, temperature or load while the samples are taken.
+"""
 
 import time
 from collections.abc import Callable, Sequence
@@ -12,11 +15,11 @@ from convbench.records import Cache, Timing
 
 
 class Contender:
-    """One of them: prepared, warmed up, and sampled in each state of the cache.
+    """One algorithm that is timed: prepared, warmed up, and sampled in each state of the cache.
 
-    `error` is what its work raised while it was sampled, if it did; `compile_s` is for whoever knows to set.
+    `error` is the exception that its work raised while it was sampled; None if there was none.
 
-    Raises what the algorithm raises while it is prepared and warmed up.
+    Raises whatever the algorithm raises while it is prepared and warmed up.
     """
 
     def __init__(self, execution: Execution, effort: Effort) -> None:
@@ -31,11 +34,17 @@ class Contender:
 
     @property
     def is_measured(self) -> bool:
-        """Whether it has all its samples."""
+        """Whether all samples have been taken without an error."""
         return self.error is None and all(sampling.stop is not None for sampling in self.samplings)
 
     def timing(self, floor_us: Callable[[Cache], float | None], compile_s: float) -> Timing:
-        """What its record keeps, once it is measured."""
+        """The timing that its record keeps; call this once `is_measured` is true.
+
+        Parameters
+        ----------
+        floor_us : gives the least possible time for a state of the cache
+        compile_s : seconds that compiling its kernels took
+        """
         return Timing(
             clock=self.device.clock,
             host_clock=self.samplings[0].stopwatch.host_clock,
@@ -48,7 +57,7 @@ class Contender:
         )
 
     def _queue_us(self) -> float:
-        """Of the host, until it may go on, with nothing else in the queue."""
+        """Microseconds that the host needs to queue one run, when nothing else is in the queue."""
         self.device.synchronize()
         start = time.perf_counter()
         self.execution.run()
@@ -58,9 +67,9 @@ class Contender:
 
 
 def hold(contenders: Sequence[Contender], random: np.random.Generator) -> None:
-    """Sample all of them, in turns, until each is measured or has failed.
+    """Sample all contenders in turns, until each is measured or has failed.
 
-    Ends early when the device is lost with one of them; the others are then neither.
+    This ends early when a failure takes the device down. The remaining contenders are then neither measured nor failed.
     """
     owners = [contender for contender in contenders for _ in contender.samplings]
     samplings = [sampling for contender in contenders for sampling in contender.samplings]
@@ -73,9 +82,9 @@ def hold(contenders: Sequence[Contender], random: np.random.Generator) -> None:
 
 
 def is_alive(device: Device) -> bool:
-    """Whether a device still does anything."""
+    """Whether a device still works."""
     try:
         device.synchronize()
-    except Exception:  # noqa: BLE001  (whatever it raises, it is lost; who asked has the first error)
+    except Exception:  # noqa: BLE001  (any error means that the device is lost; the caller has the first error)
         return False
     return True

@@ -1,4 +1,7 @@
-"""One plan with its operands on a device: uploaded, run, and read back with their axes in the order of the equation."""
+"""One plan together with its operands on a device: inputs are uploaded, the plan is run, and outputs are read back.
+
+On the host, the axes of all tensors are in the order of the equation, whatever the problem's layouts in memory.
+"""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,13 +14,13 @@ from convbench.problem import ConvProblem, Direction, operands
 
 
 class Execution:
-    """A direction of a problem, ready to `load` and `run`.
+    """One direction of a problem, ready to `load` and `run`.
 
     Parameters
     ----------
-    tensors : the inputs on the host, by name, their axes in the order of the equation
+    tensors : the inputs on the host, by name; their axes are in the order of the equation
 
-    Raises what `Algorithm.plan` does.
+    Raises what `Algorithm.plan` raises.
     """
 
     def __init__(
@@ -41,19 +44,19 @@ class Execution:
         }
 
     def load(self) -> None:
-        """Give the plan the weights and the bias, where the direction has them."""
+        """Pass the weights and the bias to the plan, if the direction reads them."""
         self.plan.load(*(self.inputs[name] for name in operands.LOADED[self.direction] if name in self.inputs))
 
     def run(self) -> None:
-        """Queue one run."""
+        """Queue one run on the device."""
         self.plan.run(*(self.inputs[name] for name in operands.READ[self.direction]), *self.outputs.values())
 
     def results(self) -> dict[str, operands.Values]:
-        """The outputs on the host, once the queued runs are done."""
+        """Wait for the queued runs, and return the outputs on the host."""
         self.device.synchronize()
         return {name: self.read_back(name, array) for name, array in self.outputs.items()}
 
     def read_back(self, name: operands.Name, array: Array) -> operands.Values:
-        """An operand's array on the host."""
+        """Copy the array of an operand to the host."""
         host = self.device.download(array).transpose(operands.from_memory(self.problem, name))
         return np.ascontiguousarray(host)

@@ -1,8 +1,11 @@
-"""The least time that a device can take, so that a shorter one is a mistake of the measurement and not a success.
+"""The least time that a device can take for a problem. A measured time below it is an error of the measurement.
 
-Bytes: with a cold cache every byte of the inputs comes from memory; with a warm one, all but what the cache can hold
-of inputs and outputs. Outputs of a cold run may stay in the cache. FLOPs: those of the products that are no product
-with padding, for methods that make every product; Winograd's and the FFT's make fewer, and a library's may be either.
+It is the larger of two times:
+
+    bytes / bandwidth   With a cold cache, every byte of the inputs comes from memory; outputs may stay in the cache.
+                        With a warm cache, it is all bytes of inputs and outputs except what the cache can hold.
+    FLOPs / peak rate   Products with padding do not count. This holds only for methods that make every product:
+                        Winograd's and the FFT's make fewer, and a library may use any method.
 
 Source: Williams, Waterman & Patterson 2009, "Roofline: an insightful visual performance model".
 """
@@ -16,13 +19,13 @@ import numpy as np
 from convbench.problem import ITEM_BYTES, ConvProblem, Direction, operands, roofline
 from convbench.records import Cache
 
-EVERY_PRODUCT = "direct", "gemm"  # the families that make every product
+EVERY_PRODUCT = "direct", "gemm"  # the families whose methods make every product of the definition
 
 
 def floor_us(
     problem: ConvProblem, direction: Direction, family: str, precision: str, device: Mapping[str, Any], cache: Cache
 ) -> float | None:
-    """Microseconds; None where the device's ceilings are not known (`roofline.of_device`)."""
+    """The least time in microseconds; None if the device's peak rates are not known (`roofline.of_device`)."""
     ceilings = roofline.of_device(device, precision)
     if ceilings is None:
         return None
@@ -33,23 +36,26 @@ def floor_us(
 
 
 def memory_bytes(problem: ConvProblem, direction: Direction, cache_bytes: int, cache: Cache) -> int:
-    """The fewest bytes that must pass between the memory and a cache of that size."""
+    """The fewest bytes that must pass between the memory and a cache of `cache_bytes`."""
     read, written = (
         sum(prod(operands.memory_shape(problem, name)) for name in names) * ITEM_BYTES[problem.dtype]
         for names in (operands.inputs(problem, direction), operands.outputs(problem, direction))
     )
     if problem.dilation != (1, 1) or problem.stride != (1, 1) or _has_empty_windows(problem):
-        read = 0  # elements of an input may be of no use
+        read = 0  # some elements of an input may never be read
     return max(read + written - cache_bytes, read if cache == "cold" else 0, 0)
 
 
 def _has_empty_windows(problem: ConvProblem) -> bool:
-    """Whether a window may lie in the padding as a whole."""
+    """Whether a window may lie entirely in the padding."""
     return any(max(padding) >= taps for padding, taps in zip(problem.padding, (problem.r, problem.s), strict=True))
 
 
 def products(problem: ConvProblem) -> int:
-    """Multiplications of an element of the input and not of the padding, in any of the directions."""
+    """The number of multiplications whose factor is an element of the input, not of the padding.
+
+    It is the same for all three directions.
+    """
     if problem.padding_mode != "zeros":
         return problem.macs
     (top, _), (left, _) = problem.padding

@@ -1,7 +1,7 @@
-"""Verify, then time: from layers and algorithms to records.
+"""The harness: it verifies algorithms on the layers of a workload, then times them, and gives a record of each result.
 
-What is wrong, refused or crashes is recorded at once. The algorithms that are right on one layer are timed together,
-taking turns (`convbench.measurement.sampling`), as far as the device has room for all of them.
+A result that is wrong, refused or crashed is recorded at once. The algorithms that compute a layer correctly are timed
+together and take turns (`convbench.measurement.sampling`), as far as the device has memory for all of them.
 """
 
 import zlib
@@ -27,43 +27,46 @@ from convbench.workload import Layer, Workload
 
 
 class TunedConfigs(Protocol):
-    """What a harness asks of a database of tuned configs."""
+    """The methods of a database of tuned configs that a harness calls."""
 
     def config(self, algorithm: Algorithm, problem: ConvProblem, direction: Direction, device: Device) -> Any:
         """The config found for a problem on a device; None where there is none."""
 
     def drop(self, algorithm: str, problem: ConvProblem, direction: Direction, device: Device, reason: str) -> None:
-        """Forget the config of a problem on a device, for a reason that is told."""
+        """Stop using the config of a problem on a device, and report the reason."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """One result to be had."""
+    """One result to measure."""
 
     layer: Layer
     algorithm: Algorithm
-    config: Any = None  # what it runs with; None: what the database has, or else the algorithm's default
+    config: Any = None  # the config to run; None: the database's, or else the algorithm's default
 
 
 def jobs(workload: Workload, algorithms: Sequence[Algorithm]) -> list[Job]:
-    """Layer by layer, so that the references of a layer are computed once and kept no longer than needed."""
+    """A job for every pair of layer and algorithm.
+
+    They are ordered by layer, so that the references of a layer are computed once and kept no longer than needed.
+    """
     return [Job(layer=layer, algorithm=algorithm) for layer in workload.layers for algorithm in algorithms]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Judgement:
-    """What verification came to, with the words of a record."""
+    """The result of verification, in the terms of a record."""
 
     outcome: Outcome
     reason: str | None
     exact: bool = False
     fraction: float | None = None
-    digest: str | None = None  # of the verified output, for the timed runs to repeat
+    digest: str | None = None  # of the verified output; the timed runs must reproduce it
 
 
 @dataclass(frozen=True)
 class Ready:
-    """A job that is right, and what times it."""
+    """A job whose result is right, and the contender that times it."""
 
     job: Job
     judgement: Judgement
@@ -72,16 +75,16 @@ class Ready:
 
 
 class Harness:
-    """Judges and measures on one device.
+    """Verifies and measures algorithms on one device.
 
     Parameters
     ----------
-    device : where to run
-    seed : of the data
-    direction : which of the three convolutions of a layer
-    effort : how often to run; by default as the device allows
-    now : the clock of the records' `when`
-    database : of tuned configs, for `records`; None: every algorithm runs with its default
+    device : the device that runs the algorithms
+    seed : seed of the data
+    direction : which of the three convolutions of a layer is computed
+    effort : how often to run; the default depends on the device
+    now : gives the time for the field `when` of a record
+    database : tuned configs, which `records` uses; None: every algorithm runs with its default
     case : makes the data and references of a problem
     """
 
@@ -103,16 +106,16 @@ class Harness:
         self._case: Case | None = None
 
     def key(self, job: Job) -> tuple[object, ...]:
-        """What the job's record will be found by, before it is there: `Record.key` and the seed."""
+        """The key that the job's record will have, known before the record exists: `Record.key` and the seed."""
         fields = str(job.layer.problem), self.direction, job.algorithm.name, self._config_of(job), self.description
         return *key_of(*fields), self.seed
 
     def records(self, workload: Workload, todo: Sequence[Job]) -> Iterator[Record]:
-        """One record per job, as soon as it is known: failures at once, times when a layer's algorithms are measured.
+        """Yield one record per job: failures at once, times after all algorithms of the layer are measured.
 
-        A layer that comes in several orders of memory one after the other is one layer here.
+        Consecutive jobs whose problems differ only in their memory layouts belong to one layer here.
 
-        Raises DeviceError when the device itself is lost; the record of the job that lost it came before.
+        Raises DeviceError when the device itself is lost, after the record of the job that caused it.
         """
         for problem, group in groupby(todo, key=lambda job: job.layer.problem.packed()):
             random = np.random.default_rng([self.seed, zlib.crc32(str(problem).encode())])
@@ -120,7 +123,7 @@ class Harness:
             for job in group:
                 result = self._ready_or_record(workload, job)
                 if isinstance(result, Record) and result.outcome == "out_of_memory" and ready:
-                    yield from self._measured(workload, ready, random)  # what they hold may be what it lacks
+                    yield from self._measured(workload, ready, random)  # measuring them first frees their memory
                     ready = []
                     result = self._ready_or_record(workload, job)
                 if isinstance(result, Record):
@@ -132,13 +135,16 @@ class Harness:
             yield from self._measured(workload, ready, random)
 
     def judge(self, job: Job) -> Judgement:
-        """Refused, or run and compared with the reference; never raises for what an algorithm does."""
+        """Run a job and compare its result with the reference, unless it is refused.
+
+        An error of the algorithm becomes part of the judgement; it is never raised.
+        """
         problem = job.layer.problem
         try:
             if reason := job.algorithm.refuses(problem, self.direction) or self.device.refuses(problem):
                 return Judgement(outcome="refused", reason=reason)
             verdict = verify(job.algorithm, self._case_of(problem), self.device, config=job.config)
-        except (Exception, SystemExit) as error:  # noqa: BLE001  (an algorithm is anyone's code)
+        except (Exception, SystemExit) as error:  # noqa: BLE001  (the code of a plugin may raise anything)
             return _failure(error)
         return Judgement(
             outcome="passed" if verdict.passed else "wrong", reason=verdict.reason,
@@ -146,7 +152,7 @@ class Harness:
         )  # fmt: skip
 
     def _ready_or_record(self, workload: Workload, job: Job) -> "Ready | Record":
-        """The job, right and ready to be timed; or the record of why it is not."""
+        """The job, verified and ready to be timed; or its final record, if it cannot be timed."""
         compiled_before, given = self.device.compile_s, job
         job = self._with_config(given)
         judgement = self.judge(job)
@@ -161,12 +167,12 @@ class Harness:
             tensors, _ = self._case_of(job.layer.problem).of("uniform")
             execution = Execution(job.algorithm, job.layer.problem, self.direction, self.device, tensors, job.config)
             contender = Contender(execution, self.effort)
-        except (Exception, SystemExit) as error:  # noqa: BLE001  (an algorithm is anyone's code)
+        except (Exception, SystemExit) as error:  # noqa: BLE001  (the code of a plugin may raise anything)
             return self._record(job, workload, _failure(error))
         return Ready(job, judgement, contender, self.device.compile_s - compiled_before)
 
     def _measured(self, workload: Workload, ready: "list[Ready]", random: np.random.Generator) -> Iterator[Record]:
-        """The records of jobs that are timed together; no record of those that a lost device keeps from an end."""
+        """Time jobs together and yield their records. Jobs that a lost device left unfinished have no record."""
         hold([each.contender for each in ready], random)
         lost = [each for each in ready if each.contender.error is not None]
         for each in ready:
@@ -176,14 +182,14 @@ class Harness:
             self._check_alive(each.job)
 
     def _finished(self, workload: Workload, ready: "Ready") -> Record:
-        """The record of what was timed, or failed meanwhile."""
+        """The record of a job that was timed, or that failed while it was timed."""
         job, judgement, contender = ready.job, ready.judgement, ready.contender
         try:
             if contender.error is not None:
                 raise contender.error
             timing = contender.timing(lambda cache: self._floor_us(job, cache), ready.compile_s)
             digest = digest_of(contender.execution.results())
-        except (Exception, SystemExit) as error:  # noqa: BLE001  (an algorithm is anyone's code)
+        except (Exception, SystemExit) as error:  # noqa: BLE001  (the code of a plugin may raise anything)
             return self._record(job, workload, _failure(error))
         reason = self._under_floor(job, timing)
         if digest != judgement.digest:
@@ -198,7 +204,7 @@ class Harness:
         return floor_us(problem, self.direction, algorithm.family, precision, self.description, cache)
 
     def _under_floor(self, job: Job, timing: Timing) -> str | None:
-        """Why the times cannot be true, or None."""
+        """The reason why the times cannot be true; None if they can."""
         for series in timing.series:
             floor = self._floor_us(job, series.cache)
             if floor is not None and series.median_us < floor:
@@ -209,7 +215,7 @@ class Harness:
         return None
 
     def _case_of(self, problem: ConvProblem) -> Case:
-        """The data and references of a problem, kept until another problem's turn."""
+        """The data and references of a problem. They are kept until another problem is asked for."""
         if self._case is None or self._case.problem != problem:
             self._case = self._make_case(problem, self.seed, self.direction)
         return self._case
@@ -242,19 +248,19 @@ class Harness:
         )  # fmt: skip
 
     def _with_config(self, job: Job) -> Job:
-        """The job with the config that the database has for it, if it has one and the job names none."""
+        """The job with its tuned config, if the job names no config and the database has one for it."""
         problem = job.layer.problem
         if self.database is None or job.config is not None:
             return job
         try:
             if job.algorithm.refuses(problem, self.direction) is not None:
                 return job
-        except (Exception, SystemExit):  # noqa: BLE001  (an algorithm is anyone's code; the judgement has the reason)
+        except (Exception, SystemExit):  # noqa: BLE001  (the code of a plugin may fail; the judgement has the reason)
             return job
         return replace(job, config=self.database.config(job.algorithm, problem, self.direction, self.device))
 
     def _config_of(self, job: Job) -> dict[str, Any]:
-        """The config that the job runs with; empty where there is none, because it is refused or its code fails."""
+        """The fields of the config that the job runs with; empty if it is refused or its algorithm's code fails."""
         try:
             if job.algorithm.refuses(job.layer.problem, self.direction) is not None:
                 return {}
@@ -265,7 +271,7 @@ class Harness:
 
 
 def _failure(error: BaseException) -> Judgement:
-    if isinstance(error, ConfigError | RefusedError):  # the launch was not made, for hardware or device cannot do it
+    if isinstance(error, ConfigError | RefusedError):  # the hardware or the device cannot make the launch
         return Judgement(outcome="refused", reason=str(error))
     if isinstance(error, KernelError):
         return Judgement(outcome="wrong", reason=str(error))

@@ -1,11 +1,13 @@
-"""When to take which sample, and when there are enough.
+"""Sampling: the order in which samples are taken, and the rule that decides when there are enough.
 
-Whatever is measured together takes turns: in each round everything unfinished takes one sample, in an order drawn anew
-from a seed, so that drift and neighbours on the machine touch all alike. Sampling of one thing ends when the standard
-error of its median is small enough, at a number of samples, or after a time; a minimum is always taken. A sample that
-was taken while the GPU was slowed down is kept and marked, does not count, and is repeated after a rest.
+Algorithms that are measured together take turns. In each round, every unfinished one takes one sample. The order within
+a round is drawn anew from a seed, so that drift and other load on the machine affect all alike.
 
-Source: nvbench (NVIDIA 2021) stops at a relative noise too, and discards what was throttled; Kalibera & Jones 2013,
+Sampling of one algorithm ends when the standard error of its median is small enough, at a number of samples, or after a
+time; a minimum number is always taken. A sample that was taken while the GPU was slowed down (throttled) is kept and
+marked, but it does not count. Sampling then rests for a moment and takes another sample in its place.
+
+Source: nvbench (NVIDIA 2021) also stops at a relative noise, and discards throttled samples; Kalibera & Jones 2013,
 "Rigorous benchmarking in reasonable time", §5, on the order of runs.
 """
 
@@ -18,22 +20,24 @@ import numpy as np
 from convbench.devices import Device, Stopwatch
 from convbench.records import CACHES, Cache, Clocks, Reading, Series, Stop, intervals
 
-REST_S = 0.05  # after a sample of a GPU that was slowed down
-MOST_THROTTLED = 2  # times as many samples as count may be taken in all
-GROWTH = 1.1  # the error is looked at again when there are so many times more samples: fewer lucky moments to stop at
+REST_S = 0.05  # pause after a throttled sample
+MOST_THROTTLED = 2  # at most this many times `Effort.maximum` samples are taken, throttled ones included
+# The error is computed again only when there are this many times more samples: each look is another chance that the
+# error is small by luck, and that sampling stops too early.
+GROWTH = 1.1
 
 
 @dataclass(frozen=True, kw_only=True)
 class Effort:
-    """How often to run.
+    """How often to run an algorithm.
 
     Parameters
     ----------
-    warmup : runs that are not counted
-    minimum : samples that are always taken
-    maximum : samples that are enough
-    max_seconds : of samples, after which no more than the minimum is taken
-    relative_error : of the median, which is small enough
+    warmup : number of runs before the first sample
+    minimum : number of samples that are always taken
+    maximum : number of samples at which sampling ends
+    max_seconds : sum of the sampled times at which sampling ends, once the minimum is taken
+    relative_error : standard error of the median, relative to the median, at which sampling ends
     caches : the states of the cache to measure; reports lead with the first
     """
 
@@ -46,7 +50,10 @@ class Effort:
 
     @classmethod
     def for_device(cls, device: Device) -> "Effort":
-        """A GPU's kernels take microseconds, an emulated one's up to seconds."""
+        """The default effort on a device.
+
+        Off the GPU it is smaller: a kernel takes microseconds on a GPU, and up to seconds when it is emulated.
+        """
         return (
             cls()
             if device.is_gpu
@@ -55,12 +62,12 @@ class Effort:
 
 
 class Sampling:
-    """The samples of one thing in one state of the cache, so far.
+    """The samples taken so far of one algorithm in one state of the cache.
 
     Parameters
     ----------
-    read : reads the clocks, before the first sample and after the last
-    rest : waits so many seconds after a throttled sample
+    read : reads the GPU's clocks; called before the first sample and after the last
+    rest : waits for the given number of seconds; called after a throttled sample
     """
 
     def __init__(
@@ -81,7 +88,7 @@ class Sampling:
         self._look_at = effort.minimum
 
     def take(self) -> None:
-        """One sample more; sets `stop` when it was the last."""
+        """Take one more sample, and set `stop` if it was the last."""
         if not self._us:
             self._before = self._read()
         sample = self.stopwatch.take()
@@ -111,7 +118,7 @@ class Sampling:
         return None
 
     def series(self) -> Series:
-        """What the record keeps, once `stop` is set."""
+        """The samples as a record keeps them; call this once `stop` is set."""
         assert self.stop is not None
         clocks = None
         if self._before is not None and self._slowest is not None and self._after is not None:
@@ -133,12 +140,12 @@ def take_turns(
     random: np.random.Generator,
     lost: Callable[[int, BaseException], bool],
 ) -> None:
-    """Rounds in random order until each has its samples.
+    """Take samples in rounds, each in random order, until every sampling has its samples.
 
     Parameters
     ----------
-    owners : whose each sampling is; when one fails, nothing more of its owner is sampled
-    lost : told the place and the error of one that fails; whether to go on with the others
+    owners : the owner of each sampling; when a sampling fails, no further sample of its owner is taken
+    lost : called with the index and the error of a sampling that failed; returns whether to go on with the others
     """
     unfinished = list(range(len(samplings)))
     while unfinished:
@@ -147,7 +154,7 @@ def take_turns(
                 continue  # its owner has failed in this round
             try:
                 samplings[place].take()
-            except (Exception, SystemExit) as error:  # noqa: BLE001  (an algorithm is anyone's code)
+            except (Exception, SystemExit) as error:  # noqa: BLE001  (the code of a plugin may raise anything)
                 if not lost(place, error):
                     return
                 unfinished = [other for other in unfinished if owners[other] is not owners[place]]
@@ -157,7 +164,7 @@ def take_turns(
 
 
 def _slower(known: Reading | None, new: Reading) -> Reading:
-    """Of two readings the one with the lower clock, and the reasons of both."""
+    """Combine two readings: the lower clocks, the higher temperature and power, and the throttle reasons of both."""
     if known is None:
         return new
     slow = min(known, new, key=lambda reading: reading.sm_mhz)

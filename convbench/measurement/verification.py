@@ -1,7 +1,11 @@
-"""Whether an algorithm computes a problem: the comparison, and the runs that are compared.
+"""Verification: run an algorithm, and compare its outputs with a float64 reference.
 
-Two regimes. Exact: integers, on which an algorithm that claims so must match bit for bit. Bounded: other numbers,
-within the algorithm's own error model. The device is guarded in both, and two runs of one plan must agree bit for bit.
+There are two regimes:
+
+    exact      The inputs are integers. An algorithm that claims to be exact on them must match bit for bit.
+    bounded    The inputs are other numbers. Each element must be within the bound of the algorithm's error model.
+
+In both regimes the arrays are guarded against writes out of bounds, and two runs of one plan must agree bit for bit.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,17 +23,17 @@ from convbench.measurement.execution import Execution
 from convbench.problem import ConvProblem, Direction, operands
 from convbench.reference import ACCUMULATOR, KINDS, Float64, Kind, compute, data, error_model
 
-LARGEST = float(np.finfo(np.float64).max)
+LARGEST = float(np.finfo(np.float64).max)  # caps the bound: an infinite difference is wrong whatever the bound is
 
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """What came of comparing every element with its bound."""
+    """The result of comparing every element of a tensor with its bound."""
 
     name: str  # of the tensor
-    compared: int
-    wrong: int
-    fraction: float  # of the bound that the worst element uses; 1 is the limit, an exact match 0
+    compared: int  # number of elements
+    wrong: int  # number of elements that are beyond their bound
+    fraction: float  # of the bound that the worst element uses: 0 for an exact match, 1 at the limit
     worst_index: tuple[int, ...]
     worst_actual: float
     worst_expected: float
@@ -55,16 +59,18 @@ def compare(
     free: npt.ArrayLike = False,
     name: str = "y",
 ) -> Comparison:
-    """Compare elementwise; an element passes if |actual − expected| ≤ bound, so that NaN never passes for a number.
+    """Compare elementwise: an element passes if |actual − expected| ≤ bound. NaN never passes for a number.
 
-    Where NaN or an infinity is expected, only the same one passes. Where `free` holds, a number that is none passes
-    for any other, and for a number. The part of the bound that is the `rounding` of a right result, stored in fewer
-    bits than it was computed in, is used up by all alike: the fraction is of the rest.
+    Where NaN or an infinity is expected, only the same value passes. Where `free` is true, an actual NaN or infinity
+    passes whatever is expected.
+
+    A result may be stored in fewer bits than it was computed in. The part of the bound that allows for this `rounding`
+    is the same for every algorithm, so that the reported fraction is that of the rest of the bound.
 
     Raises
     ------
     ValueError
-        when there is nothing to compare: an empty array, or two shapes.
+        the array is empty, or the two shapes differ.
     """
     if actual.shape != expected.shape:
         raise ValueError(f"nothing to compare: actual has shape {actual.shape}, expected {expected.shape}")
@@ -98,9 +104,9 @@ class Verification:
     """The verdict on one algorithm and problem; `reason` is None if it passed."""
 
     exact: bool  # whether the exact regime was run, and matched bit for bit
-    fraction: float | None  # of the bound, in the bounded regime; None when it did not get that far
+    fraction: float | None  # of the bound, in the bounded regime; None if that regime was not reached
     reason: str | None
-    digest: str | None = None  # of the outputs on uniform numbers
+    digest: str | None = None  # SHA-256 of the outputs on uniform numbers
 
     @property
     def passed(self) -> bool:
@@ -110,35 +116,36 @@ class Verification:
 class Case:
     """One problem's data and references, computed when first needed and shared by all algorithms."""
 
-    kinds: Sequence[Kind] = KINDS  # of data, that `verify` may use
+    kinds: Sequence[Kind] = KINDS  # kinds of data that `verify` may use
 
     def __init__(self, problem: ConvProblem, seed: int, direction: Direction = "forward") -> None:
         self.problem, self.seed, self.direction = problem, seed, direction
         self._made: dict[tuple[Kind, int], tuple[data.Tensors, dict[str, Float64]]] = {}
 
     def of(self, kind: Kind, headroom: int = 1) -> tuple[data.Tensors, dict[str, Float64]]:
-        """Inputs of a kind and the outputs in float64; the headroom is for integers."""
+        """The inputs of a kind, and the outputs in float64; the headroom only matters for integers."""
         key = kind, headroom if kind == "integers" else 1
         if key not in self._made:
             given = data.tensors(self.problem, self.direction, self.seed, kind, headroom=headroom)
-            with np.errstate(invalid="ignore", over="ignore"):  # ∞ − ∞ is what some data have
+            with np.errstate(invalid="ignore", over="ignore"):  # some kinds of data give ∞ − ∞, or overflow
                 self._made[key] = given, compute(self.judged, self.direction, self.part(given))
         return self._made[key]
 
     @property
     def judged(self) -> ConvProblem:
-        """The problem whose outputs are compared: all of them here."""
+        """The problem whose outputs are compared: here the whole problem."""
         return self.problem
 
     def part(self, tensors: data.Tensors) -> data.Tensors:
-        """Of the problem's inputs or outputs, those of the one whose outputs are compared."""
+        """The part of the problem's inputs or outputs that belongs to the problem `judged`: here all of them."""
         return tensors
 
 
 class SampledCase(Case):
-    """The first and the last image alone are compared, of random numbers: what is affordable at the size of a network.
+    """A case that compares only the first and the last image, on random numbers.
 
-    Every image is computed; gradients by the weights, to which all contribute, are compared as a whole.
+    The reference of a whole batch would take too long at the size of a network's layers. Every image is computed.
+    Gradients by the weights are compared as a whole, because every image contributes to them.
     """
 
     kinds: Sequence[Kind] = ("uniform",)
@@ -158,9 +165,9 @@ class SampledCase(Case):
 
 
 def verify(algorithm: Algorithm, case: Case, device: Device, *, config: object = None) -> Verification:
-    """Run an algorithm that does not refuse the case's problem, in every regime that applies, and judge it.
+    """Run an algorithm in every regime that applies, and judge it. It must not refuse the case's problem.
 
-    A device that sees a kernel do what it must not raises KernelError: its words are the reason.
+    A device that sees a kernel do something forbidden raises KernelError; its message becomes the reason.
     """
     wanted: tuple[Kind, ...] = ("integers", "uniform") if algorithm.error_model.exact_headroom else ("uniform",)
     kinds = [kind for kind in wanted if kind in case.kinds]
@@ -170,7 +177,7 @@ def verify(algorithm: Algorithm, case: Case, device: Device, *, config: object =
 def verify_kinds(
     algorithm: Algorithm, case: Case, device: Device, kinds: Sequence[Kind], *, config: object = None
 ) -> Verification:
-    """The same on data of given kinds; the first that is wrong ends it."""
+    """Run and judge an algorithm on the given kinds of data; the first wrong result ends it."""
     exact, fraction, digest = False, None, None
     for kind in kinds:
         on_integers = kind == "integers" and algorithm.error_model.exact_headroom is not None
@@ -180,7 +187,7 @@ def verify_kinds(
         except KernelError as error:
             fault, verdict = str(error), None
         if verdict is not None:
-            if not on_integers and isfinite(verdict.fraction):  # a NaN is no number of bounds away
+            if not on_integers and isfinite(verdict.fraction):  # infinite where NaN was computed
                 fraction = max(fraction or 0.0, verdict.fraction)
             if not verdict.passed:
                 words = {"integers": "integers, exactly" if on_integers else "integers", "uniform": "random numbers"}
@@ -201,7 +208,7 @@ def _judged(
     *,
     exactly: bool,
 ) -> Comparison:
-    """The comparison of the worst output."""
+    """The comparison of the output that is worst: one with wrong elements first, then the largest fraction."""
     problem, direction = case.judged, case.direction
     config = algorithm.resolved(case.problem, direction, config)
     given, expected = case.of(kind, algorithm.error_model.exact_headroom or 1)
@@ -213,7 +220,7 @@ def _judged(
         if kind == "nonfinite":
             finite = {name: np.where(np.isfinite(value), value, 0) for name, value in given.items()}
             free = _reached(algorithm, case, given, expected, config)
-        # the config is one of the whole problem, which a part of it need not have
+        # the config belongs to the whole problem, and need not be a config of a part of it
         bounds_of = algorithm.error_bounds if problem is case.problem else algorithm.error_model.bounds
         bounds = bounds_of(
             problem, direction, finite,
@@ -234,7 +241,7 @@ def _judged(
 def _reached(
     algorithm: Algorithm, case: Case, given: data.Tensors, expected: Mapping[str, Float64], config: object
 ) -> Mapping[str, npt.ArrayLike]:
-    """The elements that a number that is none may have spread to."""
+    """For each output, the elements to which the method may have spread a NaN or an infinity of the inputs."""
     if algorithm.error_model.carries_nonfinite:
         return dict.fromkeys(expected, False)
     marks = {name: np.ones(value.shape) for name, value in given.items() if name != "bias"}
@@ -246,14 +253,14 @@ def _reached(
 
 
 def digest_of(results: Mapping[str, operands.Values]) -> str:
-    """Equal for equal bits."""
+    """A digest of the outputs' bytes: it is equal if all bits are equal."""
     return sha256(b"".join(value.tobytes() for value in results.values())).hexdigest()
 
 
 def _run(
     algorithm: Algorithm, case: Case, kind: Kind, device: Device, config: object
 ) -> tuple[dict[str, operands.Values], str | None]:
-    """The outputs of two equal runs of one plan, and what was wrong with the runs themselves."""
+    """Run one plan twice. Give the outputs of the first run, and a fault of the runs themselves or None."""
     guarded = GuardedDevice(device)
     given, _ = case.of(kind, algorithm.error_model.exact_headroom or 1)
     execution = Execution(algorithm, case.problem, case.direction, guarded, given, config)
@@ -286,5 +293,5 @@ def _same_bits(a: operands.Values, b: operands.Values) -> bool:
 
 
 def _bits(values: operands.Values) -> npt.NDArray[np.uint8]:
-    """[…, byte]."""
+    """The bytes of each element, along a new last axis."""
     return np.ascontiguousarray(values).view(np.uint8).reshape(*values.shape, values.itemsize)
