@@ -1,7 +1,7 @@
-"""The layer: convolution as a function of arrays, for users who want results and not measurements.
+"""The layer: convolution as a function of arrays, for users who want results rather than measurements.
 
 Arrays of NumPy, PyTorch or any library with DLPack enter, and arrays of the same library leave. `automatic` picks the
-algorithm, `exchange` moves the arrays to the device and back, and `maps` takes a convolution apart into its summands.
+algorithm, `exchange` moves the arrays to the device and back, and `maps` splits a convolution into its summands.
 """
 
 from convbench.layer.automatic import Choice, choose

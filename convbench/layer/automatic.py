@@ -1,29 +1,30 @@
 """The rule by which "auto" picks an algorithm.
 
-On a GPU the first of these that does not refuse the direction of the problem:
+On a GPU, it picks the first of these that does not refuse the direction of the problem:
 
-    depthwise           every channel is a group of its own: there is no sum over channels
-    fft_tiled           stride 1, R·S ≥ 25, and transforms pay: they cost the same for any filter
-    winograd_2x2_3x3    stride 1, 3 × 3, and transforms pay: 2.25 times fewer products, as accurate as the definition
-    implicit_gemm       every other dense problem: tiles in shared memory feed it
-    direct              what is left
+    depthwise           Every channel is a group of its own, so that there is no sum over channels.
+    fft_tiled           Stride 1, R·S ≥ 25, and transforms pay: they cost the same for any filter.
+    winograd_2x2_3x3    Stride 1, a 3 × 3 filter, and transforms pay: it makes 2.25 times fewer products, and is as
+                        accurate as the definition.
+    implicit_gemm       Every other dense problem: its operands are tiles in shared memory.
+    direct              Every other problem.
 
-A tile's transform is shared by K/G filters, a filter's by all tiles, and the one back by the C/G channels that it sums:
-they pay where each of the three is at least 16, the side of the tiles that their products are computed in. A tile is
-2 × 2 outputs of Winograd's, and 33 − R by 33 − S of the FFT's.
+The transform of an input tile is shared by K/G filters, that of a filter by all tiles, and the inverse transform by the
+C/G channels that are summed before it. Transforms pay where each of these three numbers is at least 16, the side of the
+tiles in which the products are computed. A tile has 2 × 2 outputs for Winograd, and (33 − R) × (33 − S) for the FFT.
 
-On the CPU, emulated, it is always direct: there is no memory system that tiles would spare, and a barrier costs more
-than what it is for.
+On the CPU (emulated), it always picks direct. There, tiles save no memory traffic, and a barrier costs more time than
+it saves.
 
-Where the database of tuned configs (`convbench.tuning.in_use`) has times of the first one and of others that come
-after it, the fastest of these is picked instead, if the intervals of its median and of the first one's do not overlap.
+The database of tuned configs (`convbench.tuning.in_use`) may have times of the first algorithm and of others that come
+after it. The fastest of these is then picked instead, if the interval of its median does not overlap the first one's.
 
-None of them rounds more than the accumulator of the dtype does: nothing goes through TF32, and F(4×4, 3×3), which loses
-a digit, is not among them. fft_tiled is inexact on integers and, as Winograd's, lets a NaN spread over its tile: name
-another algorithm where that matters. Algorithms that others registered are never picked.
+None of these algorithms rounds more than the accumulator of the dtype does: none uses TF32, and F(4×4, 3×3), which
+loses a digit, is not among them. fft_tiled is inexact on integers; both it and Winograd's algorithm let a NaN spread
+over its tile. Name another algorithm where that matters. Algorithms that others registered are never picked.
 
 Source    Lavin & Gray 2016, "Fast algorithms for convolutional neural networks", arXiv 1509.09308, §4 (the products of
-          an output, and what the transforms' cost is shared by); `reports/emulator` for the CPU.
+          an output, and the numbers that share the cost of the transforms); `reports/emulator` for the CPU.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -35,24 +36,24 @@ from convbench.layer import exchange
 from convbench.problem import ConvProblem, Direction, Pair
 from convbench.tuning import Database, in_use
 
-FEWEST_SHARING = 16
-FEWEST_TAPS_OF_FFT = 25
-LONGEST_FFT = 32
+FEWEST_SHARING = 16  # side of the tiles in which the products of transforms are computed
+FEWEST_TAPS_OF_FFT = 25  # R·S of the smallest filter for which the FFT is tried
+LONGEST_FFT = 32  # side of a tile of fft_tiled, with the elements that it shares with its neighbours
 
 Choice = str | Algorithm | Mapping[Direction, str | Algorithm]
 
 
 def choose(problem: ConvProblem, direction: Direction = "forward", device: Device | str | None = None) -> Algorithm:
-    """What "auto" runs for a direction of a problem on a device: by the rule above, never one that refuses.
+    """The algorithm that "auto" runs for a direction of a problem on a device. It never refuses the problem.
 
     Parameters
     ----------
-    device : its name, or a `Device`; None: the one that is used where none is named
+    device : its name, or a `Device`; None: the default device
 
     Raises
     ------
     RefusedError
-        every algorithm of the rule refuses, with the reason of the last.
+        every algorithm of the rule refuses; the message has the reason of the last.
     DeviceError, UnknownNameError
         the device cannot be used.
     """
@@ -67,7 +68,7 @@ def choose(problem: ConvProblem, direction: Direction = "forward", device: Devic
 
 
 def _able(problem: ConvProblem, direction: Direction, device: Device, reasons: list[str]) -> Iterator[Algorithm]:
-    """The algorithms of the rule that do not refuse; the reasons of those before that do."""
+    """Yield the algorithms of the rule that do not refuse; add the reasons of the others to `reasons`."""
     for name in preferences(problem, on_gpu=device.is_gpu):
         algorithm = registry.get(name)
         if (reason := algorithm.refuses(problem, direction)) is None:
@@ -79,7 +80,7 @@ def _able(problem: ConvProblem, direction: Direction, device: Device, reasons: l
 def _fastest(
     known: Database, able: Sequence[Algorithm], problem: ConvProblem, direction: Direction, device: Device
 ) -> Algorithm:
-    """The first, unless the database knows it to be slower than another."""
+    """The first algorithm, unless the database has times that show it to be slower than another."""
     times = {one: entry for one in able if (entry := known.entry(one, problem, direction, device)) is not None}
     if able[0] not in times:
         return able[0]
@@ -89,7 +90,7 @@ def _fastest(
 
 
 def preferences(problem: ConvProblem, *, on_gpu: bool) -> Iterator[str]:
-    """The names of the algorithms that the rule has for a problem, the best first; some may refuse it."""
+    """Yield the names of the algorithms that the rule tries for a problem, the best first; some may refuse it."""
     if not on_gpu:
         yield "direct"
         return
@@ -105,14 +106,14 @@ def preferences(problem: ConvProblem, *, on_gpu: bool) -> Iterator[str]:
 
 
 def _transforms_pay(problem: ConvProblem, tile: Pair) -> bool:
-    """Whether each of the three transforms is shared enough, with so many outputs in a tile."""
+    """Whether each of the three transforms is shared often enough; `tile` is the number of outputs along each side."""
     tiles = problem.n * -(-problem.p // tile[0]) * -(-problem.q // tile[1])
     shared_by = problem.c // problem.groups, problem.k // problem.groups, tiles
     return problem.stride == (1, 1) and min(shared_by) >= FEWEST_SHARING
 
 
 def resolved(choice: Choice, problem: ConvProblem, direction: Direction, device: Device) -> Algorithm:
-    """The algorithm that a caller chose, by name or otherwise; raises UnknownNameError, and what `choose` does."""
+    """The algorithm that a caller chose, by name or otherwise. Raises UnknownNameError, and what `choose` raises."""
     chosen = choice.get(direction, "auto") if isinstance(choice, Mapping) else choice
     if isinstance(chosen, Algorithm):
         return chosen

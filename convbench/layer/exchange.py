@@ -1,12 +1,13 @@
-"""Arrays of other libraries, seen without a copy, and results in the same library's own.
+"""Read arrays of other libraries without a copy, and return results as arrays of the same library.
 
-On the host NumPy's arrays, PyTorch's tensors, and whatever exports DLPack; on a GPU whatever exports DLPack or
-`__cuda_array_interface__`: PyTorch, CuPy, JAX, Numba. A result is what `x` is, made by the library's own `asarray`
-(Python array API standard, "Array object": `__array_namespace__`); of an `x` whose library has none, it is a NumPy
-array or, on a GPU, a Numba device array.
+On the host, these are NumPy's arrays, PyTorch's tensors, and all arrays that export DLPack. On a GPU, they are all
+arrays that export DLPack or `__cuda_array_interface__`: those of PyTorch, CuPy, JAX and Numba.
 
-Libraries queue their work on streams of their own. All of a GPU's work is waited for before an array is read, and
-before a result is handed out: right whatever the streams.
+A result is an array of the library of `x`, made by that library's own `asarray` (Python array API standard, "Array
+object": `__array_namespace__`). If the library has none, it is a NumPy array or, on a GPU, a Numba device array.
+
+Libraries queue their work on streams of their own. The module waits for all work on the GPU before it reads an array
+and before it returns a result, so that the values are right whatever streams the libraries use.
 """
 
 import sys
@@ -15,8 +16,9 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
-import ml_dtypes  # noqa: F401  (makes NumPy know bfloat16)
+import ml_dtypes  # noqa: F401  (adds bfloat16 to NumPy)
 import numpy as np
+from numba import cuda
 
 from convbench import devices
 from convbench.algorithm import packing
@@ -28,30 +30,30 @@ GPUS_IN_DLPACK = (2, 13)  # kDLCUDA and kDLCUDAManaged in dlpack.h
 
 
 class Place(ABC):
-    """Where the arrays of one call are, and the device that works on them."""
+    """The memory in which the arrays of one call are, and the device that computes with them."""
 
     def __init__(self, device: Device) -> None:
         self.device = device
 
     @abstractmethod
     def view(self, array: Any) -> Array:
-        """An array of anyone's, not copied, as one of NumPy's or of the device's."""
+        """An array of any library as a NumPy array or a device array in the same memory."""
 
     @abstractmethod
     def restrided(self, view: Array, shape: tuple[int, ...], strides: tuple[int, ...]) -> Array:
-        """The same memory with another shape and other strides, in bytes."""
+        """The same memory with another shape and other strides; strides are in bytes."""
 
     @abstractmethod
     def enter(self, view: Array) -> Array:
-        """A view on the device, contiguous."""
+        """The elements of a view as a contiguous array on the device."""
 
     @abstractmethod
     def leave(self, array: Array) -> Array:
-        """A device array as a view of this place, once all launches so far are done."""
+        """Wait for all launches so far, and give a device array as a view in this place."""
 
     @abstractmethod
     def returned(self, view: Array, like: Any) -> Any:
-        """A view as an array of the library that `like` is of."""
+        """A view as an array of the library of `like`."""
 
     def transposed(self, view: Array, axes: tuple[int, ...]) -> Array:
         """The same memory with its axes in another order."""
@@ -60,11 +62,11 @@ class Place(ABC):
 
 
 class HostPlace(Place):
-    """The host's memory: arrays are copied to the device, and back."""
+    """The host's memory: arrays are copied to the device, and results are copied back."""
 
     def view(self, array: Any) -> Array:
         if is_torch(array):
-            from convbench.layer import torch_tensors
+            from convbench.layer import torch_tensors  # it imports PyTorch, an optional package
 
             return torch_tensors.as_numpy(array)
         return array if isinstance(array, np.ndarray) else np.from_dlpack(array)
@@ -81,23 +83,23 @@ class HostPlace(Place):
 
     def returned(self, view: Array, like: Any) -> Any:
         if is_torch(like):
-            from convbench.layer import torch_tensors
+            from convbench.layer import torch_tensors  # it imports PyTorch, an optional package
 
             return torch_tensors.of_numpy(view)
         return view if isinstance(like, np.ndarray) else _as_library_of(like, view)
 
 
 class GpuPlace(Place):
-    """The memory of the GPU that Numba works on: arrays are used where they are."""
+    """The memory of the GPU that Numba works on: arrays are used where they are, without a copy to the host."""
 
     def view(self, array: Any) -> Array:
+        # cuda.core needs cuda.bindings, which only the extras for a GPU install
         from cuda.core.utils import StridedMemoryView
-        from numba import cuda
 
         self.device.synchronize()
         if is_torch(array):
             array = array.detach()
-        seen = StridedMemoryView.from_any_interface(array, stream_ptr=-1)  # nothing is left to wait for
+        seen = StridedMemoryView.from_any_interface(array, stream_ptr=-1)  # no stream: all work is finished
         if seen.device_id != (ours := cuda.get_current_device().id):
             raise TensorError(f"it is on GPU {seen.device_id}; Numba works on GPU {ours} (numba.cuda.select_device)")
         strides = None if seen.strides is None else tuple(step * seen.dtype.itemsize for step in seen.strides)
@@ -108,7 +110,7 @@ class GpuPlace(Place):
         return cuda.from_cuda_array_interface(described, owner=seen, sync=False)
 
     def restrided(self, view: Array, shape: tuple[int, ...], strides: tuple[int, ...]) -> Array:
-        from numba.cuda.cudadrv.devicearray import DeviceNDArray
+        from numba.cuda.cudadrv.devicearray import DeviceNDArray  # NUMBA_ENABLE_CUDASIM takes it away
 
         return DeviceNDArray(shape, strides, view.dtype, gpu_data=view.gpu_data)
 
@@ -129,25 +131,26 @@ class GpuPlace(Place):
 
     def returned(self, view: Array, like: Any) -> Any:
         if is_torch(like):
-            from convbench.layer import torch_tensors
+            from convbench.layer import torch_tensors  # it imports PyTorch, an optional package
 
             return torch_tensors.of_gpu(view, like.device)
         return _as_library_of(like, view)
 
 
 def place_of(arrays: Mapping[str, Any], device: Device | str | None = None) -> Place:
-    """Where arrays are, by the names that messages call them, with a device that works there.
+    """The place of some arrays, with a device that computes there.
 
     Parameters
     ----------
-    device : a device or its name; None: the GPU for arrays that are on it, and what `devices.select` takes for others
+    arrays : the arrays, by the names that error messages use
+    device : a device or its name; None: the GPU for arrays on a GPU, and the default of `devices.select` for others
 
     Raises
     ------
     TensorError
-        some are on a GPU and some are not, or are no arrays.
+        some are on a GPU and some are not, or some are no arrays.
     DeviceError
-        the device cannot be used, or is not the one that the arrays are on.
+        the device cannot be used, or works on other memory than the arrays are in.
     """
     for name, array in arrays.items():
         if not (isinstance(array, np.ndarray) or hasattr(array, "__dlpack__") or _is_on_gpu(array)):
@@ -172,7 +175,7 @@ def place_of(arrays: Mapping[str, Any], device: Device | str | None = None) -> P
 
 
 def views_of(place: Place, arrays: Mapping[str, Any]) -> dict[str, Array]:
-    """Views of arrays of one dtype, which is among DTYPES; raises TensorError, naming both, where it is not."""
+    """Views of arrays of one dtype, one of DTYPES. Raises TensorError, with the array's name and dtype, otherwise."""
     views = {}
     for name, array in arrays.items():
         try:
@@ -190,24 +193,24 @@ def views_of(place: Place, arrays: Mapping[str, Any]) -> dict[str, Array]:
 
 
 def is_torch(array: Any) -> bool:
-    """Whether it is a tensor of PyTorch, which is not imported to find out."""
+    """Whether an array is a tensor of PyTorch. PyTorch is not imported to find out."""
     torch = sys.modules.get("torch")
     return torch is not None and isinstance(array, torch.Tensor)
 
 
 def tracks_gradients(array: Any) -> bool:
-    """Whether PyTorch expects to find the way back from what is computed with it."""
+    """Whether PyTorch tracks gradients of an array, and so expects to differentiate what is computed from it."""
     return is_torch(array) and array.requires_grad and sys.modules["torch"].is_grad_enabled()
 
 
 def is_contiguous(shape: tuple[int, ...], strides: tuple[int, ...], itemsize: int) -> bool:
-    """Whether elements lie as in an array whose last axis is densest; strides of axes of size 1 mean nothing."""
+    """Whether the elements lie in memory as in a C-contiguous array; strides of axes of size 1 do not matter."""
     wanted = contiguous_strides(shape, itemsize)
     return all(size == 1 or a == b for size, a, b in zip(shape, strides, wanted, strict=True))
 
 
 def contiguous_strides(shape: tuple[int, ...], itemsize: int) -> tuple[int, ...]:
-    """In bytes."""
+    """The strides of a C-contiguous array, in bytes."""
     strides = [itemsize]
     for size in reversed(shape[1:]):
         strides.append(strides[-1] * size)
@@ -216,20 +219,20 @@ def contiguous_strides(shape: tuple[int, ...], itemsize: int) -> tuple[int, ...]
 
 def _is_on_gpu(array: Any) -> bool:
     if is_torch(array):
-        return bool(array.is_cuda)  # not every tensor of PyTorch has a device that DLPack knows
+        return bool(array.is_cuda)  # __dlpack_device__ raises for devices that DLPack does not know
     if hasattr(array, "__dlpack_device__"):
         return int(array.__dlpack_device__()[0]) in GPUS_IN_DLPACK
     return hasattr(array, "__cuda_array_interface__")
 
 
 def device_of(device: Device | str | None) -> Device:
-    """The device of that name, or itself; raises what `devices.select` does."""
+    """A device, given by itself or by its name. Raises what `devices.select` raises."""
     return device if isinstance(device, Device) else _selected(device)
 
 
 @cache
 def _selected(name: str | None) -> Device:
-    """One device for all calls: a second one would start with nothing compiled."""
+    """The device of a name, one object for all calls: a second one would have to compile every kernel again."""
     return devices.select(name)
 
 

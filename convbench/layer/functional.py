@@ -4,7 +4,8 @@
 
     dx = ∂L/∂x,  dw = ∂L/∂weight,  dbias = ∂L/∂bias   where dy = ∂L/∂y
 
-as in `convbench.problem`; the directions `forward`, `backward_data` and `backward_weights` of an algorithm's plans.
+The notation is that of `convbench.problem`. The three lines are the directions `forward`, `backward_data` (dx) and
+`backward_weights` (dw, dbias) of an algorithm's plans.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -24,7 +25,7 @@ GRADIENTS: tuple[Gradient, ...] = get_args(Gradient)
 
 
 class Gradients(NamedTuple):
-    """Of a sum over y · dy, in the shapes of x, weight and bias; None where one was not wanted."""
+    """The gradients of the sum over y · dy, in the shapes of x, weight and bias; None for each that was not wanted."""
 
     dx: Any
     dw: Any
@@ -44,31 +45,31 @@ def conv2d(
     algorithm: Choice = "auto",
     device: Device | str | None = None,
 ) -> Any:
-    """The convolution of x with weight, plus bias: (N, K, P, Q), in the dtype of x and of its library.
+    """The convolution of x with weight, plus bias: an array (N, K, P, Q) of the dtype and the library of x.
 
-    Where PyTorch tracks gradients of a tensor that is given, it does so of the result.
+    If PyTorch tracks gradients of one of the tensors, it also tracks those of the result.
 
     Parameters
     ----------
-    x : (N, C, H, W), of float32, float64, float16 or bfloat16: a NumPy array, or of any library that exports DLPack or
-        `__cuda_array_interface__`. On a GPU it is used where it is.
+    x : (N, C, H, W), of float32, float64, float16 or bfloat16: a NumPy array, or an array of any library that exports
+        DLPack or `__cuda_array_interface__`. An array on a GPU is not copied to the host.
     weight : (K, C/groups, R, S), of the same dtype, in the same memory
-    bias : (K), likewise, or None
+    bias : (K), of the same dtype, in the same memory, or None
     stride, padding, dilation, groups, padding_mode : as `ConvProblem` takes them
-    algorithm : a name, an `Algorithm`, or "auto": what `convbench.layer.choose` picks by its rule. Or a mapping
-        from directions to these; one that it leaves out is "auto".
-    device : its name, or a `Device`. None: the GPU if x is on it, or there is one; else the emulator.
+    algorithm : a name, an `Algorithm`, or "auto": the algorithm that `convbench.layer.choose` picks by its rule. Or a
+        mapping from directions to these; a direction that it leaves out is "auto".
+    device : its name, or a `Device`. None: the GPU if x is on it, or if there is one; else the emulator.
 
-    Where `convbench tune` found a config for the problem, the algorithm runs with that: see `convbench.tuning.in_use`.
+    If `convbench tune` found a config for the problem, the algorithm runs with it: see `convbench.tuning.in_use`.
 
-    x (N, C, L) and weight (K, C/groups, S) are the one-dimensional case, with y (N, K, Q): stride and dilation are one
-    number, and padding one number, ((left, right),) or a word.
+    x (N, C, L) and weight (K, C/groups, S) are the one-dimensional case, with y (N, K, Q). There, stride and dilation
+    are one number each, and padding is one number, ((left, right),) or a word.
 
     Raises
     ------
-    TensorError, where arrays do not fit each other, with what to do
+    TensorError, where arrays do not fit each other; the message says what to do
     ProblemError, for a convolution that cannot exist
-    RefusedError, where the algorithm or the device refuses it
+    RefusedError, where the algorithm or the device refuses the problem
     UnknownNameError, DeviceError, OutOfDeviceMemoryError
     """
     geometry = {
@@ -95,15 +96,15 @@ def conv2d_backward(
     algorithm: Choice = "auto",
     device: Device | str | None = None,
 ) -> Gradients:
-    """The gradients of `conv2d`, from that of its result: (dx, dw, dbias).
+    """The gradients of `conv2d`, (dx, dw, dbias), from the gradient dy of its result.
 
     Parameters
     ----------
     dy : in the shape of y, of the dtype of x, in the same memory
     wanted : which of "dx", "dw" and "dbias" to compute; the others are None
 
-    The others are those of `conv2d`, and so are the errors; an algorithm that is named has to have both
-    `backward_data` (dx) and `backward_weights` (dw and dbias), where both are wanted.
+    The other parameters are those of `conv2d`, and so are the errors. An algorithm that is named must have the
+    direction `backward_data` if dx is wanted, and `backward_weights` if dw or dbias is wanted.
     """
     if unknown := set(wanted) - set(GRADIENTS):
         raise ConvbenchError(f"wanted has {', '.join(map(repr, unknown))}; there are {', '.join(GRADIENTS)}")
@@ -120,8 +121,8 @@ def conv2d_backward(
 
 
 def _differentiable(x: Any, weight: Any, bias: Any | None, options: Mapping[str, Any]) -> Any:
-    """`conv2d`, from whose result PyTorch finds the way back."""
-    from convbench.layer.torch_autograd import differentiable  # only who has tensors of PyTorch waits for its import
+    """The result of `conv2d` as a tensor that PyTorch can differentiate."""
+    from convbench.layer.torch_autograd import differentiable  # it imports PyTorch, an optional package
 
     def gradients(dy: Any, x: Any, weight: Any, wanted: Sequence[bool]) -> Gradients:
         names = [name for name, needed in zip(GRADIENTS, wanted, strict=True) if needed]
@@ -131,7 +132,7 @@ def _differentiable(x: Any, weight: Any, bias: Any | None, options: Mapping[str,
 
 
 class _Call:
-    """The arrays of one call, where they are, and the problem that they make."""
+    """The arrays of one call, the place where they are, and the problem that their shapes define."""
 
     def __init__(
         self, given: Mapping[str, Any], device: Device | str | None, geometry: Mapping[str, Any], *, bias: bool = False
@@ -149,7 +150,7 @@ class _Call:
         self.problem = self._as_memory_has_it(problem)
 
     def results(self, direction: Direction, choice: Choice) -> dict[operands.Name, Any]:
-        """The outputs of a direction by name, in the library of x."""
+        """Compute a direction. Give its outputs by name, as arrays of the library of x."""
         problem, device = self.problem, self.place.device
         if reason := device.refuses(problem):
             raise RefusedError(f"device {device.name} refuses {problem}: {reason}")
@@ -181,7 +182,7 @@ class _Call:
         return self.place.returned(view, self.like)
 
     def _with_row(self, view: Array) -> Array:
-        """A tensor of a 1-D convolution with H = 1."""
+        """A tensor of a 1-D convolution as one of a 2-D convolution with H = 1, in the same memory."""
         row = view.shape[2] * view.strides[2]
         return self.place.restrided(view, shapes.lifted(view.shape), (*view.strides[:2], row, view.strides[2]))
 
@@ -190,7 +191,7 @@ class _Call:
         return *sizes[:2], sizes[3]
 
     def _as_memory_has_it(self, problem: ConvProblem) -> ConvProblem:
-        """With the layouts in which x and the weight lie in memory, if they do in one of the known ones."""
+        """The problem with the layouts that x and the weight have in memory; NCHW or KCRS if theirs is not known."""
         layouts = [one for one in LAYOUTS if self._lies(replace(problem, layout=one), "x")]
         filters = [one for one in FILTER_LAYOUTS if self._lies(replace(problem, filter_layout=one), "w")]
         return replace(problem, layout=[*layouts, "NCHW"][0], filter_layout=[*filters, "KCRS"][0])

@@ -1,7 +1,7 @@
-"""How the weights of a layer are drawn.
+"""Draw the initial weights and the bias of a layer.
 
-    fan_in = C/G · R · S    products that sum to one output
-    fan_out = K/G · R · S   outputs that one input has a part in, at stride 1
+    fan_in = C/G · R · S    the products that are summed for one output
+    fan_out = K/G · R · S   the outputs that one input contributes to, at stride 1
     average = (fan_in + fan_out) / 2
 
     torch           uniform in ±√(1/fan), the bias too: with fan_in that is ±√(groups / (C·R·S))
@@ -10,9 +10,9 @@
     he_normal       normal of variance 2/fan
     gaussian        normal of variance wscale, or of wscale/fan where a fan is named
 
-The fan is fan_in unless another is named, and the bias is zero unless the line says otherwise. A filter of a grouped
-convolution meets C/G channels, and a channel K/G filters. Libraries that read the fans off the shape of the weight take
-K·R·S for the second, whatever the groups.
+The fan is fan_in unless another is named, and the bias is zero unless the line says otherwise. In a grouped
+convolution, a filter sees C/G channels, and a channel is seen by K/G filters. Libraries that read the fans from the
+shape of the weight use K·R·S as fan_out, whatever the groups.
 
 Sources   PyTorch's documentation of torch.nn.Conv2d, "Variables" (torch); Glorot & Bengio 2010, "Understanding the
           difficulty of training deep feedforward neural networks", equations 12 and 16 (xavier); He, Zhang, Ren & Sun
@@ -22,7 +22,7 @@ Sources   PyTorch's documentation of torch.nn.Conv2d, "Variables" (torch); Gloro
 from math import isfinite, sqrt
 from typing import Literal, cast, get_args
 
-import ml_dtypes  # noqa: F401  (makes NumPy know bfloat16)
+import ml_dtypes  # noqa: F401  (adds bfloat16 to NumPy)
 import numpy as np
 
 from convbench.errors import ConvbenchError
@@ -45,17 +45,17 @@ def draw(
     wscale: float = 1.0,
     dtype: Dtype = "float32",
 ) -> tuple[operands.Values, operands.Values]:
-    """A weight of `shape`, (K, C/G, R, S) or (K, C/G, S), and its bias (K).
+    """Draw a weight of `shape`, (K, C/G, R, S) or (K, C/G, S), and its bias (K).
 
     Parameters
     ----------
-    initializer : one of `SCHEMES`, or a pair of one and of the fan that it goes by, one of `FANS`
-    wscale : the variance that `gaussian` starts from; the others have none
+    initializer : one of `SCHEMES`, or a pair of a scheme and the fan that it uses, one of `FANS`
+    wscale : the variance of `gaussian`, before it is divided by a fan; the other schemes do not take it
 
     Raises
     ------
     ConvbenchError
-        the initializer is unknown, or wscale is given to one that has none, or is no variance.
+        the initializer is unknown, wscale is given to a scheme that does not take it, or wscale is no variance.
     """
     scheme, fan = checked(initializer, wscale)
     count = fan_of(shape, groups, fan or "in")
@@ -70,7 +70,7 @@ def draw(
 
 
 def fan_of(shape: tuple[int, ...], groups: int, fan: Fan) -> float:
-    """What a variance is divided by, for a weight (K, C/G, …)."""
+    """The number by which a variance is divided, for a weight (K, C/G, …)."""
     k, c_per_group, *taps = shape
     area = int(np.prod(taps))
     fan_in, fan_out = c_per_group * area, k // groups * area
@@ -78,7 +78,7 @@ def fan_of(shape: tuple[int, ...], groups: int, fan: Fan) -> float:
 
 
 def checked(initializer: Initializer, wscale: float = 1.0) -> tuple[Scheme, Fan | None]:
-    """The scheme, and the fan if one is named; raises ConvbenchError as `draw` does."""
+    """The scheme, and the fan or None if none is named. Raises ConvbenchError as `draw` does."""
     pair = tuple(initializer) if isinstance(initializer, tuple | list) else (initializer, None)
     if len(pair) != 2 or pair[0] not in SCHEMES or pair[1] not in (None, *FANS):
         raise ConvbenchError(

@@ -1,9 +1,9 @@
-"""The convolution layer: weights that are drawn, kept and differentiated by.
+"""The convolution layer: it draws weights, keeps them, and computes the gradients by them.
 
     y[n,k,p,q] = bias[k] + Σ_{c,r,s} x[n, g·C/G + c, p·u − top + r·d_h, q·v − left + s·d_w] · weight[k,c,r,s]
 
-Names and defaults are those of torch.nn.Conv2d, what `backward` does is what every layer system means by it: from the
-gradient by the output it computes those by the weight and the bias, and returns that by the input.
+Names and defaults are those of torch.nn.Conv2d. `backward` does what it does in other libraries: it takes the gradient
+by the output, stores the gradients by the weight and the bias, and returns the gradient by the input.
 """
 
 from math import prod
@@ -18,35 +18,35 @@ from convbench.layer.functional import GRADIENTS, conv2d, conv2d_backward
 from convbench.layer.initializers import Initializer, draw
 from convbench.problem import DTYPES, ConvProblem, Dtype, problem_of, shapes
 
-LARGE = 2**20  # height and width of an input that is large enough for any filter
+LARGE = 2**20  # height and width of an input into which any filter fits: `_check` tries the layer on it
 
 
 class Conv2d:
-    """A convolution with a weight, and a bias, of its own.
+    """A convolution with its own weight and bias.
 
     Parameters
     ----------
     in_channels, out_channels : C and K
-    kernel_size : one int for R = S, or (R, S). Of (S,) the layer is one-dimensional: its weight is (K, C/groups, S) and
-        its input (N, C, L).
+    kernel_size : one int for R = S, or (R, S). With (S,) the layer is one-dimensional: its weight is (K, C/groups, S)
+        and its input (N, C, L).
     stride, padding, dilation, groups, padding_mode : as `convbench.conv2d` takes them
-    bias : whether there is one
+    bias : whether the layer has a bias
     initializer : a scheme of `convbench.layer.initializers`, or a pair of scheme and fan: ("xavier_uniform", "average")
     wscale : the variance of the scheme gaussian, 1 unless given
-    dtype : of weight, bias and input
+    dtype : the dtype of weight, bias and input
     algorithm : a name, an `Algorithm`, "auto", or a mapping from directions to these, as `convbench.conv2d` takes it
-    seed : of the initial values, or a generator that several layers draw from; None: other values in every run
-    device : where to compute, as `convbench.conv2d` takes it
+    seed : seed of the initial values, or a generator that several layers share; None: other values in every run
+    device : the device that computes, as `convbench.conv2d` takes it
 
     Attributes
     ----------
-    weight : (K, C/groups, R, S): a NumPy array; another can be put in its place, of any library
+    weight : (K, C/groups, R, S): a NumPy array at first; it can be replaced by an array of any library
     bias : (K), likewise, or None
-    weight_gradient, bias_gradient : of the last `backward`, in their shapes; None before.
+    weight_gradient, bias_gradient : the gradients of the last `backward`; None before
 
     Raises
     ------
-    ConvbenchError, where there can be no such layer: an unknown initializer or dtype, groups that do not divide
+    ConvbenchError, where the layer cannot exist: an unknown initializer or dtype, or groups that do not divide channels
     """
 
     def __init__(
@@ -87,7 +87,7 @@ class Conv2d:
         self.bias_gradient: Any = None
 
     def _check(self) -> None:
-        """Raise ConvbenchError where no input would make a problem."""
+        """Raise ConvbenchError if the layer could not compute any input."""
         if self.dtype not in DTYPES:
             raise ConvbenchError(f"dtype is {self.dtype!r}; it must be one of {', '.join(DTYPES)}")
         if len(self.kernel_size) not in (1, 2):
@@ -107,7 +107,7 @@ class Conv2d:
 
     @property
     def weight(self) -> Any:
-        """The filters; what is put in their place has their shape."""
+        """The filters; an array that replaces them must have their shape."""
         return self._weight
 
     @weight.setter
@@ -117,7 +117,7 @@ class Conv2d:
 
     @property
     def bias(self) -> Any:
-        """What is added to each output channel, (K), or None; what is put in its place has its shape."""
+        """The number added to each output channel, (K), or None; an array that replaces it must have its shape."""
         return self._bias
 
     @bias.setter
@@ -127,29 +127,35 @@ class Conv2d:
         self._bias = value
 
     def parameters(self) -> list[Any]:
-        """The weight, and the bias if there is one: the arrays themselves, so that what changes them trains."""
+        """The weight, and the bias if there is one. They are no copies: changing them in place changes the layer."""
         return [self.weight] if self.bias is None else [self.weight, self.bias]
 
     @property
     def parameter_count(self) -> int:
-        """How many numbers `parameters` hold: K · C/groups · R · S, and K."""
+        """The number of elements of all `parameters`: K · C/groups · R · S, and K more with a bias."""
         return sum(prod(parameter.shape) for parameter in self.parameters())
 
     # ---- work
 
     def problem(self, input_shape: tuple[int, ...]) -> ConvProblem:
-        """What the layer computes of an input of a shape; raises TensorError, with what to do, and ProblemError."""
+        """The problem that the layer computes for an input of a shape.
+
+        Raises TensorError, whose message says what to do, and ProblemError.
+        """
         shapes.check_input(tuple(input_shape), self.in_channels, len(self.kernel_size))
         bias = None if self.bias is None else (self.out_channels,)
         return problem_of(tuple(input_shape), self.weight_shape, bias, **self._geometry, dtype=self.dtype)
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
-        """(N, K, P, Q) for (N, C, H, W), or (N, K, Q) for (N, C, L); raises what `problem` does."""
+        """(N, K, P, Q) for an input (N, C, H, W), or (N, K, Q) for (N, C, L). Raises what `problem` raises."""
         n, k, p, q = self.problem(input_shape).y_shape
         return (n, k, p, q) if len(self.kernel_size) == 2 else (n, k, q)
 
     def forward(self, x: Any) -> Any:
-        """The output of an input; raises what `convbench.conv2d` does. The input is kept, itself, for `backward`."""
+        """The output for an input. The input is kept, without a copy, for `backward`.
+
+        Raises what `convbench.conv2d` raises.
+        """
         self.problem(_shape("input", x))
         y = conv2d(x, self.weight, self.bias, **self._geometry, algorithm=self.algorithm, device=self.device)
         self._input = x
@@ -158,9 +164,10 @@ class Conv2d:
     __call__ = forward
 
     def backward(self, dy: Any) -> Any:
-        """The gradient by the last input, from that by its output; `weight_gradient` and `bias_gradient` are set.
+        """The gradient by the last input, from the gradient by its output.
 
-        Raises what `convbench.conv2d_backward` does, and ConvbenchError before there was an input.
+        It also sets `weight_gradient` and `bias_gradient`. Raises what `convbench.conv2d_backward` raises, and
+        ConvbenchError if `forward` was not called before.
         """
         if self._input is None:
             raise ConvbenchError(f"{self} has had no input yet: forward comes before backward")

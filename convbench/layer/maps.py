@@ -1,11 +1,11 @@
-"""A convolution of a picture, taken apart: what each channel gives to each output map.
+"""Split a convolution of a picture into its parts: the contribution of each channel to each output map.
 
     part(c, k) = X(c) ⋆ K(k, c)        a convolution of one channel by one filter
     Y(k)       = Σ_c part(c, k) + bias(k)
 
-All parts are one grouped convolution: C groups of one channel, each with the filters that see it. A sum of parts and
-the layer's output both lie within their algorithms' bounds of the exact result, and so within the sum of these bounds
-of each other.
+All parts are computed as one grouped convolution: C groups of one channel, each with the filters that see the channel.
+The sum of the parts and the layer's output each differ from the exact result by at most the bound of the algorithm that
+computed them. So they differ from each other by at most the sum of the two bounds.
 """
 
 from dataclasses import dataclass, replace
@@ -31,31 +31,35 @@ Picture = npt.NDArray[np.uint8]  # (H, W, 3), or (H, W) of grey
 
 @dataclass(frozen=True, kw_only=True)
 class Maps:
-    """The picture, its parts and its output maps."""
+    """The picture, the parts of its convolution, and the output maps."""
 
     problem: ConvProblem
-    grouped: ConvProblem  # of all parts
+    grouped: ConvProblem  # the grouped convolution that computes all parts
     layer_algorithm: str
     parts_algorithm: str
-    refusal: str | None  # why the layer is not by the parts' algorithm
+    refusal: str | None  # why another algorithm than that of the parts computes the layer; None if the same one does
     picture: Picture
     channels: operands.Values  # (C, H, W)
     parts: dict[tuple[int, int], operands.Values]  # [c, k] → (P, Q), for the channels that filter k sees
-    bias: operands.Values  # (K), of zeros where there is none
+    bias: operands.Values  # (K), zeros if the layer has none
     outputs: operands.Values  # (K, P, Q), the layer's
-    mean_error: float  # of the sums against them
-    largest_error: float
-    comparison: Comparison  # of the same, with the bound
+    mean_error: float  # of the sums of parts, compared with the outputs
+    largest_error: float  # of the same
+    comparison: Comparison  # of the same with the bound
 
 
 def read_picture(path: Path | None, problem: ConvProblem) -> Picture:
-    """A picture file, or a bundled picture, in the height, width and channels of the problem's input.
+    """Read a picture, and resize it to the height, width and channels of the problem's input.
 
-    Raises ConvbenchError where the problem's input is no picture, the file cannot be read, or a package is missing.
+    Parameters
+    ----------
+    path : the picture's file; None: a picture that scikit-image brings
+
+    Raises ConvbenchError if the problem's input cannot be a picture, the file cannot be read, or a package is missing.
     """
     if problem.n != 1 or problem.c not in (1, 3):
         raise ConvbenchError(f"a picture has n = 1 and c = 3, or c = 1 for grey: {problem}")
-    try:
+    try:  # Pillow is an optional package
         from PIL import Image, ImageOps
     except ImportError as error:
         raise ConvbenchError(f'maps need the extra `report`: pip install "convbench[report]" ({error})') from error
@@ -68,8 +72,8 @@ def read_picture(path: Path | None, problem: ConvProblem) -> Picture:
 
 
 def _bundled() -> Picture:
-    """Eileen Collins by NASA, in the public domain, as scikit-image has it."""
-    try:
+    """A portrait of Eileen Collins by NASA, in the public domain, which scikit-image brings."""
+    try:  # scikit-image is an optional package
         from skimage.data import astronaut
     except ImportError as error:
         raise ConvbenchError(
@@ -87,13 +91,15 @@ def decompose(
     device: Device | str | None = None,
     seed: int = 0,
 ) -> Maps:
-    """The layer of a problem, its weights drawn from a seed, on a picture; and its parts by an algorithm.
+    """Compute the layer of a problem on a picture, and the parts of its convolution. Weights are drawn from a seed.
 
-    The layer is by the same algorithm, or by the one that "auto" picks where that refuses it.
+    Parameters
+    ----------
+    algorithm : computes the parts, and the layer too; if it refuses the layer, the algorithm that "auto" picks does
 
     Raises
     ------
-    RefusedError, where the algorithm refuses the grouped convolution, or the device refuses either
+    RefusedError, where the algorithm refuses the grouped convolution, or the device refuses either convolution
     UnknownNameError, DeviceError
     """
     device = device_of(device)
@@ -136,20 +142,21 @@ def _geometry(problem: ConvProblem) -> dict[str, Any]:
 
 
 def _by_group(problem: ConvProblem, by_channel: operands.Values) -> operands.Values:
-    """[channel of the output, …] → [group, channel in the group, …]."""
+    """Split the first axis: [output channel, …] → [group, output channel within the group, …]."""
     return by_channel.reshape(problem.groups, -1, *by_channel.shape[1:])
 
 
 def _named(problem: ConvProblem, parts: operands.Values) -> dict[tuple[int, int], operands.Values]:
-    """[c, k] → (P, Q), from the grouped convolution's output."""
+    """The parts by channel and filter, [c, k] → (P, Q), from the grouped convolution's output."""
     filters = problem.k // problem.groups
     parts = parts.reshape(problem.c, filters, problem.p, problem.q)
-    first = {c: c // (problem.c // problem.groups) * filters for c in range(problem.c)}  # filter that sees a channel
+    # the first of the filters that see a channel
+    first = {c: c // (problem.c // problem.groups) * filters for c in range(problem.c)}
     return {(c, first[c] + k): parts[c, k] for c, k in np.ndindex(problem.c, filters)}
 
 
 def _sum_over_channels(problem: ConvProblem, parts: operands.Values) -> Float64:
-    """(K, P, Q), from the grouped convolution's output, or from bounds of it."""
+    """The parts summed over channels, (K, P, Q). `parts` is the grouped convolution's output, or bounds of it."""
     summed = np.zeros((problem.k, problem.p, problem.q))
     for (_, k), part in _named(problem, parts).items():
         summed[k] += part
@@ -157,12 +164,15 @@ def _sum_over_channels(problem: ConvProblem, parts: operands.Values) -> Float64:
 
 
 def _bound(algorithm: Algorithm, problem: ConvProblem, tensors: dict[str, Any]) -> Float64:
-    """How far y may be from the exact one; a picture has even regions, whose roundings conspire."""
+    """How far y may be from the exact result.
+
+    The roundings are not taken as independent: in the even regions of a picture they all go in one direction.
+    """
     expected = compute(problem, "forward", tensors)
     return algorithm.error_bounds(problem, "forward", tensors, expected=expected, independent=False)["y"]
 
 
 def _laid_out(problem: ConvProblem, name: operands.Name, host: operands.Values) -> operands.Values:
-    """The same values, in memory as the problem's layouts have them."""
+    """The same values and axes, laid out in memory as the problem's layouts say."""
     there = np.ascontiguousarray(operands.to_memory(problem, name, host))
     return there.transpose(operands.from_memory(problem, name))

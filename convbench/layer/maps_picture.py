@@ -1,7 +1,8 @@
-"""The picture of a convolution taken apart: a grid of (C + 1) × (K + 1) images, by Altair.
+"""Draw the parts of a convolution as a grid of (C + 1) × (K + 1) images, with Altair.
 
-Left the picture and its channels, on top the output maps; where the row of a channel meets the column of a filter, what
-that channel gives to that map. Values are told by colour, one scale for all parts and one for all maps, white at zero.
+The left column has the picture and its channels, and the top row has the output maps. The cell in the row of a channel
+and the column of a filter shows the contribution of that channel to that filter's map. Colours stand for values, white
+for zero; all parts share one colour scale, and all output maps another.
 """
 
 from base64 import b64encode
@@ -23,19 +24,19 @@ except ImportError as error:
     raise ConvbenchError(f'pictures need the extra `report`: pip install "convbench[report]" ({error})') from error
 
 PIXELS_PER_INCH = 144
-WIDTH = 1600  # of the grid, in pixels of 72 to the inch, while images are not smaller than they may be
-SIDES = (70, 170)  # of an image, smallest and largest
-GAP, HEADING = 14, 30
-MOST_FILTERS = 128  # of which the file is 22,000 pixels wide
+WIDTH = 1600  # of the grid, at 72 pixels per inch; it is wider if images would be smaller than SIDES allows
+SIDES = (70, 170)  # smallest and largest side of an image
+GAP, HEADING = 14, 30  # between images, and above each
+MOST_FILTERS = 128  # the PNG of so many is 22,000 pixels wide
 
 # from the most negative to the most positive value
 COLOURS = ("#16407f", "#5b8fc7", "#f7f6f2", "#e08a4f", "#8c2d0b")
-FONTS = "DejaVu Sans, Noto Sans, Segoe UI Symbol, sans-serif"  # which have ⋆
+FONTS = "DejaVu Sans, Noto Sans, Segoe UI Symbol, sans-serif"  # fonts that have the sign ⋆
 INK, FAINT = "#222222", "#6b6b6b"
 
 
 def save_maps(maps: Maps, path: Path) -> None:
-    """Write the picture as PNG; raises ConvbenchError when it has too many columns, or cannot be written."""
+    """Write the picture as PNG. Raises ConvbenchError if there are too many filters, or it cannot be written."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         chart(maps).save(path, format="png", ppi=PIXELS_PER_INCH)
@@ -44,7 +45,7 @@ def save_maps(maps: Maps, path: Path) -> None:
 
 
 def chart(maps: Maps) -> alt.LayerChart:
-    """The figure; raises ConvbenchError for more filters than a picture has room for."""
+    """The figure. Raises ConvbenchError if there are more than `MOST_FILTERS` filters."""
     problem = maps.problem
     if problem.k > MOST_FILTERS:
         raise ConvbenchError(f"k is {problem.k}; a picture has room for {MOST_FILTERS} filters: {problem}")
@@ -85,7 +86,7 @@ def chart(maps: Maps) -> alt.LayerChart:
 
 
 def _cells(maps: Maps) -> list[dict[str, object]]:
-    """Row and column, image, heading and note of each."""
+    """The cells of the grid, each with row, column, image, heading and note."""
     problem, (of_parts, of_outputs) = maps.problem, _scales(maps)
     summed = problem.c // problem.groups
     cells = [_cell(0, 0, np.asarray(maps.picture), "X", f"the picture, {problem.h} × {problem.w}")]
@@ -108,7 +109,7 @@ def _cell(row: int, column: int, image: npt.NDArray[np.uint8], heading: str, not
 
 
 def _url(image: npt.NDArray[np.uint8], side: int) -> str:
-    """The image in about the pixels that it is shown with, so that no renderer blurs its elements."""
+    """The image as a data URL, in about the number of pixels at which it is shown, so that no renderer blurs it."""
     shown, pixels = Image.fromarray(image), side * PIXELS_PER_INCH // 72
     shown.thumbnail((pixels, pixels), Image.Resampling.BOX)
     times = -(-pixels // max(shown.size))
@@ -119,7 +120,7 @@ def _url(image: npt.NDArray[np.uint8], side: int) -> str:
 
 
 def coloured(values: npt.NDArray[np.floating], largest: float) -> npt.NDArray[np.uint8]:
-    """(P, Q) → (P, Q, 3), from the first of COLOURS at −largest to the last at +largest."""
+    """Colour values, (P, Q) → (P, Q, 3): the first of COLOURS stands for −largest, the last for +largest."""
     stops = np.array([[int(colour[i : i + 2], 16) for i in (1, 3, 5)] for colour in COLOURS])
     place = np.linspace(-1, 1, len(COLOURS))
     scaled = values.astype(np.float64) / (largest or 1.0)
@@ -133,7 +134,7 @@ def _scales(maps: Maps) -> tuple[float, float]:
 
 
 def _legend(title: str, largest: float) -> alt.Chart:
-    """A mark that cannot be seen, for the scale of colours that comes with it."""
+    """The legend of a colour scale, drawn as that of an invisible mark."""
     scale = alt.Scale(domain=list(np.linspace(-largest, largest, len(COLOURS))), range=COLOURS, interpolate="rgb")
     legend = alt.Legend(gradientLength=150, format=".2g", values=[-largest, 0, largest])
     colour = alt.Color("value:Q", scale=scale, title=title, legend=legend)
@@ -142,7 +143,7 @@ def _legend(title: str, largest: float) -> alt.Chart:
 
 
 def _summary(maps: Maps) -> list[str]:
-    """What was computed by what, and how well the sums agree."""
+    """Which algorithms computed the parts and the maps, and how well the sums of parts agree with the maps."""
     verdict = "within" if maps.comparison.passed else "BEYOND"
     made = (
         f"parts X(c) ⋆ K(k, c): one grouped convolution by {maps.parts_algorithm}; "

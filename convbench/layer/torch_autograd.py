@@ -1,4 +1,4 @@
-"""A convolution in PyTorch's autograd."""
+"""Make a convolution differentiable by PyTorch's autograd."""
 
 from collections.abc import Callable
 from typing import Any
@@ -13,13 +13,14 @@ from convbench.layer.torch_tensors import of_numpy
 def differentiable(
     forward: Callable[..., Any], backward: Callable[..., Any], x: Any, weight: Any, bias: Any | None
 ) -> torch.Tensor:
-    """The result of `forward`, from which PyTorch's autograd finds the way back; NumPy's arrays become tensors.
+    """The result of `forward`, as a tensor that PyTorch's autograd can differentiate by calling `backward`.
 
     Parameters
     ----------
-    forward : of (x, weight, bias)
-    backward : of (dy, x, weight, wanted): the gradients by x, weight and bias, None for each that is not wanted;
-        `wanted` has a Boolean for each of the three
+    forward : a function of (x, weight, bias), which gives the result
+    backward : a function of (dy, x, weight, wanted), which gives the gradients by x, weight and bias, and None for each
+        that is not wanted; `wanted` has a Boolean for each of the three
+    x, weight, bias : tensors; NumPy arrays among them become tensors
     """
     tensors = (of_numpy(array) if isinstance(array, np.ndarray) else array for array in (x, weight, bias))
     result: torch.Tensor = _Conv2d.apply(*tensors, forward, backward)

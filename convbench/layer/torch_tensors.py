@@ -1,6 +1,6 @@
-"""PyTorch's tensors: as NumPy arrays and back, without a copy.
+"""Convert PyTorch's tensors to NumPy arrays and back, without a copy.
 
-NumPy and the CUDA array interface have no bfloat16 of their own: it crosses as 16-bit integers.
+NumPy and the CUDA array interface have no bfloat16 of their own, so it is passed as 16-bit integers.
 """
 
 import numpy as np
@@ -10,7 +10,7 @@ from convbench.devices import Array
 
 
 def as_numpy(tensor: torch.Tensor) -> Array:
-    """The memory of a tensor on the host."""
+    """A NumPy array in the memory of a tensor on the host."""
     tensor = tensor.detach()
     if tensor.dtype == torch.bfloat16:
         return tensor.view(torch.int16).numpy().view("bfloat16")
@@ -25,7 +25,7 @@ def of_numpy(view: Array) -> torch.Tensor:
 
 
 def of_gpu(view: Array, device: torch.device) -> torch.Tensor:
-    """A tensor in the memory of a Numba device array, on the device that it is on."""
+    """A tensor in the memory of a Numba device array; `device` is the GPU that the array is on."""
     if view.dtype.name == "bfloat16":
         return torch.as_tensor(view.view(np.int16), device=device).view(torch.bfloat16)
     return torch.as_tensor(view, device=device)
