@@ -1,7 +1,7 @@
-"""Tuning: search the configs of an algorithm for the fastest on a device, and keep what was found.
+"""Tuning: search the configs of an algorithm for the fastest one on a device, and store it.
 
-Problems and an algorithm enter. `proposals` has the order in which a `Tuner` tries configs; the best one becomes an
-entry of a `Database`, a file of JSON Lines. `in_use` tells a process which database its configs come from.
+Problems and an algorithm enter, and entries of a `Database`, a file of JSON Lines, leave. `proposals` decides the order
+in which a `Tuner` tries configs. `in_use` decides which database a process takes its configs from.
 """
 
 from convbench.tuning.database import Database, add, default_path, slug

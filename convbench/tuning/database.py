@@ -1,8 +1,9 @@
-"""The database of tuned configs: a text file, one entry a line, which people can read, merge and commit.
+"""The database of tuned configs: a text file with one entry per line, which people can read, merge and commit.
 
-A file is JSON Lines, sorted by device, algorithm, direction and problem. Of entries for the same of these the one that
-was measured last counts, and of equal moments the later line: two files are merged by concatenating their lines. A line
-that is no entry is reported by its number and left where it is, and a file is replaced whole, or not at all.
+A file is JSON Lines, sorted by device, algorithm, direction and problem. If several entries have these four in common,
+the one that was measured last counts, and of equal moments the later line. So two files can be merged by concatenating
+them. A line that is no entry is reported by its number, and it is kept when the file is written: it moves to the end. A
+file is replaced as a whole, or not at all.
 """
 
 import json
@@ -26,19 +27,19 @@ Told = Callable[[str], None]
 
 
 def default_path(device: str) -> Path:
-    """Where the entries of a device are unless a file is named: under `reports` of the current folder."""
+    """The file for a device's entries if none is named: `reports/tuned/DEVICE.jsonl` in the current folder."""
     return FOLDER / f"{slug(device)}.jsonl"
 
 
 def slug(name: str) -> str:
-    """A name as a file's: lower case, with dashes."""
+    """A name as part of a file name: in lower case, with dashes."""
     return re.sub(r"[^\w.]+", "-", name.lower()).strip("-") or "unnamed"
 
 
 def read_entries(path: Path) -> tuple[list[Entry], list[BadLine], list[str]]:
-    """Every entry of a file in order, every line that is none, and the text of the latter; nothing where there is none.
+    """Read a file: its entries in order, its lines that are no entries, and the texts of these lines.
 
-    Raises RecordsError when the file is there and cannot be read.
+    All three are empty if there is no such file. Raises RecordsError if the file exists and cannot be read.
     """
     try:
         text = path.read_bytes().decode("utf-8", errors="replace")
@@ -52,7 +53,7 @@ def read_entries(path: Path) -> tuple[list[Entry], list[BadLine], list[str]]:
             continue
         try:
             entries.append(Entry.from_json(line))
-        except Exception as error:  # noqa: BLE001  (any content at all may stand in a foreign file)
+        except Exception as error:  # noqa: BLE001  (a file from elsewhere may contain anything)
             torn = _is_torn(line)
             bad.append(BadLine(path, number, "a torn line" if torn else f"no tuned config ({error})", torn))
             texts.append(line)
@@ -60,7 +61,7 @@ def read_entries(path: Path) -> tuple[list[Entry], list[BadLine], list[str]]:
 
 
 def _is_torn(line: str) -> bool:
-    """Whether a line is the beginning of an entry."""
+    """Whether a line is an entry whose end is missing."""
     try:
         json.loads(line)
     except ValueError:
@@ -69,7 +70,7 @@ def _is_torn(line: str) -> bool:
 
 
 def latest(entries: Iterable[Entry]) -> dict[Key, Entry]:
-    """The entry that counts for each key: the one measured last."""
+    """The entry that counts for each key: the one that was measured last."""
     found: dict[Key, Entry] = {}
     for entry in entries:
         known = found.get(entry.key)
@@ -79,7 +80,7 @@ def latest(entries: Iterable[Entry]) -> dict[Key, Entry]:
 
 
 def add(path: Path, entry: Entry) -> None:
-    """Put an entry into a file, in its place, and leave out those that no longer count; raises RecordsError."""
+    """Add an entry to a file at its sorted place, and remove those that no longer count. Raises RecordsError."""
     entries, _, foreign = read_entries(path)
     kept = latest([*entries, entry])
     ordered = sorted(kept.values(), key=lambda one: [part or "" for part in one.key])
@@ -90,24 +91,24 @@ def add(path: Path, entry: Entry) -> None:
         with draft.open("w", encoding="utf-8") as file:
             file.write("\n".join(lines) + "\n")
             file.flush()
-            os.fsync(file.fileno())  # a disk may say only now that it is full
+            os.fsync(file.fileno())  # some file systems report a full disk only here
         draft.replace(path)
     except OSError as error:
         raise RecordsError(f"tuned configs cannot be written to {path}: {error.strerror}") from error
     finally:
-        with suppress(OSError):  # moved, it is no longer there
+        with suppress(OSError):  # after a success the draft is gone; after a failure its error is the one to report
             draft.unlink(missing_ok=True)
 
 
 class Database:
-    """The entries of a file, as they are used.
+    """The entries of a file, for use.
 
     Parameters
     ----------
-    path : of the file; one that is not there has no entries
-    tell : takes a sentence about a line or an entry that is not used, once for each
+    path : the file; one that does not exist has no entries
+    tell : called with a sentence, once for each line or entry that is not used
 
-    Raises RecordsError when the file is there and cannot be read.
+    Raises RecordsError if the file exists and cannot be read.
     """
 
     def __init__(self, path: Path, tell: Told) -> None:
@@ -119,7 +120,7 @@ class Database:
         self._configs: dict[Key, Any] = {}
 
     def entry(self, algorithm: Algorithm, problem: ConvProblem, direction: Direction, device: Device) -> Entry | None:
-        """What is known of an algorithm that does not refuse a problem; None where nothing is, or none of use."""
+        """The entry for an algorithm and a problem that it does not refuse; None if there is none that can be used."""
         if not self.entries:
             return None
         key = key_on(device, algorithm.name, direction, problem)
@@ -128,19 +129,20 @@ class Database:
         return self.entries.get(key)
 
     def config(self, algorithm: Algorithm, problem: ConvProblem, direction: Direction, device: Device) -> Any:
-        """The config to use for a problem that is not refused; None where the default is to be used."""
+        """The config to use for a problem that the algorithm does not refuse; None if the default is to be used."""
         entry = self.entry(algorithm, problem, direction, device)
         return None if entry is None else self._configs[entry.key]
 
     def drop(self, algorithm: str, problem: ConvProblem, direction: Direction, device: Device, reason: str) -> None:
-        """Use an entry no longer, and say why."""
+        """Stop using an entry, and report the reason."""
         self._drop(key_on(device, algorithm, direction, problem), reason)
 
     def _find(self, key: Key, algorithm: Algorithm, problem: ConvProblem, direction: Direction) -> None:
+        """Find the algorithm's own config for the fields of an entry; drop the entry if there is none."""
         wanted = self.entries[key].config
         try:
             same = [config for config in algorithm.space_for(problem, direction) if as_json(config) == wanted]
-        except (Exception, SystemExit) as error:  # noqa: BLE001  (an algorithm is anyone's code)
+        except (Exception, SystemExit) as error:  # noqa: BLE001  (the code of a plugin may raise anything)
             self._drop(key, f"the algorithm cannot say what configs it has: {type(error).__name__}: {error}")
             return
         if same:

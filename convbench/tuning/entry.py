@@ -1,4 +1,4 @@
-"""The entry: the config that was fastest for one direction of one problem, by one algorithm on one device."""
+"""The entry of a database: the fastest config of one algorithm for one direction of one problem on one device."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -12,28 +12,29 @@ from convbench.devices import Device
 from convbench.problem import DIRECTIONS
 from convbench.problem.notation import own
 
-BEGINNING = '{"device":'  # of every entry's line
+BEGINNING = '{"device":'  # every entry's line begins with it
 
-Key = tuple[str, str | None, str, str, str]
+Key = tuple[str, str | None, str, str, str]  # device, compute capability, algorithm, direction, problem
 
+# the first two of a key by device: describing a GPU asks its driver, which takes time
 _IDENTITIES: Final["WeakKeyDictionary[Device, tuple[str, str | None]]"] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """What a search came to; times in microseconds, with a warm cache, by the device's own clock."""
+    """The result of a search. Times are in microseconds, with a warm cache, by the device's own clock."""
 
-    device: str  # by the name that records have
+    device: str  # the name that records have
     compute_capability: str | None
     algorithm: str
     direction: str
     problem: str  # the text of a ConvProblem
-    config: dict[str, Any]  # every field
+    config: dict[str, Any]  # every field of the config
     median_us: float
-    interval_us: tuple[float, float] | None  # 95 %, of the median
-    default_us: float | None  # of the default config, which took turns with it; None where that is wrong or refused
+    interval_us: tuple[float, float] | None  # 95 % interval of the median
+    default_us: float | None  # median of the default config, timed in turns with this one; None if it was not timed
     clock: str
-    timed: int  # configs that were right, and timed
+    timed: int  # number of configs whose result was right, and that were timed
     seed: int
     version: str | None  # of convbench
     commit: str | None
@@ -47,21 +48,21 @@ class Entry:
 
     @property
     def key(self) -> Key:
-        """What there is one entry for: the one measured last."""
+        """The fields that identify an entry. Of several entries with one key, the one measured last counts."""
         return self.device, self.compute_capability, self.algorithm, self.direction, self.problem
 
     @property
     def moment(self) -> datetime:
-        """When it was measured."""
+        """The time of the measurement."""
         return datetime.fromisoformat(self.when)
 
     def to_json(self) -> str:
-        """One line, without its end."""
+        """The entry as one line of JSON, without a line end."""
         return json.dumps(asdict(self), ensure_ascii=False, allow_nan=False)
 
     @classmethod
     def from_json(cls, line: str) -> "Entry":
-        """The entry of a line; raises ValueError or ConvbenchError with what is wrong with it."""
+        """The entry of a line. Raises ValueError or ConvbenchError, whose message says what is wrong with the line."""
         data = json.loads(line)
         names = [field.name for field in fields(cls)]
         if not isinstance(data, dict) or sorted(data) != sorted(names):
@@ -72,19 +73,19 @@ class Entry:
 
 
 def identity(description: Mapping[str, Any]) -> tuple[str, str | None]:
-    """The device of an entry, from what a device says of itself."""
+    """The device name and compute capability of an entry, from a device's description."""
     return description["name"], description.get("compute_capability")
 
 
 def key_on(device: Device, algorithm: str, direction: str, problem: object) -> Key:
     """The key of an entry for a device, whether or not there is one."""
-    if device not in _IDENTITIES:  # a GPU asks its driver
+    if device not in _IDENTITIES:
         _IDENTITIES[device] = identity(device.describe())
     return *_IDENTITIES[device], algorithm, direction, str(problem)
 
 
 def as_json(config: Any) -> dict[str, Any]:
-    """The fields of a config as a line of JSON gives them back."""
+    """The fields of a config as they are after being written to JSON and read again."""
     found: dict[str, Any] = json.loads(json.dumps(asdict(config), default=str))
     return found
 

@@ -1,7 +1,7 @@
-"""What a process takes tuned configs from: `conv2d`, `Conv2d` and "auto" ask here.
+"""The database from which this process takes tuned configs; `conv2d`, `Conv2d` and "auto" use it.
 
-Unless `use` names another file, or none, that is `reports/tuned/DEVICE.jsonl` in the current folder, where
-`convbench tune` writes. A file that changes is read again.
+It is `reports/tuned/DEVICE.jsonl` in the current folder, where `convbench tune` writes, unless `use` names another file
+or none. A file that changes is read again.
 """
 
 import warnings
@@ -16,15 +16,15 @@ from convbench.problem import ConvProblem, Direction
 from convbench.tuning.database import Database, default_path
 from convbench.tuning.entry import key_on
 
-Stamp = tuple[int, int, int] | None
+Stamp = tuple[int, int, int] | None  # inode, time of the last change, size
 
 
 class TunedConfigWarning(UserWarning):
-    """A line of the database, or an entry, that is not used."""
+    """A line or an entry of the database is not used."""
 
 
 class _Choice:
-    """The file that was named, if one was, and what was read of which state of it."""
+    """The file that `use` named, if any, and the databases that were read, each with the stamp of its file."""
 
     def __init__(self) -> None:
         self.is_named = False
@@ -36,7 +36,7 @@ _CHOICE: Final = _Choice()
 
 
 def use(path: Path | str | None) -> None:
-    """Take configs from this file from now on, in this process; from none, with None."""
+    """Take configs from this file from now on, in this process. With None, take none: every default is used."""
     _CHOICE.is_named, _CHOICE.path = True, None if path is None else Path(path)
 
 
@@ -46,7 +46,7 @@ def use_default() -> None:
 
 
 def database(device: Device) -> Database | None:
-    """What to take configs for a device from; None where there is nothing. Raises RecordsError."""
+    """The database of configs for a device; None if there is none. Raises RecordsError."""
     path = _CHOICE.path if _CHOICE.is_named else default_path(key_on(device, "", "", "")[0])
     stamp = None if path is None else _stamp(path)
     if path is None or stamp is None:
@@ -61,9 +61,9 @@ def database(device: Device) -> Database | None:
 def with_tuned_config(
     compute: Callable[[Any], None], algorithm: Algorithm, problem: ConvProblem, direction: Direction, device: Device
 ) -> None:
-    """Compute with the config that is known for a problem, or with None, which stands for the default.
+    """Call `compute` with the tuned config of a problem, or with None, which stands for the default.
 
-    An entry whose config is refused is used no longer: a warning says so, and the default computes.
+    If the config is refused, its entry is no longer used: a warning says so, and `compute` is called with None.
     """
     known = database(device)
     config = None
@@ -80,7 +80,7 @@ def with_tuned_config(
 
 
 def _stamp(path: Path) -> Stamp:
-    """What changes when a file does; None where there is none."""
+    """A stamp that changes when the file changes; None if there is no file."""
     try:
         found = path.stat()
     except OSError:

@@ -1,8 +1,9 @@
-"""The order in which a search tries the configs of a space: all of them, or where Optuna expects the best.
+"""Propose the configs that a search tries next: all configs of a space in order, or those that Optuna draws.
 
 Optuna's sampler is TPE (Bergstra et al. 2011, "Algorithms for hyper-parameter optimization", §4), with one categorical
-parameter for each field of the config. A combination that is not in the space, or that failed, is told to it as pruned,
-so that it draws the like of it less often. A time is told as it is: TPE looks at the order of times alone.
+parameter for each field of the config. A combination that is not in the space, or whose config failed, is reported to
+Optuna as pruned, so that it draws similar ones less often. Times are reported unchanged, because TPE only uses their
+order.
 """
 
 from abc import ABC, abstractmethod
@@ -16,23 +17,23 @@ from convbench.errors import ConvbenchError
 
 Search = Literal["exhaustive", "optuna"]
 SEARCHES: tuple[Search, ...] = get_args(Search)
-MOST_EXHAUSTIVE = 100  # configs of a space that is searched whole unless more, or fewer, are asked for
-MOST_ASKED = 30  # times in a row that Optuna proposes what was tried, or what cannot be
+MOST_EXHAUSTIVE = 100  # size of the largest space that is searched exhaustively, unless the caller gives a limit
+MOST_ASKED = 30  # draws of Optuna that are no untried config, before one is chosen at random instead
 
 
 class Proposals(ABC):
-    """What to try next, of a space whose first config is the default, which is tried first."""
+    """Proposes configs of a space. The first config of the space is the default, and it is proposed first."""
 
     @abstractmethod
     def next(self, count: int) -> list[Any]:
-        """At most so many configs that were not tried yet; none when there are no more."""
+        """At most `count` configs that were not tried yet; an empty list if there are no more."""
 
-    def tell(self, config: Any, us: float | None) -> None:  # noqa: B027  (not every order learns)
-        """What became of a config: its time, or None where it failed."""
+    def tell(self, config: Any, us: float | None) -> None:  # noqa: B027  (only some proposals depend on results)
+        """Report the result of a config: its time in microseconds, or None if it failed."""
 
 
 class Exhaustive(Proposals):
-    """All, in the order of the space."""
+    """Proposes all configs, in the order of the space."""
 
     def __init__(self, space: Sequence[Any]) -> None:
         self._left = list(space)
@@ -43,24 +44,24 @@ class Exhaustive(Proposals):
 
 
 class Optuna(Proposals):
-    """As Optuna's TPE draws them; raises ConvbenchError where it is not installed."""
+    """Proposes the configs that Optuna's TPE draws. Raises ConvbenchError if Optuna is not installed."""
 
     def __init__(self, space: Sequence[Any], seed: int) -> None:
-        try:
+        try:  # Optuna is an optional package
             import optuna
         except ImportError as error:
             raise ConvbenchError(
                 f'a space of {len(space)} configs is searched with Optuna: pip install "convbench[tune]" ({error}); '
                 "or try them all with --search exhaustive"
             ) from error
-        optuna.logging.set_verbosity(optuna.logging.WARNING)  # it reports every trial otherwise
+        optuna.logging.set_verbosity(optuna.logging.WARNING)  # by default it prints a line for every trial
         self._pruned = optuna.trial.TrialState.PRUNED
         self._study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=seed))
         self._random = np.random.default_rng(seed)
         self._configs = {_words(config): config for config in space}
         self._untried = dict(self._configs)
         self._times: dict[tuple[str, ...], float | None] = {}
-        self._open: dict[tuple[str, ...], Any] = {}  # trials that are not told yet
+        self._open: dict[tuple[str, ...], Any] = {}  # trials whose result Optuna does not have yet
         names = list(dict.fromkeys(name for words in self._configs for name, _ in _pairs(words)))
         values = {
             name: tuple(dict.fromkeys(dict(_pairs(words)).get(name, "") for words in self._configs)) for name in names
@@ -83,7 +84,7 @@ class Optuna(Proposals):
         self._close(self._open.pop(words), us)
 
     def _drawn(self) -> tuple[str, ...]:
-        """The words of a config that was not tried, with an open trial."""
+        """Draw a config that was not tried yet, and open a trial for it. Gives the config as words."""
         for _ in range(MOST_ASKED):
             trial = self._study.ask(self._space)
             words = tuple(f"{name}={value}" for name, value in trial.params.items() if value)
@@ -108,7 +109,7 @@ class Optuna(Proposals):
 
 
 def _words(config: Any) -> tuple[str, ...]:
-    """A config as the words `field=value`; the first is its type, for an algorithm may have several."""
+    """A config as words `field=value`. The first word is its type, because an algorithm may have several."""
     return (f"type={type(config).__name__}", *(f"{f.name}={getattr(config, f.name)!r}" for f in fields(config)))
 
 
@@ -117,7 +118,13 @@ def _pairs(words: tuple[str, ...]) -> list[tuple[str, str]]:
 
 
 def proposals(space: Sequence[Any], search: Search | None, most: int | None, seed: int) -> Proposals:
-    """The order for a space: as `search` says, else all where they are no more than are to be tried, else Optuna's."""
+    """The proposals for a space.
+
+    Parameters
+    ----------
+    search : how to search; None: exhaustively if the space has at most `most` configs, else with Optuna
+    most : how many configs are tried; None stands for `MOST_EXHAUSTIVE`
+    """
     if search is None:
         search = "exhaustive" if len(space) <= (MOST_EXHAUSTIVE if most is None else most) else "optuna"
     return Exhaustive(space) if search == "exhaustive" else Optuna(space, seed)

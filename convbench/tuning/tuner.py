@@ -1,10 +1,12 @@
-"""The search for the fastest config of an algorithm on a problem.
+"""Search for the fastest config of an algorithm on a problem.
 
-Each candidate is verified before it is timed, by the harness; a few at a time take turns. What is wrong is recorded and
-never wins; what the device cannot hold, by its registers or its shared memory, is pruned. The fastest is then timed
-anew, in turns with the default config, and kept only where the 95 % interval of the ratio of their medians
-(`convbench.records.bootstrap`) lies below 1: new samples, for the least of many noisy times is too low. Else the
-default stays.
+The harness verifies each candidate before it times it, and times a few candidates together, in turns. A candidate whose
+result is wrong is recorded and never wins. A candidate that needs more registers or shared memory than the device has
+is pruned.
+
+The fastest candidate is then timed again, in turns with the default config. New samples are needed because the least of
+many noisy times is too low. It wins only if the 95 % interval of the ratio of the two medians
+(`convbench.records.bootstrap`) lies below 1. Otherwise the default stays.
 """
 
 import time
@@ -20,41 +22,41 @@ from convbench.tuning.entry import Entry, as_json, identity
 from convbench.tuning.proposals import Proposals
 from convbench.workload import Layer, Workload
 
-TOGETHER = 4  # candidates that take turns
-SEARCHING = 0.2  # of the time that a measurement has, a candidate of a search has
+TOGETHER = 4  # number of candidates that are timed in turns
+SEARCHING = 0.2  # seconds for a candidate, as a share of those for a full measurement
 
-PRUNED: Outcome = "refused"  # what the hardware would not launch
+PRUNED: Outcome = "refused"  # outcome of a candidate that the hardware cannot launch
 
 
 @dataclass(kw_only=True)
 class Found:
-    """What a search of one algorithm's configs for one layer came to, so far."""
+    """The results so far of searching one algorithm's configs for one layer."""
 
     layer: Layer
     algorithm: Algorithm
-    space: int
-    outcomes: dict[Outcome, int] = field(default_factory=dict)
+    space: int  # number of configs in the space
+    outcomes: dict[Outcome, int] = field(default_factory=dict)  # number of candidates with each outcome
     pruned_for: str | None = None  # the first reason
-    wrong_for: str | None = None
+    wrong_for: str | None = None  # the first reason, with its config
     verdict: str = "nothing was right"
-    ratio: tuple[float, float, float] | None = None  # the best over the default: value, 95 % interval
+    ratio: tuple[float, float, float] | None = None  # time of the best over the default's: value, 95 % interval
     entry: Entry | None = None
-    times_us: dict[Any, float] = field(default_factory=dict)  # by config
+    times_us: dict[Any, float] = field(default_factory=dict)  # median of each config
 
     def count(self, *outcomes: Outcome) -> int:
-        """How many candidates ended in one of these."""
+        """The number of candidates with one of these outcomes."""
         return sum(self.outcomes.get(outcome, 0) for outcome in outcomes)
 
 
 class Tuner:
-    """Searches on the device of a harness.
+    """Searches for the fastest configs on the device of a harness.
 
     Parameters
     ----------
-    harness : verifies and times; it must take no configs from a database
-    most : candidates that are tried of each algorithm and problem; None: all that the search proposes
-    seconds : after which no more are tried
-    clock : tells seconds
+    harness : verifies and times candidates; it must not take configs from a database
+    most : how many candidates are tried for each algorithm and problem; None: all that the search proposes
+    seconds : time for each search, after which no more candidates are tried
+    clock : gives the time in seconds
     """
 
     def __init__(
@@ -71,9 +73,9 @@ class Tuner:
         self._brief = replace(effort, max_seconds=effort.max_seconds * SEARCHING)
 
     def search(self, found: Found, workload: Workload, proposals: Proposals) -> Iterator[Record]:
-        """The record of each candidate, as it is known; at the end `found` has the verdict.
+        """Yield the record of each candidate as soon as it is known. At the end, `found` has the verdict.
 
-        Whoever ends it early, by Ctrl-C, calls `decide` for what was found so far.
+        If the search is ended early, by Ctrl-C, call `decide` to get a verdict on the candidates so far.
         """
         start, tried = self.clock(), 0
         while self.most is None or tried < self.most:
@@ -90,7 +92,7 @@ class Tuner:
         self.decide(found, workload)
 
     def decide(self, found: Found, workload: Workload) -> None:
-        """Time the best so far in turns with the default, and make the entry of what stays."""
+        """Time the best config so far in turns with the default, and make an entry of the winner."""
         default = found.algorithm.resolved(found.layer.problem, self.harness.direction)
         if not found.times_us:
             return
@@ -114,7 +116,7 @@ class Tuner:
     def _measured(
         self, found: Found, workload: Workload, configs: list[Any], effort: Effort
     ) -> Iterator[tuple[Any, Record]]:
-        """Each config's record, in the order in which they are known."""
+        """Verify and time configs. Yield each config with its record, as soon as it is known."""
         self.harness.effort = effort
         todo = [Job(layer=found.layer, algorithm=found.algorithm, config=config) for config in configs]
         by_fields = {repr(asdict(config)): config for config in configs}
@@ -144,7 +146,7 @@ class Tuner:
 
 
 def _contest(*, default: Series, best: Series) -> tuple[tuple[float, float, float] | None, str]:
-    """The ratio of best over default with its interval, and the verdict in words."""
+    """The ratio of the medians, best over default, with its 95 % interval; and the verdict in words."""
     sides = []
     for name, series in (("the default", default), ("the best", best)):
         side = bootstrap.distribution(series.counted_us)
