@@ -1,5 +1,6 @@
-"""Other people's convolutions, measured beside ours: same data, same turns, same clock, precision named.
+"""Baselines: the convolutions of other libraries, measured beside the project's own, on the same data and clock.
 
-They come in by the entry-point group `convbench.baselines` and are algorithms like any other, but are run only when
-they are asked for (`--baselines`, or by name): not what is compared, but what it is compared with.
+Each is an `Algorithm` that calls a library: cuDNN, PyTorch, NumPy or SciPy. The entry-point group
+`convbench.baselines` registers them. They run only when they are asked for, by `--baselines` or by name, and reports
+compare the other algorithms with them. Each names the precision in which it multiplies.
 """

@@ -1,12 +1,13 @@
-"""What plans by libraries share: where they can run, how a result gets home, and the error bound of an unknown method.
+"""Shared code of the baselines: plans of libraries on the CPU, and an error model for a library of unknown method.
 
-A library that may take any method, Winograd's and the FFT included, is bounded by what all of them keep: no error of an
-output is larger than a count of roundings times
+A library may use any method, Winograd's and the FFT included. The error model is a bound that all methods keep: the
+error of an output is at most a count of roundings times
 
-    Σ_c ‖x_{n,c}‖₂ · ‖w_{k,c}‖₂        and alike for gradients, with the tensors that they are made of
+    Σ_c ‖x_{n,c}‖₂ · ‖w_{k,c}‖₂        and likewise for gradients, with the two tensors that they are computed from
 
 (Higham 2002, "Accuracy and Stability of Numerical Algorithms", §24.1, for the FFT, whose errors are normwise; the
-norms of a Winograd tile are parts of these). It is wide, but not so wide that one precision passes for another.
+norms of a Winograd tile are parts of these). The bound is wide, but not so wide that a result of one precision passes
+as one of another.
 """
 
 from collections.abc import Callable
@@ -20,11 +21,11 @@ from convbench.errors import RefusedError
 from convbench.problem import ConvProblem, Direction
 from convbench.reference import ErrorModel, Float64, Tensors, error_model
 
-TRANSFORMS = 128.0  # roundings in the transforms of any method, and in their inverse: fewer than this many levels
+TRANSFORMS = 128.0  # bounds the roundings in the transforms of any method and in their inverse, by their levels
 
 
 class HostPlan(Plan):
-    """A library on the processor, for devices whose arrays are NumPy's; raises RefusedError for others."""
+    """A plan by a library on the CPU. Raises RefusedError for a device whose arrays are not NumPy's."""
 
     def __init__(self, problem: ConvProblem, direction: Direction, device: Device, config: Any = None) -> None:
         super().__init__(problem, direction, device, config)
@@ -38,17 +39,17 @@ class HostPlan(Plan):
         self.device.call("unpack", lambda: self.device.write(target, results[0].astype(target.dtype, copy=False)))
 
     def compute(self, *read: Array) -> Host:
-        """The output, from what the direction reads."""
+        """The output of the direction, from the arrays that the direction reads."""
         raise NotImplementedError
 
 
 def padded(problem: ConvProblem, x: Host, dtype: Any) -> Host:
-    """X with its zeros around it."""
+    """The input x with its padding of zeros."""
     return np.pad(np.asarray(x, dtype), ((0, 0), (0, 0), *problem.padding))
 
 
 def norms_magnitude(problem: ConvProblem, direction: Direction, tensors: Tensors, config: object = None) -> Float64:
-    """The sum above, in the shape of the direction's main output."""
+    """The sum in the module's docstring, in the shape of the direction's main output."""
     n, c, k, groups = problem.n, problem.c, problem.k, problem.groups
 
     def norms(name: str) -> Float64:
@@ -69,18 +70,19 @@ def norms_magnitude(problem: ConvProblem, direction: Direction, tensors: Tensors
 
 
 def count_of_unknown(problem: ConvProblem, direction: Direction, config: object = None) -> float:
-    """The sum in any order, and transforms."""
+    """The count of roundings of a sum in any order, plus those of transforms."""
     return error_model.count_of_sum(problem, direction) + TRANSFORMS
 
 
 def count_in_tf32(problem: ConvProblem, direction: Direction, config: object = None) -> float:
-    """The same, where both factors are rounded to 11 bits before: 2·2⁻¹¹ is 2¹⁴ float32 roundings that conspire.
+    """The count of roundings if both factors of each product are first rounded to 11 bits.
 
-    λ√n of the count comes to 2¹⁴ with n = 2²⁴.
+    The two roundings add an error of 2·2⁻¹¹, as much as 2¹⁴ float32 roundings that all go in one direction. The error
+    model turns a count n into λ√n, which is 2¹⁴ for n = 2²⁴.
     """
     return count_of_unknown(problem, direction) + 2.0**24
 
 
 def model_of_unknown(count: Callable[[ConvProblem, Direction, Any], float] = count_of_unknown) -> ErrorModel:
-    """The error model of a library that does not say what it does."""
+    """The error model of a library whose method is not known."""
     return ErrorModel(count=count, magnitude=norms_magnitude, exact_headroom=None, carries_nonfinite=False)

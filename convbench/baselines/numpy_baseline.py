@@ -1,8 +1,8 @@
-"""The baseline `numpy`: one matrix product for each tap, on the processor.
+"""The baseline `numpy`: one matrix product for each filter tap, on the CPU.
 
     y[n,k] += w[k,:,r,s] @ x[n,:, r·d_h + p·u, s·d_w + q·v]    for each r, s; gradients by the same products transposed
 
-in the accumulating dtype, whatever BLAS NumPy has.
+The products are computed in the accumulating dtype, by the BLAS that NumPy was built with.
 """
 
 from collections.abc import Iterator, Mapping
@@ -17,10 +17,13 @@ from convbench.problem import DTYPES, Direction, Dtype
 
 
 class NumpyPlan(HostPlan):
-    """What the three directions share: the windows of one tap, and the groups."""
+    """Shared code of the three directions: the elements that each tap reads, and the division into groups."""
 
     def taps(self, dense: Host) -> Iterator[tuple[int, int, Host]]:
-        """r, s and a view (N, G, C/G, P, Q) of what the tap reads of a padded map (N, C, ·, ·)."""
+        """Yield r, s and the elements that the tap reads, for each tap.
+
+        The elements are a view (N, G, C/G, P, Q) of `dense`, a padded map (N, C, ·, ·).
+        """
         problem = self.problem
         (u, v), (d_h, d_w) = problem.stride, problem.dilation
         for r in range(problem.r):
@@ -29,18 +32,18 @@ class NumpyPlan(HostPlan):
                 yield r, s, seen.reshape(problem.n, problem.groups, -1, problem.p, problem.q)
 
     def by_group(self, array: Array) -> Host:
-        """(N, K, P, Q) as (N, G, K/G, P, Q)."""
+        """Split the channels of (N, K, P, Q) into groups: (N, G, K/G, P, Q)."""
         host = np.asarray(array, self.accumulator)
         return host.reshape(host.shape[0], self.problem.groups, -1, *host.shape[2:])
 
     def filters(self) -> Host:
-        """(G, K/G, C/G, R, S)."""
+        """The weights by group, (G, K/G, C/G, R, S)."""
         w: Host = np.asarray(self.weights, self.accumulator)
         return w.reshape((self.problem.groups, -1, *self.problem.w_shape[1:]))
 
 
 class NumpyForward(NumpyPlan):
-    """y."""
+    """The plan that computes y."""
 
     def compute(self, *read: Array) -> Host:
         problem, w = self.problem, self.filters()
@@ -52,7 +55,7 @@ class NumpyForward(NumpyPlan):
 
 
 class NumpyBackwardData(NumpyPlan):
-    """dx."""
+    """The plan that computes dx."""
 
     def compute(self, *read: Array) -> Host:
         problem, w, dy = self.problem, self.filters(), self.by_group(read[0])
@@ -68,7 +71,7 @@ class NumpyBackwardData(NumpyPlan):
 
 
 class NumpyBackwardWeights(NumpyPlan):
-    """dw."""
+    """The plan that computes dw."""
 
     def compute(self, *read: Array) -> Host:
         problem, dy = self.problem, self.by_group(read[1])
@@ -81,7 +84,7 @@ class NumpyBackwardWeights(NumpyPlan):
 
 
 class Numpy(Algorithm):
-    """NumPy on the processor."""
+    """The baseline of NumPy on the CPU."""
 
     name: ClassVar[str] = "numpy"
     family: ClassVar[Family] = "baseline"

@@ -1,7 +1,7 @@
-"""The baseline `scipy`: `scipy.signal.oaconvolve`, an FFT in overlapping pieces, one filter after the other.
+"""The baseline `scipy`: `scipy.signal.oaconvolve` (overlap-add by FFT), one filter after the other.
 
-SciPy has neither strides nor dilations: the filter is spread with zeros, every output is computed, and the strided ones
-are kept.
+SciPy has neither strides nor dilations. For a dilation, zeros are put between the taps of the filter. For a stride,
+every output is computed, and those that the stride selects are kept.
 """
 
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ from convbench.reference import ErrorModel
 
 
 class ScipyForward(HostPlan):
-    """y."""
+    """The plan that computes y."""
 
     def prepare(self) -> None:
         problem, (d_h, d_w) = self.problem, self.problem.dilation
@@ -26,10 +26,10 @@ class ScipyForward(HostPlan):
             (*problem.w_shape[:2], (problem.r - 1) * d_h + 1, (problem.s - 1) * d_w + 1), self.accumulator
         )
         spread[:, :, ::d_h, ::d_w] = self.weights
-        self.spread = spread[:, :, ::-1, ::-1]  # SciPy convolves as mathematics does
+        self.spread = spread[:, :, ::-1, ::-1]  # SciPy's convolution flips the filter, and the problem's does not
 
     def compute(self, *read: Array) -> Host:
-        try:
+        try:  # SciPy is an optional package
             from scipy.signal import oaconvolve
         except ImportError as error:
             raise RefusedError(f"it needs SciPy: pip install scipy ({error})") from error
@@ -45,12 +45,12 @@ class ScipyForward(HostPlan):
         return y
 
     def accumulated_bias(self, k: int) -> float:
-        """One bias, in the accumulating dtype."""
+        """The bias of one output channel, in the accumulating dtype."""
         return float(np.asarray(self.bias[k], self.accumulator))
 
 
 class Scipy(Algorithm):
-    """SciPy on the processor."""
+    """The baseline of SciPy on the CPU."""
 
     name: ClassVar[str] = "scipy"
     family: ClassVar[Family] = "baseline"

@@ -1,10 +1,12 @@
-"""The baselines of PyTorch: `cudnn` and `cudnn_tf32` on a GPU, `torch_cpu` on the processor.
+"""The baselines by PyTorch: `cudnn` and `cudnn_tf32` on a GPU, `torch_cpu` on the CPU.
 
-cuDNN is asked to try its engines and keep the fastest (`benchmark`), in the warm-up. `cudnn` is strict: products of
-float32 are float32. `cudnn_tf32` rounds both factors to 11 bits and multiplies them on tensor cores; it is a precision
-of its own, and recorded as such. float16 and bfloat16 are multiplied as they are, on tensor cores, with sums in
-float32. Forward, cuDNN writes into the output at hand; gradients come in tensors of PyTorch's own and are copied, which
-the phase `unpack` shows.
+cuDNN is told to try its engines in the warm-up and to keep the fastest (`benchmark`). `cudnn` is strict: products of
+float32 are computed in float32. `cudnn_tf32` rounds both factors to 11 bits and multiplies them on tensor cores; this
+is a precision of its own, and records name it. float16 and bfloat16 are multiplied as they are, on tensor cores, with
+sums in float32.
+
+In the forward direction, cuDNN writes into the array of the output. Gradients come as new tensors of PyTorch and are
+copied; the phase `unpack` is the time of this copy.
 """
 
 from collections.abc import Mapping
@@ -21,11 +23,11 @@ from convbench.reference import ErrorModel
 
 
 class _TorchPlan(Plan):
-    """A plan that holds its operands as tensors, in the memory of the device's arrays."""
+    """A plan by PyTorch: padding, and the call of ATen for the gradients."""
 
     def __init__(self, problem: ConvProblem, direction: Direction, device: Device, config: Any = None) -> None:
         super().__init__(problem, direction, device, config)
-        try:
+        try:  # PyTorch is an optional package
             import torch
         except ImportError as error:
             raise RefusedError(f'it needs PyTorch: pip install "convbench[torch]" ({error})') from error
@@ -35,14 +37,17 @@ class _TorchPlan(Plan):
         self.padding = [0, 0] if self.is_lopsided else [top, left]
 
     def dense(self, x: Any) -> Any:
-        """X with its zeros around it, where the library cannot have them."""
+        """The input x. If its padding differs on two opposite sides, it is padded here: ATen only pads both alike."""
         if not self.is_lopsided:
             return x
         (top, bottom), (left, right) = self.problem.padding
         return self.torch.nn.functional.pad(x, (left, right, top, bottom))
 
     def gradient(self, dy: Any, x: Any, w: Any) -> Any:
-        """Dx or dw; of the other one, only the shape of what is given matters."""
+        """The gradient dx or dw, whichever the direction computes.
+
+        ATen takes x and w for both. For dx only the shape of x matters, and for dw only the shape of w.
+        """
         problem, of_data = self.problem, self.direction == "backward_data"
         dense = self.dense(x)
         dx, dw, _ = self.torch.ops.aten.convolution_backward(
@@ -58,10 +63,10 @@ class _TorchPlan(Plan):
 
 
 class TorchCpuPlan(_TorchPlan, HostPlan):
-    """All directions by ATen's convolution, oneDNN's where it has one."""
+    """All directions on the CPU, by ATen's convolution, which calls oneDNN where it can."""
 
     def compute(self, *read: Array) -> Host:
-        from convbench.layer import torch_tensors
+        from convbench.layer import torch_tensors  # it imports PyTorch, an optional package
 
         problem, torch = self.problem, self.torch
         tensors = [torch_tensors.of_numpy(np.asarray(array)) for array in read]
@@ -81,7 +86,7 @@ class TorchCpuPlan(_TorchPlan, HostPlan):
 
 
 class CudnnPlan(_TorchPlan):
-    """All directions by cuDNN, through ATen, on the stream of the device's launches."""
+    """All directions on a GPU, by cuDNN through ATen, on the stream of the device's launches."""
 
     tf32: ClassVar[bool] = False
 
@@ -100,7 +105,7 @@ class CudnnPlan(_TorchPlan):
             self.device.call("unpack", lambda: self._on_stream(target.copy_, results[0]))
 
     def _compute(self, *tensors: Any) -> Any:
-        """The output: the last tensor where the library can write into it, else one of its own."""
+        """The output: the last of the tensors if the library can write into it, otherwise a new tensor."""
         problem, cudnn = self.problem, self.torch.backends.cudnn
         if self.direction == "forward":
             x, y = tensors
@@ -122,24 +127,24 @@ class CudnnPlan(_TorchPlan):
             return self.gradient(dy, x, dw)
 
     def _tensor(self, array: Array) -> Any:
-        from convbench.layer import torch_tensors
+        from convbench.layer import torch_tensors  # it imports PyTorch, an optional package
 
         return torch_tensors.of_gpu(array, self.torch.device("cuda", self.torch.cuda.current_device()))
 
     def _on_stream(self, work: Any, *given: Any) -> Any:
-        """Work on the legacy default stream, on which the device's launches are."""
+        """Do some work on the legacy default stream, which the device's launches use too."""
         with self.torch.cuda.stream(self.torch.cuda.default_stream()):
             return work(*given)
 
 
 class CudnnTf32Plan(CudnnPlan):
-    """The same in TF32."""
+    """All directions by cuDNN, with float32 products in TF32."""
 
     tf32: ClassVar[bool] = True
 
 
 class TorchCpu(Algorithm):
-    """PyTorch on the processor."""
+    """The baseline of PyTorch on the CPU."""
 
     name: ClassVar[str] = "torch_cpu"
     family: ClassVar[Family] = "baseline"
@@ -157,7 +162,7 @@ class TorchCpu(Algorithm):
 
 
 class Cudnn(Algorithm):
-    """cuDNN, strict: no precision but that of the data."""
+    """The baseline of cuDNN, strict: products have the precision of the data."""
 
     name: ClassVar[str] = "cudnn"
     family: ClassVar[Family] = "baseline"
@@ -170,7 +175,7 @@ class Cudnn(Algorithm):
 
 
 class CudnnTf32(Cudnn):
-    """cuDNN with the products of float32 in TF32."""
+    """The baseline of cuDNN with float32 products in TF32."""
 
     name: ClassVar[str] = "cudnn_tf32"
     plans: ClassVar[Mapping[Direction, type[Plan]]] = dict.fromkeys(
