@@ -1,7 +1,7 @@
 """The survey: check and time every algorithm on a GPU with one command, within a given time.
 
-A device and a number of seconds enter; records and a page leave. `layers` has what is measured and what each group is
-to reach, `tasks` has what one process does at a time, and `crew` runs the processes, which share the GPU in turns.
+A device and a number of seconds enter; records, tables and pages leave. `layers` has the layers to measure and the
+target of each group, `tasks` has the work of one process, and `crew` runs the processes, which share the GPU in turns.
 """
 
 from convbench.survey.survey import PAGE, Orders, Survey

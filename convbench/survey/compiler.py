@@ -1,7 +1,8 @@
-"""A GPU on which kernels are compiled and nothing runs: plans are made ahead of their time while another is timed.
+"""A device that compiles kernels for the GPU and runs nothing.
 
-Numba's dispatchers keep what they compiled, by the types of the arguments, for the life of the process. Arrays have
-their shape and type here, but no memory of their own: no kernel, copy or library call reaches the GPU.
+A process of a survey makes its plans on it to compile their kernels ahead, while another process times on the GPU.
+Numba's dispatchers keep compiled kernels, by the types of their arguments, for the life of the process. Arrays of this
+device have a shape and a type, but no memory of their own: no kernel, copy or library call reaches the GPU.
 """
 
 from collections.abc import Callable
@@ -16,11 +17,11 @@ from convbench.devices import cuda as gpu
 
 
 class CompilingDevice(gpu.CudaDevice):
-    """The current CUDA device, for a plan to compile on."""
+    """The current CUDA device, on which plans only compile their kernels."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._memory = cuda.device_array(1, np.uint8).gpu_data  # of all arrays, for none is read or written
+        self._memory = cuda.device_array(1, np.uint8).gpu_data  # all arrays share it, because none is read or written
 
     def empty(self, shape: tuple[int, ...], dtype: npt.DTypeLike) -> Array:
         itemsize = np.dtype(dtype).itemsize

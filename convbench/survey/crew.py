@@ -1,9 +1,9 @@
-"""The processes of a survey: they compile side by side, and have the GPU to themselves in turns.
+"""The processes of a survey: they compile at the same time, and take turns to have the GPU to themselves.
 
-A task goes to a process that is idle. One that wants to time asks for the GPU, and has it until it tells what came of
-its task. One that ends while it works leaves a note of the task, and another takes its place; so does one whose device
-does nothing any more, and one that does not come to an end. On the emulator there is one process, this one: there a
-kernel that goes wrong takes nothing down.
+Each task goes to an idle process. A process that wants to take times asks for the GPU, and keeps it until it sends the
+outcome of its task. A process is replaced by a new one if it ends during a task, if its device stops working, or if it
+is not finished in time; a note about the task is kept. On the emulator there is only the current process, because a
+faulty kernel does not take the emulator down.
 """
 
 import multiprocessing
@@ -21,29 +21,29 @@ from convbench.devices import Device
 from convbench.interrupts import without_interrupts
 from convbench.survey.tasks import Outcome, Task, run
 
-LOOK_S = 0.25
-GRACE_S = 15.0  # that a task may go on when time is over
+LOOK_S = 0.25  # how long to wait for a message before the time is looked at again
+GRACE_S = 15.0  # how long a running task may go on after the end of the time
 
-Prepare = Callable[[], object]  # called first in every process; it registers what plugins bring
+Prepare = Callable[[], object]  # called first in every process; it registers the algorithms of plugins
 
 
 class Workers(Protocol):
-    """Whoever does tasks."""
+    """Carries out tasks, in one process or in several."""
 
     def done(self, tasks: Sequence[Task], until: float) -> Iterator[tuple[Task, Outcome | None]]:
-        """Each task with what came of it; None for one that was not begun, or not ended, in time.
+        """Carry out tasks. Yield each with its outcome, or with None if there was no time to begin it.
 
         Parameters
         ----------
-        until : when to begin no more, by `time.time`
+        until : the time, by `time.time`, after which no task is begun
         """
 
     def close(self) -> None:
-        """Nothing more will be done."""
+        """End all processes; no more tasks will follow."""
 
 
 class Here:
-    """One process: the one that asks."""
+    """Carries out tasks in the current process."""
 
     def __init__(self, device: Device) -> None:
         self.device = device
@@ -63,7 +63,7 @@ class Here:
 
 
 class Crew:
-    """So many processes with a GPU between them."""
+    """Carries out tasks in several processes that share a GPU."""
 
     def __init__(self, count: int, device: str, prepare: Prepare) -> None:
         self._context, self._orders = multiprocessing.get_context("spawn"), (device, prepare)
@@ -100,11 +100,11 @@ class Crew:
         member = self._idle.pop()
         member.task = task
         self._busy[member.connection] = member
-        with suppress(OSError):  # it has ended, as we shall read
+        with suppress(OSError):  # it has ended; `_told` will notice
             member.connection.send(task)
 
     def _told(self) -> Iterator[tuple["_Member", Outcome]]:
-        """What the members tell within a moment."""
+        """Wait for messages of the members for `LOOK_S`. Yield each member whose task is over, with the outcome."""
         for connection in wait(list(self._busy), LOOK_S):
             assert isinstance(connection, Connection)
             member = self._busy[connection]
@@ -127,7 +127,7 @@ class Crew:
             yield member, told
 
     def _lost(self, member: "_Member", reason: str | None, outcome: Outcome | None = None) -> Outcome:
-        """The outcome of a member that is replaced."""
+        """Replace a member that is lost, and give the outcome of its task."""
         outcome = outcome or Outcome(is_lost=True)
         if reason is not None:
             outcome.notes.append(f"{member.task} {reason}")
@@ -144,21 +144,21 @@ class Crew:
         self._grant()
 
     def _grant(self) -> None:
-        """Give the GPU to who waits first, or tell all that there is no time left."""
+        """Give the GPU to the member that has waited longest; or tell all that wait that there is no time left."""
         while self._holder is None and self._waiting:
             first = self._waiting.pop(0)
             if granted := self._there_is_time():
                 self._holder = first
-            with suppress(OSError):  # it has ended, as we shall read
+            with suppress(OSError):  # it has ended; `_told` will notice
                 first.send(granted)
 
     def _there_is_time(self) -> bool:
-        """Whether the longest turn so far could begin once more."""
+        """Whether the time that is left is enough for a turn as long as the longest so far."""
         return time.time() + self._longest < self._until
 
     def _hired(self) -> "_Member":
         ours, theirs = self._context.Pipe()
-        with without_interrupts():  # which a process inherits, before it can say so itself
+        with without_interrupts():  # the process inherits this, and needs it before it can ignore Ctrl-C itself
             process = self._context.Process(target=_work, args=(theirs, *self._orders), daemon=True)
             process.start()
         theirs.close()
@@ -166,7 +166,7 @@ class Crew:
 
 
 class _Member:
-    """A process, the line to it, and what it does."""
+    """A process, the connection to it, and its current task."""
 
     def __init__(self, connection: Connection, process: Any) -> None:
         self.connection, self.process = connection, process
@@ -179,7 +179,7 @@ class _Member:
 
 
 def _work(connection: Connection, device_name: str, prepare: Prepare) -> None:
-    """What a process does until nobody is there any more."""
+    """The main loop of a process. It ends when the parent closes the connection."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     prepare()
     device = devices.select(device_name)
@@ -195,6 +195,6 @@ def _work(connection: Connection, device_name: str, prepare: Prepare) -> None:
             task: Task = connection.recv()
             try:
                 outcome = run(task, device, turn)
-            except Exception as error:  # noqa: BLE001  (a bug of ours is told, and the survey goes on)
+            except Exception as error:  # noqa: BLE001  (a bug in the survey itself is reported, and the survey goes on)
                 outcome = Outcome(notes=[f"{task}: {error!r}\n{traceback.format_exc()}"])
             connection.send(outcome)

@@ -1,7 +1,7 @@
-"""The groups of layers, what each is to reach, who competes in it, and in which order they are measured.
+"""The layers of a survey: their groups, the target of each group, their algorithms, and the order of measurement.
 
-A layer's group follows from its geometry, and among dense 3 × 3 layers from the network in its name. The order goes
-around the groups, one layer of each at a time, so that whatever the time allows, every group has its share.
+A layer's group follows from its geometry; for dense 3 × 3 layers, it also follows from the network in the layer's name.
+The order takes one layer of each group in turn, so that every group has its share however short the time is.
 """
 
 from collections.abc import Sequence
@@ -12,22 +12,22 @@ from convbench.algorithm import registry
 from convbench.problem import ConvProblem, Dtype
 from convbench.workload import Layer
 
-PLAIN = "direct", "im2col_gemm"  # what others are an improvement of: they would only take time
-LEAST_TAPS_OF_FFT = 25  # as in `convbench.layer.automatic`
-NARROW: dict[Dtype, int] = {"float16": 3, "bfloat16": 3}  # layers of a group that are measured in these, too
+PLAIN = "direct", "im2col_gemm"  # left out to save time: other algorithms are improvements of them
+LEAST_TAPS_OF_FFT = 25  # the same as in `convbench.layer.automatic`
+NARROW: dict[Dtype, int] = {"float16": 3, "bfloat16": 3}  # how many layers of a group are also measured in a dtype
 NARROW_GROUPS = "ResNet-50 3×3", "VGG 3×3", "1×1"
 BASELINES = "cudnn", "cudnn_tf32"
 
 
 @dataclass(frozen=True)
 class Target:
-    """The ratio that is to be reached, and the one beyond."""
+    """The ratio that a group should reach, and a more ambitious one."""
 
     ratio: float
     stretch: float
 
 
-# by group and by how products are made; the median over the layers of the group
+# by group and by the precision of products; a target is for the median over the layers of the group
 TARGETS: dict[tuple[str, str], Target] = {
     ("ResNet-50 3×3", "float32"): Target(1.6, 2.0),
     ("VGG 3×3", "float32"): Target(2.0, 3.0),
@@ -46,16 +46,16 @@ GROUPS = *dict.fromkeys(group for group, _ in TARGETS if group != "all"), "other
 
 @dataclass(frozen=True, kw_only=True)
 class Measured:
-    """A layer to be timed, and by whom."""
+    """A layer to be timed, and the algorithms that compute it."""
 
     layer: Layer
     group: str
-    algorithms: tuple[str, ...]  # the baselines among them
+    algorithms: tuple[str, ...]  # by name, baselines included
     formats: tuple[str, ...] = ("NCHW", "NHWC")
 
     @property
     def problems(self) -> tuple[ConvProblem, ...]:
-        """The layer in each order of memory."""
+        """The layer's problem in each memory layout."""
         problem = self.layer.problem
         found = (problem, replace(problem, layout="NHWC", filter_layout="KRSC"))
         return tuple(one for one in found if one.layout in self.formats)
@@ -74,7 +74,7 @@ def group_of(layer: Layer) -> str:
 
 
 class _Field:
-    """Everyone who may compete: found once, for looking a name up takes a while."""
+    """All algorithms that may be timed. They are looked up only once, because a look-up takes time."""
 
     def __init__(self, names: Sequence[str] | None) -> None:
         self.is_named = names is not None
@@ -82,9 +82,10 @@ class _Field:
         self.theirs = [registry.get(name) for name in BASELINES]
 
     def of(self, layer: Layer, group: str) -> Measured | None:
-        """A layer with those that may be the fastest for it, or were named, and the library; None without any of ours.
+        """A layer with the algorithms to time on it; None if there are none besides baselines.
 
-        A narrow dtype has its own algorithms: others are able to compute it as well, but were not made for it.
+        These are the algorithms that were named or, if none was named, those that may be the fastest; the baselines are
+        added. In a narrow dtype, only the algorithms made for it may be the fastest, although others can compute it.
         """
         problem = layer.problem
         ours = [one for one in self.ours if one.refuses(problem) is None]
@@ -97,7 +98,7 @@ class _Field:
 
 
 def _cannot_win(name: str, problem: ConvProblem) -> bool:
-    """Whether a method makes so much more work of a problem than others that timing it tells nothing."""
+    """Whether a method needs so much more work for a problem than others that timing it is useless."""
     taps = problem.r * problem.s
     if problem.groups == problem.c > 1:
         return name != "depthwise"
@@ -107,7 +108,7 @@ def _cannot_win(name: str, problem: ConvProblem) -> bool:
 
 
 def plan(layers: Sequence[Layer], names: Sequence[str] | None = None) -> list[Measured]:
-    """Everything to be timed, in the order of its worth; layers that nobody of ours computes are not."""
+    """The layers to be timed, in the order of measurement. A layer that only baselines compute is left out."""
     field = _Field(names)
     queues: dict[str, list[Measured]] = {}
     for layer in layers:

@@ -1,9 +1,9 @@
-"""Our best over the library's best, layer by layer, and the median of each group beside what it is to reach.
+"""Compare the project's best time of each layer with the library's, and the median ratio of each group with its target.
 
-A time of a layer is the best of its orders of memory, on both sides; a ratio is the library's time over ours, with an
-interval made from those of the two medians (`convbench.report.ratios`). Precisions are never mixed: strict float32
-stands against strict float32, TF32 against TF32, a half precision against the same. 3xTF32, products of float32 that
-are made of three in TF32, stands against strict float32 in rows of its own.
+A layer's time is the best over its memory layouts, on both sides. A ratio is the library's time over the project's, and
+its interval is made from those of the two medians (`convbench.report.ratios`). Precisions are never mixed: strict
+float32 is compared with strict float32, TF32 with TF32, and each 16-bit dtype with itself. 3xTF32, in which a product
+of float32 is made of three in TF32, is compared with strict float32 in rows of its own.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,10 +15,10 @@ import pandas as pd
 
 from convbench.problem import ConvProblem
 from convbench.records import CACHES, Cache, Record
-from convbench.report import markdown_table, with_ratio
+from convbench.report import duration, markdown_table, with_ratio
 from convbench.survey.layers import GROUPS, TARGETS, Measured
 
-# how products are made, on our side: the baseline that stands against it, of problems of which dtype
+# by precision: the baseline to compare with, the dtype of the problems, and the precisions of the project's algorithms
 SIDES: Mapping[str, tuple[str, str, tuple[str, ...]]] = {
     "float32": ("cudnn", "float32", ("float32",)),
     "float32 or 3xTF32": ("cudnn", "float32", ("float32", "3xtf32")),
@@ -36,7 +36,7 @@ LEGEND = (
 
 @dataclass(frozen=True)
 class Row:
-    """One group: the median ratio, of how many layers, and what it is to reach."""
+    """One group in one precision: its median ratio, the number of layers, and the verdict on its target."""
 
     group: str
     precision: str
@@ -44,13 +44,13 @@ class Row:
     planned: int
     warm: float | None
     cold: float | None
-    least: float | None  # of the first state of the cache that was measured
+    least: float | None  # with the cache in the first state that was measured; `most` alike
     most: float | None
     verdict: str
 
 
 def by_layer(records: Iterable[Record]) -> pd.DataFrame:
-    """A row for each layer, precision and state of the cache that both sides have, with `ratio` and its interval."""
+    """A row for each layer, precision and cache state that both sides have, with `ratio` and its interval."""
     rows = [row for record in records if record.timing is not None for row in _rows(record)]
     frame = pd.DataFrame(rows)
     found = []
@@ -86,12 +86,12 @@ def _plain(problem: ConvProblem) -> ConvProblem:
 
 
 def _best(frame: pd.DataFrame) -> pd.DataFrame:
-    """The fastest of each layer and state of the cache."""
+    """The fastest result of each layer and cache state."""
     return frame.sort_values("median_us").drop_duplicates(["layer", "cache"])
 
 
 def groups(table: pd.DataFrame, planned: Sequence[Measured]) -> list[Row]:
-    """A row for each group and precision that has a target, or was measured."""
+    """A row for each group and precision that has a target or was measured."""
     group_of = {measured.layer.name: measured.group for measured in planned}
     if not table.empty:
         table = table.assign(group=table.layer.map(group_of))
@@ -157,8 +157,6 @@ def to_markdown(rows: Sequence[Row], table: pd.DataFrame, title: str, notes: Seq
 
 
 def _layer_cells(row: Mapping[Any, Any]) -> tuple[str, ...]:
-    from convbench.report import duration
-
     return (
         str(row["layer"]), str(row["precision"]), str(row["cache"]), str(row["algorithm"]), str(row["layout"]),
         duration(row["median_us"]), str(row["layout_library"]), duration(row["median_us_library"]),

@@ -1,8 +1,8 @@
-"""The whole survey: its parts, the time that each has, and the files that it leaves.
+"""The survey as a whole: its two parts, the time that each has, and the files that it writes.
 
-Checks come first, with a share of the time; times take the rest, in the order of `convbench.survey.layers.plan`.
-Whatever is known is written at once or, of what is made from it, again after each layer, so that a survey that is ended
-has left what it found. All files are in one folder, and there are never more than eight.
+Checks come first and have a share of the time. Times take the rest, in the order of `convbench.survey.layers.plan`.
+Each result is written as soon as it is known. Tables and pages are written at the end, also when the survey is ended
+early. There are at most six files, all in one folder.
 """
 
 import json
@@ -18,16 +18,17 @@ from convbench.devices import Device
 from convbench.errors import ConvbenchError
 from convbench.measurement import Effort
 from convbench.records import FAILURES, Record, RecordsFile, environment
+from convbench.report import to_markdown
 from convbench.survey import ratios
 from convbench.survey.crew import GRACE_S, Crew, Here, Prepare, Workers
 from convbench.survey.layers import plan
 from convbench.survey.tasks import EFFORT, PROBLEMS, Check, Outcome, Task, Times
 from convbench.workload import Workload
 
-CHECKS_SHARE = 0.35  # of the time
-CLOSING_S = 5.0  # what the last files take
-MOST_NAMED = 10  # failures, or what was left out, on a page
-MOST_PROCESSES = 12  # each has a context on the GPU, and the data of a layer in memory
+CHECKS_SHARE = 0.35  # share of the time for checks
+CLOSING_S = 5.0  # time kept for writing the last files
+MOST_NAMED = 10  # failures that a page names, and tasks left out; it counts the others
+MOST_PROCESSES = 12  # more would fill the memory: each has a context on the GPU, and the data of a layer
 
 CHECKS, RECORDS, PAGE, TABLE, REPORT, ENVIRONMENT = (
     "correctness.jsonl", "standard.jsonl", "ratios.md", "ratios.csv", "standard.md", "environment.json",
@@ -36,15 +37,15 @@ CHECKS, RECORDS, PAGE, TABLE, REPORT, ENVIRONMENT = (
 
 @dataclass(frozen=True, kw_only=True)
 class Orders:
-    """What is asked for.
+    """The options of a survey.
 
     Parameters
     ----------
-    seconds : for everything
-    algorithms : by name; None: all for checks, and those that may be the fastest for times
-    problems : of the checks
-    effort : of the times
-    prepare : called first in every process
+    seconds : time for the whole survey
+    algorithms : names of the algorithms; None: all for checks, and those that may be the fastest for times
+    problems : the problems of the checks
+    effort : how often to run for times
+    prepare : called first in every process; it registers the algorithms of plugins
     """
 
     out: Path
@@ -60,18 +61,18 @@ class Orders:
 
 @dataclass(kw_only=True)
 class Part:
-    """How far one part came."""
+    """The progress of one part of the survey: its checks, or its times."""
 
-    planned: int
-    done: int = 0
+    planned: int  # number of tasks
+    done: int = 0  # number of tasks
     seconds: float = 0.0
     compile_s: float = 0.0  # of all processes together
-    alone_s: float = 0.0  # with the GPU to itself
+    alone_s: float = 0.0  # seconds in which a process had the GPU to itself
     left_out: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
     def add(self, outcome: Outcome) -> None:
-        """Count what came of a task."""
+        """Add the outcome of a task."""
         self.compile_s += outcome.compile_s
         self.alone_s += outcome.seconds
         self.notes += outcome.notes
@@ -82,7 +83,7 @@ class Survey:
 
     Parameters
     ----------
-    clock : tells the time in seconds, the same in all processes
+    clock : gives the time in seconds; all processes must share it, as they share `time.time`
     """
 
     def __init__(self, device: Device, orders: Orders, clock: Callable[[], float] = time.time) -> None:
@@ -100,11 +101,11 @@ class Survey:
 
     @property
     def deadline(self) -> float:
-        """When the last file is to be written."""
+        """The time at which the last files must be written."""
         return self.start + self.orders.seconds - CLOSING_S
 
     def run(self) -> Iterator[str]:
-        """Do it all; a word on each task that is done. The files are there whenever it is ended."""
+        """Run the survey, and yield a short text on each task that is over. An early end writes all files too."""
         workers = self._workers()
         try:
             yield from self._check(workers)
@@ -114,7 +115,7 @@ class Survey:
             self.write()
 
     def tasks(self) -> list[Task]:
-        """Everything that is planned, in its order."""
+        """All planned tasks, in order."""
         until = self.start + CHECKS_SHARE * self.orders.seconds
         return [*_checks(self.algorithms, self.orders, until), *self._layers()]
 
@@ -172,9 +173,7 @@ class Survey:
     # ---- files
 
     def write(self) -> None:
-        """Write what is made from the records: tables, a report, and the environment."""
-        from convbench.report import to_markdown
-
+        """Write the files that are made from the records: tables, a report, and the environment."""
         table = ratios.by_layer(self.records)
         rows = ratios.groups(table, self.planned)
         name = str(self.description["name"])
@@ -187,7 +186,7 @@ class Survey:
         _write(self.orders.out / ENVIRONMENT, json.dumps(self.facts(), indent=1, default=str) + "\n")
 
     def words(self) -> list[str]:
-        """What was done, and what was left out, in sentences."""
+        """Sentences on the results, and on the tasks that were left out."""
         bad = [row for row in self.rows if row["outcome"] in FAILURES]
         failed = [record for record in self.records if record.outcome in FAILURES]
         passed, checks, times = sum(row["outcome"] == "passed" for row in self.rows), self.checks, self.times
@@ -212,7 +211,7 @@ class Survey:
         return told
 
     def facts(self) -> dict[str, Any]:
-        """What a machine may want to know of the survey."""
+        """Facts about the survey for other programs, written as JSON."""
         return {
             "device": self.description, "environment": self.environment, "library": _library(),
             "seconds": round(self.clock() - self.start, 1), "limit_s": self.orders.seconds, "seed": self.orders.seed,
@@ -222,13 +221,13 @@ class Survey:
 
     @property
     def failures(self) -> int:
-        """Results that are wrong, or failed."""
+        """The number of results that are wrong or failed."""
         outcomes = [row["outcome"] for row in self.rows] + [record.outcome for record in self.records]
         return sum(outcome in FAILURES for outcome in outcomes)
 
 
 def clear(folder: Path) -> None:
-    """Make the folder, without files of an earlier survey; raises ConvbenchError."""
+    """Make the folder, and delete files of an earlier survey in it. Raises ConvbenchError."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name in (CHECKS, RECORDS, PAGE, TABLE, REPORT, ENVIRONMENT):
@@ -238,7 +237,7 @@ def clear(folder: Path) -> None:
 
 
 def _checks(algorithms: Sequence[Algorithm], orders: Orders, until: float) -> list[Check]:
-    """Each algorithm, direction and dtype: float32 first, and of each dtype forward first."""
+    """A check for each algorithm, direction and dtype: float32 first, and within each dtype forward first."""
     found = [
         Check(
             algorithm=one.name, direction=direction, dtype=dtype, problems=orders.problems, seed=orders.seed,
@@ -252,8 +251,8 @@ def _checks(algorithms: Sequence[Algorithm], orders: Orders, until: float) -> li
 
 
 def _library() -> dict[str, Any]:
-    """The versions of what is compared with."""
-    try:
+    """The versions of the library that the survey compares with."""
+    try:  # PyTorch is an optional package
         import torch
     except ImportError as error:
         return {"torch": None, "why": str(error)}

@@ -1,7 +1,7 @@
-"""What one process of a survey does at a time: checks of an algorithm, or the times of a layer.
+"""The tasks of a survey, each done by one process: to check an algorithm, or to time a layer.
 
-A task is data, which travels to a process; what comes back is rows of checks, records of times, and notes of what did
-not go as planned. Times are taken with the GPU to oneself; kernels are compiled, and data drawn, before.
+A task is data that is sent to a process. The process sends back rows of checks, records of times, and notes about
+problems. It compiles kernels and draws data first, and then has the GPU to itself while it takes times.
 """
 
 import gc
@@ -27,35 +27,35 @@ from convbench.survey.layers import Measured
 from convbench.tuning import Database
 from convbench.workload import Layer, Workload
 
-# small ones of every kind, then such as fill large tiles; a dtype is added to each
+# small problems of every kind, then problems that fill large tiles; a dtype is appended to each
 PROBLEMS = (
     "n2c3h7w9-k4r3s3-pad1", "n1c1h1w1-k1r1s1", "n2c5h9w7-k7r1s1", "n1c4h11w10-k6r5s5-pad2", "n2c6h8w8-k6r3s3-pad1-g6",
     "n2c3h13w12-k5r3s3-pad1-stride2", "n1c3h12w11-k4r3s3-pad2-dil2", "n1c3h15w17-k4r7s7-pad3-stride2",
     "n1c4h9w9-k6r3s3-pad1-g2-bias", "n1c2h6w5-k3r3s2-pad0.1x2.0", "n2c4h6w7-k3r3s3-pad1-NHWC",
     "n2c64h28w28-k64r3s3-pad1", "n4c128h28w28-k128r1s1", "n1c48h35w35-k64r5s5-pad2", "n1c128h57w57-k128r3s3-pad1-g128",
 )  # fmt: skip
-MANY_CONFIGS = PROBLEMS[-4:]  # on which every config that an algorithm offers is checked, in its first dtype
+MANY_CONFIGS = PROBLEMS[-4:]  # on these, every config that an algorithm offers is checked, in its first dtype
 
 EFFORT = Effort(maximum=100, max_seconds=0.1, caches=CACHES)
 
-Turn = Callable[[], AbstractContextManager[bool]]  # whether there still is time
+Turn = Callable[[], AbstractContextManager[bool]]  # holds the GPU; its value is False if there is no time left
 
 
 @dataclass(frozen=True, kw_only=True)
 class Check:
-    """One algorithm, direction and dtype, on all problems; what is not begun by the deadline is left out."""
+    """Check one algorithm, direction and dtype on all problems. Runs that do not begin by the deadline are left out."""
 
     algorithm: str
     direction: Direction
     dtype: Dtype
     problems: tuple[str, ...]
     seed: int
-    deadline: float  # by the clock of the wall, which processes share
+    deadline: float  # by `time.time`, which all processes share
 
 
 @dataclass(frozen=True, kw_only=True)
 class Times:
-    """One layer, by everyone who competes."""
+    """Time one layer, by all algorithms that compete on it."""
 
     measured: Measured
     workload: str
@@ -69,19 +69,19 @@ Task = Check | Times
 
 @dataclass(kw_only=True)
 class Outcome:
-    """What came of a task."""
+    """The outcome of a task."""
 
     rows: list[dict[str, Any]] = field(default_factory=list)
     records: list[Record] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
-    left_out: int = 0
+    left_out: int = 0  # number of runs, or 1 for a layer, for which there was no time
     compile_s: float = 0.0
     seconds: float = 0.0  # with the GPU to itself
-    is_lost: bool = False  # whether the device does nothing any more
+    is_lost: bool = False  # whether the device stopped working
 
 
 def run(task: Task, device: Device, turn: Turn) -> Outcome:
-    """Do a task; `turn` gives the GPU to whoever times."""
+    """Do a task; within `turn`, the process has the GPU to itself."""
     return _check(task, device) if isinstance(task, Check) else _times(task, device, turn)
 
 
@@ -112,7 +112,7 @@ def _check(task: Check, device: Device) -> Outcome:
 
 
 def _planned(algorithm: Algorithm, task: Check, device: Device) -> list[tuple[str, Any]]:
-    """Every problem with the default config, then some with the others."""
+    """The runs of a check: every problem with the default config, then some problems with the other configs."""
     texts = {text: text if task.dtype == "float32" else f"{text}-{task.dtype}" for text in task.problems}
     found: list[tuple[str, Any]] = [(text, None) for text in texts.values()]
     for plain, text in texts.items():
@@ -168,22 +168,22 @@ def _times(task: Times, device: Device, turn: Turn) -> Outcome:
 
 @cache
 def _load_library(device: Device) -> tuple[str, ...]:
-    """Have the library's code loaded, which takes seconds, before the first turn of this process; notes of failure."""
+    """Load the library's code, which takes seconds, before the first turn of this process. Gives notes of failure."""
     problem, library = parse("n1c8h8w8-k8r3s3-pad1"), registry.get("cudnn")
     try:
         execution = Execution(library, problem, "forward", device, SampledCase(problem, 0).of("uniform")[0])
         execution.load()
         execution.run()
         execution.results()
-    except (Exception, SystemExit) as error:  # noqa: BLE001  (each layer's record says it again)
+    except (Exception, SystemExit) as error:  # noqa: BLE001  (the record of each layer has the error too)
         return (f"the library cannot be used: {type(error).__name__}: {error}",)
     return ()
 
 
 def _give_back() -> None:
-    """Return the memory that Numba and PyTorch keep for later: the next turn is another process's."""
+    """Free the memory that Numba and PyTorch keep for later, because the next turn is another process's."""
     gc.collect()
-    from numba import cuda
+    from numba import cuda  # Numba is slow to import, and only a process with a GPU comes here
 
     cuda.current_context().deallocations.clear()
     if torch := sys.modules.get("torch"):
@@ -191,7 +191,10 @@ def _give_back() -> None:
 
 
 def _takes(algorithm: Algorithm, problem: ConvProblem) -> bool:
-    """Whether it is to be timed in an order of memory: strict float32 of ours is, where it reads that in place."""
+    """Whether an algorithm is timed in a problem's memory layout.
+
+    In NHWC, an algorithm of strict float32 is only timed if it reads that layout in place.
+    """
     if algorithm.refuses(problem) is not None:
         return False
     if problem.layout == "NCHW" or algorithm.family == "baseline" or algorithm.any_order:
@@ -200,17 +203,17 @@ def _takes(algorithm: Algorithm, problem: ConvProblem) -> bool:
 
 
 def _case(problem: ConvProblem, task: Times) -> Case:
-    """The data and references of a problem, made now."""
+    """The data and references of a problem. They are made now, not within a turn."""
     case = SampledCase(problem, task.seed)
     case.of("uniform")
     return case
 
 
 def _compile_ahead(jobs: list[Job], device: Device, notes: list[str]) -> float:
-    """Compile what jobs will launch, where the device compiles apart from running; seconds."""
+    """Compile the kernels that jobs will launch, on a GPU. Gives the seconds that it took."""
     if not device.is_gpu:
         return 0.0
-    from convbench.survey.compiler import CompilingDevice
+    from convbench.survey.compiler import CompilingDevice  # it imports Numba, which is slow
 
     compiler = CompilingDevice()
     for job in jobs:
@@ -225,11 +228,11 @@ def _compile_ahead(jobs: list[Job], device: Device, notes: list[str]) -> float:
             execution = Execution(job.algorithm, problem, "forward", compiler, nothing, job.config)
             execution.load()
             execution.run()
-        except (Exception, SystemExit) as error:  # noqa: BLE001  (it is compiled, or fails, again when it is judged)
+        except (Exception, SystemExit) as error:  # noqa: BLE001  (the harness compiles it again, and records a failure)
             notes.append(f"{job.algorithm.name} on {problem} was not compiled ahead: {type(error).__name__}: {error}")
     return compiler.compile_s
 
 
 def _unread(sizes: tuple[int, ...], dtype: Dtype) -> Any:
-    """An array of a shape that takes no memory."""
+    """An array of a shape that takes almost no memory, for plans that never read it."""
     return np.broadcast_to(np.zeros(1, dtype), sizes)
