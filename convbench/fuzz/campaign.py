@@ -1,10 +1,10 @@
-"""A campaign: the cases of some algorithms, one after the other, in one process.
+"""A campaign: draw cases of some algorithms and run them one after the other, in one process.
 
-    for step in campaign.steps():       # for ever, the same for the same seed, whatever the verdicts are
+    for step in campaign.steps():       # endless; the same for the same seed, whatever the verdicts are
         if finding := campaign.new(step):
             finding = campaign.shrunk(step, finding)
 
-Whoever takes the steps says when it is enough. `fuzz` does so after a number of cases.
+The caller decides when to stop. `fuzz` stops after a number of cases, or at a failure.
 """
 
 import time
@@ -26,16 +26,16 @@ from convbench.problem import DIRECTIONS, Direction
 
 @dataclass(kw_only=True)
 class Figures:
-    """How much was run of one algorithm."""
+    """Counts and times of the cases of one algorithm."""
 
     cases: int = 0
-    refused: int = 0  # draws, and cases that the device could not run
-    run_s: float = 0.0  # drawing and running, with compiling
+    refused: int = 0  # draws that the algorithm refused, and cases that the device refused
+    run_s: float = 0.0  # drawing and running, compiling included
     compile_s: float = 0.0
-    fraction: float | None = None  # of the error bound, the largest
+    fraction: float | None = None  # the largest fraction of the error bound that a case used
 
     def add(self, other: "Figures") -> None:
-        """Count another's as well."""
+        """Add the figures of another."""
         self.cases += other.cases
         self.refused += other.refused
         self.run_s += other.run_s
@@ -45,7 +45,7 @@ class Figures:
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
-    """A case that was run; or a draw that the algorithm refused, whose case is None."""
+    """A case that was run. If the draw was refused instead, `case` is None."""
 
     algorithm: Algorithm
     case: FuzzCase | None
@@ -57,10 +57,10 @@ class Campaign:
 
     Parameters
     ----------
-    algorithms, device, directions : what to run, and where
-    seed, job, jobs : a job's cases depend on the seed and its number alone; in which order it takes the algorithms,
-        on how many jobs there are
-    known : what was found before, and is no finding any more
+    algorithms, device, directions : what to run, and on which device
+    seed, job, jobs : the seed, the number of this job, and how many jobs there are. The cases of a job depend only on
+        the seed and its number; the order in which it takes the algorithms also depends on `jobs`.
+    known : earlier findings, which are not reported again
     announce : called with every case before it is run
     """
 
@@ -82,7 +82,10 @@ class Campaign:
         self.figures: dict[str, Figures] = {algorithm.name: Figures() for algorithm in algorithms}
 
     def steps(self) -> Iterator[Step]:
-        """Algorithm by algorithm a block of cases, and again with longer ones; an end only where all is refused."""
+        """Run cases and yield them: a block of each algorithm in turn, then a longer block of each, and so on.
+
+        This ends only if every algorithm refuses everything that is drawn.
+        """
         waiting = [_Queue(suit, f"{self.seed} {self.job} {suit.algorithm.name}") for suit in self.suits if suit.rows]
         while waiting:
             for queue in tuple(waiting):
@@ -94,22 +97,24 @@ class Campaign:
                     waiting.remove(queue)
 
     def replay(self, case: FuzzCase, algorithm: Algorithm) -> Step:
-        """Run a case that was written down; it is in no figures."""
+        """Run a given case, such as one of the corpus. It is not counted in `figures`."""
         return Step(algorithm=algorithm, case=case, verdict=self._judged(case, algorithm))
 
     def new(self, step: Step) -> Finding | None:
-        """The failure of a step, if it is one that nothing known explains."""
+        """The failure of a step; None if it did not fail, or if a known finding explains the failure."""
         if step.case is None or step.verdict.cause is None:
             return None
         finding = Finding(case=step.case, cause=step.verdict.cause, reason=step.verdict.reason or "")
         return None if self._is_known(finding) else finding
 
     def shrunk(self, step: Step, finding: Finding, *, until: Callable[[], bool] = lambda: False) -> Finding:
-        """The smallest case of the same failure, known from now on; what failed is kept where none fails again.
+        """The smallest case of the same failure. It is known from now on.
+
+        If no case fails again, the finding keeps its case.
 
         Parameters
         ----------
-        until : asked before every trial; true ends the search with the smallest case so far
+        until : called before every trial; if it returns true, the search ends with the smallest case so far
         """
         reasons: dict[FuzzCase, str] = {}
 
@@ -158,7 +163,7 @@ class Campaign:
 
 
 class _Queue:
-    """What an algorithm's blocks and cases are drawn from."""
+    """The random sources of one algorithm: for its blocks, and for its cases."""
 
     def __init__(self, suit: Suit, key: str) -> None:
         self.suit, self.blocks = suit, blocks(suit.rows, Random(f"rows {key}"))
@@ -166,25 +171,25 @@ class _Queue:
 
 
 def is_alive(device: Device) -> bool:
-    """Whether a device still works, after what an algorithm may have done to it."""
+    """Whether a device still works, after an algorithm that may have taken it down."""
     try:
         device.synchronize()
-    except Exception:  # noqa: BLE001  (a driver's errors are of any kind)
+    except Exception:  # noqa: BLE001  (a driver may raise any error)
         return False
     return True
 
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
-    """What came of fuzzing one algorithm."""
+    """The result of fuzzing one algorithm."""
 
     findings: tuple[Finding, ...]
     figures: Figures
-    fractions: tuple[tuple[FuzzCase, float], ...]  # of each passed case that has an error bound
+    fractions: tuple[tuple[FuzzCase, float], ...]  # fraction of the error bound, for each passed case that has one
 
     @property
     def failure(self) -> Finding | None:
-        """The first."""
+        """The first finding; None if there is none."""
         return self.findings[0] if self.findings else None
 
 
@@ -199,13 +204,14 @@ def fuzz(
     keep_going: bool = False,
     watch: Callable[[Step], None] | None = None,
 ) -> Result:
-    """Run so many cases in this process, or as many as it takes to find a failure.
+    """Fuzz an algorithm in this process, for a number of cases or until a failure is found.
 
     Parameters
     ----------
-    shrink : whether what is found is made as small as it can be
-    keep_going : whether to find other failures too
-    watch : called with every step, those that the algorithm refused included
+    examples : number of cases
+    shrink : whether to shrink the case of each failure
+    keep_going : whether to look for other failures after the first
+    watch : called with every step, refused draws included
 
     The cases are those of `convbench fuzz --seed SEED --algorithm NAME`.
     """

@@ -1,10 +1,10 @@
-"""The case: one run of one algorithm that a fuzzer judges, as one line of text that reads back.
+"""The case of a fuzzer: one run of one algorithm, written as one line of text that can be read again.
 
     direct backward_data n1c1h3w3-k1r2s2-stride2 integers seed=7 config=threads=64
 
-The words are the algorithm, the direction, the problem, the kind of data (`convbench.reference.data`), the seed of the
-data and, unless it is the algorithm's default, the config: the fields that differ from the default's. They are quoted
-as a shell needs it; what follows a # is a comment.
+The words are the algorithm, the direction, the problem, the kind of data (`convbench.reference.data`) and the seed of
+the data. The config follows unless it is the algorithm's default; it has the fields that differ from the default's.
+Words are quoted as a shell needs it. A # begins a comment.
 """
 
 import ast
@@ -21,14 +21,14 @@ from convbench.reference import KINDS, Kind
 
 @dataclass(frozen=True, kw_only=True)
 class FuzzCase:
-    """What to run, and on which data."""
+    """One run of one algorithm, and the data that it is run on."""
 
-    algorithm: str  # by name
+    algorithm: str  # its name
     direction: Direction
     problem: ConvProblem
     kind: Kind
     seed: int
-    config: str = ""  # as `config_text` has it; empty for the default
+    config: str = ""  # the text that `config_text` gives; empty for the default
 
     def __str__(self) -> str:
         words = [self.algorithm, self.direction, str(self.problem), self.kind, f"seed={self.seed}"]
@@ -37,7 +37,7 @@ class FuzzCase:
 
     @classmethod
     def read(cls, line: str) -> "FuzzCase":
-        """The case of a line; raises CaseError, with the line and what is wrong with it."""
+        """Read the case of a line. Raises CaseError, whose message has the line and what is wrong with it."""
         try:
             words = shlex.split(line, comments=True)
         except ValueError as error:
@@ -66,9 +66,10 @@ class FuzzCase:
 
 
 def config_text(config: Any, default: Any) -> str:
-    """The fields in which a config differs from the default, `threads=64,tile_p=4`; empty where none does.
+    """The fields in which a config differs from the default, as `threads=64,tile_p=4`; empty if none differs.
 
-    Before them stands the class of a config of another class; they are then those that differ from its own defaults.
+    A config of another class than the default's begins with the name of its class. The fields that follow are those
+    that differ from the defaults of that class.
     """
     if config == default:
         return ""
@@ -84,9 +85,9 @@ def config_text(config: Any, default: Any) -> str:
 
 
 def config_of(algorithm: Algorithm, case: FuzzCase) -> Any:
-    """The config that a case names, of an algorithm that does not refuse its problem; raises ConfigError.
+    """The config that a case names. The algorithm must not refuse the case's problem. Raises ConfigError.
 
-    It need not be one of those that the algorithm still offers.
+    The config need not be one that the algorithm still offers.
     """
     offered = algorithm.configs_for(case.problem, case.direction)
     default, every = offered[0], tuple(offered)

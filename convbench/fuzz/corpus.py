@@ -1,8 +1,8 @@
-"""The corpus: the smallest cases of all failures that were ever found, one on a line of a text file, to run for ever.
+"""The corpus: a text file with the smallest case of every failure that was found, one per line, to be run again.
 
     mine forward n1c1h1w2-k1r1s2-stride2 integers seed=0  # mine, forward: wrong values (y)
 
-Empty lines and comments are free. A line is appended whole, and never changed.
+Empty lines and comments are ignored. Lines are only appended, never changed.
 """
 
 from dataclasses import dataclass
@@ -20,14 +20,14 @@ class Corpus:
     path: Path
 
     def cases(self) -> list[FuzzCase]:
-        """Every case once, in order.
+        """Every case once, in the order of the file.
 
         Raises
         ------
         CaseError
-            for a line that is no case, with its number.
+            a line is no case; the message has its number.
         ConvbenchError
-            where the file cannot be read.
+            the file cannot be read.
         """
         found = []
         for number, line in enumerate(self._text().splitlines(), 1):
@@ -39,7 +39,7 @@ class Corpus:
         return list(dict.fromkeys(found))
 
     def add(self, finding: Finding) -> None:
-        """Append a failure; raises ConvbenchError where the file cannot be written."""
+        """Append the case of a failure. Raises ConvbenchError if the file cannot be written."""
         text = self._text()
         end = "" if not text or text.endswith("\n") else "\n"
         try:

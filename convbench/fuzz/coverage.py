@@ -1,10 +1,10 @@
-"""Coverage: which pairs of values of two axes some case had, of those that are possible.
+"""Coverage: how many of the possible pairs of values, on two axes, the cases had.
 
-An axis is a question to a case with few answers: its direction, its dtype, whether it has a stride and of which sort,
-how large its channels are beside tiles of eight. A fault often needs two things at once, so that pairs are counted.
+An axis is a property of a case with few values: its direction, its dtype, the sort of its stride, the number of its
+channels relative to tiles of eight. Pairs are counted because a fault often needs two properties at once.
 
-Which pairs are possible is known for what cannot be at once (`IMPOSSIBLE`), for what an algorithm has rows of, and for
-values that an algorithm never has because it refuses them: those that none of `SAMPLES` drawn cases has.
+A pair is taken as possible unless one of these rules it out: the table `IMPOSSIBLE`; the rows of the algorithm, for two
+axes that a row fixes; or a value that none of `SAMPLES` drawn cases has, because the algorithm refuses it.
 """
 
 from collections.abc import Callable, Iterable
@@ -17,12 +17,12 @@ from convbench.fuzz.rows import Row
 from convbench.fuzz.suiting import Suit
 from convbench.problem import ConvProblem
 
-SAMPLES = 400
+SAMPLES = 400  # cases drawn of each algorithm, to see which values it has
 Pair = tuple[str, str, str, str]  # axis, value, another axis, its value
 
 
 def _size(size: int) -> str:
-    """Beside tiles of eight, as most tiles are eight or a multiple, or divide it."""
+    """A size relative to tiles of eight: most tiles are eight, a multiple of it, or a divisor."""
     return "one" if size == 1 else {7: "tiles − 1", 0: "tiles", 1: "tiles + 1"}.get(size % 8, "other")
 
 
@@ -120,18 +120,18 @@ IMPOSSIBLE: frozenset[frozenset[tuple[str, str]]] = frozenset(
 
 
 def values(case: FuzzCase) -> tuple[str, ...]:
-    """A case's value on each axis."""
+    """The value of a case on each axis."""
     return tuple(ask(case) for ask in AXES.values())
 
 
 def pairs(case: FuzzCase) -> set[Pair]:
-    """Each two of its values."""
+    """All pairs of the values of a case."""
     named = zip(AXES, values(case), strict=True)
     return {(*one, *other) for one, other in combinations(named, 2)}
 
 
 def possible(suits: Iterable[Suit]) -> set[Pair]:
-    """The pairs that cases of these algorithms can have, as far as that is known."""
+    """The pairs that cases of these algorithms may have, as far as is known."""
     return set().union(*(_possible_of(suit) for suit in suits))
 
 

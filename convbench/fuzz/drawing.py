@@ -1,7 +1,7 @@
-"""Cases from bytes, by Hypothesis.
+"""Draw cases from bytes, with Hypothesis.
 
-Its strategies read their choices from bytes that we give them (`fuzz_one_input`), and not from Hypothesis's own search,
-so that a seed gives the same cases on any machine, whatever else is imported and whatever failed before.
+Hypothesis's strategies read their choices from the given bytes (`fuzz_one_input`) instead of its own search. So a seed
+gives the same cases on any machine, whatever else is imported and whatever failed before.
 """
 
 from collections.abc import Sequence
@@ -16,19 +16,19 @@ from convbench.fuzz.shapes import Shape, shapes
 from convbench.fuzz.suiting import Suit
 from convbench.reference import KINDS, Kind
 
-BYTES = 512  # more than any case takes, but for very rare ones, which are thrown away
+BYTES = 512  # enough for all but very rare cases, which are thrown away
 MOST_SEEDS = 2**16
-# the sharpest most often: integers, where a method is exact on them
+# integers are drawn most often: on them, an exact method must match bit for bit, which is the sharpest test
 _KINDS: tuple[Kind, ...] = ("integers", "integers", "integers", *KINDS)
 
 
 class Drawer:
-    """Draws cases of one algorithm with a few rows.
+    """Draws cases of one algorithm from a few rows.
 
     Parameters
     ----------
-    suit : of the algorithm
-    rows : those open, the plainest first
+    suit : the suit of the algorithm
+    rows : the rows to draw from, the plainest first
     """
 
     def __init__(self, suit: Suit, rows: Sequence[Row]) -> None:
@@ -46,7 +46,7 @@ class Drawer:
         self._read = cast("Any", read).hypothesis.fuzz_one_input
 
     def draw(self, source: bytes) -> FuzzCase | None:
-        """The case that some bytes stand for; None where the algorithm refused all that was tried."""
+        """The case that some bytes stand for; None if the algorithm refused every problem that was tried."""
         self._drawn.clear()
         self._read(source)
         return self._drawn[0] if self._drawn else None

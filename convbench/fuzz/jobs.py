@@ -1,7 +1,7 @@
-"""The jobs of a call: campaigns in processes of their own, as their parent sees them.
+"""The jobs of a call: the parent starts a process for each campaign, receives its messages, and ends it.
 
-A worker ignores Ctrl-C: its parent tells it to stop, and gets what it has. The case that a worker runs is written to
-shared memory first, so that a process which an algorithm takes down leaves its case behind.
+A worker ignores Ctrl-C. Its parent tells it to stop, and then receives its last results. A worker writes each case to
+shared memory before it runs it, so that the case is known if an algorithm takes the process down.
 """
 
 import multiprocessing
@@ -20,19 +20,20 @@ from convbench.fuzz.verdicts import Finding, ended
 from convbench.fuzz.worker import LAST_BYTES, work
 from convbench.interrupts import without_interrupts
 
-LOOK_S = 0.25
-STOP_S = 20.0  # a worker that is told to stop may compile a kernel
+LOOK_S = 0.25  # how long to wait for a message before the time is looked at again
+STOP_S = 20.0  # how long to wait for workers that were told to stop: one may be compiling a kernel
 
 
 class Crew:
-    """The jobs, as their parent sees them."""
+    """The jobs of a call, for their parent."""
 
     def __init__(self, orders: Orders) -> None:
         self.orders = orders
         context = multiprocessing.get_context("spawn")  # a fork has no working driver, and no threads of the emulator
         self._jobs: dict[Connection, _Job] = {}
-        self._folder = TemporaryDirectory(prefix="convbench-fuzz-")  # what Hypothesis would write into the current one
-        with without_interrupts():  # which a process inherits, before it can say so itself
+        # Hypothesis would otherwise write into the current folder
+        self._folder = TemporaryDirectory(prefix="convbench-fuzz-")
+        with without_interrupts():  # a process inherits this, and needs it before it can ignore Ctrl-C itself
             for number in range(orders.jobs):
                 ours, theirs = context.Pipe()
                 last = context.RawArray("c", LAST_BYTES)
@@ -51,11 +52,11 @@ class Crew:
 
     @property
     def is_working(self) -> bool:
-        """Whether any job goes on."""
+        """Whether any job is still running."""
         return bool(self._jobs)
 
     def messages(self, timeout_s: float) -> Iterator[tuple[int, Message]]:
-        """What the jobs tell within that time, with their numbers."""
+        """Wait for messages for `timeout_s`, and yield each with the number of its job."""
         for connection in wait(list(self._jobs), timeout_s):
             assert isinstance(connection, Connection)
             job = self._jobs[connection]
@@ -70,22 +71,22 @@ class Crew:
             yield job.number, message
 
     def tell(self, finding: Finding) -> None:
-        """Have no job shrink a failure that is known by now."""
+        """Tell all jobs about a finding, so that none shrinks the same failure again."""
         self._send(finding)
 
     def stop(self, *, but: int | None = None) -> None:
-        """Ask all to end, or all but one; they still tell what they have."""
+        """Ask all jobs to end, or all except one. They still send their last results."""
         self._send(None, but)
 
     def drain(self, timeout_s: float = STOP_S) -> Iterator[tuple[int, Message]]:
-        """What is told until all have ended, or that time is over and they are ended."""
+        """Yield messages until all jobs have ended; after `timeout_s`, kill those that are left."""
         deadline = time.monotonic() + timeout_s
         while self.is_working and time.monotonic() < deadline:
             yield from self.messages(LOOK_S)
         self.kill()
 
     def kill(self) -> None:
-        """End all processes that are left."""
+        """Kill all processes that are left."""
         for connection, job in self._jobs.items():
             job.process.kill()
             job.process.join()
@@ -96,7 +97,7 @@ class Crew:
     def _send(self, what: Finding | None, but: int | None = None) -> None:
         for connection, job in self._jobs.items():
             if job.number != but:
-                with suppress(OSError):  # it has ended, as we shall read
+                with suppress(OSError):  # it has ended; `messages` will notice
                     connection.send(what)
 
 
@@ -112,6 +113,6 @@ class _Job:
         return f"ended by {signal.Signals(-code).name}" if code < 0 else f"ended with status {code}"
 
     def epitaph(self) -> Iterator[tuple[int, Message]]:
-        """The case that the process ran when it ended."""
+        """Yield the case that the process was running when it ended, as a finding."""
         if line := self.last.value.decode(errors="replace"):
             yield self.number, Found(ended(FuzzCase.read(line), self.cause_of_death()), final=True)

@@ -1,4 +1,4 @@
-"""What the jobs of one call are told to do, and what they tell: all of it is sent from process to process."""
+"""The messages between the parent and the jobs of one call: orders to the jobs, and reports from them."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,15 +13,15 @@ from convbench.problem import Direction
 
 @dataclass(frozen=True, kw_only=True)
 class Orders:
-    """What the jobs of one call do together.
+    """The orders that all jobs of one call receive.
 
     Parameters
     ----------
-    algorithms : by name
-    device : by name
-    prepare : called first in every process; it registers what the plugins bring
-    corpus : run before all else
-    examples, seconds : the limits; None is no limit
+    algorithms : their names
+    device : its name
+    prepare : called first in every process; it registers the algorithms of plugins
+    corpus : cases that are run before any other
+    examples, seconds : the limits for all jobs together; None is no limit
     """
 
     algorithms: tuple[str, ...]
@@ -36,22 +36,22 @@ class Orders:
     keep_going: bool = False
 
     def examples_of(self, job: int) -> float:
-        """A job's part of the cases."""
+        """The number of cases that one job runs."""
         return inf if self.examples is None else (self.examples + self.jobs - 1 - job) // self.jobs
 
 
 @dataclass(frozen=True)
 class Progress:
-    """All figures of a job so far, and the pairs of axes that are new since the last report."""
+    """The figures of a job so far, and the pairs of axes that are new since its last report."""
 
     figures: dict[str, Figures]
     pairs: set[Pair]
-    replayed: int  # lines of the corpus
+    replayed: int  # number of cases of the corpus that were run
 
 
 @dataclass(frozen=True)
 class Found:
-    """A failure: at once as it was found, and again when it is `final`."""
+    """A failure. It is sent as soon as it is found, and again, with `final`, when it is shrunk."""
 
     finding: Finding
     final: bool
@@ -60,7 +60,7 @@ class Found:
 
 @dataclass(frozen=True)
 class Ended:
-    """A job is over; `lost` says of what it died, if it did not just reach its end."""
+    """A job has ended. `lost` has the reason if it did not end normally."""
 
     lost: str | None = None
 

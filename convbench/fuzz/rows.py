@@ -1,12 +1,15 @@
-"""Rows: what an algorithm's kernels are specialised by, of which few are open at a time.
+"""Rows: combinations of the properties that an algorithm's kernels depend on, of which only a few are used at a time.
 
 Compiling a kernel takes longer than running a hundred cases, and Numba compiles it again for every direction, dtype,
-config and contiguity of its arrays. So the cases of a block come from few rows. Each direction's *plain* row is always
-among them, and leaves everything free. A *fresh* row holds fast what asks for further kernels: the padding mode,
-whether there is a stride, whether there is a bias; and, where the memory's order is not the equation's, which axes have
-one element, for such an axis makes a transposed array contiguous again, and its kernel another one. The first fresh row
-of a block and every fourth after it have the plain dtype and layouts, in which an algorithm has the most configs that
-are kernels of their own; the others have any.
+config and contiguity of its arrays. So the cases of a block come from few rows, which need few kernels.
+
+The *plain* row of each direction is in every block, and leaves everything else free. A *fresh* row also fixes the other
+properties that lead to further kernels: the padding mode, whether there is a stride, and whether there is a bias. If
+axes have another order in memory than in the equation, it also fixes which axes have one element: such an axis can make
+a transposed array contiguous, which needs another kernel.
+
+The first fresh row of a block, and every fourth after it, has the plain dtype and layouts, because there an algorithm
+has the most configs with kernels of their own. The other fresh rows have any dtype and layouts.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -17,11 +20,11 @@ from random import Random
 from convbench.fuzz.shapes import NO_PADDING, Shape
 from convbench.problem import PADDING_MODES, Direction, Dtype, FilterLayout, Layout, PaddingMode
 
-MOST_FRESH = 16  # rows of a block besides the plain ones
-CANDIDATES = 40  # among which the next is chosen
-FIRST_CASES, MOST_CASES = 8, 2048  # of a block
+MOST_FRESH = 16  # fresh rows in a block
+CANDIDATES = 40  # rows that are drawn to choose the next fresh one from
+FIRST_CASES, MOST_CASES = 8, 2048  # cases of the first block, and of the longest
 
-# what may have one element; all else then has more
+# changes that give one axis, or a few, one element; `Row.hold` gives the other axes at least two
 _THIN: dict[str, Callable[[Shape], Shape]] = {
     "nothing": lambda shape: shape,
     "height": lambda shape: replace(shape, n=max(shape.n, 2), style="row", p=1, r=1),
@@ -39,20 +42,20 @@ _THIN: dict[str, Callable[[Shape], Shape]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """What is the same for some cases; None is free."""
+    """The properties that some cases have in common; None leaves a property free."""
 
     direction: Direction
     dtype: Dtype
     layout: Layout
     filter_layout: FilterLayout
-    config: int  # its place among the algorithm's configs; the last if there are fewer
+    config: int  # index into the algorithm's configs for a problem; the last config if there are fewer
     mode: PaddingMode | None = None
     strided: bool | None = None
     bias: bool | None = None
     thin: str | None = None
 
     def hold(self, shape: Shape) -> Shape:
-        """The shape, with what the row holds fast."""
+        """The shape, changed to have the properties that the row fixes."""
         if self.thin is not None:
             several = {name: max(getattr(shape, name), 2) for name in "ckpqrs"}
             shape = _THIN[self.thin](replace(shape, style="plain", least=2, **several))
@@ -68,31 +71,34 @@ class Row:
 
     @property
     def is_transposed(self) -> bool:
-        """Whether the axes of some tensor are in another order in memory."""
+        """Whether the axes of a tensor have another order in memory than in the equation."""
         return (self.layout, self.filter_layout) != ("NCHW", "KCRS")
 
     def pairs(self) -> set[tuple[object, ...]]:
-        """Each two of its values."""
+        """All pairs of the row's values."""
         return set(combinations(enumerate(astuple(self)), 2))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Block:
-    """So many cases from the same rows, the plain ones first."""
+    """A number of cases that are drawn from the same rows; the plain rows come first."""
 
     rows: tuple[Row, ...]
     cases: int
 
 
 def blocks(every: Sequence[Row], random: Random) -> Iterator[Block]:
-    """For ever: 8 cases with one fresh row, 32 with two, 64 with four, 128 with six, …: together rows of all kinds."""
+    """Yield blocks without end: 8 cases with one fresh row, 32 with two, 64 with four, 128 with six, and so on.
+
+    The fresh rows are chosen so that pairs of values which no row had yet come first.
+    """
     plain = plain_of(every)
     usual = [row for row in every if _arrays(row) == _arrays(every[0])]
     seen = set[tuple[object, ...]]().union(*(row.pairs() for row in plain))
     for turn in count():
         chosen: list[Row] = []
         for number in range(min(max(1, 2 * turn), MOST_FRESH)):
-            # greedy: what has the most pairs of values that no row had before
+            # greedy: take the row with the most pairs of values that no row had before
             drawn = [_fresh(random.choice(every if number % 4 else usual), random) for _ in range(CANDIDATES)]
             best = max(drawn, key=lambda row: len(row.pairs() - seen))
             seen |= best.pairs()
@@ -101,7 +107,7 @@ def blocks(every: Sequence[Row], random: Random) -> Iterator[Block]:
 
 
 def plain_of(rows: Sequence[Row]) -> list[Row]:
-    """The first row of each direction."""
+    """The plain rows: the first row of each direction."""
     first: dict[Direction, Row] = {}
     for row in rows:
         first.setdefault(row.direction, row)

@@ -1,7 +1,7 @@
-"""The strategy of problems: small ones of every shape, their sizes near the edges of tiles, and the degenerate ones.
+"""The strategy that draws problems: small ones of every shape, with sizes near multiples of tiles, and degenerate ones.
 
-The output is drawn and the input derived from it, so that no draw is thrown away. Of any choice the plainest is first:
-it is what Hypothesis shrinks to.
+The sizes of the output are drawn, and those of the input follow from them, so that no draw is thrown away. In every
+choice the plainest value comes first, because Hypothesis shrinks to it.
 """
 
 from collections.abc import Callable, Iterable
@@ -13,15 +13,16 @@ from hypothesis import strategies as st
 
 from convbench.problem import PADDING_MODES, ConvProblem, Dtype, FilterLayout, Layout, Padding, PaddingMode, Pair
 
-MOST_MACS = 100_000  # what takes an emulated kernel, and the reference, some milliseconds, and ten times that checked
+# an emulated kernel and the reference take some milliseconds for so many, and ten times as long with checks
+MOST_MACS = 100_000
 MOST_ELEMENTS = 20_000  # of the padded x, or of y
-MOST_PLANES = 100  # N·C or N·K: what costs a method that transforms whole tiles
-MOST_FILTERS = 1200  # K·C/G, likewise
-TILES = (2, 4, 8, 16, 30, 32)  # outputs, channels or filters of a tile, as kernels have them; 30 is 32 − 3 + 1
-MOST_TILES = 2  # whole ones, along an axis
-LARGEST_EDGE = 66
+MOST_PLANES = 100  # N·C or N·K, which decides the cost of a method that transforms whole tiles
+MOST_FILTERS = 1200  # K·C/G, which decides it too
+TILES = (2, 4, 8, 16, 30, 32)  # outputs, channels or filters of a tile in usual kernels; 30 is 32 − 3 + 1
+MOST_TILES = 2  # largest number of whole tiles along an axis
+LARGEST_EDGE = 66  # largest size near a multiple of a tile
 MOST_STRIDES = 200  # rows or columns from the first window to the last
-FEW = 3
+FEW = 3  # largest number of images, channels or filters, unless it is drawn near a multiple of a tile
 
 Style = Literal["plain", "row", "column", "point", "whole"]
 NO_PADDING: Padding = (0, 0), (0, 0)
@@ -33,11 +34,12 @@ class Shape:
 
     Parameters
     ----------
-    style : what the height and width are to be: a 1-D input ("row", "column"), one pixel ("point"), or no larger than
-        one window with its padding ("whole")
-    c, k : of a group
-    unread : rows and columns behind the last window, less than the stride
-    beyond : whether the padding before is as wide as the window, more than what is drawn
+    style : special heights and widths: a 1-D input ("row", "column"), one pixel ("point"), or an input that together
+        with its padding is as large as one window ("whole"); "plain" is none of these
+    c, k : channels and filters of one group
+    sides : the padding
+    unread : rows and columns after the last window, which no window reads; fewer than the stride
+    beyond : whether the padding before the input is wider than drawn, by one window
     least : the smallest height and width
     """
 
@@ -61,7 +63,7 @@ class Shape:
 
     @classmethod
     def of(cls, problem: ConvProblem) -> "Shape":
-        """The shape that a problem has."""
+        """The shape of a problem."""
         below, behind = (
             size + sum(sides) - d * (taps - 1) - 1 - (outputs - 1) * u
             for size, sides, d, taps, outputs, u in zip(
@@ -108,14 +110,14 @@ class Shape:
 
 
 def is_small(problem: ConvProblem) -> bool:
-    """Whether running the problem takes milliseconds."""
+    """Whether a problem is small enough to run in milliseconds."""
     elements, planes = max(prod(problem.padded_shape), prod(problem.y_shape)), problem.n * max(problem.c, problem.k)
     filters = problem.k * problem.c // problem.groups
     few = planes <= MOST_PLANES and filters <= MOST_FILTERS
     return few and problem.macs <= MOST_MACS and elements <= MOST_ELEMENTS
 
 
-# what multiplies the size of a problem, the least of its shape first
+# changes that make a problem smaller; those that change its shape least come first
 SMALLER: tuple[Callable[[Shape], Shape], ...] = (
     lambda shape: replace(shape, n=1),
     lambda shape: replace(shape, groups=min(shape.groups, 33)),
@@ -133,7 +135,7 @@ SMALLER: tuple[Callable[[Shape], Shape], ...] = (
     lambda shape: replace(shape, groups=1, c=1, k=1),
 )
 
-# the plainest first; what is there often is drawn often
+# the plainest come first; a value that occurs several times is drawn more often
 _PLAIN: tuple[Style, ...] = ("plain",) * 12
 _STYLES: tuple[Style, ...] = (*_PLAIN, "row", "column", "point", "whole")
 _LONG: tuple[tuple[str, ...], ...] = (
@@ -151,13 +153,13 @@ _DILATIONS: tuple[Pair, ...] = (
 
 
 def edges(tiles: Iterable[int]) -> tuple[int, ...]:
-    """One or two tiles, one less and one more, the smallest first."""
+    """Sizes near one or two tiles: the multiple itself, one less and one more; the smallest first."""
     found = {tile * count + more for tile in tiles for count in range(1, MOST_TILES + 1) for more in (-1, 0, 1)}
     return tuple(sorted(size for size in found if 0 < size <= LARGEST_EDGE))
 
 
 def shapes(tiles: Iterable[int] = TILES) -> st.SearchStrategy[Shape]:
-    """Shapes with up to two axes of lengths near the edges of tiles."""
+    """A strategy of shapes, in which up to two axes have lengths near multiples of tiles."""
     edge, few, several = st.sampled_from(edges(tiles)), st.integers(1, FEW), st.sampled_from((0, 0, 0, 1, 2, 5))
     side, tap = st.integers(0, 5), st.sampled_from(_TAPS)
     sides = (

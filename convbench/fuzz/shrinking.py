@@ -1,10 +1,10 @@
-"""From a failing case to the smallest one that fails alike, by Hypothesis.
+"""Shrink a failing case to the smallest one that fails in the same way, with Hypothesis.
 
-Every field of a case gets a list of values, the plainest first and its own last: 1, 2, … up to its size, float32 or
-its dtype, no padding up to its padding. A case is then a place in each list. Hypothesis starts from the last places,
-which it is given as bytes, one for each, and looks for smaller ones that still fail.
+Every field of a case gets a list of values, from the plainest to its own: 1, 2, … up to its size; float32 and its
+dtype; no padding up to its padding. A case is then an index into each list. Hypothesis starts from the last indices,
+which it is given as bytes, one for each list, and looks for smaller ones that still fail.
 
-The sizes are those of `shapes.Shape`: of the output, so that the input follows from the others.
+The sizes are those of `shapes.Shape`, which are sizes of the output; the input follows from them.
 """
 
 from collections.abc import Callable, Sequence
@@ -21,22 +21,22 @@ from convbench.fuzz.cases import FuzzCase
 from convbench.fuzz.shapes import Shape
 from convbench.problem import USUAL_FILTERS
 
-PLACES = 256  # what a byte can name
+PLACES = 256  # number of indices that a byte can hold
 
 
 def shrink(
     case: FuzzCase, fails: Callable[[FuzzCase], bool], *, until: Callable[[], bool] = lambda: False
 ) -> tuple[FuzzCase | None, bool]:
-    """The smallest case that fails, of those that Hypothesis tries.
+    """The smallest failing case of those that Hypothesis tries.
 
     Parameters
     ----------
-    fails : whether a case fails as the given one did
-    until : asked before every trial; true ends the search with the smallest case so far
+    fails : whether a case fails in the same way as the given one
+    until : called before every trial; if it returns true, the search ends with the smallest case so far
 
     Returns
     -------
-    The case, or None where not even the given one failed again; and whether the search came to its end.
+    The case, or None if not even the given one failed again; and whether the search was completed.
     """
     lists = _lists(case)
     failed: list[FuzzCase] = []
@@ -65,19 +65,19 @@ def shrink(
         return failed[-1], True
     except (_Ended, Flaky):
         pass
-    return min(failed, key=_size, default=None), False  # what failed did not always, or there was no time
+    return min(failed, key=_size, default=None), False  # a case failed only sometimes, or the time was over
 
 
 class _FailedError(Exception):
-    """The case of a trial failed, which is what Hypothesis looks for."""
+    """The case of a trial failed. Hypothesis minimises cases that raise this."""
 
 
 class _Ended(BaseException):
-    """Nobody wants to wait any longer. Hypothesis lets through what is no Exception, such as KeyboardInterrupt."""
+    """The search must end now. Hypothesis lets it through, as it does KeyboardInterrupt: it is no Exception."""
 
 
 def _lists(case: FuzzCase) -> list[Sequence[Any]]:
-    """For each field the values to try, in the order of `_case`."""
+    """The values to try for each field, in the order in which `_case` takes them."""
     problem, shape = case.problem, Shape.of(case.problem)
     words = (
         ("integers", "uniform", "normal", case.kind), ("", case.config), ("float32", problem.dtype),

@@ -1,7 +1,7 @@
-"""Problems that an algorithm does not refuse, and what its kernels are specialised by.
+"""Fit drawn shapes to an algorithm: find problems that it does not refuse, and the rows that it has problems for.
 
-Nothing is known of an algorithm but what it refuses. A drawn shape that it refuses is changed, in what such methods
-need (stride 1, a 3 × 3 filter, one channel in a group, …), by as few changes as help.
+The only way to learn what an algorithm computes is to ask what it refuses. A drawn shape that it refuses is changed to
+meet usual limits of methods (stride 1, a 3 × 3 filter, one channel in a group, …), by as few changes as are needed.
 """
 
 import re
@@ -20,7 +20,7 @@ from convbench.problem import FILTER_LAYOUTS, LAYOUTS, ConvProblem, Direction
 Change = Callable[[Shape], Shape]
 Changes = tuple[Change, ...]
 
-# what methods are limited to, the most usual first
+# changes that meet the limits of methods, the most usual limit first
 CHANGES: Changes = (
     lambda shape: replace(shape, stride=(1, 1)),
     lambda shape: replace(shape, dilation=(1, 1)),
@@ -40,7 +40,7 @@ CHANGES: Changes = (
 )
 MOST_CHANGES = 3  # at once
 
-# has everything that a method may refuse
+# a shape with every property that a method may refuse
 AWKWARD = Shape(
     style="plain", n=2, groups=2, c=3, k=2, p=3, q=4, r=2, s=5, stride=(2, 3), dilation=(3, 2), sides=((1, 2), (3, 0)),
     beyond=False, unread=(0, 0), mode="zeros", bias=True,
@@ -48,28 +48,31 @@ AWKWARD = Shape(
 
 
 class Suit:
-    """What a fuzzer knows of one algorithm on one device, for some directions."""
+    """The problems, configs and rows of one algorithm on one device, for some directions."""
 
     def __init__(self, algorithm: Algorithm, device: Device, directions: Sequence[Direction]) -> None:
         self.algorithm, self.device, self.directions = algorithm, device, directions
         self._needs: dict[Row, Changes | None] = {}
 
     def refuses(self, problem: ConvProblem, direction: Direction) -> str | None:
-        """Why the algorithm or the device does; what fails in being asked is not refused, and fails again when run."""
+        """The reason why the algorithm or the device refuses a problem; None if neither does.
+
+        If the algorithm raises an error when it is asked, this gives None: the error comes again when the case is run.
+        """
         try:
             return self.algorithm.refuses(problem, direction) or self.device.refuses(problem)
-        except (Exception, SystemExit):  # noqa: BLE001  (an algorithm is anyone's code)
+        except (Exception, SystemExit):  # noqa: BLE001  (the code of a plugin may raise anything)
             return None
 
     def configs(self, problem: ConvProblem, direction: Direction) -> Sequence[Any]:
-        """The algorithm's for a problem that it does not refuse; none where asking for them fails."""
+        """The algorithm's configs for a problem that it does not refuse; empty if asking for them raises an error."""
         try:
             return self.algorithm.configs_for(problem, direction)
-        except (Exception, SystemExit):  # noqa: BLE001  (an algorithm is anyone's code)
+        except (Exception, SystemExit):  # noqa: BLE001  (the code of a plugin may raise anything)
             return ()
 
     def problem(self, shape: Shape, row: Row) -> ConvProblem | None:
-        """The problem of a shape, changed as little as the algorithm makes necessary; None where nothing helped."""
+        """The problem of a shape, changed as little as possible to be accepted; None if no change helps."""
         needs = self.needs(row)
         if needs is None:
             return None
@@ -80,7 +83,7 @@ class Suit:
         return None
 
     def needs(self, row: Row) -> Changes | None:
-        """The fewest changes that an awkward problem needs to be accepted; None where none suffice."""
+        """The fewest changes after which the algorithm accepts the shape `AWKWARD` in a row; None if none suffice."""
         key = replace(row, config=0, mode=None, strided=None, bias=None, thin=None)
         if key not in self._needs:
             tried = (changes for count in range(MOST_CHANGES + 1) for changes in combinations(CHANGES, count))
@@ -90,7 +93,7 @@ class Suit:
 
     @cached_property
     def rows(self) -> tuple[Row, ...]:
-        """All rows that the algorithm has problems for, those with the first config, dtype and layout first."""
+        """All rows that the algorithm has problems for, with the first dtype, layouts and config first."""
         able = [direction for direction in self.directions if direction in self.algorithm.plans]
         found = []
         for direction, dtype, layout, filters in product(able, self.algorithm.dtypes, LAYOUTS, FILTER_LAYOUTS):
@@ -103,7 +106,7 @@ class Suit:
 
     @cached_property
     def tiles(self) -> tuple[int, ...]:
-        """The usual ones, and those of the algorithm's configs."""
+        """Sizes of tiles: the usual ones, and those of the algorithm's configs."""
         found = set(TILES)
         for row in plain_of(self.rows):
             problem = self.problem(AWKWARD, row)
@@ -114,7 +117,7 @@ class Suit:
 
 
 def _made(shape: Shape, row: Row, changes: Changes) -> ConvProblem:
-    """The problem of a row's shape after changes, made smaller where it is too large."""
+    """The problem of a shape in a row after some changes, made smaller if it is too large."""
 
     def finished(shape: Shape) -> ConvProblem:
         shape = row.hold(shape)

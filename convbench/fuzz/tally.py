@@ -1,4 +1,4 @@
-"""The tally: what the jobs of a call have come to, together."""
+"""The tally: the results of all jobs of a call, added up."""
 
 import time
 from collections.abc import Callable
@@ -12,12 +12,12 @@ from convbench.fuzz.verdicts import Finding
 
 @dataclass(kw_only=True)
 class Tally:
-    """Counts, and the findings, each bug once.
+    """Adds up the messages of jobs: counts, and findings, each bug once.
 
     Parameters
     ----------
-    possible : the pairs of axes that there are
-    found : called with each finding and whether it came from the corpus, as soon as it is final
+    possible : the possible pairs of axes
+    found : called as soon as a finding is final, with the finding and whether it came from the corpus
     """
 
     possible: set[Pair] = field(default_factory=set)
@@ -31,7 +31,7 @@ class Tally:
     _shrinking: dict[int, Finding] = field(default_factory=dict)
 
     def take(self, job: int, message: Message) -> None:
-        """Count what a job tells."""
+        """Add a message of a job."""
         match message:
             case Progress():
                 self._figures[job], self._replayed[job] = message.figures, message.replayed
@@ -49,13 +49,13 @@ class Tally:
                     self.lost.append(f"job {job}: {message.lost}")
 
     def finish(self) -> None:
-        """Keep what was still being shrunk."""
+        """Keep the findings that were still being shrunk."""
         for job in list(self._shrinking):
             self._keep(job)
 
     @property
     def figures(self) -> dict[str, Figures]:
-        """By algorithm, of all jobs."""
+        """The figures of each algorithm, over all jobs."""
         total: dict[str, Figures] = {}
         for figures in self._figures.values():
             for name, one in figures.items():
@@ -64,7 +64,7 @@ class Tally:
 
     @property
     def total(self) -> Figures:
-        """Of all algorithms."""
+        """The figures of all algorithms together."""
         total = Figures()
         for one in self.figures.values():
             total.add(one)
@@ -72,32 +72,32 @@ class Tally:
 
     @property
     def replayed(self) -> int:
-        """Lines of the corpus that were run."""
+        """The number of cases of the corpus that were run."""
         return sum(self._replayed.values())
 
     @property
     def shrinking(self) -> int:
-        """How many failures are being made smaller."""
+        """The number of failures that are being shrunk."""
         return len(self._shrinking)
 
     @property
     def rate(self) -> float:
-        """Cases a second and job, without compiling and shrinking."""
+        """Cases per second in one job, without the time for compiling and shrinking."""
         total = self.total
         return total.cases / max(total.run_s - total.compile_s, 1e-9)
 
     @property
     def elapsed_s(self) -> float:
-        """Since the call began."""
+        """Seconds since the call began."""
         return time.monotonic() - self.start
 
     @property
     def covered(self) -> tuple[int, int]:
-        """Pairs seen, and pairs that there are."""
+        """The number of pairs that cases had, and the number of possible pairs."""
         return len(self.seen), len(self.possible | self.seen)
 
     def unseen(self, most: int) -> list[Pair]:
-        """Some pairs that no case had, from all over the axes."""
+        """At most `most` pairs that no case had, spread evenly over the axes."""
         left = sorted(self.possible - self.seen)
         return left[:: max(1, -(-len(left) // most))]
 

@@ -1,8 +1,9 @@
-"""The verdict on a case, and what makes two failures the same bug.
+"""Judge a case, and decide whether two failures are the same bug.
 
-A failure's *cause* is the algorithm, the direction, the kind of fault and its words without numbers. One cause may have
-two bugs behind it: a found bug, shrunk, has few *traits* left (strided, dilated, with a bias, …), and explains another
-failure of its cause only if that has all of them too. A failure that lacks one must be another bug.
+A failure's *cause* is the algorithm, the direction, the kind of fault, and the words of the fault without numbers. Two
+bugs may have the same cause. A finding that was shrunk has few *traits* left (strided, dilated, with a bias, …). It
+explains another failure of the same cause only if that case has all of these traits too. A failure that lacks one of
+them must be another bug.
 """
 
 import re
@@ -24,7 +25,7 @@ Fault = Literal[
     "kernel fault", "cannot be launched", "out of memory", "crash", "the process ended",
 ]  # fmt: skip
 
-# how the reasons of `verify_kinds` begin; all others are what a device says of a kernel
+# how the reasons of `verify_kinds` begin; every other reason is a device's message about a kernel
 _REASONS: tuple[tuple[Fault, str], ...] = (
     ("elements never written", r"on (?!large|nonfinite)[^:]*: (\w+)\[[\d,]*\] is nan"),
     ("wrong values", r"on [^:]*: (\w+)\[[\d,]*\] is "),
@@ -33,11 +34,11 @@ _REASONS: tuple[tuple[Fault, str], ...] = (
     ("writes outside its arrays", r"out of bounds: ()"),
 )
 _NUMBER = re.compile(r"[-+]?\b\d[\w.]*(?:(?<=e)[-+]\d+)?|\bnan\b|-?\binf\b")
-MOST_WORDS = 300  # characters: an exception may have a whole page
+MOST_WORDS = 300  # characters of a fault's words that are kept: an exception's text may be a page long
 
 
 class Cause(NamedTuple):
-    """What failures of one bug have in common."""
+    """The properties that failures of one bug have in common."""
 
     algorithm: str
     direction: Direction
@@ -50,7 +51,7 @@ class Cause(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """What came of running a case."""
+    """The result of running a case."""
 
     outcome: Literal["passed", "failed", "refused"]
     reason: str | None = None  # unless it passed
@@ -60,7 +61,7 @@ class Verdict:
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """A failure, as small as it has become."""
+    """A failure, with the smallest case found so far."""
 
     case: FuzzCase
     cause: Cause
@@ -68,12 +69,12 @@ class Finding:
     shrunk: bool = False
 
     def explains(self, case: FuzzCase, cause: Cause) -> bool:
-        """Whether a failure may well be this bug."""
+        """Whether a failure is taken as this bug: it has the same cause, and all traits of this finding's case."""
         return cause == self.cause and traits(self.case) <= traits(case)
 
 
 def judge(case: FuzzCase, algorithm: Algorithm, device: Device) -> Verdict:
-    """Run a case; never raises for what an algorithm does."""
+    """Run a case and judge it. An error of the algorithm becomes the verdict; it is never raised."""
     problem, direction = case.problem, case.direction
     try:
         if reason := algorithm.refuses(problem, direction) or device.refuses(problem):
@@ -83,7 +84,7 @@ def judge(case: FuzzCase, algorithm: Algorithm, device: Device) -> Verdict:
         found = verify_kinds(algorithm, data, device, kinds, config=config)
     except RefusedError as error:
         return Verdict(outcome="refused", reason=str(error))
-    except (Exception, SystemExit) as error:  # noqa: BLE001  (an algorithm is anyone's code)
+    except (Exception, SystemExit) as error:  # noqa: BLE001  (the code of a plugin may raise anything)
         fault, reason = _of_exception(error)
         return Verdict(outcome="failed", reason=reason, cause=_cause(case, fault, without_numbers(reason)))
     if found.reason is None:
@@ -93,12 +94,12 @@ def judge(case: FuzzCase, algorithm: Algorithm, device: Device) -> Verdict:
 
 
 def ended(case: FuzzCase, how: str) -> Finding:
-    """What is found when the process that ran a case is no more."""
+    """The finding for a case whose process ended while it ran."""
     return Finding(case=case, cause=_cause(case, "the process ended", how), reason=f"the process ended: {how}")
 
 
 def traits(case: FuzzCase) -> frozenset[str]:
-    """In what a case is not the plainest; height and width are not told apart."""
+    """The traits of a case: each property in which it is not the plainest. Height and width are not told apart."""
     problem = case.problem
     usual: Kind = "integers"
     present = {
@@ -113,7 +114,7 @@ def traits(case: FuzzCase) -> frozenset[str]:
 
 
 def without_numbers(words: str) -> str:
-    """A fault's words, the same for all its places: #, where a number or several in a row were."""
+    """The words of a fault with # for each number or row of numbers, so that they are the same wherever it occurs."""
     text = re.sub(r"#(?:, ?#)+|#,(?=\))", "#", _NUMBER.sub("#", words))
     return text[:MOST_WORDS]
 

@@ -1,4 +1,4 @@
-"""One job, in its own process: a campaign within its limits, that tells what it finds and how far it is."""
+"""The process of one job: it runs a campaign within its limits, and reports findings and progress to its parent."""
 
 import signal
 import time
@@ -20,23 +20,30 @@ from convbench.fuzz.coverage import Pair, pairs
 from convbench.fuzz.orders import Ended, Found, Orders, Progress
 from convbench.fuzz.verdicts import Finding
 
-REPORT_S = 0.25
-SHRINK_S = 60.0  # for one failure
-LAST_BYTES = 10_000  # more than the text of a case has
+REPORT_S = 0.25  # time between reports of progress
+SHRINK_S = 60.0  # time for shrinking one failure
+LAST_BYTES = 10_000  # more than the text of any case
 
 
 def work(connection: Connection, orders: Orders, number: int, last: Any, folder: str) -> None:
-    """One job, in its own process."""
+    """The main function of a job's process.
+
+    Parameters
+    ----------
+    number : the number of the job
+    last : shared memory, to which the text of each case is written before it is run
+    folder : the folder in which Hypothesis may write
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     set_hypothesis_home_dir(folder)
-    with suppress(BrokenPipeError, EOFError, ConnectionResetError):  # the parent is no more: nobody listens
+    with suppress(BrokenPipeError, EOFError, ConnectionResetError):  # the parent has ended: nobody reads messages
         try:
             lost = _Worker(connection, orders, number, last).run()
         except ConvbenchError as error:
             lost = str(error)
         except (BrokenPipeError, EOFError, ConnectionResetError):
             raise
-        except Exception as error:  # noqa: BLE001  (a bug of ours is to be seen, and not taken for the algorithm's)
+        except Exception as error:  # noqa: BLE001  (a bug of the fuzzer is shown, and not blamed on the algorithm)
             traceback.print_exc()
             lost = f"{type(error).__name__}: {error}"
         last.value = b""
@@ -51,7 +58,7 @@ class _Worker:
         self.unsent: set[Pair] = set()
 
     def run(self) -> str | None:
-        """All that there is to do; returns why the job could not go on, if so."""
+        """Run the corpus and the campaign. Gives the reason if the job had to give up, else None."""
         orders = self.orders
         orders.prepare()
         self.device = _device(orders)
@@ -77,7 +84,7 @@ class _Worker:
         return None
 
     def _take(self, step: Step, *, from_corpus: bool = False) -> None:
-        """Count a step, and tell of it; raises _StoppedError where it is the last."""
+        """Count a step, and report a finding. Raises _StoppedError if the job is to end with this step."""
         if step.case is not None:
             new = pairs(step.case) - self.seen
             self.seen |= new
@@ -119,7 +126,7 @@ class _Worker:
 
 
 class _StoppedError(Exception):
-    """There is nothing more to do; `lost` says why, if something went wrong."""
+    """The job is to end. `lost` has the reason if something went wrong."""
 
     def __init__(self, lost: str | None = None) -> None:
         super().__init__(lost)
@@ -127,9 +134,9 @@ class _StoppedError(Exception):
 
 
 def _device(orders: Orders) -> Device:
-    """The device, for one core where there are several jobs."""
+    """The device of the orders. With several jobs, each job's emulator uses one core."""
     if orders.device == "emulator" and orders.jobs > 1:
-        from convbench.devices import emulator
+        from convbench.devices import emulator  # it imports Numba, which other devices may not need
 
         return emulator.EmulatorDevice(workers=1)
     return devices.select(orders.device)
