@@ -1,7 +1,9 @@
-"""Reports: pure functions from records to a frame, sentences, pictures, pages and files for other programs.
+"""Reports: pure functions that turn records into a frame, sentences, pictures, pages, and files for other programs.
 
-What draws needs the extra `report`, and is loaded when it is first asked for: `convbench.report.figures.figures` and
-`convbench.report.page.to_html`. The sentences at the top of a page are `convbench.report.summary.summary`.
+Records enter; a data frame, Markdown, HTML, JUnit XML, CSV or Parquet leave. Modules that draw need the extra `report`,
+so each name below is only imported when it is first used. Pictures are made by `convbench.report.figures.figures`, the
+HTML page by `convbench.report.page.to_html`, and the sentences at the top of a page by
+`convbench.report.summary.summary`.
 """
 
 from importlib import import_module
@@ -22,7 +24,8 @@ __all__ = [
     "to_parquet", "with_ratio",
 ]  # fmt: skip
 
-# no function here may have the name of its module, for that is what the package's attribute is once it is imported
+# The module of each name. No name may equal that of its module: importing a module sets the package's attribute of that
+# name to the module.
 _HOMES = {
     "duration": "units", "to_csv": "export", "to_parquet": "export", "to_frame": "frame", "to_junit": "junit",
     "to_markdown": "markdown", "markdown_table": "inert", "to_html": "page", "with_ratio": "ratios", "percent": "units",

@@ -1,4 +1,4 @@
-"""The results of a chapter against its baseline, layer by layer."""
+"""Compare the results of a chapter with its baseline, layer by layer."""
 
 import numpy as np
 import pandas as pd
@@ -8,7 +8,7 @@ from convbench.report.ratios import geometric_mean, with_ratio
 
 
 def chosen_baseline(chapter: Chapter) -> str | None:
-    """The baseline that has most layers, and of several with as many the fastest; None without one."""
+    """The baseline with results on the most layers; the fastest of them if several have as many. None without one."""
     known = chapter.passed[chapter.passed.family == "baseline"]
     if known.empty:
         return None
@@ -18,7 +18,7 @@ def chosen_baseline(chapter: Chapter) -> str | None:
 
 
 def against(chapter: Chapter, baseline: str) -> pd.DataFrame:
-    """Every other result of a layer that the baseline has, with `ratio` (baseline's time over its own) and interval."""
+    """All other results on the baseline's layers, with `ratio` (the baseline's time over theirs) and its interval."""
     passed = chapter.passed
     best = passed[passed.algorithm == baseline].sort_values("median_us").drop_duplicates(LAYER)
     others = passed[passed.algorithm != baseline]
@@ -27,7 +27,7 @@ def against(chapter: Chapter, baseline: str) -> pd.DataFrame:
 
 
 def means_against(pairs: pd.DataFrame) -> pd.DataFrame:
-    """The geometric mean of each algorithm's ratios, with its interval and how many layers it is of."""
+    """The geometric mean of each algorithm's ratios, with its interval and the number of results."""
     rows = []
     for name, group in pairs.groupby("algorithm"):
         mean = geometric_mean(group)

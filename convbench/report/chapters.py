@@ -1,4 +1,7 @@
-"""Chapters: what may share a table or a picture. Other devices, clocks, directions or precisions are other chapters."""
+"""Chapters: groups of results that may share a table or a picture.
+
+All results of a chapter have the same device, clock, direction, dtype and precision.
+"""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -12,18 +15,18 @@ from convbench.records import Record, latest
 from convbench.report.frame import to_frame
 
 KEY = ["device", "clock", "is_gpu", "direction", "dtype", "precision"]
-LAYER = ["workload", "layer", "problem"]  # two results of one layer were asked for the same
+LAYER = ["workload", "layer", "problem"]  # two results that agree in these computed the same layer
 
 
 @dataclass(frozen=True)
 class Chapter:
-    """The results that can be compared with each other.
+    """Results that can be compared with each other.
 
     Parameters
     ----------
-    heading : the device, and what is not usual about the direction and the precision; unique on a page
-    records : the latest of each measurement
-    frame : their rows of `to_frame`, whose `row` counts all records of the page
+    heading : the device, and the direction and the precision if they are not the usual ones; unique on a page
+    records : the latest record of each measurement
+    frame : the rows of these records in `to_frame`; the column `row` counts all records of the page
     """
 
     heading: str
@@ -40,18 +43,18 @@ class Chapter:
 
     @cached_property
     def label(self) -> str:
-        """What follows the name of anything in times: the last words of the clock, unless it is a GPU's."""
+        """The words that follow the name of each figure made of times: the end of the clock's name; empty for a GPU."""
         return "" if self.is_gpu else f" ({str(self.device['clock']).rpartition(', ')[2]})"
 
     @property
     def families(self) -> list[tuple[str, str]]:
-        """Its algorithms, each with its family."""
+        """The chapter's algorithms, each with its family."""
         pairs = self.frame[["algorithm", "family"]].drop_duplicates()
         return [(str(algorithm), str(family)) for algorithm, family in pairs.itertuples(index=False)]
 
     @cached_property
     def passed(self) -> pd.DataFrame:
-        """What has times, with the best of each layer beside them in `best_us`, and its `speed` against that."""
+        """The results with times. `best_us` is the shortest time of the layer, and `speed` is best_us / median_us."""
         passed = self.frame[self.frame.outcome == "passed"].copy()
         passed["best_us"] = passed.groupby(LAYER).median_us.transform("min")
         passed["speed"] = passed.best_us / passed.median_us
@@ -59,7 +62,7 @@ class Chapter:
 
     @cached_property
     def ranking(self) -> list[str]:
-        """The algorithms that passed, that with the greatest geometric mean of its speeds first."""
+        """The algorithms that passed; the greatest geometric mean of speeds comes first."""
         passed = self.passed
         means = np.log(passed.speed).groupby(passed.algorithm).mean()
         ranked: list[tuple[str, float]] = sorted(means.items(), key=lambda item: (-item[1], str(item[0])))
@@ -67,7 +70,7 @@ class Chapter:
 
 
 def chapters(records: Iterable[Record]) -> list[Chapter]:
-    """The chapters of a page in the order in which their first records came."""
+    """The chapters of a page, in the order of their first records."""
     current = latest(records)
     frame = to_frame(current)
     found = []
@@ -90,7 +93,7 @@ def _heading(first: "pd.Series[Any]") -> str:
 
 
 def _distinct(found: list[Chapter]) -> list[Chapter]:
-    """Headings that occur twice, for two clocks of one name, get the clock behind them."""
+    """The chapters with distinct headings: the clock is appended to a heading that occurs more than once."""
     names = [chapter.heading for chapter in found]
     return [
         Chapter(f"{c.heading}, {c.device['clock']}", c.records, c.frame) if names.count(c.heading) > 1 else c

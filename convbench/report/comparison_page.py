@@ -1,6 +1,6 @@
-"""A comparison as Markdown, the most important first, and as plain data for machines.
+"""Render a comparison of two sets of records: as Markdown, the most important first, and as plain data for programs.
 
-As in a report, no table has the times of two devices, unless these are what is compared, and a time that is not a GPU's
+As in a report, a table only has times of two devices if it compares these devices, and a time that is not from a GPU
 says so.
 """
 
@@ -11,11 +11,11 @@ from convbench.records import Record, bootstrap, comparison, geometric_means, pa
 from convbench.report.inert import markdown_table
 from convbench.report.units import counted, duration
 
-MOST_LONE = 20  # measurements without a partner that are named; `to_data` has all
+MOST_LONE = 20  # measurements without a partner that a page names; `to_data` has all
 
 
 def to_markdown(compared: comparison.Compared, *, old: str, new: str) -> str:
-    """The page; `old` and `new` are the names of the two sides."""
+    """The page as Markdown; `old` and `new` are the names of the two sides."""
     parts = [f"# {old} → {new}"]
     if compared.pairs.notice:
         parts.append(f"**{compared.pairs.notice}**")
@@ -102,7 +102,7 @@ def _config(value: Any) -> str:
 
 
 def _label(record: Record) -> str:
-    """What follows the name of a column of times: the last words of the clock, unless it is a GPU's."""
+    """The words that follow the name of a column of times: the end of the clock's name; empty for a GPU."""
     return "" if record.device["is_gpu"] else f" ({str(record.device['clock']).rpartition(', ')[2]})"
 
 
@@ -115,14 +115,14 @@ def _outcome(record: Record) -> str:
 
 
 def _names(record: Record) -> tuple[str, str]:
-    """The problem, and the algorithm with what else tells one measurement from another."""
+    """The problem; and the algorithm, with the direction and the config if they are not the usual ones."""
     rest: list[str] = [] if record.direction == "forward" else [record.direction]
     rest += [_config(record.config)] if record.config else []
     return f"`{record.problem}`", record.algorithm + (f" ({', '.join(rest)})" if rest else "")
 
 
 def _lone(side: str, found: Sequence[comparison.Lone]) -> list[str]:
-    """What has no partner, of one side."""
+    """The section on measurements of one side that have no partner on the other."""
     if not found:
         return []
     rows = [
@@ -146,7 +146,7 @@ def _by_device(compared: comparison.Compared) -> dict[str, list[comparison.Compa
 
 
 def to_data(compared: comparison.Compared) -> dict[str, Any]:
-    """What JSON is made of; times in microseconds, ratios NEW over OLD."""
+    """The comparison as data for JSON. Times are in microseconds, and ratios are NEW over OLD."""
     return {
         "threshold": compared.threshold,
         "notice": compared.pairs.notice,

@@ -1,4 +1,7 @@
-"""The pictures of a report: what each shows, and one line that says what is to be seen, computed from the data."""
+"""Make the pictures of a report: each is a chart with a title, and with one line that tells its result.
+
+The line is computed from the data.
+"""
 
 import re
 from collections.abc import Callable, Iterable
@@ -21,8 +24,8 @@ try:
 except ImportError as error:
     raise ConvbenchError(f'pictures need the extra `report`: pip install "convbench[report]" ({error})') from error
 
-MOST_MARKS = 2000  # of one chart; a page of many chapters shares them out, down to the fewest
-FEWEST_MARKS = 300
+MOST_MARKS = 2000  # marks of one chart; the chapters of a page share them
+FEWEST_MARKS = 300  # each chart may have so many, however many chapters there are
 THEMES: tuple[tuple[str, str, Callable[[Canvas], Drawn | str]], ...] = (
     ("speed", "Speed by layer", speed_by_layer),
     ("winners", "Who wins where", winner_map),
@@ -43,12 +46,12 @@ class Figure:
 
     Parameters
     ----------
-    key : its name in a file or an address, unique on a page: lower-case letters, digits, dashes
-    title : what it shows
-    reading : what is to be seen, in one line
-    chart : an Altair chart with a transparent background and no theme; where each mark is one record, its parameter
-        `pick` selects marks by the field `row`, the number of the record in `to_frame`
-    chapter : the heading under which it belongs
+    key : its name in file names and addresses, unique on a page: lower-case letters, digits, dashes
+    title : the subject of the picture
+    reading : the result that the picture shows, in one line
+    chart : an Altair chart with a transparent background and no theme. If each mark is one record, the chart's
+        parameter `pick` selects marks by the field `row`, the number of the record in `to_frame`.
+    chapter : the heading of its chapter
     """
 
     key: str
@@ -60,7 +63,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class Omission:
-    """A picture that is not drawn, and why."""
+    """A picture that is not drawn, and the reason."""
 
     title: str
     reason: str
@@ -73,12 +76,12 @@ def figures(records: Iterable[Record]) -> list[Figure]:
 
 
 def omitted(records: Iterable[Record]) -> list[Omission]:
-    """Every picture that is left out, and why."""
+    """Every picture that is left out, and the reason."""
     return [drawn for drawn in draw(chapters(records)) if isinstance(drawn, Omission)]
 
 
 def draw(of: Iterable[Chapter]) -> list[Figure | Omission]:
-    """All ten pictures of each chapter that has any times: drawn, or left out with the reason."""
+    """The ten pictures of each chapter that has times. A picture without data is an omission with its reason."""
     found: list[Figure | Omission] = []
     everything = [chapter for chapter in of if not chapter.passed.empty]
     known = looks((str(a), str(f)) for chapter in everything for a, f in chapter.families)
@@ -98,7 +101,7 @@ def draw(of: Iterable[Chapter]) -> list[Figure | Omission]:
 
 
 def slug_of(heading: str, taken: set[str]) -> str:
-    """A heading as part of a file's name, other than those already taken."""
+    """A heading as part of a file name. It differs from all names in `taken`, and is added to them."""
     plain = re.sub(r"[^a-z0-9]+", "-", heading.lower()).strip("-") or "chapter"
     slug = next(
         name

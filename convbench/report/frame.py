@@ -1,4 +1,7 @@
-"""The frame: one row for the latest record of each measurement; what every table, picture and file is made from."""
+"""The frame: a table with one row for the latest record of each measurement.
+
+Every other table, picture and file of a report is made from it.
+"""
 
 import json
 import shlex
@@ -27,14 +30,14 @@ COLUMNS = (
 
 
 def to_frame(records: Iterable[Record]) -> pd.DataFrame:
-    """One row for the latest record of each measurement, in the order in which they first came.
+    """One row for the latest record of each measurement, in the order in which the measurements first occur.
 
-    Times are in microseconds unless the column's name says otherwise; `median_us`, its 95 % interval `low_us` to
-    `high_us`, `spread` (interquartile range over median), `samples`, `throttled` and `host_us` (the host's median) are
-    those of the cache state `cache`, which the record leads with; `queue_us` is what the host takes to queue one run on
-    a GPU. `tflops` counts the FLOPs of the direct method,
-    `intensity` is these per byte of `min_bytes`, `fraction` is that of the algorithm's error bound, and `command`
-    repeats the measurement. What a record does not have is None or NaN.
+    Times are in microseconds unless the column's name says otherwise. These columns belong to `cache`, the first cache
+    state of the record: `median_us`, its 95 % interval `low_us` to `high_us`, `spread` (interquartile range over
+    median), `samples`, `throttled` and `host_us` (the host's median). `queue_us` is the time that the host needs to
+    queue one run on a GPU. `tflops` counts the FLOPs of the direct method, and `intensity` is these FLOPs per byte of
+    `min_bytes`. `fraction` is the used part of the algorithm's error bound, and `command` repeats the measurement.
+    Values that a record does not have are None or NaN.
     """
     problems: dict[str, dict[str, Any]] = {}
     rows = []
@@ -71,7 +74,7 @@ def _of_problem(problem: ConvProblem) -> dict[str, Any]:
 
 
 def _number(size: int) -> float:
-    """A size as a frame can hold it: anyone's records may have problems of any size, exact up to 2⁶³."""
+    """A size as a number that a frame can hold; sizes from 2⁶³ on are rounded, because records may have any size."""
     if size < 2**63:
         return size
     try:

@@ -1,8 +1,8 @@
-"""The records as JUnit XML, which continuous integration shows: a test case for each, a suite for each chapter.
+"""Write records as JUnit XML for continuous integration: each record is a test case, each chapter a suite.
 
-Written to the rules of the Ant schema (windyroad/JUnit-Schema, JUnit.xsd), the strictest of those in use, so that
-readers of Surefire's and Jenkins' dialects take it as well. JUnit knows no units: a case's time is the seconds that
-its result was measured for, all samples together, and never stands for how fast an algorithm is.
+The XML follows the Ant schema (windyroad/JUnit-Schema, JUnit.xsd), the strictest of those in use, so that readers of
+Surefire's and Jenkins' dialects accept it too. JUnit has no units. The time of a test case is the sum of all its
+samples in seconds: how long it was measured, not how fast the algorithm is.
 """
 
 import re
@@ -15,13 +15,16 @@ from convbench.report.chapters import Chapter, chapters
 from convbench.report.frame import command_of
 from convbench.report.units import duration
 
-# all that XML 1.0 has no way to write, §2.2
+# the characters that XML 1.0 cannot represent, §2.2
 NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-EPOCH = "1970-01-01T00:00:00"  # where a record does not say when
+EPOCH = "1970-01-01T00:00:00"  # stands in for a record's time that cannot be read
 
 
 def to_junit(*sources: Iterable[Record], names: Sequence[str] = ()) -> str:
-    """JUnit XML over the latest record of each measurement; of several sources, suites begin with their `names`."""
+    """The latest record of each measurement as JUnit XML.
+
+    With several sources, the names of suites begin with the source's name in `names`.
+    """
     root = ET.Element("testsuites")
     several = names if len(sources) > 1 else [""] * len(sources)
     for name, records in zip(several, sources, strict=True):
@@ -83,12 +86,12 @@ def _measured_us(record: Record) -> float:
 
 
 def _seconds(us: float) -> str:
-    """As XML's `decimal`, which has no exponents."""
+    """Seconds as XML's `decimal`, which has no exponents."""
     return f"{us / 1e6:.6f}"
 
 
 def _timestamp(when: str) -> str:
-    """UTC without saying so, as the schema wants it."""
+    """A time in UTC, without its time zone, as the schema requires."""
     try:
         moment = datetime.fromisoformat(when)
     except ValueError:
@@ -97,7 +100,7 @@ def _timestamp(when: str) -> str:
 
 
 def _token(value: object) -> str:
-    """On one line and not empty, as names are."""
+    """A value as a name: on one line, and not empty."""
     return " ".join(_text(value).split()) or "unnamed"
 
 

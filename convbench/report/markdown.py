@@ -1,7 +1,7 @@
-"""The report as Markdown: a pure function of the records.
+"""Write the report as Markdown: a pure function of the records.
 
-Results of different devices, directions or precisions never share a table, and a time that is not a GPU's says so
-wherever it stands. Names and reasons are anyone's text, and inert.
+Results of different devices, directions or precisions never share a table, and every time that is not from a GPU says
+so. Names and reasons may be any text, and are made inert.
 """
 
 from collections.abc import Iterable, Mapping
@@ -17,16 +17,17 @@ from convbench.report.summary import Statement, of_chapter, summary
 if TYPE_CHECKING:
     from convbench.report.figures import Figure
 
-LOUD = "failed", "clock"  # what must not be overlooked
+LOUD = "failed", "clock"  # kinds of sentences that are printed in bold, because nobody must overlook them
 
 
 def to_markdown(
     records: Iterable[Record], *, title: str, pictures: "Mapping[str, tuple[Figure, str]] | None" = None
 ) -> str:
-    """A page over the latest record of each measurement, one chapter for what can be compared.
+    """The page: the latest record of each measurement, in one chapter for each set of comparable results.
 
-    `pictures` has the figures by their keys, each with the file beside the page that it is drawn to; they come
-    with their readings.
+    Parameters
+    ----------
+    pictures : figures by their keys, each with the name of its file beside the page; the page shows their readings too
     """
     everything = chapters(records)
     parts = [f"# {inert(title)}"]
@@ -69,7 +70,7 @@ def _chapter(chapter: Chapter, pictures: "Mapping[str, tuple[Figure, str]]") -> 
 
 
 def _environment(chapter: Chapter) -> str:
-    """Everything that was the same for all records, and how many differ in the rest."""
+    """The environment of the chapter's last record, and the number of different environments if there are several."""
     records = chapter.records
     last = records[-1]
     timing = next((record.timing for record in records if record.timing), None)

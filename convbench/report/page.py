@@ -1,8 +1,8 @@
-"""The page: everything in one HTML file that opens from disk and fetches nothing.
+"""Write the report as an HTML page: one file that opens from disk and fetches nothing.
 
-What a record says reaches the page in two ways, both inert: as text that Jinja2 escapes, and as JSON in which no
-character is left that could end its element. A Content-Security-Policy lets this page's own scripts and style run, by
-their hashes, and nothing else; it forbids `eval` too, for Vega interprets its expressions (`ast: true`).
+Texts of records reach the page in two ways, both safe: as text that Jinja2 escapes, and as JSON without any character
+that could end its element. A Content-Security-Policy allows only this page's own scripts and style, by their hashes. It
+also forbids `eval`, which Vega does not need, because it interprets its expressions (`ast: true`).
 """
 
 import json
@@ -30,8 +30,8 @@ except ImportError as error:
     raise ConvbenchError(f'the page needs the extra `report`: pip install "convbench[report]" ({error})') from error
 
 SCRIPTS = "data.js", "columns.js", "details.js", "table.js", "controls.js", "charts.js", "start.js"
-SIZE = 14_700_000  # bytes that scripts, charts and records may take: the rest of 15 MB is for text
-ENVIRONMENTS = 12  # written out; a page of many nights keeps the others in the details of its rows
+SIZE = 14_700_000  # bytes for scripts, charts and records; the page's text has the rest of 15 MB
+ENVIRONMENTS = 12  # environments that are written out; others are in the details of the table's rows
 
 
 def to_html(records: Iterable[Record], *, title: str) -> str:
@@ -74,32 +74,32 @@ def to_html(records: Iterable[Record], *, title: str) -> str:
         records=_with_samples(to_json(columns), current, SIZE - len(bundle) - len(specifications)),
         specifications=specifications,
     )
-    return page.encode(errors="replace").decode()  # half a surrogate pair, in a name, has no place in a file
+    return page.encode(errors="replace").decode()  # a name may have half a surrogate pair, which no file can hold
 
 
 def _drawable(chart: dict[str, Any]) -> dict[str, Any]:
-    """A chart without the two characters that Vega's parser of expressions takes for the end of a line in a name."""
+    """A chart without two characters in its names that Vega's parser of expressions reads as the end of a line."""
     text = json.dumps(chart, ensure_ascii=False).replace("\u2028", " ").replace("\u2029", " ")
     drawable: dict[str, Any] = json.loads(text)
     return drawable
 
 
 def _with_samples(columns: Markup, records: list[Record], room: int) -> Markup:
-    """The columns of all records and their samples, as many as there is still room for."""
+    """The columns of all records as JSON, with as many samples as `room`, in bytes, allows."""
     series = to_json(samples(records, room - len(columns.encode(errors="replace"))))
     return Markup(f'{columns[:-1]},"series":{series}}}')
 
 
 def to_json(data: Any) -> Markup:
-    """JSON that means the same anywhere in HTML: in no element can it end, begin or be anything."""
+    """JSON that is safe anywhere in HTML: it has no character that begins or ends an element or an entity."""
     text = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=str)
-    for character in "<>&\u2028\u2029":  # the last two end a line for some readers of scripts
+    for character in "<>&\u2028\u2029":  # the last two end a line in some script parsers
         text = text.replace(character, f"\\u{ord(character):04x}")
     return Markup(text)
 
 
 def _warnings(statements: list[Statement]) -> list[tuple[str, str]]:
-    """What must be known before any figure is read: whose times they are not, and what is wrong."""
+    """The warnings at the top of the page: times that are not from a GPU, and results that are wrong or failed."""
     whose: dict[str, list[str]] = {}
     for statement in statements:
         if statement.kind in ("clock", "failed"):
@@ -109,7 +109,7 @@ def _warnings(statements: list[Statement]) -> list[tuple[str, str]]:
 
 
 def _openings(statements: list[Statement]) -> list[tuple[str, str, list[str]]]:
-    """For each chapter its heading, who won and by how much, and the other sentences."""
+    """For each chapter: its heading, the sentences on the winner and its lead, and the other sentences."""
     found = []
     for heading in dict.fromkeys(statement.chapter for statement in statements if statement.chapter):
         told = {s.kind: s.text for s in statements if s.chapter == heading and s.kind not in ("clock", "failed")}
@@ -130,7 +130,7 @@ def _tallies(records: list[Record]) -> list[tuple[str, str]]:
 
 
 def _environments(columns: dict[str, Any]) -> list[dict[str, Any]]:
-    """Each device in each environment once, with all that was said of it and how many results it has."""
+    """The devices and environments, each combination once, with its description and its number of results."""
     texts, coded = columns["texts"], columns["environments"]
     times: list[list[str]] = [[] for _ in coded["words"]]
     for code, when in zip(coded["codes"], texts["when"]["codes"], strict=True):
@@ -153,7 +153,7 @@ def _spoken(value: object) -> str:
 
 
 def _hash(text: str) -> str:
-    """The source of a policy that lets exactly this script or style run."""
+    """The source expression of a policy that allows exactly this script or style."""
     return f"'sha256-{b64encode(sha256(text.encode()).digest()).decode()}'"
 
 
@@ -163,15 +163,15 @@ def _file(name: str) -> str:
 
 @cache
 def _script() -> str:
-    """The scripts as one, in a scope of its own."""
+    """All scripts as one, in a scope of its own."""
     return '(() => {\n"use strict";\n' + "\n".join(map(_file, SCRIPTS)) + "})();\n"
 
 
 @cache
 def _bundle() -> str:
-    """Vega, Vega-Lite and vega-embed."""
-    text: str = vl_convert.javascript_bundle()  # type: ignore[call-arg]  # its stub forgets that the snippet may lack
-    return text.replace("</script", "<\\/script")  # the same within a JavaScript string; nowhere else can it stand
+    """The code of Vega, Vega-Lite and vega-embed."""
+    text: str = vl_convert.javascript_bundle()  # type: ignore[call-arg]  # the snippet is optional, which its stub omits
+    return text.replace("</script", "<\\/script")  # it only occurs within JavaScript strings, where both mean the same
 
 
 @cache

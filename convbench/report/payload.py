@@ -1,6 +1,7 @@
-"""What the page's scripts read: the records as columns, small enough that 50,000 of them fit a page.
+"""The data that the page's scripts read: records as columns, packed so that 50,000 of them fit on a page.
 
-Text is a list of distinct words and a code for each row; numbers are rounded to more digits than the page shows.
+A column of text is a list of distinct words and a code for each row. Numbers are rounded, to more digits than the page
+shows.
 """
 
 import json
@@ -25,17 +26,18 @@ TIMES = (
     "other_us",
     "other_low_us",
     "other_high_us",
-)  # five digits: intervals are narrow
+)  # these have five digits, because intervals are narrow
 NUMBERS = (
     "spread", "tflops", "fraction", "workspace_bytes", "prepare_us", "compile_s", "host_us", "queue_us", "floor_us",
     "samples", "of_best",
 )  # fmt: skip
-# one character for each sample: more steps than its picture has rows of points; none that JSON or HTML would escape
+# A sample is packed as one of these characters, none of which JSON or HTML would escape. There are more of them than
+# rows of pixels in the picture of the samples.
 STEPS = "".join(chr(code) for code in range(33, 127) if chr(code) not in "\"\\<>&'")
 
 
 def payload(records: Sequence[Record], chapters: Sequence[Chapter]) -> dict[str, Any]:
-    """The columns of all records but their samples; `chapters` are theirs."""
+    """The columns of all records, without their samples; `chapters` are the chapters of these records."""
     if not records:
         return {"rows": 0, "texts": {"when": {"words": [], "codes": []}}, "environments": {"words": [], "codes": []}}
     frame = pd.concat([chapter.frame for chapter in chapters]).sort_values("row")
@@ -67,11 +69,11 @@ def payload(records: Sequence[Record], chapters: Sequence[Chapter]) -> dict[str,
 
 
 def rounded(values: "pd.Series[Any]", digits: int) -> list[float | int | None]:
-    """To so many significant digits; None of what is missing or infinite."""
+    """Values rounded to a number of significant digits; None for values that are missing or infinite."""
     given = values.to_numpy(dtype=float, na_value=np.nan)
     known = np.where(np.isfinite(given), given, 0.0)
     places = digits - 1 - np.floor(np.log10(np.abs(np.where(known == 0, 1.0, known))))
-    # powers of ten are exact only upwards: a quotient by one is the number that its decimal digits name
+    # only non-negative powers of ten are exact, so dividing by one gives the number closest to the decimal digits
     up, down = 10.0 ** np.clip(places, 0, 300), 10.0 ** np.clip(-places, 0, 300)
     near = np.rint(known / down * up) / up * down
     finite = np.isfinite(given).tolist()
@@ -79,14 +81,14 @@ def rounded(values: "pd.Series[Any]", digits: int) -> list[float | int | None]:
 
 
 def _with_other_cache(frame: pd.DataFrame) -> pd.DataFrame:
-    """The times with the cache in the state that the record does not lead with, under one name."""
+    """The frame with columns for the times of the other cache state: the one that the record does not lead with."""
     warm = frame.cache == "cold"
     names = {"other_us": "us", "other_low_us": "low_us", "other_high_us": "high_us"}
     return frame.assign(**{to: frame[f"warm_{of}"].where(warm, frame[f"cold_{of}"]) for to, of in names.items()})
 
 
 def _clock(clock: str, is_gpu: bool, frame: pd.DataFrame) -> dict[str, Any]:
-    """A clock with what its column heads say, and units in which most of its times and the best rate are at least 1."""
+    """A clock, with the label for column heads, and with units in which most times and the best rate are at least 1."""
     times = frame[(frame.clock == clock) & (frame.is_gpu == is_gpu)]
     typical = times.median_us.median()
     unit, per = next(((u, size) for u, size in (("s", 1e6), ("ms", 1e3)) if typical >= size), ("µs", 1))
@@ -98,7 +100,7 @@ def _clock(clock: str, is_gpu: bool, frame: pd.DataFrame) -> dict[str, Any]:
 
 
 def _coded(values: Iterable[Hashable]) -> dict[str, list[Any]]:
-    """The distinct values in the order in which they came, and the place of each row's among them."""
+    """The distinct values in the order in which they first occur, and for each row the index of its value."""
     places: dict[Hashable, int] = {}
     codes = [places.setdefault(value, len(places)) for value in values]
     return {"words": list(places), "codes": codes}
@@ -110,7 +112,7 @@ def _environments(records: Sequence[Record]) -> dict[str, list[Any]]:
 
 
 def _phases(records: Sequence[Record]) -> dict[str, list[Any]]:
-    """The names of all phases, and for each row a name's place and its microseconds in turn."""
+    """The names of all phases; and for each row, alternately, the index of a name and its microseconds."""
     names: dict[str, int] = {}
     rows = []
     for record in records:
@@ -121,7 +123,7 @@ def _phases(records: Sequence[Record]) -> dict[str, list[Any]]:
 
 
 def _reading(record: Record) -> str:
-    """The GPU's clocks and its heat while the first series was taken."""
+    """The GPU's clocks, temperature and power while the first series was taken."""
     clocks = record.timing.first.clocks if record.timing else None
     if clocks is None:
         return ""
@@ -131,14 +133,14 @@ def _reading(record: Record) -> str:
 
 
 def samples(records: Sequence[Record], room: int) -> dict[str, Any]:
-    """The series of each row: the place of what is said of it, its range, and one character for each sample.
+    """The series of each row: the index of its description, its range, and one character for each sample.
 
-    All samples, unless they take more than `room` characters; then as many of each series as there is room for, evenly
-    over the time that they took. A fifth entry of a series has the places of its throttled samples, a sixth how many
-    samples there are, where fewer are shown.
+    All samples are included unless they take more than `room` characters. Then each series has as many as there is room
+    for, at even distances. A fifth entry of a series, if there is one, has the indices of its throttled samples. A
+    sixth has the number of samples taken, if fewer are included.
     """
     total = sum(len(record.timing.series) for record in records if record.timing)
-    most = max(room // max(total, 1) - 24, 2)  # what stands around the characters
+    most = max(room // max(total, 1) - 24, 2)  # 24 characters for the rest of a series
     said: dict[tuple[str, str, str, str], int] = {}
     rows = []
     for record in records:

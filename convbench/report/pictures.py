@@ -1,4 +1,4 @@
-"""Figures as PNG files beside a page: on white, for a code host shows them on any background."""
+"""Write figures as PNG files beside a page. They are on white, because a code host may show them on any background."""
 
 from collections.abc import Sequence
 
@@ -14,7 +14,7 @@ PIXELS_PER_INCH = 144
 
 
 def to_png(figure: Figure) -> bytes:
-    """The picture, at 144 pixels per inch."""
+    """The figure as PNG, at `PIXELS_PER_INCH`."""
     drawn: bytes = vl_convert.vegalite_to_png(
         figure.chart.properties(background="white").to_json(), ppi=PIXELS_PER_INCH
     )
@@ -22,7 +22,10 @@ def to_png(figure: Figure) -> bytes:
 
 
 def beside(stem: str, figures: Sequence[Figure]) -> dict[str, tuple[Figure, str]]:
-    """The figures by their keys, with the names of their files beside the page `stem`: the first has the page's own."""
+    """The figures by their keys, each with the name of its file beside the page `stem`.
+
+    The file of the first figure has the name of the page.
+    """
     return {
         figure.key: (figure, f"{stem}.png" if place == 0 else f"{stem}-{figure.key}.png")
         for place, figure in enumerate(figures)

@@ -1,6 +1,6 @@
-"""The top of a page in sentences: what was measured on what, whether it was verified, who won, by how much.
+"""The sentences at the top of a page: what was measured on which device, whether it was verified, and what is fastest.
 
-Every sentence is plain text computed from the records; what renders it does the markup.
+Every sentence is plain text that is computed from the records. The renderer adds the markup.
 """
 
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ from convbench.report.units import counted, listed
 from convbench.report.winners import winners, wins
 
 Kind = Literal["whole", "what", "verified", "failed", "clock", "winner", "lead", "baseline", "throttled"]
-NAMED = 5  # winners, or results, that a sentence names; it counts the others
+NAMED = 5  # how many winners or results a sentence names; it counts the others
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Statement:
 
 
 def summary(everything: Sequence[Chapter]) -> list[Statement]:
-    """The sentences of every chapter, before them one on the whole page if it has several."""
+    """The sentences of every chapter. If there are several chapters, a sentence on the whole page comes first."""
     found = []
     if len(everything) > 1:
         current = [record for chapter in everything for record in chapter.records]
@@ -100,7 +100,7 @@ def _clock(chapter: Chapter) -> str | None:
 
 
 def who_wins(won: pd.DataFrame) -> str:
-    """Who is the fastest in how many layers, and in how many of them the intervals leave it open."""
+    """The algorithms that are the fastest and in how many layers, and how many layers their intervals leave open."""
     (first, most), *rest = [(str(name), int(count)) for name, count in wins(won).items()]
     text = f"{first} is the fastest in {most:,} of {counted(len(won), 'layer')}"
     text += "".join(f"; {name} in {count:,}" for name, count in rest[: NAMED - 1])
@@ -116,7 +116,7 @@ def who_wins(won: pd.DataFrame) -> str:
 
 
 def _lead(won: pd.DataFrame) -> str | None:
-    """By how much the one that wins most is ahead where it wins."""
+    """How far the algorithm with the most wins is ahead of the second, where it wins."""
     name = str(wins(won).index[0])
     led = won[(won.algorithm == name) & (won.rivals > 0)]
     if led.empty:

@@ -1,4 +1,4 @@
-"""The tables of a chapter, as Markdown."""
+"""Write the tables of a chapter as Markdown."""
 
 import json
 from collections.abc import Iterable
@@ -20,11 +20,11 @@ from convbench.report.units import (
     size,
 )
 
-MOST_ROWS = 1000  # of one table: code hosts render no page of megabytes
+MOST_ROWS = 1000  # rows of one table: code hosts do not render pages of several megabytes
 
 
 def best(chapter: Chapter) -> str:
-    """The fastest of each layer."""
+    """The fastest result of each layer."""
     passed = chapter.passed
     found = passed.loc[passed.groupby(LAYER, sort=False).median_us.idxmin()]
     unit, scale = rate_unit(found.tflops)
@@ -41,7 +41,7 @@ def best(chapter: Chapter) -> str:
 
 
 def layers(chapter: Chapter) -> str:
-    """Every result, the fastest of each layer first, with both states of the cache where both were timed."""
+    """Every result, the fastest of each layer first, with the times for both cache states if both were timed."""
     passed, label = chapter.passed, chapter.label
     place = passed.groupby(LAYER, sort=False).ngroup()
     order = passed.assign(place=place).sort_values(["place", "median_us"], kind="stable")
@@ -51,7 +51,7 @@ def layers(chapter: Chapter) -> str:
         if order[f"{cache}_us"].notna().any():
             columns[f"{cache} cache{label}"] = order[f"{cache}_us"].map(durations)
             bounds = zip(order[f"{cache}_low_us"], order[f"{cache}_high_us"], strict=True)
-            if order[f"{cache}_low_us"].notna().any():  # five samples make no interval
+            if order[f"{cache}_low_us"].notna().any():  # with too few samples, there is no interval
                 columns[f"{cache}, 95 % interval{label}"] = [interval(low, high) for low, high in bounds]
     columns |= {
         "spread (IQR)": order.spread.map(percent),
@@ -64,7 +64,7 @@ def layers(chapter: Chapter) -> str:
 
 
 def costs(chapter: Chapter) -> str:
-    """Phases, preparing, compiling, the host's part, on a GPU the overhead of launching, and workspace."""
+    """The costs of each result: phases, preparing, compiling, host time, launch overhead on a GPU, and workspace."""
     passed, label = chapter.passed, chapter.label
     columns = {
         **_who(passed),
@@ -79,7 +79,7 @@ def costs(chapter: Chapter) -> str:
 
 
 def totals(chapter: Chapter) -> str:
-    """Sums over layers; an algorithm that lacks layers is completed by nothing, and says how many it lacks."""
+    """Sums over layers. A sum leaves out the layers on which its algorithm has no result, and the table says so."""
     passed, everything = chapter.passed, chapter.frame.groupby(LAYER).ngroups
     single = passed.sort_values("median_us", kind="stable").drop_duplicates([*LAYER, "algorithm"])
     weighted = single.assign(total_us=single.median_us * single["count"])
@@ -97,7 +97,7 @@ def totals(chapter: Chapter) -> str:
 
 
 def throttled(chapter: Chapter) -> str | None:
-    """The results with samples of a GPU that was slowed down: kept, and not counted; None where there are none."""
+    """The results that have throttled samples, which are kept but do not count; None if there are none."""
     passed = chapter.passed
     slowed = passed[passed[["throttled", "warm_throttled", "cold_throttled"]].fillna(0).max(axis=1) > 0]
     if slowed.empty:
@@ -107,12 +107,15 @@ def throttled(chapter: Chapter) -> str | None:
 
 
 def reasons(chosen: pd.DataFrame) -> str:
-    """Why there are no times."""
+    """The reasons why results have no times."""
     return _table({**_who(chosen), "reason": chosen.reason})
 
 
 def _who(chosen: pd.DataFrame) -> dict[str, Iterable[object]]:
-    """Layer and algorithm; and of an algorithm that a layer has by several configs, in what they differ."""
+    """The columns that identify a result: layer, algorithm, and config if one algorithm ran a layer in several configs.
+
+    The config only shows the fields in which these configs differ.
+    """
     columns: dict[str, Iterable[object]] = {"layer": chosen.layer, "algorithm": chosen.algorithm}
     who = [*LAYER, "algorithm"]
     if chosen.duplicated(who).any():
@@ -121,7 +124,7 @@ def _who(chosen: pd.DataFrame) -> dict[str, Iterable[object]]:
 
 
 def _differences(configs: "pd.Series[str]") -> list[str]:
-    """Of configs as JSON, each one's fields that not all of them have alike."""
+    """For each of some configs, given as JSON, the fields in which they are not all the same."""
     found = [json.loads(config) for config in configs]
     names = [
         name
@@ -136,7 +139,7 @@ def _count(samples: float | None) -> str:
 
 
 def _table(columns: dict[str, Iterable[object]]) -> str:
-    """The first rows of a table, and how many there are more."""
+    """A table as Markdown: its first `MOST_ROWS` rows, and the number of rows left out."""
     rows = list(zip(*columns.values(), strict=True))
     text = markdown_table(list(columns), rows[:MOST_ROWS])
     if len(rows) > MOST_ROWS:

@@ -1,4 +1,4 @@
-"""Who was the fastest in each layer, by how much, and whether the intervals bear it out."""
+"""Find the fastest result of each layer, how far it is ahead, and the interval of that lead."""
 
 import pandas as pd
 
@@ -7,10 +7,11 @@ from convbench.report.ratios import with_ratio
 
 
 def winners(chapter: Chapter) -> pd.DataFrame:
-    """One row for each layer in which anything passed: the row of its fastest result, and what it is ahead of.
+    """The row of the fastest result of each layer with a result that passed, compared with the second.
 
-    Adds `rivals` (how many other algorithms passed there), `second` (the fastest of these), `ratio`, `ratio_low` and
-    `ratio_high` (its time over the winner's; NaN without a rival). Configs of one algorithm are no rivals.
+    These columns are added: `rivals` (how many other algorithms passed on the layer), `second` (the fastest of them),
+    and `ratio`, `ratio_low` and `ratio_high` (the second's time over the winner's; NaN without a rival). Other configs
+    of the same algorithm are no rivals.
     """
     ranked = chapter.passed.sort_values("median_us", kind="stable").drop_duplicates([*LAYER, "algorithm"])
     groups = ranked.groupby(LAYER, sort=False)
@@ -25,7 +26,7 @@ def winners(chapter: Chapter) -> pd.DataFrame:
 
 
 def wins(won: pd.DataFrame) -> "pd.Series[int]":
-    """How many layers each algorithm won, most first, and by name where they are as many."""
+    """The number of layers that each algorithm won. The most wins come first, and equal numbers are sorted by name."""
     counts = won.groupby("algorithm").size().rename("layers").reset_index()
     ordered: pd.DataFrame = counts.sort_values(["layers", "algorithm"], ascending=[False, True])
     layers: pd.Series[int] = ordered.set_index("algorithm").layers

@@ -1,1 +1,4 @@
-"""The charts by theme. Each takes a chapter and gives what it drew, or in words why there is nothing to draw."""
+"""The charts of a report, by theme.
+
+The canvas of a chapter enters each module. A chart with one line on its result leaves, or the reason why there is none.
+"""

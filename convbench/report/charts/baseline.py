@@ -1,4 +1,4 @@
-"""How much faster or slower than the baseline, with the intervals of the ratios."""
+"""The chart of speeds against the baseline, with the intervals of the ratios."""
 
 from typing import Any
 
@@ -20,11 +20,11 @@ from convbench.report.charts.pieces import (
 )
 from convbench.report.units import counted
 
-INTERVALS = 400  # with more marks than that, intervals hide each other
+INTERVALS = 400  # most marks that are drawn with intervals: those of more marks would hide each other
 
 
 def ratio_to_baseline(canvas: Canvas) -> Drawn | str:
-    """The speed of each result against the baseline's, and each algorithm's geometric mean, with intervals."""
+    """Draw the speed of each result against the baseline's, and each algorithm's geometric mean, with intervals."""
     baseline = chosen_baseline(canvas.chapter)
     if baseline is None:
         return "there is no baseline among the results that passed"
@@ -50,8 +50,8 @@ def _range(row: "pd.Series[float]") -> str:
 def ratio_chart(
     canvas: Canvas, pairs: pd.DataFrame, means: pd.DataFrame, shown: pd.DataFrame | None, title: str
 ) -> Any:
-    """A row for each algorithm: its ratios in the order of the layers, its geometric mean across them."""
-    # twice and half are equally far from 1
+    """A chart with a row for each algorithm: its ratios in the order of the layers, and their geometric mean."""
+    # on a logarithmic scale, twice and half are equally far from 1
     x: dict[str, Any] = {"title": title, "scale": alt.Scale(type="log", nice=False, padding=12)}
     rows = canvas.rows(pairs)
     one = alt.Chart(pd.DataFrame({"one": [1.0]})).mark_rule(color=NEUTRAL, strokeDash=[4, 3]).encode(x="one:Q")

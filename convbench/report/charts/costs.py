@@ -1,4 +1,4 @@
-"""What a result costs besides its time: its phases, compiling, workspace."""
+"""The charts of costs: how a run's time divides into phases, the time for compiling, and workspace memory."""
 
 import math
 
@@ -9,13 +9,13 @@ from convbench.report.charts.pieces import NEUTRAL, WIDTH, Canvas, Drawn, scale_
 from convbench.report.palette import PHASES
 from convbench.report.units import duration, listed, size
 
-WIDE = 0.16  # a share with room for its name
-NAMED = 4  # algorithms in a reading
+WIDE = 0.16  # share from which a bar has room for its name
+NAMED = 4  # how many algorithms a reading names
 KNOWN_PHASES = "pack", "transform", "multiply", "unpack"
 
 
 def time_by_phase(canvas: Canvas) -> Drawn | str:
-    """The mean share of each phase in a run, for each algorithm, every layer weighing the same."""
+    """Draw, for each algorithm, the mean share of each phase in a run; every layer has the same weight."""
     passed = canvas.chapter.passed
     shares = pd.DataFrame(
         [
@@ -58,7 +58,7 @@ def time_by_phase(canvas: Canvas) -> Drawn | str:
 
 
 def compile_time(canvas: Canvas) -> Drawn | str:
-    """What compiling took, summed for each algorithm."""
+    """Draw the time for compiling, summed for each algorithm."""
     passed = canvas.chapter.passed
     groups = passed.groupby("algorithm").compile_s
     sums = groups.agg(total="sum", longest="max", results="size").reset_index()
@@ -82,7 +82,7 @@ def compile_time(canvas: Canvas) -> Drawn | str:
 
 
 def workspace(canvas: Canvas) -> Drawn | str:
-    """The memory that each algorithm asked for besides the tensors."""
+    """Draw the memory that each algorithm allocates besides the tensors."""
     passed = canvas.chapter.passed
     some = passed[passed.workspace_bytes > 0]
     none = [name for name in canvas.order(passed) if name not in set(some.algorithm)]
@@ -123,7 +123,7 @@ def workspace(canvas: Canvas) -> Drawn | str:
 
 
 def _powers(sizes: "pd.Series[float]") -> list[float]:
-    """Powers of two around some sizes, eight at most: what decimal ticks would hide behind crooked labels."""
+    """Powers of two around some sizes, as ticks; a wide range skips some. Decimal ticks have odd labels in KiB."""
     low, high = math.floor(math.log2(sizes.min())), math.ceil(math.log2(sizes.max()))
     return [2.0**power for power in range(low, high + 1, max(1, (high - low) // 7))]
 

@@ -1,4 +1,4 @@
-"""Error against speed: who can be had for what accuracy, and whom nobody beats in both."""
+"""The chart of error against speed, with the front of algorithms that no other beats in both."""
 
 import altair as alt
 import numpy as np
@@ -9,7 +9,7 @@ from convbench.report.units import listed
 
 
 def error_against_speed(canvas: Canvas) -> Drawn | str:
-    """Each result faintly, each algorithm's middle clearly, and the front of those that none beats in both."""
+    """Draw each result faintly, each algorithm's geometric mean clearly, and the front as a line."""
     known = canvas.chapter.passed
     known = known[known.fraction > 0]
     if known.algorithm.nunique() < 2:
@@ -44,14 +44,14 @@ def error_against_speed(canvas: Canvas) -> Drawn | str:
 
 
 def middle_of(known: pd.DataFrame) -> pd.DataFrame:
-    """The geometric means of each algorithm over its results."""
+    """The geometric means of fraction and speed of each algorithm over its results."""
     logs = known.assign(fraction=np.log(known.fraction), speed=np.log(known.speed))
     means = logs.groupby("algorithm")[["fraction", "speed"]].mean().apply(np.exp)
     return means.assign(results=known.groupby("algorithm").size()).reset_index()
 
 
 def front_of(middles: pd.DataFrame) -> pd.DataFrame:
-    """Those that no other beats in one without being beaten in the other."""
+    """The algorithms on the front: no other is both faster and has a smaller error."""
     ordered = middles.sort_values(["fraction", "speed"], ascending=[True, False])
     above = ordered.speed > ordered.speed.cummax().shift(fill_value=0.0)
     front: pd.DataFrame = ordered.loc[above]

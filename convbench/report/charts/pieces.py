@@ -1,4 +1,4 @@
-"""What the charts share: looks of algorithms, tooltips, selections, scales, and summaries of too many marks."""
+"""Shared pieces of the charts: looks of algorithms, tooltips, selections, scales, and summaries of too many marks."""
 
 import json
 import shlex
@@ -14,9 +14,9 @@ from convbench.report.chapters import LAYER, Chapter
 from convbench.report.palette import Look
 from convbench.report.units import rate_unit, time_unit
 
-NEUTRAL = "#8a8f98"  # of what is no algorithm: readable on white and on a dark page
+NEUTRAL = "#8a8f98"  # colour of marks that stand for no algorithm: readable on white and on a dark page
 WIDTH = 560
-# a geometric mean, on the marks that it is of
+# the mark of a geometric mean, which is drawn over the marks of its values
 MIDDLE: dict[str, Any] = {
     "shape": "diamond", "filled": True, "size": 110, "stroke": "white", "strokeWidth": 1, "color": "#4d5360",
     "opacity": 1,
@@ -27,7 +27,7 @@ QUANTILES = {"q05": 0.05, "q25": 0.25, "q50": 0.5, "q75": 0.75, "q95": 0.95}
 
 @dataclass(frozen=True)
 class Drawn:
-    """A chart, and what is to be seen on it."""
+    """A chart, and one line on the result that it shows."""
 
     chart: Any
     reading: str
@@ -35,13 +35,14 @@ class Drawn:
 
 @dataclass(frozen=True)
 class Canvas:
-    """A chapter and how its charts are drawn.
+    """A chapter, with the looks and limits by which its charts are drawn.
 
     Parameters
     ----------
-    chapter : what is drawn
-    looks : of every algorithm on the page
-    limit : the most marks that a chart may have before they are summarised
+    chapter : the chapter to draw
+    looks : the look of every algorithm on the page
+    limit : the most marks of a chart; more results than that are summarised
+    pick : the selection of marks, which charts of single records share
     """
 
     chapter: Chapter
@@ -54,7 +55,7 @@ class Canvas:
         return self.chapter.label
 
     def order(self, frame: pd.DataFrame) -> list[str]:
-        """The algorithms of a frame, the fastest on the whole first: the same order in every chart."""
+        """The algorithms of a frame in the order of the chapter's ranking, which is the same in every chart."""
         present = set(frame.algorithm.unique())
         return [name for name in self.chapter.ranking if name in present]
 
@@ -69,11 +70,11 @@ class Canvas:
         return alt.Shape("algorithm:N", scale=scale, title=None, legend=_legend(names) if legend else None)
 
     def rows(self, frame: pd.DataFrame) -> alt.Y:
-        """The algorithms as rows of a chart, named there."""
+        """The axis that has the algorithms as rows, with their names."""
         return alt.Y("algorithm:N", sort=self.order(frame), title=None, axis=alt.Axis(labelLimit=160))
 
     def marks(self, frame: pd.DataFrame, *columns: str) -> pd.DataFrame:
-        """What a chart of single records needs of a frame: the record's number, its tooltip and these columns."""
+        """The data of a chart of single records: each record's number, the fields of its tooltip, and `columns`."""
         _, scale = self.time_unit
         shown = pd.DataFrame(
             {
@@ -92,7 +93,7 @@ class Canvas:
         return shown.dropna(axis="columns", how="all")
 
     def tooltip(self, shown: pd.DataFrame) -> list[alt.Tooltip]:
-        """Everything that a mark knows, named."""
+        """The tooltip of a mark: all its fields, with their names."""
         unit, rate = self.time_unit[0], self.rate_unit[0]
         names = {
             "algorithm": "algorithm", "layer": "layer", "problem": "problem", "time": f"median, {unit}{self.label}",
@@ -106,7 +107,10 @@ class Canvas:
         return [*known, alt.Tooltip("command:N", title="again by")]
 
     def chart(self, shown: pd.DataFrame) -> alt.Chart:
-        """A chart of single records, whose commands are put together where they are shown."""
+        """A chart of single records.
+
+        Commands are only in its data if they cannot be put together from problem and algorithm, to keep pages small.
+        """
         base = alt.Chart(shown)
         if "command" in shown:
             return base
@@ -118,7 +122,7 @@ class Canvas:
         )
 
     def picked(self, chart: alt.Chart, *, full: float = 1.0) -> alt.Chart:
-        """The chart with its marks selectable: what is not selected fades."""
+        """The chart with selectable marks. When some are selected, the others fade."""
         opacity = alt.OpacityValue(full / 4, condition={"param": self.pick.name, "value": full})
         return chart.encode(opacity=opacity).add_params(self.pick)
 
@@ -131,13 +135,13 @@ class Canvas:
         return rate_unit(self.chapter.passed.tflops)
 
     def _rest(self, first: Any) -> str:
-        """What stands behind the algorithm in the commands of a chapter."""
+        """The end of a chapter's commands, after the algorithm."""
         return str(first.command).removeprefix(
             f"convbench bench '{first.problem}' --algorithm {shlex.quote(str(first.algorithm))}"
         )
 
     def _predictable(self, frame: pd.DataFrame) -> bool:
-        """Whether problem and algorithm tell a row's command; not where seeds differ."""
+        """Whether the command of every row follows from its problem and algorithm. It does not if seeds differ."""
         rest = self._rest(self.chapter.frame.iloc[0])
         told = "convbench bench '" + frame.problem + "' --algorithm " + frame.algorithm.map(shlex.quote) + rest
         return bool((told == frame.command).all())
@@ -148,12 +152,12 @@ def _legend(names: Sequence[str]) -> alt.Legend:
 
 
 def _digits(values: "pd.Series[float]") -> "pd.Series[float]":
-    """Four significant digits: as many as are shown, and a page is smaller by the others."""
+    """Values rounded to four significant digits. Pages show no more, and are smaller without the others."""
     return pd.Series([float(f"{value:.4g}") for value in values.astype(float)], index=values.index, dtype=float)
 
 
 def scale_of(values: "pd.Series[float]", **changes: Any) -> alt.Scale:
-    """Logarithmic where values span more than a decade, with room for zeros if there are any; else from zero."""
+    """The scale of an axis: logarithmic if values span a decade or more, with room for zeros; else from zero."""
     positive = values[values > 0]
     if positive.empty or positive.max() < 10 * positive.min():
         return alt.Scale(zero=True, **changes)
@@ -163,7 +167,7 @@ def scale_of(values: "pd.Series[float]", **changes: Any) -> alt.Scale:
 
 
 def places(frame: pd.DataFrame) -> "pd.Series[str]":
-    """The name of each row's layer: with its problem, or its workload too, where the name alone is not unique."""
+    """The name of each row's layer. If it is not unique, its problem is added, and its workload if that is needed."""
     layers = frame[LAYER].drop_duplicates()
     named: dict[tuple[str, str, str], str] = {}
     for key in layers.itertuples(index=False):
@@ -177,17 +181,17 @@ def places(frame: pd.DataFrame) -> "pd.Series[str]":
 
 
 def quantiles(frame: pd.DataFrame, by: list[str], value: str) -> pd.DataFrame:
-    """The quantiles of a column in each group, and how many rows each summarises."""
+    """The quantiles of a column in each group, and the number of rows in the group."""
     groups = frame.groupby(by, sort=False)[value]
     found = pd.DataFrame({name: groups.quantile(share) for name, share in QUANTILES.items()})
     return found.assign(results=groups.size()).reset_index()
 
 
 def summarised(count: int, what: str = "results", how: str = "") -> alt.Title:
-    """The line above a chart that does not show every row, and how to read its marks."""
+    """The line above a chart that does not show every row: the number of rows, and how to read the marks."""
     return note(f"{count:,} {what}, summarised{': ' if how else ''}{how}")
 
 
 def note(text: str) -> alt.Title:
-    """A small line above a chart: how to read its marks."""
+    """A small line above a chart, which says how to read its marks."""
     return alt.Title(text, anchor="start", fontSize=11, fontWeight="normal", color=NEUTRAL)

@@ -1,4 +1,4 @@
-"""Every result against the two ceilings of its device (Williams, Waterman & Patterson 2009)."""
+"""The roofline: every result against the two ceilings of its device (Williams, Waterman & Patterson 2009)."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ SCALE = alt.Scale(type="log", nice=False, padding=8)
 
 
 def roofline(canvas: Canvas) -> Drawn | str:
-    """TFLOP/s over FLOPs per byte, every point a problem and an algorithm, under the ceilings."""
+    """Draw TFLOP/s over FLOPs per byte, with a point for each result, under the ceilings."""
     chapter = canvas.chapter
     precision = str(chapter.frame.precision.iloc[0])
     if not chapter.is_gpu:
@@ -57,7 +57,7 @@ def _points(canvas: Canvas, passed: pd.DataFrame) -> Any:
 
 
 def _summary(canvas: Canvas, passed: pd.DataFrame) -> Any:
-    """One point for each algorithm and each half octave of intensity: the median rate there."""
+    """A chart with one point for each algorithm and each half octave of intensity: the median rate there."""
     bins = 2 ** ((np.log2(passed.intensity) * 2).round() / 2)
     groups = passed.assign(intensity=bins).groupby(["algorithm", "intensity"])
     shown = groups.agg(rate_t=("tflops", "median"), results=("row", "size")).reset_index()

@@ -1,4 +1,4 @@
-"""Who is fast where: speed by layer, and the winner map over channels, image size and filter."""
+"""The charts of speed: speed by layer, and the map of the fastest algorithms by channels, image size and filter."""
 
 import math
 from typing import Any
@@ -23,14 +23,17 @@ from convbench.report.summary import who_wins
 from convbench.report.units import listed
 from convbench.report.winners import winners
 
-PANELS = 12  # with more layers than that, each is a row
-ROWS = 60  # with more than that, layers of one filter are summarised
-FILTERS = 4  # panels of the winner map, and of summaries
-BINS = 12  # columns or rows of the winner map; with more sizes, powers of two share one
+PANELS = 12  # most layers that have a panel each; more layers have a row each
+ROWS = 60  # most layers that have a row each; more layers are summarised by filter
+FILTERS = 4  # most panels of the winner map, and of summaries by filter
+BINS = 12  # most columns or rows of the winner map; with more sizes, those between two powers of two share one
 
 
 def speed_by_layer(canvas: Canvas) -> Drawn | str:
-    """Small multiples: a panel for each layer; where there are many a row, and where too many a panel a filter."""
+    """Draw the times of each layer: in a panel for each, in a row for each, or summarised in a panel for each filter.
+
+    Which of the three depends on the number of layers.
+    """
     passed = canvas.chapter.passed
     layers = passed.groupby(LAYER).ngroups
     if layers <= PANELS:
@@ -115,14 +118,14 @@ def _filters(canvas: Canvas, passed: pd.DataFrame) -> Any:
 
 
 def _filter_names(frame: pd.DataFrame) -> "pd.Series[str]":
-    """R × S, and one name for all but the most frequent."""
+    """The filter R × S of each row; all but the most frequent share one name."""
     names = frame.r.astype(str) + " × " + frame.s.astype(str)
     common = names.value_counts().index[: FILTERS if names.nunique() <= FILTERS else FILTERS - 1]
     return names.where(names.isin(common), "other filters")
 
 
 def winner_map(canvas: Canvas) -> Drawn | str:
-    """Which algorithm is the fastest, by input channels, image size and filter: the one with most wins in a cell."""
+    """Draw the fastest algorithm by input channels, image size and filter: in each cell, the one with most wins."""
     won = winners(canvas.chapter)
     if won.algorithm.nunique() == 1 and won.rivals.max() == 0:
         return "only one algorithm has times"
@@ -161,7 +164,7 @@ def winner_map(canvas: Canvas) -> Drawn | str:
 
 
 def _where(cells: pd.DataFrame) -> str:
-    """Who wins most of each filter's layers."""
+    """A sentence on the algorithms that win most of each filter's layers."""
     parts = []
     for name, rows in cells.groupby("filter", sort=False):
         counts = rows.algorithm.value_counts()
@@ -171,7 +174,7 @@ def _where(cells: pd.DataFrame) -> str:
 
 
 def _binned(sizes: "pd.Series[float]") -> "pd.Series[str]":
-    """Sizes as text; from and to where powers of two share a bin."""
+    """The bin of each size, as text: the size itself, or with more than `BINS` sizes the power of two below it."""
     if sizes.nunique() <= BINS:
         return sizes.map(lambda size: f"{size:.4g}")
     return sizes.map(lambda size: f"{2 ** math.floor(math.log2(size))}+" if math.isfinite(size) else "∞")

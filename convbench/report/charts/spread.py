@@ -1,4 +1,4 @@
-"""Distributions over all results of an algorithm: the fraction of its error bound, the spread of its samples."""
+"""The charts of distributions over an algorithm's results: fractions of the error bound, and spread of the samples."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from convbench.report.units import counted
 
 
 def fraction_of_bound(canvas: Canvas) -> Drawn | str:
-    """How much of its error bound each result used, for each algorithm; 1 is the limit."""
+    """Draw, for each algorithm, the fraction of the error bound that each result used; 1 is the limit."""
     known = canvas.chapter.passed.dropna(subset=["fraction"])
     if known.empty:
         return "no result was compared with an error bound"
@@ -26,7 +26,7 @@ def fraction_of_bound(canvas: Canvas) -> Drawn | str:
 
 
 def spread_of_samples(canvas: Canvas) -> Drawn | str:
-    """Interquartile range over median of the samples of each result: how much a single time can be trusted."""
+    """Draw the spread of each result's samples, interquartile range over median: how reliable a single sample is."""
     known = canvas.chapter.passed
     known = known[known.samples > 1]
     if known.empty:
@@ -49,7 +49,7 @@ def spread_of_samples(canvas: Canvas) -> Drawn | str:
 def _distribution(
     canvas: Canvas, known: pd.DataFrame, value: str, title: str, scale: alt.Scale, **axis: alt.Axis
 ) -> list[alt.Chart]:
-    """Every result as a thin tick over the quartiles of its algorithm; the quartiles alone where there are too many."""
+    """Layers that show each result as a tick over its algorithm's quartiles; with too many results, only quartiles."""
     x: dict[str, Any] = {"title": title, "scale": scale, **axis}
     summary = quantiles(known, ["algorithm"], value)
     tooltip = [

@@ -1,6 +1,6 @@
-"""Several sources of records on one page: each against the first, pair by pair.
+"""Compare several sources of records on one page: each with the first, pair by pair.
 
-Records with the names of their files enter; a Markdown page, an HTML page and a chart of the ratios leave.
+Records with the names of their files enter; a Markdown page, an HTML page and charts of the ratios leave.
 """
 
 from convbench.report.side_by_side.pairing import Sides, side_by_side

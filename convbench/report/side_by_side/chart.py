@@ -1,4 +1,4 @@
-"""The ratios of several sources to the first: a panel for each other source, a row for each algorithm."""
+"""Draw the ratios of several sources to the first: a panel for each other source, with a row for each algorithm."""
 
 from typing import Any
 
@@ -9,11 +9,11 @@ from convbench.report.charts.pieces import MIDDLE, NEUTRAL, QUARTILES, WIDTH, qu
 from convbench.report.palette import looks
 from convbench.report.side_by_side.pairing import Sides
 
-MARKS = 600  # with more pairs than that, quartiles stand for them
+MARKS = 600  # most pairs that are drawn one by one; of more pairs, only quartiles are drawn
 
 
 def draw_sides(sides: Sides, kind: str) -> alt.FacetChart:
-    """Every pair of a kind (direction and precision) with its interval, and the geometric means."""
+    """Draw every pair of a kind (direction and precision) with its interval, and the geometric means."""
     pairs, means = sides.pairs[sides.pairs.kind == kind], sides.means()
     means = means[means.kind == kind].drop(columns="kind")
     known = looks(sides.pairs[["algorithm", "family"]].itertuples(index=False, name=None))
@@ -31,7 +31,7 @@ def draw_sides(sides: Sides, kind: str) -> alt.FacetChart:
     }
     one = alt.Chart().mark_rule(color=NEUTRAL, strokeDash=[4, 3]).encode(x=alt.datum(1))
     crowded = len(pairs) > MARKS
-    # one table for all layers of a panel, for only so can they share a facet
+    # all layers of the chart share one table, because Vega-Lite can only facet a layered chart over one
     every = pairs[["side", "layer", "problem", "algorithm", "ratio", "ratio_low", "ratio_high", "command"]].assign(
         what="pair"
     )

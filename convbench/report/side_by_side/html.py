@@ -1,6 +1,7 @@
-"""The page of several sources side by side as HTML: one file, no script, nothing fetched.
+"""Write the page of several sources side by side as HTML: one file that has no script and fetches nothing.
 
-The pictures are SVG inside of images, where nothing that a name says can run; they stand on white in both lights.
+The pictures are SVG within images, where no text of a record can run as code. They are on white in the light and in the
+dark theme.
 """
 
 from base64 import b64encode
@@ -18,7 +19,7 @@ try:
 except ImportError as error:
     raise ConvbenchError(f'the page needs the extra `report`: pip install "convbench[report]" ({error})') from error
 
-MOST_ROWS = 20_000  # of a table: some megabytes
+MOST_ROWS = 20_000  # rows of a table: so many take some megabytes
 STYLE = """
 .picture { overflow-x: auto; } .picture img { display: block; max-width: 100%; background: #fff; padding: .6rem; }
 thead th, td { padding: .4rem .55rem; text-align: left; } td { border-bottom: 1px solid var(--rule); }
@@ -26,7 +27,7 @@ thead th, td { padding: .4rem .55rem; text-align: left; } td { border-bottom: 1p
 
 
 def to_html(sides: Sides, *, title: str) -> str:
-    """The page, with all pairs of results as far as a browser bears them."""
+    """The page, with all pairs of results up to `MOST_ROWS`."""
     style = (files("convbench.report") / "web" / "page.css").read_text(encoding="utf-8") + STYLE
     digest = b64encode(sha256(style.encode()).digest()).decode()
     pairs = pair_table(sides, code=False)

@@ -1,4 +1,7 @@
-"""The page of several sources side by side: sentences, a table of ratios, a picture for each kind."""
+"""Write the page of several sources side by side as Markdown: sentences, tables of ratios, a picture for each kind.
+
+The HTML page takes its sentences, tables and figures from here too.
+"""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -19,7 +22,7 @@ Table = tuple[list[str], list[list[str]]]
 
 
 def sentences(sides: Sides) -> list[str]:
-    """What is compared, and how each side stands to the first, in plain text."""
+    """Sentences in plain text: what is compared, and how each side compares with the first."""
     first, *others = sides.names
     told = [
         f"{counted(len(sides.pairs), 'pair')} of results, {listed(others)} against {first}: the {sides.what} differs."
@@ -43,7 +46,7 @@ def sentences(sides: Sides) -> list[str]:
 
 
 def mean_table(sides: Sides) -> Table:
-    """The geometric means."""
+    """The table of geometric means."""
     means = sides.means()
     rows = [
         [
@@ -61,7 +64,7 @@ def mean_table(sides: Sides) -> Table:
 
 
 def pair_table(sides: Sides, *, code: bool) -> Table:
-    """Every pair, its two times and their ratio; problems as Markdown's code if asked."""
+    """The table of all pairs, each with its two times and their ratio. With `code`, problems are code in Markdown."""
     mark = "`" if code else ""
     first = sides.names[0]
     heads = ["side", "kind", "layer", "problem", "algorithm", f"{first}{sides.label}", f"itself{sides.label}"]
@@ -76,7 +79,8 @@ def pair_table(sides: Sides, *, code: bool) -> Table:
 
 
 def figures(sides: Sides) -> "list[Figure]":
-    """One picture for each direction and precision; needs the extra `report`."""
+    """One picture for each direction and precision. This needs the extra `report`."""
+    # these import Altair, an optional package, which the tables of this module do not need
     from convbench.report.figures import Figure, slug_of
     from convbench.report.side_by_side.chart import draw_sides
 
@@ -95,7 +99,7 @@ def figures(sides: Sides) -> "list[Figure]":
 
 
 def to_markdown(sides: Sides, *, title: str, pictures: "Mapping[str, tuple[Figure, str]] | None" = None) -> str:
-    """The page; `pictures` as `convbench.report.markdown.to_markdown` takes them."""
+    """The page; `pictures` are as `convbench.report.markdown.to_markdown` takes them."""
     parts = [f"# {inert(title)}", *map(inert, sentences(sides))]
     for figure, file in (pictures or {}).values():
         parts += [f"## {inert(figure.title)}", inert(figure.reading), f"![{inert(figure.title)}]({quote(file)})"]

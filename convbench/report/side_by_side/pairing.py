@@ -1,6 +1,6 @@
-"""Several sources side by side: devices, commits, algorithms or files, each against the first.
+"""Pair the results of several sources with those of the first: devices, commits, algorithms or files.
 
-This shows how they stand to each other; whether one is slower beyond doubt is what `convbench compare` decides.
+The pairs show how the sources compare. Whether a difference is more than noise is decided by `convbench compare`.
 """
 
 from collections.abc import Sequence
@@ -16,8 +16,8 @@ from convbench.report.chapters import LAYER, chapters
 from convbench.report.frame import to_frame
 from convbench.report.ratios import geometric_mean, with_ratio
 
-COMMIT = 12  # letters of a commit that name it
-PAIR = (
+COMMIT = 12  # how many letters of a commit are its name on a page
+PAIR = (  # columns of `Sides.pairs`
     "side", "kind", "layer", "problem", "algorithm", "family", "first_us", "median_us", "ratio", "ratio_low",
     "ratio_high", "command",
 )  # fmt: skip
@@ -26,17 +26,17 @@ What = Literal["algorithm", "device", "commit", "file"]
 
 @dataclass(frozen=True)
 class Sides:
-    """Results of several sources, paired.
+    """The results of several sources, in pairs.
 
     Parameters
     ----------
-    names : of the sources, the first that against which the others are held
-    what : what differs between them, and is their name
-    label : what follows times and ratios that are not a GPU's
-    pairs : one row for each result of another side that the first has too: `side`, `layer`, `problem`, `algorithm`,
-        `family`, `kind` (direction and precision), `first_us`, `median_us`, `ratio` (the first's time
+    names : the names of the sources; the others are compared with the first
+    what : the property in which the sources differ, and whose values are their names
+    label : words that follow times and ratios which are not from a GPU
+    pairs : one row for each result of another side that the first side has too: `side`, `layer`, `problem`,
+        `algorithm`, `family`, `kind` (direction and precision), `first_us`, `median_us`, `ratio` (the first's time
         over its own) and its interval
-    alone : how many results with times each side has that are in no pair
+    alone : for each side, the number of results with times that are in no pair
     """
 
     names: tuple[str, ...]
@@ -58,10 +58,12 @@ class Sides:
 
 
 def side_by_side(sources: Sequence[tuple[Path, Sequence[Record]]], *, mixed: bool = False) -> Sides:
-    """Pair the results of two or more files by layer, problem, direction, precision, and what they have in common.
+    """Pair the results of two or more files that have the same layer, problem, direction, dtype and precision.
 
-    Raises ConvbenchError when nothing can be paired, or, unless `mixed`, when a GPU's times would be held
-    against others.
+    Paired results also have the same algorithm, device and clock, except those in which the sources differ.
+
+    Raises ConvbenchError if nothing can be paired. Unless `mixed`, it also does so if times of a GPU would be compared
+    with others.
     """
     frames = [to_frame(records) for _, records in sources]
     passed = [frame[frame.outcome == "passed"] for frame in frames]
@@ -80,7 +82,8 @@ def side_by_side(sources: Sequence[tuple[Path, Sequence[Record]]], *, mixed: boo
     keys += [] if what == "algorithm" else ["algorithm"]
     keys += [] if what == "device" or (mixed and not alike) else ["device", "clock"]
     best = [frame.sort_values("median_us", kind="stable").drop_duplicates(keys) for frame in passed]
-    # workloads may be named after files; they only keep layers apart where a source has several
+    # Workloads may be named after files, and then differ between sources. Their names are only needed to tell layers
+    # apart if a source has several workloads.
     if all(frame.workload.nunique() == 1 for frame in best):
         keys.remove("workload")
     merged = [
@@ -108,7 +111,10 @@ def _label(sources: Sequence[tuple[Path, Sequence[Record]]]) -> str:
 
 
 def _named(paths: Sequence[Path], frames: Sequence[pd.DataFrame]) -> tuple[What, list[str]]:
-    """What differs between the sources, the first of these in which each has one value of its own; else the file."""
+    """The property in which the sources differ, and their names.
+
+    It is the first of device, commit and algorithm in which each source has a single value of its own; else the file.
+    """
     kinds: tuple[What, ...] = ("device", "commit", "algorithm")
     for what in kinds:
         values = [list(frame[what].dropna().unique()) for frame in frames]
@@ -120,4 +126,4 @@ def _named(paths: Sequence[Path], frames: Sequence[pd.DataFrame]) -> tuple[What,
         names = ["/".join(path.with_suffix("").parts[-parts:]) for path in paths]
         if len(set(names)) == len(names):
             return "file", names
-    return "file", [f"{number}: {path}" for number, path in enumerate(paths, start=1)]  # one file given twice
+    return "file", [f"{number}: {path}" for number, path in enumerate(paths, start=1)]  # a file was given twice
