@@ -1,11 +1,11 @@
-// The charts: drawn by Vega-Lite when they come near, as SVG whose colours are the page's own, so that a change of the
-// theme, or paper, needs no drawing.
+// The charts. Vega-Lite draws each as SVG when it is scrolled near. Colours are variables of the page, so that a change
+// of the theme, or printing, needs no new drawing.
 
 const INK = { text: "var(--ink)", muted: "var(--muted)", rule: "var(--rule)" };
 const FONT = 'system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", "Liberation Sans", sans-serif';
 const titled = { titleColor: INK.muted, labelColor: INK.muted, titleFontWeight: 500, labelFontSize: 11, titleFontSize: 11 };
 const CONFIG = {
-  aria: false, // a chart is one image with its reading as its text: the table has the rest
+  aria: false, // a chart is one image whose text is its reading; the table has everything else
   background: "transparent",
   font: FONT,
   mark: { tooltip: { content: "data" }, color: "var(--accent)" },
@@ -20,10 +20,10 @@ const CONFIG = {
 
 const views = new Map(); // the key of a figure to its view
 
-/** The row of the table that a mark shows; undefined where it shows many, or none. */
+/** The row of the table that a mark shows; undefined if it shows many rows, or none. */
 const rowOf = (datum) => (Number.isInteger(datum?.row) && datum.row >= 0 && datum.row < data.rows ? datum.row : undefined);
 
-/** What a mark that shows many results shares with them, such as its algorithm, and their rows; null of other marks. */
+/** For a mark that shows many results: their rows, and the words that they share, such as the algorithm. Else null. */
 function sharedBy(datum, chapter) {
   const words = ["algorithm", "layer", "family", "outcome"].filter((name) => data.texts[name].words.includes(datum?.[name]));
   if (!words.length) return null;
@@ -33,7 +33,7 @@ function sharedBy(datum, chapter) {
   return { rows, words: words.map((name) => datum[name]).join(", ") };
 }
 
-/** What hovers beside a mark: all about its record, or what the chart tells of many. */
+/** The tooltip of a mark: everything about its record, or the chart's own values if it shows many. */
 function tipOf(datum, value) {
   const row = rowOf(datum);
   if (row === undefined) {
@@ -61,10 +61,10 @@ function tooltip(_, event, item, value) {
   tip.style.top = `${Math.min(within(event.clientY, height, innerHeight), Math.max(4, innerHeight - height - 4))}px`;
 }
 
-/** Whether a figure has a selection of its own, `pick`, by the rows of its marks. */
+/** Whether a figure has the selection `pick`, which selects marks by their rows. */
 const selects = (figure) => (specifications[figure].chart.params ?? []).some(({ name }) => name === "pick");
 
-/** Draw a figure, and tell `choose` what is selected in it: rows, and in words what they share; null when nothing is any more. */
+/** Draw a figure. Call `choose` with each selection in it: rows, and the words that they share; null if it is empty. */
 async function draw(place, choose) {
   const { figure } = place.dataset;
   if (views.has(figure)) return;
@@ -73,7 +73,7 @@ async function draw(place, choose) {
     actions: false, ast: true, config: CONFIG, defaultStyle: false, mode: "vega-lite", renderer: "svg", tooltip,
   });
   views.set(figure, view);
-  place.querySelector("svg").setAttribute("aria-hidden", "true"); // the place around it is the image, with its text
+  place.querySelector("svg").setAttribute("aria-hidden", "true"); // the element around it is the image, with its text
   place.classList.add("drawn");
   if (selects(figure)) {
     view.addSignalListener("pick", (_, value) => {
@@ -91,19 +91,19 @@ async function draw(place, choose) {
   fit(box);
 }
 
-/** A chart that is wider than its box scrolls in it, for the keyboard too. */
+/** Let the keyboard scroll a chart that is wider than its box. */
 function fit(box) {
   if (box.scrollWidth > box.clientWidth + 1) box.setAttribute("tabindex", "0");
   else box.removeAttribute("tabindex");
 }
 
-/** Take back what is selected in a figure. */
+/** Clear the selection in a figure. */
 async function unselect(figure) {
   const view = views.get(figure);
   if (view && selects(figure)) await view.data("pick_store", []).runAsync();
 }
 
-/** Draw each figure when it comes near, and the others when there is time. */
+/** Draw each figure when it is scrolled near, and the others when the browser is idle. */
 function drawAll(choose) {
   const places = [...document.querySelectorAll("[data-figure]")];
   const start = (place) => draw(place, choose).catch((error) => {

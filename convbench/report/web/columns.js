@@ -1,11 +1,11 @@
-// The columns of the table: what heads them, what stands in them, and by what they sort.
+// The columns of the table: their heads, the contents of their cells, and the keys by which they sort.
 
 const collator = new Intl.Collator("en", { numeric: true });
 
-/** Texts that have one value in all rows are told once above the table, and have no column. */
+/** Whether a text differs between rows. One that does not is written once above the table, and has no column. */
 const varied = (name) => data.texts[name].words.length > 1;
 
-/** The places of a column's words in their order: rows sort by these. */
+/** The rank of each of a column's words; rows sort by it. */
 function ranks(name) {
   const { words } = data.texts[name];
   const order = words.map((_, code) => code).sort((a, b) => {
@@ -28,7 +28,7 @@ function textColumn(name, head, about, always = false) {
   };
 }
 
-/** A column of numbers: `unit` and `write` get the clock whose times the table shows. */
+/** A column of numbers. `unit` and `write` are called with the clock whose times the table shows. */
 function numberColumn(name, head, about, unit, write) {
   const values = numbers[name];
   return {
@@ -49,10 +49,10 @@ for (let row = 0; row < data.rows; row++) {
 }
 numbers.error = error;
 
-/** A column that paper has no room for. */
+/** A column that is not printed, because paper has no room for it. */
 const extra = (column) => ({ ...column, extra: true });
 
-/** A commit as git shortens it; the details have all of it. */
+/** A commit, shortened as git does it; the details of a row have all of it. */
 const short = (commit) => commit.replace(/^([0-9a-f]{12})[0-9a-f]{28}/, "$1");
 
 const leads = new Set(data.texts.cache.words.filter(Boolean));
@@ -88,6 +88,6 @@ const COLUMNS = [
   extra(numberColumn("samples", "Samples", "all of them, throttled ones too", () => "", (n) => (n > 0 ? String(n) : NOTHING))),
 ];
 
-/** The columns that may be filtered by their values, and only those with more than one. */
+/** The columns that can be filtered by their values, if they have more than one. */
 const FACETS = ["chapter", "layer", "algorithm", "family", "outcome", "direction", "dtype", "precision", "workload",
   "device", "commit"].filter(varied);

@@ -1,6 +1,6 @@
-// What stands above and below the table: the choice of the clock, search, filters, chips and pages.
+// The controls of the table: filters, the chips that show them, and pages.
 
-const SHOWN = 200; // values of a facet at once: among more, one types to find
+const SHOWN = 200; // values of a facet that are listed at once; typing finds the others
 
 /** Tick or untick a value of a facet. */
 function tick(table, name, code, ticked) {
@@ -10,7 +10,7 @@ function tick(table, name, code, ticked) {
   table.set({ chosen: new Map(table.chosen).set(name, now) });
 }
 
-/** What a facet lists: the values that contain some words, each with how many rows it has and a box to tick. */
+/** The list of a facet: the values that contain some words, each with its number of rows and a box to tick. */
 function facetOptions(table, name, order, words) {
   const counts = table.counts(name);
   const chosen = table.chosen.get(name) ?? new Set();
@@ -57,7 +57,7 @@ function facet(table, name) {
   return box;
 }
 
-/** What narrows the table, each with the changes that would undo it. */
+/** The filters in force, each as words and the changes that would undo it. */
 function inForce(table) {
   const found = [];
   if (table.picked) found.push([table.picked.words, { picked: null }]);
@@ -84,7 +84,7 @@ function drawChips(table, place) {
   }
 }
 
-/** Undo filters; the focus goes to the table's box, for the button that had it is gone. */
+/** Undo filters. The focus goes to the table's box, because the button that had it is gone. */
 function clear(table, changes) {
   const from = "picked" in changes ? table.picked?.key : null;
   table.set(changes);
@@ -93,7 +93,7 @@ function clear(table, changes) {
   document.querySelector(".results .box").focus({ preventScroll: true });
 }
 
-/** A bar at the foot of the window while rows are chosen in a chart, for the table may be far away. */
+/** Draw a bar at the foot of the window while rows are chosen in a chart, because the table may be far away. */
 function drawPicked(table, bar) {
   bar.hidden = !table.picked;
   if (!table.picked) return bar.replaceChildren();

@@ -1,4 +1,4 @@
-// The records of the page, by column, and how their numbers are written.
+// The records of the page, by column, and functions that write their numbers.
 
 const read = (id) => JSON.parse(document.getElementById(id).textContent);
 const data = read("records");
@@ -9,13 +9,14 @@ const numbers = Object.fromEntries(
   Object.entries(data.numbers).map(([name, values]) => [name, Float64Array.from(values, (value) => value ?? NaN)]),
 );
 
-/** What a row has in a column of text. */
+/** The text of a row in a column. */
 function text(name, row) {
   const column = data.texts[name];
   return column.words[column.codes[row]];
 }
 
-/** The command that repeats a row: the problem and the algorithm, long and often, were taken out of it in this order. */
+/** The command that repeats a row. The page has it without problem and algorithm, to save room: put them back, in the
+ *  reverse of the order in which they were taken out. */
 function command(row) {
   return text("command", row).replaceAll("\0a", () => text("algorithm", row)).replaceAll("\0p", () => text("problem", row));
 }
@@ -25,7 +26,7 @@ const clockOf = (row) => data.clocks[data.clock[row]];
 const plain = new Intl.NumberFormat("en", { minimumSignificantDigits: 3, maximumSignificantDigits: 3 });
 const whole = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
 
-/** A number with three digits that matter, all before the point, and an exponent where it would begin with zeros. */
+/** A number with three significant digits, or with all before the point; with an exponent if it is less than 0.001. */
 function digits(value) {
   if (!Number.isFinite(value)) return NOTHING;
   if (value === 0) return "0";
@@ -33,14 +34,14 @@ function digits(value) {
   return Math.abs(value) < 1e-3 ? value.toExponential(1).replace("-", "−") : plain.format(value);
 }
 
-/** Microseconds in the unit that suits. */
+/** A duration, given in microseconds, in a unit that suits. */
 function duration(us) {
   if (!Number.isFinite(us)) return NOTHING;
   if (us >= 1e6) return `${digits(us / 1e6)} s`;
   return us >= 1e3 ? `${digits(us / 1e3)} ms` : `${digits(us)} µs`;
 }
 
-/** FLOP/s, given in units of 10¹², in the unit that suits. */
+/** A rate, given in TFLOP/s, in a unit that suits. */
 function rate(tflops) {
   if (!Number.isFinite(tflops)) return NOTHING;
   const [unit, scale] = [["TFLOP/s", 1], ["GFLOP/s", 1e3], ["MFLOP/s", 1e6]].find(([, s]) => tflops * s >= 1) ?? ["kFLOP/s", 1e9];
@@ -55,12 +56,12 @@ function size(bytes) {
   return `${bytes === 0 ? 0 : plain.format(bytes / scale).replace(/\.0+$/, "")} ${unit}`;
 }
 
-/** The 95 % interval of a median, or nothing where there were too few samples for one. */
+/** The 95 % interval of a median, or a dash if there were too few samples for one. */
 function interval(low, high) {
   return Number.isFinite(low) && Number.isFinite(high) ? `${duration(low)} to ${duration(high)}` : NOTHING;
 }
 
-/** Every series of a row: its samples in microseconds in the order they were taken, and what is said of them. */
+/** Every series of a row: its description, and its samples in microseconds in the order in which they were taken. */
 function series(row) {
   return data.series.rows[row].map(([said, low, high, packed, throttled = [], taken = packed.length]) => {
     const step = (high - low) / (data.steps.length - 1);
@@ -75,7 +76,7 @@ function phases(row) {
   return Array.from({ length: flat.length / 2 }, (_, i) => [data.phases.names[flat[2 * i]], flat[2 * i + 1]]);
 }
 
-/** An element with attributes and children; text is text, whatever it looks like. */
+/** An element with attributes and children. Strings become text, never markup. */
 function element(tag, attributes = {}, ...children) {
   const made = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) {
@@ -86,7 +87,7 @@ function element(tag, attributes = {}, ...children) {
   return made;
 }
 
-/** The figures of a row that a hover and the details show, as pairs of a name and a text; none that it lacks. */
+/** The figures of a row for tooltips and details, as pairs of name and text. Figures that it lacks are left out. */
 function figuresOf(row) {
   const us = (name) => numbers[name][row];
   const withInterval = (median, low, high) => {

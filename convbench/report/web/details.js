@@ -1,4 +1,4 @@
-// What is shown beneath a row that was opened: every sample, the phases, all figures, the machine, the command.
+// The details below a row that was opened: all samples, the phases, all figures, the machine, and the command.
 
 const SVG = "http://www.w3.org/2000/svg";
 
@@ -9,7 +9,7 @@ function drawn(tag, attributes = {}, ...children) {
   return made;
 }
 
-/** The samples of a row in the order they were taken; every series on the same scale. */
+/** A chart of the samples of a row in the order in which they were taken. All series have the same scale. */
 function samplesChart(row) {
   const all = series(row);
   if (!all.length) return null;
@@ -77,7 +77,7 @@ const spoken = (value) => (value !== null && typeof value === "object"
 const list = (pairs) => element("dl", {}, ...pairs.map(([name, value]) =>
   element("div", {}, element("dt", {}, name), element("dd", {}, value))));
 
-/** Put text on the clipboard; a page opened from disk may lack the clipboard's own interface. */
+/** Copy text to the clipboard. A page opened from disk may not have the clipboard API: then select the text. */
 async function copy(words, from) {
   try {
     await navigator.clipboard.writeText(words);
@@ -88,7 +88,7 @@ async function copy(words, from) {
     const selection = getSelection();
     selection.removeAllRanges();
     selection.addRange(range);
-    return document.execCommand("copy"); // and if even this is forbidden, the text is selected
+    return document.execCommand("copy"); // if this is forbidden too, the text stays selected
   }
 }
 
@@ -104,7 +104,7 @@ function commandBox(row) {
     element("div", { class: "command" }, code, button, said));
 }
 
-/** A row of the table that holds the details of the one above it. */
+/** A row of the table with the details of the row above it. */
 function detailsOf(row, columns) {
   const machine = data.environments.words[data.environments.codes[row]];
   const facts = [

@@ -1,6 +1,6 @@
-// Puts the page together.
+// Start the page: connect the table, the controls and the charts.
 
-/** Light, dark, or as the system has it; remembered where the browser lets a page from disk remember. */
+/** Start the choice of the theme: light, dark, or the system's. It is stored if the browser lets a page from disk. */
 function startThemes() {
   const group = document.querySelector(".themes");
   const apply = (theme) => {
@@ -79,7 +79,7 @@ function startTable(table) {
   part(".controls").hidden = false;
 }
 
-/** Times of two clocks never share a table: one is chosen, and the table has its rows alone. */
+/** Start the choice of the clock. Times of two clocks never share a table: it only has the rows of the chosen clock. */
 function startClock(table) {
   const choice = document.getElementById("clock");
   data.clocks.forEach(({ clock }, place) => choice.append(element("option", { value: place }, clock)));
@@ -88,7 +88,7 @@ function startClock(table) {
   table.listeners.push(() => (choice.value = String(table.clock)));
 }
 
-/** What all rows have in common stands above the table, not in it. */
+/** Write the texts that all rows have in common above the table. */
 function tellSame() {
   const same = COLUMNS.filter(({ key, shown }) => key in data.texts && !shown())
     .map(({ head, write }) => [head.toLowerCase(), write(0)])

@@ -1,13 +1,13 @@
-// The table: which rows are found, in which order, and the page of them that is drawn.
+// The table: it finds the rows that pass the filters, sorts them, and draws one page of them.
 
-const PRINTED = 1000; // rows on paper: some 25 pages
+const PRINTED = 1000; // rows that are printed on paper: some 25 pages
 
 class Table {
   constructor() {
     this.clock = 0;
     this.query = "";
-    this.chosen = new Map(); // the name of a facet to the set of codes that it lets through
-    this.picked = null; // {rows, from}: what was selected in a chart
+    this.chosen = new Map(); // from the name of a facet to the set of codes that pass its filter
+    this.picked = null; // {key, rows, words}: the selection in a chart
     this.sort = null; // {column, down}
     this.page = 0;
     this.size = 50;
@@ -17,7 +17,7 @@ class Table {
     this.open = new Set();
   }
 
-  /** Change something, and find again. */
+  /** Change some properties, and find the rows again. */
   set(changes) {
     Object.assign(this, changes);
     if (!("page" in changes)) this.page = 0;
@@ -38,7 +38,7 @@ class Table {
     return data.clock.reduce((count, clock) => count + (clock === this.clock), 0);
   }
 
-  /** The rows that pass the filters; all but one facet's where its own counts are wanted. */
+  /** The rows that pass the filters. The facet `except` does not filter: its own counts are wanted. */
   filtered(except = null) {
     const masks = [...this.chosen].filter(([name, chosen]) => name !== except && chosen.size)
       .map(([name, chosen]) => [data.texts[name].codes, data.texts[name].words.map((_, code) => chosen.has(code))]);
@@ -53,7 +53,7 @@ class Table {
     return found;
   }
 
-  /** All text of every row, in lower case; made when it is first searched. */
+  /** The searchable text of every row, in lower case. It is made at the first search. */
   lines() {
     const names = ["layer", "problem", "algorithm", "family", "direction", "dtype", "precision", "outcome", "reason",
       "workload", "device", "config", "commit"];
@@ -62,7 +62,7 @@ class Table {
     return this.haystack;
   }
 
-  /** In the order asked for; what has no value comes last in both directions, and equals keep their order. */
+  /** Rows in the chosen order. Rows without a value come last in both directions, and equal rows keep their order. */
   sorted(rows) {
     if (!this.sort) return rows;
     const { column, down } = this.sort;
@@ -75,7 +75,7 @@ class Table {
     return rows.sort((i, j) => (keys[i] < keys[j] ? -1 : keys[i] > keys[j] ? 1 : i - j));
   }
 
-  /** The codes of a facet that occur, and how many rows each would have with the other filters as they are. */
+  /** For each code of a facet, the number of rows that it would have with the other filters as they are. */
   counts(name) {
     const { codes, words } = data.texts[name];
     const counts = new Uint32Array(words.length);
@@ -105,7 +105,7 @@ function cells(row, columns, opener) {
   });
 }
 
-/** Draw the heads once for each clock: their units are its own. */
+/** Draw the heads of the columns. Their units depend on the clock. */
 function drawHeads(table, head) {
   const clock = data.clocks[table.clock];
   head.replaceChildren(element("tr", {}, ...table.columns.map((column) => {
@@ -122,7 +122,7 @@ function drawHeads(table, head) {
   })));
 }
 
-/** Draw rows, each with a button that opens its details beneath it. */
+/** Draw rows, each with a button that opens the details below it. */
 function drawRows(table, body, rows) {
   const { columns } = table;
   const opener = (row, value) => element("button", {
