@@ -157,7 +157,7 @@ class TorchCpu(Algorithm):
 
     def limits(self, problem: ConvProblem, direction: Direction) -> str | None:
         if direction == "backward_data" and ITEM_BYTES[problem.dtype] == 2:
-            return f"dtype {problem.dtype}: PyTorch adds up the taps of dx in it on the processor, and not in float32"
+            return f"dtype {problem.dtype}: on the processor, PyTorch sums the taps of dx in it instead of in float32"
         return None
 
 

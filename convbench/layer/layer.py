@@ -170,7 +170,7 @@ class Conv2d:
         ConvbenchError if `forward` was not called before.
         """
         if self._input is None:
-            raise ConvbenchError(f"{self} has had no input yet: forward comes before backward")
+            raise ConvbenchError(f"{self} has had no input yet: call forward before backward")
         dx, self.weight_gradient, self.bias_gradient = conv2d_backward(
             dy, self._input, self.weight, **self._geometry, algorithm=self.algorithm, device=self.device,
             wanted=("dx", "dw") if self.bias is None else GRADIENTS,

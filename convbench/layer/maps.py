@@ -77,7 +77,7 @@ def _bundled() -> Picture:
         from skimage.data import astronaut
     except ImportError as error:
         raise ConvbenchError(
-            f'without a picture of yours the extra `maps` is needed: pip install "convbench[maps]" ({error})'
+            f'name a picture, or install the extra `maps`, which has one: pip install "convbench[maps]" ({error})'
         ) from error
     picture: Picture = astronaut()
     return picture

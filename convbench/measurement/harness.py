@@ -193,7 +193,7 @@ class Harness:
             return self._record(job, workload, _failure(error))
         reason = self._under_floor(job, timing)
         if digest != judgement.digest:
-            reason = "the timed runs left another result than the verified ones"
+            reason = "the timed runs gave another result than the verified runs"
         if reason is not None:
             return self._record(job, workload, replace(judgement, outcome="wrong", reason=reason))
         return self._record(job, workload, judgement, timing, contender.execution.plan.workspace_bytes)
@@ -226,7 +226,7 @@ class Harness:
         except Exception as error:
             raise DeviceError(
                 f"{job.algorithm.name} on {job.layer.problem} took the device down ({error}); "
-                "its record is kept, and --resume goes on behind it"
+                "its record is kept, and --resume continues after it"
             ) from error
 
     def _record(

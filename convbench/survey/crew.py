@@ -89,7 +89,7 @@ class Crew:
             if time.time() > until + GRACE_S:
                 for member in list(self._busy.values()):
                     assert member.task is not None
-                    yield member.task, self._lost(member, "was ended, for its time was over")
+                    yield member.task, self._lost(member, "was ended because its time was over")
 
     def close(self) -> None:
         for member in [*self._idle, *self._busy.values()]:

@@ -68,14 +68,14 @@ def side_by_side(sources: Sequence[tuple[Path, Sequence[Record]]], *, mixed: boo
     frames = [to_frame(records) for _, records in sources]
     passed = [frame[frame.outcome == "passed"] for frame in frames]
     if empty := [str(path) for (path, _), frame in zip(sources, passed, strict=True) if frame.empty]:
-        raise ConvbenchError(f"{', '.join(empty)}: no result passed, so there is nothing to be put side by side")
+        raise ConvbenchError(f"{', '.join(empty)}: no result passed, so there is nothing to compare")
     kinds = {bool(is_gpu) for frame in passed for is_gpu in frame.is_gpu}
     alike = all(set(frame.device) == set(passed[0].device) for frame in passed)
     if len(kinds) > 1 and not alike and not mixed:
         clocks = sorted({clock for frame in passed for clock in frame.clock})
         raise ConvbenchError(
-            f"the records have times of a GPU and others ({'; '.join(clocks)}), whose ratio says nothing about either; "
-            "--mixed puts them side by side all the same"
+            f"some records have times of a GPU and some do not ({'; '.join(clocks)}); a ratio of the two says nothing "
+            "about either. --mixed compares them anyway"
         )
     what, names = _named([path for path, _ in sources], passed)
     keys = [*LAYER, "direction", "dtype", "precision"]
@@ -92,7 +92,9 @@ def side_by_side(sources: Sequence[tuple[Path, Sequence[Record]]], *, mixed: boo
     ]
     together = pd.concat(list(map(_pair, merged, names[1:])), ignore_index=True)
     if together.empty:
-        raise ConvbenchError(f"{' and '.join(names)} have no result in common: other layers, problems or algorithms")
+        raise ConvbenchError(
+            f"{' and '.join(names)} have no result in common: their layers, problems or algorithms differ"
+        )
     paired = [len({row for found in merged for row in found.row_first}), *map(len, merged)]
     alone = {name: len(frame) - count for name, frame, count in zip(names, best, paired, strict=True)}
     return Sides(tuple(names), what, _label(sources), together, alone)
