@@ -136,7 +136,7 @@ class _StoppedError(Exception):
 def _device(orders: Orders) -> Device:
     """The device of the orders. With several jobs, each job's emulator uses one core."""
     if orders.device == "emulator" and orders.jobs > 1:
-        from convbench.devices import emulator  # it imports Numba, which other devices may not need
+        from convbench.devices import emulator  # slow to import, and no other device needs it
 
         return emulator.EmulatorDevice(workers=1)
     return devices.select(orders.device)

@@ -110,7 +110,7 @@ class GpuPlace(Place):
         return cuda.from_cuda_array_interface(described, owner=seen, sync=False)
 
     def restrided(self, view: Array, shape: tuple[int, ...], strides: tuple[int, ...]) -> Array:
-        from numba.cuda.cudadrv.devicearray import DeviceNDArray  # NUMBA_ENABLE_CUDASIM takes it away
+        from numba.cuda.cudadrv.devicearray import DeviceNDArray  # Numba lacks it if NUMBA_ENABLE_CUDASIM is set
 
         return DeviceNDArray(shape, strides, view.dtype, gpu_data=view.gpu_data)
 

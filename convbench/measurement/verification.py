@@ -33,7 +33,7 @@ class Comparison:
     name: str  # of the tensor
     compared: int  # number of elements
     wrong: int  # number of elements that are beyond their bound
-    fraction: float  # of the bound that the worst element uses: 0 for an exact match, 1 at the limit
+    fraction: float  # part of the bound that the worst element uses: 0 for an exact match, 1 at the limit
     worst_index: tuple[int, ...]
     worst_actual: float
     worst_expected: float
@@ -104,7 +104,7 @@ class Verification:
     """The verdict on one algorithm and problem; `reason` is None if it passed."""
 
     exact: bool  # whether the exact regime was run, and matched bit for bit
-    fraction: float | None  # of the bound, in the bounded regime; None if that regime was not reached
+    fraction: float | None  # part of the bound that was used, in the bounded regime; None if it was not reached
     reason: str | None
     digest: str | None = None  # SHA-256 of the outputs on uniform numbers
 

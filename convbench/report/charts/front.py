@@ -51,7 +51,7 @@ def middle_of(known: pd.DataFrame) -> pd.DataFrame:
 
 
 def front_of(middles: pd.DataFrame) -> pd.DataFrame:
-    """The algorithms on the front: no other is both faster and has a smaller error."""
+    """The algorithms on the front: no other is at least as good in both speed and error."""
     ordered = middles.sort_values(["fraction", "speed"], ascending=[True, False])
     above = ordered.speed > ordered.speed.cummax().shift(fill_value=0.0)
     front: pd.DataFrame = ordered.loc[above]
