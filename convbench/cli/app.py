@@ -1,4 +1,4 @@
-"""The program: its commands by name, and what becomes of their errors."""
+"""The program `convbench`: its commands by name, and how their errors are reported."""
 
 import io
 import os
@@ -38,28 +38,31 @@ for name, command in COMMANDS.items():
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run one command and exit: 0 all is well, 1 something is wrong, 2 the call makes no sense, 130 interrupted."""
+    """Run one command and exit with its status.
+
+    The status is 0 if all is well, 1 if something is wrong, 2 if the call makes no sense, 130 after an interruption.
+    """
     given = sys.argv[1:] if arguments is None else list(arguments)
     words = [word if before == "--where" else _quoted_flags(word) for before, word in pairwise(["", *given])]
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace")  # a terminal that has no × shows a ?, and not a traceback
+        sys.stdout.reconfigure(errors="replace")  # a terminal whose encoding lacks × shows ?, not a traceback
     try:
         try:
             app(words, prog_name="convbench")
         finally:
             if sys.stdout is not None:
-                sys.stdout.flush()  # here, where its failure can be told
+                sys.stdout.flush()  # at exit, an error could no longer be reported
     except ConvbenchError as error:
         print(f"convbench: {error}", file=sys.stderr)
         sys.exit(2)
     except OSError as error:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the last flush, at exit
-        if not isinstance(error, BrokenPipeError):  # whoever reads has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that the flush at exit succeeds
+        if not isinstance(error, BrokenPipeError):  # a closed pipe is no error: its reader has read enough
             print(f"convbench: {error}", file=sys.stderr)
         sys.exit(2)
 
 
-# options of ours whose text may have a space
+# options whose value may contain a space: a word that starts with one of them is never a driver's flags
 _TEXTS = (
     "--where=",
     "--workload=",
@@ -74,7 +77,10 @@ _TEXTS = (
 
 
 def _quoted_flags(word: str) -> str:
-    """A driver's flags, one quoted word that starts with a dash, made into one that is no option of ours."""
+    """Put the driver's name before its quoted flags; return any other word as it is.
+
+    Quoted flags are one word that starts with a dash. Without the name, the parser would take them for an option.
+    """
     if word.startswith("-") and " " in word and not word.startswith(_TEXTS):
         for program, notation in (("conv", miopen), ("benchdnn", benchdnn)):
             if notation.looks_like(word):

@@ -51,7 +51,7 @@ class Asked:
         return harness, chosen, jobs(chosen, algorithms)
 
     def layers(self) -> "Workload":
-        """The problems, each once; what a model has besides goes to standard error."""
+        """The problems, each once. Parts of a model that are skipped are listed on standard error."""
         from convbench import workload
 
         if bool(self.problems) == (self.workload is not None):
@@ -68,7 +68,7 @@ class Asked:
         return chosen.distinct()
 
     def algorithms(self) -> "list[Algorithm]":
-        """Those that were asked for, or all that can be loaded; and the baselines."""
+        """The algorithms that were asked for, else all that can be loaded; then the baselines, with --baselines."""
         from convbench.algorithm import registry
 
         wanted = dict.fromkeys(",".join(self.algorithm).split(",") if self.algorithm else ())
@@ -89,20 +89,20 @@ class How:
     database: Path | None = None  # the file to use instead of the device's own
 
     def configs(self, device: "Device") -> "Database | None":
-        """The tuned configs that are used on a device; what is wrong with them goes to standard error."""
+        """The tuned configs for a device; None if the call uses none. Faulty entries go to standard error."""
         from convbench.tuning import Database, default_path
 
         if not self.tuned:
             if self.database is not None:
-                raise ConvbenchError("--untuned takes no config from a database, and --database names one: give one")
+                raise ConvbenchError("--untuned uses no database, but --database names one: give only one of the two")
             return None
         if self.database is not None and not self.database.is_file():
-            raise ConvbenchError(f"--database {self.database} is no file; `convbench tune` makes one")
+            raise ConvbenchError(f"--database {self.database} is no file; `convbench tune` creates one")
         path = self.database or default_path(device.describe()["name"])
         return Database(path, lambda sentence: print(f"convbench: {sentence}", file=sys.stderr))
 
     def effort(self, device: "Device") -> "Effort":
-        """How often to run on a device."""
+        """How many samples to take on a device, within what time, and in which states of the cache."""
         from convbench.measurement import Effort
         from convbench.records import CACHES, Cache
 

@@ -1,4 +1,4 @@
-"""The command `compare`: two sets of records, and what got faster, slower, or wrong."""
+"""The command `compare`: which measurements of two sets of records got faster, slower or wrong."""
 
 import json
 import re
@@ -20,23 +20,30 @@ if TYPE_CHECKING:
 
 UNDECIDED = 3  # the exit status with --strict
 
-OldArgument = Annotated[Path, typer.Argument(metavar="OLD", help="Records before: a .jsonl file, or a folder of them.")]
-NewArgument = Annotated[Path, typer.Argument(metavar="NEW", help="Records after: likewise.")]
+OldArgument = Annotated[Path, typer.Argument(metavar="OLD", help="Old records: a .jsonl file, or a folder of them.")]
+NewArgument = Annotated[Path, typer.Argument(metavar="NEW", help="New records: a .jsonl file, or a folder of them.")]
 ThresholdOption = Annotated[
-    str, typer.Option("--threshold", metavar="PERCENT", help="The least change that matters: 3%, or 0.03.")
+    str, typer.Option("--threshold", metavar="PERCENT", help="Smallest change that counts, such as 3% or 0.03.")
 ]
 DirectionsOption = Annotated[
     list[str] | None,
-    typer.Option("--direction", help=f"Only these of {', '.join(DIRECTIONS)}; with commas or repeated. Default: all."),
+    typer.Option(
+        "--direction",
+        help=f"Only these of {', '.join(DIRECTIONS)}. Separate them with commas, or repeat the option. Default: all.",
+    ),
 ]
 CacheOption = Annotated[
-    str | None, typer.Option("--cache", help="Only samples with the cache in this state: warm or cold. Default: both.")
+    str | None, typer.Option("--cache", help="Only samples taken with a warm or a cold cache. Default: both.")
 ]
 AcrossOption = Annotated[
-    bool, typer.Option("--across-devices", help="Compare one device with another, or emulated times with real ones.")
+    bool,
+    typer.Option(
+        "--across-devices", help="Compare different devices with each other, even emulated times with real ones."
+    ),
 ]
 StrictOption = Annotated[
-    bool, typer.Option("--strict", help=f"Exit status {UNDECIDED} if anything is undecided and nothing is worse.")
+    bool,
+    typer.Option("--strict", help=f"Exit with status {UNDECIDED} if something is undecided and nothing got worse."),
 ]
 
 
@@ -51,16 +58,17 @@ def compare(
     strict: StrictOption = False,
     json_: options.JsonOption = False,
 ) -> None:
-    """Faster, slower, the same or undecided: every measurement that two sets of records have, decided.
+    """Compare two sets of records. Each measurement is faster, slower, the same or undecided.
 
-    A change counts if its median is beyond the threshold and noise does not explain it, however many comparisons there
-    are; the same is what lies within the threshold for certain. What passed and is now wrong, or crashes, is broken.
+    A measurement is faster or slower if its median changed by at least the threshold and noise does not explain the
+    change, however many comparisons there are. It is the same if the change lies within the threshold for certain. A
+    result is broken if it passed in OLD, and is wrong or crashes in NEW.
 
-    To compare two commits, measure one with `convbench bench --workload resnet50 --out before`, the other with `--out
-    after`, and then `convbench compare before after`.
+    To compare two commits, measure one with `convbench bench --workload resnet50 --out before` and the other with
+    `--out after`. Then run `convbench compare before after`.
 
-    Exit status: 0 nothing got worse, 1 something is slower or broken, 2 the call makes no sense or a file has lines
-    that are no records, 3 something is undecided, with --strict.
+    Exit status: 0 if nothing got worse; 1 if something is slower or broken; 2 if the call makes no sense or a file has
+    lines that are not records; 3 if something is undecided, with --strict.
     """
     asked = _fraction(threshold)
     caches = CACHES if cache is None else (_cache(cache),)
@@ -108,11 +116,11 @@ def _read(path: Path) -> "tuple[list[Record], list[BadLine]]":
 
 
 def _fraction(text: str) -> float:
-    """The threshold that a text is."""
+    """Read a threshold, such as 3% or 0.03."""
     match = re.fullmatch(r"\s*(\d+\.?\d*|\.\d+)\s*(%?)\s*", text, re.ASCII)
     value = float(match[1]) / (100 if match[2] else 1) if match else 0.0
     if not 0 < value < 1:
-        raise ConvbenchError(f"threshold {text!r} is no change above 0 and below 100 %; write 3%, or 0.03")
+        raise ConvbenchError(f"threshold {text!r} is not between 0 and 100 %; write 3% or 0.03, for example")
     return value
 
 
@@ -120,11 +128,11 @@ def _cache(text: str) -> Cache:
     for known in CACHES:
         if text == known:
             return known
-    raise UnknownNameError(f"cache {text!r} is no state that it is measured in; there are {', '.join(CACHES)}")
+    raise UnknownNameError(f"cache {text!r} is unknown; there are {', '.join(CACHES)}")
 
 
 def _known_algorithms(asked: list[str] | None, records: "Sequence[Record]") -> set[str]:
-    """Those that were asked for, or all; raises UnknownNameError for one that no record has."""
+    """The algorithms that were asked for, or all. Raises UnknownNameError for one that no record has."""
     known = {record.algorithm for record in records}
     wanted = set(",".join(asked).split(",")) if asked else known
     if unknown := sorted(wanted - known):

@@ -1,17 +1,17 @@
-"""What a shell may complete an option's value with."""
+"""The completions that a shell offers for the value of an option."""
 
 from collections.abc import Callable, Iterable
 
 
 def workloads(incomplete: str) -> list[str]:
-    """Names of workloads; a file's path is the shell's own business."""
+    """Names of workloads. Paths of files are left to the shell itself."""
     from convbench import workload
 
     return _beginning(workload.names(), incomplete)
 
 
 def algorithms(incomplete: str) -> list[str]:
-    """Names of algorithms and baselines, after a comma too."""
+    """Names of algorithms and baselines. In a list with commas, the last name is completed."""
     from convbench.algorithm import registry
 
     before, comma, last = incomplete.rpartition(",")
@@ -20,7 +20,7 @@ def algorithms(incomplete: str) -> list[str]:
 
 
 def one_of(names: Iterable[str]) -> Callable[[str], list[str]]:
-    """What completes with one of some names."""
+    """A function that completes a text to one of the given names."""
     return lambda incomplete: _beginning(names, incomplete)
 
 

@@ -1,4 +1,4 @@
-"""What a machine has for convbench, what is missing, and the command that mends it."""
+"""Examine a machine: what it has for convbench, what is missing, and which command installs or repairs it."""
 
 import sys
 from collections.abc import Callable, Iterable, Sequence
@@ -10,12 +10,12 @@ from packaging.specifiers import SpecifierSet
 
 from convbench.errors import DeviceError
 
-State = Literal["ok", "absent", "broken"]  # absent: one can do without it
+State = Literal["ok", "absent", "broken"]  # absent: convbench works without it
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at; `remedy` is None if it is well."""
+    """The result of one check. `remedy` is None if nothing is wrong."""
 
     what: str
     state: State
@@ -25,7 +25,7 @@ class Finding:
 
 Check = Callable[[], Finding]
 
-# package, versions that work, how to get one
+# package, versions that work, command that installs one
 PINS = (
     ("numba-cuda", ">=0.30.4,<0.31", 'pip install "numba-cuda[cu13]>=0.30.4,<0.31"'),
     ("numba", ">=0.68,<0.69", 'pip install "numba>=0.68,<0.69"'),
@@ -34,7 +34,7 @@ PINS = (
     ("pandas", ">=2.2", "pip install pandas"),
 )
 
-# what one can do without: what it is for, its packages, how to get them
+# optional parts: their use, their packages, the command that installs them
 EXTRAS = (
     (
         "report pages and pictures",
@@ -54,10 +54,13 @@ EMULATOR_REMEDY = 'pip install "numba-cuda>=0.30.4,<0.31" "numpy>=2.0,<2.5"'
 
 
 def examine(track: Callable[[Sequence[Check]], Iterable[Check]] = iter) -> list[Finding]:
-    """All findings, from the interpreter to the GPU; `track` gives the slow checks back one by one, as it likes."""
+    """Run all checks, from the interpreter to the GPU, and return what they found.
+
+    `track` is given the slow checks and gives them back one by one, so that it can show a progress bar.
+    """
     findings = [_python(), *(_package(*pin) for pin in PINS)]
     if any(finding.state == "broken" for finding in findings):
-        return findings  # what follows needs these
+        return findings  # the other checks need these packages
     slow = [check() for check in track((_compiler, _gpu, _emulator, _simulator))]
     return [*findings, *slow, *(_extra(*extra) for extra in EXTRAS)]
 
@@ -89,7 +92,7 @@ def _extra(what: str, packages: tuple[str, ...], remedy: str) -> Finding:
 
 
 def _compiler() -> Finding:
-    """Whether a kernel compiles; that needs NVVM, and no GPU."""
+    """Check that a kernel compiles. This needs NVVM, but no GPU."""
     from numba import cuda
 
     def nothing() -> None:
@@ -112,20 +115,20 @@ def _gpu() -> Finding:
             about = selection.select("cuda").describe()
         except DeviceError as error:
             return Finding(
-                "GPU", "broken", str(error), "see with nvidia-smi who uses it, and in which compute mode it is"
+                "GPU", "broken", str(error), "run nvidia-smi: it shows who uses the GPU, and its compute mode"
             )
         found = f"{about['name']}, driver for CUDA {about['cuda_driver']}, clocks {about['clocks']}"
         return Finding("GPU", "ok", found)
     if evidence:
         return Finding(
             "GPU", "broken", f"{evidence}, but {fault}",
-            "install or update NVIDIA's driver, see that /dev/nvidia* may be read and written, and try nvidia-smi",
+            "install or update NVIDIA's driver, check that you may read and write /dev/nvidia*, and run nvidia-smi",
         )  # fmt: skip
-    return Finding("GPU", "absent", fault, "run on a machine with an NVIDIA GPU; until then the emulator is used")
+    return Finding("GPU", "absent", fault, "use a machine with an NVIDIA GPU; without one, kernels run on the emulator")
 
 
 def _emulator() -> Finding:
-    """Whether a kernel runs on it; other versions of numba-cuda than those it knows have other internals."""
+    """Check that a kernel runs on the emulator, which uses internals that differ between versions of numba-cuda."""
     import numpy as np
     from numba import cuda
 
@@ -142,7 +145,7 @@ def _emulator() -> Finding:
     except Exception as error:  # noqa: BLE001  (whatever it is, it is the finding)
         return Finding("emulator", "broken", " ".join(str(error).split()), EMULATOR_REMEDY)
     if wrong:
-        return Finding("emulator", "broken", "a kernel that counts threads miscounts", EMULATOR_REMEDY)
+        return Finding("emulator", "broken", "a kernel that counts threads gives a wrong count", EMULATOR_REMEDY)
     about = device.describe()
     return Finding(
         "emulator", "ok", f"a kernel runs on {about['workers']} cores of {about['processor']}, "

@@ -1,4 +1,4 @@
-"""The command `fuzz`: random cases until one fails, or until the limit."""
+"""The command `fuzz`: run random cases until one fails, or until a limit is reached."""
 
 import json
 import signal
@@ -24,42 +24,44 @@ if TYPE_CHECKING:
     from convbench.fuzz import Orders, Tally
 
 DEFAULT_SECONDS = 60.0
-LOOK_S = 0.1
+LOOK_S = 0.1  # longest wait for messages of the jobs before the bar is updated
 
 SecondsOption = Annotated[
     float | None,
     typer.Option(
         "--seconds",
-        help="Stop after so long; what was found by then is still made small. Default: 60, unless --examples is given.",
+        help="Stop after so many seconds. A failure found by then is still shrunk. Default: 60 without --examples.",
     ),
 ]
 ExamplesOption = Annotated[int | None, typer.Option("--examples", min=1, help="Stop after so many cases.")]
 SeedOption = Annotated[
     int,
-    typer.Option("--seed", min=0, help="The same seed gives the same cases, with the same number of jobs."),
+    typer.Option("--seed", min=0, help="Seed of the cases. The same seed and number of jobs give the same cases."),
 ]
 DirectionsOption = Annotated[
-    list[str] | None, typer.Option("--direction", help="Only these, with commas or repeated. Default: all.")
+    list[str] | None,
+    typer.Option(
+        "--direction", help="Only these directions. Separate them with commas, or repeat the option. Default: all."
+    ),
 ]
 JobsOption = Annotated[
-    int, typer.Option("--jobs", min=1, help="So many processes, each with cases of its own from the same seed.")
+    int, typer.Option("--jobs", min=1, help="Number of processes. Each draws its own cases from the same seed.")
 ]
 KeepGoingOption = Annotated[
-    bool, typer.Option("--keep-going", help="Go on after a failure, and collect those with other causes.")
+    bool, typer.Option("--keep-going", help="Go on after a failure, and collect failures with other causes.")
 ]
 FuzzDeviceOption = Annotated[
     str | None,
     typer.Option(
         "--device",
-        help="cuda, emulator, emulator-checked or simulator. Default: the GPU if there is one, else emulator-checked.",
+        help="One of cuda, emulator, emulator-checked, simulator. Default: the GPU if there is one, else "
+        "emulator-checked.",
     ),
 ]
 CorpusOption = Annotated[
-    Path, typer.Option("--corpus", help="The file of known cases, run first; failures are appended to it.")
+    Path, typer.Option("--corpus", help="File of known cases. They run first, and new failures are appended to it.")
 ]
-ReplayOption = Annotated[
-    str | None, typer.Option("--replay", help="Run this one case, a line of a corpus, and nothing else.")
-]
+ReplayOption = Annotated[str | None, typer.Option("--replay", help="Run only this case, given as a line of a corpus.")]
 
 
 def fuzz(
@@ -76,9 +78,9 @@ def fuzz(
     replay: ReplayOption = None,
     json_: options.JsonOption = False,
 ) -> None:
-    """Random cases until one fails; it is made small, saved, and printed with the command that repeats it.
+    """Run random cases until one fails. It is shrunk, saved, and printed with the command that repeats it.
 
-    Exit status 1 if a case failed, or none was run.
+    Exit status 1 if a case failed or none was run.
     """
     if replay is not None:
         if (seconds, examples, seed, algorithm, direction, jobs, keep_going) != (None, None, 0, None, None, 1, False):
@@ -110,7 +112,7 @@ def fuzz(
 
 
 def _run(orders: "Orders", tally: "Tally", algorithms: "list[Algorithm]", device: "Device") -> bool:
-    """Have the jobs work; returns whether they were interrupted."""
+    """Run the jobs to their end, and return whether they were interrupted."""
     from convbench.fuzz import Crew, Found, Suit, possible
 
     suits = [Suit(algorithm, device, orders.directions) for algorithm in algorithms]
@@ -124,7 +126,7 @@ def _run(orders: "Orders", tally: "Tally", algorithms: "list[Algorithm]", device
                             crew.tell(message.finding)
                         if not orders.keep_going:
                             crew.stop(but=job)
-                if suits:  # one at a time: the jobs wait for nobody
+                if suits:  # only one in each round, so that messages of the jobs are not kept waiting
                     tally.possible |= possible([suits.pop()])
                 show()
             if interrupted.is_set():
@@ -139,9 +141,9 @@ def _run(orders: "Orders", tally: "Tally", algorithms: "list[Algorithm]", device
 
 @contextmanager
 def _interrupts_noted() -> Iterator[threading.Event]:
-    """Ctrl-C sets the event, and breaks off no message between two processes."""
+    """Have Ctrl-C set an event instead of raising, so that it breaks off no message between two processes."""
     noted = threading.Event()
-    if threading.current_thread() is not threading.main_thread():  # which alone is interrupted
+    if threading.current_thread() is not threading.main_thread():  # only the main thread is interrupted
         yield noted
         return
     usual = signal.signal(signal.SIGINT, lambda *_: noted.set())
@@ -189,7 +191,7 @@ def _words(asked: list[str] | None) -> list[str]:
 
 
 def _device(name: str | None) -> "Device":
-    """The device that was asked for; else the GPU if there is one, else the emulator that checks."""
+    """The device that was asked for; without a name, the GPU if there is one, else the checked emulator."""
     from convbench import devices
 
     device = devices.select(name)

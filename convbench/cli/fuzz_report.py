@@ -1,4 +1,4 @@
-"""What `convbench fuzz` tells: findings as they come, how far it is, and the sum of it."""
+"""The output of `convbench fuzz`: each finding as it comes, a progress bar, and a summary at the end."""
 
 import json
 import shlex
@@ -13,11 +13,11 @@ from convbench.report import markdown_table
 if TYPE_CHECKING:
     from convbench.fuzz import Corpus, Finding, FuzzCase, Orders, Tally
 
-UNSEEN = 4  # pairs that are named
+UNSEEN = 4  # pairs of axes that no case covered: how many of them the summary names
 
 
 class Report:
-    """Of one call: on standard output, as text or, `quiet` until then, as JSON at its end."""
+    """The report of one call on standard output: text while it runs or, with `quiet`, only JSON at its end."""
 
     def __init__(
         self, orders: "Orders", corpus: "Corpus", plugins: Sequence[str], tally: "Tally", *, quiet: bool
@@ -26,14 +26,14 @@ class Report:
         self.from_corpus: set[FuzzCase] = set()
 
     def found(self, finding: "Finding", from_corpus: bool) -> None:
-        """Save a finding, unless it is known, and print it."""
+        """Save a finding, unless it came from the corpus, and print it."""
         if from_corpus:
             self.from_corpus.add(finding.case)
         else:
             self.corpus.add(finding)
         if not self.quiet:
             known = "in the corpus" if from_corpus else f"saved in {self.corpus.path}"
-            small = "" if finding.shrunk or from_corpus else ", not made as small as it can be"
+            small = "" if finding.shrunk or from_corpus else ", not shrunk to the end"
             print(
                 f"FAILED {finding.cause}\n  {finding.reason}\n  case    {finding.case}\n"
                 f"  repeat  {self.command(finding)}\n  {known}{small}\n",
@@ -41,11 +41,11 @@ class Report:
             )
 
     def command(self, finding: "Finding") -> str:
-        """What repeats it."""
+        """The command that repeats a finding."""
         return repeat_command(finding.case, self.orders.device, self.plugins)
 
     def finish(self, *, interrupted: bool) -> None:
-        """Print the sum."""
+        """Print the summary."""
         if self.quiet:
             print(json.dumps(self._as_json(interrupted=interrupted), indent=1))
             return
@@ -110,7 +110,7 @@ def repeat_command(case: "FuzzCase", device: str, plugins: Sequence[str]) -> str
 
 @contextmanager
 def live(orders: "Orders", tally: "Tally") -> Iterator[Callable[[], None]]:
-    """A bar on a terminal that is brought up to date when called; nothing elsewhere."""
+    """Show a progress bar on a terminal, and yield the function that updates it. Elsewhere nothing is shown."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -136,6 +136,6 @@ def live(orders: "Orders", tally: "Tally") -> Iterator[Callable[[], None]]:
             )
             told = f"{total.cases:,} cases, {tally.rate * orders.jobs:.0f}/s ({total.compile_s:.0f} s compiling)"
             told += f", {seen / max(1, possible):.0%} of pairs, {failures} failure{'s' * (failures != 1)}"
-            progress.update(task, completed=max(parts), told=told + ", making it small" * (tally.shrinking > 0))
+            progress.update(task, completed=max(parts), told=told + ", shrinking" * (tally.shrinking > 0))
 
         yield show

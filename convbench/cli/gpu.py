@@ -1,4 +1,4 @@
-"""The command `gpu`: a survey of the GPU within a time, into one folder."""
+"""The command `gpu`: survey a GPU within a given time, and write the results into one folder."""
 
 import sys
 from dataclasses import replace
@@ -17,31 +17,36 @@ from convbench.cli.progress import progress
 
 def gpu(
     out: Annotated[
-        Path, typer.Option("--out", help="Folder of the files, at most eight; those of before are replaced.")
+        Path,
+        typer.Option("--out", help="Folder for the results, at most eight files. Older results there are replaced."),
     ],
     seconds: Annotated[
-        float, typer.Option("--seconds", min=1.0, help="For everything. What there is no time for is named.")
+        float,
+        typer.Option(
+            "--seconds", min=1.0, help="Time for the whole survey. Work that does not fit is left out and named."
+        ),
     ] = 520.0,
     workload: Annotated[
-        str, typer.Option("--workload", help="What is timed: a named workload, or a file as for bench.")
+        str, typer.Option("--workload", help="Layers to time: a named workload, or a file as for bench.")
     ] = "standard",
     batch: options.BatchOption = None,
     where: options.WhereOption = None,
     algorithm: options.AlgorithmOption = None,
     check: Annotated[
-        list[str] | None, typer.Option("--check", help="A problem to check on, instead of ours; may be repeated.")
+        list[str] | None,
+        typer.Option("--check", help="Check the algorithms on this problem, not on the usual ones. May be repeated."),
     ] = None,
     device: Annotated[
-        str, typer.Option("--device", help="Default: cuda. The emulator is for a trial of the command itself.")
+        str, typer.Option("--device", help="Device to survey. Use the emulator only to try the command itself.")
     ] = "cuda",
     database: options.DatabaseOption = None,
     seed: options.SeedOption = 0,
     plugin: options.PluginOption = None,
     json_: options.JsonOption = False,
 ) -> None:
-    """Check every algorithm, time the standard layers beside cuDNN, and say how they compare. Minutes, on a GPU.
+    """Check every algorithm, then time the standard layers and compare the algorithms with cuDNN.
 
-    Exit status 1 if anything is wrong or failed.
+    On a GPU this takes minutes. Exit status 1 if anything is wrong or failed.
     """
     from convbench import devices
     from convbench.measurement import Effort

@@ -1,4 +1,4 @@
-"""The commands that tell: `list`, `show`, `doctor`."""
+"""The commands that print information: `list`, `show` and `doctor`."""
 
 import json
 from contextlib import ExitStack
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def list_(plugin: options.PluginOption = None, json_: options.JsonOption = False) -> None:
-    """The algorithms and the workloads that there are."""
+    """List the algorithms and the workloads."""
     from convbench import workload
 
     options.load_plugins(plugin)
@@ -56,25 +56,36 @@ def _first_line(thing: object) -> str:
 
 
 def show(
-    problem: Annotated[str, typer.Argument(help="A problem, in any of the three notations.")],
-    image: Annotated[Path | None, typer.Argument(help="With --maps: a picture file. Default: a bundled one.")] = None,
+    problem: Annotated[str, typer.Argument(help=options.ONE_PROBLEM)],
+    image: Annotated[
+        Path | None, typer.Argument(help="With --maps: the picture file. Default: a bundled picture.")
+    ] = None,
     maps: Annotated[
         bool,
         typer.Option(
-            "--maps", help="Instead: convolve a picture, resized to h × w, and draw each channel's part in it."
+            "--maps",
+            help="Convolve a picture, resized to h × w, and draw what each channel adds, instead of printing facts.",
         ),
     ] = False,
     algorithm: Annotated[
-        str | None, typer.Option("--algorithm", help="With --maps: what computes the parts, or auto, the default.")
+        str | None,
+        typer.Option("--algorithm", help="With --maps: the algorithm that computes the parts. Default: auto."),
     ] = None,
     device: options.DeviceOption = None,
-    out: Annotated[Path | None, typer.Option("--out", help="With --maps: the PNG. Default: maps-PROBLEM.png.")] = None,
-    seed: Annotated[int | None, typer.Option("--seed", min=0, help="With --maps: of the weights. Default: 0.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="With --maps: the PNG file to write. Default: maps-PROBLEM.png.")
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option("--seed", min=0, help="With --maps: seed of the random weights. Default: 0.")
+    ] = None,
     direction: options.DirectionOption = "forward",
     plugin: options.PluginOption = None,
     json_: options.JsonOption = False,
 ) -> None:
-    """One problem: shapes, FLOPs, bytes, roofline; who can compute it, and who refuses and why. Or its --maps."""
+    """Show one problem: its shapes, FLOPs, bytes and least times.
+
+    Also show which algorithms can compute it, and why the others refuse it. With --maps, draw a picture instead.
+    """
     if maps:
         options.load_plugins(plugin)
         _show_maps(problem, image, algorithm or "auto", device, out, seed or 0, direction, json_=json_)
@@ -93,7 +104,7 @@ def show(
         "problem": str(what), "x": what.x_shape, "w": what.w_shape, "y": what.y_shape, "macs": what.macs,
         "flops": what.flops, "min_bytes": what.min_bytes, "arithmetic_intensity": what.arithmetic_intensity,
     }  # fmt: skip
-    roofs = roofline.KNOWN if what.dtype == "float32" else ()  # the ceilings of the other dtypes are others
+    roofs = roofline.KNOWN if what.dtype == "float32" else ()  # the known ceilings are those of float32
     if json_:
         floors = [{"device": r.name, "floor_us": r.floor_us(what), "bound_by": r.limit(what)} for r in roofs]
         print(json.dumps({**facts, "floors": floors, "refusals": able}, indent=1))
@@ -164,15 +175,15 @@ def _maps_page(facts: dict[str, Any], refusal: str | None) -> str:
 
 
 def _refusal(algorithm: "Algorithm", problem: "ConvProblem", direction: "Direction") -> str | None:
-    """Why an algorithm will not compute a problem, or what its own code raised when it was asked."""
+    """The reason why an algorithm refuses a problem, or the error that its own code raised; None if it accepts it."""
     try:
         return algorithm.refuses(problem, direction)
-    except (Exception, SystemExit) as error:  # noqa: BLE001  (an algorithm is anyone's code)
+    except (Exception, SystemExit) as error:  # noqa: BLE001  (an algorithm may come from a plugin, and raise anything)
         return f"it fails: {type(error).__name__}: {error}"
 
 
 def doctor(json_: options.JsonOption = False) -> None:
-    """What this machine has, what is missing, and how to get it. Exit status 1 if something is broken."""
+    """Check what this machine has, what is missing, and how to get it. Exit status 1 if something is broken."""
     from convbench.cli.doctor import examine
 
     with ExitStack() as bars:

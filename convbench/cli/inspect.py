@@ -1,4 +1,4 @@
-"""The command `inspect`: kernels judged without a GPU."""
+"""The command `inspect`: what an algorithm's kernels cost on a GPU, read from their machine code without a GPU."""
 
 import json
 from pathlib import Path
@@ -10,30 +10,33 @@ from convbench.cli import completion, options
 from convbench.cli.output import encoded, print_markdown, write_files
 from convbench.cli.progress import progress
 
-# of `convbench.inspection.architecture`, which a shell's completion need not import
+# the names in `convbench.inspection.architecture`, repeated here so that completion need not import it
 ARCHITECTURES = "sm_75", "sm_80", "sm_86", "sm_89", "sm_90", "sm_100", "sm_120"
 
 
 def inspect(
-    algorithm: Annotated[str, typer.Argument(help="An algorithm by name.", autocompletion=completion.algorithms)],
-    problem: Annotated[str, typer.Argument(help="A problem, in any of the three notations.")],
+    algorithm: Annotated[str, typer.Argument(help="Name of an algorithm.", autocompletion=completion.algorithms)],
+    problem: Annotated[str, typer.Argument(help=options.ONE_PROBLEM)],
     arch: Annotated[
         str,
         typer.Option(
             "--arch",
-            help=f"What to compile for: {', '.join(ARCHITECTURES)}.",
+            help=f"Architecture to compile for: one of {', '.join(ARCHITECTURES)}.",
             autocompletion=completion.one_of(ARCHITECTURES),
         ),
     ] = "sm_90",
     direction: options.DirectionOption = "forward",
     config: Annotated[
-        str, typer.Option("--config", help="The fields that differ from the default config's: tile=8,splits=4.")
+        str, typer.Option("--config", help="Fields that differ from the default config, such as tile=8,splits=4.")
     ] = "",
-    sass: Annotated[Path | None, typer.Option("--sass", help="Write the machine code to this file as well.")] = None,
+    sass: Annotated[Path | None, typer.Option("--sass", help="Also write the machine code to this file.")] = None,
     plugin: options.PluginOption = None,
     json_: options.JsonOption = False,
 ) -> None:
-    """An algorithm's kernels as machine code, without a GPU: registers, spills, hot loop, predicted bound and time."""
+    """Inspect an algorithm's machine code, without a GPU.
+
+    It shows each kernel's registers, spills and hot loop, and predicts what limits it and the least time it takes.
+    """
     from convbench.algorithm import registry
     from convbench.fuzz import FuzzCase, config_of
     from convbench.inspection import architecture, inspector, page

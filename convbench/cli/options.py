@@ -1,4 +1,4 @@
-"""The options that commands share, and what their values mean."""
+"""The options that several commands share, and the functions that read their values."""
 
 import importlib
 import importlib.util
@@ -20,8 +20,9 @@ DEVICES = (
     "emulator",
     "emulator-checked",
     "simulator",
-)  # of `convbench.devices.NAMES`
+)  # the names in `convbench.devices.NAMES`, repeated here so that completion need not import it
 
+ONE_PROBLEM = "A problem as text: n1c64h56w56-k64r3s3-pad1, a benchdnn descriptor, or quoted MIOpenDriver flags."
 Problems = Annotated[
     list[str] | None,
     typer.Argument(
@@ -34,54 +35,61 @@ WorkloadOption = Annotated[
     str | None,
     typer.Option(
         "--workload",
-        help="A named workload (see `convbench list`), an ONNX model, a CSV file, or a text with a problem a line.",
+        help="A named workload (see `convbench list`), an ONNX model, a CSV file, or a text file with a problem on "
+        "each line.",
         autocompletion=completion.workloads,
     ),
 ]
-BatchOption = Annotated[int | None, typer.Option("--batch", help="Batch size N instead of each problem's own.")]
+BatchOption = Annotated[int | None, typer.Option("--batch", help="Batch size N to use for every problem.")]
 WhereOption = Annotated[
     str | None,
     typer.Option(
-        "--where", help="Only layers of which this is true, in pandas' query syntax: 'r == 3 and stride == (1, 1)'."
+        "--where", help="Only layers that meet this condition, a pandas query such as 'r == 3 and stride == (1, 1)'."
     ),
 ]
 AlgorithmOption = Annotated[
     list[str] | None,
     typer.Option(
         "--algorithm",
-        help="Only these, with commas or repeated. Default: all.",
+        help="Only these algorithms. Separate them with commas, or repeat the option. Default: all.",
         autocompletion=completion.algorithms,
     ),
 ]
 BaselinesOption = Annotated[
-    bool, typer.Option("--baselines", help="Also what they are compared with: cuDNN, PyTorch, SciPy, NumPy.")
+    bool, typer.Option("--baselines", help="Also run the baselines of other libraries: cuDNN, PyTorch, SciPy, NumPy.")
 ]
 DeviceOption = Annotated[
     str | None,
     typer.Option(
         "--device",
-        help=f"One of {', '.join(DEVICES)}. Default: the GPU if there is one, else the emulator.",
+        help=f"Where kernels run: one of {', '.join(DEVICES)}. Default: the GPU if there is one, else the emulator.",
         autocompletion=completion.one_of(DEVICES),
     ),
 ]
 DirectionOption = Annotated[
     str,
-    typer.Option("--direction", help=f"One of {', '.join(DIRECTIONS)}.", autocompletion=completion.one_of(DIRECTIONS)),
+    typer.Option(
+        "--direction",
+        help=f"What to compute: one of {', '.join(DIRECTIONS)}.",
+        autocompletion=completion.one_of(DIRECTIONS),
+    ),
 ]
 SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Seed of the random data.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 DatabaseOption = Annotated[
     Path | None,
-    typer.Option("--database", help="File of tuned configs. Default: reports/tuned/DEVICE.jsonl in this folder."),
+    typer.Option(
+        "--database", help="File of tuned configs. Default: reports/tuned/DEVICE.jsonl in the current folder."
+    ),
 ]
 PluginOption = Annotated[
     list[str] | None,
-    typer.Option("--plugin", help="A module, or a .py file, that registers algorithms; may be repeated."),
+    typer.Option("--plugin", help="A module or a .py file that registers algorithms. May be repeated."),
 ]
 
 
 def direction(name: str) -> Direction:
-    """The direction of that name; raises UnknownNameError."""
+    """The direction with this name. Raises UnknownNameError if there is none."""
     for known in DIRECTIONS:
         if name == known:
             return known
@@ -89,14 +97,17 @@ def direction(name: str) -> Direction:
 
 
 def load_plugins(plugins: list[str] | None) -> None:
-    """Import what registers algorithms, from the current folder too; raises ConvbenchError when that fails."""
+    """Import modules and files that register algorithms. Modules are also looked for in the current folder.
+
+    Raises ConvbenchError when an import fails.
+    """
     for plugin in plugins or []:
         try:
             if plugin.endswith(".py"):
                 _import_file(Path(plugin))
             else:
                 if (here := str(Path.cwd())) not in sys.path:
-                    sys.path.append(here)  # a script's path has its own folder; last, so that nothing is hidden
+                    sys.path.append(here)  # an installed script lacks it; at the end it hides no other module
                 importlib.import_module(plugin)
         except ConvbenchError:
             raise
@@ -105,7 +116,7 @@ def load_plugins(plugins: list[str] | None) -> None:
 
 
 def available_algorithms() -> "list[Algorithm]":
-    """Every algorithm that can be loaded; what is wrong with the others goes to standard error."""
+    """Every algorithm that can be loaded. The faults of the others go to standard error."""
     from convbench.algorithm import registry
 
     algorithms, faults = registry.available()

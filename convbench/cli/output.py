@@ -1,4 +1,4 @@
-"""Markdown on a terminal by Rich, as it is for a pipe; and files that are written whole or not at all."""
+"""Print Markdown, rendered by Rich on a terminal and plain elsewhere, and write files completely or not at all."""
 
 import os
 import sys
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def print_markdown(text: str) -> None:
-    """Rendered for a person; plain for a file, and where the terminal is so narrow that words would be cut off."""
+    """Print Markdown: rendered on a terminal; plain elsewhere, and where a narrow terminal would cut words off."""
     if sys.stdout is not None and sys.stdout.isatty():
         from rich.console import Console
         from rich.markdown import Markdown
@@ -28,13 +28,13 @@ def print_markdown(text: str) -> None:
 
 
 def write_page(records: "list[Record]", page: Path, *, picture: bool = False) -> Path:
-    """Render records to a Markdown file, with PNGs beside it if asked; raises ConvbenchError when it cannot."""
+    """Render records to a Markdown file, with PNGs beside it if asked. Raises ConvbenchError if this fails."""
     write_files(markdown_files(records, page, picture=picture))
     return page
 
 
 def markdown_files(records: "list[Record]", page: Path, *, picture: bool) -> dict[Path, bytes]:
-    """What a page of Markdown consists of: itself, and the pictures that it shows."""
+    """The files of a Markdown page: the page itself, and the pictures that it shows."""
     from convbench.report import to_markdown
 
     title = f"convbench: {page.stem}"
@@ -44,27 +44,28 @@ def markdown_files(records: "list[Record]", page: Path, *, picture: bool) -> dic
 
     shown = pictures.beside(page.stem, figures.figures(records))
     if not shown:
-        raise ConvbenchError("there is nothing to draw, for nothing passed")
+        raise ConvbenchError("there is nothing to draw, because nothing passed")
     files = {page.with_name(file): pictures.to_png(figure) for figure, file in shown.values()}
     return {**files, page: encoded(to_markdown(records, title=title, pictures=shown))}
 
 
 def encoded(text: str) -> bytes:
-    """UTF-8; what has no place in it, half of a surrogate pair, is replaced."""
+    """The text in UTF-8. Half of a surrogate pair, which UTF-8 cannot hold, is replaced."""
     return text.encode("utf-8", "replace")
 
 
 def write_files(files: Mapping[Path, bytes]) -> None:
-    """Write all of them beside their places first, and only then move them there: a full disk leaves what was there.
+    """Write several files, or none of them if one cannot be written.
 
-    Raises ConvbenchError when one cannot be written.
+    Each file is first written beside its place. Only when all are complete are they moved there, so that a full disk
+    leaves the old files as they were. Raises ConvbenchError when a file cannot be written.
     """
     written: dict[Path, Path] = {}
     place = Path()
     try:
         for place, content in files.items():
             place.parent.mkdir(parents=True, exist_ok=True)
-            goal = place.resolve()  # a link goes on pointing where it did
+            goal = place.resolve()  # write to the target of a link, and keep the link
             if goal.is_dir():
                 raise IsADirectoryError(0, "a folder is in its place")
             draft = goal.with_name(f".{goal.name}.{os.getpid()}.part")
@@ -72,7 +73,7 @@ def write_files(files: Mapping[Path, bytes]) -> None:
             with draft.open("wb") as file:
                 file.write(content)
                 file.flush()
-                os.fsync(file.fileno())  # a disk may say only now that it is full
+                os.fsync(file.fileno())  # a full disk may be reported only now
         for draft, goal in written.items():
             place = goal
             draft.replace(goal)
@@ -80,5 +81,5 @@ def write_files(files: Mapping[Path, bytes]) -> None:
         raise ConvbenchError(f"the report cannot be written to {place}: {error.strerror}") from error
     finally:
         for draft in written:
-            with suppress(OSError):  # those that were moved are no longer there, and the others only take room
+            with suppress(OSError):  # those that were moved no longer exist, and the others are of no use
                 draft.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""A bar with an estimate of what is left, on a terminal; nothing elsewhere."""
+"""A progress bar with an estimate of the time left. It is shown on a terminal only."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 @contextmanager
 def progress(items: Iterable[T], what: str, total: int, device: "Device | None" = None) -> Iterator[Iterable[T]]:
-    """The items, as they come; of a device, the bar says what compiling took, too."""
+    """Show a bar while the items that this yields are iterated; with a device, also the time spent compiling."""
     from rich.console import Console
     from rich.progress import (
         BarColumn,

@@ -1,4 +1,4 @@
-"""The command that renders records again: `report`."""
+"""The command `report`: render pages and files for other programs from records."""
 
 import sys
 from collections.abc import Sequence
@@ -21,35 +21,37 @@ if TYPE_CHECKING:
     Source = tuple[Path, list[Record]]
 
 ENDINGS = {"markdown": ".md", "html": ".html", "csv": ".csv", "parquet": ".parquet", "junit": ".xml"}
-EXTRA = "altair", "vl_convert", "jinja2"  # what the page needs
-COMPARISON = "comparison"  # the name of the page of several files
+EXTRA = "altair", "vl_convert", "jinja2"  # modules that the HTML page needs
+COMPARISON = "comparison"  # name of the page that compares several files
 
 
 def report(
     records: Annotated[
-        list[Path], typer.Argument(help="A records file (.jsonl); or several, to be put side by side on one page.")
+        list[Path], typer.Argument(help="Records file (.jsonl). Several are put side by side on one page.")
     ],
     out: Annotated[
-        Path | None, typer.Option("--out", help="Folder of the pages; default: beside the first file.")
+        Path | None, typer.Option("--out", help="Folder for the pages. Default: the folder of the first file.")
     ] = None,
     format_: Annotated[
         list[str] | None,
         typer.Option(
             "--format",
-            help=f"{', '.join(ENDINGS)}; with commas or repeated. Default: markdown, and html with the extra `report`.",
+            help=f"Formats to write: {', '.join(ENDINGS)}. Separate them with commas, or repeat the option. Default: "
+            "markdown, and html if the extra `report` is installed.",
         ),
     ] = None,
     picture: Annotated[
-        bool, typer.Option("--picture", help="Draw PNGs beside the Markdown page too; needs the extra `report`.")
+        bool, typer.Option("--picture", help="Also draw PNGs for the Markdown page. This needs the extra `report`.")
     ] = False,
     mixed: Annotated[
-        bool, typer.Option("--mixed", help="With several files: a GPU's times against others' all the same.")
+        bool, typer.Option("--mixed", help="With several files: compare a GPU's times even with times of a CPU.")
     ] = False,
     json_: options.JsonOption = False,
 ) -> None:
-    """Render records again. Lines that are no records are named and skipped, and the exit status is then 2.
+    """Render pages from records. Lines that are not records are named and skipped; the exit status is then 2.
 
-    Several files make one page, `comparison`, with their results side by side: devices, commits, algorithms, or files.
+    Several files make one page, `comparison`, which shows their results side by side: by device, commit, algorithm or
+    file.
     """
     from convbench.records import read_records
 
@@ -62,7 +64,7 @@ def report(
     found = [(path, *read_records(path)) for path in records]
     for line in (line for _, _, bad in found for line in bad):
         print(f"convbench: {line}", file=sys.stderr)
-    # no page of a file that holds something else
+    # a file that holds only other lines gets no page
     sources = [(path, good) for path, good, bad in found if good or not bad]
     if json_:
         print(_frame(sources).to_json(orient="records", indent=1))
@@ -73,7 +75,7 @@ def report(
 
 
 def _formats(asked: list[str] | None) -> list[str]:
-    """Those asked for, each once; raises UnknownNameError."""
+    """The formats asked for, each once. Raises UnknownNameError for one that is unknown."""
     if not asked:
         return ["markdown", "html"] if all(map(find_spec, EXTRA)) else ["markdown"]
     names = list(dict.fromkeys(name.strip() for text in asked for name in text.split(",")))
@@ -83,7 +85,7 @@ def _formats(asked: list[str] | None) -> list[str]:
 
 
 def _write(sources: "Sequence[Source]", pages: dict[str, Path], *, picture: bool, mixed: bool) -> None:
-    """Render everything, then write everything, then say what there is."""
+    """Render everything, then write everything, then print where the pages are."""
     if picture and "markdown" not in pages:
         raise ConvbenchError("--picture draws the pictures of a Markdown page; add --format markdown, or leave it out")
     files: dict[Path, bytes] = {}
@@ -101,7 +103,7 @@ def _write(sources: "Sequence[Source]", pages: dict[str, Path], *, picture: bool
 
 
 def _single(records: "list[Record]", name: str, page: Path, *, picture: bool) -> dict[Path, bytes]:
-    """The files of one format."""
+    """The files of one format for one source."""
     if name == "markdown":
         return markdown_files(records, page, picture=picture)
     if name == "html":
@@ -133,7 +135,7 @@ def _compared(sources: "Sequence[Source]", name: str, page: Path, *, picture: bo
 
 
 def _data(sources: "Sequence[Source]", name: str) -> bytes:
-    """What other programs read."""
+    """The content of a file for other programs: JUnit XML, Parquet or CSV."""
     from convbench.report import to_csv, to_junit, to_parquet
 
     if name == "junit":
@@ -143,7 +145,7 @@ def _data(sources: "Sequence[Source]", name: str) -> bytes:
 
 
 def _frame(sources: "Sequence[Source]") -> "pd.DataFrame":
-    """The rows of every source, with its name before them where there are several."""
+    """The rows of every source in one table. If there are several, the first column is the name of the source."""
     import pandas as pd
 
     from convbench.report import to_frame
