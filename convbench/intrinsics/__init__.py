@@ -1,8 +1,9 @@
-"""What kernels need and Numba does not offer: wide and predicated accesses, asynchronous copies, tensor cores.
+"""Functions for kernels that Numba lacks: wide and predicated accesses, asynchronous copies, tensor cores.
 
-Each is an intrinsic that a GPU gets as LLVM IR or inline PTX, that the emulator runs from the same IR (it knows this
-PTX by its text), and that has a twin in Python for the simulator (`twins`). Indices count elements of arrays of one
-dimension, never wrap around, and are checked by the emulator against the array, the first element and the last.
+The call of such a function in a kernel enters; LLVM IR or inline PTX for a GPU leaves. The emulator runs the same IR,
+and knows this PTX by its text. For the simulator each intrinsic has a twin in Python (`twins`). Indices count the
+elements of arrays of one dimension and never wrap around. The emulator checks them against the array, for the first
+and for the last element of an access.
 """
 
 from convbench.intrinsics.copies import (

@@ -1,4 +1,8 @@
-"""Addresses inside an intrinsic: of array elements, checked where the emulator checks, and in PTX's windows."""
+"""Addresses and inline PTX inside an intrinsic.
+
+An address of an array element is computed by Numba's own function, so that the emulator checks its index. PTX takes
+addresses in the windows of shared and global memory.
+"""
 
 from typing import Any
 
@@ -26,8 +30,8 @@ def element(
 ) -> Any:
     """The address of the first of `count` elements.
 
-    Asked of Numba's own function, and for the last element too, so that the emulator checks both; a GPU's compiler
-    drops what nobody uses.
+    Numba's own function computes it, and the address of the last element too, so that the emulator checks both
+    indices. A GPU's compiler drops the second, which nobody uses.
     """
     made = context.make_array(array_type)(context, builder, array)
     wide = index
@@ -52,7 +56,7 @@ def in_global(builder: Any, pointer: Any) -> Any:
 
 
 def ptx(builder: Any, text: str, result: Any, values: list[Any], constraints: str, *, is_pure: bool = False) -> Any:
-    """Inline PTX; what is not pure is neither dropped nor moved past accesses to memory."""
+    """Inline PTX. Unless it is pure, the compiler neither drops it nor moves it past accesses to memory."""
     clobbered = constraints if is_pure else ",".join(filter(None, (constraints, "~{memory}")))
     kind = ir.FunctionType(result, [value.type for value in values])
     return builder.call(ir.InlineAsm(kind, text, clobbered, side_effect=not is_pure), values)

@@ -1,4 +1,4 @@
-"""Instructions that take nothing and give nothing: fences, and the ends of groups."""
+"""Intrinsics for instructions without operands: fences, commits of groups, and waits."""
 
 from collections.abc import Callable
 from typing import Any
@@ -14,7 +14,7 @@ _VOID = ir.VoidType()
 
 
 def bare(text: str, twin: Callable[[], None]) -> Any:
-    """The intrinsic of an instruction, of which `text` is the PTX."""
+    """The intrinsic of an instruction without operands; `text` is its PTX."""
 
     @with_twin(twin)
     @intrinsic

@@ -1,8 +1,8 @@
 """Asynchronous copies from global to shared memory: cp.async, its groups, and the wait for them.
 
-A copy has landed only when its thread has waited for its group; other threads see it after a barrier behind that.
-Copies of 16 bytes go past the first cache, those of 4 through it. Where a copy with a condition is not `ok`, the
-destination becomes zero and the source is not read.
+A copy has landed only when its thread has waited for its group. Other threads see it after a barrier that follows the
+wait. Copies of 16 bytes bypass the first-level cache; copies of 4 bytes go through it. If the condition `ok` of a copy
+is false, the destination becomes zero and the source is not read.
 
 Source: PTX ISA, "Data Movement and Conversion Instructions: cp.async" (compute capability 8.0; ignore-src operand).
 """
@@ -24,7 +24,7 @@ _CACHED = {4: "ca", 16: "cg"}
 
 
 def copy_text(size: int, *, conditional: bool) -> str:
-    """The PTX of a copy of so many bytes."""
+    """The PTX of a copy of `size` bytes."""
     copy = f"cp.async.{_CACHED[size]}.shared.global [$0], [$1], {size}"
     return f"{{ .reg .pred p; setp.eq.u32 p, $2, 0; {copy}, p; }}" if conditional else f"{copy};"
 
@@ -33,12 +33,12 @@ COMMIT_TEXT = "cp.async.commit_group;"
 
 
 def wait_text(pending: int) -> str:
-    """The PTX of a wait until at most so many groups of this thread are under way."""
+    """The PTX of a wait until at most `pending` groups of this thread are under way."""
     return f"cp.async.wait_group {pending};"
 
 
 def _copy(size: int, *, conditional: bool) -> Any:
-    """The intrinsic that copies `size` bytes of elements of 4."""
+    """The intrinsic that copies `size` bytes, from and to arrays whose elements have 4 bytes."""
     count, name = size // 4, f"copy_async_{size}" + ("_if" if conditional else "")
     text = copy_text(size, conditional=conditional)
 
@@ -86,12 +86,12 @@ def _copy(size: int, *, conditional: bool) -> Any:
     return copy
 
 
-# ---- the simulator's threads are greenlets, which may carry attributes
+# ---- for the twins: the simulator's threads are greenlets, and each keeps its copies as an attribute
 
 
 def _groups() -> list[list[Any]]:
-    """The committed groups of copies of this thread, and behind them the one that is open."""
-    from greenlet import getcurrent  # only the simulator needs it
+    """The committed groups of copies of this thread, and after them the open one."""
+    from greenlet import getcurrent  # only the simulator needs it, so kernels load without it
 
     thread: Any = getcurrent()
     if not hasattr(thread, "copies"):

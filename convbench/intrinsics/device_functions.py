@@ -1,17 +1,17 @@
-"""Device functions that kernels here and in `algorithms` share.
+"""Device functions that kernels in this package and in `algorithms` share.
 
-Every index is 64 bits wide in a kernel (Numba widens to it), so that no arithmetic on indices can overflow.
+Numba widens every index in a kernel to 64 bits, so that no arithmetic on indices can overflow.
 """
 
 from typing import Any
 
 from numba import cuda
 
-Array = Any  # a device array, of whichever device
+Array = Any  # a device array of any device
 
 
 def unflatten(flat: int, size_1: int, size_2: int, size_3: int) -> tuple[int, int, int, int]:
-    """The four indices of a flat one, the last fastest: (N, K, P, Q) or any other four axes."""
+    """Split a flat index into four, the last of them fastest: (N, K, P, Q) or any other four axes."""
     i3 = flat % size_3
     i2 = flat // size_3 % size_2
     i1 = flat // (size_3 * size_2) % size_1
@@ -24,9 +24,10 @@ unflatten_on_device = cuda.jit(device=True)(unflatten)
 
 @cuda.jit(device=True)
 def sum_over_block(sums: Array) -> None:
-    """Add up what every thread of a block has left in its own place of shared memory; sums[0] has it afterwards.
+    """Add up the values that the threads of a block have stored in shared memory, one each; sums[0] is the total.
 
-    A tree over the threads, a power of two in one dimension, in the same order in every run.
+    The block has one dimension, and the number of its threads is a power of two. The values are added in a tree, in
+    the same order in every run.
     Source: Harris 2007, "Optimizing parallel reduction in CUDA", NVIDIA (sequential addressing).
     """
     cuda.syncthreads()

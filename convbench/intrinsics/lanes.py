@@ -1,4 +1,8 @@
-"""What the lanes of a simulated warp or warpgroup do together: all leave what they bring, and each gets its answer."""
+"""Collective operations in the simulator: the lanes of a warp or warpgroup exchange values.
+
+Each lane leaves its value with the simulator and waits. When all lanes have come, one function computes the answers of
+all of them.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,13 +13,13 @@ WARP, WARPGROUP = 32, 128  # threads
 
 @dataclass(frozen=True)
 class Asked:
-    """What a lane leaves with the simulator while it waits for the others.
+    """The request that a lane leaves with the simulator while it waits for the others.
 
     Parameters
     ----------
-    value : what it brings
-    together : from what all lanes bring, in their order, to what each gets
-    lanes : how many must be there
+    value : the lane's own value
+    together : takes the values of all lanes, in their order, and returns the answer of each
+    lanes : how many lanes must come
     """
 
     value: Any
@@ -24,8 +28,8 @@ class Asked:
 
 
 def of_warp(value: Any, together: Callable[[list[Any]], list[Any]], lanes: int = WARP) -> Any:
-    """Wait until all lanes of this warp have come here; what this one gets."""
-    from greenlet import getcurrent  # only the simulator needs it
+    """Wait until all lanes of this warp have come here, and return the answer of this one."""
+    from greenlet import getcurrent  # only the simulator needs it, so kernels load without it
 
     parent = getcurrent().parent
     assert parent is not None
@@ -33,5 +37,5 @@ def of_warp(value: Any, together: Callable[[list[Any]], list[Any]], lanes: int =
 
 
 def of_warpgroup(value: Any, together: Callable[[list[Any]], list[Any]]) -> Any:
-    """Wait until all threads of this warpgroup have come here; what this one gets."""
+    """Wait until all threads of this warpgroup have come here, and return the answer of this one."""
     return of_warp(value, together, WARPGROUP)

@@ -1,7 +1,8 @@
-"""Accesses of 32, 64 and 128 bits at an unsigned index, and one that a predicate switches off.
+"""Loads and stores of one, two or four elements at an index, and a load that a predicate switches off.
 
-Numba has no vector types in arrays and turns each index into one that may count from the end, which costs several
-instructions; NVVM joins neighbouring loads from shared memory, but none from global memory.
+They exist for three reasons. Numba has no vector types in arrays. It lets every index count from the end when it is
+negative, which costs several instructions. NVVM joins neighbouring loads from shared memory, but not from global
+memory.
 """
 
 from collections.abc import Callable
@@ -21,7 +22,7 @@ _LOAD_IF = "{ .reg .pred p; setp.ne.u32 p, $2, 0; mov.f32 $0, 0f00000000; @p ld.
 
 
 def place(array: Any, index: Any, count: int = 1) -> int:
-    """The twin's index: raises DeviceError where hardware would read elsewhere, or fault for its alignment."""
+    """The index for a twin. Raises DeviceError where hardware would access other memory, or fault on alignment."""
     first = int(index)
     if not 0 <= first <= array.size - count or first % count:
         raise DeviceError(f"an access of {count} elements at index {first} of an array of {array.size}")
@@ -97,7 +98,10 @@ def _load_1_if(array: Any, index: Any, ok: Any) -> Any:
 @with_twin(_load_1_if)
 @intrinsic
 def load_1_if(typing_context: Any, array: Any, index: Any, ok: Any) -> Any:
-    """An element of a float32 array in global memory that nobody writes meanwhile, or 0 where not `ok`: no branch."""
+    """Load a float32 from global memory, or give 0 where `ok` is false, without a branch.
+
+    Nobody may write the array while the kernel runs, because the load goes through the read-only cache.
+    """
     require_flat("load_1_if", array, index)
     if array.dtype != types.float32:
         raise errors.TypingError(f"load_1_if takes float32, not {array.dtype}")
@@ -113,7 +117,7 @@ def load_1_if(typing_context: Any, array: Any, index: Any, ok: Any) -> Any:
 
 
 def checked_if(context: Any, builder: Any, array: Any, values: Any, index: Any, count: int = 1) -> Any:
-    """The address of an element, whose index counts only where values[2] is true."""
+    """The address of an element. Its index is checked only where the condition, the last of `values`, is true."""
     with builder.if_then(values[-1]):
         element(context, builder, array, values[0], values[1], index, count)  # for its checks alone
     made = context.make_array(array)(context, builder, values[0])

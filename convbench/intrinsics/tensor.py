@@ -1,6 +1,6 @@
-"""Tensor cores by whole warps: ldmatrix loads fragments from shared memory, mma.sync multiplies them.
+"""Tensor cores for whole warps: ldmatrix loads fragments from shared memory, mma.sync multiplies them.
 
-All 32 lanes of a warp must call the same one together. With g = lane // 4 and t = lane mod 4 a lane holds
+All 32 lanes of a warp must call the same function together. With g = lane // 4 and t = lane mod 4 a lane holds
 
     A  16 × 8 of TF32     a[i] = A[g + 8·(i mod 2), t + 4·(i // 2)]                                   i = 0 … 3
     B  8 × 8              b[i] = B[t + 4·i, g]                                                        i = 0, 1
@@ -8,9 +8,9 @@ All 32 lanes of a warp must call the same one together. With g = lane // 4 and t
     B  16 × 8             b[i] = B[2·t + 8·i + (0, 1), g]
     C  16 × 8 of float32  c[i] = C[g + 8·(i // 2), 2·t + i mod 2]                                     i = 0 … 3
 
-`ldmatrix_x4` reads four matrices of 8 rows of 16 bytes; lane 8·i + r gives the place of row r of the i-th. A lane gets
-of each the four bytes at row g, from 4·t on: two halves, or one TF32 number. The transposed one takes the matrices for
-8 × 8 halves and gets row g of their transposes.
+`ldmatrix_x4` reads four matrices of 8 rows of 16 bytes. Lane 8·i + r passes the place of row r of matrix i. From each
+matrix, a lane gets the four bytes of row g that begin at byte 4·t: two halves, or one TF32 number. The transposed
+version treats the matrices as 8 × 8 halves, and reads row g of their transposes.
 
 Source    PTX ISA, "Warp-level matrix instructions": ldmatrix, mma.m16n8k8 (.tf32) and .m16n8k16 (.f16, .bf16); compute
           capability 8.0. "Conversion: cvt.rna.tf32.f32".
@@ -32,8 +32,8 @@ from convbench.intrinsics.memory import place
 from convbench.intrinsics.twins import with_twin
 
 ROW_BYTES = 16
-_TF32_BITS, _HALF_OF_LAST = 0xFFFFE000, 0x1000  # of a float32: what TF32 keeps, and half the last of it
-_NAN = 0x7FFFFFFF  # as cvt gives it
+_TF32_BITS, _HALF_OF_LAST = 0xFFFFE000, 0x1000  # bits of a float32: those that TF32 keeps; half the last one
+_NAN = 0x7FFFFFFF  # the NaN that cvt returns
 _LANES = np.arange(32)
 _G, _T = _LANES[:, None] // 4, _LANES[:, None] % 4
 _I = np.arange(4)
@@ -45,7 +45,7 @@ def ldmatrix_text(*, transposed: bool) -> str:
 
 
 def mma_text(shape: str, kind: str) -> str:
-    """The PTX of a product with sums in float32."""
+    """The PTX of a product whose sums are float32."""
     sums, a, b, before = "{$0, $1, $2, $3}", "{$4, $5, $6, $7}", "{$8, $9}", "{$10, $11, $12, $13}"
     return f"mma.sync.aligned.{shape}.row.col.f32.{kind}.{kind}.f32 {sums}, {a}, {b}, {before};"
 
@@ -84,7 +84,10 @@ def _ldmatrix(*, transposed: bool) -> Any:
 
 
 def _mma(shape: str, kind: str, numbers: Callable[[npt.NDArray[np.uint32]], npt.NDArray[np.float64]]) -> Any:
-    """The product whose factors `numbers` reads from words: (lanes, words) to (lanes, words, numbers in a word)."""
+    """The intrinsic of a product.
+
+    `numbers` unpacks factors from words: from shape (lanes, words) to (lanes, words, numbers in a word).
+    """
     text, name = mma_text(shape, kind), f"mma_{kind}"
     sums_type = types.UniTuple(types.float32, 4)
     wanted = (sums_type, types.UniTuple(types.uint32, 4), types.UniTuple(types.uint32, 2))
@@ -119,7 +122,7 @@ def _mma(shape: str, kind: str, numbers: Callable[[npt.NDArray[np.uint32]], npt.
             given, four = [*factors[0], *factors[1], *sums], ir.LiteralStructType([FLOAT] * 4)
             constraints = "=f,=f,=f,=f,r,r,r,r,r,r,f,f,f,f"
             function = ir.FunctionType(four, [value.type for value in given])
-            # it touches no memory, but must not be moved to where a warp has parted
+            # it touches no memory, but must not be moved to where the lanes of a warp have diverged
             found = builder.call(ir.InlineAsm(function, text, constraints, side_effect=True), given)
             return context.make_tuple(builder, sums_type, [builder.extract_value(found, i) for i in range(4)])
 
@@ -129,7 +132,7 @@ def _mma(shape: str, kind: str, numbers: Callable[[npt.NDArray[np.uint32]], npt.
 
 
 def cut(sums: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
-    """To float32, towards zero: as `convbench.emulator.tensor` has it."""
+    """Round to float32, towards zero, as `convbench.emulator.tensor` does."""
     with np.errstate(over="ignore", invalid="ignore"):
         near = sums.astype(np.float32)
         beyond = (np.abs(near.astype(np.float64)) > np.abs(sums)) & np.isfinite(near)
@@ -137,17 +140,17 @@ def cut(sums: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
 
 
 def of_tf32(words: npt.NDArray[np.uint32]) -> npt.NDArray[np.float64]:
-    """The numbers in words, along one more axis: those of a word."""
+    """Unpack TF32 numbers from words. A new last axis holds the numbers of each word, here one."""
     return (words & np.uint32(_TF32_BITS)).view(np.float32).astype(np.float64)[..., None]
 
 
 def of_f16(words: npt.NDArray[np.uint32]) -> npt.NDArray[np.float64]:
-    """As `of_tf32`."""
+    """Unpack float16 numbers from words. A new last axis holds the two numbers of each word."""
     return np.ascontiguousarray(words).view(np.float16).reshape(*words.shape, 2).astype(np.float64)
 
 
 def of_bf16(words: npt.NDArray[np.uint32]) -> npt.NDArray[np.float64]:
-    """As `of_tf32`."""
+    """Unpack bfloat16 numbers from words. A new last axis holds the two numbers of each word."""
     pairs = np.stack((words << np.uint32(16), words & np.uint32(0xFFFF0000)), axis=-1)
     return pairs.view(np.float32).astype(np.float64)
 
@@ -166,7 +169,10 @@ def _rounded(value: Any) -> Any:
 @with_twin(_rounded)
 @intrinsic
 def round_to_tf32(typing_context: Any, value: Any) -> Any:
-    """The bits of a float32 rounded to 11 significant bits, halfway cases away from zero: cvt.rna, by integers."""
+    """Round a float32 to 11 significant bits, halfway cases away from zero, and return its bits.
+
+    This is cvt.rna in integer arithmetic.
+    """
     if value != types.float32:
         raise errors.TypingError(f"round_to_tf32 takes float32, not {value}")
 

@@ -1,6 +1,7 @@
-"""Which Python function the simulator runs in place of an intrinsic.
+"""Twins: the Python functions that the simulator runs in place of intrinsics.
 
-A twin takes what the intrinsic takes, with NumPy arrays and numbers, and raises DeviceError where hardware would fault.
+A twin takes the same arguments as its intrinsic, as NumPy arrays and numbers. It raises DeviceError where hardware
+would fault.
 """
 
 from collections.abc import Callable
@@ -13,12 +14,12 @@ def twin_of(intrinsic: Any) -> Callable[..., Any] | None:
     """The twin of an intrinsic; None for anything else."""
     try:
         return _TWINS.get(intrinsic)
-    except TypeError:  # what cannot be hashed is no intrinsic
+    except TypeError:  # every intrinsic can be hashed
         return None
 
 
 def with_twin(twin: Callable[..., Any]) -> Callable[[Any], Any]:
-    """Decorate an intrinsic with what the simulator runs in its place."""
+    """Decorate an intrinsic with the Python function that the simulator runs in its place."""
 
     def register(intrinsic: Any) -> Any:
         _TWINS[intrinsic] = twin

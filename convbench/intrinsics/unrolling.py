@@ -1,16 +1,16 @@
-"""Kernels that are specialised before Numba sees them: loops over `static(n)` written out, constant branches taken.
+"""Specialise a kernel before Numba sees it: loops over `static(n)` are written out, constant branches are taken.
 
-    for k in static(tile_k):        the body, once for each k, with the number in the place of its name
-    if is_padded: …                 the branch that the constant chooses, alone
-    sizes[0] if height is None else height      likewise
+    for k in static(tile_k):        the body is repeated for each k, with the number in place of the name
+    if is_padded: …                 only the branch that the constant chooses is kept
+    sizes[0] if height is None else height      the same
 
-Constants are numbers, booleans, None and tuples of them that the function closes over or finds in its globals, the
-names of static loops, and arithmetic on them. So one source serves for sizes that are known (`height = 56`) and for
-sizes that come as arguments (`height = None`). Lines keep their numbers, so that whatever reports on the kernel names
-the line that was written. Under the simulator the unrolled function runs as plain Python.
+Constants are numbers, booleans, None and tuples of these that the function closes over or finds in its globals, the
+names of static loops, and arithmetic on them. So one source works both for sizes that are known (`height = 56`) and
+for sizes that come as arguments (`height = None`). Lines keep their numbers, so that reports on a kernel name the line
+in its source. Under the simulator the unrolled function runs as plain Python.
 
-Loops whose body is long stay loops for the compiler to unroll: Numba's own passes take time quadratic in the length
-of a function, NVVM's do not, and it unrolls nests of up to 128 constant steps.
+A loop with a long body should stay an ordinary loop, which the compiler unrolls. Numba's own passes take time
+quadratic in the length of a function. NVVM's do not, and NVVM unrolls nests of up to 128 constant steps.
 """
 
 import ast
@@ -24,7 +24,7 @@ from typing import Any
 
 from numba import cuda
 
-Kernel = Any  # as `numba.cuda.jit` makes it
+Kernel = Any  # the result of `numba.cuda.jit`
 
 Constant = int | float | bool | None | tuple[Any, ...]
 
@@ -32,17 +32,17 @@ _BUILTINS = {"len": len, "min": min, "max": max, "abs": abs, "int": int, "range"
 
 
 def static(*bounds: int) -> Iterable[int]:
-    """`range` of constants, for a loop to be written out; outside an unrolled function simply that range."""
+    """`range` of constants, whose loop is written out. Outside an unrolled function it is simply that range."""
     return range(*bounds)
 
 
 def fast_kernel(*, threads: int, blocks: int = 1) -> Callable[[Callable[..., None]], Kernel]:
-    """Decorate a function as a CUDA kernel: unrolled, with registers for so many blocks of threads at once.
+    """Decorate a function as a CUDA kernel that is unrolled and has launch bounds.
 
     Parameters
     ----------
-    threads : of a block, at most
-    blocks : that a multiprocessor should hold at once, at least; the compiler spills registers rather than hold fewer
+    threads : most threads of a block
+    blocks : least blocks that a multiprocessor shall hold at once; to reach it, the compiler spills registers
     """
 
     def decorate(function: Callable[..., None]) -> Kernel:
@@ -52,7 +52,7 @@ def fast_kernel(*, threads: int, blocks: int = 1) -> Callable[[Callable[..., Non
 
 
 def unrolled(function: Any) -> Callable[..., Any]:
-    """The function with static loops written out and constant branches taken.
+    """Write out a function's static loops, and take its constant branches.
 
     Raises
     ------
@@ -79,7 +79,7 @@ def _is_constant(value: object) -> bool:
 
 
 def _compiled(definition: ast.stmt, function: Any, closed_over: Mapping[str, Any]) -> Callable[..., Any]:
-    """The function of a definition, in the globals and with the closure of another."""
+    """Compile a definition into a function that has the globals and the closure of another."""
     names = [ast.arg(name) for name in closed_over]
     arguments = ast.arguments(posonlyargs=[], args=names, kwonlyargs=[], kw_defaults=[], defaults=[])
     outer = ast.FunctionDef(
@@ -117,7 +117,7 @@ class _Unroller(ast.NodeTransformer):
         self.file = file
 
     def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.FunctionDef:
-        """What the function assigns, or takes, is none of the constants of that name outside."""
+        """Forget constants whose name the function assigns or has as a parameter: inside, it is another value."""
         bound = {argument.arg for argument in node.args.args}
         loops = {id(loop.target) for loop in ast.walk(node) if isinstance(loop, ast.For) and _is_static(loop)}
         for name in ast.walk(node):
@@ -168,8 +168,8 @@ class _Unroller(ast.NodeTransformer):
         return self.visit(node.body if condition[0] else node.orelse)
 
     def visit_BoolOp(self, node: ast.BoolOp) -> Any:
-        """`constant and rest`: what the constants leave of it."""
-        decided = isinstance(node.op, ast.Or)  # the value that decides the whole
+        """Simplify `constant and rest`, and the same with `or`."""
+        decided = isinstance(node.op, ast.Or)  # the value of an operand that decides the whole expression
         left = []
         for operand in node.values:
             value = self._value(operand)
@@ -185,7 +185,7 @@ class _Unroller(ast.NodeTransformer):
     def visit_Name(self, node: ast.Name) -> Any:
         if isinstance(node.ctx, ast.Load) and node.id in self.constants:
             value = self.constants[node.id]
-            if not isinstance(value, tuple):  # of a tuple Numba makes the same from the closure
+            if not isinstance(value, tuple):  # Numba takes tuples from the closure as they are
                 return ast.copy_location(ast.Constant(value), node)
         return node
 
@@ -204,7 +204,7 @@ class _Unroller(ast.NodeTransformer):
         return found if found or empty else [ast.Pass(lineno=0, col_offset=0)]
 
     def _value(self, node: ast.AST) -> tuple[Any] | None:
-        """The value of a constant expression, in a tuple of its own; None for any other."""
+        """The value of a constant expression, in a tuple of one; None for any other expression."""
         names = {name.id for name in ast.walk(node) if isinstance(name, ast.Name)}
         if not names <= self.constants.keys() | _BUILTINS.keys():
             return None
@@ -212,7 +212,7 @@ class _Unroller(ast.NodeTransformer):
         try:
             value = eval(compile(expression, self.file, "eval"), {"__builtins__": _BUILTINS}, self.constants)
         except (TypeError, ValueError, IndexError, AttributeError, ZeroDivisionError):
-            return None  # Numba may know what to make of it, or say what is wrong with it
+            return None  # left to Numba, which compiles it or reports what is wrong
         return (value,) if _is_constant(value) else None
 
 

@@ -1,7 +1,8 @@
-"""What the simulator runs for warpgroups: products at their issue, into sums that stay NaN until they are waited for.
+"""The twins of the warpgroup intrinsics, which the simulator runs in their place.
 
-A thread keeps what it has under way, and where its shared arrays lie in the window that descriptors count in, as
-attributes of its greenlet. Fences say nothing to it.
+A product is computed when it is issued, but its sums stay NaN until the wait. As an attribute of its greenlet, each
+thread keeps the products that it has under way, and the places of its shared arrays in the window that descriptors
+use. Fences do nothing here.
 """
 
 from collections.abc import Callable
@@ -17,7 +18,7 @@ from convbench.intrinsics.memory import place
 from convbench.intrinsics.tensor import cut
 
 ALIGNMENT = 1024
-_ROW_BYTES, _K_BYTES = 128, 32  # of a row in shared memory, and of what a product takes of it
+_ROW_BYTES, _K_BYTES = 128, 32  # bytes of a row in shared memory, and of its part that one product reads
 _THREADS = np.arange(WARPGROUP)
 _G, _T, _W = _THREADS % 32 // 4, _THREADS % 4, _THREADS // 32
 
@@ -30,7 +31,7 @@ class _UnderWay:
 
 
 class _Own:
-    """What belongs to one thread."""
+    """The state of one thread."""
 
     def __init__(self) -> None:
         self.window: list[tuple[int, npt.NDArray[np.uint8]]] = []
@@ -39,7 +40,7 @@ class _Own:
 
 
 def _own() -> _Own:
-    from greenlet import getcurrent  # only the simulator needs it
+    from greenlet import getcurrent  # only the simulator needs it, so kernels load without it
 
     thread: Any = getcurrent()
     if not hasattr(thread, "warpgroup"):
@@ -49,7 +50,7 @@ def _own() -> _Own:
 
 
 def shared_address(array: Any, index: Any) -> Any:
-    """Arrays lie in the window in the order in which the thread asks for them."""
+    """The address of an element. Arrays lie in the window in the order in which the thread first asks for them."""
     first, window, end = place(array, index), _own().window, 0
     for begin, seen in window:
         if seen.ctypes.data == array.ctypes.data:
@@ -65,7 +66,7 @@ def commit() -> None:
 
 
 def wait(sums: Any, pending: int) -> None:
-    """Give these sums their values, if their group is not among the last."""
+    """Give these sums their values, unless their group is one of the last `pending`."""
     own = _own()
     for found in own.under_way:
         if found.sums is sums and found.group < own.group - pending:
@@ -82,7 +83,7 @@ def multiply(
     width: int,
     begins: bool,
 ) -> None:
-    """Note what the sums will be."""
+    """Compute a product and keep its result for the wait; until then the sums are NaN."""
     own = _own()
 
     def together(brought: list[Any]) -> list[Any]:
@@ -111,14 +112,14 @@ def multiply(
 
 
 def _of_registers(lefts: Any) -> npt.NDArray[np.uint32]:
-    """Rows of eight words."""
+    """The matrix A from the registers of all lanes, as 64 rows of eight words."""
     words, i = np.empty((64, 8), np.uint32), np.arange(4)
     words[(16 * _W + _G)[:, None] + 8 * (i % 2), _T[:, None] + 4 * (i // 2)] = np.array(lefts)
     return words
 
 
 def _read(window: list[tuple[int, npt.NDArray[np.uint8]]], descriptor: int, rows: int) -> npt.NDArray[np.uint32]:
-    """Rows of eight words, by a descriptor; raises DeviceError where hardware would read elsewhere."""
+    """Read rows of eight words by a descriptor. Raises DeviceError where hardware would read other memory."""
     row, byte = np.arange(rows)[:, None], np.arange(_K_BYTES)
     stride = (descriptor >> 32 & 0x3FFF) << 4
     at = ((descriptor & 0x3FFF) << 4) + row // 8 * stride + row % 8 * _ROW_BYTES + byte

@@ -1,7 +1,7 @@
-"""Reductions over a warp: all 32 lanes call one together, and each gets the whole.
+"""Reductions over a warp: all 32 lanes call one together, and each gets the result of all.
 
-Lane i adds what lane i xor 16 has, then i xor 8, 4, 2, 1: after five shuffles every lane has the same, bit for bit,
-in an order of additions that is the same in every run.
+Lane i adds the value of lane i xor 16, then of i xor 8, 4, 2 and 1. After five shuffles every lane has the same result,
+bit for bit. The order of the additions is the same in every run.
 
 Source    Demouth 2014, "Faster parallel reductions on Kepler", NVIDIA (butterfly of shuffles).
 """
@@ -20,7 +20,7 @@ _LANES = np.arange(WARP)
 
 
 def _twin(combine: Callable[[Any, Any], Any]) -> Callable[[Any], Any]:
-    """What the simulator runs: the same five steps, of all lanes at once."""
+    """The function that the simulator runs: the same five steps, for all lanes at once."""
 
     def together(values: list[Any]) -> list[Any]:
         found = np.array(values)
@@ -34,7 +34,7 @@ def _twin(combine: Callable[[Any, Any], Any]) -> Callable[[Any], Any]:
 @with_twin(_twin(np.add))
 @cuda.jit(device=True)
 def warp_sum(value: Any) -> Any:
-    """The sum of what the lanes bring, numbers of 32 or 64 bits."""
+    """The sum of the lanes' values, which are numbers of 32 or 64 bits."""
     distance = 16
     while distance > 0:
         value += cuda.shfl_xor_sync(ALL_LANES, value, distance)
@@ -45,7 +45,7 @@ def warp_sum(value: Any) -> Any:
 @with_twin(_twin(np.maximum))
 @cuda.jit(device=True)
 def warp_max(value: Any) -> Any:
-    """The largest of what the lanes bring, numbers of 32 or 64 bits without NaN."""
+    """The largest of the lanes' values, which are numbers of 32 or 64 bits and not NaN."""
     distance = 16
     while distance > 0:
         value = max(value, cuda.shfl_xor_sync(ALL_LANES, value, distance))
