@@ -1,4 +1,4 @@
-"""The architectures that kernels are inspected for, by name: what a multiprocessor of each holds."""
+"""The GPU architectures that kernels can be inspected for, and the limits of their multiprocessors."""
 
 import re
 from dataclasses import dataclass
@@ -17,23 +17,23 @@ class Architecture:
     """
 
     compute_capability: tuple[int, int]
-    max_blocks: int  # resident on a multiprocessor
-    max_warps: int
+    max_blocks: int  # resident on a multiprocessor at once
+    max_warps: int  # likewise
     shared_bytes: int  # of a multiprocessor
 
     @property
     def reserved_shared_bytes(self) -> int:
-        """Of every block, for the system."""
+        """Shared memory of every block that the system takes for itself, in bytes."""
         return KIB if self.compute_capability >= (8, 0) else 0
 
     @property
     def shared_unit(self) -> int:
-        """Shared memory is allocated in multiples of so many bytes."""
+        """Shared memory is allocated in multiples of this many bytes."""
         return 128 if self.compute_capability >= (8, 0) else 256
 
     @property
     def max_shared_bytes(self) -> int:
-        """Of a block that opts in to more than 48 KiB."""
+        """Most shared memory of a block, in bytes, if the kernel opts in to more than 48 KiB."""
         return self.shared_bytes - self.reserved_shared_bytes
 
     @property
@@ -57,7 +57,10 @@ KNOWN = {
 
 
 def get(name: str) -> Architecture:
-    """The architecture of that name, such as sm_90 or, with numba-cuda's suffix, sm_90a; raises UnknownNameError."""
+    """The architecture with this name, such as sm_90 or, with numba-cuda's suffix, sm_90a.
+
+    Raises UnknownNameError if it is not known.
+    """
     known = KNOWN.get(re.sub(r"(?<=\d)a$", "", name))
     if known is None:
         raise UnknownNameError(f"architecture {name!r} is unknown; there are {', '.join(KNOWN)}")

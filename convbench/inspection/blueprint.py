@@ -1,4 +1,7 @@
-"""A device that nothing runs on: it notes every launch of a plan, of a problem of any size, and allocates nothing."""
+"""The device `blueprint`, which runs nothing: it records the launches of a plan and allocates no memory.
+
+So a problem may have any size.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,16 +23,16 @@ Stage = Literal["load", "run"]
 
 @dataclass(frozen=True)
 class Launch:
-    """One launch as a plan asked for it."""
+    """One launch, as a plan requested it."""
 
-    stage: Stage  # once per weights, or in every run
+    stage: Stage  # load: once for the weights; run: in every run
     phase: Phase
     kernel: Kernel
     grid: tuple[int, int, int]
     block: tuple[int, int, int]
-    types: tuple[Any, ...]  # Numba's, of the arguments
+    types: tuple[Any, ...]  # Numba types of the arguments
     arrays: tuple[Shell, ...]  # the arguments that are arrays, in order
-    shared_bytes: int  # dynamic ones
+    shared_bytes: int  # dynamic shared memory of a block
 
     @property
     def name(self) -> str:
@@ -37,17 +40,17 @@ class Launch:
 
     @property
     def threads(self) -> int:
-        """Of a block."""
+        """Threads of a block."""
         return prod(self.block)
 
     @property
     def blocks(self) -> int:
-        """Of the grid."""
+        """Blocks of the grid."""
         return prod(self.grid)
 
 
 class Blueprint(Device):
-    """An architecture as a device: it takes every call of a plan and keeps the launches."""
+    """A device that accepts every call of a plan and records its launches, with the limits of an architecture."""
 
     name: ClassVar[str] = "blueprint"
     clock: ClassVar[str] = "none, nothing runs"
@@ -70,7 +73,7 @@ class Blueprint(Device):
         return Shell.contiguous(host.shape, host.dtype)
 
     def download(self, array: Array) -> NoReturn:
-        raise DeviceError(f"nothing runs on device {self.name}, so that an array has no contents to download")
+        raise DeviceError(f"nothing runs on device {self.name}, so an array has no contents to download")
 
     def write(self, array: Array, host: Host) -> None:
         pass
@@ -106,10 +109,10 @@ class Blueprint(Device):
         pass
 
     def call(self, phase: Phase, work: Callable[[], None]) -> NoReturn:
-        raise DeviceError(f"a library of the host has no kernels that device {self.name} could note")
+        raise DeviceError(f"a library of the host has no kernels that device {self.name} could record")
 
     def elapsed_us(self, work: Callable[[], None]) -> NoReturn:
-        raise DeviceError(f"nothing runs on device {self.name}, so that nothing takes time")
+        raise DeviceError(f"nothing runs on device {self.name}, so nothing takes time")
 
     def describe(self) -> dict[str, Any]:
         return {"name": self.name, "clock": self.clock, "is_gpu": self.is_gpu}
@@ -118,9 +121,9 @@ class Blueprint(Device):
 def launches_of(
     algorithm: Algorithm, problem: ConvProblem, direction: Direction, architecture: Architecture, config: Any = None
 ) -> list[Launch]:
-    """What a plan would launch, first to get ready and then in one run.
+    """The launches of a plan: first those that load the weights, then those of one run.
 
-    Raises what `Algorithm.plan` does, and RefusedError where the architecture has not the problem's dtype.
+    Raises the errors of `Algorithm.plan`, and RefusedError if the architecture lacks the problem's dtype.
     """
     device = Blueprint(architecture)
     if reason := device.refuses(problem):

@@ -1,15 +1,15 @@
-"""Which limit a launch meets first, and the least time that leaves: a static model, never a measurement.
+"""A static model of the least time of a launch, and of the limit that sets it. It is never a measurement.
 
-Limits on one pass of a warp through the hot loop, in cycles of a multiprocessor:
+One pass of a warp through the hot loop has these limits, in cycles of a multiprocessor:
 
-    issue          instructions / 4                    four schedulers, an instruction each in a clock
+    issue          instructions / 4                    four schedulers, each issues one instruction in a clock
     units          multiply-adds of all lanes / rate   rate: of a multiprocessor in a clock, by precision
-    shared memory  bytes of all lanes / 128            no two lanes read one word, and no two meet in a bank
+    shared memory  bytes of all lanes / 128            no two lanes read the same word, and there are no bank conflicts
 
-The largest is the bound of the loop. A launch that makes so many products passes its loop as often as it must for them,
-and a kernel without a loop once for each of its warps; the busiest multiprocessor has ⌈blocks / multiprocessors⌉ of the
-blocks. And every array that a launch is given passes once between the memory and the chip: none waits in the cache.
-What a tensor core reads from shared memory by itself is not counted.
+The largest limit is the bound of the loop. The number of passes follows from the number of products that a launch
+makes; a kernel without a loop is passed once by each of its warps. The busiest multiprocessor has
+⌈blocks / multiprocessors⌉ of the blocks. Besides, every array that a launch is given passes once between the memory and
+the chip, as if no part of it were in the cache before. Shared memory that a tensor core reads by itself is not counted.
 
 Source: Williams, Waterman & Patterson 2009, "Roofline: an insightful visual performance model"; CUDA C++ Programming
 Guide, "Arithmetic Instructions" for the rates, and "Shared Memory" of the compute capabilities for 32 banks of 4 bytes.
@@ -23,15 +23,15 @@ from convbench.inspection.occupancy import SCHEDULERS, WARP
 from convbench.inspection.sass import Instruction
 
 SHARED_BYTES_PER_CLOCK = 128
-MOSTLY = 0.5  # from this share of the instructions on, it is FFMA that the schedulers issue
+MOSTLY = 0.5  # from this share of FFMA on, the limit "issue" is called "FFMA issue"
 
 
 @dataclass(frozen=True)
 class Pass:
-    """One pass of a warp through the hot loop, or through a kernel that has none."""
+    """One pass of a warp through the hot loop, or through the whole kernel if it has none."""
 
-    products: float  # of all lanes, each added to a sum
-    cycles: dict[str, float]  # of a multiprocessor, by limit
+    products: float  # of all lanes, where each product is added to a sum
+    cycles: dict[str, float]  # cycles of a multiprocessor, by limit
 
     @property
     def bound(self) -> str:
@@ -43,7 +43,7 @@ class Pass:
 
 
 def pass_of(mix: Mix, chip: Chip) -> Pass:
-    """The limits of a pass on a chip; units whose rate is not known are no limit."""
+    """The limits of a pass on a chip. Units whose rate is not known set no limit."""
     cycles = {"FFMA issue" if mix.share("FFMA") >= MOSTLY else "issue": mix.total / SCHEDULERS}
     work: dict[tuple[str, str], float] = {}
     for each in mix.instructions:
@@ -59,7 +59,7 @@ def pass_of(mix: Mix, chip: Chip) -> Pass:
 
 
 def precision_of(instruction: Instruction) -> str:
-    """Of the factors of an arithmetic instruction, by its suffixes."""
+    """The precision of the factors of an arithmetic instruction, read from its name and suffixes."""
     parts = instruction.opcode.split(".")
     if instruction.base.startswith("D"):
         return "float64"
@@ -70,11 +70,11 @@ def precision_of(instruction: Instruction) -> str:
 
 @dataclass(frozen=True)
 class Bound:
-    """What the model says of the launches of a kernel in one run."""
+    """The model's result for all launches of one kernel in one run."""
 
-    compute_us: float | None  # None where it is not known how often the hot loop is passed
+    compute_us: float | None  # None if it is not known how often the hot loop is passed
     memory_us: float
-    loop: str  # the limit of the hot loop
+    loop: str  # name of the limit of the hot loop
 
     @property
     def least_us(self) -> float:
@@ -82,7 +82,7 @@ class Bound:
 
     @property
     def name(self) -> str:
-        """Of the limit; with the loop's beside it where it is not known how often that is passed."""
+        """Name of the limit. If it is not known how often the loop is passed, both candidates are named."""
         if self.compute_us is None:
             return f"DRAM, or {self.loop}"
         return self.loop if self.compute_us >= self.memory_us else "DRAM"
@@ -91,17 +91,18 @@ class Bound:
 def bound(
     once: Pass, chip: Chip, *, blocks: list[int], warps: int, has_loop: bool, products: float | None, memory_bytes: int
 ) -> Bound:
-    """Of launches of one kernel.
+    """The bound of the launches of one kernel.
 
     Parameters
     ----------
-    once : a pass through its hot loop, or through the kernel
-    blocks : of each launch
-    warps : of a block
-    products : that all the launches make together, if that is known
-    memory_bytes : that all the launches touch together
+    once : one pass through its hot loop, or through the kernel
+    blocks : number of blocks of each launch
+    warps : number of warps of a block
+    has_loop : whether `once` is a pass through a loop
+    products : number of products of all launches together; None if it is not known
+    memory_bytes : bytes that all launches touch together
     """
-    passes: float | None = None  # of a block
+    passes: float | None = None  # by all warps of a block together
     if not has_loop:
         passes = warps
     elif products is not None and once.products:

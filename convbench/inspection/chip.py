@@ -1,25 +1,25 @@
-"""The chips that predictions are for: one of each architecture, by its data sheet."""
+"""The chips that predictions are made for: one for each architecture, with figures from its data sheet."""
 
 from dataclasses import dataclass
 
 from convbench.inspection.architecture import Architecture
 from convbench.problem import roofline
 
-TENSOR = "tf32", "float16", "bfloat16"  # in `roofline.FMA_PER_CLOCK`, where there are tensor cores of that precision
+TENSOR = "tf32", "float16", "bfloat16"  # precisions whose rate in `roofline.FMA_PER_CLOCK` is that of tensor cores
 
-# What `roofline.FMA_PER_CLOCK` has not: 128 lanes of float32. NVIDIA Blackwell architecture technical brief (B200);
-# NVIDIA RTX Blackwell GPU architecture white paper (GB202).
+# Compute capabilities that `roofline.FMA_PER_CLOCK` lacks: 128 lanes of float32. Sources: NVIDIA Blackwell architecture
+# technical brief (B200); NVIDIA RTX Blackwell GPU architecture white paper (GB202).
 _FMA_PER_CLOCK = {"10.0": {"float32": 128}, "12.0": {"float64": 2, "float32": 128}}
 
 
 @dataclass(frozen=True)
 class Chip:
-    """A GPU that is sold: its multiprocessors, and the ceilings of its data sheet for float32 and memory."""
+    """A GPU on the market: its multiprocessors, and the ceilings of its data sheet for float32 and memory."""
 
     ceilings: roofline.Ceilings
     multiprocessors: int
     rates: dict[str, int]  # multiply-adds of a multiprocessor in a clock, by precision of the factors
-    tensor_rates: dict[str, int]  # the same of its tensor cores
+    tensor_rates: dict[str, int]  # the same for its tensor cores
 
     @property
     def name(self) -> str:
@@ -27,7 +27,7 @@ class Chip:
 
     @property
     def clock_ghz(self) -> float:
-        """At which the data sheet's TFLOP/s are reached."""
+        """The clock at which the chip reaches the TFLOP/s of its data sheet."""
         return self.ceilings.tflops * 1e3 / (2 * self.rates["float32"] * self.multiprocessors)
 
     @property
@@ -55,7 +55,7 @@ _CHIPS: dict[str, tuple[roofline.Ceilings, int]] = {
 
 
 def of(architecture: Architecture) -> Chip:
-    """The chip that an architecture is taken to be."""
+    """The chip that stands for an architecture."""
     ceilings, multiprocessors = _CHIPS[architecture.name]
     capability = ".".join(map(str, architecture.compute_capability))
     known = roofline.FMA_PER_CLOCK.get(capability) or _FMA_PER_CLOCK[capability]

@@ -1,10 +1,12 @@
-"""A launch as machine code, with no device present: numba-cuda's own front end, its own NVVM and its own linker.
+"""Compile a launch to machine code without a device, with numba-cuda's own front end, NVVM and linker.
 
-numba-cuda offers no public way from a kernel to what its dispatcher would load on a GPU, so this module, and no other,
-reaches into it: it makes the dispatcher's own kernel object, which honours `launch_bounds`, `max_registers`,
-`fastmath`, `lto` and linked code, and says for which compute capability. Device functions are compiled into the public
-contexts, where a GPU of another architecture finds them: numba-cuda asks for the capability in two places, atomics and
-tanh, and means the same by all from 7.5 on, which are all that are known here.
+numba-cuda has no public function that returns what its dispatcher would load on a GPU. So this module uses its
+internals; no other module does so for machine code. It makes the dispatcher's own kernel object, which honours
+`launch_bounds`, `max_registers`, `fastmath`, `lto` and linked code, and tells it the compute capability.
+
+Device functions are compiled into the public contexts, where a GPU of another architecture finds them later. This does
+no harm: the front end asks for the capability in two places only, atomics and tanh, and its answer is the same for all
+capabilities from 7.5 on, which are all that this package knows.
 """
 
 from collections.abc import Iterator
@@ -14,6 +16,8 @@ from importlib.metadata import version
 from types import SimpleNamespace
 from typing import Any
 
+from numba import cuda
+from numba.cuda.core import config
 from packaging.specifiers import SpecifierSet
 
 from convbench.emulator import front_end
@@ -22,29 +26,29 @@ from convbench.inspection.architecture import Architecture
 from convbench.inspection.resources import Resources, read_log
 
 NUMBA_CUDA = SpecifierSet(">=0.30.4,<0.31")
-SUFFIX_SINCE = (9, 0)  # numba-cuda compiles for sm_90a, and so on: wgmma needs it
+SUFFIX_SINCE = (9, 0)  # from here on numba-cuda compiles for sm_90a and so on, because wgmma needs it
 
-BRIEF = 600  # characters of an error: a linker says the same of every line
+BRIEF = 600  # characters of an error that are kept: a linker repeats itself for every line
 
 
 @dataclass(frozen=True)
 class Compiled:
-    """A kernel as the driver would load it."""
+    """A kernel in the form that the driver would load."""
 
     name: str  # of the kernel's function in Python
-    entry: str  # of the kernel in the cubin
-    architecture: str  # with its suffix
+    entry: str  # name of the kernel in the cubin
+    architecture: str  # with its suffix, as sm_90a
     cubin: bytes
     resources: Resources
 
 
 def compile_kernel(kernel: Any, types: tuple[Any, ...], architecture: Architecture) -> Compiled:
-    """`kernel`, a `numba.cuda.jit` dispatcher, for arguments of these Numba types.
+    """Compile `kernel`, a `numba.cuda.jit` dispatcher, for arguments of these Numba types.
 
     Raises
     ------
     DeviceError
-        the installed numba-cuda is none that this was written for, or its compiler is missing.
+        the installed numba-cuda is not a version that this module was written for, or its compiler is missing.
     KernelError
         numba-cuda cannot compile the kernel for this architecture.
     """
@@ -61,49 +65,48 @@ def compile_kernel(kernel: Any, types: tuple[Any, ...], architecture: Architectu
 
 
 def _built(kernel: Any, types: tuple[Any, ...], architecture: Architecture) -> Compiled:
+    # here, because other versions of numba-cuda may lack it, and Numba's simulator does: check_version comes first
     from numba.cuda.dispatcher import _Kernel
 
     suffix = "a" if architecture.compute_capability >= SUFFIX_SINCE else ""
     capability = (*architecture.compute_capability, suffix)
-    patching = front_end._lock  # noqa: SLF001  (numba-cuda is patched while a kernel compiles, there as here)
+    patching = front_end._lock  # noqa: SLF001  (the emulator patches numba-cuda while a kernel compiles, as is done here)
     with patching, _current_device(capability):
         made = _Kernel(kernel.py_func, types, **kernel.targetoptions)
-        library = made._codelibrary  # noqa: SLF001  (numba-cuda has no other way)
+        library = made._codelibrary  # noqa: SLF001  (numba-cuda has no public name for it)
         cubin, log = bytes(library.get_cubin().code), library.get_linkerinfo(capability)
     entry = str(made.entry_name)
     return Compiled(str(kernel.py_func.__name__), entry, architecture.name + suffix, cubin, read_log(log, entry))
 
 
 def _fault(architecture: Architecture) -> str | None:
-    """Why nothing at all compiles; None where something does."""
-    from numba import cuda
+    """The reason why not even an empty kernel compiles; None if it does."""
 
     def nothing() -> None:
         pass
 
     try:
         _built(cuda.jit(nothing), (), architecture)
-    except Exception as error:  # noqa: BLE001  (whatever it is, it is the reason)
+    except Exception as error:  # noqa: BLE001  (any error is the reason)
         return _brief(error)
     return None
 
 
 def check_version() -> None:
-    """Raise DeviceError where numba-cuda is not one whose internals are known here, or where it only simulates."""
+    """Raise DeviceError if numba-cuda is a version whose internals are not known here, or if it only simulates."""
     found = version("numba-cuda")
     if not NUMBA_CUDA.contains(found, prereleases=True):
         raise DeviceError(
             f"numba-cuda {found} is installed; `inspect` needs numba-cuda{NUMBA_CUDA}, whose internals it uses"
         )
-    from numba.cuda.core import config
-
     if config.ENABLE_CUDASIM:
-        raise DeviceError("NUMBA_ENABLE_CUDASIM is set, so that Numba only simulates; unset it to compile kernels")
+        raise DeviceError("NUMBA_ENABLE_CUDASIM is set, so Numba only simulates; unset it to compile kernels")
 
 
 @contextmanager
 def _current_device(capability: tuple[int, int, str]) -> Iterator[None]:
-    """numba-cuda asks the current device, or its context, which compute capability to compile for."""
+    """Make numba-cuda compile for a capability, which it would ask of the current device or its context."""
+    # here, because other versions of numba-cuda may lack these, and Numba's simulator does
     from numba.cuda import dispatcher
     from numba.cuda.codegen import CUDACodeLibrary
     from numba.cuda.cudadrv.driver import _Linker
@@ -112,14 +115,14 @@ def _current_device(capability: tuple[int, int, str]) -> Iterator[None]:
 
     def verbose(linker: Any, ptx: Any) -> Any:
         options = quiet(linker, ptx)
-        options.verbose = True  # ptxas says what it spilled
+        options.verbose = True  # so that ptxas reports registers and spills
         return options
 
     device = SimpleNamespace(compute_capability=capability[:2])
     patches: list[tuple[Any, str, Any]] = [
         (dispatcher, "get_current_device", lambda: device),
         (CUDACodeLibrary, "_ensure_cc", lambda _, cc: capability if cc is None else cc),
-        # it is searched for calls of functions to link, and as PTX takes as long to make as the kernel
+        # it is only searched for calls of functions to link, and making PTX takes as long as compiling the kernel
         (CUDACodeLibrary, "get_asm_str", CUDACodeLibrary.get_llvm_str),
         (_Linker, "_get_linker_options", verbose),
     ]

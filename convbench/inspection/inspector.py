@@ -1,4 +1,4 @@
-"""A plan's launches, inspected: compiled for an architecture, read, and held against the limits of a chip."""
+"""Inspect the launches of a plan: compile them for an architecture, read the code, compare it with a chip's limits."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -21,16 +21,16 @@ from convbench.problem import ConvProblem, Direction
 
 @dataclass(frozen=True)
 class InspectedKernel:
-    """One kernel of a plan, for one list of argument types and one block, and all launches of it in a stage."""
+    """One kernel of a plan, for one list of argument types and one shape of block, and its launches in one stage."""
 
     launches: tuple[Launch, ...]
     compiled: compiler.Compiled
     architecture: Architecture
-    products: float | None  # of all launches, where that is known
+    products: float | None  # of all launches together; None if it is not known
 
     @property
     def launch(self) -> Launch:
-        """The first of them."""
+        """The first launch."""
         return self.launches[0]
 
     @property
@@ -43,12 +43,12 @@ class InspectedKernel:
 
     @property
     def shared_bytes(self) -> int:
-        """Of a block, static and dynamic."""
+        """Shared memory of a block, static and dynamic."""
         return self.resources.static_shared_bytes + self.launch.shared_bytes
 
     @property
     def text(self) -> str:
-        """The disassembly; raises DeviceError where the disassembler is missing."""
+        """The disassembly. Raises DeviceError if the disassembler is missing."""
         return toolkit.disassemble(self.compiled.cubin)
 
     @cached_property
@@ -57,17 +57,17 @@ class InspectedKernel:
 
     @cached_property
     def whole(self) -> Mix:
-        """All instructions."""
+        """All instructions of the kernel."""
         return Mix(self.code.instructions)
 
     @cached_property
     def hot(self) -> Mix:
-        """Those of the hot loop, or of the kernel if none of its loops computes; without rare blocks."""
+        """The instructions of the hot loop, or of the kernel if none of its loops computes, without rare blocks."""
         return Mix(self.code.hot)
 
     @property
     def ffma_share(self) -> float:
-        """Of the hot loop."""
+        """Share of FFMA among the instructions of the hot loop."""
         return self.hot.share("FFMA")
 
     @cached_property
@@ -79,7 +79,7 @@ class InspectedKernel:
 
     @cached_property
     def once(self) -> Pass:
-        """A pass through the hot loop, or the kernel."""
+        """One pass through the hot loop, or through the kernel if it has none."""
         return pass_of(self.hot, chip.of(self.architecture))
 
     @cached_property
@@ -93,7 +93,7 @@ class InspectedKernel:
 
 @dataclass(frozen=True)
 class Inspection:
-    """All kernels of one plan, in the order of their first launches."""
+    """The result: all kernels of one plan, in the order of their first launches."""
 
     algorithm: Algorithm
     problem: ConvProblem
@@ -108,28 +108,28 @@ class Inspection:
 
     @property
     def least_us(self) -> float:
-        """Of one run: its launches follow one another."""
+        """The least time of one run, whose launches follow one another."""
         return sum(kernel.bound.least_us for kernel in self.kernels if kernel.launch.stage == "run")
 
     @property
     def is_complete(self) -> bool:
-        """Whether nothing in that time is left out."""
+        """Whether that time covers every loop: it is known how often each is passed."""
         return all(kernel.bound.compute_us is not None for kernel in self.kernels if kernel.launch.stage == "run")
 
 
 def planned(
     algorithm: Algorithm, problem: ConvProblem, direction: Direction, architecture: Architecture, config: Any = None
 ) -> list[list[Launch]]:
-    """What a plan launches, kernel by kernel, the launches of each in a list.
+    """The launches of a plan, in one list for each kernel.
 
     Raises
     ------
     RefusedError
         the algorithm refuses the problem, or launches no kernel.
     ConfigError
-        the config is none for this problem, or the architecture cannot launch it.
+        the config is not valid for this problem, or the architecture cannot launch it.
     DeviceError
-        the algorithm is a library's.
+        the algorithm is that of a library, which launches its own kernels.
     """
     groups = grouped(launches_of(algorithm, problem, direction, architecture, config))
     if not groups:
@@ -141,11 +141,11 @@ def inspect(
     algorithm: Algorithm, problem: ConvProblem, direction: Direction, architecture: Architecture, config: Any = None,
     groups: Iterable[Sequence[Launch]] | None = None,
 ) -> Inspection:  # fmt: skip
-    """Everything that a plan launches, each kernel once; raises what `planned` does too.
+    """Inspect everything that a plan launches, each kernel once. Raises the errors of `planned`, too.
 
     Parameters
     ----------
-    groups : what `planned` found, as a progress bar passes it on; None to find it here
+    groups : the result of `planned`, perhaps through a progress bar; None to find it here
 
     Raises
     ------
@@ -155,7 +155,7 @@ def inspect(
         the disassembler, or the compiler, is missing.
     """
     for name in toolkit.PACKAGES:
-        toolkit.tool(name)  # before work is done in vain
+        toolkit.tool(name)  # raises now, not after minutes of compiling
     found = [
         (tuple(launches), machine_code(launches[0], architecture))
         for launches in (planned(algorithm, problem, direction, architecture, config) if groups is None else groups)
@@ -170,7 +170,7 @@ def inspect(
 
 
 def grouped(launches: Iterable[Launch]) -> list[list[Launch]]:
-    """Launches of the same machine code by the same blocks, in the same stage and phase."""
+    """Group launches of the same machine code that have the same block, stage and phase."""
     groups: dict[tuple[Any, ...], list[Launch]] = {}
     for launch in launches:
         key = launch.stage, launch.phase, launch.kernel, launch.types, launch.block, launch.shared_bytes
@@ -182,7 +182,7 @@ _made: dict[tuple[Any, ...], compiler.Compiled] = {}
 
 
 def machine_code(launch: Launch, architecture: Architecture) -> compiler.Compiled:
-    """A launch compiled, once in a process."""
+    """Compile a launch, unless this process has done so before."""
     key = launch.kernel, launch.types, architecture.name
     if key not in _made:
         _made[key] = compiler.compile_kernel(launch.kernel, launch.types, architecture)

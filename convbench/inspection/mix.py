@@ -1,4 +1,4 @@
-"""What the instructions of a region are for, and how wide their accesses to memory are."""
+"""Count the instructions of a region by their purpose, and its accesses to memory by their width."""
 
 import re
 from collections import Counter
@@ -29,7 +29,7 @@ _KINDS: dict[Kind, re.Pattern[str]] = {
 
 
 def kind_of(instruction: Instruction) -> Kind:
-    """What is none of the others computes indices, addresses and conditions."""
+    """The purpose of an instruction. What fits no other kind computes indices, addresses and conditions."""
     if instruction.is_move:
         return "moves"
     return next((kind for kind, words in _KINDS.items() if words.fullmatch(instruction.base)), "integer and address")
@@ -47,16 +47,16 @@ class Mix:
 
     @cached_property
     def counts(self) -> dict[Kind, int]:
-        """The most frequent kinds first."""
+        """Number of instructions by kind, the most frequent kinds first."""
         return dict(Counter(map(kind_of, self.instructions)).most_common())
 
     def share(self, *kinds: Kind) -> float:
-        """Of the instructions, 0 to 1."""
+        """Share of these kinds among all instructions, 0 to 1."""
         return sum(self.counts.get(kind, 0) for kind in kinds) / self.total if self.total else 0.0
 
     @cached_property
     def accesses(self) -> dict[str, dict[int, int]]:
-        """How many accesses of each sort move so many bytes: {"LDS": {16: 32}}."""
+        """Number of accesses by instruction and bytes: {"LDS": {16: 32}} is 32 loads of 16 bytes each."""
         found: dict[str, dict[int, int]] = {}
         for each in self.instructions:
             if each.bytes:
@@ -66,16 +66,16 @@ class Mix:
 
     @property
     def multiply_adds(self) -> float:
-        """Of one thread."""
+        """Multiply-adds of one thread."""
         return sum(each.multiply_adds for each in self.instructions)
 
     @property
     def shared_bytes(self) -> int:
-        """Moved to or from shared memory by one thread."""
+        """Bytes that one thread moves to or from shared memory."""
         return sum(each.bytes for each in self.instructions if each.base in ("LDS", "STS", "LDSM", "STSM", "LDGSTS"))
 
     @property
     def ffma_per_wide_load(self) -> float | None:
-        """FFMA for each 16 bytes that a thread loads from shared memory; None where it loads none."""
+        """FFMA for each 16 bytes that a thread loads from shared memory; None if it loads none."""
         loaded = sum(each.bytes for each in self.instructions if each.base == "LDS")
         return self.counts.get("FFMA", 0) / (loaded / 16) if loaded else None

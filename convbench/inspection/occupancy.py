@@ -1,7 +1,8 @@
-"""How many blocks a multiprocessor holds at once, and what there is no more of.
+"""Occupancy: how many blocks of a kernel a multiprocessor holds at once, and which resource limits them.
 
-A warp's registers are allocated in units of 256 from the quarter of the register file that belongs to its scheduler; a
-block's shared memory in units of 128 bytes (256 before 8.0), and from 8.0 on 1 KiB of it is the system's.
+A warp's registers are allocated in units of 256, from the quarter of the register file that belongs to its scheduler.
+A block's shared memory is allocated in units of 128 bytes (256 before compute capability 8.0). From 8.0 on, the system
+takes 1 KiB more of it for each block.
 
 Source: CUDA C++ Programming Guide, "Hardware Multithreading" and table "Technical Specifications per Compute
 Capability"; Nsight Compute Documentation, "Occupancy Calculator", for the units.
@@ -21,10 +22,10 @@ REGISTER_UNIT = 256  # of a warp
 class Occupancy:
     """Blocks and warps of one kernel that are resident on a multiprocessor."""
 
-    blocks: int  # 0: the kernel cannot be launched
+    blocks: int  # 0 if the kernel cannot be launched
     warps: int
     max_warps: int
-    limits: dict[str, int]  # blocks that each resource alone would allow
+    limits: dict[str, int]  # blocks that each resource alone would allow, by resource
 
     @property
     def share(self) -> float:
@@ -36,7 +37,13 @@ class Occupancy:
 
 
 def occupancy(architecture: Architecture, *, threads: int, registers: int, shared_bytes: int) -> Occupancy:
-    """Of blocks with so many threads, registers a thread, and bytes of static and dynamic shared memory."""
+    """The occupancy by blocks of `threads` threads.
+
+    Parameters
+    ----------
+    registers : registers of a thread
+    shared_bytes : static and dynamic shared memory of a block
+    """
     warps = -(-threads // WARP)
     registers_of_warp = _up(max(registers, 1) * WARP, REGISTER_UNIT)
     warps_for_registers = REGISTERS // SCHEDULERS // registers_of_warp * SCHEDULERS

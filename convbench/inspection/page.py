@@ -1,4 +1,4 @@
-"""An inspection as Markdown for people, and as JSON for machines: pure functions of it."""
+"""Write an inspection as Markdown for people, or as JSON for programs."""
 
 from dataclasses import asdict
 from typing import Any
@@ -14,7 +14,7 @@ _NAMES = {
 
 
 def to_markdown(inspection: Inspection) -> str:
-    """Two tables, one of what the kernels take and how long they need, one of what their hot loops do."""
+    """Two tables: the resources and least times of the kernels, and the instructions of their hot loops."""
     chip, problem = inspection.chip, inspection.problem
     config = f", config {inspection.config}" if str(inspection.config) != "NoConfig()" else ""
     takes = markdown_table(
@@ -31,7 +31,7 @@ def to_markdown(inspection: Inspection) -> str:
     at_least = "" if inspection.is_complete else " or more (how often some hot loops are passed is not known)"
     tflops = problem.flops / least / 1e6
     run = f"One run: {duration(least)}{at_least}, which would be {tflops:.3g} TFLOP/s of the definition."
-    if problem.dtype == "float32":  # the ceilings of the other dtypes are others
+    if problem.dtype == "float32":  # the ceilings are those of float32
         run += f" A direct method at the chip's ceilings of float32: {duration(roof.floor_us(problem))}."
     model = (
         "A prediction from the machine code by a static model, not a measurement. The chip is taken to be an "
@@ -77,7 +77,7 @@ def _does(kernel: InspectedKernel) -> tuple[object, ...]:
 
 
 def to_json(inspection: Inspection) -> dict[str, Any]:
-    """Everything that was found, but the machine code."""
+    """Everything that was found, except the machine code."""
     chip = inspection.chip
     return {
         "algorithm": inspection.algorithm.name,

@@ -1,4 +1,4 @@
-"""What a thread and a block of a kernel take: read from what the assembler says when it is asked to be verbose."""
+"""Read the resources of a kernel (registers, spills, shared memory) from the assembler's verbose log."""
 
 import re
 from dataclasses import dataclass
@@ -8,15 +8,15 @@ from convbench.errors import KernelError
 
 @dataclass(frozen=True, kw_only=True)
 class Resources:
-    """Registers of a thread; bytes of a thread's stack and of what it spills; bytes and barriers of a block."""
+    """The resources of a kernel: registers, stack and spills of a thread; shared memory and barriers of a block."""
 
     registers: int
-    stack_bytes: int  # local arrays and spilled registers
+    stack_bytes: int  # for local arrays and spilled registers
     spill_store_bytes: int
     spill_load_bytes: int
     static_shared_bytes: int  # without the 1 KiB that the system reserves
     barriers: int
-    warnings: tuple[str, ...] = ()  # such as that asynchronous products are serialised
+    warnings: tuple[str, ...] = ()  # for example that asynchronous products are serialised
 
     @property
     def spill_bytes(self) -> int:
@@ -32,7 +32,7 @@ _WARNING = re.compile(
 
 
 def read_log(log: str, entry: str) -> Resources:
-    """The resources of the kernel `entry`, from the log of the linker; raises KernelError where the log lacks them."""
+    """The resources of the kernel `entry`, from the log of the linker. Raises KernelError if the log lacks them."""
     section = log.partition(f"Function properties for {entry}\n")[2]
     frame, used = _FRAME.search(section), _USED.search(section)
     if frame is None or used is None:

@@ -1,12 +1,13 @@
-"""Machine code as text, read: the instructions of a kernel, its loops, and the one where the time goes.
+"""Read machine code as the disassembler prints it: the instructions of a kernel, its loops, and its hot loop.
 
-Addresses are in bytes from the kernel's start. A loop is what lies between a branch backwards and its target. The hot
-loop is the loop with the most multiply-adds, or the loop in it that has more than half of them; without a loop that
-multiplies or adds, it is the whole kernel but the subroutines behind its last exit, such as that of a division. A rare
-block is a part of it that a branch forwards may skip and in which there is no arithmetic, no access to memory and no
-barrier: the state of loops that are written as one.
+Addresses are in bytes from the kernel's start. A loop is the code from the target of a backward branch to the branch.
+The hot loop is the loop with the most multiply-adds, or a loop inside it that has more than half of them. If no loop
+multiplies or adds, the whole kernel stands for it, without the subroutines after its last exit, such as that of a
+division. A rare block is a part of the hot loop that a forward branch may skip and that has no arithmetic, no access to
+memory and no barrier. Such blocks update the counters of nested loops that are written as one.
 
-Source of the words: CUDA Binary Utilities, "Instruction Set Reference"; checked against the disassembler's output.
+Source of the instructions' names: CUDA Binary Utilities, "Instruction Set Reference"; checked against the
+disassembler's output.
 """
 
 import re
@@ -23,7 +24,13 @@ _INSTRUCTION = re.compile(
 _TARGET = re.compile(r"0x([0-9a-f]+)\s*$")
 
 _SHAPE = re.compile(r"\.(\d+)x(\d+)x(\d+)\b")  # HGMMA.64x128x8
-_TILES = {"1684": 512, "1688": 1024, "16816": 2048, "16832": 4096, "884": 256}  # HMMA.16816: m, n, k without a cross
+_TILES = {
+    "1684": 512,
+    "1688": 1024,
+    "16816": 2048,
+    "16832": 4096,
+    "884": 256,
+}  # HMMA.16816: m, n and k without × between them
 _FMA_OF = {
     "FFMA": 1, "FFMA2": 2, "FADD": 1, "FADD2": 2, "FMUL": 1, "FMUL2": 2, "DFMA": 1, "DADD": 1, "DMUL": 1, "HFMA2": 2,
     "HADD2": 2, "HMUL2": 2, "FFMA32I": 1, "FADD32I": 1, "FMUL32I": 1,
@@ -38,8 +45,8 @@ class Instruction:
     """One instruction of a warp."""
 
     address: int
-    predicate: str  # @P0, @!UP1, or nothing
-    opcode: str  # with its suffixes, LDG.E.128.CONSTANT
+    predicate: str  # @P0, @!UP1, or empty
+    opcode: str  # with its suffixes, as LDG.E.128.CONSTANT
     operands: str
 
     @property
@@ -48,12 +55,12 @@ class Instruction:
 
     @property
     def target(self) -> int | None:
-        """Where a branch leads; None of what is none."""
+        """The address that a branch leads to; None for other instructions."""
         return self._address_of("BRA", "JMP")
 
     @property
     def callee(self) -> int | None:
-        """Where the subroutine stands that it calls; None of what calls none."""
+        """The address of the subroutine that a call leads to; None for other instructions."""
         return self._address_of("CALL")
 
     def _address_of(self, *bases: str) -> int | None:
@@ -62,7 +69,7 @@ class Instruction:
 
     @property
     def is_conditional(self) -> bool:
-        return bool(self.predicate) or self.operands.count(",") > 0  # BRA.U UP0, 0x100
+        return bool(self.predicate) or self.operands.count(",") > 0  # as in BRA.U UP0, 0x100
 
     @property
     def is_tensor(self) -> bool:
@@ -70,7 +77,7 @@ class Instruction:
 
     @property
     def multiply_adds(self) -> float:
-        """Of one thread, where an addition or a product alone counts as one."""
+        """Multiply-adds of one thread. An addition or a product alone counts as one."""
         if not self.is_tensor:
             return 0 if self.is_move else _FMA_OF.get(self.base, 0)
         if shape := _SHAPE.search(self.opcode):
@@ -83,24 +90,24 @@ class Instruction:
 
     @property
     def products(self) -> float:
-        """Of one thread, each added to a sum by the same instruction."""
+        """Products of one thread that the same instruction adds to a sum."""
         return self.multiply_adds if self.is_tensor or "FMA" in self.base else 0
 
     @property
     def is_move(self) -> bool:
-        """Whether it only copies a register or a constant; HFMA2 of a zero factor makes a constant in another pipe."""
+        """Whether it only copies a register or a constant. HFMA2 with zero factors makes a constant in another pipe."""
         if self.base == "HFMA2":
             return _ZERO_FACTOR.search(self.operands) is not None
         return self.base in _MOVES or self.opcode.startswith(_MOVES_OF_OTHERS)
 
     @property
     def bytes(self) -> int:
-        """That one thread moves; 0 of what is no access to memory."""
+        """Bytes that one thread moves; 0 if the instruction does not access memory."""
         if not _MEMORY.match(self.base):
             return 0
         parts = self.opcode.split(".")
         if self.base == "LDSM":
-            return 4 * int(parts[-1]) if parts[-1] in "124" else 4  # LDSM.16.M88.4: so many matrices, 4 bytes of each
+            return 4 * int(parts[-1]) if parts[-1] in "124" else 4  # LDSM.16.M88.4 loads 4 matrices
         widths = [_WIDTHS[part] for part in parts if part in _WIDTHS]
         return widths[-1] if widths else 4
 
@@ -114,7 +121,7 @@ _WIDTHS = {"U8": 1, "S8": 1, "U16": 2, "S16": 2, "64": 8, "128": 16, "256": 32}
 
 @dataclass(frozen=True)
 class Loop:
-    """From the target of a branch backwards to the branch, both included."""
+    """The code from the target of a backward branch to the branch, both included."""
 
     first: int
     last: int
@@ -128,13 +135,13 @@ class Loop:
 
 @dataclass(frozen=True)
 class Code:
-    """The instructions of a kernel, without those that do nothing."""
+    """The instructions of a kernel, without NOPs."""
 
     instructions: tuple[Instruction, ...]
 
     @cached_property
     def loops(self) -> tuple[Loop, ...]:
-        """By their first instruction, the outermost first; branches back to one place are one loop."""
+        """All loops, ordered by their first instruction. Several branches back to one place are one loop."""
         ends: dict[int, int] = {}
         for each in self.instructions:
             if each.target is not None and each.target < each.address:
@@ -146,7 +153,7 @@ class Code:
 
     @cached_property
     def hot_loop(self) -> Loop | None:
-        """None where no loop multiplies or adds."""
+        """The hot loop; None if no loop multiplies or adds."""
         math = {loop: multiply_adds(self.within(loop)) for loop in self.loops}
         chosen = max(math, key=lambda loop: (math[loop], -loop.last), default=None)
         if chosen is None or not math[chosen]:
@@ -157,7 +164,7 @@ class Code:
 
     @cached_property
     def body(self) -> tuple[Instruction, ...]:
-        """Without subroutines, which stand behind the last exit."""
+        """The instructions without those of subroutines, which follow the last exit."""
         last = max((each.address for each in self.instructions if each.base == "EXIT"), default=0)
         called = [each.callee for each in self.instructions if each.callee is not None and each.callee > last]
         end = min(called, default=self.instructions[-1].address + 1 if self.instructions else 0)
@@ -175,12 +182,12 @@ class Code:
 
     @cached_property
     def rare(self) -> int:
-        """Instructions of the hot loop in rare blocks."""
+        """Number of instructions of the hot loop in rare blocks."""
         return len(self._region) - len(self.hot)
 
 
 def read(text: str, entry: str) -> Code:
-    """The kernel `entry` in what the disassembler wrote; raises KernelError where it is not there."""
+    """Read the kernel `entry` from the disassembler's output. Raises KernelError if it is not there."""
     starts = list(_FUNCTION.finditer(text))
     for index, start in enumerate(starts):
         if start[1] == entry:
@@ -193,12 +200,12 @@ def read(text: str, entry: str) -> Code:
 
 
 def multiply_adds(instructions: Iterable[Instruction]) -> float:
-    """Of one thread that executes each once."""
+    """Multiply-adds of one thread that executes each instruction once."""
     return sum(each.multiply_adds for each in instructions)
 
 
 def rare_addresses(region: Sequence[Instruction]) -> set[int]:
-    """The addresses of what branches forwards within a region skip, where nothing there is the kernel's work."""
+    """The addresses of rare blocks: code that a forward branch within a region may skip, and that does no work."""
     last = region[-1].address if region else 0
     rare: set[int] = set()
     for branch in region:
@@ -210,10 +217,10 @@ def rare_addresses(region: Sequence[Instruction]) -> set[int]:
 
 
 def _is_work(instruction: Instruction) -> bool:
-    """Whether an instruction does what a kernel is for, or is in a block that a division is made of."""
+    """Whether an instruction computes, accesses memory, synchronises or exits, or belongs to a division."""
     return bool(instruction.multiply_adds or instruction.bytes) or instruction.base in ("BAR", "EXIT", "MUFU", "CALL")
 
 
 def _leaves(instruction: Instruction) -> bool:
-    """Whether it ends the first of two arms, one of which is always taken."""
+    """Whether an instruction ends the first of two branches of the code, one of which is always taken."""
     return instruction.target is not None and not instruction.is_conditional

@@ -1,4 +1,4 @@
-"""An array without elements: what kernels are typed by and plans cut to size, and not a byte of memory."""
+"""An array without elements: it has the shape, strides, dtype and views of a device array, but no memory."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -8,33 +8,35 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from numba.cuda import types
+from numba.cuda.np import numpy_support
 
 from convbench.errors import DeviceError
 
 
 @dataclass(frozen=True, eq=False)
 class Allocation:
-    """What was allocated in one piece, and by which views are told to be of the same."""
+    """One allocated piece of memory. Views of the same memory share this object."""
 
     nbytes: int
 
 
 @dataclass(frozen=True)
 class Shell:
-    """Shape, strides and dtype of a device array, with the views that plans take of one.
+    """Shape, strides and dtype of a device array, with the methods by which plans take views of one.
 
-    Where a view would need a copy it raises DeviceError, as a device array does.
+    If a view would need a copy, the method raises DeviceError, as that of a device array does.
     """
 
     shape: tuple[int, ...]
     strides: tuple[int, ...]  # in bytes
     dtype: np.dtype[Any]
     allocation: Allocation
-    offset: int = field(default=0)  # of the first element in the allocation, in bytes
+    offset: int = field(default=0)  # of the first element within the allocation, in bytes
 
     @classmethod
     def contiguous(cls, shape: int | Sequence[int], dtype: npt.DTypeLike) -> "Shell":
-        """A new array of the given shape, the last axis fastest."""
+        """A new contiguous array of the given shape, the last axis fastest."""
         sizes, kind = (shape,) if isinstance(shape, int) else tuple(map(int, shape)), np.dtype(dtype)
         return cls(sizes, _packed(sizes, kind.itemsize), kind, Allocation(prod(sizes) * kind.itemsize))
 
@@ -57,10 +59,7 @@ class Shell:
 
     @cached_property
     def _numba_type_(self) -> Any:
-        """What Numba takes it for: as `DeviceNDArray._numba_type_` of numba-cuda, which types what a GPU gets."""
-        from numba.cuda import types
-        from numba.cuda.np import numpy_support
-
+        """The Numba type of the array, found as `DeviceNDArray._numba_type_` of numba-cuda finds it."""
         layout = "A"
         if self.size == 0 or 0 not in self.strides:
             turned = _packed(self.shape[::-1], self.dtype.itemsize)[::-1]
@@ -68,7 +67,7 @@ class Shell:
         return types.Array(numpy_support.from_dtype(self.dtype), self.ndim, layout)
 
     def reshape(self, *shape: Any) -> "Shell":
-        """Another shape of as many elements; one size may be −1."""
+        """A view with another shape of as many elements. One size may be −1."""
         sizes = list(shape[0]) if len(shape) == 1 and isinstance(shape[0], Sequence) else list(shape)
         if -1 in sizes:
             known = -prod(sizes)
@@ -82,11 +81,11 @@ class Shell:
         return replace(self, shape=tuple(sizes), strides=_packed(tuple(sizes), self.dtype.itemsize))
 
     def ravel(self) -> "Shell":
-        """One axis with all elements."""
+        """A view with all elements along one axis."""
         return self.reshape(-1)
 
     def view(self, dtype: npt.DTypeLike) -> "Shell":
-        """The same bytes as another dtype."""
+        """A view of the same bytes as another dtype."""
         other = np.dtype(dtype)
         if other.itemsize == self.dtype.itemsize:
             return replace(self, dtype=other)
@@ -97,7 +96,7 @@ class Shell:
         return replace(self, shape=shape, strides=_packed(shape, other.itemsize), dtype=other)
 
     def transpose(self, *axes: Any) -> "Shell":
-        """The axes in another order, reversed if nothing is said."""
+        """A view with the axes in another order; reversed if no order is given."""
         order = axes[0] if len(axes) == 1 and isinstance(axes[0], Sequence) else axes or range(self.ndim)[::-1]
         if sorted(order) != list(range(self.ndim)):
             raise DeviceError(f"{tuple(order)} is no order of the axes of an array of shape {self.shape}")
@@ -131,7 +130,7 @@ class Shell:
 
 
 def bytes_touched(arrays: Sequence[Shell]) -> int:
-    """Of the memory behind all these views: no more of an allocation than it has."""
+    """Bytes of memory behind all these views. No allocation counts for more bytes than it has."""
     views: dict[Allocation, set[tuple[int, int]]] = {}
     for array in arrays:
         views.setdefault(array.allocation, set()).add((array.offset, array.nbytes))
@@ -144,5 +143,5 @@ def _packed(shape: tuple[int, ...], itemsize: int) -> tuple[int, ...]:
 
 
 def _same_places(shape: tuple[int, ...], strides: tuple[int, ...], others: tuple[int, ...]) -> bool:
-    """Whether both strides lead to the same places: along an axis of one element there is nowhere to go."""
+    """Whether both strides lead to the same places. The stride of an axis with one element does not matter."""
     return 0 in shape or all(size == 1 or a == b for size, a, b in zip(shape, strides, others, strict=True))

@@ -1,4 +1,4 @@
-"""The toolkit's own disassembler, from PyPI or from an installed toolkit: a cubin as text."""
+"""Disassemble a cubin with the CUDA toolkit's own tool, from PyPI or from an installed toolkit."""
 
 import shutil
 import subprocess
@@ -11,13 +11,13 @@ from convbench.errors import DeviceError
 
 PACKAGES = {"cuobjdump": "nvidia-cuda-cuobjdump", "nvdisasm": "nvidia-cuda-nvdisasm"}
 REMEDY = 'pip install "convbench[inspect]"'
-SECONDS = 120  # a large kernel takes one
+SECONDS = 120  # time limit; a large kernel takes one second
 
 
 @lru_cache(maxsize=64)
 def disassemble(cubin: bytes) -> str:
-    """The machine code of a cubin, as `cuobjdump -sass` writes it; raises DeviceError."""
-    tool("nvdisasm")  # which cuobjdump calls
+    """The machine code of a cubin, as `cuobjdump -sass` prints it. Raises DeviceError if that fails."""
+    tool("nvdisasm")  # cuobjdump calls it
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "kernel.cubin")
         file.write_bytes(cubin)
@@ -30,7 +30,7 @@ def disassemble(cubin: bytes) -> str:
 
 @cache
 def tool(name: str) -> Path:
-    """Where a program of the toolkit is; raises DeviceError with the command that installs it."""
+    """The path of a program of the toolkit. If it is missing, raises DeviceError with the command that installs it."""
     try:
         for file in files(PACKAGES[name]) or ():
             if Path(file).stem == name and (place := Path(str(file.locate()))).is_file():

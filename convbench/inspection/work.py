@@ -1,4 +1,4 @@
-"""How many products the launches of a run make: what no machine code tells."""
+"""How many products the launches of a run make. Machine code does not tell this."""
 
 import re
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 _WINOGRAD = re.compile(r"winograd_(\d+)x\1_(\d+)x\2")
 MULTIPLIES = "run", "multiply"  # stage and phase
-_SPLIT = {"3xtf32": 3}  # products in a narrower precision that stand for one
+_SPLIT = {"3xtf32": 3}  # word in an algorithm's name: how many products in a narrower precision replace one product
 
 
 def products(
@@ -24,11 +24,11 @@ def products(
     config: Any,
     kernels: Sequence[Sequence["Launch"]],
 ) -> list[float | None]:
-    """Of the launches of each kernel, in the order given; None where nothing tells.
+    """Products of the launches of each kernel, in the order given; None where it is not known.
 
-    A batched matrix product is told by the shapes of its arrays. What is left of a run's phase `multiply`, if it is one
-    kernel, makes the fewest products that the method needs: every one of the definition, or those between transformed
-    tiles.
+    A batched matrix product is recognised by the shapes of its arrays. If one other kernel is left in the phase
+    `multiply` of a run, it makes the fewest products that the method needs: all those of the definition, or those
+    between transformed tiles.
     """
     found = [_of_matrices(launches) for launches in kernels]
     multiplying = [at for at, launches in enumerate(kernels) if (launches[0].stage, launches[0].phase) == MULTIPLIES]
@@ -38,7 +38,7 @@ def products(
 
 
 def _of_matrices(launches: Sequence["Launch"]) -> float | None:
-    """Of launches that multiply matrices, a (B, M, K) and b (B, K, N), the last being the result (B, M, N)."""
+    """Products of launches that multiply matrices: a (B, M, K) and b (B, K, N) first, the result (B, M, N) last."""
     if launches[0].phase != "multiply":
         return None
     sizes = [_of_arrays(launch.arrays) for launch in launches]
@@ -66,7 +66,7 @@ def _of_method(algorithm: "Algorithm", problem: "ConvProblem", direction: "Direc
         m, r = int(tile[1]), int(tile[2])
         return float(pairs * -(-height // m) * -(-width // m) * (m + r - 1) ** 2)
     if algorithm.family == "fft" and hasattr(config, "length") and problem.dilation == (1, 1):
-        # of numbers that were real, half the frequencies; a complex product is four
+        # real numbers have half as many frequencies, and a complex product is four real ones
         tiles = -(-height // (config.length - problem.r + 1)) * -(-width // (config.length - problem.s + 1))
         return float(4 * pairs * tiles * config.length**2 // 2)
     return None
