@@ -120,7 +120,7 @@ def _fraction(text: str) -> float:
     match = re.fullmatch(r"\s*(\d+\.?\d*|\.\d+)\s*(%?)\s*", text, re.ASCII)
     value = float(match[1]) / (100 if match[2] else 1) if match else 0.0
     if not 0 < value < 1:
-        raise ConvbenchError(f"threshold {text!r} is not between 0 and 100 %; write 3% or 0.03, for example")
+        raise ConvbenchError(f"threshold {text!r} is not above 0 and below 100 %; write 3% or 0.03, for example")
     return value
 
 
