@@ -1,11 +1,12 @@
-"""What a kernel calls and only a GPU has, written for the CPU: LLVM IR that is linked to every kernel and inlined.
+"""Functions that kernels call and only a GPU has, written for the CPU as LLVM IR.
 
-Some functions are left without a body, as markers for `weave` to replace once everything is inlined:
+The modules of a kernel enter. One module leaves, with the functions that they call; it is linked to the kernel, and
+everything is inlined. Some functions have no body. They are markers, which `weave` replaces after the inlining:
 
     ptr  @emu.thread()                            the row of the CUDA thread that runs
     ptr  @emu.worker()                            the header of the worker that runs its block
     void @emu.suspend()                           here the thread waits for others
-    void @emu.fault(kind, site, a, b, c)          here the kernel ends, for it did what it must not
+    void @emu.fault(kind, site, a, b, c)          here the kernel ends with a fault
 """
 
 import re
@@ -38,7 +39,7 @@ _REFERENCE = re.compile(r'@"?([\w.$]+)"?\(')
 
 
 def module(kernel: list[str], *, checked: bool) -> str:
-    """The text of the module, with what these modules of a kernel call."""
+    """The text of a module with the functions that these modules of a kernel call."""
     bodies, others = _definitions(checked)
     wanted = [name for text in kernel for name in _REFERENCE.findall(text)]
     found: dict[str, str] = {}
@@ -52,7 +53,7 @@ def module(kernel: list[str], *, checked: bool) -> str:
 
 @cache
 def _definitions(checked: bool) -> tuple[dict[str, str], list[str]]:
-    """Every function by its name, and every other line once."""
+    """The text of every function by its name, and every other line once."""
     parts = (
         collectives,
         atomics,

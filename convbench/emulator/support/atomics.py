@@ -1,7 +1,8 @@
-"""Atomics that numba-cuda does not write as LLVM's own: read, compute, swap in one instruction of the host.
+"""Memory fences, and the atomics for which numba-cuda calls a function instead of using LLVM's own instructions.
 
-Floating maximum and minimum come in two kinds: `max` keeps a NaN that is there already and ignores one that is
-offered; `nanmax` gives way to a number.
+Here these atomics are an `atomicrmw` or, for floating maximum and minimum, a loop around `cmpxchg`. Maximum and minimum
+come in two kinds. `max` keeps a NaN that is in memory already, and `nanmax` replaces it by a number. Both ignore a NaN
+as the new value.
 """
 
 _FLOATS = {"float": ("i32", "f32"), "double": ("i64", "f64")}
@@ -34,8 +35,8 @@ def _swap(kind: str, name: str, operation: str) -> str:
 
 
 def _extremum(kind: str, bits: str, name: str, better: str, *, keep_nan: bool) -> str:
-    """One swap loop; it reads atomically, so that the checks see no plain access."""
-    order = better if keep_nan else f"u{better[1:]}"  # unordered: also where the old value is NaN
+    """A loop of compare and swap. It reads atomically, so that the checks see no plain access."""
+    order = better if keep_nan else f"u{better[1:]}"  # an unordered comparison is also true if the old value is NaN
     return f"""define linkonce_odr {kind} @{name}(ptr %p, {kind} %v) alwaysinline nounwind {{
 entry:
   %first = load atomic {bits}, ptr %p monotonic, align {int(bits[1:]) // 8}

@@ -1,7 +1,7 @@
-"""Barriers and warp collectives: a thread writes down what it asks for, waits, and reads the answer.
+"""Barriers and warp collectives: a thread writes its request into its row, waits, and reads the answer.
 
-The scheduler answers (`schedule`). Each function takes one argument more than NVVM's: the number of the place in the
-source, by which it tells whether threads that wait together wait at the same place.
+The scheduler (`schedule`) answers. Each function takes one argument more than NVVM's: the number of the place in the
+source. By this number the scheduler knows whether threads that wait together wait at the same place.
 """
 
 from convbench.emulator.state import THREAD, Status, offset
@@ -14,7 +14,7 @@ _PAIR = (
     "  ret {i32, i1} %pair\n"
 )
 
-# what barrier.popc, .and, .or ask for; the numbers are the scheduler's
+# the requests of barrier.popc, .and and .or, by the scheduler's numbers
 REDUCTIONS = {"popc": 1, "and": 2, "or": 3}
 
 

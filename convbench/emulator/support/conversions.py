@@ -1,7 +1,7 @@
-"""libdevice's conversions between numbers, by the rounding that their names say, and casts of bits.
+"""libdevice's conversions between numbers, with the rounding that their names say, and casts of bits.
 
-A conversion to an integer saturates, and makes 0 of NaN, or the least number where the integer has 64 bits (CUDA Math
-API, "Type Casting Intrinsics"). Directed rounding of 64-bit integers to floating types is not here.
+A conversion to an integer saturates. It turns NaN into 0, or into the least number if the integer has 64 bits (CUDA
+Math API, "Type Casting Intrinsics"). Directed rounding of 64-bit integers to floating types is not supported.
 """
 
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ _SHORT = {"float": "f32", "double": "f64"}
 
 
 def definitions() -> str:
-    """IR of `__nv_float2int_rd` and its like, and of `__nv_float_as_int` and its."""
+    """IR of functions such as `__nv_float2int_rd` and `__nv_float_as_int`."""
     return "\n".join((_TO_FLOAT, *_to_integers(), *_from_integers(), *_narrowings(), *_casts()))
 
 
@@ -48,7 +48,7 @@ def _from_integers() -> Iterator[str]:
         for number in _FLOATS:
             body = f"  %r = {sign}itofp {integer} %x to {number}\n"
             yield _define(number, f"{name}2{number}_rn", f"{integer} %x", body)
-        if integer == "i32":  # which double holds
+        if integer == "i32":  # a double holds every such integer
             for rounding in ("rd", "ru", "rz"):
                 body = f"  %wide = {sign}itofp i32 %x to double\n"
                 body += f"  %r = call float @emu.float.{rounding}(double %wide)\n"
@@ -62,7 +62,7 @@ def _narrowings() -> Iterator[str]:
         yield _define("float", f"double2float_{rounding}", "double %x", body)
 
 
-# to nearest, and a step back along the bits, which order numbers of one sign, where that went too far
+# round to nearest, and go one step back if that went too far; numbers of one sign are in the order of their bits
 _TO_FLOAT = "declare double @llvm.fabs.f64(double)\n" + "\n".join(
     f"""define internal float @emu.float.{rounding}(double %x) alwaysinline nounwind {{
   %near = fptrunc double %x to float

@@ -1,7 +1,7 @@
-"""cp.async and the addresses that it takes: PTX's window of shared memory begins where the block's memory does.
+"""cp.async, and its addresses in PTX's window of shared memory, which begins where the block's memory begins.
 
-`emu.copy.issue.*`, `.commit` and `.wait` are markers for the checked mode, where a copy lands when it is waited for
-(`asynchronous`); fast mode copies at once.
+In checked mode `emu.copy.issue.*`, `.commit` and `.wait` are markers, and a copy lands when its thread waits for it
+(`asynchronous`). Fast mode copies at once.
 """
 
 from convbench.emulator.support.registers import WORKER_ROW, field
@@ -18,7 +18,7 @@ TO = (
 
 
 def bodies() -> dict[str, tuple[str, tuple[str, ...], str]]:
-    """From PTX to result type, parameters and body, as `inline_ptx` has them."""
+    """Result type, parameters and body by PTX, as in `inline_ptx`."""
     found: dict[str, tuple[str, tuple[str, ...], str]] = {
         "cp.async.commit_group;": ("void", (), "  call void @emu.copy.commit()\n")
     }
@@ -36,7 +36,7 @@ def bodies() -> dict[str, tuple[str, tuple[str, ...], str]]:
 
 
 def definitions(*, checked: bool) -> str:
-    """IR of `emu.window`, and of the copies: declared only where they are checked."""
+    """IR of `emu.window` and of the copies. In checked mode the copies are only declared."""
     window = (
         "define linkonce_odr i32 @emu.window(ptr %p) alwaysinline nounwind {\n" + _SHARED
         + "  %address = ptrtoint ptr %p to i64\n  %far = sub i64 %address, %shared\n"

@@ -1,6 +1,6 @@
 """`__half` and `__nv_bfloat16`: conversions from and to other numbers, and loads and stores with a hint to the caches.
 
-Source of the semantics: CUDA Math API, "Half Precision Conversion and Data Movement", and the same of Bfloat16.
+Source of the semantics: CUDA Math API, "Half Precision Conversion and Data Movement", and the same for Bfloat16.
 """
 
 from collections.abc import Iterator
@@ -25,7 +25,7 @@ _ROUNDINGS = {"rn": "rint", "rd": "floor", "ru": "ceil", "rz": "trunc"}
 
 
 def definitions() -> str:
-    """IR of `__int2half_rd` and its like, the constructors, the conversion operators, and `__ldg` and its like."""
+    """IR of functions such as `__int2half_rd` and `__ldg`, the constructors, and the conversion operators."""
     found = [f"declare double @llvm.{name}.f64(double)" for name in _ROUNDINGS.values()]
     for _, number, _, convert in _INTEGERS.values():
         found.append(f"declare {number} @llvm.{convert}.sat.{number}.f64(double)")
@@ -39,7 +39,7 @@ def definitions() -> str:
 
 
 def _widened(letter: str) -> tuple[str, str]:
-    """LLVM's type of a C++ number, and IR that makes it the double %x."""
+    """LLVM's type of a C++ number, and IR that converts it to the double %x."""
     kind, convert = _LETTERS[letter]
     return kind, "  %x = fadd double %a, -0.0\n" if convert == "fadd" else f"  %x = {convert} {kind} %a to double\n"
 
@@ -66,7 +66,7 @@ def _convert(kind: Kind, name: str, letter: str, rounding: str) -> str:
 
 
 def _construct(kind: Kind, parameter: str, number: str, widen: str) -> str:
-    """A constructor, which has its object behind a result that is ignored."""
+    """A constructor. The pointer to its object comes after that to its result, which is ignored."""
     return (
         f"define linkonce_odr i32 @_ZN{kind.mangled}C1{parameter}_nbst(ptr %ignored, ptr %to, ptr %a.at) "
         f"alwaysinline nounwind {{\n  %a = load {number}, ptr %a.at\n{widen}"
@@ -92,7 +92,7 @@ def _to_numbers(kind: Kind) -> Iterator[str]:
 
 
 def _cast(kind: Kind, letter: str) -> tuple[str, str]:
-    """Body and LLVM's result type of a conversion operator; the letter is the mangled C++ type."""
+    """Body and LLVM's result type of a conversion operator. The letter is the mangled C++ type."""
     x = wide("x", "a", kind)
     if letter == "b":
         return x + "  %bit = fcmp une double %x, 0.0\n  %r = zext i1 %bit to i8\n", "i8"
@@ -105,7 +105,7 @@ def _cast(kind: Kind, letter: str) -> tuple[str, str]:
 
 
 def _memory(kind: Kind) -> Iterator[str]:
-    """Loads and stores with a hint to the caches, which are no matter here."""
+    """Loads and stores with a hint to the caches. The hint has no effect here."""
     head = "alwaysinline nounwind {\n  %place = load ptr, ptr %place.at\n"
     for hint in ("ldg", "ldca", "ldcg", "ldcs", "ldcv", "ldlu"):
         name = f"_ZL{len(hint) + 2}__{hint}PK{kind.mangled}_nbst"

@@ -1,7 +1,7 @@
 """`__half` and `__nv_bfloat16`: arithmetic, comparisons and elementary functions.
 
-A value is computed in double, which holds every sum and product of two of them,
-and rounded once (Figueroa 1995, "When is double rounding innocuous?", for quotients and square roots).
+A result is computed in double, which holds every sum and product of two such numbers exactly, and then rounded once
+(Figueroa 1995, "When is double rounding innocuous?", for quotients and square roots).
 
 Source of the semantics: CUDA Math API, "Half Precision Intrinsics" and "Bfloat16 Precision Intrinsics".
 """
@@ -21,7 +21,7 @@ _EXTREMA = {"max": "maximumnum", "min": "minimumnum", "max_nan": "maximum", "min
 
 
 def definitions() -> str:
-    """IR of `hsin`, `__hadd`, `__heq` and their like, for both types."""
+    """IR of functions such as `hsin`, `__hadd` and `__heq`, for both types."""
     found = [f"declare double @llvm.{name}.f64(double)" for name in sorted(set(_FUNCTIONS.values()))]
     found += [f"declare double @llvm.{name}.f64(double, double)" for name in _EXTREMA.values()]
     found.append("declare double @llvm.fma.f64(double, double, double)")
@@ -32,7 +32,7 @@ def definitions() -> str:
 
 
 def _computed(kind: Kind, name: str, operands: str, body: str) -> str:
-    """A shim whose body makes the double %z of the doubles %x, %y and %w."""
+    """A shim whose body computes the double %z from the doubles %x, %y and %w."""
     loads = "".join(wide(value, bits, kind) for value, bits in zip("xyw", operands, strict=False))
     return shim(name, operands, f"{loads}{body}  %r = call i16 @emu.{kind.short}.rn(double %z)\n", "i16")
 
@@ -60,7 +60,7 @@ def _unary(kind: Kind) -> Iterator[str]:
     yield shim(kind.name("__hisinf"), "a", infinite + "  %r = select i1 %down, i32 -1, i32 %one\n", "i32")
 
 
-# NaN becomes 0, as `__saturatef` has it
+# NaN becomes 0, as with `__saturatef`
 _SATURATE = """  %least = call double @llvm.maximumnum.f64(double %free, double 0.0)
   %z = call double @llvm.minimumnum.f64(double %least, double 1.0)
 """

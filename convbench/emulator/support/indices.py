@@ -4,7 +4,7 @@ from convbench.emulator.state import FaultKind
 
 
 def definitions() -> str:
-    """IR of `emu.axis(index, extent, axis, data, site)`; an unsigned comparison catches negative indices too."""
+    """IR of `emu.axis(index, extent, axis, data, site)`. Its unsigned comparison catches negative indices too."""
     parameters = "i64 %index, i64 %extent, i64 %axis, ptr %data, i64 %site"
     return f"""define linkonce_odr void @emu.axis({parameters}) alwaysinline nounwind {{
   %outside = icmp uge i64 %index, %extent

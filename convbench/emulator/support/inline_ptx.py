@@ -1,4 +1,4 @@
-"""Inline PTX that numba-cuda's front end emits, by its text; whatever is not here is refused by name."""
+"""Counterparts of inline PTX, which are found by the text of the PTX. PTX that is not here is refused by name."""
 
 import re
 
@@ -21,7 +21,7 @@ done:
 
 
 def _bodies() -> dict[str, tuple[str, tuple[str, ...], str]]:
-    """From PTX to result type, parameters and body; the result is %r."""
+    """Result type, parameters and body by PTX. The result is %r."""
     found: dict[str, tuple[str, tuple[str, ...], str]] = {
         "mov.u32 $0, %lanemask_lt;": (
             "i32",
@@ -74,18 +74,18 @@ def name_of(ptx: str) -> str | None:
 
 
 def types_of(ptx: str) -> tuple[str, list[str]]:
-    """LLVM's types of the function that stands for a piece of inline PTX: of its result and its parameters."""
+    """LLVM's types of the result and the parameters of the function that stands for a piece of inline PTX."""
     kind, parameters, _ = _BODIES[ptx]
     return kind, [parameter.split()[0] for parameter in parameters]
 
 
 def is_sited(ptx: str) -> bool:
-    """Whether the function takes, last of all, the number of the place in the source: it waits for other threads."""
+    """Whether the last parameter is the number of the place in the source, because threads wait for others there."""
     return "i64 %site" in _BODIES[ptx][1]
 
 
 def definitions() -> str:
-    """IR of all of them."""
+    """IR of all these functions."""
     found = ["declare float @llvm.tanh.f32(float)", "declare half @llvm.rint.f16(half)"]
     for ptx, (kind, parameters, body) in _BODIES.items():
         result = "  ret void\n" if kind == "void" else f"  ret {kind} %r\n"

@@ -1,4 +1,4 @@
-"""libdevice: by LLVM's intrinsics where it has one, else by the C library's function.
+"""libdevice's functions, by LLVM's intrinsics where it has one, else by the function of the C library.
 
 Results may differ from a GPU's in the last place: CUDA's own functions are not correctly rounded either.
 """
@@ -100,7 +100,7 @@ def _products() -> list[str]:
 
 
 def _nearest() -> list[str]:
-    """Arithmetic that says in its name that it rounds to nearest."""
+    """Arithmetic whose name says that it rounds to nearest."""
     found = []
     for kind, _, short in _TYPES:
         d = kind[0]
@@ -115,7 +115,7 @@ def _nearest() -> list[str]:
 
 
 def _fast() -> list[str]:
-    """What `fastmath` asks for, as exact as the rest; and small compositions."""
+    """The functions that `fastmath` calls, here as exact as the others, and some small compositions."""
     found = [
         _call("float", f"__nv_fast_{name}f", f"{name}f", ("float",) * count)
         for name, count in (

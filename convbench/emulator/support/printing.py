@@ -1,7 +1,7 @@
-"""`print` in a kernel: the device's `vprintf(format, values)`, as a callback that prints where Python does.
+"""`print` in a kernel: the device's `vprintf(format, values)`, as a callback that prints to Python's standard output.
 
 The values lie one after another, each aligned to its size (CUDA C++ Programming Guide, "Formatted Output"). numba-cuda
-writes `%lld`, `%llu`, `%d`, `%f` and `%s` alone.
+uses only `%lld`, `%llu`, `%d`, `%f` and `%s`.
 """
 
 import ctypes
@@ -39,5 +39,5 @@ def _vprintf(form: bytes, values: int | None) -> int:
 
 
 def address() -> int:
-    """Where machine code calls it."""
+    """The address at which machine code calls `vprintf`."""
     return ctypes.cast(_vprintf, ctypes.c_void_p).value or 0

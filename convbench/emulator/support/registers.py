@@ -1,7 +1,7 @@
-"""Special registers: who a thread is and how large its block and grid are (PTX ISA, "Special Registers").
+"""Special registers: the indices of a thread, and the sizes of its block and grid (PTX ISA, "Special Registers").
 
-They stay calls until the kernel is woven, for only then is the shape of the block known: a constant for the compiler,
-which with it proves most indices into shared arrays to be inside.
+They stay calls until the kernel is woven, because only then is the shape of the block known. It becomes a constant, by
+which the compiler proves that most indices into shared arrays are inside.
 """
 
 from convbench.emulator.state import THREAD, WARP, WORKER, offset
@@ -30,19 +30,19 @@ WORKER_ROW = "  %worker = call ptr @emu.worker()\n"
 
 
 def is_register(function: str) -> bool:
-    """Whether a function of this name reads a register that we have."""
+    """Whether a function of this name reads a register that the emulator has."""
     return function.startswith(f"emu.{PREFIX}") and function.removeprefix(f"emu.{PREFIX}") in _REGISTERS
 
 
 def declaration(function: str) -> str:
-    """IR that declares such a function, and that LLVM may drop or merge its calls."""
+    """IR that declares such a function, whose calls LLVM may drop or merge."""
     return f"declare i32 @{function}() memory(none) nounwind willreturn"
 
 
 def read(register: str, value: str, block: tuple[int, int, int]) -> str:
     """IR that reads a register into `value`, in a kernel woven for blocks of this shape.
 
-    A coroutine lives as long as its block, so that no register changes under it.
+    A coroutine lives as long as its block, so no register changes during its life.
     """
     name, _, axis = register.partition(".")
     if name == "warpsize":

@@ -1,7 +1,7 @@
-"""`__half` and `__nv_bfloat16` as bits: to double, and back by each rounding; and the shape of a shim for them.
+"""`__half` and `__nv_bfloat16` as 16 bits: conversion to double, back by each rounding, and the form of their shims.
 
-numba-cuda calls cuda_fp16.h and cuda_bf16.h through C++ shims. A shim takes pointers, to its result and then to its
-arguments, and has the C++ function's mangled name with `_nbst` behind. Both types are 16 bits wide.
+numba-cuda calls cuda_fp16.h and cuda_bf16.h through C++ shims. A shim takes pointers to its result and then to its
+arguments. Its name is the mangled name of the C++ function followed by `_nbst`.
 """
 
 from collections.abc import Iterator
@@ -33,7 +33,7 @@ def definitions() -> str:
     return "\n".join(found)
 
 
-# to float, with the last bit set where that lost anything: rounding the result again gives what rounding once would
+# convert to float, and set the last bit if anything was lost: rounding the result again then equals rounding once
 _TO_ODD = """define internal float @emu.to.odd(double %x) alwaysinline nounwind {
   %near = fptrunc double %x to float
   %back = fpext float %near to double
@@ -67,7 +67,7 @@ _WIDE_BFLOAT = """define internal double @emu.bfloat16.wide(i16 %b) alwaysinline
   %r = fpext float %x to double
   ret double %r
 }"""
-# to nearest, ties to even, on the bits: adding can carry into the exponent, which is right; NaN must not
+# round to nearest, ties to even, on the bits: a carry into the exponent is right, except for a NaN
 _ROUND_BFLOAT = """define internal i16 @emu.bfloat16.rn(double %x) alwaysinline nounwind {
   %odd = call float @emu.to.odd(double %x)
   %bits = bitcast float %odd to i32
@@ -84,12 +84,12 @@ _ROUND_BFLOAT = """define internal i16 @emu.bfloat16.rn(double %x) alwaysinline 
 
 
 def wide(value: str, bits: str, kind: Kind) -> str:
-    """IR that makes the double %`value` of the 16 bits in %`bits`."""
+    """IR that converts the 16 bits in %`bits` to the double %`value`."""
     return f"  %{value} = call double @emu.{kind.short}.wide(i16 %{bits})\n"
 
 
 def _directed(kind: Kind) -> Iterator[str]:
-    """Rounding down, up and to zero: to nearest, and one step back where that went too far."""
+    """Rounding down, up and to zero: round to nearest, then go one step back if that went too far."""
     step = """  %size = and i16 %near, 32767
   %zero = icmp eq i16 %size, 0
   %negative = icmp slt i16 %near, 0
@@ -113,7 +113,10 @@ def _directed(kind: Kind) -> Iterator[str]:
 
 
 def shim(name: str, operands: str, body: str, kind: str) -> str:
-    """A function of pointers to the result, of LLVM's type `kind` in %r, and to operands a, b, c of 16 bits."""
+    """A function that takes pointers to its result and its operands.
+
+    The operands are a, b and c, of 16 bits. The body computes the result %r of LLVM's type `kind`.
+    """
     parameters = ", ".join(["ptr %to", *(f"ptr %{operand}.at" for operand in operands)])
     loads = "".join(f"  %{operand} = load i16, ptr %{operand}.at\n" for operand in operands)
     store = f"  store {kind} %r, ptr %to\n  ret i32 0\n}}"

@@ -1,7 +1,7 @@
-"""Tensor cores' instructions: a lane writes down what it brings, waits for its warp, and reads what it gets.
+"""Instructions of tensor cores: a lane writes its operands into a block, waits for its warp, and reads its results.
 
-`emulator.tensor` answers. ldmatrix reads the lane's row of 16 bytes here, so that the checked mode sees an access like
-any other.
+`emulator.tensor` computes the results. The row of 16 bytes that a lane brings to ldmatrix is read here, so that the
+checked mode sees an access like any other.
 """
 
 from convbench.emulator.state import THREAD, Status, offset
@@ -16,7 +16,7 @@ _SITE = "i64 %site"
 
 
 def bodies() -> dict[str, tuple[str, tuple[str, ...], str]]:
-    """From PTX to result type, parameters and body, as `inline_ptx` has them; the last parameter is the place."""
+    """Result type, parameters and body by PTX, as in `inline_ptx`. The last parameter is the place in the source."""
     found: dict[str, tuple[str, tuple[str, ...], str]] = {}
     for suffix, instruction in (("", LOAD), (".trans", LOAD_TRANSPOSED)):
         body = TO + "  %block = alloca [4 x i32], align 16\n"
@@ -36,7 +36,7 @@ def bodies() -> dict[str, tuple[str, tuple[str, ...], str]]:
 
 
 def definitions(*, checked: bool) -> str:
-    """IR of `emu.matrix.row`: checked, its access must be aligned as the hardware wants it."""
+    """IR of `emu.matrix.row`. In checked mode, its access must be aligned as the hardware requires."""
     align = 16 if checked else 1
     return (
         "define linkonce_odr void @emu.matrix.row(ptr %block, ptr %from) alwaysinline nounwind {\n"

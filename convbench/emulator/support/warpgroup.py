@@ -1,6 +1,7 @@
-"""What warpgroups do together: a thread writes down what it brings, waits for the 127 others, and reads what it gets.
+"""Instructions of warpgroups: a thread writes its operands into a block, waits for the 127 others, reads its results.
 
-`emulator.warpgroup` answers. Nothing is done for `fence.proxy.async`: here all see shared memory in the same way.
+`emulator.warpgroup` computes the results. `fence.proxy.async` does nothing, because here products and threads see the
+same shared memory.
 """
 
 from convbench.emulator.state import THREAD, Status, offset
@@ -29,7 +30,7 @@ _Bodies = dict[str, tuple[str, tuple[str, ...], str]]
 
 
 def bodies() -> _Bodies:
-    """From PTX to result type, parameters and body, as `inline_ptx` has them; the last parameter is the place."""
+    """Result type, parameters and body by PTX, as in `inline_ptx`. The last parameter is the place in the source."""
     found: _Bodies = {
         "fence.proxy.async.shared::cta;": ("void", (), ""),
         "wgmma.fence.sync.aligned;": ("void", (_SITE,), _ask(FENCE, block="null")),
@@ -52,18 +53,18 @@ def bodies() -> _Bodies:
 
 
 def wait_text(pending: int, width: int) -> str:
-    """The PTX of a wait to which the accumulators of this width are tied."""
+    """The PTX of a wait that the accumulators of this width are tied to."""
     return f"wgmma.wait_group.sync.aligned {pending}; /* m64n{width} */"
 
 
 def multiply_text(kind: str, width: int, *, begins: bool, by_descriptor: bool) -> str:
-    """The PTX of a product; the accumulators are outputs, and inputs unless it begins the sum."""
+    """The PTX of a product. The accumulators are outputs; they are inputs too, unless the product begins the sum."""
     count = width // 2
     first = count if begins else 2 * count
     left = f"${first}" if by_descriptor else "{" + ", ".join(f"${first + i}" for i in range(4)) + "}"
     right = f"${first + (1 if by_descriptor else 4)}"
     sums = "{" + ", ".join(f"${j}" for j in range(count)) + "}"
-    # factors as they are, without a minus; what has halves may be transposed in shared memory, and is not
+    # factors are not negated; halves could be transposed in shared memory, and are not
     rest = "1, 1" if kind == "tf32" else "1, 1, 0, 0" if by_descriptor else "1, 1, 0"
     shape = f"m64n{width}k{KINDS[kind][1]}.f32.{kind}.{kind}"
     return f"wgmma.mma_async.sync.aligned.{shape} {sums}, {left}, {right}, {0 if begins else 1}, {rest};"
