@@ -2,13 +2,20 @@
 
     from convbench.emulator import launch
 
-    launch(kernel, grid, block, x, y)  # like kernel[grid, block](x, y), on NumPy arrays, every access watched
+    launch(kernel, grid, block, x, y)  # like kernel[grid, block](x, y), on NumPy arrays, every access checked
 
-Rooms, in the order in which a kernel passes through them: `front_end` (with `index_checks`) gets its IR from
-numba-cuda, `retarget` makes it IR for the host, `support` has what only a GPU has, `weave` makes it a coroutine and
-`watch` (with `analysis`) puts the checks in, which call `shadow`; `build` compiles it. `launch` gives its blocks to
-`workers`, which run them by `schedule` and `warp`, in the `orders` that hardware may choose; `faults` reports what went
-wrong, with names from `places`. Nothing here knows about convolution.
+A kernel, the shape of a launch and NumPy arrays enter. The arrays leave with the kernel's results, or a `KernelFault`
+leaves that names the line, block, thread and array. Nothing here knows about convolution.
+
+Modules that compile, in the order in which a kernel passes through them: `front_end` (with `index_checks`) gets the
+kernel's IR from numba-cuda. `retarget` rewrites it for the host, and `support` has the functions that only a GPU has.
+`weave` turns it into a coroutine, and `watch` (with `analysis`) adds the checks, which call `shadow`. `build` compiles
+it, and `disk` keeps linked kernels by their `identity`.
+
+Modules that run: `launch` checks the `limits`, converts the `arguments` and gives blocks to `workers`. They run by
+`schedule`, which answers threads that wait together (`warp`, `tensor`, `warpgroup`, `asynchronous`), in the `orders`
+that hardware may choose. `ranges` has the memory that the checks know. `faults` reports an error, with names from
+`places` and lines from `source`. `state` and `raw` are shared by all of these; `errors` has the exceptions.
 """
 
 from convbench.emulator.errors import (

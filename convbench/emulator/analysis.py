@@ -1,4 +1,4 @@
-"""Reading a kernel's text: where its pointers lead, what it accesses, and where its loops begin."""
+"""Read a kernel's IR: into which memory its pointers lead, what it accesses, and where its loops begin."""
 
 import re
 
@@ -18,13 +18,13 @@ _TARGET = re.compile(r"label %(?P<label>\"[^\"]+\"|[-\w.$]+)")
 _LABEL = re.compile(r'^(?P<label>"[^"]+"|[-\w.$]+):')
 _TYPE = r"(?:\{[^}]*\}|\[[^\]]*\]|<[^>]*>|[\w.]+)"
 
-Root = tuple[str, str]  # where a pointer leads: "argument", "shared", "local" or "own", and which of them
-OWN = "own", ""  # a slot that the compiler laid out for itself
+Root = tuple[str, str]  # the memory that a pointer leads into: "argument", "shared" or "local", and which of them
+OWN = "own", ""  # memory that the compiler allocated for itself, which needs no checks
 UNKNOWN = "unknown", ""
 
 
 def accessed_pointer(access: re.Match[str]) -> str | None:
-    """The pointer of an access, or None for a constant's address, whose indices were checked."""
+    """The pointer of an access; None for the address of a constant, whose indices are checked already."""
     pointers = _POINTER.findall(access["rest"])
     if not pointers:
         return None
@@ -32,7 +32,7 @@ def accessed_pointer(access: re.Match[str]) -> str | None:
 
 
 def accessed_type(access: re.Match[str]) -> str:
-    """LLVM's type of what is read or written."""
+    """LLVM's type of the value that is read or written."""
     rest = access["rest"]
     if access["operation"] in ("load", "store"):
         found = re.match(f"(?P<kind>{_TYPE})", rest)
@@ -44,7 +44,7 @@ def accessed_type(access: re.Match[str]) -> str:
 
 
 def find_roots(body: list[str], parameters: list[tuple[str, str]]) -> dict[str, Root]:
-    """For every pointer of a kernel the memory that it leads into, where its computation tells."""
+    """Find, for every pointer of a kernel, the memory that it leads into, as far as its computation tells."""
     roots: dict[str, Root] = {name: ("argument", str(j)) for j, (kind, name) in enumerate(parameters) if kind == "ptr"}
     derived: dict[str, list[str]] = {}
     for line in body:
@@ -61,7 +61,7 @@ def find_roots(body: list[str], parameters: list[tuple[str, str]]) -> dict[str, 
                     sources = [found["pointer"] for found in pattern.finditer(line)]
                     if sources:
                         derived[match["value"]] = sources
-                    else:  # a constant array, whose indices were checked
+                    else:  # a constant array, whose indices are checked already
                         roots[match["value"]] = OWN if "@" in line else UNKNOWN
     changed = True
     while changed:
@@ -78,7 +78,7 @@ def find_roots(body: list[str], parameters: list[tuple[str, str]]) -> dict[str, 
 
 
 def find_loop_heads(body: list[str]) -> set[str]:
-    """Blocks that a later block, or they themselves, branch to: every cycle runs through one of them."""
+    """The blocks that a later block, or the block itself, branches to. Every loop runs through one of them."""
     order: dict[str, int] = {}
     for line in body:
         if match := _LABEL.match(line):

@@ -1,7 +1,7 @@
-"""Arguments: from Python values to the words that a kernel's parameters are, in numba-cuda's order.
+"""Convert the arguments of a launch from Python values to the words of the kernel's parameters.
 
-An array is (0, 0, size, item size, address, *shape, *strides); a tuple is its items; a record is the address of its
-bytes; a complex number is two.
+The words are in numba-cuda's order. An array becomes (0, 0, size, item size, address, *shape, *strides). A tuple
+becomes its items, a record the address of its bytes, and a complex number two words.
 """
 
 import ctypes
@@ -11,30 +11,30 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from numba.cuda import types as numba_types
+from numba.cuda.typing.typeof import typeof
 
 from convbench.emulator.errors import UnsupportedError
 
 
 class Passed(NamedTuple):
-    """An array behind an argument."""
+    """An array that an argument is, or contains."""
 
     name: str  # of the parameter
     array: npt.NDArray[Any]
-    word: int  # which of the words is its address
+    word: int  # index of the word that is its address
 
 
 @dataclass
 class Arguments:
-    """The words, and the arrays behind them by the names of the kernel's parameters."""
+    """The words of all parameters, and the arrays that they point to."""
 
     words: npt.NDArray[np.int64]
     arrays: list[Passed] = field(default_factory=list)
 
 
 def types_of(kernel: Any, args: tuple[Any, ...]) -> tuple[Any, ...]:
-    """The Numba types of the arguments; raises UnsupportedError, naming the argument, for a value that has none."""
-    from numba.cuda.typing.typeof import typeof
-
+    """The Numba types of the arguments. Raises UnsupportedError, naming the argument, for a value that has none."""
     found = []
     for index, value in enumerate(args):
         try:
@@ -47,15 +47,13 @@ def types_of(kernel: Any, args: tuple[Any, ...]) -> tuple[Any, ...]:
 
 
 def raw_pointer(kernel: Any, types: tuple[Any, ...]) -> str | None:
-    """The name of an argument that is a raw pointer, of which no index can be checked; None if there is none."""
-    from numba.cuda import types as numba_types
-
+    """The name of an argument that is a raw pointer, whose indices cannot be checked; None if there is none."""
     found = (index for index, kind in enumerate(types) if isinstance(kind, numba_types.CPointer))
     return next((_name(kernel, index) for index in found), None)
 
 
 def marshal(kernel: Any, types: tuple[Any, ...], args: tuple[Any, ...]) -> Arguments:
-    """The words of `args`; raises UnsupportedError, naming the argument, for a type that the emulator cannot pass."""
+    """Convert `args` to words. Raises UnsupportedError, naming the argument, for a type that cannot be passed."""
     words: list[int] = []
     found = Arguments(np.empty(0, np.int64))
     for index, (kind, value) in enumerate(zip(types, args, strict=True)):
@@ -70,29 +68,27 @@ def _name(kernel: Any, index: int) -> str:
 
 
 def _flatten(kind: Any, value: Any, name: str, words: list[int], arrays: list[Passed], kernel: str) -> None:
-    from numba.cuda import types
-
-    if isinstance(kind, types.Array) and isinstance(value, np.ndarray):
+    if isinstance(kind, numba_types.Array) and isinstance(value, np.ndarray):
         arrays.append(Passed(name, value, len(words) + 4))
         words += [0, 0, value.size, value.itemsize, value.ctypes.data, *value.shape, *value.strides]
-    elif isinstance(kind, types.BaseTuple):
+    elif isinstance(kind, numba_types.BaseTuple):
         for index, (item_kind, item) in enumerate(zip(kind, value, strict=True)):
             _flatten(item_kind, item, f"{name}[{index}]", words, arrays, kernel)
-    elif isinstance(kind, types.Record):
+    elif isinstance(kind, numba_types.Record):
         array = value if isinstance(value, np.ndarray) else _bytes_of(value)
         arrays.append(Passed(name, array, len(words)))
         words.append(array.ctypes.data)
-    elif isinstance(kind, types.Float):
+    elif isinstance(kind, numba_types.Float):
         words.append(_bits(value, kind.bitwidth))
-    elif isinstance(kind, types.Complex):
+    elif isinstance(kind, numba_types.Complex):
         words += [_bits(part, kind.bitwidth // 2) for part in (complex(value).real, complex(value).imag)]
-    elif isinstance(kind, types.EnumMember):
+    elif isinstance(kind, numba_types.EnumMember):
         _flatten(kind.dtype, value.value, name, words, arrays, kernel)
-    elif isinstance(kind, types.NPDatetime | types.NPTimedelta):
+    elif isinstance(kind, numba_types.NPDatetime | numba_types.NPTimedelta):
         words.append(int(np.asarray(value).astype(np.int64)))
-    elif isinstance(kind, types.Boolean):
+    elif isinstance(kind, numba_types.Boolean):
         words.append(bool(value))
-    elif isinstance(kind, types.Integer | types.CPointer):
+    elif isinstance(kind, numba_types.Integer | numba_types.CPointer):
         words.append(operator.index(value))
     else:
         raise UnsupportedError(
@@ -101,7 +97,10 @@ def _flatten(kind: Any, value: Any, name: str, words: list[int], arrays: list[Pa
 
 
 def _bytes_of(record: np.void) -> npt.NDArray[Any]:
-    """The bytes of a record where they lie, inside an array or in the record alone; NumPy itself lends them to read."""
+    """A writable view of the bytes of a record, which lie in an array or in the record itself.
+
+    The view that NumPy gives is read-only.
+    """
     address = np.frombuffer(record, np.uint8).ctypes.data
     return np.ctypeslib.as_array((ctypes.c_uint8 * record.dtype.itemsize).from_address(address))
 

@@ -1,9 +1,10 @@
 """Asynchronous copies in checked mode: a copy lands when its thread waits for its group, and no earlier.
 
-When it is issued, its destination counts as written by the thread (so that nobody may still be reading it) and at the
-same time as holding nothing: whoever reads before the wait reads what was never written. When it lands, the bytes
-move, and the destination counts as written by the thread at that moment: whoever reads it without a barrier behind the
-wait races. A thread keeps what it has under way in a ring; of more than the ring holds, the first land early.
+When a copy is issued, its destination counts as written by the thread, so that a thread that may still be reading it
+races. At the same time the destination counts as unwritten, so that a read before the wait is a fault. When the copy
+lands, the bytes move, and the destination counts as written by the thread at that moment, so that a read by another
+thread without a barrier after the wait races. A thread keeps its copies under way in a ring. If they are more than the
+ring holds, the oldest land early.
 
 Source: PTX ISA, "cp.async", "cp.async.commit_group", "cp.async.wait_group".
 """
@@ -33,7 +34,7 @@ def _row(thread, number):
 
 @njit(error_model="numpy")
 def _land(thread, number):
-    """Move the bytes of a copy; the fault of its write, or 0."""
+    """Move the bytes of a copy. Returns the fault of its write, or 0."""
     row = _row(thread, number)
     to, source, what = load(row + _TO), load(row + _FROM), load(row + _WHAT)
     fault = check(thread, to, what | WRITE, 0)
@@ -44,7 +45,10 @@ def _land(thread, number):
 
 @njit(error_model="numpy")
 def issue(thread, to, source, what):
-    """Begin a copy from `source`, or of zeros where that is 0; `what` as `shadow.describe_access`, of no kind."""
+    """Begin a copy from `source`, or of zeros if `source` is 0. Returns a fault, or 0.
+
+    `what` is `shadow.describe_access` of the copy, without the kind of access.
+    """
     fault = check(thread, to, what | WRITE, 0)
     if fault == _NONE and source:
         fault = check(thread, source, what | READ, 0)
@@ -66,7 +70,7 @@ def issue(thread, to, source, what):
 
 @njit(error_model="numpy")
 def wait(thread, pending):
-    """Land every copy but those of the last `pending` committed groups and of the one that is open."""
+    """Land all copies except those of the last `pending` committed groups and of the open one. Returns a fault or 0."""
     newest = load(thread + _GROUP) - pending
     first, end = load(thread + _FIRST), load(thread + _NEXT)
     while first < end and load(_row(thread, first) + _OF) < newest:
@@ -86,7 +90,7 @@ def commit(thread):
 
 @cache
 def addresses() -> tuple[int, int, int]:
-    """The addresses of `issue`, `commit` and `wait` in machine code, compiled when first asked for."""
+    """The addresses of `issue`, `commit` and `wait` in machine code. They are compiled at the first call."""
     version = fingerprint(__file__, raw.__file__, shadow.__file__)
 
     @cfunc(types.int64(*[types.int64] * 4), error_model="numpy", cache=True)

@@ -1,4 +1,4 @@
-"""Building: from a kernel and the types of its arguments to machine code for this machine, kept while it is used."""
+"""Build a kernel, for given types of its arguments, into machine code for this machine, and cache the result."""
 
 import ctypes
 import re
@@ -24,13 +24,13 @@ from convbench.emulator.weave import Layout, Weaver, find_kernel, is_marker
 
 GAP = 256  # bytes between shared arrays, so that the end of one is not the beginning of the next
 _DEBUG = re.compile(r"(?:,? !dbg !\d+)|^!llvm\.(?:dbg\.cu|module\.flags) = .*$|^\s+#dbg_.*$", re.MULTILINE)
-KEPT = 128  # compiled kernels; the one that was not used for longest is freed first
+KEPT = 128  # compiled kernels in memory; the least recently used one is freed first
 _lock = threading.RLock()
 
 
 @dataclass
 class Machine:
-    """LLVM for the processor that we run on."""
+    """LLVM for the processor of this machine."""
 
     triple: str = ""
     layout: str = ""
@@ -49,23 +49,23 @@ class Machine:
         return self.target.create_target_machine(opt=3, cpu=self.cpu, features=self.features, jit=True, reloc="pic")
 
     def parse(self, text: str) -> Any:
-        """A verified module; raises RuntimeError for text that is none."""
+        """Parse and verify a module. Raises RuntimeError for a wrong one."""
         whole = f'target triple = "{self.triple}"\ntarget datalayout = "{self.layout}"\n{text}'
-        # of a wrong module that has debug locations LLVM says nothing, but ends the process: so first without them
+        # LLVM ends the process on some wrong modules with debug locations, so it verifies the module without them first
         llvm.parse_assembly(_DEBUG.sub("", whole)).verify()
         module = llvm.parse_assembly(whole)
         module.verify()
         return module
 
     def optimise(self, module: Any, level: int, *, vectorise: bool) -> None:
-        """LLVM's own passes for a level, its coroutine passes among them."""
+        """Run LLVM's own passes of an optimisation level, its coroutine passes among them."""
         options = llvm.create_pipeline_tuning_options(speed_level=level)
         options.loop_vectorization = options.slp_vectorization = vectorise
         builder = llvm.create_pass_builder(self.new(), options)
         _run(builder.getModulePassManager(), module, builder)
 
     def tidy(self, module: Any) -> None:
-        """Inline and simplify, and merge no accesses of two lines into one, of which nobody could tell the line."""
+        """Inline and simplify, but do not merge accesses of two lines into one, whose line would not be known."""
         passes = llvm.create_new_module_pass_manager()
         passes.add_always_inliner_pass()
         passes.add_global_dead_code_eliminate_pass()
@@ -92,26 +92,26 @@ class Machine:
 
 
 def _run(passes: Any, module: Any, builder: Any) -> None:
-    """Run and free: llvmlite's own destructor of pass managers is hidden by its base class, and frees nothing."""
+    """Run passes and free them. llvmlite's own destructor is hidden by its base class, and frees nothing."""
     passes.run(module, builder)
-    NewPassManager._dispose(passes)  # noqa: SLF001  (45 KiB for each compilation)
+    NewPassManager._dispose(passes)  # noqa: SLF001  (else each compilation would leak 45 KiB)
 
 
 @dataclass(frozen=True)
 class Watch:
-    """What a launch must provide for the checks of a kernel."""
+    """The facts about a checked kernel from which a launch prepares its checks."""
 
     rows: list[Root]  # the ranges of memory, in the order of their table
     shift: int  # a cell of the shadow stands for 2 ** shift bytes
     local: list[Array]
-    syncwarps: bool  # whether the kernel has any, so that lanes of a warp can be ordered without a barrier
-    atomics: bool
-    copies: bool  # whether it has asynchronous ones
+    syncwarps: bool  # whether the kernel has syncwarps, which order lanes of a warp without a barrier
+    atomics: bool  # whether it has atomics
+    copies: bool  # whether it has asynchronous copies
 
 
 @dataclass
 class Compiled:
-    """Machine code of one kernel for one signature."""
+    """Machine code of one kernel for one signature and one shape of block."""
 
     name: str
     engine: Any
@@ -124,12 +124,12 @@ class Compiled:
     shared_bytes: int  # where dynamic shared memory begins, behind the static arrays and their gaps
     local_bytes: int  # of all local arrays of a thread
     sites: Sites
-    warpgroups: bool = False  # whether it has what a warpgroup does together
+    warpgroups: bool = False  # whether it has wgmma, for which threads need tables
     watch: "Watch | None" = None
     _frame_bytes: int = -1
 
     def frame_bytes(self, threads: npt.NDArray[Any]) -> int:
-        """Bytes in which a thread keeps what lives across its suspensions; asked of the code itself."""
+        """Bytes of a thread's coroutine frame, which keeps its values while it waits. The compiled code tells them."""
         if self._frame_bytes < 0:
             ctypes.CFUNCTYPE(None, ctypes.c_void_p)(self.start)(threads.ctypes.data)
             self._frame_bytes = int(threads[0]["handle"])
@@ -138,26 +138,29 @@ class Compiled:
 
 @dataclass
 class Linked:
-    """A kernel with everything that it calls in one optimised module's text, markers and all."""
+    """A kernel and everything that it calls, as the text of one optimised module that still has its markers."""
 
     name: str
     text: str
     entry: str
     retargeted: Retargeted
     checked: bool
-    symbols: tuple[str, ...]  # of the C library, which a process must bind before it builds
+    symbols: tuple[str, ...]  # functions of the C library, which a process must bind before it builds
 
 
 def link(
     kernel: Any, types: tuple[Any, ...], machine: Machine, compute_capability: tuple[int, int], *, checked: bool
 ) -> Linked:
-    """A kernel for these types of arguments, whatever its blocks; raises UnsupportedError, or what Numba raises."""
+    """Link a kernel for these types of arguments and blocks of any shape.
+
+    Raises UnsupportedError, and the errors of Numba.
+    """
     lowered = lower(kernel, types, compute_capability=compute_capability, strict=checked)
     return _link(kernel.py_func.__name__, lowered.modules, lowered.entry, machine, checked=checked)
 
 
 def build(linked: Linked, machine: Machine, block: tuple[int, int, int]) -> Compiled:
-    """Machine code of a linked kernel for blocks of one shape."""
+    """Compile a linked kernel to machine code for blocks of one shape."""
     layout, static_bytes, shared_bytes = _lay_out(linked.retargeted, machine)
     lines = [line for line in linked.text.splitlines() if not line.lstrip().startswith("#dbg_")]
     first, last = find_kernel(lines, linked.entry)
@@ -215,7 +218,7 @@ def _weaver(
 
 
 def _rest(lines: list[str]) -> list[str]:
-    """What follows the kernel, without what `weave` declares itself."""
+    """The lines after the kernel, without the declarations that `weave` adds itself."""
     return [line for line in lines if not re.match(r"declare .*@(emu\.|llvm\.memset\.p0\.i64)", line)]
 
 
@@ -254,12 +257,12 @@ def _address(symbol: str) -> int | None:
 
 
 def _resolve(name: str, module: Any, asked: set[str], retargeted: Retargeted) -> tuple[str, ...]:
-    """What is still undefined and the C library has; raises UnsupportedError for what it does not have."""
+    """The undefined functions that the C library has. Raises UnsupportedError for those that it lacks."""
     missing, found = [], []
     for function in module.functions:
         if not function.is_declaration or is_marker(function.name) or function.name.startswith("llvm."):
             continue
-        # what the optimiser calls is the C library's; what the kernel calls may only happen to be named like it
+        # a function that the optimiser calls is the C library's; one that the kernel calls may only share its name
         is_known = function.name == "vprintf" or function.name.startswith("__nv_") or function.name not in asked
         if is_known and _address(function.name):
             found.append(function.name)
@@ -282,7 +285,10 @@ def _missing(symbol: str, retargeted: Retargeted) -> str:
 
 
 def _lay_out(found: Retargeted, machine: Machine) -> tuple[Layout, int, int]:
-    """Shared arrays one after another, dynamic memory last, a gap behind each; and what hardware would count."""
+    """Place shared arrays one after another with a gap after each, and dynamic memory last.
+
+    Returns the layout, the static bytes as hardware would count them, and where dynamic memory begins.
+    """
     shared: dict[str, tuple[int, int]] = {}
     place = static = 0
     for name, array in sorted(found.shared.items(), key=lambda item: item[1].dynamic):
@@ -301,7 +307,7 @@ Kept = TypeVar("Kept")
 
 
 class Cache(Generic[Kept]):
-    """What compiling made, by kernel and types; beyond a number, what was not used for longest is freed."""
+    """A cache of compiled or linked kernels. When it is full, the least recently used one is freed."""
 
     def __init__(self, kept: int = KEPT) -> None:
         self._kept = kept

@@ -1,16 +1,16 @@
-"""What the emulator raises."""
+"""The exceptions that the emulator raises."""
 
 
 class EmulatorError(Exception):
-    """Base of everything that the emulator raises on purpose."""
+    """Base class of all exceptions of the emulator."""
 
 
 class VersionError(EmulatorError):
-    """The installed numba-cuda, Numba or NumPy is not one that the emulator knows the internals of."""
+    """The installed numba-cuda, Numba, llvmlite or NumPy is not a version that the emulator was written for."""
 
 
 class UnsupportedError(EmulatorError):
-    """The kernel, or one of its arguments, uses something that the emulator has no counterpart of."""
+    """The kernel, or one of its arguments, uses something for which the emulator has no counterpart."""
 
 
 class LaunchError(EmulatorError):
@@ -18,15 +18,15 @@ class LaunchError(EmulatorError):
 
 
 class KernelFault(EmulatorError):  # noqa: N818  (a fault is what a debugger calls it)
-    """A kernel did what it must not do. The message names kernel, file, line, block, thread and array.
+    """A kernel made an error. The message names kernel, file, line, block, thread and array.
 
     Attributes
     ----------
-    kind : what it did, a `FaultKind`
+    kind : the kind of error, a `FaultKind`
     kernel : name of the kernel
-    file, line : where, in the source of the kernel or of a device function; "" and 0 where nobody knows
+    file, line : place in the source of the kernel or of a device function; "" and 0 if it is not known
     block, thread : blockIdx and threadIdx, (x, y, z)
-    array : the argument's or the shared array's name, or ""
+    array : name of the argument, or of the shared or local array; "" if there is none
     """
 
     def __init__(
@@ -47,4 +47,4 @@ class KernelFault(EmulatorError):  # noqa: N818  (a fault is what a debugger cal
 
 
 class OrderDependenceError(EmulatorError):
-    """A result differs with the order in which threads and blocks ran, which hardware does not promise."""
+    """A result depends on the order in which threads and blocks run, which hardware does not promise."""

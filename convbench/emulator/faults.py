@@ -1,4 +1,4 @@
-"""Reporting a fault: from the row of the thread that stopped to a sentence: kernel, line, block, thread, array."""
+"""Report a fault: turn the row of the stopped thread into a sentence with kernel, line, block, thread and array."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ _RACES = {
 
 @dataclass(frozen=True)
 class Stop:
-    """A thread that stopped, in copies: its row, the rows of its block, and the worker's header."""
+    """A thread that stopped. It holds copies of its row, the rows of its block, and the worker's header."""
 
     kind: FaultKind
     thread: npt.NDArray[Any]
@@ -41,7 +41,7 @@ class Stop:
 
 
 def report(stop: Stop, compiled: Compiled, places: Places) -> KernelFault:
-    """The error to raise."""
+    """The exception to raise."""
     header, row = stop.header, stop.thread
     block = (int(header["ctaid_x"]), int(header["ctaid_y"]), int(header["ctaid_z"]))
     thread = (int(row["tid_x"]), int(row["tid_y"]), int(row["tid_z"]))
@@ -67,7 +67,7 @@ def report(stop: Stop, compiled: Compiled, places: Places) -> KernelFault:
 
 
 def _between_threads(stop: Stop, sites: Sites) -> tuple[Site, str]:
-    """What went wrong between threads, and the lines at which they wait."""
+    """The place and the description of an error between threads, with the lines at which they wait."""
     what = _BETWEEN_THREADS[stop.kind]
     if stop.kind in (FaultKind.DIVERGENT_BARRIER, FaultKind.EARLY_EXIT):
         waiting = stop.threads[stop.threads["status"] == Status.BARRIER]
@@ -86,14 +86,14 @@ def _lines(places: Sequence[Site]) -> str:
 
 
 def _access(stop: Stop, places: Places) -> tuple[str, str]:
-    """What an access did, and to which array."""
+    """The description of a faulty access, and the name of its array."""
     row, kind = stop.thread, stop.kind
     a, b, c = (int(row[name]) for name in ("fault_a", "fault_b", "fault_c"))
     if kind == FaultKind.INDEX:
         extent, axis = b & (2**56 - 1), b >> 56
         array = places.local(-1 - c) if c < 0 else places.array(c)
         of = f" of {array}" if array else ""
-        along = f" for axis {axis}" if axis >= 0 else ""  # an index into `array.flat` has none
+        along = f" for axis {axis}" if axis >= 0 else ""  # an index into `array.flat` has no axis
         return f"index {a} is out of bounds{along}{of}, which has {extent} elements", array
     if kind == FaultKind.STEPS:
         return f"a thread took more than {a:,} steps of its loops: the kernel may never end", ""
@@ -118,12 +118,12 @@ def _access(stop: Stop, places: Places) -> tuple[str, str]:
 
 
 def _other(stop: Stop, stamp: int) -> tuple[str, str]:
-    """Who made the other access of a race, and what would have ordered the two."""
+    """The thread that made the other access of a race, and what would have ordered the two."""
     x, y = int(stop.header["ntid_x"]), int(stop.header["ntid_y"])
     index = thread_of(stamp)
     thread = (index % x, index // x % y, index // (x * y))
     if epoch_of(stamp) < int(stop.header["block_epoch"]):
         return f"thread {thread} of another block", ""
     if index == int(stop.thread["index"]):
-        return "several threads", ", with no barrier between"  # of whom the stamp names the last
+        return "several threads", ", with no barrier between"  # the stamp names only the last of them
     return f"thread {thread}", ", with no barrier between"

@@ -1,8 +1,8 @@
-"""Getting the IR: a kernel through numba-cuda's own front end, to LLVM IR for NVVM. No driver, no GPU, no NVVM.
+"""Get a kernel's LLVM IR for NVVM from numba-cuda's own front end, without a driver, a GPU or NVVM.
 
-numba-cuda offers no public way to the IR of a kernel without a device, so this module, and no other, reaches into it:
-it compiles with typing and target contexts of our own (so that nothing compiled here is ever found by a compilation
-for a real GPU), says which compute capability to compile for, and has every array index checked against its axis.
+numba-cuda has no public function that returns the IR of a kernel without a device, so this module uses its internals.
+It compiles with typing and target contexts of its own, so that a compilation for a real GPU never finds code that was
+compiled here. It also chooses the compute capability, and has every array index checked against its axis.
 """
 
 import threading
@@ -24,9 +24,9 @@ NUMBA = SpecifierSet(">=0.68,<0.69")
 LLVMLITE = SpecifierSet(">=0.50,<0.51")
 NUMPY = SpecifierSet(">=2.0,<2.5")
 
-DEVICE_FUNCTIONS_KEPT = 100  # what they compile to refers to them, so that nothing else would free them
+DEVICE_FUNCTIONS_KEPT = 100  # their compiled code refers to them, so they would not be freed otherwise
 
-_lock = threading.RLock()  # numba-cuda is patched while a kernel compiles
+_lock = threading.RLock()  # held while a kernel compiles, because numba-cuda is patched meanwhile
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Lowered:
 
 
 def check_versions() -> None:
-    """Raise VersionError where an installed package is not one that the emulator was written for."""
+    """Raise VersionError if an installed package is not a version that the emulator was written for."""
     for package, wanted, reason in (
         ("numba-cuda", NUMBA_CUDA, "the emulator uses its internals, which other versions have moved"),
         ("numba", NUMBA, "numba-cuda shares its types and its intermediate representation"),
@@ -53,16 +53,17 @@ def check_versions() -> None:
 def lower(kernel: Any, types: tuple[Any, ...], *, compute_capability: tuple[int, int], strict: bool) -> Lowered:
     """The IR of `kernel`, a `numba.cuda.jit` dispatcher, for arguments of these Numba types.
 
-    With `strict`, a negative index is out of bounds; without, it counts from the end as in Python.
+    With `strict`, a negative index is out of bounds. Otherwise it counts from the end as in Python.
 
     Raises
     ------
     UnsupportedError
         the kernel needs `debug=True` or links foreign code.
     numba.core.errors.NumbaError
-        numba-cuda cannot compile the kernel, on a GPU neither.
+        numba-cuda cannot compile the kernel, not even for a GPU.
     """
     check_versions()
+    # here, because other versions of numba-cuda may have moved these, and Numba's simulator lacks the compiler
     from numba.cuda import types as numba_types
     from numba.cuda.compiler import _compile_pyfunc_with_fixup
     from numba.cuda.core.errors import NumbaDebugInfoWarning, NumbaError
@@ -73,7 +74,7 @@ def lower(kernel: Any, types: tuple[Any, ...], *, compute_capability: tuple[int,
     if options.get("link"):
         raise UnsupportedError(f"{kernel.py_func.__name__}: linked code is not emulated: {options['link']}")
     with _lock, _compiler_for(compute_capability, strict), warnings.catch_warnings():
-        # of a kernel that was typed in there is no source to find, which hardly deserves a warning
+        # the source of a kernel typed at a prompt cannot be found, which is no reason for a warning
         warnings.simplefilter("ignore", NumbaDebugInfoWarning)
         try:
             library, _ = _compile_pyfunc_with_fixup(
@@ -94,13 +95,14 @@ def lower(kernel: Any, types: tuple[Any, ...], *, compute_capability: tuple[int,
                 f"{kernel.py_func.__name__}: numba-cuda {version('numba-cuda')} fails to compile it: "
                 f"{type(error).__name__}: {error}"
             ) from error
-        return Lowered(list(library.llvm_strs), library._entry_name)  # noqa: SLF001  (numba-cuda has no other way)
+        return Lowered(list(library.llvm_strs), library._entry_name)  # noqa: SLF001  (numba-cuda has no public name for it)
 
 
 class _Contexts:
-    """Numba's typing and target contexts, our own, and what device functions compiled to in them."""
+    """The emulator's own typing and target contexts, and the compiled device functions that belong to them."""
 
     def __init__(self, *, strict: bool) -> None:
+        # here, because Numba's simulator lacks these modules
         from numba.cuda import bf16, fp8, fp16  # noqa: F401  (they declare functions in the public contexts)
         from numba.cuda.compiler import ExternFunction
         from numba.cuda.descriptor import cuda_target
@@ -111,7 +113,7 @@ class _Contexts:
         class TypingContext(CUDATypingContext):  # type: ignore[misc]
             def resolve_value_type(typing, value: Any) -> Any:  # noqa: N805
                 if isinstance(value, ExternFunction) and typing._lookup_global(value) is None:
-                    # `declare_device` told the public contexts alone
+                    # `declare_device` registers functions in the public contexts only
                     typing._insert_global(value, public[0]._lookup_global(value))  # noqa: SLF001
                     self.target._defns[value] = public[1]._defns[value]  # noqa: SLF001
                 return super().resolve_value_type(value)
@@ -121,7 +123,7 @@ class _Contexts:
 
         self.typing = TypingContext()
         self.target = CheckedTargetContext(self.typing)
-        self.overloads: OrderedDict[Any, OrderedDict[Any, Any]] = OrderedDict()  # the one not used for longest first
+        self.overloads: OrderedDict[Any, OrderedDict[Any, Any]] = OrderedDict()  # least recently used first
         self.strict = strict
 
 
@@ -137,7 +139,8 @@ def _contexts_for(compute_capability: tuple[int, int], strict: bool) -> _Context
 
 @contextmanager
 def _compiler_for(compute_capability: tuple[int, int], strict: bool) -> Iterator[None]:
-    """numba-cuda as we need it, for as long as a kernel compiles."""
+    """Patch numba-cuda as the emulator needs it, while a kernel compiles."""
+    # here, because Numba's simulator lacks some of these
     from numba.cuda import cgutils, dispatcher
     from numba.cuda.descriptor import cuda_target
     from numba.cuda.np import arrayobj
@@ -175,14 +178,14 @@ def _compiler_for(compute_capability: tuple[int, int], strict: bool) -> Iterator
 
 
 class _DeviceFunctions:
-    """Has device functions keep apart what they compile to here, for as long as a kernel compiles."""
+    """Keeps device functions that are compiled here apart from those for a GPU, while a kernel compiles."""
 
     def __init__(self, contexts: _Contexts, dispatcher_class: Any) -> None:
         self._mine, self._target = contexts.overloads, contexts.target
         self._compile_device = dispatcher_class.compile_device
         self._get_call_template = dispatcher_class.get_call_template
         self._public: dict[Any, Any] = {}
-        self._without_lines: list[Any] = []  # the options of dispatchers that do not ask for lines
+        self._without_lines: list[Any] = []  # options of dispatchers that do not ask for line numbers
 
     def patches(self, dispatcher_class: Any) -> list[tuple[Any, str, Any]]:
         def compile_device(dispatcher: Any, args: Any, return_type: Any = None) -> Any:
@@ -208,7 +211,7 @@ class _DeviceFunctions:
         if not (options.get("lineinfo") or options.get("debug")):
             self._without_lines.append(options)
             options["lineinfo"] = True
-        if not dispatcher._can_compile:  # noqa: SLF001  (it was given its signatures, and takes no other)
+        if not dispatcher._can_compile:  # noqa: SLF001  (it was declared with signatures, and compiles no others)
             for args in public:
                 self._compile_device(dispatcher, args)
 

@@ -1,9 +1,9 @@
-"""What a kernel is: a digest of everything that its machine code depends on, the same in every process.
+"""Identify a kernel by a digest of everything that its machine code depends on. It is the same in every process.
 
-It covers the code of the kernel and of every device function and intrinsic that it can reach, the constants that they
-close over or find in their globals, the options of the compiler, and where it all stands in which file; not the
-compiler itself. Of what could mean something else tomorrow without a change here (a function that somebody overloads
-for Numba, a constant of another module, a class) nothing is said: such a kernel has no identity.
+The digest covers the code of the kernel and of every device function and intrinsic that it can reach, the constants
+that they close over or find in their globals, the options of the compiler, and the files and lines of all this. It does
+not cover the compiler itself. Some values may change their meaning although the kernel stays the same: a function that
+somebody overloads for Numba, a constant of another module, a class. A kernel that depends on one has no identity.
 """
 
 import hashlib
@@ -25,12 +25,12 @@ _COMPILERS = (
     "operator",
     "builtins",
     "cmath",
-)  # know their versions
+)  # their versions, or Python's, are in the name of the folder on disk
 _PLAIN = (type(None), bool, int, float, complex, str, bytes, type(Ellipsis))
 
 
 def identity(kernel: Any) -> str | None:
-    """The digest of what `numba.cuda.jit` made of a function; None where it depends on what nobody can tell."""
+    """The digest of a `numba.cuda.jit` dispatcher; None if it depends on a value whose meaning may change."""
     try:
         parts = list(_of(kernel, seen={}))
     except _UnknownError:
@@ -43,7 +43,7 @@ class _UnknownError(Exception):
 
 
 def _of(value: Any, seen: dict[int, int], *, in_python: bool = False) -> Iterator[str]:
-    """Words that say what a value is; `in_python`, what it is for code that Python runs while it compiles."""
+    """Describe a value in words. With `in_python`, it is used by code that Python runs while a kernel compiles."""
     if isinstance(value, _PLAIN):
         yield f"{type(value).__name__} {value!r}"
     elif isinstance(value, tuple | list):
@@ -83,7 +83,7 @@ def _of_function(value: Any, seen: dict[int, int], *, in_python: bool) -> Iterat
     elif in_python:
         yield from _of_python(value, seen, in_python=True)
     else:
-        raise _UnknownError(value)  # means what an overload says
+        raise _UnknownError(value)  # an overload elsewhere defines what it does
 
 
 def _is_compilers(module: str) -> bool:
@@ -91,7 +91,7 @@ def _is_compilers(module: str) -> bool:
 
 
 def _of_python(function: FunctionType, seen: dict[int, int], *, in_python: bool) -> Iterator[str]:
-    """A function's code with everything that it can look up."""
+    """Describe a function's code and everything that it can look up."""
     yield from _of_code(function.__code__)
     cells = [cell.cell_contents for cell in function.__closure__ or ()]
     scope = function.__globals__
@@ -107,7 +107,7 @@ def _options(dispatcher: Any) -> str:
 
 
 def _of_code(code: CodeType) -> Iterator[str]:
-    """What a code object does, and at which lines: marshal's bytes differ between processes."""
+    """Describe a code object and its lines. The bytes that `marshal` writes would differ between processes."""
     yield f"code {code.co_name} {code.co_filename} {code.co_firstlineno} {code.co_code.hex()} {code.co_linetable.hex()}"
     yield repr((code.co_names, code.co_varnames, code.co_freevars, code.co_cellvars))
     for constant in code.co_consts:

@@ -1,17 +1,18 @@
-"""Checking indices: numba-cuda's code for subscripts, made to call `emu.axis(index, extent, axis, data)` for each."""
+"""Check indices: replacements for numba-cuda's code of subscripts, which call `emu.axis` for every index."""
 
 from typing import Any
 
+from llvmlite import ir
+from numba.cuda import types
+
 
 def keep_negative(context: Any, builder: Any, index_type: Any, index: Any, size: Any) -> Any:
-    """In place of `fix_integer_index`, which adds the extent to a negative index."""
-    from numba.cuda import types
-
+    """Replaces `fix_integer_index`, which adds the extent to a negative index."""
     return context.cast(builder, index, index_type, types.intp if index_type.signed else types.uintp)
 
 
 class IndexChecks:
-    """Has `emu.axis(index, extent, axis, data)` called for every index into an array."""
+    """Replacements that call `emu.axis(index, extent, axis, data)` for every index into an array."""
 
     def __init__(self, cgutils: Any, arrayobj: Any) -> None:
         self._cgutils = cgutils
@@ -19,12 +20,10 @@ class IndexChecks:
         self._basic_indexing = arrayobj.basic_indexing
         self._flat_class = arrayobj.make_array_flat_cls
         self._array: Any = None
-        self._checked = False  # while basic_indexing looks up a pointer whose indices it has checked
+        self._checked = False  # True while basic_indexing looks up a pointer whose indices it has checked
 
     def check(self, context: Any, builder: Any, index: Any, extent: Any, axis: Any = None) -> None:
-        """In place of `do_boundscheck`, which raises a Python exception that no kernel can."""
-        from llvmlite import ir
-
+        """Replaces `do_boundscheck`, which raises a Python exception. A kernel cannot do that."""
         word, byte_pointer = ir.IntType(64), ir.IntType(8).as_pointer()
         kind = ir.FunctionType(ir.VoidType(), [word, word, word, byte_pointer])
         function = self._cgutils.get_or_insert_function(builder.module, kind, "emu.axis")
@@ -35,6 +34,7 @@ class IndexChecks:
     def basic_indexing(
         self, context: Any, builder: Any, array_type: Any, array: Any, *rest: Any, **options: Any
     ) -> Any:
+        """Replaces `basic_indexing`, and notes the array whose indices are checked."""
         before = self._array, self._checked
         self._array, self._checked = array, True
         try:
@@ -45,7 +45,7 @@ class IndexChecks:
     def get_item_pointer(
         self, context: Any, builder: Any, array_type: Any, array: Any, indices: Any, **options: Any
     ) -> Any:
-        """Atomics come this way alone, without a check of their own."""
+        """Replaces `get_item_pointer`. Atomics call it directly, and have no other check of their indices."""
         options["boundscheck"] = not self._checked
         before = self._array
         self._array = array
@@ -55,7 +55,7 @@ class IndexChecks:
             self._array = before
 
     def flat_class(self, flat_type: Any) -> Any:
-        """Elements of `array.flat`, which numba-cuda does not check at all."""
+        """Replaces the class behind `array.flat`, whose indices numba-cuda does not check at all."""
         checks = self
 
         class Checked(self._flat_class(flat_type)):  # type: ignore[misc]
@@ -70,6 +70,7 @@ class IndexChecks:
         return Checked
 
     def check_flat(self, context: Any, builder: Any, array: Any, index: Any) -> None:
+        """Check an index into `array.flat` against the number of elements."""
         before = self._array
         self._array = array
         try:

@@ -1,4 +1,4 @@
-"""Launching: a kernel on arrays in host memory, its blocks spread over the cores of the machine."""
+"""Launch a kernel on arrays in host memory, and spread its blocks over the cores of the machine."""
 
 import gc
 import itertools
@@ -25,9 +25,9 @@ from convbench.emulator.state import FaultKind
 from convbench.emulator.workers import Shape, Worker, run_all
 
 Dimensions = int | tuple[int, ...]
-STEPS = 100_000_000
-LONG_S = 0.5
-PIECES_PER_WORKER = 8  # blocks are handed out in pieces, for some take longer than others
+STEPS = 100_000_000  # default of `budget`
+LONG_S = 0.5  # a run that takes longer is repeated in other orders without checks
+PIECES_PER_WORKER = 8  # blocks are handed out in pieces, because some take longer than others
 
 
 class Emulator:
@@ -35,13 +35,13 @@ class Emulator:
 
     Parameters
     ----------
-    orders : the orders of threads, and of blocks, to run a kernel in; hardware promises none, and all must give the
-        same. By default "forward" in fast mode, all three in checked mode
-    seed : of the order "random"
-    workers : blocks that run at once; as many as there are cores by default
-    compute_capability : whose limits of a launch hold, and for which the front end compiles
-    checked : watch every access and every barrier; blocks then run one after another
-    budget : in checked mode, the steps of loops that a thread may take between the start of its block and its end
+    orders : the orders of threads and blocks in which a kernel is run. Hardware promises none of them, so all must give
+        the same result. By default "forward" in fast mode, all three in checked mode
+    seed : seed of the order "random"
+    workers : number of blocks that run at once; by default the number of cores. In checked mode it is always 1
+    compute_capability : the capability to compile for, whose limits a launch must keep
+    checked : whether to check every access and every barrier; blocks then run one after another
+    budget : in checked mode, how many steps of loops a thread may take in one block
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class Emulator:
 
         Parameters
         ----------
-        kernel : what `numba.cuda.jit` made of a function
+        kernel : the result of `numba.cuda.jit`
         grid, block : one to three dimensions
         args : NumPy arrays, which the kernel reads and writes in place; numbers; tuples and records of them
         shared_bytes : dynamic shared memory of a block
@@ -85,11 +85,11 @@ class Emulator:
         Raises
         ------
         UnsupportedError
-            the kernel or an argument needs what the emulator does not have; nothing ran.
+            the kernel or an argument needs something that the emulator lacks; nothing ran.
         LaunchError
             the hardware would refuse the launch; nothing ran.
         KernelFault
-            the kernel did what it must not.
+            the kernel made an error.
         OrderDependenceError
             another order of threads and blocks gave another result.
         """
@@ -121,18 +121,18 @@ class Emulator:
         start = time.perf_counter()
         with Repetition(name, arguments, self.memory) as repetition:
             repetition.first(first, partial(run, first, checked=self.checked))
-            # what the checks find depends on no order: after a long run they are not worth their time again
+            # the checks find the same in every order: after a long run they are not worth their time again
             checked = self.checked and (pointer is not None or time.perf_counter() - start < LONG_S)
             for order in others:
                 repetition.again(order, partial(run, order, checked=checked))
 
     def forget(self, array: npt.NDArray[Any]) -> None:
-        """Nobody has written the array: a checked kernel must not read it before it has."""
+        """Declare that nobody has written the array: a checked kernel must write an element before it reads it."""
         if self.checked:
             self.memory.forget(array)
 
     def wrote(self, array: npt.NDArray[Any]) -> None:
-        """The host has written the array, after it was forgotten."""
+        """Declare that the host has written the array, after a call of `forget`."""
         if self.checked:
             self.memory.wrote(array)
 
@@ -159,7 +159,7 @@ class Emulator:
 
 @contextmanager
 def _no_collections() -> Iterator[None]:
-    """Look for no garbage: compiling makes millions of objects, most of which live until it is done."""
+    """Switch off garbage collection: compiling makes millions of objects, most of which live until it is done."""
     was_on = gc.isenabled()
     gc.disable()
     try:
@@ -189,7 +189,7 @@ class _Launch:
         self.emulator, self.compiled, self.arguments, self.shape = emulator, compiled, arguments, shape
 
     def run(self, order: Order) -> None:
-        """Once, with threads and blocks in this order; raises KernelFault."""
+        """Run it once, with threads and blocks in this order. Raises KernelFault."""
         seed, compiled = self.emulator.seed, self.compiled
         threads = permutation(self.shape.threads, order, seed)
         blocks = permutation(self.shape.blocks, order, seed)
@@ -230,21 +230,21 @@ def _three(dimensions: Dimensions) -> tuple[int, int, int]:
 def launch(
     kernel: Any, grid: Dimensions, block: Dimensions, *args: Any, shared_bytes: int = 0, checked: bool = True
 ) -> None:
-    """Run `kernel[grid, block, 0, shared_bytes](*args)` on the CPU, watched; `Emulator` has more to set.
+    """Run `kernel[grid, block, 0, shared_bytes](*args)` on the CPU, with checks. `Emulator` has more options.
 
     Parameters
     ----------
-    kernel : what `numba.cuda.jit` made of a function
+    kernel : the result of `numba.cuda.jit`
     grid, block : one to three dimensions
     args : NumPy arrays, which the kernel reads and writes in place; numbers; tuples and records of them
     shared_bytes : dynamic shared memory of a block
-    checked : watch every access and barrier, and try every order of threads; without, run fast
+    checked : whether to check every access and barrier, and to try every order of threads; if False, run fast
 
     Raises
     ------
     UnsupportedError, LaunchError
-        the emulator, or the hardware, could not run it; nothing ran.
+        the emulator or the hardware could not run the kernel; nothing ran.
     KernelFault, OrderDependenceError
-        the kernel did what it must not, or its result depends on the order of threads.
+        the kernel made an error, or its result depends on the order of threads.
     """
     Emulator(checked=checked).launch(kernel, grid, block, *args, shared_bytes=shared_bytes)

@@ -1,4 +1,4 @@
-"""What the hardware of a compute capability takes in one launch.
+"""The limits that the hardware of each compute capability sets to a launch.
 
 Source: CUDA C++ Programming Guide, tables "Technical Specifications per Compute Capability" and "Feature Support".
 """
@@ -10,8 +10,8 @@ from convbench.emulator.errors import LaunchError
 MAX_GRID = (2**31 - 1, 65535, 65535)
 MAX_BLOCK = (1024, 1024, 64)
 MAX_THREADS = 1024
-STATIC_SHARED_BYTES = 48 * 1024  # what a kernel may declare; beyond, dynamic memory must be opted in to
-LOCAL_BYTES = 512 * 1024  # per thread
+STATIC_SHARED_BYTES = 48 * 1024  # most that a kernel may declare; beyond this, it must opt in to dynamic memory
+LOCAL_BYTES = 512 * 1024  # of a thread
 
 # the largest dynamic shared memory of a block, in KiB
 _SHARED_KIB = {
@@ -34,7 +34,7 @@ class Limits:
 
     @property
     def shared_bytes(self) -> int:
-        """Static and dynamic shared memory of a block, at most."""
+        """Most static and dynamic shared memory of a block together."""
         return _SHARED_KIB[self.compute_capability] * 1024
 
     def check(
@@ -48,7 +48,7 @@ class Limits:
         local: int,
         bounds: int | tuple[int, ...] | None = None,
     ) -> None:
-        """Raise LaunchError, with the rule, for a launch that this hardware, or the `launch_bounds`, would refuse."""
+        """Raise LaunchError for a launch that the hardware, or the `launch_bounds`, would refuse; it names the rule."""
         major, minor = self.compute_capability
         threads = block[0] * block[1] * block[2]
         most = bounds[0] if isinstance(bounds, tuple) else bounds or MAX_THREADS

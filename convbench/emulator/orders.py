@@ -1,4 +1,4 @@
-"""Varying what hardware may vary: the order in which threads and blocks run."""
+"""Run a launch in several orders of threads and blocks, all of which hardware may use, and compare the results."""
 
 from collections.abc import Callable
 from typing import Any, Literal, Self, get_args
@@ -15,7 +15,7 @@ ORDERS: tuple[Order, ...] = get_args(Order)
 
 
 def permutation(count: int, order: Order, seed: int) -> npt.NDArray[np.int64]:
-    """The numbers below `count`, in an order; "random" is the same for the same seed."""
+    """The numbers below `count` in an order. "random" gives the same permutation for the same seed."""
     if order == "random":
         return np.random.default_rng(seed).permutation(count)
     forward = np.arange(count, dtype=np.int64)
@@ -23,16 +23,17 @@ def permutation(count: int, order: Order, seed: int) -> npt.NDArray[np.int64]:
 
 
 class Repetition:
-    """Runs of one launch from the same memory, which must leave the same; at the end, what the first one left.
+    """Runs one launch several times from the same memory, and checks that each run leaves the same result.
 
-    Raises OrderDependenceError, with array, element and values, where another run leaves another bit.
+    At the end the arrays hold the result of the first run. Raises OrderDependenceError, with array, element and values,
+    if another run differs in any bit.
     """
 
     def __init__(self, kernel: str, arguments: Arguments, memory: WrittenMemory) -> None:
         self._kernel = kernel
         self._arrays = [(item.name, item.array) for item in arguments.arrays if item.array.flags.writeable]
         maps = (memory.map_of(item.array) for item in arguments.arrays)
-        self._maps = [written for written in maps if written is not None]  # which a launch changes too
+        self._maps = [written for written in maps if written is not None]  # a launch changes these too
         self._before = self._copy()
         self._after: list[npt.NDArray[Any]] = []
         self._first: Order = "forward"
@@ -45,16 +46,16 @@ class Repetition:
             self._restore(self._after)
 
     def first(self, order: Order, run: Callable[[], None]) -> None:
-        """The run whose result is to be kept."""
+        """Make the first run, whose result is kept."""
         self._first = order
         run()
         self._after = self._copy()
 
     def again(self, order: Order, run: Callable[[], None]) -> None:
-        """A run that must leave the same."""
+        """Make another run, which must leave the same result."""
         self._restore(self._before)
         run()
-        for (name, array), expected in zip(self._arrays, self._after, strict=False):  # behind them lie the maps
+        for (name, array), expected in zip(self._arrays, self._after, strict=False):  # the maps come last
             if array.tobytes() != expected.tobytes():
                 difference = _difference(name, array, expected, order, self._first)
                 raise OrderDependenceError(f"{self._kernel}: {difference}")

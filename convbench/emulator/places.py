@@ -1,4 +1,4 @@
-"""Naming memory: from an address in a fault to the array and the element that a reader of the source knows."""
+"""Name memory for the report of a fault: turn an address into the array and the element that the source names."""
 
 from collections.abc import Sequence
 from typing import Any, Protocol
@@ -11,7 +11,7 @@ from convbench.emulator.build import Compiled
 
 
 class HasShared(Protocol):
-    """A worker, of which only the block's memory matters here."""
+    """A worker. Only the shared memory of its block matters here."""
 
     shared: npt.NDArray[np.uint8]
 
@@ -23,7 +23,7 @@ class Places:
         self._compiled, self._arguments, self._workers = compiled, arguments, workers
 
     def element(self, address: int) -> tuple[str, str]:
-        """What to call the array that holds an address, and the element there; "" for both if no array does."""
+        """The name of the array that holds an address, and of the element there; "" for both if no array does."""
         for name, array, _ in self._arguments.arrays:
             if array.size:
                 low, high = np.lib.array_utils.byte_bounds(array)
@@ -35,7 +35,7 @@ class Places:
         return "", ""
 
     def array(self, data: int) -> str:
-        """What to call the array whose data begins at an address, or that holds it."""
+        """The name of the array whose data begins at an address, or that holds it; "" if there is none."""
         for name, array, _ in self._arguments.arrays:
             if array.ctypes.data == data:
                 return name
@@ -56,13 +56,13 @@ class Places:
         return name, f"{where} {name}"
 
     def local(self, number: int) -> str:
-        """What to call a local array."""
+        """The name of a local array, by its number."""
         watch = self._compiled.watch
         assert watch is not None
         return watch.local[number].variable
 
     def _shared(self) -> list[tuple[str, int, int, int]]:
-        """Name, first address, bytes and bytes of an element, of each worker's."""
+        """The shared arrays of each worker: name, first address, bytes, and bytes of an element."""
         found = []
         for worker in self._workers:
             for name, (place, size) in self._compiled.layout.shared.items():
@@ -75,7 +75,7 @@ class Places:
 
 
 def _index(array: npt.NDArray[Any], address: int) -> str:
-    """The index of the element at an address, as Python writes it; "" where strides do not tell."""
+    """The index of the element at an address, as Python writes it; "" if the array is not contiguous."""
     if not array.flags.c_contiguous:
         return ""
     flat = (address - array.ctypes.data) // array.itemsize

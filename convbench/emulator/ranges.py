@@ -1,4 +1,4 @@
-"""The memory that a launch may touch: the table of ranges that the checks look into, and the names for reports."""
+"""The memory that a launch may touch: which of its bytes are written, and the table of ranges for the checks."""
 
 import weakref
 from typing import Any
@@ -13,16 +13,16 @@ from convbench.emulator.state import RANGE
 
 
 class WrittenMemory:
-    """Which bytes of some arrays have been written; of all other arrays they count as written.
+    """Which bytes have been written, for some arrays. All other arrays count as written.
 
-    An array is known by the memory behind it, so that its views and reshapes are the same bytes.
+    An array is recognised by the memory behind it, so that its views and reshapes share its bytes.
     """
 
     def __init__(self) -> None:
         self._maps: dict[int, npt.NDArray[np.uint8]] = {}  # by the first address of the memory
 
     def forget(self, array: npt.NDArray[Any]) -> None:
-        """From now on nobody has written the array."""
+        """Declare that nobody has written the array."""
         owner = _owner(array)
         begin = owner.ctypes.data
         if begin not in self._maps:
@@ -31,7 +31,7 @@ class WrittenMemory:
         self._set(array, 0)
 
     def wrote(self, array: npt.NDArray[Any]) -> None:
-        """The host has written the array."""
+        """Declare that the host has written the array."""
         if _owner(array).ctypes.data in self._maps:
             self._set(array, 1)
 
@@ -63,7 +63,7 @@ def _owner(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 
 class Ranges:
-    """The table of one worker, with shadow cells for all that threads share."""
+    """The table of ranges of one worker, with shadow cells for all memory that threads share."""
 
     def __init__(
         self,
@@ -77,7 +77,7 @@ class Ranges:
         assert watch is not None
         self.table = np.zeros(len(watch.rows), RANGE)
         self.shift = watch.shift
-        self._kept: list[npt.NDArray[Any]] = []  # the table holds addresses
+        self._kept: list[npt.NDArray[Any]] = []  # kept alive, because the table has only addresses
         passed = {str(item.word): item.array for item in arguments.arrays}
         self._atomics = watch.atomics
         places = _GlobalCells([item.array for item in arguments.arrays], watch.shift)
@@ -101,7 +101,7 @@ class Ranges:
         self.table["shift"] = watch.shift
 
     def _cells(self, count: int) -> tuple[int, int]:
-        """Addresses of new cells, and of the table of their atomics, 0 if there is none."""
+        """Addresses of new cells, and of the table of their atomics; 0 if the kernel has no atomics."""
         addresses = []
         for size in (CELL_BYTES, ATOMIC_BYTES if self._atomics else 0):
             made = np.zeros(count * size, np.uint8)
@@ -111,7 +111,7 @@ class Ranges:
 
 
 class _GlobalCells:
-    """Cells for the arguments' memory: where two arguments overlap, they have the same."""
+    """Shadow cells for the arguments' memory. Where two arguments overlap, they share cells."""
 
     def __init__(self, arrays: list[npt.NDArray[Any]], shift: int) -> None:
         self._shift = shift

@@ -1,4 +1,4 @@
-"""Memory by its address, for functions that Numba compiles."""
+"""Intrinsics that access memory by its address, for functions that Numba compiles for the host."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from numba.extending import intrinsic
 
 @intrinsic
 def load(typingctx: Any, address: Any) -> Any:
-    """The word at an address."""
+    """Load the word of 64 bits at an address."""
 
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         return builder.load(builder.inttoptr(values[0], ir.IntType(64).as_pointer()))
@@ -19,7 +19,7 @@ def load(typingctx: Any, address: Any) -> Any:
 
 @intrinsic
 def load_byte(typingctx: Any, address: Any) -> Any:
-    """The byte at an address."""
+    """Load the byte at an address."""
 
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         return builder.load(builder.inttoptr(values[0], ir.IntType(8).as_pointer()))
@@ -29,7 +29,7 @@ def load_byte(typingctx: Any, address: Any) -> Any:
 
 @intrinsic
 def store(typingctx: Any, address: Any, value: Any) -> Any:
-    """Write the word at an address."""
+    """Write a word of 64 bits at an address."""
 
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         builder.store(values[1], builder.inttoptr(values[0], ir.IntType(64).as_pointer()))
@@ -40,7 +40,7 @@ def store(typingctx: Any, address: Any, value: Any) -> Any:
 
 @intrinsic
 def store_byte(typingctx: Any, address: Any, value: Any) -> Any:
-    """Write the byte at an address."""
+    """Write a byte at an address."""
 
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         builder.store(values[1], builder.inttoptr(values[0], ir.IntType(8).as_pointer()))
@@ -51,7 +51,7 @@ def store_byte(typingctx: Any, address: Any, value: Any) -> Any:
 
 @intrinsic
 def load_word(typingctx: Any, address: Any) -> Any:
-    """The word of 32 bits at an address, without a sign."""
+    """Load the unsigned word of 32 bits at an address."""
 
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         word = builder.load(builder.inttoptr(values[0], ir.IntType(32).as_pointer()))
@@ -74,7 +74,7 @@ def store_word(typingctx: Any, address: Any, value: Any) -> Any:
 
 @intrinsic
 def float_of(typingctx: Any, bits: Any) -> Any:
-    """The float32 whose bits are the low 32 of a word."""
+    """The float32 whose bits are the low 32 bits of a word."""
 
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         return builder.bitcast(builder.trunc(values[0], ir.IntType(32)), ir.FloatType())

@@ -1,8 +1,8 @@
-"""Retargeting: LLVM IR that numba-cuda wrote for NVVM, made IR that LLVM compiles for the host.
+"""Rewrite LLVM IR that numba-cuda made for NVVM into IR that LLVM compiles for the host.
 
-It is done on the text, for that is what numba-cuda has, and with few rules: address spaces go, NVVM's functions get the
-names under which `support` has them, and shared and local arrays become calls that `weave` replaces by places in the
-memory of the block or thread. What has no counterpart is refused here, by its name and line.
+This works on the text of the IR, which is what numba-cuda has, and needs few rules. Address spaces are removed. NVVM's
+functions get the names under which `support` has them. Shared and local arrays become calls, which `weave` replaces by
+places in the memory of the block or thread. Code without a counterpart is refused here, with its name and line.
 """
 
 import re
@@ -55,14 +55,14 @@ class Array:
 
     @property
     def variable(self) -> str:
-        """What the array is called in the source."""
+        """The name of the array in the source."""
         found = re.match(r"(\w+)\s*=", self.site.text())
         return found.group(1) if found else f"of line {self.site.line}"
 
 
 @dataclass
 class Retargeted:
-    """A kernel's modules for the host, and what they declare."""
+    """A kernel's modules for the host, the arrays that they declare, and the places in their source."""
 
     modules: list[str] = field(default_factory=list)
     shared: dict[str, Array] = field(default_factory=dict)
@@ -71,10 +71,10 @@ class Retargeted:
 
 
 def retarget(modules: list[str], *, watch_local: bool) -> Retargeted:
-    """Rewrite every module; raises UnsupportedError for PTX that has no counterpart.
+    """Rewrite every module. Raises UnsupportedError for PTX that has no counterpart.
 
-    With `watch_local`, local arrays become places in memory, where every access can be seen; without, LLVM is free to
-    keep them in registers.
+    With `watch_local`, local arrays become places in memory, where every access can be checked. Otherwise LLVM may keep
+    them in registers.
     """
     found = Retargeted()
     for module in modules:
@@ -88,9 +88,9 @@ class _Module:
         self.found = found
         self.watch_local = watch_local
         self.debug = DebugInfo(text)
-        self.declared: dict[str, str] = {}  # what this module calls and numba-cuda did not declare
+        self.declared: dict[str, str] = {}  # declarations to add: functions that the new lines call
         self.words = 0
-        self.local: dict[str, str] = {}  # from the name of an alloca to that of its array
+        self.local: dict[str, str] = {}  # from the name of an alloca to the name of its array
 
     def rewrite(self) -> None:
         for line in self.lines:
@@ -110,7 +110,7 @@ class _Module:
         if match := _WINDOW.match(line):
             line = self._window(match)
         if not self.watch_local and (match := _VECTOR.match(line)):
-            line = f"{match['access']}, align 1{match['tail']}"  # the checks see what is misaligned, fast mode takes it
+            line = f"{match['access']}, align 1{match['tail']}"  # only the checked mode reports misaligned accesses
         line = re.sub(r" ?addrspace\(\d+\)", "", line.replace("addrspacecast", "bitcast"))
         line = line.replace("llvm.nvvm.", "emu.nvvm.")
         if match := _ASM.match(line):
@@ -160,11 +160,11 @@ class _Module:
         return line
 
     def _begin_local(self, match: re.Match[str]) -> str:
-        """The array's life begins here, and nobody has written it: CUDA does not promise numba-cuda's zeros."""
+        """Begin the life of a local array, unwritten: CUDA does not promise the zeros that numba-cuda stores."""
         kind, value = match["kind"], match["value"]
         if self.watch_local:
             return f"  call void @{self.local[value]}.begin()"
-        # all bits set is NaN in every floating type
+        # all bits set: NaN in every floating type
         self.declared["llvm.memset"] = "declare void @llvm.memset.p0.i64(i8*, i8, i64, i1)"
         size = f"ptrtoint ({kind}* getelementptr ({kind}, {kind}* null, i32 1) to i64)"
         raw = f'{value[:-1]}.raw"'
@@ -174,7 +174,7 @@ class _Module:
         )
 
     def _window(self, match: re.Match[str]) -> str:
-        """An address in PTX's 32-bit window of shared memory: how far behind the beginning of the block's it lies."""
+        """An address in PTX's 32-bit window of shared memory: its distance from the beginning of the block's memory."""
         self.declared["emu.window"] = "declare i32 @emu.window(i8*)"
         word = self._word()
         return (
@@ -183,7 +183,7 @@ class _Module:
         )
 
     def _where(self, value: str) -> Site:
-        """The line that declares a local array: where its pointer is first used."""
+        """The line that declares a local array, which is the one where its pointer is first used."""
         uses = (line for line in self.lines if f"{value}" in line and "!dbg" in line)
         return self.debug.site(next(uses, ""))
 
@@ -239,7 +239,7 @@ class _Module:
 
 
 def _cast(given: str, wanted: str, *, is_signed: bool) -> str:
-    """The instruction between two types: PTX has words where LLVM has floats, and no words of 8 bits."""
+    """The instruction that converts between two types. PTX has words where LLVM has floats, and no 8-bit words."""
     if not (given.startswith("i") and wanted.startswith("i")):
         return "bitcast"
     if int(given[1:]) > int(wanted[1:]):
@@ -248,7 +248,7 @@ def _cast(given: str, wanted: str, *, is_signed: bool) -> str:
 
 
 def _split(arguments: str) -> list[str]:
-    """At commas outside brackets."""
+    """Split arguments at the commas outside brackets."""
     parts, depth = [""], 0
     for character in arguments:
         depth += (character in "([{<") - (character in ")]}>")

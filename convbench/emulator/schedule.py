@@ -1,7 +1,8 @@
-"""Scheduling: run every thread of a block until it waits, answer those that wait together, until all have returned.
+"""Schedule the threads of a block: run each until it waits, answer threads that wait together, until all have returned.
 
-Warp collectives (`warp`) are answered as soon as all lanes that the mask names have arrived; a barrier once every
-thread of the block has. What can never be answered is a fault: hardware would hang, or go on with whatever it has.
+A warp collective (`warp`) is answered as soon as all lanes that its mask names have arrived, a barrier once every
+thread of the block has arrived. A request that can never be answered is a fault. Hardware would hang there, or go on
+with wrong values.
 """
 
 from typing import Any
@@ -23,7 +24,7 @@ INCOMPLETE = int(FaultKind.INCOMPLETE_COLLECTIVE)
 STOPPED, UNWRITTEN = int(FaultKind.STOPPED), int(FaultKind.UNWRITTEN)
 RACE_READ, RACE_OVERWRITE = int(FaultKind.RACE_READ), int(FaultKind.RACE_OVERWRITE)
 ROW_BYTES = THREAD.itemsize
-ALL, ANY = 2, 3  # of `collectives.REDUCTIONS`; 1 is popc, 0 a plain barrier
+ALL, ANY = 2, 3  # as in `collectives.REDUCTIONS`; 1 is popc, 0 is a plain barrier
 
 
 @intrinsic
@@ -42,7 +43,7 @@ def _enter(typingctx: Any, function: Any, argument: Any) -> Any:
 def _make_run_blocks(version: int) -> Any:
     @njit(cache=True, nogil=True)
     def run_blocks(start, resume, threads, rows, order, blocks, worker, shared, dirty, clocks, tables):
-        """Run the blocks numbered in `blocks`, each with its threads in `order`; (0, 0), or a fault and its thread.
+        """Run some blocks, each with its threads in `order`. Returns (0, 0), or a fault and its thread.
 
         Parameters
         ----------
@@ -51,10 +52,11 @@ def _make_run_blocks(version: int) -> Any:
         order : indices of all threads of a block, int64
         blocks : linear indices of the blocks, int64
         worker : the header, one element
-        shared : the block's memory as bytes, of which the first `dirty` are filled with ones before each block
-        clocks : what each lane knows of the syncwarps of the others, (threads, 32); empty where nobody asks
-        tables : what each thread has under way with its warpgroup, (threads, words); None where the kernel has no
-            such thing, for then `warpgroup` need not be compiled
+        shared : the block's memory as bytes
+        dirty : how many of the first bytes of `shared` are set to 0xFF before each block
+        clocks : what each lane knows of the syncwarps of the others, (threads, 32); empty in fast mode
+        tables : the products that each thread has under way, (threads, words); None if the kernel has no wgmma, so that
+            `warpgroup` need not be compiled
         """
         header = worker[0]
         for block in blocks:
@@ -68,7 +70,7 @@ def _make_run_blocks(version: int) -> Any:
             shared[:dirty] = 0xFF
             fault, thread = _run_block(start, resume, threads, rows, order, header, clocks, tables)
             if header.unwritten_by and not RACE_READ <= fault <= RACE_OVERWRITE:
-                return _unwritten(threads, header)  # whatever happened after that is its consequence
+                return _unwritten(threads, header)  # whatever happened later is its consequence
             if fault:
                 return fault, thread
         return 0, 0
@@ -78,7 +80,7 @@ def _make_run_blocks(version: int) -> Any:
 
 @njit(nogil=True)
 def _unwritten(threads, header):
-    """The fault of a read of what nobody wrote, which no later write made a race."""
+    """The fault of the noted read of unwritten memory, which no later write has turned into a race."""
     thread = threads[header.unwritten_by - 1]
     thread.fault, thread.fault_site = UNWRITTEN, header.unwritten_site
     thread.fault_a, thread.fault_b = header.unwritten_address, 0
@@ -95,7 +97,7 @@ def _run_block(start, resume, threads, rows, order, header, clocks, tables):
         thread = threads[i]
         thread.status = READY
         thread.sync = 0
-        thread.copies_first = thread.copies_next  # what the last block did not wait for is none of this one's
+        thread.copies_first = thread.copies_next  # forget copies that the last block did not wait for
         _enter(start, rows + i * ROW_BYTES)
         if thread.status != DONE:
             waiting = True
@@ -120,7 +122,7 @@ def _run_block(start, resume, threads, rows, order, header, clocks, tables):
 
 @njit(nogil=True)
 def _answer(threads, rows, count, header, clocks, tables):
-    """Make all threads ready that can go on; (fault, thread, whether any thread is left)."""
+    """Make all threads ready that can go on. Returns (fault, thread, whether any thread is left)."""
     at_barrier, done, first_done = 0, 0, -1
     for i in range(count):
         status = threads[i].status
@@ -175,7 +177,7 @@ def _answer(threads, rows, count, header, clocks, tables):
 
 @njit(nogil=True)
 def _release(threads, count, header, clocks):
-    """All threads are at a barrier: let them go, if it is the same one."""
+    """Release all threads, which are at a barrier; it is a fault if they are not at the same one."""
     first = threads[0]
     total = 0
     for i in range(count):

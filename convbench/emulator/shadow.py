@@ -1,17 +1,22 @@
-"""The shadow memory: whether an access is inside its array, aligned, after a write, and ordered with all others.
+"""Shadow memory: check that an access is inside its array, aligned, after a write, and ordered with all others.
 
 Every few bytes of an array have a cell of four words: who wrote last, who has read (two words), and the epoch in which
-anybody may read without another look. Where a kernel has atomics two more words, in a table beside, tell who has done
-one: atomics are unordered with plain reads and writes as reads are with writes, and may be among themselves as reads
-may. "Who" is a stamp: the epoch (a number that grows with every block and every barrier), the number of the last
-syncwarp that the lane took part in, and the thread; with it lie the lanes of one warp, where several have read.
+everybody may read without another check. If the kernel has atomics, two more words in a separate table tell who has
+done one. An atomic may race with plain reads and writes, as a read may race with a write. Atomics do not race among
+themselves, and neither do reads.
+
+"Who" is a stamp. It has the epoch (a number that grows with every block and every barrier), the number of the last
+syncwarp that the lane took part in, and the thread. If several lanes of one warp have read, the second word has the
+set of these lanes.
+
 Two accesses of different threads are ordered if a barrier lies between them (their epochs differ), or if they are of
 one warp and the later lane knows of a syncwarp after the earlier access. Accesses of different blocks are never
-ordered. Two accesses that are not ordered, one of them a write and not both atomic, are a race, whichever of them
-happened to run first: what is found does not depend on the schedule.
+ordered. Two accesses are a race if they are not ordered, one of them is a write, and not both are atomic. It does not
+matter which of them happened to run first, so the result does not depend on the schedule.
 
-One thing is approximate: of several lanes that have read since different syncwarps, the earliest number stands for
-all, so that a write which is ordered with some of them only may seem ordered with all. There is no false alarm.
+One thing is approximate. If several lanes have read since different syncwarps, the earliest number stands for all, so
+that a write which is ordered with only some of them may seem ordered with all. This may hide a race. It never gives a
+false alarm.
 
 After FastTrack (Flanagan & Freund, PLDI 2009): the last write and mostly the last read are enough.
 """
@@ -26,13 +31,13 @@ from convbench.emulator.state import RANGE, THREAD, WARP, WORKER, FaultKind, fin
 
 READ, WRITE, ATOMIC = 0, 1, 2  # kinds of access
 CELL_BYTES = 32
-_READERS = 8  # where in a cell they are, and
-FREE = 24  # the epoch in which reads are free
-ATOMIC_BYTES = 16  # who has done atomics to a cell
+_READERS = 8  # offset in a cell of who has read
+FREE = 24  # offset in a cell of the epoch in which reads are free
+ATOMIC_BYTES = 16  # of an entry that tells who has done atomics to a cell
 
-_EPOCH, _SYNC = 36, 12  # where these fields of a stamp begin; below are two flags and the thread
+_EPOCH, _SYNC = 36, 12  # lowest bits of these fields of a stamp; below them are two flags and the thread
 _SYNC_MASK, _THREAD_MASK = (1 << 24) - 1, 1023
-_LANES, _WARPS = 1 << 10, 1 << 11  # several lanes of one warp have read, or done atomics, or several warps have
+_LANES, _WARPS = 1 << 10, 1 << 11  # flags: several lanes of one warp, or several warps, have read or done atomics
 
 _BEGIN, _SIZE, _CELLS = offset(RANGE, "begin"), offset(RANGE, "size"), offset(RANGE, "cells")
 _ATOMICS = offset(RANGE, "atomics")
@@ -52,7 +57,7 @@ _RACE_OVERWRITE = int(FaultKind.RACE_OVERWRITE)
 
 
 def describe_access(access: int, size: int, alignment: int, site: int) -> int:
-    """What `check` must know of an instruction, in one word."""
+    """Pack the facts about an access that `check` needs into one word."""
     return site << 40 | size << 16 | alignment << 8 | access
 
 
@@ -77,7 +82,7 @@ def _fault(thread, kind, a, b, c):
 
 @njit(error_model="numpy", inline="always")
 def _unordered(stamp, thread, index, worker):
-    """Whether an access of this epoch, by the stamp's thread, is unordered with one that thread `index` does now."""
+    """Whether the access of a stamp of this epoch is unordered with one that thread `index` makes now."""
     other = stamp & _THREAD_MASK
     if other == index:
         return False
@@ -89,7 +94,7 @@ def _unordered(stamp, thread, index, worker):
 
 @njit(error_model="numpy")
 def _before(lanes, stamp, index, worker):
-    """Those of the lanes of a set whose accesses thread `index` knows to be before now."""
+    """The lanes of a set whose accesses are ordered before an access that thread `index` makes now."""
     clocks = load(worker + _CLOCKS) + index * WARP * 8
     sync = stamp >> _SYNC & _SYNC_MASK
     found = 0
@@ -101,18 +106,18 @@ def _before(lanes, stamp, index, worker):
 
 @njit(error_model="numpy", inline="always")
 def _enter(at, epoch, block_epoch, me, index, worker, is_shared):
-    """Enter thread `index` into the set at an address; whether the set can tell no more in this epoch."""
+    """Add thread `index` to the set at an address. Returns whether more threads of this epoch would change nothing."""
     stamp = load(at)
     if stamp >> _EPOCH != epoch:
         if 0 < stamp >> _EPOCH < block_epoch and not is_shared:
-            return True  # another block is in it, and whatever conflicts with that is a race, whoever else is in it
+            return True  # another block is in the set, so any conflicting access is a race, whoever else is in it
         store(at, me)
         return False
     if stamp == me:
         return False
     other = stamp & _THREAD_MASK
     if stamp & _WARPS or (other // WARP) != (index // WARP) or not load(worker + _SYNCWARPS):
-        # before the next barrier no thread at all is ordered with all of them
+        # until the next barrier, no thread is ordered with all of them
         if other != index or stamp & _WARPS:
             store(at, me | _WARPS)
             return True
@@ -124,7 +129,7 @@ def _enter(at, epoch, block_epoch, me, index, worker, is_shared):
     lanes &= ~_before(lanes, stamp, index, worker)
     lanes &= ~(1 << (index % WARP))
     if lanes:
-        # the earlier number stands for all: one may seem to have been earlier than it was, never later
+        # the earliest number stands for all: an access may seem earlier than it was, but never later
         sync = min(stamp >> _SYNC & _SYNC_MASK, me >> _SYNC & _SYNC_MASK)
         store(at, (me & ~(_SYNC_MASK << _SYNC)) | sync << _SYNC | _LANES)
         store(at + 8, lanes | 1 << (index % WARP))
@@ -135,7 +140,7 @@ def _enter(at, epoch, block_epoch, me, index, worker, is_shared):
 
 @njit(error_model="numpy", inline="always")
 def _meets(at, epoch, block_epoch, thread, index, worker, is_shared):
-    """Whether a thread of the set at an address is unordered with thread `index` now."""
+    """Whether some thread of the set at an address is unordered with an access that thread `index` makes now."""
     stamp = load(at)
     stamp_epoch = stamp >> _EPOCH
     if stamp_epoch != epoch:
@@ -151,10 +156,10 @@ def _meets(at, epoch, block_epoch, thread, index, worker, is_shared):
 
 @njit(error_model="numpy")
 def _note_unwritten(worker, thread, site, address):
-    """Remember the first read of what nobody has written.
+    """Note the first read of unwritten memory.
 
-    It becomes a fault at the next barrier: if another thread writes it before, the fault is a race, and the same
-    whichever of the two threads ran first.
+    It becomes a fault only at the next barrier. If another thread writes the memory before, the fault is a race
+    instead. So the fault is the same whichever of the two threads ran first.
     """
     if not load(worker + _PENDING):
         store(worker + _PENDING, load(thread + _INDEX) + 1)
@@ -164,7 +169,7 @@ def _note_unwritten(worker, thread, site, address):
 
 @njit(error_model="numpy", inline="always")
 def _check_cell(access, cell, atomics, epoch, block_epoch, me, index, worker, is_shared, thread, address, site):
-    """A fault of an access, or 0; `atomics` is the address of who has done one to the cell, or 0."""
+    """The fault of an access to one cell, or 0. `atomics` is the address of the cell's entry for atomics, or 0."""
     written = load(cell)
     write_epoch = written >> _EPOCH
     if write_epoch == epoch:
@@ -182,7 +187,7 @@ def _check_cell(access, cell, atomics, epoch, block_epoch, me, index, worker, is
         _note_unwritten(worker, thread, site, address)
     if access == READ:
         full = _enter(cell + _READERS, epoch, block_epoch, me, index, worker, is_shared)
-        # what was written in this epoch only some threads may read, and what nobody wrote nobody
+        # no read is free of memory that is unwritten, or that was written in this epoch: only some threads may read it
         if full and not (unwritten or write_epoch == epoch or atomic_epoch == epoch):
             store(cell + FREE, epoch)
         return 0
@@ -219,11 +224,11 @@ def check(thread, address, what, row):
     thread : address of the thread's row
     address : of the first byte
     what : `describe_access` of it
-    row : address of the RANGE that it should be in, or 0 if only its address tells
+    row : address of the RANGE that the access should be in; 0 to find the range by the address of the access
     """
     access, alignment, size, site = what & 255, what >> 8 & 255, what >> 16 & (1 << 24) - 1, what >> 40
     worker = load(thread + _WORKER)
-    if row == 0 or load(row + _SIZE) == 0:  # a pointer into nobody knows what
+    if row == 0 or load(row + _SIZE) == 0:  # it is not known into which array the pointer leads
         row = _find(worker, address)
         if row == 0:
             return _fault(thread, _READ_OUTSIDE if access == READ else _WRITE_OUTSIDE, address, size, 0)
@@ -270,7 +275,7 @@ def check(thread, address, what, row):
 
 @njit(error_model="numpy")
 def hide(thread, address, what):
-    """From now on nobody has written these bytes of shared memory, which `check` has just found to be there."""
+    """Mark bytes of shared memory as unwritten. `check` has just found that they are inside their array."""
     row = _find(load(thread + _WORKER), address)
     place, shift = address - load(row + _BEGIN), load(row + _SHIFT)
     for number in range(place >> shift, (place + (what >> 16 & (1 << 24) - 1) - 1 >> shift) + 1):
@@ -290,7 +295,7 @@ def is_unwritten(written, size):
 
 @cache
 def check_address() -> int:
-    """The address of `check` in machine code, compiled when first asked for."""
+    """The address of `check` in machine code, which is compiled at the first call."""
     version = fingerprint(__file__, raw.__file__)
 
     @cfunc(types.int64(*[types.int64] * 4), error_model="numpy", cache=True)
@@ -302,7 +307,7 @@ def check_address() -> int:
 
 @cache
 def is_unwritten_address() -> int:
-    """The address of `is_unwritten` in machine code, compiled when first asked for."""
+    """The address of `is_unwritten` in machine code, which is compiled at the first call."""
     version = fingerprint(__file__, raw.__file__)
 
     @cfunc(types.int64(types.int64, types.int64), error_model="numpy", cache=True)

@@ -1,4 +1,4 @@
-"""From an instruction of LLVM IR to the line of Python that it came from, through its debug locations."""
+"""Find the line of Python that an instruction of LLVM IR came from, by its debug location."""
 
 import re
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ class Site:
     function: str = ""
 
     def text(self) -> str:
-        """The line itself, without indentation; "" where it cannot be read."""
+        """The line itself, without indentation; "" if it cannot be read."""
         if not self.line:
             return ""
         try:
@@ -42,7 +42,7 @@ class DebugInfo:
         return {int(number): (kind, fields) for number, kind, fields in _NODE.findall(self._module)}
 
     def site(self, instruction: str) -> Site:
-        """Where an instruction came from: its innermost frame, if it was inlined."""
+        """The place that an instruction came from. If it was inlined, this is its innermost frame."""
         reference = _REFERENCE.search(instruction)
         if reference is None:
             return UNKNOWN
@@ -75,7 +75,7 @@ def _field(fields: str, name: str) -> str:
 
 
 class Sites:
-    """Places by number, for code that can only carry a number; 0 is nowhere."""
+    """Numbers for places in the source, because compiled code can carry only a number; 0 is an unknown place."""
 
     def __init__(self) -> None:
         self._sites = [UNKNOWN]

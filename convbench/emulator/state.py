@@ -1,8 +1,8 @@
-"""What the scheduler, the woven kernels and the checks share: one row per CUDA thread, one header per worker.
+"""The records that the scheduler, the kernels and the checks share: a row for each CUDA thread, a header for a worker.
 
-Every word has 64 bits, so that Python, Numba and hand-written LLVM IR agree on the offsets without thinking. A worker
-is an operating-system thread that runs blocks one after another; nothing in the emulator is global, so that many
-workers run the same compiled kernel at once.
+Every field has 64 bits, so that Python, Numba and hand-written LLVM IR easily agree on the offsets. A worker is an
+operating-system thread that runs blocks one after another. No state of a launch is global, so that many workers can run
+the same compiled kernel at once.
 """
 
 from enum import IntEnum
@@ -17,7 +17,7 @@ MAX_THREADS = 1024
 
 
 class Status(IntEnum):
-    """What a CUDA thread is doing when it is not running."""
+    """The state of a CUDA thread that is not running: it can go on, has ended, or waits for others."""
 
     READY = 0
     DONE = 1
@@ -27,12 +27,12 @@ class Status(IntEnum):
     SHUFFLE = 5
     VOTE = 6
     MATCH = 7
-    TENSOR = 8  # `tensor` has the instructions
-    WARPGROUP = 9  # `warpgroup` has them
+    TENSOR = 8  # the instructions are in `tensor`
+    WARPGROUP = 9  # the instructions are in `warpgroup`
 
 
 class FaultKind(IntEnum):
-    """What a kernel did that it must not; `faults` has the words for it."""
+    """The errors that a kernel can make. `faults` has the words for them."""
 
     NONE = 0
     INDEX = 1
@@ -61,11 +61,11 @@ THREAD = np.dtype(
     [
         (name, np.int64)
         for name in (
-            # what a suspended thread asks for, and what it gets
+            # the request of a suspended thread, and the answer
             *("status", "site", "mask", "option", "value", "extra", "result", "predicate"),
             # who it is
             *("worker", "tid_x", "tid_y", "tid_z", "lane", "index", "frame", "handle"),
-            # what the checks know of it
+            # its last syncwarp, and its fault
             *("sync", "fault", "fault_site", "fault_a", "fault_b", "fault_c"),
             # its asynchronous copies in checked mode: numbers of the first under way and of the next, groups so far
             *("copies_first", "copies_next", "copies_group"),
@@ -84,48 +84,47 @@ WORKER = np.dtype(
             # the checks: logical time, the table of memory ranges, the clocks of lanes and whether
             # the kernel has syncwarps at all, the budget of a thread
             *("epoch", "block_epoch", "ranges", "n_ranges", "clocks", "syncwarps", "budget"),
-            # a read of what nobody wrote: the thread's index + 1, the place in the source, the address
+            # the noted read of unwritten memory: the thread's index + 1, the place in the source, the address
             *("unwritten_by", "unwritten_site", "unwritten_address"),
-            "copies",  # the table of what asynchronous copies are under way, COPIES rows for each thread
+            "copies",  # the table of asynchronous copies under way, COPIES rows for each thread
             # set by another thread to end a launch early
             "stop",
         )
     ]
 )
 
-# A range of memory that a kernel may touch: an argument's, a shared array's, a constant's.
+# A range of memory that a kernel may touch: that of an argument or of a shared array.
 RANGE = np.dtype(
     [
         (name, np.int64)
         for name in (
             *("begin", "size"),  # address and bytes
-            *(
-                "cells",
-                "shift",
-            ),  # the shadow of its first bytes, and how many bytes (as a power of two) a cell stands for
-            "atomics",  # who has done atomics to each cell; 0 where the kernel has none
-            "written",  # one byte for each of its own: whether anybody wrote it; 0 where that is no question
+            # address of the shadow cells; a cell stands for 2 ** shift bytes
+            *("cells", "shift"),
+            "atomics",  # address of the table of who has done atomics to each cell; 0 if the kernel has none
+            "written",  # address of a map with one byte for each byte: whether it was written; 0 if all of them were
             "is_shared",
         )
     ]
 )
 
-# An asynchronous copy under way: its addresses (from 0: zeros), `shadow.describe_access` of it, its group's number.
+# An asynchronous copy under way: its addresses (from = 0 for zeros), its `shadow.describe_access`, its group's number.
 COPY = np.dtype([(name, np.int64) for name in ("to", "from", "what", "group")])
-COPIES = 256  # under way for one thread; pipelines of any size have fewer
+COPIES = 256  # most copies under way for one thread; kernels need far fewer
 
 
 def fingerprint(*files: str) -> int:
     """A number, never 0, that changes with the text of this module or of the files.
 
-    Numba's cache on disk tells compiled functions apart by their own source file and their free variables, not by what
-    they call or what constants they read: so these numbers are free variables of them.
+    Numba's cache on disk recognises a compiled function by its own source file and its free variables. It does not
+    notice changes of the functions that it calls, or of the constants that it reads. So compiled functions have this
+    number as a free variable.
     """
     return 1 + crc32(b"".join(Path(file).read_bytes() for file in (__file__, *files)))
 
 
 def offset(record: np.dtype[np.void], field: str) -> int:
-    """Where a field of THREAD or WORKER lies, in bytes."""
+    """The offset of a field in THREAD, WORKER, RANGE or COPY, in bytes."""
     fields = record.fields
     assert fields is not None
     return int(fields[field][1])

@@ -1,13 +1,13 @@
-"""Tensor cores: ldmatrix and mma.sync, for the 32 lanes of a warp that have all asked for the same.
+"""Tensor cores: compute ldmatrix and mma.sync for a warp whose 32 lanes have all asked for the same instruction.
 
-A lane leaves what it brings in a block of words, whose address its row has, and finds there what it gets. Of ldmatrix
-it brings the row of 16 bytes that it has loaded; of mma four words of A, two of B and four of the accumulators, into
-which the sums go.
+A lane leaves its operands in a block of words, whose address is in its row, and finds its results there. For ldmatrix
+the operand is the row of 16 bytes that the lane has loaded. For mma the operands are four words of A, two of B and four
+accumulators; the sums replace the accumulators.
 
-Products are exact, and so is their sum with the accumulator, but for float64's roundings; it is then cut to float32,
-towards zero, as hardware does (Fasi, Higham, Mikaitis & Pranesh 2021, "Numerical behavior of NVIDIA tensor cores",
-PeerJ Computer Science 7:e330). Hardware may cut the addends as well, to no fewer bits than float32 has for the
-largest of them: that much its results may be further off.
+Products are exact. Their sum with the accumulator is computed in float64, and then cut to float32, towards zero, as
+hardware does (Fasi, Higham, Mikaitis & Pranesh 2021, "Numerical behavior of NVIDIA tensor cores", PeerJ Computer
+Science 7:e330). Hardware may cut the addends as well, to no fewer bits than float32 has for the largest of them. Its
+results may be further off by that much.
 
 Source    PTX ISA, "Warp-level matrix instructions": ldmatrix, and the fragments of mma.m16n8k8 and .m16n8k16.
 """
@@ -18,16 +18,16 @@ from numba import njit
 from convbench.emulator.raw import bits_of, float_of, load_word, store_word
 from convbench.emulator.state import WARP
 
-# the instructions: what a lane notes as `option`
+# the instructions, as a lane notes them in `option`
 LOAD, LOAD_TRANSPOSED, TF32, F16, BF16 = range(5)
-A, B, C = 0, 4, 6  # where a lane's block has its fragments, in words
+A, B, C = 0, 4, 6  # offsets of the fragments in a lane's block, in words
 ROWS, COLUMNS = 16, 8
 _TF32_BITS = 0xFFFFE000  # those of a float32 that the hardware reads
 
 
 @njit(nogil=True)
 def answer_tensor(threads, warp, instruction):
-    """Give every lane of a warp, whose first thread is `warp`, what its instruction makes."""
+    """Compute the results of an instruction for every lane of the warp whose first thread is `warp`."""
     if instruction in (LOAD, LOAD_TRANSPOSED):
         _exchange(threads, warp, instruction == LOAD_TRANSPOSED)
     else:
@@ -36,7 +36,7 @@ def answer_tensor(threads, warp, instruction):
 
 @njit(nogil=True)
 def _exchange(threads, warp, transposed):
-    """Rows become fragments: lane 8·i + r has brought row r of the i-th matrix of 8 × 8 halves."""
+    """Turn rows into fragments. Lane 8·i + r has loaded row r of matrix i, which has 8 × 8 halves."""
     rows = np.empty((WARP, 4), np.int64)
     for lane in range(WARP):
         for word in range(4):
@@ -55,7 +55,7 @@ def _exchange(threads, warp, transposed):
 
 @njit(nogil=True)
 def _multiply(threads, warp, kind):
-    """The accumulators, 16 × 8, plus A, 16 × depth, times B, depth × 8."""
+    """Add to the accumulators, 16 × 8, the product of A, 16 × depth, and B, depth × 8."""
     per_word = 1 if kind == TF32 else 2
     depth = 8 * per_word
     a, b = np.empty((ROWS, depth)), np.empty((depth, COLUMNS))
@@ -88,7 +88,7 @@ def value_in(word, half, kind):
     bits = word >> 16 * half & 0xFFFF
     if kind == BF16:
         return np.float64(float_of(bits << 16))
-    # the exponent of float16 is one of float32 that is 112 less; it has no room for infinities and NaNs
+    # shifted into a float32, a float16 has an exponent that is 112 too small; infinities and NaNs are a separate case
     size, sign = bits & 0x7FFF, (bits & 0x8000) << 16
     if size >= 0x7C00:
         return np.float64(float_of(sign | 0x7F800000 | (size & 0x3FF) << 13))
@@ -97,7 +97,7 @@ def value_in(word, half, kind):
 
 @njit(nogil=True)
 def cut(total):
-    """The nearest float32 that is no further from zero; what is beyond all of them is infinite."""
+    """The nearest float32 that is not further from zero. Beyond the largest one, the result is infinite."""
     near = np.float32(total)
     if abs(np.float64(near)) > abs(total) and not np.isinf(near):
         return float_of(bits_of(near) - 1)

@@ -1,9 +1,9 @@
-"""Warp collectives: what the lanes of a mask get once all of them are there.
+"""Warp collectives: compute the answers for the lanes of a mask once all of them are there.
 
-Shuffle, vote and match follow the PTX ISA ("shfl.sync", "vote.sync", "match.sync"); what tensor cores do is in
-`tensor`, and all 32 lanes must ask for it. Of the lanes that another collective's mask names only those must come that
-have not returned (CUDA C++ Programming Guide, "Warp Vote Functions"); but as the result then depends on who has, the
-checked mode takes it for a fault, except for syncwarp, which has no result.
+Shuffle, vote and match follow the PTX ISA ("shfl.sync", "vote.sync", "match.sync"). The instructions of tensor cores
+are in `tensor`; all 32 lanes must ask for them. For the other collectives, lanes of the mask that have returned need
+not come (CUDA C++ Programming Guide, "Warp Vote Functions"). But then the result depends on which lanes have returned,
+so the checked mode reports a fault, except for syncwarp, which has no result.
 """
 
 from numba import njit
@@ -23,7 +23,10 @@ VOTE_ALL, VOTE_ANY, VOTE_UNIFORM = 0, 1, 2  # modes of vote.sync in NVVM; 3 is b
 
 @njit(nogil=True)
 def answer_warp(threads, warp, lanes, lane, clocks):
-    """Answer the collective that `lane` waits in, if all lanes of its mask are there; (fault, whether answered)."""
+    """Answer the collective that `lane` waits in, if all lanes of its mask are there.
+
+    Returns (fault, whether it was answered).
+    """
     strict = clocks.size > 0
     asker = threads[warp + lane]
     mask, status, site = asker.mask, asker.status, asker.site
@@ -31,7 +34,7 @@ def answer_warp(threads, warp, lanes, lane, clocks):
         return MASK_WITHOUT_SELF, False
     if lanes < WARP and (mask != 0xFFFFFFFF or status == TENSOR) and mask >> lanes:
         return MASK_NAMES_ABSENT, False
-    mask &= (1 << lanes) - 1  # a full mask stands for all there are, in the last warp of a block
+    mask &= (1 << lanes) - 1  # in the last warp of a block, a full mask means all lanes that exist
     for other in range(lanes):
         if mask >> other & 1:
             thread = threads[warp + other]
@@ -74,7 +77,7 @@ def answer_warp(threads, warp, lanes, lane, clocks):
 
 @njit(nogil=True)
 def _source(lane, mode, extra):
-    """The lane that a shuffle reads, and whether it lies inside the segment; else it is the lane itself."""
+    """The lane that a shuffle reads, and whether it lies inside the segment. If not, the lane reads itself."""
     b, c = extra & 31, extra >> 32
     segment, clamp = c >> 8 & 31, c & 31
     highest = (lane & segment) | (clamp & ~segment & 31)
@@ -118,10 +121,10 @@ def _match(threads, warp, lanes, mask, thread):
 
 @njit(nogil=True)
 def _learn(threads, warp, lanes, mask, clocks):
-    """A syncwarp: every lane of the mask now knows all that any of them knew, and what they did until now.
+    """Record a syncwarp: now every lane of the mask knows all that any of them knew, and what they did until now.
 
-    Syncwarps of a warp are numbered in the order in which they are answered. `thread.sync` is the number of the last
-    that a lane took part in; `clocks[i, j]` is the last one of lane j that lane i knows of.
+    The syncwarps of a warp are numbered in the order in which they are answered. `thread.sync` is the number of the
+    last one that a lane took part in. `clocks[i, j]` is the last one of lane j that lane i knows of.
     """
     number = 0
     for other in range(lanes):

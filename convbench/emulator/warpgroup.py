@@ -1,18 +1,18 @@
 """Warpgroups: wgmma, its fence, its groups and the wait, for 128 consecutive threads that all ask for the same.
 
-A product reads shared memory, and writes its accumulators, at some moment between its issue and the wait for its group.
-Here that is the wait: until then each accumulator holds a NaN whose bits tell which sums it stands for (`_MARK`), and
-a wait puts the sums in the place of those NaNs that it is given. So whoever forgets the wait, the commit or to tie an
-accumulator to the wait computes with NaNs, and what is written over an operand too early spoils the sum; the checked
-mode looks at every read of shared memory both at the issue and at the wait. What a thread has under way lies in its
-row of a table, in words of 64 bits.
+On hardware, a product reads shared memory and writes its accumulators at some moment between its issue and the wait for
+its group. Here it does so at the wait. Until then each accumulator holds a NaN whose bits tell which sum it stands for
+(`_MARK`). The wait replaces those NaNs that it is given by the sums. So a kernel that forgets the wait, or the commit,
+or to tie an accumulator to the wait, computes with NaNs, and a write over an operand that comes too early spoils the
+sum. The checked mode checks every read of shared memory twice, at the issue and at the wait. The products that a thread
+has under way are in its row of a table, in words of 64 bits.
 
-A thread holds of each product the rows g and g + 8 of its warp's 16, and there the columns 8·j + 2·t + (0, 1), where
-g = lane // 4 and t = lane mod 4: accumulator 4·j + 2·h + e is row g + 8·h, column 8·j + 2·t + e. Sums are cut as those
-of `tensor` are.
+Of each product, a thread holds the rows g and g + 8 of its warp's 16, and there the columns 8·j + 2·t + (0, 1), where
+g = lane // 4 and t = lane mod 4: accumulator 4·j + 2·h + e is row g + 8·h, column 8·j + 2·t + e. Sums are cut as in
+`tensor`.
 
-A product that begins a sum, or takes A from registers, must have a fence behind its thread's last wait; that this fence
-comes behind the last access to those registers, too, nobody checks.
+A product that begins a sum, or takes A from registers, must have a fence after its thread's last wait. Whether this
+fence also comes after the last access to those registers is not checked.
 
 Source    PTX ISA, "Asynchronous Warpgroup Level Matrix Multiply-Accumulate Instructions": the fragments, the matrix
           descriptor, the layout of 128-byte swizzle (16-byte chunks, whose number is xored with that of the row of 128
@@ -28,30 +28,33 @@ from convbench.emulator.state import THREAD, FaultKind, Status
 from convbench.emulator.tensor import TF32, cut, value_in
 
 WARPGROUP = 128  # threads
-# what a thread notes as `option`, in its lowest 4 bits; above them the waits and products have their parameters
+# the requests, as a thread notes them in the lowest 4 bits of `option`; above these are the parameters
 FENCE, COMMIT, WAIT, MULTIPLY = range(4)
-PENDING, COUNT, KIND, BEGINS, BY_DESCRIPTOR = 4, 12, 4, 8, 9  # where those begin: of COUNT accumulators
-A, B, C = 0, 4, 6  # where a thread's block has A (4 words, or a descriptor), B (a descriptor), the accumulators
-PRODUCTS, SUMS, MOST = 64, 8, 128  # that a thread may have under way, and accumulators of one sum
+PENDING, COUNT, KIND, BEGINS, BY_DESCRIPTOR = 4, 12, 4, 8, 9  # lowest bits of the parameters of waits and products
+A, B, C = 0, 4, 6  # words of a thread's block: A (4 words, or a descriptor), B (a descriptor), the accumulators
+PRODUCTS, SUMS, MOST = 64, 8, 128  # most products and sums that a thread has under way, most accumulators of a sum
 _DONE, _WAITING = int(Status.DONE), int(Status.WARPGROUP)
 _EXITED, _ABSENT = int(FaultKind.MASK_NAMES_EXITED), int(FaultKind.MASK_NAMES_ABSENT)
 _DIVERGENT, _OUTSIDE = int(FaultKind.DIVERGENT_COLLECTIVE), int(FaultKind.READ_OUTSIDE)
 _UNFENCED, _UNEVEN = int(FaultKind.UNFENCED), int(FaultKind.UNEVEN_OPERANDS)
 _ROW_BYTES = THREAD.itemsize
-_K_WORDS, _CHUNK = 8, 16  # words of a row that one product takes, and bytes that lie together
-_MARK, _SERIALS = 0xFFE00000, 0x1FFFFE  # a negative quiet NaN, and below it the number of a sum, from 1
-# a row of the table: products so far that have ended, and all; groups committed, sums begun, whether there was a fence
+_K_WORDS, _CHUNK = 8, 16  # words of a row that one product reads, and bytes that are stored together
+_MARK, _SERIALS = 0xFFE00000, 0x1FFFFE  # a negative quiet NaN, whose low bits are the number of a sum, from 1
+# words of a row of the table: products ended, products issued, groups committed, sums begun, whether there was a fence
 _FIRST, _NEXT, _GROUP, _SERIAL, _FENCED, _PRODUCTS = range(6)
-_OPTION, _OF, _SUM, _LEFT, _RIGHT, _SITE, _WORDS = range(7)  # of a product; then the words of two rows of A
+_OPTION, _OF, _SUM, _LEFT, _RIGHT, _SITE, _WORDS = range(7)  # words of a product; then two rows of A
 _PRODUCT = _WORDS + 2 * _K_WORDS
 _SUMS = _PRODUCTS + PRODUCTS * _PRODUCT
-_UNDER_WAY, _VALUES = 1, 2  # of a sum, behind its number: products of it that have not ended; float32 as bits
+_UNDER_WAY, _VALUES = 1, 2  # words of a sum after its number: products not ended; the values as bits
 ROW_WORDS = _SUMS + SUMS * (_VALUES + MOST)
 
 
 @njit(nogil=True)
 def answer_warpgroup(threads, rows, first, count, tables, header):
-    """Answer the warpgroup whose first thread is `first`, if all are there; (fault, thread, whether answered)."""
+    """Answer the warpgroup whose first thread is `first`, if all its threads are there.
+
+    Returns (fault, thread, whether it was answered).
+    """
     if first + WARPGROUP > count:
         return _ABSENT, first, False
     asker = threads[first]
@@ -89,7 +92,7 @@ def _descriptor(block, at):
 
 @njit(nogil=True)
 def _issue(threads, rows, i, first, tables, header):
-    """Note a product of thread `i`; its accumulators become what stands for the sum."""
+    """Note a product of thread `i`. Its accumulators become the NaNs that stand for the sum."""
     row, option, block = tables[i], threads[i].option, threads[i].value
     count, begins = option >> COUNT, option >> BEGINS & 1
     by_descriptor = option >> BY_DESCRIPTOR & 1
@@ -132,7 +135,7 @@ def _issue(threads, rows, i, first, tables, header):
 
 @njit(nogil=True)
 def _sum_of(row, block, count):
-    """The sum under way that all accumulators stand for, or 0."""
+    """The number of the sum under way that all accumulators stand for, or 0."""
     number = load_word(block + 4 * C) ^ _MARK
     if not 0 < number <= _SERIALS or row[_SUMS + number % SUMS * (_VALUES + MOST)] != number:
         return 0
@@ -146,7 +149,7 @@ def _sum_of(row, block, count):
 
 @njit(nogil=True)
 def _wait(threads, rows, i, tables, header):
-    """End the products of all but the last groups; the accumulators become the sums of which none is under way."""
+    """End the products of all but the last groups. Accumulators get their sums, if these have no product under way."""
     row, option, block = tables[i], threads[i].option, threads[i].value
     newest = row[_GROUP] - (option >> PENDING & 15)
     while row[_FIRST] < row[_NEXT] and row[_PRODUCTS + row[_FIRST] % PRODUCTS * _PRODUCT + _OF] < newest:
@@ -164,7 +167,7 @@ def _wait(threads, rows, i, tables, header):
 
 @njit(nogil=True)
 def _address(header, descriptor, line, chunk):
-    """Where 16 bytes of a matrix lie: `line` is its row of A or column of B, `chunk` 0 or 1 of the 32 bytes of it."""
+    """The address of 16 bytes of a matrix. `line` is a row of A or a column of B, `chunk` is 0 or 1 of its 32 bytes."""
     window = (descriptor & 0x3FFF) << 4
     window += (line >> 3) * ((descriptor >> 32 & 0x3FFF) << 4) + ((line & 7) << 7) + chunk * _CHUNK
     return header.shared + (window ^ (window >> 7 & 7) << 4)
@@ -172,7 +175,7 @@ def _address(header, descriptor, line, chunk):
 
 @njit(error_model="numpy", nogil=True)
 def _see(rows, i, address, site, header):
-    """The fault of a thread's reading 16 bytes of shared memory, or 0."""
+    """The fault of a thread's read of 16 bytes of shared memory, or 0."""
     if header.ranges:
         return check(rows + i * _ROW_BYTES, address, READ | _CHUNK << 8 | _CHUNK << 16 | site << 40, 0)
     return 0 if 0 <= address - header.shared <= header.shared_bytes - _CHUNK else _OUTSIDE
@@ -180,7 +183,7 @@ def _see(rows, i, address, site, header):
 
 @njit(nogil=True)
 def _look(rows, i, row, product, header):
-    """The fault of reading what a product needs of shared memory for this thread's part of it, or 0."""
+    """The fault of a thread's reads of shared memory for its part of a product, or 0."""
     lane, option, site = i & 31, row[product + _OPTION], row[product + _SITE]
     for chunk in range(2):
         if option >> BY_DESCRIPTOR & 1:
@@ -200,7 +203,7 @@ def _look(rows, i, row, product, header):
 
 @njit(nogil=True)
 def _end_first(threads, rows, i, row, header):
-    """Add the thread's first product under way to its sum; the fault of its reads, or 0."""
+    """Add the thread's first product under way to its sum. Returns the fault of its reads, or 0."""
     product = _PRODUCTS + row[_FIRST] % PRODUCTS * _PRODUCT
     row[_FIRST] += 1
     fault = _look(rows, i, row, product, header)
@@ -209,7 +212,7 @@ def _end_first(threads, rows, i, row, header):
         return fault
     lane, option, number = i & 31, row[product + _OPTION], row[product + _SUM]
     at = _SUMS + number % SUMS * (_VALUES + MOST)
-    if row[at] != number:  # more sums under way than there is room for: their accumulators stay NaN
+    if row[at] != number:  # too many sums are under way to keep this one: its accumulators stay NaN
         return 0
     kind = option >> KIND & 15
     per_word = 1 if kind == TF32 else 2
@@ -242,7 +245,7 @@ def _end_first(threads, rows, i, row, header):
 
 @njit(nogil=True)
 def begin_block(tables):
-    """No thread has anything under way."""
+    """Clear the tables for a new block: no thread has anything under way."""
     tables[:, :_PRODUCTS] = 0
     for number in range(SUMS):
         tables[:, _SUMS + number * (_VALUES + MOST)] = 0

@@ -1,9 +1,9 @@
-"""Watching memory: the weaver that checks every access of a kernel, and counts the steps of its loops.
+"""The weaver of the checked mode: it adds a check to every access of a kernel, and counts the steps of its loops.
 
-It sees the kernel after light optimisation, when what is still a load or a store is one. Where the pointer comes from
-is followed back to an argument, a shared or a local array; only where that fails must the check find the array by the
-address. Local arrays, which no other thread can see, are checked on the spot: beside each lies a map that says which
-of its bytes have been written.
+It works on the kernel after light optimisation, which leaves only real loads and stores. Each pointer is traced back to
+an argument, a shared array or a local array. Only if that fails must the check find the array by the address. No other
+thread can see a local array, so its accesses are checked on the spot: beside it lies a map that tells which of its
+bytes have been written.
 """
 
 import re
@@ -35,7 +35,6 @@ _COPY = re.compile(
     rf"ptr[^%]*(?P<to>{VALUE}), ptr[^%]*(?P<source>{VALUE}), i64 (?P<size>[^,]+),"
 )
 _WORD = re.compile(rf"^\s+(?P<word>{VALUE}) = ptrtoint ptr (?P<pointer>{VALUE}) to i64")
-_UNLIKELY = '!prof !{!"branch_weights", i32 1, i32 1048576}'
 
 
 class Watcher(Weaver):
@@ -43,9 +42,9 @@ class Watcher(Weaver):
 
     Parameters
     ----------
-    debug, sites : where the instructions came from, and the numbers of the places
-    size_of : bytes of one of LLVM's types
-    local_arrays : what the kernel declares, by marker
+    debug, sites : the places in the source that the instructions came from, and the numbers of these places
+    size_of : gives the bytes of one of LLVM's types
+    local_arrays : the local arrays that the kernel declares, by marker
     """
 
     def __init__(
@@ -73,7 +72,7 @@ class Watcher(Weaver):
         self.has_copies = False
 
     def prologue(self) -> str:
-        """Words that the checks need, and the local arrays with their maps."""
+        """Load the words that the checks need, and allocate the local arrays with their maps."""
         found = load("ranges", "emu.worker", "i64") + load("budget", "emu.worker", "i64")
         found += "  %emu.row = ptrtoint ptr %emu.thread to i64\n"
         for number in range(len(self.rows)):
@@ -91,11 +90,11 @@ class Watcher(Weaver):
         return found
 
     def epilogue(self) -> str:
-        """Where the kernel goes when a check has failed."""
+        """The blocks that the kernel branches to when a check has failed."""
         return "".join(self.stops)
 
     def marker(self, line: str, match: re.Match[str]) -> bool:
-        """A local array's place, or the beginning of its life; the rest as ever."""
+        """Replace the markers of faults, copies and local arrays here, and the others as `Weaver` does."""
         name = match["name"]
         if name == "fault":
             line = self._name_local(line)
@@ -108,7 +107,7 @@ class Watcher(Weaver):
         marker = "emu." + name.removesuffix(".begin")
         if name.endswith(".begin"):
             size = self.layout.local[marker]
-            # all bits set is NaN in every floating type
+            # all bits set: NaN in every floating type
             self.out.append(f"  call void @llvm.memset.p0.i64(ptr %{marker}, i8 -1, i64 {size}, i1 false)")
             self.out.append(f"  call void @llvm.memset.p0.i64(ptr %{marker}.written, i8 0, i64 {size}, i1 false)")
         else:
@@ -129,7 +128,7 @@ class Watcher(Weaver):
         self._stop_if(name, line, f"i64 {int(FaultKind.STEPS)}", "i64 %emu.budget, i64 0, i64 0")
 
     def instruction(self, line: str) -> None:
-        """Check what an instruction accesses, then let it be."""
+        """Add the checks of an instruction's accesses before it."""
         if match := ACCESS.match(line):
             self._access(line, match)
         elif match := _SET.search(line):
@@ -141,7 +140,10 @@ class Watcher(Weaver):
         self._mirror(line)
 
     def _name_local(self, line: str) -> str:
-        """A fault's last argument is an array's address; of a local array its number, for addresses of those move."""
+        """Make the last argument of a fault, the address of its array, a number if the array is local.
+
+        Addresses of local arrays differ between threads.
+        """
         word = line[line.rindex("i64 ") + 4 : line.rindex(")")]
         root = self.roots.get(self.words.get(word, ""), UNKNOWN)
         return line.replace(f"i64 {word})", f"i64 {-1 - self._number_of(root)})") if root[0] == "local" else line
@@ -149,7 +151,7 @@ class Watcher(Weaver):
     # ---- one access
 
     def _shift(self) -> int:
-        """A cell of the shadow is as large as the smallest access to memory that threads share, at most 8 bytes."""
+        """The size of a shadow cell, as a power of two: that of the smallest access to shared data, at most 8 bytes."""
         smallest = 8
         for line in self.body:
             match = ACCESS.match(line)
@@ -181,9 +183,9 @@ class Watcher(Weaver):
             self.begin(behind)
 
     def _skip_if_free(self, pointer: str, root: Root, size: int) -> str:
-        """Most reads are of what many threads read and nobody writes: one comparison tells, and spares the check.
+        """Skip the check of a read that is free in this epoch, and return the label after the check.
 
-        Gives the label behind the check.
+        Most reads are of memory that many threads read and nobody writes. One comparison tells this.
         """
         name, number = self.piece(), self.rows.index(root)
         cells = f"  %{name}.cell.at = add i64 %{name}.in, {shadow.FREE}\n"
@@ -210,7 +212,7 @@ class Watcher(Weaver):
         return f"{name}.free.end"
 
     def _shared_access(self, line: str, pointer: str, root: Root, what: str) -> None:
-        """Memory that other threads see: the whole check."""
+        """Add the whole check of an access to memory that other threads see."""
         name = self.piece()
         row = f"%{name}.range"
         if root in self.rows:
@@ -225,7 +227,7 @@ class Watcher(Weaver):
         self._stop_if(name, line, f"i64 %{name}.fault")
 
     def _local_access(self, line: str, pointer: str, root: Root, size: int, *, is_read: bool) -> None:
-        """A thread's own memory: its indices were checked, so that only reads of what nobody wrote are left."""
+        """Add the check of a local array. Its indices are checked already, so only reads of unwritten bytes remain."""
         kind, ones = f"i{8 * size}", int.from_bytes(b"\x01" * size)
         if not is_read:
             self.out.append(f"  store {kind} {ones}, ptr {_written(pointer)}, align 1")
@@ -242,7 +244,7 @@ class Watcher(Weaver):
         return list(self.local_arrays).index(f"emu.local.{root[1]}")
 
     def _stop_if(self, name: str, line: str, fault: str, details: str | None = None) -> None:
-        """End the kernel with a fault if %name.bad, else go on in a new block."""
+        """End the kernel with a fault if %name.bad is true, else go on in a new block."""
         site = self._site(line)
         self.out.append(
             f'  br i1 %{name}.bad, label %{name}.stop, label %{name}, !prof !{{!"branch_weights", i32 1, i32 1048576}}'
@@ -256,7 +258,7 @@ class Watcher(Weaver):
     # ---- asynchronous copies
 
     def _copy(self, line: str, action: str, arguments: str) -> None:
-        """Issue, commit or wait for copies: the bytes move when the wait says so."""
+        """Replace the marker of an issue, a commit or a wait. The bytes of a copy move at the wait."""
         self.has_copies = True
         issue, commit, wait = (f"inttoptr (i64 {address} to ptr)" for address in asynchronous.addresses())
         name = self.piece()
@@ -307,7 +309,7 @@ class Watcher(Weaver):
         self._shared_access(line, pointer, root, f"%{name}.what")
 
     def _mirror(self, line: str) -> None:
-        """Where a pointer into a local array is computed, compute the one into its map in the same way."""
+        """After the computation of a pointer into a local array, add the same computation for its map."""
         match = RESULT.match(line)
         if match is None or match["operation"] not in DERIVING:
             return

@@ -1,11 +1,11 @@
-"""Suspending threads: a kernel, once everything is inlined into it, becomes an LLVM coroutine.
+"""Turn a kernel, into which everything is inlined, into an LLVM coroutine, so that its threads can be suspended.
 
-LLVM's own coroutine passes do the hard part (they find what lives across a suspension and keep it in a frame); this
-module only puts their intrinsics where `support` left its markers. It works on the printed text of the optimised
-module, which is regular: one instruction a line, every block with a label.
+LLVM's own coroutine passes do the hard part: they find the values that live across a suspension, and keep them in a
+frame. This module only puts their intrinsics where `support` left its markers. It works on the printed text of the
+optimised module, which is regular: one instruction on each line, and every block has a label.
 
-A coroutine ends in one way, whether the kernel returned or did what it must not: it notes its status in its thread's
-row and goes to the block `emu.exit`. So a fault in the depth of an inlined device function needs no unwinding.
+A coroutine has only one exit, whether the kernel returned or made an error: it notes its status in its thread's row and
+goes to the block `emu.exit`. So a fault deep inside an inlined device function needs no unwinding.
 """
 
 import re
@@ -15,7 +15,7 @@ from convbench.emulator.errors import UnsupportedError
 from convbench.emulator.state import THREAD, WORKER, Status, offset
 from convbench.emulator.support import registers
 
-FRAME_ALIGNMENT = 64  # vector registers that live across a barrier are spilled to the frame
+FRAME_ALIGNMENT = 64  # vector registers that live across a barrier are saved in the frame
 
 _LABEL = re.compile(r'^(?P<label>"[^"]+"|[-\w.$]+):')
 MARKER = re.compile(
@@ -58,10 +58,10 @@ define internal void @emu.report(ptr %thread, i64 %kind, i64 %site, i64 %a, i64 
 
 @dataclass(frozen=True)
 class Layout:
-    """The arrays that a kernel declares, by name."""
+    """The places and sizes of the arrays that a kernel declares, by name."""
 
-    shared: dict[str, tuple[int, int]]  # where it begins in the block's memory, and its bytes
-    local: dict[str, int]  # its bytes
+    shared: dict[str, tuple[int, int]]  # where the array begins in the block's memory, and its bytes
+    local: dict[str, int]  # bytes of the array
 
 
 def is_marker(function: str) -> bool:
@@ -72,8 +72,8 @@ def is_marker(function: str) -> bool:
 def find_kernel(lines: list[str], entry: str) -> tuple[int, int]:
     """First and last line of the kernel's definition.
 
-    Raises UnsupportedError where a device function is left beside it: all are inlined but those that call themselves,
-    directly or not, and of these nobody can say how much stack they need.
+    Raises UnsupportedError if a device function is left beside it. All are inlined, except those that call themselves,
+    directly or not. Nobody can say how much stack those need.
     """
     found, start = None, 0
     for number, line in enumerate(lines):
@@ -88,7 +88,7 @@ def find_kernel(lines: list[str], entry: str) -> tuple[int, int]:
 
 
 def _demangled(name: str) -> str:
-    """The last part of a name that Numba mangled, as the Itanium C++ ABI does: every part behind its length."""
+    """The last part of a name that Numba mangled, as the Itanium C++ ABI does: each part follows its length."""
     rest, part = name.removeprefix("_ZN"), name
     while length := re.match(r"\d+", rest):
         end = length.end() + int(length[0])
@@ -97,7 +97,7 @@ def _demangled(name: str) -> str:
 
 
 class Weaver:
-    """One kernel's body on its way to a coroutine."""
+    """Turns the body of one kernel into a coroutine."""
 
     def __init__(self, define: str, body: list[str], layout: Layout, block: tuple[int, int, int]) -> None:
         self.parameters = _parameters(define)
@@ -112,10 +112,10 @@ class Weaver:
         self.suspends = any("@emu.suspend()" in line for line in body)
 
     def weave(self) -> str:
-        """The kernel as `ptr @emu.kernel(ptr %emu.thread, …)`, which gives its frame, or null if it never waits."""
+        """The kernel as `ptr @emu.kernel(ptr %emu.thread, …)`, which returns its frame, or null if it never waits."""
         skip = fresh = False
         for line in self.body:
-            if skip:  # the `unreachable` behind a fault
+            if skip:  # the `unreachable` after a fault
                 skip = False
             elif match := _LABEL.match(line):
                 self.block = match["label"].strip('"')
@@ -131,10 +131,10 @@ class Weaver:
         return self._head() + renamed + "\n" + self._tail() + RUNTIME + self._entries()
 
     def enter(self, line: str) -> None:
-        """Before the first instruction of a block, `line`: a place for the checked mode."""
+        """Called before the first instruction of a block, `line`. The checked mode adds code here."""
 
     def instruction(self, line: str) -> None:
-        """An ordinary instruction: another."""
+        """Add an ordinary instruction, without its debug location."""
         self.out.append(_DEBUG.sub("", line))
 
     def _line(self, line: str) -> bool:
@@ -147,7 +147,7 @@ class Weaver:
         return False
 
     def marker(self, line: str, match: re.Match[str]) -> bool:
-        """Replace a marker; True if the next line is to be skipped."""
+        """Replace a marker. Returns True if the next line must be skipped."""
         name, value = match["name"], match["value"]
         if name in ("thread", "worker"):
             self.out.append(f"  {value} = getelementptr i8, ptr %emu.{name}, i64 0")
@@ -177,7 +177,7 @@ class Weaver:
         self.begin(piece)
 
     def begin(self, label: str) -> None:
-        """Go on in a new block, which the old one's successors must take for the old one."""
+        """Go on in a new block, which takes the place of the old one for the old one's successors."""
         self.out.append(f"{label}:")
         self.split[self.block] = label
 
@@ -205,11 +205,11 @@ emu.start:
 """
 
     def prologue(self) -> str:
-        """What else is to be had before the first instruction."""
+        """Code before the first instruction of the kernel, for the checked mode."""
         return ""
 
     def epilogue(self) -> str:
-        """Blocks besides the kernel's own."""
+        """Blocks after the kernel's own, for the checked mode."""
         return ""
 
     def _tail(self) -> str:
@@ -227,7 +227,7 @@ emu.exit:
         return done + "  call void @llvm.coro.end(ptr %emu.handle, i1 false, token none)\n  ret ptr %emu.handle\n}\n"
 
     def _entries(self) -> str:
-        """What the scheduler calls: `emu_start(thread)`, and `emu_resume(thread)`."""
+        """The functions that the scheduler calls: `emu_start(thread)` and `emu_resume(thread)`."""
         loads = ""
         for number, (kind, _) in enumerate(self.parameters):
             loads += f"  %p{number} = getelementptr i64, ptr %arguments, i64 {number}\n"
@@ -253,7 +253,7 @@ define void @emu_resume(ptr %thread) {{
 
 
 def load(name: str, row: str, kind: str = "ptr") -> str:
-    """IR that loads what never changes under a coroutine: a field of its thread's or its worker's row."""
+    """IR that loads a field of a thread's or a worker's row that does not change while the coroutine lives."""
     place = offset(THREAD if row == "emu.thread" else WORKER, name)
     return (
         f"  %emu.{name}.at = getelementptr i8, ptr %{row}, i64 {place}\n"

@@ -1,4 +1,4 @@
-"""Workers: the memory in which one block at a time runs, and the operating-system threads that run them."""
+"""Workers: each has the memory in which one block at a time runs, and runs in its own operating-system thread."""
 
 import os
 import threading
@@ -16,8 +16,8 @@ from convbench.emulator.state import COPIES, COPY, THREAD, WARP, WORKER, aligned
 from convbench.emulator.warpgroup import ROW_WORDS
 from convbench.emulator.weave import FRAME_ALIGNMENT
 
-STACK_BYTES = 16 * 2**20  # holds the largest local memory that hardware has, 32 times
-GRACE_S = 2.0  # for the blocks that run when a launch is interrupted
+STACK_BYTES = 16 * 2**20  # 32 times the largest local memory of a thread that hardware has
+GRACE_S = 2.0  # time that running blocks get to end when a launch is interrupted
 
 Result = TypeVar("Result")
 
@@ -32,17 +32,17 @@ class Shape:
 
     @property
     def blocks(self) -> int:
-        """How many there are."""
+        """Number of blocks of the grid."""
         return self.grid[0] * self.grid[1] * self.grid[2]
 
     @property
     def threads(self) -> int:
-        """How many a block has."""
+        """Number of threads of a block."""
         return self.block[0] * self.block[1] * self.block[2]
 
 
 class Worker:
-    """Rows, header, shared memory and frames for the threads of a block; with the checks, their tables too."""
+    """The rows, header, shared memory and frames for the threads of one block; in checked mode also the tables."""
 
     def __init__(
         self, compiled: Compiled, arguments: Arguments, shape: Shape, memory: WrittenMemory, budget: int
@@ -74,12 +74,12 @@ class Worker:
             header["copies"] = self.copies.ctypes.data
 
     def stop(self) -> None:
-        """Have the block that runs end at its next barrier, and no other begin."""
+        """Make the running block end at its next barrier, and let no other block begin."""
         self.header["stop"] = 1
 
 
 class _Thread:
-    """An operating-system thread that waits for work: starting one takes longer than most launches.
+    """An operating-system thread that waits for work, because starting a new one takes longer than most launches.
 
     It is a daemon, so that a kernel that never ends does not keep the interpreter from ending.
     """
@@ -101,7 +101,7 @@ class _Thread:
         while True:
             work = self._inbox.get()
             work()
-            del work  # and with it what it holds
+            del work  # frees the memory that it refers to
             _idle.append(self)
 
 
@@ -111,7 +111,7 @@ os.register_at_fork(after_in_child=_idle.clear)  # a child process has none of i
 
 
 class _Task(Generic[Result]):
-    """A function that runs in another thread; what it gave or raised is known once it is done."""
+    """A function that runs in another thread. Its result, or its exception, is known when it is done."""
 
     def __init__(self, work: Callable[[], Result]) -> None:
         self._work = work
@@ -132,18 +132,18 @@ class _Task(Generic[Result]):
         self._done.set()
 
     def wait(self, timeout_s: float | None = None) -> bool:
-        """Whether it is done, after this time at most."""
+        """Wait until it is done, at most for this time. Returns whether it is done."""
         return self._done.wait(timeout_s)
 
     def result(self) -> Result:
-        """What it gave; raises what it raised."""
+        """The result of the function. Raises its exception, if it raised one."""
         if self._error is not None:
             raise self._error
         return self._result[0]
 
 
 def run_all(workers: Sequence[Worker], work: Callable[[Worker], Result]) -> list[Result]:
-    """What `work` gives for each worker, all at once; an interruption stops them all."""
+    """Run `work` for all workers at once, and return the results. An interruption stops all of them."""
     tasks = [_Task(_bind(work, worker)) for worker in workers]
     try:
         for task in tasks:
