@@ -12,10 +12,11 @@ kernel's IR from numba-cuda. `retarget` rewrites it for the host, and `support` 
 `weave` turns it into a coroutine, and `watch` (with `analysis`) adds the checks, which call `shadow`. `build` compiles
 it, and `disk` keeps linked kernels by their `identity`.
 
-Modules that run: `launch` checks the `limits`, converts the `arguments` and gives blocks to `workers`. They run by
-`schedule`, which answers threads that wait together (`warp`, `tensor`, `warpgroup`, `asynchronous`), in the `orders`
-that hardware may choose. `ranges` has the memory that the checks know. `faults` reports an error, with names from
-`places` and lines from `source`. `state` and `raw` are shared by all of these; `errors` has the exceptions.
+Modules that run: `launch` checks the `limits`, converts the `arguments` and gives blocks to `workers`. `schedule` runs
+a block in one of the `orders` that hardware may choose, and answers threads that wait together (`warp`, `tensor`,
+`warpgroup`). In checked mode `ranges` has the memory that a launch may touch, and `asynchronous` the copies under way.
+`faults` reports an error, with names from `places` and lines from `source`. `state` has the records that all of these
+share, `raw` their access to memory, and `errors` the exceptions.
 """
 
 from convbench.emulator.errors import (

@@ -65,7 +65,7 @@ class Layout:
 
 
 def is_marker(function: str) -> bool:
-    """Whether a function without a body is one that weaving replaces."""
+    """Whether a function without a body is a marker, which weaving replaces."""
     return function.startswith("emu.") and (not function.startswith("emu.nvvm.") or registers.is_register(function))
 
 

@@ -1,4 +1,4 @@
-"""How many products the launches of a run make. Machine code does not tell this."""
+"""Find how many products the launches of a run make, which machine code does not tell."""
 
 import re
 from collections.abc import Sequence
