@@ -117,7 +117,8 @@ def test_what_is_no_picture_is_refused(tmp_path):
 )
 def test_without_a_package_the_extra_is_named(monkeypatch, package, module, extra, convbench):
     monkeypatch.setitem(sys.modules, package, None)
-    monkeypatch.delitem(sys.modules, f"convbench.{module}", raising=False)
+    monkeypatch.delitem(sys.modules, f"convbench.layer.{module}", raising=False)
+    monkeypatch.delattr(f"convbench.layer.{module}", raising=False)
     status, _, told = convbench("show", "n1c3h5w5-k1r1s1", "--maps")
     assert status == 2
     assert f'pip install "convbench[{extra}]"' in told

@@ -296,7 +296,7 @@ def test_the_policy_forbids_what_it_says(browser, files):
 
 @pytest.mark.parametrize(("required", "ends"), [(True, pytest.fail.Exception), (False, pytest.skip.Exception)])
 def test_a_missing_browser_fails_where_it_is_required_and_else_skips(monkeypatch, required, ends):
-    monkeypatch.setattr("browser.shutil.which", lambda name: None)
-    monkeypatch.setattr("browser.REQUIRED", required)
+    monkeypatch.setattr("support.browser.shutil.which", lambda name: None)
+    monkeypatch.setattr("support.browser.REQUIRED", required)
     with pytest.raises(ends, match="apt-get install chromium"), chromium():
         pass
