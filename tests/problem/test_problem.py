@@ -244,18 +244,6 @@ def test_malformed_text_is_refused_at_its_position(text, position):
     assert f"position {position}" in str(caught.value)
 
 
-@given(st.text(max_size=30) | st.text(alphabet="nchwkrs0123456789-padstrideilgbx.", max_size=40))
-def test_any_text_is_a_problem_or_a_clear_error(text):
-    try:
-        problem = parse(text)
-    except NotationError as error:
-        assert 0 <= error.position <= len(text)
-    except ProblemError:
-        pass
-    else:
-        assert parse(str(problem)) == problem
-
-
 def test_the_cost_of_a_known_layer():
     """VGG-16's second layer: 64 filters of 3 × 3 × 64 at each of 224² pixels."""
     layer = ConvProblem(c=64, h=224, w=224, k=64, r=3, s=3, padding=1)

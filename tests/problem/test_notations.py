@@ -1,0 +1,90 @@
+"""Laws of reading that hold for every notation: what a text means, and where an error in it is.
+
+The tables of texts are in `tests/cases/notations`. The rules of one notation alone are tested in a file of its own.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cases.notations import benchdnn as benchdnn_texts
+from cases.notations import miopen as miopen_texts
+from convbench.errors import NotationError, ProblemError
+from convbench.problem import ConvProblem, notation
+from convbench.problem.notation import benchdnn, miopen
+
+Parse = Callable[[str], ConvProblem]
+
+# each notation by its own parser, and by the one that finds out which notation a text is in
+READERS: tuple[tuple[str, Parse, Any], ...] = (
+    ("benchdnn-benchdnn", benchdnn.parse, benchdnn_texts),
+    ("benchdnn-notation", notation.parse, benchdnn_texts),
+    ("miopen-miopen", miopen.parse, miopen_texts),
+    ("miopen-notation", notation.parse, miopen_texts),
+)
+
+TEXTS = {
+    "own": (notation.parse, st.text(max_size=30) | st.text(alphabet="nchwkrs0123456789-padstrideilgbx.", max_size=40)),
+    "benchdnn": (benchdnn.parse, benchdnn_texts.RANDOM),
+    "miopen": (miopen.parse, miopen_texts.RANDOM),
+}
+
+
+@pytest.mark.parametrize(
+    ("parse", "text", "expected"),
+    [
+        pytest.param(parse, text, problem, id=f"{name}-{text}")
+        for name, parse, tables in READERS
+        for text, problem in tables.READABLE.items()
+    ],
+)
+def test_a_text_is_the_problem_that_its_program_runs(parse: Parse, text: str, expected: ConvProblem) -> None:
+    assert parse(text) == expected
+
+
+@pytest.mark.parametrize("text", [text for tables in (benchdnn_texts, miopen_texts) for text in tables.READABLE])
+def test_our_own_text_of_the_problem_reads_back(text: str) -> None:
+    problem = notation.parse(text)
+    assert notation.parse(str(problem)) == problem
+
+
+@pytest.mark.parametrize(
+    ("parse", "text", "position"),
+    [
+        pytest.param(parse, text, position, id=f"{name}-{text}")
+        for name, parse, tables in READERS
+        for text, position in tables.MALFORMED.items()
+    ],
+)
+def test_a_malformed_text_is_refused_where_it_goes_wrong(parse: Parse, text: str, position: int) -> None:
+    with pytest.raises(NotationError) as caught:
+        parse(text)
+    assert (caught.value.text, caught.value.position) == (text, position)
+
+
+@pytest.mark.parametrize(
+    ("parse", "text"),
+    [pytest.param(parse, text, id=f"{name}-{text}") for name, parse, tables in READERS for text in tables.IMPOSSIBLE],
+)
+def test_a_well_formed_text_of_no_problem_is_a_problem_error(parse: Parse, text: str) -> None:
+    with pytest.raises(ProblemError):
+        parse(text)
+
+
+@pytest.mark.parametrize(("parse", "texts"), TEXTS.values(), ids=TEXTS)
+@given(data=st.data())
+def test_any_text_is_a_problem_or_refused_inside_it(
+    parse: Parse, texts: st.SearchStrategy[str], data: st.DataObject
+) -> None:
+    text = data.draw(texts)
+    try:
+        problem = parse(text)
+    except NotationError as error:
+        assert 0 <= error.position <= len(text)
+    except ProblemError:
+        pass
+    else:
+        assert notation.parse(str(problem)) == problem
