@@ -8,6 +8,7 @@ from convbench.cli import app
 from convbench.cli.inspect import ARCHITECTURES
 from convbench.inspection import architecture, compiler, inspector
 from convbench.problem.notation import parse
+from support.command_line import assert_refused
 
 LAYER = "n2c8h16w16-k8r3s3-pad1"
 
@@ -60,10 +61,7 @@ def test_inspect_tells_machines_everything(convbench):
     (("numpy", LAYER), "it runs on the processor; arrays of device blueprint are elsewhere"),
 ])  # fmt: skip
 def test_a_mistake_is_told_in_a_sentence(convbench, words, told):
-    status, out, err = convbench("inspect", *words)
-    assert (status, out) == (2, "")
-    assert err.startswith("convbench: ")
-    assert told in err
+    assert_refused(convbench("inspect", *words), told)
 
 
 def test_the_architectures_of_the_option_are_those_that_there_are():

@@ -1,18 +1,17 @@
 """The command line in processes of its own: how fast it answers, interrupts, full disks and closed outputs."""
 
 import os
-import pty
 import re
 import resource
 import signal
 import subprocess
 import sys
 import time
-from contextlib import suppress
 
 import pytest
 
 from convbench.records import read_records
+from support.command_line import shown_on_terminal
 
 PROBLEM = "n1c2h5w5-k2r3s3-pad1"
 COLUMNS = {"COLUMNS": "140", "TERM": "xterm"}
@@ -77,19 +76,9 @@ def test_ctrl_c_keeps_what_was_measured_and_resume_goes_on(tmp_path, device, lon
 
 
 def test_progress_and_what_compiling_took_are_shown_on_a_terminal(tmp_path):
-    terminal, end = pty.openpty()
     command = [sys.executable, "-m", "convbench", "bench", PROBLEM, "--device", "emulator", "--algorithm", "direct"]
     nothing_kept = {"XDG_CACHE_HOME": str(tmp_path)}
-    environment = os.environ | COLUMNS | nothing_kept
-    running = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=end, env=environment)
-    os.close(end)
-    shown = b""
-    with suppress(OSError):  # what a terminal gives whose other end is closed
-        while some := os.read(terminal, 4096):
-            shown += some
-    os.close(terminal)
-    assert running.wait(timeout=60) == 0
-    text = shown.decode()
+    _, text = shown_on_terminal(command, tmp_path, COLUMNS | nothing_kept)
     assert "bench on emulator" in text
     assert "0/1" in text
     assert [seconds for seconds in re.findall(r"\((\d+) s compiling\)", text) if int(seconds) > 0]

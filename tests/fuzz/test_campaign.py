@@ -167,7 +167,7 @@ def test_an_algorithm_that_refuses_all_has_no_cases(emulator):
 def test_what_cannot_be_asked_is_a_failure(emulator):
     finding = fuzz(CannotBeAsked(), emulator, shrink=True).failure
     assert finding.cause.fault == "crash"
-    assert "ZeroDivisionError: of no use (in limits, planted_fuzz.py, line" in finding.reason
+    assert "ZeroDivisionError: of no use (in limits, algorithms.py, line" in finding.reason
 
 
 def test_limits_that_depend_on_the_problem_are_found_out(emulator):

@@ -14,6 +14,7 @@ from cases.onnx_models import W, conv, model_of
 from convbench import workload
 from convbench.errors import ConvbenchError
 from convbench.records import read_records
+from support.command_line import assert_refused
 
 # ---- what is left out
 
@@ -134,9 +135,7 @@ def test_a_file_that_is_no_model_is_refused_by_its_name(tmp_path, content, convb
     path.write_bytes(content)
     with pytest.raises(ConvbenchError, match=r"bad\.onnx is no ONNX model"):
         workload.load(str(path))
-    status, out, err = convbench("verify", "--workload", path)
-    assert (status, out) == (2, "")
-    assert err.startswith("convbench: ")
+    assert_refused(convbench("verify", "--workload", path))
 
 
 @given(data=st.data())

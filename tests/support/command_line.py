@@ -1,0 +1,33 @@
+"""Ways to run the command line in a process of its own, and to check what it says of wrong arguments."""
+
+import os
+import pty
+import subprocess
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+
+def assert_refused(answer: tuple[int, str, str], *parts: str) -> None:
+    """Status 2, nothing on standard output, and one message with these parts; `answer` is (status, output, error)."""
+    status, out, err = answer
+    assert (status, out) == (2, "")
+    assert err.startswith("convbench: ")
+    assert "Traceback" not in err
+    for part in parts:
+        assert part in err
+
+
+def shown_on_terminal(command: Sequence[str | Path], folder: Path, environment: dict[str, str]) -> tuple[str, str]:
+    """Run a command that must succeed; returns its standard output, and its standard error as a terminal shows it."""
+    terminal, end = pty.openpty()
+    running = subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=end, env=os.environ | environment)
+    os.close(end)
+    shown = b""
+    with suppress(OSError):  # Linux reports an error when the last process has closed its side of the terminal
+        while some := os.read(terminal, 4096):
+            shown += some
+    os.close(terminal)
+    out, _ = running.communicate(timeout=180)
+    assert running.returncode == 0
+    return out.decode(), shown.decode()
