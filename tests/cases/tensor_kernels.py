@@ -2,6 +2,8 @@
 
 from functools import cache
 
+import ml_dtypes
+import numpy as np
 from numba import cuda, uint32
 
 from convbench.intrinsics import (
@@ -14,6 +16,7 @@ from convbench.intrinsics import (
     round_to_tf32,
 )
 
+KINDS = {"tf32": np.float32, "f16": np.float16, "bf16": ml_dtypes.bfloat16}
 WORDS = 128  # four matrices of 8 rows of 4 words
 MULTIPLY = {"tf32": mma_tf32, "f16": mma_f16, "bf16": mma_bf16}
 FAULTS = (

@@ -7,20 +7,11 @@ from hypothesis import strategies as st
 from numba import cuda, types
 
 from cases import intrinsic_kernels as kernels
-from convbench.devices.emulator import EmulatorDevice
-from convbench.devices.simulator import SimulatorDevice
 from convbench.errors import DeviceError, KernelError
+from support.devices import DEVICES
 
 T = kernels.THREADS
-DEVICES = {
-    "emulator": EmulatorDevice(), "checked": EmulatorDevice(checked=True), "simulator": SimulatorDevice(),
-}  # fmt: skip
 X = np.arange(256, dtype=np.float32) + 1
-
-
-@pytest.fixture(params=DEVICES)
-def device(request):
-    return DEVICES[request.param]
 
 
 def result(device, kernel, x, size, *more, blocks=1):

@@ -9,14 +9,9 @@ from hypothesis.extra.numpy import arrays
 from numba import cuda, types
 
 from cases import tensor_kernels as kernels
-from convbench.devices.emulator import EmulatorDevice
-from convbench.devices.simulator import SimulatorDevice
+from cases.tensor_kernels import KINDS
 from convbench.errors import DeviceError, KernelError
-
-DEVICES = {
-    "emulator": EmulatorDevice(), "checked": EmulatorDevice(checked=True), "simulator": SimulatorDevice(),
-}  # fmt: skip
-KINDS = {"tf32": np.float32, "f16": np.float16, "bf16": ml_dtypes.bfloat16}
+from support.devices import DEVICES
 
 # PTX ISA, the figures of "Matrix Fragments for mma.m16n8k8" (.tf32) and "mma.m16n8k16" (.f16, .bf16): which lane has an
 # element, and in which of its numbers; the first row of each pattern, of which the next has the next four lanes
@@ -57,11 +52,6 @@ def product(device, kind, a, b, c):
     y = device.upload(np.full((32, 4), np.nan, np.float32))
     device.launch("multiply", kernels.multiply(kind), 1, 32, *map(device.upload, fragments), y)
     return device.download(y)[owners(C)]
-
-
-@pytest.fixture(params=DEVICES)
-def device(request):
-    return DEVICES[request.param]
 
 
 @pytest.mark.parametrize("kind", KINDS)

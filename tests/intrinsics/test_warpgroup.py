@@ -1,6 +1,5 @@
 """Products by warpgroups: fragments by the PTX ISA's own figures, sums by NumPy, and what must not be forgotten."""
 
-import ml_dtypes
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -8,18 +7,13 @@ from hypothesis import strategies as st
 from numba.cuda import types
 
 from cases import warpgroup_kernels as kernels
-from convbench.devices.emulator import EmulatorDevice
-from convbench.devices.simulator import SimulatorDevice
+from cases.tensor_kernels import KINDS
 from convbench.errors import DeviceError, KernelError
 from convbench.inspection import architecture, sass
 from convbench.inspection.compiler import compile_kernel
 from convbench.inspection.toolkit import disassemble
 from convbench.intrinsics import matrix_descriptor, wgmma_tf32
-
-DEVICES = {
-    "emulator": EmulatorDevice(), "checked": EmulatorDevice(checked=True), "simulator": SimulatorDevice(),
-}  # fmt: skip
-KINDS = {"tf32": np.float32, "f16": np.float16, "bf16": ml_dtypes.bfloat16}
+from support.devices import DEVICES
 
 # PTX ISA, the figure of "WGMMA .m64nNk8 register fragment layout for accumulator matrix D": which thread of the first
 # four has an element, and in which of its numbers: columns 0 to 15 of row 0, and the numbers of row 8
@@ -51,11 +45,6 @@ def product(device, kind, a, b, c, *, in_registers, begins=False):
     given = *map(device.upload, words), device.upload(fragments), y
     device.launch("multiply", kernel, 1, 128, *given, shared_bytes=(64 + width) * 128)
     return device.download(y)[where]
-
-
-@pytest.fixture(params=DEVICES)
-def device(request):
-    return DEVICES[request.param]
 
 
 def whole_numbers(kind, width, parts):

@@ -6,7 +6,7 @@ from numba import cuda, types
 
 from convbench.errors import DeviceError, KernelError
 from convbench.intrinsics import warp_max, warp_sum
-from intrinsics.test_memory import DEVICES
+from support.devices import DEVICES
 
 WARP = 32
 
@@ -23,11 +23,6 @@ def by_some(x, y):
     i = cuda.grid(1)
     if i < 20:
         y[i] = warp_sum(x[i])
-
-
-@pytest.fixture(params=DEVICES)
-def device(request):
-    return DEVICES[request.param]
 
 
 def run(device, x):
