@@ -11,10 +11,11 @@ from cases.wrong_algorithms import WRONG, WithoutMistake, algorithm_of
 from convbench.algorithm import Algorithm, Family, Plan, registry
 from convbench.devices import Device, GuardedDevice
 from convbench.errors import RefusedError
-from convbench.measurement import Case, verify
+from convbench.measurement import Case
 from convbench.problem import DIRECTIONS, DTYPES, ConvProblem, Direction, Dtype, operands
 from convbench.problem.notation import parse
 from convbench.reference import compute
+from support.running import assert_passes
 from support.strategies import in_own_dtype
 
 # what tensor cores multiply, each algorithm in a precision of its own
@@ -51,8 +52,7 @@ def check_contract(
         assert counting.launches == 0, "launched although it refuses"
         return False
     assert algorithm.plan(problem, counting, direction=direction).workspace_bytes >= 0
-    verdict = verify(algorithm, Case(problem, 1, direction), device)
-    assert verdict.passed, verdict.reason
+    verdict = assert_passes(algorithm, Case(problem, 1, direction), device)
     assert verdict.fraction is not None
     assert verdict.exact == (algorithm.error_model.exact_headroom is not None)
     return True
@@ -147,8 +147,7 @@ def test_every_config_is_right(algorithm, text, direction, device):
     if algorithm.refuses(problem, direction):
         pytest.skip("refused")
     for config in algorithm.configs(problem, direction):
-        verdict = verify(algorithm, Case(problem, 2, direction), device, config=config)
-        assert verdict.passed, f"{config}: {verdict.reason}"
+        assert_passes(algorithm, Case(problem, 2, direction), device, config=config)
 
 
 @pytest.mark.parametrize("dtype", ["", "-bfloat16"])
@@ -164,8 +163,7 @@ def test_im2col_lowers_some_images_at_a_time(direction, dtype, device):
         unfinished = 4 * problem.k * problem.terms if dtype and direction == "backward_weights" and images < 3 else 0
         plan = Im2colGemm().plan(problem, device, direction=direction, config=config)
         assert plan.workspace_bytes == images * one_image + unfinished
-        verdict = verify(Im2colGemm(), Case(problem, 3, direction), device, config=config)
-        assert verdict.passed, verdict.reason
+        assert_passes(Im2colGemm(), Case(problem, 3, direction), device, config=config)
 
 
 def test_a_split_reduction_is_a_config_and_deterministic(device):
@@ -174,8 +172,7 @@ def test_a_split_reduction_is_a_config_and_deterministic(device):
     problem = parse("n2c3h9w8-k5r3s2-pad1")
     for splits in (1, 2, 7, 200):  # more than there are outputs, too
         config = WeightsConfig(splits=splits)
-        verdict = verify(ImplicitGemm(), Case(problem, 4, "backward_weights"), device, config=config)
-        assert verdict.passed, verdict.reason
+        assert_passes(ImplicitGemm(), Case(problem, 4, "backward_weights"), device, config=config)
     assert ImplicitGemm().configs(problem, "backward_weights")[0].splits == 1
 
 

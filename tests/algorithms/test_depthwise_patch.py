@@ -11,8 +11,9 @@ from algorithms.depthwise.patch import PatchConfig, PatchPlan, cycles, fault, pa
 from convbench.algorithm import registry
 from convbench.devices.emulator import EmulatorDevice
 from convbench.errors import ConfigError
-from convbench.measurement import Case, verify
+from convbench.measurement import Case
 from convbench.problem.notation import parse
+from support.running import assert_passes
 from support.strategies import problems, seeds
 
 DEPTHWISE = registry.get("depthwise")
@@ -31,15 +32,13 @@ LAYERS = (
 
 @pytest.mark.parametrize(("text", "direction", "config"), LAYERS)
 def test_each_class_of_layer_is_right(device, text, direction, config):
-    verdict = verify(DEPTHWISE, Case(parse(text), 1, direction), device, config=config)
-    assert verdict.passed, verdict.reason
+    verdict = assert_passes(DEPTHWISE, Case(parse(text), 1, direction), device, config=config)
     assert verdict.exact
 
 
 @pytest.mark.parametrize(("text", "direction", "config"), LAYERS[:1])
 def test_no_thread_does_what_the_checked_emulator_forbids(text, direction, config):
-    verdict = verify(DEPTHWISE, Case(parse(text), 1, direction), EmulatorDevice(checked=True), config=config)
-    assert verdict.passed, verdict.reason
+    assert_passes(DEPTHWISE, Case(parse(text), 1, direction), EmulatorDevice(checked=True), config=config)
 
 
 @given(
@@ -49,8 +48,7 @@ def test_no_thread_does_what_the_checked_emulator_forbids(text, direction, confi
 def test_one_kernel_computes_problems_of_any_size(device, problem, seed, data):
     direction = data.draw(st.sampled_from(("forward", "backward_data")))
     problem = replace(problem, dilation=(1, 1), bias=problem.bias and direction == "forward")
-    verdict = verify(DEPTHWISE, Case(problem, seed, direction), device, config=ANY_SIZE)
-    assert verdict.passed, verdict.reason
+    assert_passes(DEPTHWISE, Case(problem, seed, direction), device, config=ANY_SIZE)
 
 
 def test_threads_that_need_64_bits_are_counted_alike(device, monkeypatch):
@@ -58,8 +56,7 @@ def test_threads_that_need_64_bits_are_counted_alike(device, monkeypatch):
     from algorithms.depthwise import patch as depthwise_patch
 
     monkeypatch.setattr(depthwise_patch, "LEAST_WIDE", 1)
-    verdict = verify(DEPTHWISE, Case(parse("n2c3h5w6-k6r1s1-pad1-g3-bias"), 1), device, config=ANY_SIZE)
-    assert verdict.passed, verdict.reason
+    assert_passes(DEPTHWISE, Case(parse("n2c3h5w6-k6r1s1-pad1-g3-bias"), 1), device, config=ANY_SIZE)
 
 
 REFUSED = (

@@ -16,9 +16,10 @@ from convbench.algorithm import registry
 from convbench.devices import MAX_SHARED_BYTES
 from convbench.devices.emulator import EmulatorDevice
 from convbench.errors import ConfigError
-from convbench.measurement import Case, verify
+from convbench.measurement import Case
 from convbench.problem.notation import parse
 from convbench.reference.data import tensors
+from support.running import assert_passes
 from support.strategies import problems, seeds
 
 DIRECT = registry.get("direct_tiled")
@@ -42,31 +43,27 @@ of_one_kernel = {"taps": st.just((2, 2)), "strides": st.just(1)}
 
 @pytest.mark.parametrize(("text", "direction", "config"), LAYERS)
 def test_each_class_of_layer_is_right(device, text, direction, config):
-    verdict = verify(DIRECT, Case(parse(text), 1, direction), device, config=config)
-    assert verdict.passed, verdict.reason
+    verdict = assert_passes(DIRECT, Case(parse(text), 1, direction), device, config=config)
     assert verdict.exact
 
 
 @pytest.mark.parametrize(("text", "direction", "config"), LAYERS[1:2] + LAYERS[5:6])
 def test_no_thread_reads_what_has_not_landed(text, direction, config):
     """On the checked emulator a copy lands at its wait, and every access is held against those of other threads."""
-    verdict = verify(DIRECT, Case(parse(text), 1, direction), EmulatorDevice(checked=True), config=config)
-    assert verdict.passed, verdict.reason
+    assert_passes(DIRECT, Case(parse(text), 1, direction), EmulatorDevice(checked=True), config=config)
 
 
 @given(problem=problems(**of_one_kernel, tiles={"k": 8, "p": 4, "q": 8}), seed=seeds, data=st.data())
 def test_one_kernel_computes_problems_of_any_size(device, problem, seed, data):
     direction = data.draw(st.sampled_from(("forward", "backward_data")))
     problem = replace(problem, dilation=(1, 1), bias=problem.bias and direction == "forward")
-    verdict = verify(DIRECT, Case(problem, seed, direction), device, config=ANY_SIZE)
-    assert verdict.passed, verdict.reason
+    assert_passes(DIRECT, Case(problem, seed, direction), device, config=ANY_SIZE)
 
 
 def test_places_that_need_64_bits_are_computed_alike(device, monkeypatch):
     """As if the channels of a step had 2³¹ elements, for which there is no memory here."""
     monkeypatch.setattr(direct_tiled_plan, "LEAST_WIDE", 1)
-    verdict = verify(DIRECT, Case(parse("n2c3h9w10-k9r1s1-pad1-bias"), 1), device, config=ANY_SIZE)
-    assert verdict.passed, verdict.reason
+    assert_passes(DIRECT, Case(parse("n2c3h9w10-k9r1s1-pad1-bias"), 1), device, config=ANY_SIZE)
 
 
 @given(problem=problems(), seed=seeds, data=st.data())

@@ -23,9 +23,11 @@ from convbench.errors import ConfigError
 from convbench.inspection import architecture
 from convbench.inspection.blueprint import Blueprint
 from convbench.intrinsics import fast_kernel
-from convbench.measurement import Case, verify
+from convbench.measurement import Case
 from convbench.problem import ConvProblem, Direction
 from convbench.problem.notation import parse
+from support.devices import emulator_of
+from support.running import assert_passes
 
 FFT = FftTiled()
 COLUMNS = 8  # transformed by one launch
@@ -215,20 +217,17 @@ CASES: tuple[tuple[str, Direction, StagesConfig], ...] = (
 
 @pytest.mark.parametrize(("text", "direction", "config"), CASES)
 def test_every_kind_of_stages_is_right(text, direction, config):
-    verdict = verify(FFT, Case(parse(text), 1, direction), EmulatorDevice(), config=config)
-    assert verdict.passed, verdict.reason
+    assert_passes(FFT, Case(parse(text), 1, direction), EmulatorDevice(), config=config)
 
 
 def test_no_access_is_wild_and_no_barrier_is_missing():
     """Of the longer transform; the batteries check the kernels of the shorter one."""
-    verdict = verify(FFT, Case(parse(CASES[1][0]), 1), EmulatorDevice(checked=True), config=CASES[1][2])
-    assert verdict.passed, verdict.reason
+    assert_passes(FFT, Case(parse(CASES[1][0]), 1), EmulatorDevice(checked=True), config=CASES[1][2])
 
 
 def test_the_longer_transform_in_shared_memory_is_right():
     case = Case(parse("n1c2h33w21-k3r3s3-pad1"), 1, "backward_weights")
-    verdict = verify(FFT, case, EmulatorDevice(), config=Config(length=32, tile=8))
-    assert verdict.passed, verdict.reason
+    assert_passes(FFT, case, EmulatorDevice(), config=Config(length=32, tile=8))
 
 
 @pytest.mark.parametrize("direction", ["forward", "backward_data"])
@@ -291,8 +290,7 @@ def test_indices_that_31_bits_do_not_hold_are_left_to_the_kernels_with_64():
 
 def test_a_device_without_asynchronous_copies_gets_the_transforms_in_shared_memory():
     problem: ConvProblem = parse("n1c2h12w12-k2r3s3-pad1")
-    device = EmulatorDevice()
-    device.compute_capability = (7, 5)
+    device = emulator_of((7, 5))
     assert FFT.plan(problem, device).config == Config(length=16, tile=8)
     with pytest.raises(ConfigError, match="asynchronous copies"):
         FFT.plan(problem, device, config=StagesConfig(gemm=Tile()))

@@ -20,12 +20,12 @@ from algorithms.gemm.tiled_config import (
 from algorithms.gemm.tiled_plan import TiledPlan
 from convbench.devices.emulator import EmulatorDevice
 from convbench.errors import ConfigError
-from convbench.measurement import Case, compare, verify
+from convbench.measurement import Case, compare
 from convbench.problem import ConvProblem, Direction
 from convbench.problem.notation import parse
 from convbench.reference import compute
 from convbench.reference.data import tensors
-from support.running import bound_of, run_direction
+from support.running import assert_passes, bound_of, run_direction
 from support.strategies import problems
 
 GEMM = ImplicitGemm()
@@ -48,15 +48,13 @@ CASES: tuple[tuple[str, Direction, TiledConfig], ...] = (
 
 @pytest.mark.parametrize(("text", "direction", "config"), CASES)
 def test_every_kind_of_tile_is_right(text, direction, config):
-    verdict = verify(GEMM, Case(parse(text), 1, direction), EmulatorDevice(), config=config)
-    assert verdict.passed, verdict.reason
+    assert_passes(GEMM, Case(parse(text), 1, direction), EmulatorDevice(), config=config)
 
 
 @pytest.mark.parametrize("splits", [2, 5, 64])  # more than there are steps, too
 def test_a_split_sum_is_right_and_has_one_order(splits):
     problem, config = parse("n2c18h4w6-k35r1s2-pad1-bias"), TiledConfig(splits=splits)
-    verdict = verify(GEMM, Case(problem, 1), EmulatorDevice(), config=config)
-    assert verdict.passed, verdict.reason
+    assert_passes(GEMM, Case(problem, 1), EmulatorDevice(), config=config)
     t = tensors(problem, "forward", 1, "normal")
     once, again = (
         run_direction(GEMM, problem, "forward", EmulatorDevice(workers=workers), t, config)["y"] for workers in (1, 3)
@@ -67,8 +65,7 @@ def test_a_split_sum_is_right_and_has_one_order(splits):
 def test_copies_and_barriers_are_in_order():
     """Under every check: what is read has landed, and nobody still reads what is overwritten."""
     config = TiledConfig(stages=3, splits=2)
-    verdict = verify(GEMM, Case(parse("n1c18h5w8-k34r2s2-pad1-bias"), 1), EmulatorDevice(checked=True), config=config)
-    assert verdict.passed, verdict.reason
+    assert_passes(GEMM, Case(parse("n1c18h5w8-k34r2s2-pad1-bias"), 1), EmulatorDevice(checked=True), config=config)
 
 
 def test_channels_beyond_the_group_add_nothing():

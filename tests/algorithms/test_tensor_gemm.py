@@ -16,11 +16,12 @@ from convbench.algorithm import registry
 from convbench.devices.emulator import EmulatorDevice
 from convbench.errors import ConfigError, RefusedError
 from convbench.layer import automatic
-from convbench.measurement import Case, compare, verify
+from convbench.measurement import Case, compare
 from convbench.problem.notation import parse
 from convbench.reference import compute
 from convbench.reference.data import tensors
-from support.running import assert_within, run_direction
+from support.devices import emulator_of
+from support.running import assert_passes, assert_within, run_direction
 
 NAMES = ("implicit_gemm_tf32", "implicit_gemm_3xtf32", "implicit_gemm_f16", "implicit_gemm_bf16")
 LARGEST_SHARED_BYTES = 227 * 1024  # of a block of compute capability 9.0
@@ -108,8 +109,7 @@ def test_large_tiles_made_for_one_problem_are_right(name, config, text, directio
     made = Config(
         tile_m=m, tile_o=o, warp_m=warp_m, warp_o=warp_o, stages=stages, blocks=1, unroll=2, is_specialised=True
     )
-    verdict = verify(registry.get(name), Case(parse(text), 1, direction), checked, config=made)
-    assert verdict.passed, verdict.reason
+    assert_passes(registry.get(name), Case(parse(text), 1, direction), checked, config=made)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -187,16 +187,9 @@ def test_no_precision_is_passed_off_as_another():
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_gpu_without_the_instructions_is_refused(name):
-    class Turing(EmulatorDevice):
-        compute_capability = 7, 5
-
-        def __init__(self):
-            super().__init__()
-            self.compute_capability = 7, 5
-
     problem = replace(parse("n1c2h4w4-k2r3s3"), dtype=registry.get(name).dtypes[0])
     with pytest.raises(RefusedError, match=r"needs compute capability 8\.0; device emulator has 7\.5"):
-        registry.get(name).plan(problem, Turing())
+        registry.get(name).plan(problem, emulator_of((7, 5)))
 
 
 @pytest.mark.parametrize(

@@ -10,10 +10,11 @@ from convbench.devices.simulator import SimulatorDevice
 from convbench.errors import ConfigError
 from convbench.inspection import architecture, blueprint, inspector, sass
 from convbench.inspection.toolkit import disassemble
-from convbench.measurement import Case, verify
+from convbench.measurement import Case
 from convbench.problem.notation import parse
 from convbench.reference import compute
-from support.running import assert_within, run_direction
+from support.devices import emulator_of
+from support.running import assert_passes, assert_within, run_direction
 from support.strategies import in_own_dtype
 
 NAMES = TF32, SPLIT, F16, BF16 = (
@@ -44,8 +45,7 @@ def problem_for(name, text):
     ],
 )
 def test_edges_of_every_kind_are_right(name, text, direction):
-    verdict = verify(registry.get(name), Case(problem_for(name, text), 1, direction), emulator, config=SMALL)
-    assert verdict.passed, verdict.reason
+    assert_passes(registry.get(name), Case(problem_for(name, text), 1, direction), emulator, config=SMALL)
 
 
 @pytest.mark.parametrize("name", [SPLIT, F16])
@@ -53,21 +53,18 @@ def test_nothing_is_read_too_early_or_overwritten_too_soon(name):
     """Under all checks, in every order of threads."""
     config = WarpgroupConfig(tile_m=64, tile_o=64, stages=3, is_specialised=True)
     case = Case(problem_for(name, "n1c40h4w4-k6r2s2"), 1, "forward")
-    verdict = verify(registry.get(name), case, checked, config=config)
-    assert verdict.passed, verdict.reason
+    assert_passes(registry.get(name), case, checked, config=config)
 
 
 def test_two_warpgroups_share_the_filters():
     config, problem = WarpgroupConfig(tile_m=128, tile_o=128, stages=3), parse("n1c9h12w12-k130r3s3-pad1-bias")
-    verdict = verify(registry.get(TF32), Case(problem, 1, "forward"), emulator, config=config)
-    assert verdict.passed, verdict.reason
+    assert_passes(registry.get(TF32), Case(problem, 1, "forward"), emulator, config=config)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_simulator_runs_it_too(name):
     case = Case(problem_for(name, "n1c3h2w3-k3r1s1-bias"), 1, "forward")
-    verdict = verify(registry.get(name), case, SimulatorDevice(), config=SMALL)
-    assert verdict.passed, verdict.reason
+    assert_passes(registry.get(name), case, SimulatorDevice(), config=SMALL)
 
 
 def test_the_split_sum_is_as_good_as_float32_where_sums_are_long():
@@ -81,14 +78,10 @@ def test_the_split_sum_is_as_good_as_float32_where_sums_are_long():
 
 @pytest.mark.parametrize("capability", [(8, 0), (8, 9), (10, 0), (12, 0)])
 def test_only_compute_capability_9_takes_the_config(capability):
-    class Other(EmulatorDevice):
-        def __init__(self):
-            super().__init__()
-            self.compute_capability = capability
-
+    other = emulator_of(capability)
     for name in NAMES:
         with pytest.raises(ConfigError, match=r"wgmma is for compute capability 9\.0 alone; device emulator has"):
-            registry.get(name).plan(problem_for(name, LARGE), Other(), config=SMALL)
+            registry.get(name).plan(problem_for(name, LARGE), other, config=SMALL)
 
 
 def test_tuning_may_try_it_and_nobody_gets_it_unasked():
@@ -106,18 +99,14 @@ def test_tuning_may_try_it_and_nobody_gets_it_unasked():
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_survey_of_hopper_tries_one_beside_the_default(name):
-    class Hopper(EmulatorDevice):
-        def __init__(self, capability):
-            super().__init__()
-            self.compute_capability = capability
-
     algorithm, large = registry.get(name), problem_for(name, LARGE + "-NHWC")
-    (rival,) = algorithm.rivals_on(large, "forward", Hopper((9, 0)))
+    hopper = emulator_of((9, 0))
+    (rival,) = algorithm.rivals_on(large, "forward", hopper)
     assert rival in algorithm.space_for(large, "forward")
-    assert type(algorithm.resolved(large, "forward", None, Hopper((9, 0)))) is not type(rival)
-    assert algorithm.rivals_on(large, "forward", Hopper((10, 0))) == ()
+    assert type(algorithm.resolved(large, "forward", None, hopper)) is not type(rival)
+    assert algorithm.rivals_on(large, "forward", emulator_of((10, 0))) == ()
     assert algorithm.rivals_on(large, "forward", SimulatorDevice()) == ()
-    assert algorithm.rivals_on(problem_for(name, "n1c8h9w9-k8r3s3"), "forward", Hopper((9, 0))) == ()
+    assert algorithm.rivals_on(problem_for(name, "n1c8h9w9-k8r3s3"), "forward", hopper) == ()
 
 
 @pytest.mark.parametrize(

@@ -14,32 +14,26 @@ from convbench.devices import Device
 from convbench.devices.emulator import EmulatorDevice
 from convbench.devices.simulator import SimulatorDevice
 from convbench.errors import ConfigError
-from convbench.measurement import Case, verify
+from convbench.measurement import Case
 from convbench.problem import Direction
 from convbench.problem.notation import parse
 from convbench.reference import compute
 from convbench.reference.data import tensors
-from support.running import assert_within, bounds_of, run_direction
+from support.devices import emulator_of
+from support.running import assert_passes, assert_within, bounds_of, run_direction
 
 F2X2, F4X4 = registry.get("winograd_2x2_3x3"), registry.get("winograd_4x4_3x3")
 MATRICES = {f"{name} of F({t.m}×{t.m})": matrix for t in (F2, F4)
             for name, matrix in (("A^T", t.a_t), ("B^T", t.b_t), ("G", t.g))}  # fmt: skip
 
 LARGE_PROBLEM = "n1c64h56w56-k64r3s3-pad1"
+OLD = emulator_of((7, 5))  # without asynchronous copies
 checked = EmulatorDevice(checked=True)
 
 
 def name_of(value: object) -> str:
     """The same in every process."""
     return str(getattr(value, "name", value))
-
-
-class Old(EmulatorDevice):
-    """Before there were asynchronous copies."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.compute_capability = 7, 5
 
 
 class Cramped(EmulatorDevice):
@@ -82,8 +76,7 @@ def test_a_transform_is_its_matrix(matrix):
 )  # fmt: skip
 def test_one_kernel_keeps_the_contract_under_all_checks(text, direction):
     """Channels, filters and tiles that its own tiles do not divide, groups, and paddings that are not alike."""
-    verdict = verify(F2X2, Case(parse(text), 1, direction), checked, config=FusedConfig())
-    assert verdict.passed, verdict.reason
+    verdict = assert_passes(F2X2, Case(parse(text), 1, direction), checked, config=FusedConfig())
     assert verdict.exact
 
 
@@ -115,11 +108,11 @@ def test_baked_in_sizes_change_nothing(
     [
         (F2X2, LARGE_PROBLEM, EmulatorDevice(), FusedConfig()),
         (F2X2, LARGE_PROBLEM, Cramped(), staged(NARROW)),
-        (F2X2, LARGE_PROBLEM, Old(), PlainConfig()),
+        (F2X2, LARGE_PROBLEM, OLD, PlainConfig()),
         (F2X2, LARGE_PROBLEM + "-dil2", EmulatorDevice(), staged(NARROW)),
         (F2X2, LARGE_PROBLEM + "-float16", EmulatorDevice(), staged(NARROW)),
         (F2X2, "n1c2h5w5-k2r3s3", EmulatorDevice(), staged(SMALL)),
-        (F2X2, "n1c2h5w5-k2r3s3", Old(), PlainConfig()),
+        (F2X2, "n1c2h5w5-k2r3s3", OLD, PlainConfig()),
         (F4X4, LARGE_PROBLEM, EmulatorDevice(), staged(NARROW)),
         (F4X4, "n2c64h112w112-k128r3s3-pad1", EmulatorDevice(), staged(LARGE, is_specialised=True)),
         (F2X2, "n2c64h112w112-k128r3s3-pad1", EmulatorDevice(), FusedConfig(is_specialised=True)),
@@ -139,8 +132,8 @@ def test_the_default_config_is_for_the_problem_and_the_device(
     ("text", "device", "config", "reason"),
     [
         (LARGE_PROBLEM, Cramped(), FusedConfig(), "97280 bytes of shared memory, not 98304"),
-        (LARGE_PROBLEM, Old(), FusedConfig(), "no asynchronous copies"),
-        (LARGE_PROBLEM, Old(), staged(SMALL), "no asynchronous copies"),
+        (LARGE_PROBLEM, OLD, FusedConfig(), "no asynchronous copies"),
+        (LARGE_PROBLEM, OLD, staged(SMALL), "no asynchronous copies"),
     ],
     ids=name_of,
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Kernels that do what a kernel should not: what some of the wrong algorithms launch."""
+"""Kernels with a fault, launched by the wrong algorithms of the contract battery and by those of the fuzzer's tests."""
 
 from numba import cuda
 from numba.cuda.types import float16, float32
@@ -6,19 +6,25 @@ from numba.cuda.types import float16, float32
 from convbench.intrinsics import unflatten_on_device
 
 THREADS = 32
+FAR = 1_000_000  # an index behind every array of the tests
 
 
 @cuda.jit
 def copy_all_but_last(source, target):
-    i = cuda.blockIdx.x * THREADS + cuda.threadIdx.x
-    if i < target.size - 1:
-        n, k, p, q = unflatten_on_device(i, target.shape[1], target.shape[2], target.shape[3])
+    flat = cuda.blockIdx.x * THREADS + cuda.threadIdx.x
+    if flat < target.size - 1:
+        n, k, p, q = unflatten_on_device(flat, target.shape[1], target.shape[2], target.shape[3])
         target[n, k, p, q] = source[n, k, p, q]
 
 
 @cuda.jit
-def clear_first(x):
-    x[0, 0, 0, 0] = 0
+def clear_first(array):
+    array[0, 0, 0, 0] = 0
+
+
+@cuda.jit
+def write_far_away(array):
+    array[0, 0, 0, FAR] = 0
 
 
 @cuda.jit

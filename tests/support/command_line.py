@@ -11,11 +11,11 @@ from pathlib import Path
 def assert_refused(answer: tuple[int, str, str], *parts: str) -> None:
     """Status 2, nothing on standard output, and one message with these parts; `answer` is (status, output, error)."""
     status, out, err = answer
-    assert (status, out) == (2, "")
-    assert err.startswith("convbench: ")
-    assert "Traceback" not in err
+    assert (status, out) == (2, ""), f"status {status}, printed {out!r}"
+    assert err.startswith("convbench: "), err
+    assert "Traceback" not in err, err
     for part in parts:
-        assert part in err
+        assert part in err, f"{part!r} is not in {err!r}"
 
 
 def shown_on_terminal(command: Sequence[str | Path], folder: Path, environment: dict[str, str]) -> tuple[str, str]:
@@ -29,5 +29,5 @@ def shown_on_terminal(command: Sequence[str | Path], folder: Path, environment: 
             shown += some
     os.close(terminal)
     out, _ = running.communicate(timeout=180)
-    assert running.returncode == 0
+    assert running.returncode == 0, shown.decode()
     return out.decode(), shown.decode()

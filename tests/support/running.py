@@ -7,7 +7,7 @@ import numpy as np
 
 from convbench.algorithm import Algorithm
 from convbench.devices import Device
-from convbench.measurement import Execution, compare
+from convbench.measurement import Case, Execution, Verification, compare, verify
 from convbench.problem import ConvProblem, Direction, operands
 from convbench.problem.operands import Values
 from convbench.reference import Float64
@@ -65,6 +65,13 @@ def assert_within(*, actual: Values, expected: Float64, bound: object) -> None:
     """Every element within its bound; the worst one is named."""
     verdict = compare(actual=actual, expected=expected, bound=bound)
     assert verdict.passed, str(verdict)
+
+
+def assert_passes(algorithm: Algorithm, case: Case, device: Device, *, config: object = None) -> Verification:
+    """The verification of a case, which must pass."""
+    verdict = verify(algorithm, case, device, config=config)
+    assert verdict.passed, verdict.reason if config is None else f"{config}: {verdict.reason}"
+    return verdict
 
 
 def squeezed(table: str) -> str:

@@ -5,13 +5,9 @@ from dataclasses import replace
 from typing import ClassVar
 
 import numpy as np
-from numba import cuda
 
 from algorithms.direct.plain import Config, Direct, DirectPlan, DirectWeightsPlan
-from convbench.intrinsics import unflatten_on_device
-
-THREADS = 32
-FAR = 1_000_000
+from cases.wrong_kernels import THREADS, clear_first, copy_all_but_last, write_far_away
 
 
 class DilationIgnored(Direct):
@@ -151,21 +147,3 @@ class CannotBeAsked(Direct):
 
     def limits(self, problem, direction):
         raise ZeroDivisionError("of no use")
-
-
-@cuda.jit
-def copy_all_but_last(source, target):
-    flat = cuda.blockIdx.x * THREADS + cuda.threadIdx.x
-    if flat < target.size - 1:
-        n, k, p, q = unflatten_on_device(flat, target.shape[1], target.shape[2], target.shape[3])
-        target[n, k, p, q] = source[n, k, p, q]
-
-
-@cuda.jit
-def clear_first(array):
-    array[0, 0, 0, 0] = 0
-
-
-@cuda.jit
-def write_far_away(array):
-    array[0, 0, 0, FAR] = 0
