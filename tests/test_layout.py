@@ -1,4 +1,4 @@
-"""The layout: folders stay small, and one folder knows another by what its `__init__` gives, not by its insides.
+"""The layout: folders stay small, and a folder imports from another only the names that its `__init__` offers.
 
 Which folder may import which is import-linter's business (`python -m nox -s lint`).
 """

@@ -1,4 +1,4 @@
-"""The strategies themselves: what they draw is small and valid, and no corner is out of their reach."""
+"""The strategies draw small and valid problems, and reach every corner case."""
 
 from collections.abc import Callable
 

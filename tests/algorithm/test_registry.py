@@ -1,4 +1,4 @@
-"""Finding algorithms by name."""
+"""Algorithms are found by name, built in, registered or from entry points. Unknown and doubled names are errors."""
 
 from importlib.metadata import EntryPoint, entry_points
 

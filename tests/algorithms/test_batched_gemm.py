@@ -1,4 +1,4 @@
-"""The batched product in register tiles, against NumPy on integers, where every order of summing is exact."""
+"""The batched matrix product equals NumPy's on integers, for which every order of summation is exact."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""What kernels may take, by kernel and class of layer: registers, spilled bytes, and the share of FFMA in the hot loop.
+"""Limits on each kernel's registers, spilled bytes and share of FFMA in the hot loop, by class of layer.
 
 To add a budget, add a row. Its kernel is compiled once, however many rows are about it. `convbench inspect` with the
 row's words shows what there is to gain, and prints the figures of a new row.

@@ -1,4 +1,4 @@
-"""Every kernel compiles for a real GPU, without one: the simulator takes programs that the compiler does not."""
+"""Every kernel compiles for real GPUs. No GPU is needed. The simulator accepts programs that the compiler refuses."""
 
 import re
 from itertools import product

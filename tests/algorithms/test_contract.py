@@ -1,4 +1,4 @@
-"""One battery for every algorithm: the registered ones and the reference pass it, each wrong one fails it."""
+"""The contract battery: every registered algorithm and the reference pass it, and each wrong algorithm fails it."""
 
 from collections.abc import Mapping
 from itertools import product

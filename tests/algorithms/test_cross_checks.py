@@ -1,4 +1,4 @@
-"""Algorithms against what we did not write: torch, SciPy, and the test cases that the ONNX standard comes with."""
+"""Algorithms agree with independent sources: torch, SciPy, and the test cases of the ONNX standard."""
 
 import warnings
 from dataclasses import dataclass, replace

@@ -1,4 +1,4 @@
-"""The depthwise convolution by patches in registers: problems of any size, and each class of layer."""
+"""The depthwise kernel with patches in registers: correct for any size, its refusals, and its choice of config."""
 
 from dataclasses import replace
 

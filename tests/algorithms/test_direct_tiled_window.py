@@ -1,4 +1,4 @@
-"""The direct convolution with a window in registers: problems of any size, and each class of layer."""
+"""The direct kernel with a window in registers: correct for any size, its refusals, and its choice of config."""
 
 from dataclasses import astuple, replace
 

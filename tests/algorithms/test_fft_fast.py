@@ -1,4 +1,4 @@
-"""The FFT in registers and in three stages: what it adds to what every algorithm is tested for."""
+"""The FFT in registers and the convolution in three stages: laws beyond those that every algorithm obeys."""
 
 import math
 from functools import cache

@@ -1,4 +1,4 @@
-"""Register tiles of the implicit GEMM: what their configs add to what every algorithm is tested for."""
+"""The implicit GEMM in register tiles: laws of its configs beyond those that every algorithm obeys."""
 
 from dataclasses import replace
 

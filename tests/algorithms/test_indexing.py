@@ -1,4 +1,4 @@
-"""Index arithmetic: there and back again."""
+"""Index arithmetic: every index map reaches each element once, and its inverse leads back."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Every algorithm by three who know nothing of each other: emulator, simulator and reference; and under all checks."""
+"""Emulator, simulator and reference agree on every algorithm, and the checked emulator reports no fault."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Convolution on tensor cores: packing, large tiles, and how exact each precision is, and no more."""
+"""Convolution on tensor cores: packed operands, large tiles, and the exactness of each precision."""
 
 from dataclasses import replace
 

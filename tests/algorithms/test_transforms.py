@@ -1,4 +1,4 @@
-"""What is special to algorithms that transform tiles: how far a NaN spreads, their bounds' range, the order of sums."""
+"""Laws of algorithms that transform tiles: how far a NaN spreads, how tight their bounds are, the order of sums."""
 
 import itertools
 import math

@@ -1,4 +1,4 @@
-"""Convolution by warpgroups: right in every precision and direction, and on no GPU without the instructions."""
+"""Convolution by warpgroups: correct in every precision and direction, and refused on GPUs without the instructions."""
 
 import numpy as np
 import pytest

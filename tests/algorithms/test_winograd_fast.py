@@ -1,4 +1,4 @@
-"""Winograd's fast kernels by explicit configs, which config is the default where, and the transforms themselves."""
+"""Winograd's fast kernels: every config is correct, defaults suit problem and device, a transform is its matrix."""
 
 import numpy as np
 import pytest

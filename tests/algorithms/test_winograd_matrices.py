@@ -1,4 +1,4 @@
-"""Winograd's matrices: the identity over the rationals, and the measured choice of points."""
+"""Winograd's matrices satisfy the identity over the rationals, and their points have the smallest measured error."""
 
 from fractions import Fraction
 

@@ -1,4 +1,4 @@
-"""The baselines: right by the bounds of their precision, run only when asked for, refused by name elsewhere."""
+"""The baselines: correct within the bounds of their precision, run only on request, and refused by name elsewhere."""
 
 from typing import Any, ClassVar
 

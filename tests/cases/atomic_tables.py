@@ -1,4 +1,4 @@
-"""What each atomic must leave behind and give back: from CUDA's description of them, in plain Python and NumPy.
+"""The result and the return value of each atomic, from CUDA's description of them, in plain Python and NumPy.
 
 Every row: the function of `cuda.atomic`, the old value, the operand, the new value. All give back the old value.
 """

@@ -1,4 +1,4 @@
-"""A network whose every figure has data, and its figures."""
+"""Records of a network in which every figure of the report has data, and these figures."""
 
 from dataclasses import replace
 

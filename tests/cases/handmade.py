@@ -1,4 +1,4 @@
-"""Records whose every field is known: each makes one with some fields changed."""
+"""Records with a known value in every field; each function makes one, with some fields changed."""
 
 from convbench.problem import ConvProblem
 from convbench.records import Record, Series, Timing

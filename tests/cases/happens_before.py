@@ -1,4 +1,4 @@
-"""Random programs for the race detector, and what must be found in them: vector clocks, after Lamport 1978.
+"""Random programs for the race detector, and the races in them, found by vector clocks (Lamport 1978).
 
 A program is one list of events, in an order that hardware may take; thread by thread it is what a kernel interprets.
 CUDA orders two accesses of different threads by a barrier of their block, or by a `syncwarp` that both lanes take part

@@ -1,4 +1,4 @@
-"""Text that would do something if a page took it for more than text."""
+"""Texts that would run as code, or break the page, if a page did not escape them."""
 
 HOSTILE = (
     "<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "</script><script>alert(2)</script>",

@@ -1,4 +1,4 @@
-"""Kernels of one intrinsic each, for 32 threads, and pipelines of asynchronous copies, right and wrong."""
+"""Kernels for 32 threads that use one intrinsic each, and correct and faulty pipelines of asynchronous copies."""
 
 from functools import cache
 

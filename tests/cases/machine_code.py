@@ -1,4 +1,4 @@
-"""Machine code as text, as cuobjdump writes it."""
+"""Machine code as text, in the format of cuobjdump."""
 
 from convbench.inspection.sass import read
 

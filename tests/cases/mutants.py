@@ -1,4 +1,4 @@
-"""Mutants: kernels with one small edit each. After DeMillo, Lipton & Sayward 1978, "Hints on test data selection"."""
+"""Mutants: kernels with one small edit each (DeMillo, Lipton & Sayward 1978, "Hints on test data selection")."""
 
 import ast
 import copy

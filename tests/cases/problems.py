@@ -1,4 +1,4 @@
-"""Small problems of every kind: padding modes, layouts, dtypes, groups, dilations, tiles that are not full."""
+"""Small problems that cover padding modes, layouts, dtypes, groups, dilations and partly filled tiles."""
 
 # every feature, alone and together; each problem can be done by all but the specialised algorithms
 PROBLEMS = (

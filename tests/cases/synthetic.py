@@ -1,4 +1,4 @@
-"""Records whose true times are known, for what compares and renders records."""
+"""Records with known true times, for the tests of comparisons and reports."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""Kernels of one warp that load, multiply and round as tensor cores do; and some that must not."""
+"""Kernels of one warp that load, multiply and round as tensor cores do, and the same kernels with one fault each."""
 
 from functools import cache
 

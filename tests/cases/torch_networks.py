@@ -1,4 +1,4 @@
-"""Small networks in PyTorch, of the kinds that people have, each with an input's shape; and modules for tests."""
+"""Small PyTorch networks of common kinds, each with the shape of an input, and modules with unusual forward methods."""
 
 import torch
 from torch import nn

@@ -1,4 +1,4 @@
-"""Functions for `test_unrolling` to unroll: factories, so that their constants lie in closures."""
+"""Functions that `test_unrolling` unrolls. They come from factories, so that their constants are in closures."""
 
 from convbench.intrinsics import static
 

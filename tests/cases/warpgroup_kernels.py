@@ -1,4 +1,4 @@
-"""Kernels of one warpgroup that multiply as wgmma does; and some that do it wrongly, in one way each."""
+"""Kernels of one warpgroup that multiply with wgmma, and the same kernels with one fault each."""
 
 from functools import cache
 

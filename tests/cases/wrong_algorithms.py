@@ -1,4 +1,4 @@
-"""Algorithms with one mistake each, all such as people make. The contract battery must reject every one."""
+"""Algorithms with one common mistake each. The contract battery must reject every one."""
 
 from collections.abc import Mapping
 from typing import Any, ClassVar

@@ -1,4 +1,4 @@
-"""The command line: what each command prints, and where it writes."""
+"""Each command prints the documented output, and writes its files to the documented place."""
 
 import json
 import time

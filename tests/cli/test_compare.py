@@ -1,4 +1,4 @@
-"""The command `compare`: what it prints, and its exit status."""
+"""`convbench compare`: its output, and its exit status."""
 
 import json
 from dataclasses import replace

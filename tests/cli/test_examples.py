@@ -1,4 +1,4 @@
-"""What --help shows works, and what a shell completes is there."""
+"""The examples of --help work, and the words that a shell completes exist."""
 
 import os
 import shlex

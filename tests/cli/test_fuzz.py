@@ -1,4 +1,4 @@
-"""`convbench fuzz` as people use it: on their own algorithm, on several cores, interrupted, and called wrongly."""
+"""`convbench fuzz` on a user's own algorithm, on several cores, when interrupted, and with wrong arguments."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""`convbench gpu`: in what time, what it leaves, and that it needs no more than it says."""
+"""`convbench gpu`: its duration, the files that it writes, its errors, and that it needs no optional packages."""
 
 import json
 import subprocess

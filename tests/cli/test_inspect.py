@@ -1,4 +1,4 @@
-"""The command `inspect`: what it prints for people and machines, and what it says of mistakes."""
+"""`convbench inspect`: its output as text and as JSON, and its message for each mistake."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Wrong input on purpose: one clear message, status 1 or 2, no traceback, and nothing lost."""
+"""Wrong input gets one clear message, exit status 1 or 2 and no traceback, and loses no records."""
 
 import json
 from pathlib import Path

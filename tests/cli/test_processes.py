@@ -1,4 +1,4 @@
-"""The command line in processes of its own: how fast it answers, interrupts, full disks and closed outputs."""
+"""The command line in a separate process: speed of --help, interrupts, terminals, full disks and closed outputs."""
 
 import os
 import re

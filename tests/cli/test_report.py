@@ -1,4 +1,4 @@
-"""`convbench report`: which files it writes, and that it writes all of them whole, or none."""
+"""`convbench report` writes the right files, and either all of them completely or none."""
 
 import io
 import json

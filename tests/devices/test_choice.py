@@ -1,4 +1,4 @@
-"""Which device is used: never a silent second choice."""
+"""The choice of a device: a device that does not work is never silently replaced by another."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Devices: limits of a launch, the simulator's threads, the traps of the guarded one, the calls of the GPU's."""
+"""Devices: limits of a launch, the simulator's threads, the guarded device's traps, and the calls to a GPU's driver."""
 
 import math
 import os

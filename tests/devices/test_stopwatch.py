@@ -1,4 +1,4 @@
-"""What takes samples: the flush before a cold run, both clocks of a run, and a GPU's gate as far as it goes here."""
+"""Stopwatches: the cache flush before a cold run, both clocks of a run, and a GPU's gate, tested without a GPU."""
 
 import sys
 import time

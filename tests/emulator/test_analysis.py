@@ -1,4 +1,4 @@
-"""What the checked mode reads from a kernel's text: where pointers lead, what is accessed, where loops begin."""
+"""The checked mode's analysis of a kernel's IR: the array behind a pointer, the accesses, and where loops begin."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""From Python values to the words of a kernel's parameters, and the table of memory behind them."""
+"""Python values become the words of a kernel's parameters, and their arrays enter the table of memory."""
 
 import enum
 from types import SimpleNamespace

@@ -1,4 +1,4 @@
-"""The emulator as a device of the suite: its memory, its clock, what it refuses, and what its faults become."""
+"""The emulator as a device of the suite: its memory, its clock, its refusals, and the errors that its faults become."""
 
 import numpy as np
 import pytest

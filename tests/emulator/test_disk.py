@@ -1,4 +1,4 @@
-"""Kernels on disk: found by their equals in another process, never by anything else, and missed by nobody."""
+"""Compiled kernels on disk: another process finds the same kernel, never a different one, and can do without."""
 
 import math
 import os

@@ -1,4 +1,4 @@
-"""What the front end refuses: packages of other versions, and kernels that it cannot compile."""
+"""The front end refuses unsupported versions of packages, and kernels that it cannot compile."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""A kernel's identity: the same for the same code in every process, another for anything that changes its code."""
+"""A kernel's identity is the same in every process, and differs when anything changes the compiled code."""
 
 import enum
 import os

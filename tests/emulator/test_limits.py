@@ -1,4 +1,4 @@
-"""A launch that the hardware would refuse is refused before anything runs, with the rule it breaks."""
+"""A launch that the hardware would refuse is refused before anything runs, and the message names the broken rule."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""What the emulator keeps: of kernels, of arrays, and of itself in numba-cuda."""
+"""The emulator's memory stays bounded, arrays are released, and numba-cuda's own compilation is not disturbed."""
 
 import gc
 from pathlib import Path

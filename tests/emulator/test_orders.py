@@ -1,4 +1,4 @@
-"""Orders of threads and blocks, the runs that are compared, and what is kept of compilations."""
+"""Orders of threads and blocks, the comparison of runs in different orders, and the cache of compilations."""
 
 import sys
 

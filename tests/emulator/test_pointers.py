@@ -1,4 +1,4 @@
-"""Accesses that are no subscripts of arrays: by raw pointers, and with cache hints."""
+"""Accesses without a subscript of an array: through raw pointers, and with cache hints."""
 
 import numpy as np
 import pytest

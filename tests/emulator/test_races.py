@@ -1,4 +1,4 @@
-"""The race detector against an oracle that knows only CUDA's rules: no miss and no false alarm, in any order."""
+"""The race detector agrees with an oracle of CUDA's rules: no missed race and no false alarm, in any order."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""From NVVM's IR to the host's: address spaces, shared and local arrays, and what is refused by file and line."""
+"""NVVM IR becomes IR for the host: address spaces, shared and local arrays, and refusals with file and line."""
 
 import inspect
 import re

@@ -1,4 +1,4 @@
-"""From an instruction to its line of Python: debug locations, inlined frames, lines that cannot be read."""
+"""The line of Python of an instruction: debug locations, inlined frames, and lines that cannot be read."""
 
 from pathlib import Path
 

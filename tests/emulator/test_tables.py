@@ -1,4 +1,4 @@
-"""Atomics, shuffles, votes and bits against tables worked out by hand or by NumPy, in both modes and all orders."""
+"""Atomics, shuffles, votes and bit operations agree with tables by hand or by NumPy, in both modes and all orders."""
 
 import numpy as np
 import pytest

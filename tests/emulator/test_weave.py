@@ -1,4 +1,4 @@
-"""From a kernel to a coroutine: blocks that are split, faults that leave, markers that are replaced."""
+"""A kernel becomes a coroutine: basic blocks are split, faults leave the kernel, and markers are replaced."""
 
 import re
 

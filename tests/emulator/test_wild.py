@@ -1,4 +1,4 @@
-"""Nothing that a kernel does in fast mode ends the process: every wild access is caught, or harmless."""
+"""No kernel ends the process in fast mode: every wild access is caught, or harmless."""
 
 import os
 import signal

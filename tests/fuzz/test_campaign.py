@@ -1,4 +1,4 @@
-"""A campaign: the same cases for the same seed, and every planted bug found, once, small, and on its own cause."""
+"""A campaign draws the same cases for the same seed, and reports each planted bug once, small, and with its cause."""
 
 from itertools import islice
 

@@ -1,4 +1,4 @@
-"""A case is a line that reads back; failures are the same bug, or not, for a reason."""
+"""A case is a line that reads back. Two failures count as one bug by defined rules."""
 
 import shlex
 

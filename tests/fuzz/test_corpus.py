@@ -1,4 +1,4 @@
-"""The corpus: what was ever found, or is known to be delicate, runs for ever; and the file keeps what it is given."""
+"""Every case of the corpus passes, and the corpus file keeps the findings that are added to it."""
 
 from pathlib import Path
 

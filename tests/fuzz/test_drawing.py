@@ -1,4 +1,4 @@
-"""What the fuzzer draws: small problems of every shape, few kernels, few refusals; and nearly all pairs of values."""
+"""The fuzzer draws small problems of every shape, with few kernels and refusals, and nearly all pairs of values."""
 
 from collections import Counter
 from collections.abc import Callable

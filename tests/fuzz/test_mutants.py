@@ -1,4 +1,4 @@
-"""The fuzzer kills mutants of the shipped kernels: one of each module here, all of them in `nox -s mutants`."""
+"""The fuzzer kills mutants of the shipped kernels: one of each module here, all of them with `nox -s mutants`."""
 
 import csv
 import re

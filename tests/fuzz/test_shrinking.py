@@ -1,4 +1,4 @@
-"""A failing case becomes the smallest one that fails alike."""
+"""A failing case is shrunk to a small case that fails in the same way."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""A blueprint takes every call of a plan, allocates nothing, and notes what a device would be asked to launch."""
+"""A blueprint accepts every call of a plan, allocates nothing, and records the launches."""
 
 import tracemalloc
 from itertools import product

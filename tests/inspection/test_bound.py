@@ -1,4 +1,4 @@
-"""Occupancy and the predicted bound follow from the limits of an architecture: tables, and laws of the model."""
+"""Occupancy and the predicted bound follow from an architecture's limits: tables, and laws of the model."""
 
 from types import SimpleNamespace
 

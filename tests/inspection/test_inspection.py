@@ -1,4 +1,4 @@
-"""Kernels are compiled for any architecture as a GPU of it would get them, and `inspect` tells what they take."""
+"""Kernels are compiled for any architecture as for a real GPU, and `inspect` reports the resources that they use."""
 
 import shutil
 

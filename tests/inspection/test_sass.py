@@ -1,4 +1,4 @@
-"""Machine code is read as it stands: instructions, loops, the hot one, what is rare in it, what each is for."""
+"""Reading machine code: instructions, loops, the hot loop and its rare blocks, and each instruction's purpose."""
 
 import pytest
 from hypothesis import given

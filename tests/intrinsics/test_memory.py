@@ -1,4 +1,4 @@
-"""Wide, predicated and asynchronous accesses: the same on both emulators and the simulator, and refused when wrong."""
+"""Wide, predicated and asynchronous accesses agree on both emulators and the simulator, and wrong ones are refused."""
 
 import numpy as np
 import pytest

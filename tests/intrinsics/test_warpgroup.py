@@ -1,4 +1,4 @@
-"""Products by warpgroups: fragments by the PTX ISA's own figures, sums by NumPy, and what must not be forgotten."""
+"""Warpgroup products: fragments follow the figures of the PTX ISA, sums agree with NumPy, missing steps are found."""
 
 import numpy as np
 import pytest

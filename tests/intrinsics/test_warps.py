@@ -1,4 +1,4 @@
-"""Reductions over a warp give every lane the whole, on each device, and want the whole warp."""
+"""Reductions over a warp give every lane the result on each device, and refuse a warp that is not whole."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Arrays of other libraries: read without a copy where they lie, and given back as what they are."""
+"""Arrays of other libraries are read without a copy, and results are arrays of the same library."""
 
 import sys
 from types import SimpleNamespace

@@ -1,4 +1,4 @@
-"""conv2d and its gradients: as torch computes them, by the algorithm that was chosen."""
+"""conv2d and its gradients agree with torch, and run the chosen algorithm."""
 
 import numpy as np
 import pytest

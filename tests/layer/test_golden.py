@@ -1,4 +1,4 @@
-"""Worked examples with known answers, by every algorithm through the layer; one that refuses says why.
+"""Worked examples with known answers, computed by every algorithm through the layer. A refusal gives its reason.
 
 Sources of the answers: `tests/cases/golden/conv2d_worked_examples.json` names its own; the shapes and counts come from
 PyTorch's documentation of Conv2d and Conv1d and questions about it, and from ML-From-Scratch's and PuzzleLib's layers.

@@ -1,4 +1,4 @@
-"""Initial values: of the distribution that their scheme has, by bounds that chance alone sets."""
+"""Initial values follow the distribution of their scheme, within bounds from probability theory."""
 
 from math import log, sqrt
 

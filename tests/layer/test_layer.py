@@ -1,4 +1,4 @@
-"""The layer: its parameters, forward and backward, and what it says when it is used otherwise."""
+"""The layer: its parameters, forward and backward, and its errors for wrong use."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Maps: the parts of a convolution are what they are called, sum to it, and are drawn where they belong."""
+"""Maps: the parts of a convolution match their names, sum to the result, and are drawn in the right place."""
 
 import json
 import sys

@@ -1,4 +1,4 @@
-"""The floor under a time: what must move and be multiplied, counted one by one."""
+"""The lower bound of a time: the bytes and multiplications that a problem needs, checked against counting."""
 
 import itertools
 

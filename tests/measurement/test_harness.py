@@ -1,4 +1,4 @@
-"""The harness: what becomes of results that pass, fail, refuse, crash or run out of memory."""
+"""The harness: the record of an algorithm that passes, fails, refuses, crashes or runs out of memory."""
 
 from datetime import UTC, datetime
 from typing import Any, ClassVar

@@ -1,4 +1,4 @@
-"""Sampling, on clocks whose true time is known: when it ends, in what order, and what its interval is worth."""
+"""Sampling on clocks with a known true time: when it stops, its order, and how often its interval holds that time."""
 
 from collections import Counter
 from itertools import pairwise

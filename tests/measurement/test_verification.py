@@ -1,4 +1,4 @@
-"""The comparison must be able to fail; the data must be what they claim; the bounds must reject what is too far off."""
+"""Verification: the comparison can fail, the data are what they claim to be, and the bounds reject wrong results."""
 
 from dataclasses import replace
 

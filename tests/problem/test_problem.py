@@ -1,4 +1,4 @@
-"""The problem: sizes against counting, costs against enumeration, text against itself, and every refusal."""
+"""The problem: its sizes and costs agree with counting, its text reads back, and impossible problems are refused."""
 
 from dataclasses import FrozenInstanceError, replace
 

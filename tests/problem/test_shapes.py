@@ -1,4 +1,4 @@
-"""Shapes that do not fit: what was meant is said, and what is said to do about it works."""
+"""Shapes that do not fit: the error message names the likely intention, and its remedy works."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The laws of comparing: the statistics against their definitions, verdicts, means."""
+"""Comparisons: the statistics agree with their definitions, and the verdicts and means with their rules."""
 
 from itertools import permutations
 from math import comb, exp, isclose, log, prod

@@ -1,4 +1,4 @@
-"""What the verdicts of `compare` are worth, measured on samples whose true ratio is known.
+"""How often the verdicts of `compare` are right, measured on samples with a known true ratio.
 
 Every figure is one that holds for certain: that the measured count would be this extreme if the rate were just at the
 limit has a chance of less than 1 %. The seeds are fixed.

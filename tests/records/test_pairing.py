@@ -1,4 +1,4 @@
-"""Which records `compare` pairs, which it names as alone, and what it refuses."""
+"""`compare` pairs records of the same measurement, names those without a partner, and refuses empty sides."""
 
 import numpy as np
 import pytest

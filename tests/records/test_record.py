@@ -1,4 +1,4 @@
-"""Records: what they may not say, what survives a file, and what happens to lines that are none."""
+"""Records: contradictory ones are refused, a file keeps every field, and lines that are no records are reported."""
 
 import json
 from pathlib import Path

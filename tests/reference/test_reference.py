@@ -1,4 +1,4 @@
-"""The reference against a second form written from the equation, against torch and SciPy, and against known answers."""
+"""The reference agrees with a second form of the equation, with torch and SciPy, and with known answers."""
 
 import itertools
 import json

@@ -1,4 +1,4 @@
-"""CSV and Parquet: every value comes back, and no text is a formula."""
+"""CSV and Parquet: every value reads back, and no text is a spreadsheet formula."""
 
 import csv
 import io

@@ -1,4 +1,4 @@
-"""Figures: each is drawn where it has data, is valid, mixes nothing, and says nothing that is not so."""
+"""Figures: each one with data is drawn and valid, mixes no kinds of times, and its text is true."""
 
 import json
 import re

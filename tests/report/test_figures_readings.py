@@ -1,4 +1,4 @@
-"""What a figure says below its title is so, and so is what it shows: against the times it was made from."""
+"""The sentence below a figure's title, and the values in the figure, agree with the times of its records."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""JUnit XML: the rules of the Ant schema, and any text."""
+"""JUnit XML follows the rules of the Ant schema, and can hold any text."""
 
 import re
 from collections import Counter

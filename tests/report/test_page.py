@@ -1,4 +1,4 @@
-"""The page is one file: whatever records say is inert in it, and no time hides whose it is."""
+"""The page is one file. Text from records never runs as code in it, and every time names its clock."""
 
 import json
 import re

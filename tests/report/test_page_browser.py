@@ -1,4 +1,4 @@
-"""The page as a person has it: opened from disk in a browser that has no network."""
+"""The page works when it is opened from disk, in a browser without a network."""
 
 import re
 

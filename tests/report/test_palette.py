@@ -1,4 +1,4 @@
-"""Colours: told apart by every eye, seen on white and on black, and never shared without another shape."""
+"""Colours differ for every kind of colour vision and stand out on white and black; no two algorithms look alike."""
 
 from itertools import combinations
 

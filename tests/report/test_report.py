@@ -1,4 +1,4 @@
-"""The report is a pure function of the records, and says what kind of times it shows."""
+"""The report is a pure function of the records, and names the kind of times that it shows."""
 
 import re
 import subprocess

@@ -1,4 +1,4 @@
-"""Several sources on one page: named by what differs, paired rightly, and nothing mixed that must not be."""
+"""Several sources on one page: named by their differences, paired correctly, and never mixed across kinds of times."""
 
 import re
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""What a page says at its top is true: against counting, and against the true times of synthetic records."""
+"""The summary of a page agrees with counting, and with the true times of synthetic records."""
 
 import re
 from dataclasses import replace

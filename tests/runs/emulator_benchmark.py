@@ -1,4 +1,4 @@
-"""What the emulator costs, against the same loops compiled by numba.njit: `python -m nox -s emulator_speed`.
+"""Measure the emulator's speed against the same loops compiled by numba.njit: `python -m nox -s emulator_speed`.
 
 Every figure is the least of several runs, in processor time of one core, so that other work on the machine counts
 little; the sides of a ratio take turns. Prints a Markdown table, and fails where a promise is broken.

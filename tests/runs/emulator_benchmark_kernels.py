@@ -1,4 +1,4 @@
-"""What the emulator's benchmark runs: kernels, and the same loops for `numba.njit`."""
+"""Kernels for the emulator's benchmark, and the same loops for `numba.njit`."""
 
 import numpy as np
 from numba import cuda, float32, njit

@@ -1,4 +1,4 @@
-"""Whether the fuzzer ever accuses a right algorithm, and how much of their bounds right algorithms use.
+"""Check that the fuzzer never reports a correct algorithm, and measure how much of the error bounds they use.
 
 `nox -s false_alarms` runs 100,000 cases over all algorithms on the emulator. Any failure ends it with exit status 1.
 The largest fractions by algorithm, direction and dtype, and their histogram, go to reports/emulator/bounds.md,

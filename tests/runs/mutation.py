@@ -1,4 +1,4 @@
-"""How many mutants of the shipped kernels the fuzzer kills: `nox -s mutants`.
+"""Count the mutants of the shipped kernels that the fuzzer kills: `nox -s mutants`.
 
 Every mutant of every kernel, or every n-th with --every, is fuzzed on the checked emulator until a case fails, 200
 cases at most. The table goes to reports/emulator/mutants.md, and each mutant to mutants.csv beside it. Exit status 1

@@ -1,4 +1,4 @@
-"""Chromium, headless and without a network, for the tests of the page."""
+"""Headless Chromium without a network, for the tests of the page."""
 
 import os
 import shutil

@@ -1,4 +1,4 @@
-"""One side of a comparison whose true time is known, and the verdicts of a comparison."""
+"""One side of a comparison, with a known true time, and the verdicts of a comparison."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Run an algorithm on given tensors and compare within its own error model: what the laws are written with."""
+"""Run an algorithm on given tensors, and compare its results within its own error model."""
 
 import re
 from collections.abc import Mapping

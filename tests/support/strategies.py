@@ -1,4 +1,4 @@
-"""Every Hypothesis strategy of the suite; `test_strategies.py` shows which corners they reach."""
+"""The Hypothesis strategies for problems. `test_strategies.py` shows which corner cases they reach."""
 
 from collections.abc import Mapping
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""What a survey of a GPU plans, and the ratios that come of its records."""
+"""The plan of a GPU survey, and the ratios that are computed from its records."""
 
 from dataclasses import replace
 from typing import Any

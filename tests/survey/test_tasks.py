@@ -1,4 +1,4 @@
-"""What a survey's processes do: which images they compare, one task, several processes, compiling ahead."""
+"""The processes of a GPU survey: the images that they compare, their tasks, and compilation ahead of the runs."""
 
 import time
 from contextlib import nullcontext

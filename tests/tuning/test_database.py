@@ -1,4 +1,4 @@
-"""The database of tuned configs: what is in a file, what counts, and who uses it."""
+"""The database of tuned configs: its file format, which entry counts, and which commands use it."""
 
 import json
 import warnings

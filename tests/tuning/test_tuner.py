@@ -1,4 +1,4 @@
-"""The search for the fastest config, on a device whose times are known."""
+"""The search for the fastest config, on a device with known times."""
 
 import json
 import sys

@@ -1,4 +1,4 @@
-"""A CUDA driver whose one device has its memory on the host: what numba-cuda's device arrays, streams and events need.
+"""A CUDA driver with one device in host memory, for numba-cuda's device arrays, streams and events.
 
 numba-cuda calls the driver through one object, by the names of the driver API. Here that object gets the calls that can
 be done on host memory, as attributes; every other is refused by its name. Streams and events finish at once, for every

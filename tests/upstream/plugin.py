@@ -1,4 +1,4 @@
-"""For pytest: numba-cuda's own tests on the emulator, each compared with what `expected.csv` says of it.
+"""A pytest plugin: numba-cuda's own tests run on the emulator, and each outcome is compared with `expected.csv`.
 
 A test that the file does not name must pass. The others are `skipped` by numba-cuda itself, `refused` by the emulator,
 which then says what it does not have, or `failed` for the reason given: they need what has nothing to do with running

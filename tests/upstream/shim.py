@@ -1,4 +1,4 @@
-"""numba-cuda launches on the emulator: its dispatcher, its choice of signature and its compilation stay its own."""
+"""Make numba-cuda launch on the emulator. Its dispatcher, choice of signature and compilation stay unchanged."""
 
 from typing import Any
 

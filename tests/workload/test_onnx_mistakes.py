@@ -1,4 +1,4 @@
-"""ONNX models with what is no problem of ours, models that are wrong, files that are none; and the command line."""
+"""ONNX models with unsupported convolutions, wrong models, files that are no models, and the command line on them."""
 
 import contextlib
 import sys

@@ -1,4 +1,4 @@
-"""The convolutions of ONNX models: those that PyTorch runs, and what ONNX itself computes."""
+"""The convolutions found in an ONNX model are those that PyTorch runs and that ONNX computes."""
 
 import io
 import warnings

@@ -1,4 +1,4 @@
-"""The convolutions of PyTorch modules: what runs is found, and is what PyTorch computes; nothing is changed."""
+"""The convolutions of a PyTorch module are found and are those that PyTorch computes; the module stays unchanged."""
 
 import sys
 import warnings

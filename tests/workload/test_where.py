@@ -1,4 +1,4 @@
-"""The filter of layers chooses what pandas' query chooses."""
+"""The filter of layers chooses the same layers as a pandas query."""
 
 import pandas as pd
 import pytest

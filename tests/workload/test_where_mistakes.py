@@ -1,4 +1,4 @@
-"""Filters that are none, and those that try to run code: each a message that points at the place, and nothing runs."""
+"""Invalid filters, and filters that try to run code, get a message that points at the place, and nothing runs."""
 
 import builtins
 import contextlib

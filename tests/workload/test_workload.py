@@ -1,4 +1,4 @@
-"""Workloads: every row of every file is a problem with the output that the row says; sums known from elsewhere."""
+"""Workloads: every row of every file is a problem with the row's output size; the totals agree with other sources."""
 
 import csv
 from importlib.resources import files

@@ -1,4 +1,4 @@
-"""Algorithms for the fuzzer to find out: the direct method, each with one mistake or one peculiarity."""
+"""Algorithms that the fuzzer must judge: the direct method, each with one mistake or one unusual behaviour."""
 
 import os
 from dataclasses import replace

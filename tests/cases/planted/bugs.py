@@ -1,4 +1,4 @@
-"""What a planted bug is: a factory of a kernel with and without it, how to launch it, and what must be reported.
+"""The type of a planted bug: a factory of the kernel with and without the bug, its launch, and the expected report.
 
 The line that must be reported ends in the comment `# planted`, in the factory's source or in a function beside it.
 """

@@ -1,4 +1,4 @@
-"""Kernels with planted races of atomics, and in global memory: between threads of one block, and between blocks."""
+"""Kernels with planted races of atomics and in global memory, between threads of one block and between blocks."""
 
 import numpy as np
 from numba import cuda, int32

@@ -1,4 +1,4 @@
-"""Kernels with planted bugs of memory: reads of what nobody wrote, misaligned accesses."""
+"""Kernels with planted bugs of memory: reads of memory that was never written, and misaligned accesses."""
 
 import numpy as np
 from numba import cuda, float32, float64

@@ -1,4 +1,4 @@
-"""Kernels with planted bugs of raw pointers, which have no extent that an index could be checked against.
+"""Kernels with planted bugs of raw pointers. A raw pointer has no extent that an index could be checked against.
 
 Only these reach memory outside every array: whatever numba-cuda indexes as an array is checked against its axes first,
 and a slice, a view or a field of a record has axes of its own.

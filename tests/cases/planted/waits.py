@@ -1,4 +1,4 @@
-"""Kernels with planted bugs of waiting: barriers that some threads miss, collectives of lanes that are not there."""
+"""Kernels with planted bugs of waiting: barriers that some threads miss, collectives with lanes that do not exist."""
 
 import numpy as np
 from numba import cuda, float32, int32

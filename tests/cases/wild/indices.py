@@ -1,4 +1,4 @@
-"""Wild indices and arrays: beyond every end, in views and slices, and arguments that are not what a kernel takes."""
+"""Kernels with wild indices and arrays: beyond every end, in views and slices, and with unexpected arguments."""
 
 import numpy as np
 from numba import cuda, float32, int32, uint64

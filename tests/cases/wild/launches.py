@@ -1,4 +1,4 @@
-"""What a wild kernel is: a launch that tries to bring the interpreter down."""
+"""The table of wild launches: each function in it launches a kernel that tries to crash the interpreter."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,4 +1,4 @@
-"""Kernels that try to bring the interpreter down in fast mode: `python -m cases.wild.run [name …]` runs each in turn.
+"""Run wild kernels in fast mode, one after the other: `python -m cases.wild.run [name …]`.
 
 Prints the name of a kernel before it runs, and what came of it: "done", or the kind of error. A crash ends the list at
 the name of its kernel.

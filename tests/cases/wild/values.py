@@ -1,4 +1,4 @@
-"""Wild values: arithmetic without a result, large local memory, recursion, exceptions, lanes that are not there."""
+"""Kernels with undefined arithmetic, large local memory, recursion, exceptions, or lanes that do not exist."""
 
 import numpy as np
 from numba import cuda, float32, int64

@@ -1,4 +1,4 @@
-"""Python imports this when it starts, where this folder is in PYTHONPATH: the processes that tests start."""
+"""Python imports this module at start if its folder is in PYTHONPATH, as in the processes that tests start."""
 
 import shim
 
