@@ -15,6 +15,7 @@ from convbench.cli import output
 from convbench.cli.output import write_files
 from convbench.errors import ConvbenchError
 from report.test_junit import check
+from support.command_line import assert_refused
 
 
 def write(path: Path, records) -> Path:
@@ -74,9 +75,7 @@ def test_pictures_are_drawn_when_asked_for(convbench, here, records):
     ],
 )
 def test_a_call_that_makes_no_sense_writes_nothing(convbench, here, records, words, told):
-    status, out, err = convbench("report", records, *words)
-    assert (status, out) == (2, "")
-    assert told in err
+    assert_refused(convbench("report", records, *words), told)
     assert [path.name for path in here.iterdir()] == ["mine.jsonl"]
 
 

@@ -14,6 +14,7 @@ from convbench.layer import decompose, read_picture
 from convbench.layer.maps_picture import COLOURS, MOST_FILTERS, chart, coloured, save_maps
 from convbench.problem.notation import parse
 from convbench.reference.definition import convolve
+from support.command_line import assert_refused
 from support.running import assert_within, squeezed
 
 PROBLEMS = (
@@ -216,6 +217,4 @@ def test_show_maps_beyond_the_bound_is_status_1(convbench, monkeypatch):
     ],
 )
 def test_show_maps_refuses_what_makes_no_sense(convbench, words, message):
-    status, out, told = convbench("show", "n1c3h6w6-k2r3s3", *words)
-    assert (status, out) == (2, "")
-    assert message in told
+    assert_refused(convbench("show", "n1c3h6w6-k2r3s3", *words), message)

@@ -1,1 +1,5 @@
-"""Programs that take minutes or hours, each a nox session of its own."""
+"""Programs that take minutes or hours, each started by a nox session. pytest does not collect them.
+
+`mutation` belongs to the session `mutants`, `false_alarms` to `false_alarms`, and `emulator_benchmark` to
+`emulator_speed`. The first two write their tables and pictures to reports/emulator.
+"""

@@ -1,1 +1,4 @@
-"""What several tests share: strategies, ways to run things, a browser."""
+"""Tools that several tests share, and nothing that is tested itself.
+
+Hypothesis strategies, devices, ways to run an algorithm, the command line or a browser, and assertions with a reason.
+"""
