@@ -1,6 +1,6 @@
-"""Fixtures, and the budgets: how many examples a property test gets is set here, by Hypothesis profiles.
+"""Fixtures, and the Hypothesis profiles, which set how many examples a property test gets.
 
-`quick` is the default and fits CI; `pytest --hypothesis-profile=thorough` looks 25 times longer.
+`quick` is the default, for CI. `pytest --hypothesis-profile=thorough` runs 25 times as many examples.
 """
 
 import os
@@ -24,22 +24,22 @@ settings.register_profile("quick", max_examples=200, deadline=None, derandomize=
 settings.register_profile("thorough", max_examples=5000, deadline=None, suppress_health_check=SLOW)
 settings.load_profile("quick")
 
-# a shell's background jobs ignore Ctrl-C, and so would every process that a test starts
+# background jobs of a shell ignore SIGINT, and processes that a test starts would inherit this
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Compiled kernels are kept in a folder of this run, which all its processes share: nothing stale is tested."""
-    if not hasattr(config, "workerinput"):  # set where xdist started this process
+    """Keep compiled kernels in a new folder, which all processes of this run share, so that no old kernel is tested."""
+    if not hasattr(config, "workerinput"):  # only processes started by xdist have it
         folder = tempfile.mkdtemp(prefix="convbench-")
         os.environ["XDG_CACHE_HOME"] = folder
         config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """With xdist's `--dist loadgroup`, tests of one algorithm share a process, and others that of their file.
+    """Group tests for xdist's `--dist loadgroup`: by algorithm if they have one, else by file.
 
-    It compiles their kernels, and makes their fixtures, once.
+    The tests of a group share a process, which compiles their kernels and makes their fixtures once.
     """
     names = set(registry.names())
     for item in items:
@@ -62,13 +62,13 @@ def algorithm(request: pytest.FixtureRequest) -> Algorithm:
 
 @pytest.fixture(scope="session", params=[name for name in registry.names() if name not in chain(*RELATIVES.values())])
 def relatives(request: pytest.FixtureRequest) -> tuple[Algorithm, ...]:
-    """Every registered algorithm in turn, with those that its examples are shared with."""
+    """Every registered algorithm in turn, together with the algorithms that share its examples."""
     return tuple(map(registry.get, (request.param, *RELATIVES.get(request.param, ()))))
 
 
 @pytest.fixture
 def here(tmp_path, monkeypatch):
-    """An empty current folder, and no GPU, so that the same is tested on any machine."""
+    """An empty current folder and no visible GPU, so that tests are the same on any machine."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(selection, "cuda_fault", lambda: "no driver, for the test")
     monkeypatch.setattr(selection, "gpu_evidence", lambda root=Path("/"): None)

@@ -12,7 +12,7 @@ ALL = [key for key, _, _ in THEMES]
 
 
 def network(seed=0, layers=8, **fields):
-    """Records whose winners change from layer to layer, and whose costs are not all alike."""
+    """Records whose fastest algorithm changes from layer to layer, with varied costs."""
     random = np.random.default_rng(seed)
     for one in synthetic.network(random, layers=layers, **fields):
         if one.timing is None:
@@ -28,7 +28,7 @@ def network(seed=0, layers=8, **fields):
 
 
 def named(records) -> dict[str, Figure]:
-    """The figures of a single chapter by what they are of."""
+    """The figures of a single chapter, by their themes."""
     return {next(k for k in ALL if figure.key.endswith(f"-{k}")): figure for figure in figures(records)}
 
 

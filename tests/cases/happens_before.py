@@ -22,7 +22,7 @@ SPACES = st.sampled_from([SHARED, SHARED, GLOBAL, FRESH])
 
 @dataclass(frozen=True)
 class Access:
-    thread: int  # of the whole grid
+    thread: int  # its number in the grid
     kind: int
     space: int
     cell: int
@@ -43,11 +43,11 @@ class Syncwarp:
 @dataclass(frozen=True)
 class Program:
     blocks: int
-    threads: int  # of a block
+    threads: int  # in a block
     events: tuple[Access | Barrier | Syncwarp, ...]
 
     def takes_part(self, event: Access | Barrier | Syncwarp) -> list[int]:
-        """The threads, of the whole grid, that take part in an event."""
+        """Numbers in the grid of the threads that take part in an event."""
         if isinstance(event, Access):
             return [event.thread]
         first = event.block * self.threads
@@ -106,9 +106,9 @@ def interpret(operations, cells, masks, memory, fresh, out):
 
 
 def has_race_and_garbage(program: Program) -> tuple[bool, bool]:
-    """Whether two accesses race, and whether a read finds what nobody wrote before it."""
+    """Whether two accesses race, and whether a read finds memory that no earlier write has set."""
     count = program.blocks * program.threads
-    clocks = np.zeros((count, count), np.int64)  # what each thread knows of each
+    clocks = np.zeros((count, count), np.int64)  # row: the events of each thread that one thread knows of
     seen: list[tuple[Access, int, np.ndarray]] = []
     race = garbage = False
     for event in program.events:
@@ -140,7 +140,7 @@ def _same_cell(program: Program, one: Access, other: Access) -> bool:
 
 @st.composite
 def programs(draw: st.DrawFn) -> Program:
-    """Programs that do anything with few cells and few threads, so that right and wrong ones are both frequent."""
+    """Random programs with few cells and few threads, so that correct and faulty ones are both frequent."""
     threads = draw(st.sampled_from([2, 33, 64]))
     blocks = draw(st.integers(1, 3))
     active = draw(st.lists(st.integers(0, blocks * threads - 1), min_size=1, max_size=4, unique=True))

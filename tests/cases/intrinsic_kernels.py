@@ -43,14 +43,14 @@ def each_width(x, y, first):
 
 @cuda.jit
 def backwards(x, y):
-    """An index below zero counts from the end nowhere."""
+    """A negative index, which does not count from the end of the array in a kernel."""
     t = cuda.threadIdx.x
     store_1(y, t, load_1(x, t - 1))
 
 
 @cuda.jit
 def predicated(x, y, limit):
-    """y[t] = x[t] where t < limit, else 0; beyond the limit the index is wild."""
+    """y[t] = x[t] where t < limit, else 0; beyond the limit the index is far outside x."""
     t = uint32(cuda.threadIdx.x)
     ok = t < limit
     store_1(y, t, load_1_if(x, t if ok else uint32(1) << uint32(30), ok))
@@ -58,7 +58,7 @@ def predicated(x, y, limit):
 
 @cuda.jit
 def through_bits(x, y):
-    """The sign bit of each element flipped."""
+    """y[t] is x[t] with its sign bit flipped."""
     t = uint32(cuda.threadIdx.x)
     store_1(y, t, unbits(uint32(bits(load_1(x, t)) ^ uint32(0x80000000))))
 
@@ -121,7 +121,7 @@ def misaligned(x, y):
 
 @cuda.jit
 def copies_over_what_is_read(x, y):
-    """A copy into what another thread reads, with no barrier between."""
+    """An asynchronous copy into memory that another thread reads, without a barrier in between."""
     tile = cuda.shared.array(32, float32, alignment=16)
     t = uint32(cuda.threadIdx.x)
     tile[t] = x[t]
@@ -134,7 +134,7 @@ def copies_over_what_is_read(x, y):
 
 @cuda.jit
 def never_waits(x, y):
-    """Copies that nobody reads and nobody waits for: useless, but no mistake; and more than a thread may have."""
+    """Copies that nothing reads and nothing waits for, which are allowed, and more copies than a thread may have."""
     tile = cuda.shared.array(32, float32, alignment=16)
     t = uint32(cuda.threadIdx.x)
     for _ in range(300):
@@ -144,7 +144,7 @@ def never_waits(x, y):
 
 @cuda.jit
 def over_many_blocks(x, y):
-    """What one block has not waited for is none of the next one's business."""
+    """A copy that one block has not waited for does not affect the next block."""
     tile = cuda.shared.array(64, float32, alignment=16)
     t = uint32(cuda.threadIdx.x)
     n = uint32(cuda.blockIdx.x) * uint32(32) + t

@@ -2,7 +2,7 @@
 
 from convbench.inspection.sass import read
 
-# as cuobjdump 13.5 writes it, of a loop that stages, multiplies, and moves on to the next tap every few passes
+# in the format of cuobjdump 13.5: a loop that loads, multiplies, and goes to the next tap every few passes
 LOOP = """
 \tcode for sm_90a
 \t\tFunction : first
@@ -32,7 +32,7 @@ LOOP = """
 
 
 def written(*lines: str) -> str:
-    """A kernel with these instructions, 16 bytes each, as the disassembler would write them."""
+    """A kernel of these instructions, of 16 bytes each, in the format of the disassembler."""
     body = "\n".join(f"        /*{16 * at:04x}*/                   {line} ;" for at, line in enumerate(lines))
     return f"\t\tFunction : kernel\n{body}\n"
 

@@ -23,8 +23,8 @@ class Mutant:
     line: int
     column: int
     end: int  # its last column
-    expression: str  # that was edited
-    part: int  # which operand, axis or comparison of it
+    expression: str  # the edited expression
+    part: int  # the number of the edited operand, axis or comparison
     make: Callable[[], ast.Module]
 
     @property
@@ -38,7 +38,7 @@ class Mutant:
 
 
 def mutants_of(tree: ast.Module) -> Iterator[Mutant]:
-    """Every edit of what runs on the device in a tree, in the order of the source."""
+    """Every edit of a kernel or device function in a tree, in the order of the source."""
     for kernel in (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef) and is_kernel(node)):
         for node in (inner for statement in kernel.body for inner in ast.walk(statement)):
             for kind, part, edit in edits(node):
@@ -56,13 +56,13 @@ def edited(tree: ast.Module, node: ast.AST, edit: Callable[[ast.AST], None]) -> 
 
 
 def is_kernel(function: ast.FunctionDef) -> bool:
-    """Whether it runs on the device."""
+    """Whether a function runs on the device."""
     decorators = [ast.unparse(decorator) for decorator in function.decorator_list]
     return any("cuda.jit" in decorator or "fast_kernel" in decorator for decorator in decorators)
 
 
 def same_place(a: ast.AST, b: ast.AST) -> bool:
-    """Whether two trees have these nodes at one place."""
+    """Whether two nodes are at the same place of their sources."""
     spans = (
         [getattr(node, name, None) for name in ("lineno", "col_offset", "end_lineno", "end_col_offset")]
         for node in (a, b)
@@ -71,7 +71,7 @@ def same_place(a: ast.AST, b: ast.AST) -> bool:
 
 
 def edits(node: ast.AST) -> Iterator[tuple[str, int, Callable[[ast.AST], None]]]:
-    """Every way to spoil one node: the kind, the part, and what does it to a copy of the node."""
+    """Every edit of one node: its kind, the part, and a function that makes it in a copy of the node."""
     if isinstance(node, ast.Expr) and "syncthreads" in ast.unparse(node):
         yield "no barrier", 0, lambda new: setattr(new, "value", ast.Constant(None))
     if isinstance(node, ast.Compare):
@@ -104,7 +104,7 @@ PARTS = ("left", "right", "value", "args", "targets")
 
 
 def edits_of_index(node: ast.Subscript) -> Iterator[tuple[str, int, Callable[[ast.AST], None]]]:
-    """Every way to spoil an index."""
+    """Every edit of an index."""
     steps = (("index + 1", 1), ("index - 1", -1))
     if isinstance(node.slice, ast.Tuple):
         for part in range(len(node.slice.elts)):
@@ -146,12 +146,12 @@ def plus(node: ast.AST, amount: int) -> ast.BinOp:
 
 
 def neutral(condition: ast.BoolOp) -> ast.Constant:
-    """The operand that makes no difference."""
+    """The neutral operand: True for `and`, False for `or`."""
     return ast.Constant(isinstance(condition.op, ast.And))
 
 
 def drop_comparison(chain: ast.Compare, part: int) -> None:
-    """Of `a <= b < c` the first or the last comparison."""
+    """Remove the first or the last comparison of a chain such as `a <= b < c`."""
     if part == 0:
         chain.left = chain.comparators[0]
     del chain.ops[part], chain.comparators[part]

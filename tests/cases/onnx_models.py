@@ -10,7 +10,7 @@ W = {"w": (4, 3, 3, 3)}
 def model_of(
     *nodes, x=(1, 3, 8, 8), weights=None, opset=22, kind=TensorProto.FLOAT, domains=(), functions=(), **inputs
 ):
-    """A model that has an input x and others by their shapes, weights of zeros by theirs, and nodes."""
+    """A model with these nodes, an input x and more inputs of given shapes, and weights of zeros of given shapes."""
     given = [helper.make_tensor_value_info(name, kind, shape) for name, shape in {"x": x, **inputs}.items()]
     zeros = [
         helper.make_tensor(name, kind, shape, bytes(int(np.prod(shape)) * ITEM_BYTES[kind]), raw=True)

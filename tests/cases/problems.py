@@ -1,6 +1,6 @@
 """Small problems that cover padding modes, layouts, dtypes, groups, dilations and partly filled tiles."""
 
-# every feature, alone and together; each problem can be done by all but the specialised algorithms
+# every feature, alone and combined; every algorithm but the specialised ones computes each problem
 PROBLEMS = (
     "n1c1h1w1-k1r1s1",
     "n2c3h6w7-k4r1s1-bias",
@@ -21,7 +21,7 @@ PROBLEMS = (
     "n1c2h6w5-k6r3s3-pad2.0x1.3-g2-bias-reflect-NHWC-RSCK",
     "n1c2h5w5-k2r3s3-pad1-RSCK",
     "n2c2h5w4-k3r3s3-pad1-bias-float64",
-    "n1c64h5w4-k2r3s3-pad1-float16",  # as many terms as show in which dtype they are summed
+    "n1c64h5w4-k2r3s3-pad1-float16",  # enough terms to show in which dtype they are summed
     "n1c16h6w5-k16r3s3-pad1-g2-bias-bfloat16",
     "n1c3h6w7-k3r3s3-pad1.2x0.1-g3-replicate-float16-NHWC",
 )

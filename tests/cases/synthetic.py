@@ -27,7 +27,7 @@ IDLE = Reading(sm_mhz=1980, memory_mhz=3201, temperature_c=41, power_w=240.0)
 def series(
     random: np.random.Generator, true_us: float, *, samples: int = 30, noise: float = 0.02, cache: str = "warm"
 ) -> Series:
-    """Samples of a known median with Gaussian noise, relative."""
+    """Samples with a known median and relative Gaussian noise."""
     us = true_us * (1 + noise * random.standard_normal(samples))
     return Series(
         cache=cache, method="blocking kernel, CUDA events", samples_us=tuple(np.round(us, 3).tolist()),
@@ -40,7 +40,7 @@ def timed(
     random: np.random.Generator, true_us: float, *, samples: int = 30, noise: float = 0.02, cold: float | None = 1.3,
     **fields: Any,
 ) -> Record:  # fmt: skip
-    """A passed record of a known time; `cold` is how much longer it takes with a cold cache, None for no series."""
+    """A passed record with a known time; `cold` is the factor for a cold cache, or None for no such series."""
     both = [series(random, true_us, samples=samples, noise=noise)]
     if cold is not None:
         both.append(series(random, true_us * cold, samples=samples, noise=noise, cache="cold"))
@@ -55,7 +55,7 @@ def timed(
 
 
 def sampled(us: Sequence[float], *, cache: str = "warm", throttled: Sequence[int] = (), **fields: Any) -> Record:
-    """A passed record of these samples."""
+    """A passed record with these samples."""
     only = Series(
         cache=cache, method="blocking kernel, CUDA events", samples_us=tuple(map(float, us)), host_us=(5.0,) * len(us),
         throttled=tuple(throttled), stop="samples",
@@ -68,7 +68,7 @@ def sampled(us: Sequence[float], *, cache: str = "warm", throttled: Sequence[int
 
 
 def record(**fields: Any) -> Record:
-    """A record with these fields, and something that makes sense in the others."""
+    """A record with these fields, and plausible values in the others."""
     algorithm = fields.get("algorithm", "direct")
     given: dict[str, Any] = {
         "problem": "n1c64h56w56-k64r3s3-pad1", "direction": "forward", "algorithm": algorithm,

@@ -62,7 +62,7 @@ def load(transposed):
 
 @cache
 def faulty(fault):
-    """A load by the warps of a block, each from its own rows, that is wrong in one way."""
+    """A load by the warps of a block, each from its own rows, with one fault."""
     barrier, written = fault != "no barrier", 3 if fault == "not written" else 4
     moved = {"misaligned": 1, "outside": 4}.get(fault, 0)
     returns, parts = fault == "returned", fault == "elsewhere"

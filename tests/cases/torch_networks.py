@@ -52,7 +52,7 @@ def mobilenet_like():
 
 
 class Shuffled(nn.Module):
-    """A grouped 1 × 1 convolution whose channels are shuffled by views that the batch is part of."""
+    """A grouped 1 × 1 convolution, and a shuffle of its channels by views whose shapes contain the batch size."""
 
     def __init__(self):
         super().__init__()
@@ -94,7 +94,7 @@ class Calling(nn.Module):
 
 
 class Standardised(nn.Conv2d):
-    """A layer with a forward of its own, as weight standardisation has."""
+    """A subclass of Conv2d with its own forward method, as weight standardisation has."""
 
     def forward(self, x):
         return nn.functional.conv2d(

@@ -65,7 +65,7 @@ def mixed(extents):
     def function(x):
         total = 0
         for i in static(len(extents)):
-            if x > i:  # known at run time alone
+            if x > i:  # only known at run time
                 total += extents[i]
             while total > 100:
                 total -= SIDE * 7

@@ -20,7 +20,7 @@ from convbench.intrinsics import (
 )
 
 MULTIPLY = {"tf32": wgmma_tf32, "f16": wgmma_f16, "bf16": wgmma_bf16}
-K_WORDS = 8  # of a row that one product takes
+K_WORDS = 8  # words of a row that one product reads
 ROW_WORDS = 32
 THREADS = 128
 FAULTS = (
@@ -76,7 +76,7 @@ def multiply(kind, width, parts, in_registers, begins=False):
 
 @cache
 def two_groups():
-    """y = Σ of products in two groups, each with sums of its own, of which the first is used under the second."""
+    """Products in two groups with separate sums; the first sum is used while the second group still runs."""
     product, wait_0, wait_1 = wgmma_tf32(64), wait_warpgroup_0(64), wait_warpgroup_1(64)
 
     @fast_kernel(threads=THREADS)
@@ -110,7 +110,7 @@ def two_groups():
 
 @cache
 def faulty(fault):
-    """A product of one warpgroup, that is wrong in one way."""
+    """A product of one warpgroup, with one fault."""
     product, wait_0, wait_1 = wgmma_tf32(64), wait_warpgroup_0(64), wait_warpgroup_1(64)
     fenced, committed, waited = fault != "no fence", fault != "no commit", fault != "no wait"
     lazy, other_waits, barrier = fault == "a wait too lazy", fault == "another array waits", fault != "no barrier"

@@ -13,7 +13,7 @@ from convbench.problem import DTYPES, ConvProblem, Direction, Dtype
 
 
 class WithoutMistake(DirectPlan):
-    """The direct method as it should be; subclasses change one thing."""
+    """The correct direct method; each subclass changes one thing."""
 
     def __init__(self, problem: ConvProblem, direction: Direction, device: Device, config: Any = None) -> None:
         super().__init__(problem, direction, device, Config(threads=THREADS))
@@ -32,7 +32,7 @@ class WrongAt(WithoutMistake):
 
 
 class WeightsWithoutMistake(DirectWeightsPlan):
-    """And the direct method for dw."""
+    """The correct direct method for dw."""
 
     def __init__(self, problem: ConvProblem, direction: Direction, device: Device, config: Any = None) -> None:
         super().__init__(problem, direction, device, Config(threads=THREADS))
@@ -42,7 +42,7 @@ class WeightsWithoutMistake(DirectWeightsPlan):
 
 
 class ChangedGeometry(WithoutMistake):
-    """What is launched with another geometry than the problem's."""
+    """The kernel gets a geometry that is not the problem's."""
 
     changes: ClassVar[Mapping[str, Any]] = {}
 
@@ -65,7 +65,7 @@ class DilationIgnored(ChangedGeometry):
 
 
 class SymmetricPaddingOnly(ChangedGeometry):
-    """Takes the far side's padding for both."""
+    """Uses the padding of the far side for both sides."""
 
     changes = {"top_left": lambda problem: (problem.padding[0][1], problem.padding[1][1])}
 
@@ -92,7 +92,7 @@ class BiasOnTheWrongChannel(WithoutMistake):
 
 
 class FlippedFilter(WithoutMistake):
-    """Convolution as mathematicians mean it."""
+    """The convolution of mathematics, which flips the filter."""
 
     def prepare(self):
         super().prepare()
@@ -111,7 +111,7 @@ class UnwrittenElement(WithoutMistake):
 
 
 class RunsOnceOnly(WithoutMistake):
-    """Keeps no promise for the second run."""
+    """The second run of a plan computes nothing."""
 
     ran = False
 
@@ -137,7 +137,7 @@ class Float16Accumulation(WithoutMistake):
 
 
 class NonDeterministicReduction(WithoutMistake):
-    """Sums in another order in every run, as atomic additions do; the last bits are what the order decides."""
+    """Sums in another order in every run, as atomic additions do; the order changes the last bits."""
 
     runs = 0
 
@@ -152,7 +152,7 @@ class NonDeterministicReduction(WithoutMistake):
 
 
 class TruncatesWhatItStores(WithoutMistake):
-    """Cuts bfloat16 off where it should round: the upper half of a float32."""
+    """Truncates to bfloat16, the upper half of a float32, instead of rounding."""
 
     def __init__(self, problem, direction, device, config=None):
         super().__init__(problem, direction, device, config)
@@ -177,7 +177,7 @@ class FilterNotFlipped(WithoutMistake):
 
 
 class ChannelsNotSwapped(WithoutMistake):
-    """Takes w[c, k] for w[k, c] where there are as many of both."""
+    """Uses w[c, k] as w[k, c] if C and K are equal."""
 
     def load(self, weights=None, bias=None):
         if weights.shape[0] == weights.shape[1]:
@@ -186,7 +186,7 @@ class ChannelsNotSwapped(WithoutMistake):
 
 
 class StrideForgotten(ChangedGeometry):
-    """Reads dy as if its elements lay side by side."""
+    """Ignores the zeros that the stride puts between the elements of dy."""
 
     changes = {"spread": lambda problem: (1, 1)}
 
@@ -197,7 +197,7 @@ class LastImageOnly(WeightsWithoutMistake):
 
 
 class SumsOverTheWrongAxis(WeightsWithoutMistake):
-    """Runs over q where it should run over p, and the other way round."""
+    """Exchanges the loops over p and q."""
 
     def run(self, x, dy, dw):
         if self.problem.p == self.problem.q:
@@ -209,7 +209,7 @@ class SumsOverTheWrongAxis(WeightsWithoutMistake):
 
 
 class WrongBiasGradient(adapted.AdaptedPlan):
-    """Sums over the channels, and leaves the images."""
+    """Sums over the channels instead of the images."""
 
     def run(self, *arrays, **_):
         super().run(*arrays)
@@ -260,7 +260,7 @@ class RSCKReadAsKRSC(adapted.AdaptedPlan):
 
 
 def algorithm_of(wrong: type[Plan]) -> Algorithm:
-    """The wrong plan, in the direction that it is for, as an algorithm like any other; the rest of it is right."""
+    """An algorithm with the wrong plan in the plan's direction; its other directions are correct."""
     around = issubclass(wrong, adapted.AdaptedPlan)
 
     class Wrong(Algorithm):
@@ -278,7 +278,7 @@ def algorithm_of(wrong: type[Plan]) -> Algorithm:
     return Wrong()
 
 
-# of the plans that are not for `forward`
+# the direction of each plan that is not for `forward`
 DIRECTIONS: dict[type[Plan], Direction] = {
     FilterNotFlipped: "backward_data",
     ChannelsNotSwapped: "backward_data",
@@ -287,7 +287,7 @@ DIRECTIONS: dict[type[Plan], Direction] = {
     SumsOverTheWrongAxis: "backward_weights",
 }
 
-# and what the battery must say about each
+# words of the battery's message about each plan
 WRONG = {
     OffByOnePadding: "elements are wrong",
     SwappedStrides: "elements are wrong",

@@ -31,7 +31,7 @@ SMALL_GEMM = 128, 128, 64
 
 @dataclass(frozen=True)
 class Line:
-    """One line of the table; a promise is the most that the figure may be (or the least, if negative)."""
+    """One line of the table. A promise is the upper limit of the figure, or the lower limit if it is negative."""
 
     what: str
     figure: float
@@ -56,7 +56,7 @@ class Line:
 
 
 def least_s(*works: Callable[[], object], times: int = 5) -> list[float]:
-    """The least processor time of each, in turns, after one run of each that compiles."""
+    """The least processor time of each function. One run of each compiles; then they take turns."""
     for work in works:
         work()
     least = [float("inf")] * len(works)
@@ -69,7 +69,7 @@ def least_s(*works: Callable[[], object], times: int = 5) -> list[float]:
 
 
 def main() -> int:
-    """Measure, print, and say whether every promise was kept."""
+    """Measure and print; returns the exit status, which is 0 if every promise is kept."""
     interpreted = simulate()
     lines = [*convolution(interpreted["convolution"]), *gemm(interpreted["gemm"]), *small_things()]
     print(f"One core of {os.cpu_count()}; the emulator with one worker.\n")
@@ -80,7 +80,7 @@ def main() -> int:
 
 
 def simulate() -> dict[str, float]:
-    """Seconds of the small shapes under Numba's own simulator, in a process of its own."""
+    """Seconds of the small shapes in Numba's own simulator, measured in a separate process."""
     environment = {**os.environ, "NUMBA_ENABLE_CUDASIM": "1"}
     done = subprocess.run(
         [sys.executable, "-m", "runs.emulator_benchmark", "--simulate"],
@@ -93,7 +93,7 @@ def simulate() -> dict[str, float]:
 
 
 def simulated() -> dict[str, float]:
-    """What that process measures."""
+    """The measurements of that process."""
     x, w, y = _layer(*SMALL_LAYER)
     a, b, out = _matrices(*SMALL_GEMM)
     works = {
@@ -109,7 +109,7 @@ def simulated() -> dict[str, float]:
 
 
 def convolution(interpreted: float) -> list[Line]:
-    """64 channels of 56 x 56 for the fast mode; a shape that the simulator ends in a minute for the comparison."""
+    """64 channels of 56 x 56 for the fast mode, and a shape that the simulator can finish in a minute."""
     from convbench.emulator import Emulator  # not at the top: Numba's simulator and the emulator exclude each other
 
     fast, checked = Emulator(workers=1), Emulator(checked=True, orders=("forward",))

@@ -29,7 +29,7 @@ def naive_convolution(x, w, y, pad):
 
 @njit(error_model="numpy")
 def naive_loops(x, w, y, pad):
-    """The same on one core, as Numba compiles it for the CPU."""
+    """The same on one core of the CPU, compiled by Numba."""
     n_k, n_p, n_q = y.shape
     for flat in range(n_k * n_p * n_q):
         q, p, k = flat % n_q, flat // n_q % n_p, flat // (n_q * n_p)
@@ -47,7 +47,7 @@ def naive_loops(x, w, y, pad):
 
 @cuda.jit
 def tiled_gemm(a, b, out):
-    """64 x 64 elements a block, 4 x 4 a thread, 16 deep; two barriers a step."""
+    """64 x 64 elements in a block, 4 x 4 in a thread, steps of 16 terms, two barriers in a step."""
     a_tile = cuda.shared.array((DEPTH, TILE), float32)
     b_tile = cuda.shared.array((DEPTH, TILE), float32)
     total = cuda.local.array((PER_THREAD, PER_THREAD), float32)
@@ -77,7 +77,7 @@ def tiled_gemm(a, b, out):
 
 @njit(error_model="numpy")
 def tiled_loops(a, b, out):
-    """The same tiles by hand: what a thread does between two barriers is the body of a loop over the threads."""
+    """The same tiles on the CPU: the work between two barriers is the body of a loop over the threads."""
     a_tile = np.empty((DEPTH, TILE), np.float32)
     b_tile = np.empty((DEPTH, TILE), np.float32)
     total = np.empty((SIDE * SIDE, PER_THREAD, PER_THREAD), np.float32)
@@ -108,7 +108,7 @@ def tiled_loops(a, b, out):
 
 @cuda.jit
 def only_barriers(y, count):
-    """What a barrier costs."""
+    """Only barriers, to measure their cost."""
     for _ in range(count):
         cuda.syncthreads()
     y[cuda.threadIdx.x] = count
@@ -116,7 +116,7 @@ def only_barriers(y, count):
 
 @cuda.jit
 def only_shuffles(y, count):
-    """What a shuffle costs."""
+    """Only shuffles, to measure their cost."""
     value = y[cuda.threadIdx.x]
     for _ in range(count):
         value = cuda.shfl_xor_sync(0xFFFFFFFF, value, 1)
@@ -125,5 +125,5 @@ def only_shuffles(y, count):
 
 @cuda.jit
 def nothing(y):
-    """What a launch and a thread cost."""
-    return  # numba-cuda cannot compile a docstring alone
+    """An empty kernel, to measure the cost of a launch and of a thread."""
+    return  # numba-cuda cannot compile a body that is only a docstring

@@ -25,10 +25,10 @@ from convbench.report import markdown_table
 
 FOLDER = Path(__file__).parents[2] / "reports" / "emulator"
 CHUNK = 7000
-SLOWER = {"fft_tiled": 4}  # times: it gets fewer cases
+SLOWER = {"fft_tiled": 4}  # this many times slower than others, so it gets fewer cases
 LEAST, MOST = 0.02, 0.8
-STEP = 0.25  # of a decade
-FINEST = -4.0  # what is smaller is counted there
+STEP = 0.25  # the width of a bin, in decades
+FINEST = -4.0  # the lowest bin, which also counts everything smaller
 TITLE = """# How much of their error bounds right algorithms use
 
 {cases:,} random cases on `emulator`, {seconds:,.0f} s on {processes} processes ({compile_s:,.0f} s of compiling): all
@@ -43,7 +43,7 @@ The picture leaves out what is at most 0.0001, most of it exact; [the counts](bo
 
 
 def chunk(order: tuple[str, int, int]) -> dict[str, Any]:
-    """What came of some cases of one algorithm: its name, how many, and their seed."""
+    """Fuzz one algorithm; `order` is its name, the number of cases, and the seed."""
     name, examples, seed = order
     algorithm = registry.get(name)
     result = fuzz(algorithm, EmulatorDevice(workers=1), examples=examples, seed=seed)
@@ -62,7 +62,7 @@ def chunk(order: tuple[str, int, int]) -> dict[str, Any]:
 
 
 def main() -> int:
-    """Run, write, and say whether all was well."""
+    """Run and write the results; returns the exit status."""
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--cases", type=int, default=100_000)
     arguments.add_argument("--algorithm", action="append", choices=registry.names())
@@ -73,7 +73,7 @@ def main() -> int:
     each = {name: ceil(given.cases * part / sum(share.values())) for name, part in share.items()}
     todo = [(name, min(CHUNK, each[name] - first), first) for name in names for first in range(0, each[name], CHUNK)]
     start, done = time.monotonic(), []
-    with get_context("spawn").Pool(cores(), maxtasksperchild=2) as pool:  # a process keeps what it has compiled
+    with get_context("spawn").Pool(cores(), maxtasksperchild=2) as pool:  # a process never frees its compiled kernels
         for one in pool.imap_unordered(chunk, todo):
             done.append(one)
             cases = sum(part["cases"] for part in done)
@@ -84,7 +84,7 @@ def main() -> int:
 
 
 def write(done: list[dict[str, Any]], folder: Path, seconds: float) -> int:
-    """The page, the counts and the picture; 0 if no case failed and the largest fractions are as they should be."""
+    """Write the page, the counts and the picture; returns 0 if no case failed and all fractions are in range."""
     folder.mkdir(parents=True, exist_ok=True)
     counts: Counter[tuple[str, str, str, float]] = sum((one["counts"] for one in done), Counter())
     largest: dict[tuple[str, str, str], float] = {}
@@ -121,7 +121,7 @@ def write(done: list[dict[str, Any]], folder: Path, seconds: float) -> int:
 
 
 def chart(frame: pd.DataFrame) -> alt.Chart:
-    """A histogram for each algorithm, by decades, coloured by direction; what is as good as exact is left out."""
+    """A histogram for each algorithm, by decades, coloured by direction; fractions of at most 0.0001 are left out."""
     shown = frame[frame.log10_from > FINEST]
     grouped = shown.groupby(["algorithm", "log10_from", "direction"], as_index=False).cases.sum()
     grouped["top"] = grouped.groupby(["algorithm", "log10_from"]).cases.cumsum()

@@ -32,7 +32,7 @@ Made by `nox -s mutants`; [every mutant](mutants.csv).
 
 
 def judged(place_number: tuple[str, int]) -> tuple[str, int, int | None, str]:
-    """The place, how many cases killed its mutant, and the last one's words."""
+    """The place, the number of cases until its mutant was killed or None, and the message of the last case."""
     name, number = place_number
     place = list(places(name))[number]
     with nothing_kept():
@@ -41,7 +41,7 @@ def judged(place_number: tuple[str, int]) -> tuple[str, int, int | None, str]:
 
 
 def main() -> int:
-    """Run, write, and say whether the target was met."""
+    """Run and write the results; returns the exit status."""
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--every", type=int, default=1, help="take every n-th mutant of a module")
     arguments.add_argument("--module", action="append", choices=list(MODULES), help="only these modules")
@@ -51,7 +51,7 @@ def main() -> int:
     todo = [(name, number) for name, found in known.items() for number in range(0, len(found), given.every)]
     results: dict[tuple[str, int], tuple[int | None, str]] = {}
     start = time.monotonic()
-    with get_context("spawn").Pool(cores(), maxtasksperchild=40) as pool:  # a process keeps what it has compiled
+    with get_context("spawn").Pool(cores(), maxtasksperchild=40) as pool:  # a process never frees its compiled kernels
         for name, number, examples, words in pool.imap_unordered(judged, todo):
             results[name, number] = examples, words
             place = known[name][number]
@@ -64,7 +64,7 @@ def main() -> int:
 
 
 def write(rows: list[tuple[Place, int | None]], folder: Path, *, total: int, every: int) -> int:
-    """The table and the list; 0 if the target was met."""
+    """Write the table and the list; returns 0 if the target is met."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "mutants.csv").open("w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")

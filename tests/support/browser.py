@@ -18,7 +18,7 @@ REQUIRED = os.environ.get("CONVBENCH_BROWSER") == "required"
 
 @contextmanager
 def chromium() -> Iterator[Browser]:
-    """The browser of this machine; skips the tests where there is none, unless CONVBENCH_BROWSER is `required`."""
+    """The installed browser. Without one, the tests are skipped, or fail if CONVBENCH_BROWSER is `required`."""
     found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if found is None:
         say = pytest.fail if REQUIRED else pytest.skip
@@ -30,7 +30,7 @@ def chromium() -> Iterator[Browser]:
 
 
 class Opened:
-    """A page that was opened from disk, and all that it asked for and complained of."""
+    """A page that was opened from disk, with its requests and its errors."""
 
     def __init__(self, browser: Browser, file: Path, **options: object) -> None:
         self.context = browser.new_context(
@@ -45,7 +45,7 @@ class Opened:
         self.page.on("console", lambda message: message.type == "error" and self.complaints.append(message.text))
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
         self.page.on("dialog", lambda dialog: (self.complaints.append(dialog.message), dialog.dismiss()))
-        # nothing but the file itself is answered
+        # only the request for the file itself gets an answer
         self.context.route(lambda url: url != file.as_uri(), lambda route: route.abort())
         self.page.goto(file.as_uri())
         self.page.locator("#count").filter(has_text="rows").wait_for()
@@ -56,20 +56,20 @@ class Opened:
         self.page.locator(".drawing.drawn").nth(figures - 1).wait_for(state="attached")
 
     def column(self, key: str) -> list[str]:
-        """What stands in a column of the drawn rows."""
+        """The texts in one column of the visible rows."""
         heads = self.page.locator("thead button").evaluate_all("all => all.map(b => b.dataset.sort)")
         place = heads.index(key) + 1
         return self.page.locator(f"#table tbody tr[data-row] > :nth-child({place})").all_inner_texts()
 
     def count(self) -> tuple[int, int]:
-        """How many rows are found, of how many."""
+        """The number of rows that match the filters, and the number of all rows."""
         found, _, total, _ = self.page.locator("#count").inner_text().replace(",", "").split()
         return int(found), int(total)
 
 
 @contextmanager
 def opened(browser: Browser, file: Path, **options: object) -> Iterator[Opened]:
-    """A page in a context of its own; whatever the test is about, it must not complain or fetch anything."""
+    """A page in a separate browser context. In every test it must report no errors and fetch nothing."""
     page = Opened(browser, file, **options)
     yield page
     page.context.close()

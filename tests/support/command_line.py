@@ -1,4 +1,4 @@
-"""Ways to run the command line in a process of its own, and to check what it says of wrong arguments."""
+"""Check the answer to wrong arguments, and run a command in a separate process on a terminal."""
 
 import os
 import pty
@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 def assert_refused(answer: tuple[int, str, str], *parts: str) -> None:
-    """Status 2, nothing on standard output, and one message with these parts; `answer` is (status, output, error)."""
+    """Assert status 2, no standard output, and a message with these parts; `answer` is (status, output, error)."""
     status, out, err = answer
     assert (status, out) == (2, ""), f"status {status}, printed {out!r}"
     assert err.startswith("convbench: "), err

@@ -21,7 +21,7 @@ def run_direction(
     tensors: Mapping[str, Values],
     config: object = None,
 ) -> dict[str, Values]:
-    """All outputs, from arrays that were NaN before."""
+    """All outputs. Their arrays are filled with NaN before the run."""
     execution = Execution(algorithm, problem, direction, device, tensors, config)
     for name, array in execution.outputs.items():
         device.write(array, np.full(operands.memory_shape(problem, name), np.nan, problem.dtype))
@@ -37,7 +37,7 @@ def bounds_of(
     tensors: Mapping[str, Values],
     expected: Mapping[str, Values],
 ) -> dict[str, Float64]:
-    """What the algorithm may be off on these tensors."""
+    """The error bounds of the algorithm on these tensors."""
     wide = {name: value.astype(np.float64) for name, value in expected.items()}
     return algorithm.error_bounds(problem, direction, tensors, expected=wide)
 
@@ -50,25 +50,25 @@ def named(x: Values, w: Values, bias: Values | None) -> dict[str, Values]:
 def run(
     algorithm: Algorithm, problem: ConvProblem, device: Device, x: Values, w: Values, bias: Values | None = None
 ) -> Values:
-    """y, from an output that was NaN before."""
+    """y of `forward`. Its array is filled with NaN before the run."""
     return run_direction(algorithm, problem, "forward", device, named(x, w, bias))["y"]
 
 
 def bound_of(
     algorithm: Algorithm, problem: ConvProblem, x: Values, w: Values, bias: Values | None, expected: Float64
 ) -> Float64:
-    """What y may be off on these tensors."""
+    """The error bound of y on these tensors."""
     return algorithm.error_bounds(problem, "forward", named(x, w, bias), expected={"y": expected})["y"]
 
 
 def assert_within(*, actual: Values, expected: Float64, bound: object) -> None:
-    """Every element within its bound; the worst one is named."""
+    """Assert that every element is within its bound; the message names the worst one."""
     verdict = compare(actual=actual, expected=expected, bound=bound)
     assert verdict.passed, str(verdict)
 
 
 def assert_passes(algorithm: Algorithm, case: Case, device: Device, *, config: object = None) -> Verification:
-    """The verification of a case, which must pass."""
+    """Assert that the algorithm passes the verification of a case; returns the verification."""
     verdict = verify(algorithm, case, device, config=config)
     assert verdict.passed, verdict.reason if config is None else f"{config}: {verdict.reason}"
     return verdict

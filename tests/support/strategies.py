@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from convbench.algorithm import Algorithm
 from convbench.problem import DTYPES, FILTER_LAYOUTS, LAYOUTS, PADDING_MODES, ConvProblem, Direction
 
-MOST_MACS = 400_000  # what takes an emulated kernel, and the reference, some milliseconds
+MOST_MACS = 400_000  # an emulated kernel and the reference take some milliseconds for it
 MOST_TILES = 3
 
-# outputs (p, q), filters (k) and channels (c) of a group that one tile of an algorithm's default configs covers
+# outputs (p, q), and filters (k) and channels (c) of a group, in one tile of each algorithm's default configs
 TILES: Mapping[str, Mapping[str, int]] = {
     "depthwise": {"p": 8, "q": 16},
     "direct": {"q": 256},  # a block has 256 outputs in a row
@@ -28,13 +28,13 @@ TILES: Mapping[str, Mapping[str, int]] = {
     "winograd_4x4_3x3": {"k": 32, "c": 8, "p": 4, "q": 4},
 }
 
-# algorithms whose kernels are one source: they take turns in the batteries, which are long
+# algorithms with the same kernel source: they share the examples of a battery, because batteries are slow
 RELATIVES: Mapping[str, tuple[str, ...]] = {
     "implicit_gemm_3xtf32": ("implicit_gemm_tf32", "implicit_gemm_f16", "implicit_gemm_bf16"),
 }
 
-# dtype, orders of memory and padding modes beside zeros: each dtype with each layout, each mode and order with some
-# dtype, but not each three of them, for every one is kernels to compile
+# dtype, layouts, and padding modes besides zeros: each dtype with each layout, and each mode and filter layout with
+# some dtype; not every combination of three, because each one has kernels to compile
 FORMATS: tuple[tuple[Mapping[str, str], tuple[str, ...]], ...] = (
     ({"dtype": "float32"}, ("reflect", "replicate", "circular")),
     ({"dtype": "float32", "layout": "NHWC", "filter_layout": "RSCK"}, ("circular",)),
@@ -48,13 +48,13 @@ FORMATS: tuple[tuple[Mapping[str, str], tuple[str, ...]], ...] = (
 
 seeds = st.integers(0, 2**32 - 1)
 
-# a few, or enough for one tile of outputs more or less (tiles of any algorithm are 2, 4, 8, 12, 16)
+# a few, or close to a whole number of tiles (the tiles of all algorithms have 2, 4, 8, 12 or 16 outputs)
 _few = st.integers(1, 3)
 _outputs = st.integers(1, 7) | st.sampled_from((7, 8, 9, 11, 12, 13, 15, 16, 17))
 
 
 def around(tile: int) -> st.SearchStrategy[int]:
-    """One to three tiles, one less, and one more."""
+    """Sizes of one to three tiles, and one element less or more."""
     found = {tile * count + more for count in range(1, MOST_TILES + 1) for more in (-1, 0, 1)}
     return st.sampled_from(sorted(size for size in found if 1 <= size <= MOST_TILES * tile))
 
@@ -72,7 +72,7 @@ def problems(
 ) -> ConvProblem:
     """Small problems of every kind, with up to three `tiles` along two axes at once.
 
-    The output is drawn and the input follows, so that none has to be thrown away.
+    The size of the output is drawn and the size of the input follows, so that no drawn problem is invalid.
     """
     tiles = tiles or {}
     long = draw(st.sets(st.sampled_from(sorted(tiles)), max_size=2)) if tiles else ()
@@ -87,9 +87,9 @@ def problems(
     mode = draw(modes)
     sizes = []
     for tap, d, u, count, (before, after) in zip((r, s), dilation, stride, outputs, padding, strict=True):
-        unread = draw(st.integers(0, u - 1))  # behind the last window
+        unread = draw(st.integers(0, u - 1))  # rows or columns behind the last window
         size = (count - 1) * u + d * (tap - 1) + 1 + unread - before - after
-        least = 1 if mode == "zeros" else max(before, after) + 1  # what reflect needs
+        least = 1 if mode == "zeros" else max(before, after) + 1  # the smallest size for which reflect is defined
         sizes.append(max(least, size))
     problem = ConvProblem(
         n=draw(_few), c=groups * c, h=sizes[0], w=sizes[1], k=groups * k, r=r, s=s, stride=stride, padding=padding,
@@ -100,7 +100,7 @@ def problems(
 
 
 def _within_bounds(problem: ConvProblem, c: int, k: int) -> ConvProblem:
-    """The problem, without what multiplies its size and is not its shape, while it is too large."""
+    """The problem, with one image and then one group if it is too large."""
     if problem.macs > MOST_MACS:
         problem = replace(problem, n=1)
     if problem.macs > MOST_MACS and problem.groups > 1:
@@ -109,7 +109,7 @@ def _within_bounds(problem: ConvProblem, c: int, k: int) -> ConvProblem:
 
 
 def any_problems() -> st.SearchStrategy[ConvProblem]:
-    """Problems with every field free, those included that no algorithm computes."""
+    """Problems with any value in every field, including those that no algorithm computes."""
     return problems(
         modes=st.sampled_from(PADDING_MODES), dtype=st.sampled_from(DTYPES), layout=st.sampled_from(LAYOUTS),
         filter_layout=st.sampled_from(FILTER_LAYOUTS),
@@ -120,7 +120,7 @@ def any_problems() -> st.SearchStrategy[ConvProblem]:
 def formatted_problems(
     draw: st.DrawFn, algorithm: Algorithm, direction: Direction, **fields: Any
 ) -> tuple[ConvProblem, Any]:
-    """Problems in every format and padding mode, of which an algorithm does not refuse the direction; and a config."""
+    """A problem in any format and padding mode, whose direction the algorithm computes, and a config."""
     format_, modes = draw(formats_of(algorithm))
     drawn = draw(problems_for(algorithm.name, direction, modes=st.sampled_from(("zeros", *modes)), **fields))
     problem = formatted(drawn, format_)
@@ -130,28 +130,28 @@ def formatted_problems(
 
 
 def formats_of(algorithm: Algorithm) -> st.SearchStrategy[tuple[Mapping[str, str], tuple[str, ...]]]:
-    """The formats in a dtype that an algorithm has."""
+    """The formats whose dtype the algorithm supports."""
     return st.sampled_from([format_ for format_ in FORMATS if format_[0]["dtype"] in algorithm.dtypes])
 
 
 def in_own_dtype(problem: ConvProblem, algorithm: Algorithm) -> ConvProblem:
-    """A float32 problem in the dtype that an algorithm has instead; any other as it is."""
+    """A float32 problem in the algorithm's own dtype if it has no float32; any other problem unchanged."""
     lacking = problem.dtype == "float32" and "float32" not in algorithm.dtypes
     return replace(problem, dtype=algorithm.dtypes[0]) if lacking else problem
 
 
 def formatted(problem: ConvProblem, format_: Mapping[str, str]) -> ConvProblem:
-    """The problem in a dtype and in an order of memory."""
+    """The problem with the dtype and the layouts of a format."""
     return replace(problem, **{"layout": "NCHW", "filter_layout": None, **format_})
 
 
 def directions_of(algorithm: Algorithm) -> st.SearchStrategy[Direction]:
-    """The directions that an algorithm has."""
+    """The directions that an algorithm computes."""
     return st.sampled_from(sorted(algorithm.plans))
 
 
 def problems_for(algorithm: str, direction: Direction = "forward", **fields: Any) -> st.SearchStrategy[ConvProblem]:
-    """Problems of which a built-in algorithm, by its name, does not refuse the direction."""
+    """Problems whose direction the built-in algorithm of this name computes."""
     kinds: dict[str, dict[str, Any]] = {
         "winograd_2x2_3x3": {"taps": st.just((3, 3)), "strides": st.just(1)},
         "winograd_4x4_3x3": {"taps": st.just((3, 3)), "strides": st.just(1)},

@@ -52,7 +52,7 @@ _NOTHING = (
 
 
 class HostDevice:
-    """In the place of `cuda.core.Device`."""
+    """A stand-in for `cuda.core.Device`."""
 
     device_id = 0
     compute_capability = LIMITS.compute_capability
@@ -65,7 +65,7 @@ class HostDevice:
             raise UnsupportedError(f"device {number}: there is one device")
 
     def set_current(self) -> None:
-        """It always is."""
+        """Do nothing, because the device is always current."""
 
 
 class HostMemory:
@@ -87,7 +87,7 @@ class HostMemory:
         del self._blocks[int(pointer)]
 
     def extent(self, pointer: Any) -> tuple[int, int]:
-        """Where the allocation that holds an address begins, and its bytes."""
+        """The start and the bytes of the allocation that holds an address."""
         for begin, block in self._blocks.items():
             if begin <= int(pointer) < begin + len(block):
                 return begin, len(block)
@@ -161,7 +161,7 @@ def _refuse(self: Any, name: str) -> Any:
 
 
 def on_host(value: Any) -> Any:
-    """The NumPy view of what lies in this driver's memory; every other value as it is."""
+    """A NumPy view of an array in this driver's memory; any other value unchanged."""
     if isinstance(value, np.ndarray | np.generic) or not hasattr(value, "__cuda_array_interface__"):
         return value
     interface = dict(value.__cuda_array_interface__, version=3)
@@ -177,7 +177,7 @@ def on_host(value: Any) -> Any:
 
 
 def install() -> None:
-    """Give numba-cuda this driver, for the rest of the process."""
+    """Make numba-cuda use this driver for the rest of the process."""
     driver = cuda_driver.driver
     driver.is_initialized, driver.initialization_error = True, None
     cuda_driver.Driver._cuda_python_wrap_fn = _refuse

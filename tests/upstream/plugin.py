@@ -18,14 +18,14 @@ SUITE = "numba.cuda.tests.cudapy"
 CHILDREN = Path(__file__).with_name("children")
 EXPECTED = Path(__file__).with_name("expected.csv")
 SEVERITY = ("passed", "skipped", "refused", "failed")
-PATH = re.compile(r"(?<![\w.])/\S*/")  # of files, which lie elsewhere on another machine
+PATH = re.compile(r"(?<![\w.])/\S*/")  # folders of files, which differ between machines
 REFUSAL = "convbench.emulator.errors.UnsupportedError: "
 
 shim.install()
 
 
 class Module(pytest.Module):
-    """A module of the suite under its own name, which pytest cannot tell from where the wheel keeps it."""
+    """A module of numba-cuda's tests under its own name, which pytest cannot find from its path in the wheel."""
 
     def _getobj(self):
         return importlib.import_module(f"{SUITE}.{self.path.stem}")
@@ -41,7 +41,7 @@ def pytest_collect_directory(path, parent):
 
 @pytest.fixture
 def initialize_from_pytest_config(request):
-    """What numba-cuda's test classes ask for."""
+    """The settings that numba-cuda's test classes need."""
     request.cls._dump_failed_filechecks = False
 
 
@@ -50,14 +50,14 @@ def pytest_addoption(parser):
 
 
 def pytest_configure(config):
-    if hasattr(config, "workerinput"):  # xdist's workers run the tests, and its controller hears of them
+    if hasattr(config, "workerinput"):  # xdist's workers run the tests, and its controller gets the reports
         os.environ["PYTHONPATH"] = os.pathsep.join([str(CHILDREN), str(CHILDREN.parent), os.environ["PYTHONPATH"]])
     else:
         config.pluginmanager.register(Comparison(config.getoption("write_expected")), "comparison")
 
 
 class Comparison:
-    """What happened to every test, beside what was expected."""
+    """The outcome of every test, compared with the expected one."""
 
     def __init__(self, write: bool) -> None:
         with EXPECTED.open(newline="", encoding="utf-8") as file:
@@ -87,7 +87,7 @@ class Comparison:
     def pytest_sessionfinish(self, session, exitstatus):
         if self.write:
             changed = {test: row for test, row in self.actual.items() if row["outcome"] != self._expected(test)}
-            kept = {**self.expected, **changed}  # a reason that someone wrote stays
+            kept = {**self.expected, **changed}  # reasons written by hand stay
             with EXPECTED.open("w", newline="", encoding="utf-8") as file:
                 writer = csv.DictWriter(file, ["test", "outcome", "reason"], lineterminator="\n")
                 writer.writeheader()
@@ -113,6 +113,6 @@ def _judge(report):
     crash = getattr(report.longrepr, "reprcrash", None)
     message = crash.message if crash else report.longreprtext
     if message.startswith("contains ") and "failed subtest" in message:
-        return "passed", ""  # they were reported themselves
+        return "passed", ""  # the subtests have reports of their own
     outcome = "refused" if message.startswith(REFUSAL) else "failed"
     return outcome, " ".join(PATH.sub("", message.removeprefix(REFUSAL)).split())

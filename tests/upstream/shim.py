@@ -15,7 +15,7 @@ _original_init = dispatcher._Kernel.__init__
 
 
 class _Function:
-    """In the place of a function on a device, of whose machine code nothing is known."""
+    """A stand-in for a function on a device, without any properties of its machine code."""
 
     max_threads_per_block = maxthreads = MAX_THREADS
 
@@ -32,7 +32,7 @@ class _Function:
 def _init(kernel: Any, py_func: Any, argument_types: Any, **options: Any) -> None:
     kernel.targetoptions = options
     write_ptx = codegen.CUDACodeLibrary.get_asm_str
-    codegen.CUDACodeLibrary.get_asm_str = lambda library: ""  # it would only be searched for what to link
+    codegen.CUDACodeLibrary.get_asm_str = lambda library: ""  # it is only searched for libraries to link
     try:
         _original_init(kernel, py_func, argument_types, **options)
     finally:
@@ -73,7 +73,7 @@ def _refuse_module(context: Any, *_: Any) -> Any:
 
 
 def install() -> None:
-    """Have every kernel of this process run on the emulator."""
+    """Make every kernel of this process run on the emulator."""
     host_driver.install()
     dispatcher._Kernel.__init__ = _init
     dispatcher._Kernel.bind = lambda kernel: None

@@ -18,7 +18,7 @@ BOTH_1 = ((1, 1), (1, 1))
 SMALL = dense(2, 3, 5, 4, 3)
 
 DESCRIPTORS = {
-    # defaults, and what is deduced from what
+    # defaults, and sizes that follow from others
     "ic3ih5oc4kh3": SMALL,
     "ic3ih5oc4oh3kh3": SMALL,
     "ic3ih5oc4kh3ph1": dense(2, 3, 5, 4, 3, BOTH_1),
@@ -30,7 +30,7 @@ DESCRIPTORS = {
     "mb1ic8ih10oc8kh3dh0ph1": dense(1, 8, 10, 8, 3, BOTH_1),
     "mb1ic8ih10oc8oh10kh3dh1": dense(1, 8, 10, 8, 3, ((2, 2), (2, 2)), dilation=(2, 2)),
     "mb1ic8ih10iw10oc8kh3kw3dh1dw3": dense(1, 8, 10, 8, 3, dilation=(2, 4)),
-    # a width with nothing but defaults is a copy of the height, padding and stride included
+    # without a width, everything in width copies the height, padding and stride included
     "ic3ih9oc4kh3sh2ph1pw0sw1dw0": dense(2, 3, 9, 4, 3, BOTH_1, stride=(2, 2)),
     "ic3ih9oc4kh3dh2ph2": dense(2, 3, 9, 4, 3, ((2, 2), (2, 2)), dilation=(3, 3)),
     # no height: one row

@@ -20,7 +20,7 @@ def padded(height: int, width: int) -> dict[str, Any]:
 SQUARE_5 = driver(r=5, s=5, **padded(2, 2))
 
 READABLE = {
-    # where the line starts, and the defaults
+    # the start of the line, and the defaults
     "conv": driver(),
     "MIOpenDriver conv": driver(),
     "/opt/rocm/bin/MIOpenDriver convfp32": driver(),
@@ -28,7 +28,7 @@ READABLE = {
     "./bin/MIOpenDriver convbfp16": driver(dtype="bfloat16"),
     "-n 1": driver(n=1),
     "--batchsize 1": driver(n=1),
-    # every flag that makes the problem, by letter and by name
+    # every flag of the problem, by its letter and by its name
     "conv -n 2 -c 4 -H 9 -W 8 -k 6 -y 3 -x 2 -p 1 -q 0 -u 2 -v 1 -l 2 -j 3 -g 2 -b 1 -m conv -z default -_ 2": driver(
         n=2, c=4, h=9, w=8, k=6, r=3, s=2, stride=(2, 1), dilation=(2, 3), groups=2, bias=True, **padded(1, 0)
     ),
@@ -58,7 +58,7 @@ READABLE = {
     # lines of driver/README.md
     "./bin/MIOpenDriver conv -W 32 -H 32 -c 3 -k 32 -x 5 -y 5 -p 2 -q 2": SQUARE_5,
     "./bin/MIOpenDriver conv -W 32 -H 32 -c 3 -k 32 -x 5 -y 5 -p 2 -q 2 -s 0 -F 1": SQUARE_5,
-    # lines of issues and logs
+    # lines from bug reports and logs
     "./bin/MIOpenDriver convfp16 -n 120 -c 128 -H 38 -W 38 -k 256 -y 3 -x 3 -p 1 -q 1 -u 1 -v 1 -l 1 -j 1 -m conv "
     "-g 1 -F 1 -t 1": driver(n=120, c=128, h=38, w=38, k=256, dtype="float16", **padded(1, 1)),
     "./MIOpenDriver conv -W 341 -H 79 -c 32 -n 4 -k 32 -y 5 -x 10 -p 0 -q 0 -u 2 -v 2 -t 1 -V 0 -i 1": driver(
@@ -114,7 +114,7 @@ MALFORMED = {
     "-n 1.5": 3,
     "-n -c 3": 3,
     "conv -H 8 -W 0x8": 13,
-    # what is no problem of ours
+    # problems that this project does not have
     "conv -m trans": 8,
     "conv --mode transpose": 12,
     "-_ 3": 3,

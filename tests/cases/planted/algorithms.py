@@ -22,7 +22,7 @@ class DilationIgnored(Direct):
 
 
 class ThreeBugs(Direct):
-    """A dilation ignored and a bias on the wrong channel, forward; and dw of large strides not at all."""
+    """Forward ignores the dilation and adds the bias to the wrong channel; dw raises an error for large strides."""
 
     name: ClassVar[str] = "three_bugs"
 
@@ -40,7 +40,7 @@ class ThreeBugs(Direct):
 
 
 class Changed(Direct):
-    """Forward alone, with a plan of the test's."""
+    """The direct method with `forward` only, whose plan runs the given function."""
 
     def __init__(self, run):
         self.plans = {"forward": type("Plan", (DirectPlan,), {"run": run})}
@@ -82,7 +82,7 @@ class ChangesItsInput(Changed):
 
 
 class WritesFarAway(Changed):
-    """An index far outside, which the checks see."""
+    """An index far outside the array, which the checks report."""
 
     name: ClassVar[str] = "writes_far_away"
 
@@ -105,7 +105,7 @@ class TooGreedy(Changed):
 
 
 class TakesTheProcessDown(Changed):
-    """As a wild pointer does, where nothing checks."""
+    """Ends the process, as a wild pointer can without checks."""
 
     name: ClassVar[str] = "takes_the_process_down"
 
@@ -119,7 +119,7 @@ class TakesTheProcessDown(Changed):
 
 
 class Picky(Direct):
-    """Every method's limits at once."""
+    """Has the limits of several methods at once."""
 
     name: ClassVar[str] = "picky"
     dtypes = ("float64",)

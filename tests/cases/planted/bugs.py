@@ -18,9 +18,9 @@ MARK = "# planted"
 
 @dataclass(frozen=True, kw_only=True)
 class Planted:
-    """One row of the table. `block` and `thread` are None where more than one could be blamed."""
+    """One row of the table. `block` and `thread` are None if more than one can be reported."""
 
-    make: Callable[[bool], Any]  # from whether the bug is wanted to the kernel
+    make: Callable[[bool], Any]  # makes the kernel, with the bug if the argument is True
     kind: FaultKind
     array: str
     grid: int | tuple[int, ...]
@@ -29,10 +29,10 @@ class Planted:
     shared_bytes: int = 0
     block: Position | None = None
     thread: Position | None = None
-    beside: Callable[..., Any] | None = None  # the device function that the line is in, if it is not in the factory
-    forgotten: tuple[int, ...] = ()  # which arguments nobody has written
-    types: tuple[Any, ...] | None = None  # of the arguments, where numba-cuda would find others
-    others: frozenset[FaultKind] = field(default_factory=frozenset)  # what other orders may report instead
+    beside: Callable[..., Any] | None = None  # the device function with the marked line, if not the factory
+    forgotten: tuple[int, ...] = ()  # numbers of the arguments that count as never written
+    types: tuple[Any, ...] | None = None  # types of the arguments, if not those that numba-cuda finds
+    others: frozenset[FaultKind] = field(default_factory=frozenset)  # kinds that other orders may report
 
     def line(self) -> int:
         """The line that ends in `# planted`."""

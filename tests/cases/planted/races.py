@@ -18,7 +18,7 @@ def no_barrier_after_loading(bug):
         tile[i] = x[i]  # planted
         if not bug:
             cuda.syncthreads()
-        y[i] = tile[63 - i]  # the first threads have read, when the others come to write
+        y[i] = tile[63 - i]  # the first threads may have read before the others write
 
     return kernel
 

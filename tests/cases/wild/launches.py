@@ -12,11 +12,11 @@ HUGE = 2**40
 
 
 def case(run: Callable[[Emulator], None]) -> Callable[[Emulator], None]:
-    """Enter a case under its name."""
+    """Put a case into the table, under its name."""
     CASES[run.__name__] = run
     return run
 
 
 def zeros(*shape: int, dtype: Any = np.float32) -> Any:
-    """An array to be spoilt."""
+    """An array that a wild kernel may overwrite."""
     return np.zeros(shape, dtype)

@@ -1,7 +1,7 @@
 """Run wild kernels in fast mode, one after the other: `python -m cases.wild.run [name …]`.
 
-Prints the name of a kernel before it runs, and what came of it: "done", or the kind of error. A crash ends the list at
-the name of its kernel.
+Prints the name of each kernel before it runs, then the outcome: "done", or the kind of error. After a crash, the last
+line has the name of the kernel that crashed.
 """
 
 import sys
