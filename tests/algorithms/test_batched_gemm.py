@@ -48,7 +48,7 @@ sizes = st.fixed_dictionaries(
 
 @given(sizes=sizes, seed=st.integers(0, 99), is_complex=st.booleans())
 def test_a_product_of_any_sizes_is_exact(sizes, seed, is_complex):
-    """Sizes that no tile divides, the last step of l included; what the padding holds reaches no element."""
+    """Sizes that no tile divides, including the last step of l. Values in the padding reach no element."""
     actual, expected = product(checked, tile=SMALL, seed=seed, is_complex=is_complex, hole=True, **sizes)
     assert np.array_equal(actual, expected)
 
@@ -68,7 +68,7 @@ def test_all_devices_agree_with_numpy(device, is_complex):
     ids=str,
 )  # fmt: skip
 def test_other_tiles_and_baked_in_sizes_are_as_exact(tile, is_complex, is_specialised, l):  # noqa: E741
-    """More stages than steps too; under all checks, which find a copy that nobody waited for."""
+    """Also with more stages than steps. All checks are on, and they find a copy that nothing waits for."""
     actual, expected = product(
         checked, batches=2, i=61, j=130, l=l, tile=tile, is_complex=is_complex, is_specialised=is_specialised
     )

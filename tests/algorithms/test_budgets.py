@@ -19,7 +19,7 @@ from convbench.problem.notation import parse
 
 @dataclass(frozen=True)
 class Budget:
-    """What `convbench inspect ALGORITHM PROBLEM` may show for one kernel of the plan, at the most and at the least."""
+    """Limits of the figures that `convbench inspect ALGORITHM PROBLEM` shows for one kernel of the plan."""
 
     algorithm: str
     problem: str
@@ -73,7 +73,7 @@ BUDGETS = (
     Budget("implicit_gemm_tf32", RESNET_3X3_128, "warpgroup_gemm", registers=128, config=WARPGROUP),
     Budget("implicit_gemm_3xtf32", RESNET_3X3_128, "warpgroup_gemm", registers=240, config=WARPGROUP),
     Budget("implicit_gemm_f16", f"{RESNET_3X3_128}-float16", "warpgroup_gemm", registers=128, config=WARPGROUP),
-    # whatever else a chip has, nothing may spill on it
+    # on every architecture, nothing may spill
     *(
         replace(budget, registers=255, ffma=0.0, arch=arch)
         for arch in ("sm_80", "sm_100")
@@ -93,7 +93,7 @@ LAYERS = RESNET_3X3, DEPTHWISE_3X3, f"{RESNET_3X3}-float16", f"{RESNET_3X3}-bflo
 
 @cache
 def kernels_of(name: str, problem: str, direction: Direction, config: str, arch: str) -> tuple[InspectedKernel, ...]:
-    """Everything that a plan launches; what two plans share is compiled once."""
+    """All kernels of a plan. A kernel that two plans share is compiled once."""
     algorithm, what = registry.get(name), parse(problem)
     case = FuzzCase(algorithm=name, direction=direction, problem=what, kind="uniform", seed=0, config=config)
     chosen = config_of(algorithm, case) if config else None
@@ -101,7 +101,7 @@ def kernels_of(name: str, problem: str, direction: Direction, config: str, arch:
 
 
 def excesses(budget: Budget, kernel: InspectedKernel) -> list[str]:
-    """What a kernel takes beyond its budget, in words."""
+    """A sentence for each limit that a kernel exceeds."""
     resources = kernel.resources
     checks = (
         (resources.registers <= budget.registers, f"{resources.registers} registers, at most {budget.registers}"),
@@ -121,7 +121,7 @@ def test_a_kernel_keeps_its_budget(name, budget):
 
 
 def test_a_broken_budget_is_told(monkeypatch):
-    """So that a budget can fail: each limit a little beyond what the kernel takes."""
+    """A budget can fail: each limit here is slightly tighter than the kernel's figures."""
     (kernel,) = kernels_of("direct", RESNET_3X3, "forward", "", "sm_90")
     registers, share = kernel.resources.registers, kernel.ffma_share
     fits = Budget("direct", RESNET_3X3, "direct", registers=registers, ffma=share)

@@ -18,7 +18,7 @@ from convbench.reference import compute
 from support.running import assert_passes
 from support.strategies import in_own_dtype
 
-# what tensor cores multiply, each algorithm in a precision of its own
+# problems for tensor cores; each algorithm computes them in its own precision
 TENSOR_CORES: Mapping[str, Dtype] = {
     "implicit_gemm_tf32": "float32", "implicit_gemm_3xtf32": "float32",
     "implicit_gemm_f16": "float16", "implicit_gemm_bf16": "bfloat16",
@@ -26,7 +26,7 @@ TENSOR_CORES: Mapping[str, Dtype] = {
 
 
 class Counting(GuardedDevice):
-    """A device that knows how much was launched and allocated on it."""
+    """A device that counts its launches and allocations."""
 
     def __init__(self, inner: Device) -> None:
         super().__init__(inner)
@@ -40,7 +40,7 @@ class Counting(GuardedDevice):
 def check_contract(
     algorithm: Algorithm, problem: ConvProblem, device: Device, direction: Direction = "forward"
 ) -> bool:
-    """Assert the contract on one direction of a problem; whether the algorithm computes it."""
+    """Assert the contract on one direction of a problem; returns whether the algorithm computes it."""
     counting = Counting(device)
     reason = algorithm.refuses(problem, direction)
     if reason is not None:
@@ -59,7 +59,7 @@ def check_contract(
 
 
 class ReferencePlan(Plan):
-    """The reference in the place of a kernel: downloaded, computed, uploaded."""
+    """A plan that downloads its inputs, computes the reference, and uploads the result."""
 
     def run(self, *arrays, **_):
         problem, download = self.problem, self.device.download
@@ -73,7 +73,7 @@ class ReferencePlan(Plan):
 
 
 class Reference(Algorithm):
-    """What the others are compared with, as an algorithm like any other."""
+    """The reference, with which all others are compared, as an algorithm."""
 
     name: ClassVar[str] = "reference"
     family: ClassVar[Family] = "direct"
@@ -105,7 +105,7 @@ def test_a_wrong_algorithm_is_rejected(plan, device):
 
 
 def test_the_same_algorithm_without_a_mistake_is_not_rejected(device):
-    """So that the mistakes are what the wrong ones are rejected for."""
+    """This shows that the wrong algorithms are rejected for their mistakes."""
     for text, direction in product(PROBLEMS, DIRECTIONS):
         check_contract(algorithm_of(WithoutMistake), parse(text), device, direction)
 
@@ -116,7 +116,7 @@ def test_every_algorithm_computes_some_of_the_battery(algorithm):
 
 
 def test_the_directions_of_each_algorithm():
-    """As the issue of each method has it: what a method can do by its own means, it does."""
+    """Each method computes every direction that it can compute by its own means."""
     lacking = {name: set(DIRECTIONS) - set(registry.get(name).plans) for name in registry.names()}
     assert {name: directions for name, directions in lacking.items() if directions} == {
         name: {"backward_weights"}
@@ -170,7 +170,7 @@ def test_a_split_reduction_is_a_config_and_deterministic(device):
     from algorithms.gemm.implicit import ImplicitGemm, WeightsConfig
 
     problem = parse("n2c3h9w8-k5r3s2-pad1")
-    for splits in (1, 2, 7, 200):  # more than there are outputs, too
+    for splits in (1, 2, 7, 200):  # the last one is more than there are outputs
         config = WeightsConfig(splits=splits)
         assert_passes(ImplicitGemm(), Case(problem, 4, "backward_weights"), device, config=config)
     assert ImplicitGemm().configs(problem, "backward_weights")[0].splits == 1

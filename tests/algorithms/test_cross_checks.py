@@ -21,7 +21,7 @@ CROSS_CHECKS = 2000  # over all algorithms
 
 
 def torch_results(problem: ConvProblem, direction: Direction, t: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """What torch makes of the same tensors in float64, by its own padding and its own differentiation.
+    """The result of torch on the same tensors in float64, with its own padding and differentiation.
 
     Its convolution has no padding of four sides: the padding is a layer of its own, as in torch's documentation.
     """

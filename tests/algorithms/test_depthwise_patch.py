@@ -20,8 +20,8 @@ DEPTHWISE = registry.get("depthwise")
 ONE_SIZE = PatchConfig(rows=2, threads=32)
 ANY_SIZE = replace(ONE_SIZE, is_specialised=False)
 
-# each class of layer, with edges that fill no patch and blocks that are not full; small patches, for each is a kernel
-# of its own to compile
+# each class of layer, with edges that fill no patch and blocks that are not full; the patches are small, because each
+# row has its own kernel to compile
 LAYERS = (
     ("n2c3h9w12-k6r3s3-pad1-g3-bias", "forward", ONE_SIZE),  # rows of 12: stored by fours; two filters for a channel
     ("n1c3h9w9-k6r2s2-pad1.0x0.1-g3", "backward_data", ONE_SIZE),  # which sums over two channels
@@ -52,7 +52,7 @@ def test_one_kernel_computes_problems_of_any_size(device, problem, seed, data):
 
 
 def test_threads_that_need_64_bits_are_counted_alike(device, monkeypatch):
-    """As if there were 2³² threads, for which there is no memory here."""
+    """The threshold for 64 bits is lowered, because 2³² threads would need too much memory."""
     from algorithms.depthwise import patch as depthwise_patch
 
     monkeypatch.setattr(depthwise_patch, "LEAST_WIDE", 1)
@@ -70,7 +70,7 @@ REFUSED = (
 
 @pytest.mark.parametrize(("text", "direction", "reason"), REFUSED)
 def test_what_the_kernel_cannot_do_is_an_error_with_its_reason(device, text, direction, reason):
-    """Never another kernel instead."""
+    """Never a silent switch to another kernel."""
     assert reason in str(fault(ANY_SIZE, parse(text), direction))
     with pytest.raises(ConfigError, match=reason):
         PatchPlan(parse(text), direction, device, ANY_SIZE)

@@ -26,8 +26,8 @@ DIRECT = registry.get("direct_tiled")
 ANY_SIZE = WindowConfig(tile_m=8, tile_i=4, tile_j=8, pixels=4, filters=4, channels=2, blocks=1, is_specialised=False)
 ONE_SIZE = replace(ANY_SIZE, is_specialised=True)
 
-# each class of layer, with edges that fill no tile, channels that fill no step and filters that fill no tile, unless it
-# says otherwise; few taps and small tiles, for each is a kernel of its own to compile
+# each class of layer, with edges that fill no tile, channels that fill no step and filters that fill no tile, unless a
+# comment says otherwise; few taps and small tiles, because each row has its own kernel to compile
 LAYERS = (
     ("n1c3h9w12-k10r3s3-pad1-bias", "forward", ONE_SIZE),  # rows of 12: stored by fours
     ("n2c16h8w8-k16r2s2-g2", "backward_data", ONE_SIZE),  # all tiles are full, and so are all steps
@@ -49,7 +49,7 @@ def test_each_class_of_layer_is_right(device, text, direction, config):
 
 @pytest.mark.parametrize(("text", "direction", "config"), LAYERS[1:2] + LAYERS[5:6])
 def test_no_thread_reads_what_has_not_landed(text, direction, config):
-    """On the checked emulator a copy lands at its wait, and every access is held against those of other threads."""
+    """On the checked emulator a copy arrives at its wait, and every access is compared with those of other threads."""
     assert_passes(DIRECT, Case(parse(text), 1, direction), EmulatorDevice(checked=True), config=config)
 
 
@@ -61,7 +61,7 @@ def test_one_kernel_computes_problems_of_any_size(device, problem, seed, data):
 
 
 def test_places_that_need_64_bits_are_computed_alike(device, monkeypatch):
-    """As if the channels of a step had 2³¹ elements, for which there is no memory here."""
+    """The threshold for 64 bits is lowered, because channels of 2³¹ elements would need too much memory."""
     monkeypatch.setattr(direct_tiled_plan, "LEAST_WIDE", 1)
     assert_passes(DIRECT, Case(parse("n2c3h9w10-k9r1s1-pad1-bias"), 1), device, config=ANY_SIZE)
 
@@ -130,7 +130,7 @@ REFUSED = (
 
 @pytest.mark.parametrize(("text", "direction", "reason"), REFUSED)
 def test_what_the_kernel_cannot_do_is_an_error_with_its_reason(device, text, direction, reason):
-    """Never another kernel instead."""
+    """Never a silent switch to another kernel."""
     problem = parse(text)
     assert reason in str(fault(ANY_SIZE, problem, direction))
     with pytest.raises(ConfigError, match=reason):

@@ -102,7 +102,7 @@ def launched(kernel, x: np.ndarray, device=None) -> np.ndarray:
 
 
 def exchanged(values: np.ndarray) -> np.ndarray:
-    """The imaginary parts in the place of the real ones, and the real in theirs."""
+    """The real and the imaginary parts, exchanged."""
     return (values.imag + 1j * values.real).astype(values.dtype)
 
 

@@ -51,7 +51,7 @@ def test_every_kind_of_tile_is_right(text, direction, config):
     assert_passes(GEMM, Case(parse(text), 1, direction), EmulatorDevice(), config=config)
 
 
-@pytest.mark.parametrize("splits", [2, 5, 64])  # more than there are steps, too
+@pytest.mark.parametrize("splits", [2, 5, 64])  # the last one is more than there are steps
 def test_a_split_sum_is_right_and_has_one_order(splits):
     problem, config = parse("n2c18h4w6-k35r1s2-pad1-bias"), TiledConfig(splits=splits)
     assert_passes(GEMM, Case(problem, 1), EmulatorDevice(), config=config)
@@ -63,7 +63,7 @@ def test_a_split_sum_is_right_and_has_one_order(splits):
 
 
 def test_copies_and_barriers_are_in_order():
-    """Under every check: what is read has landed, and nobody still reads what is overwritten."""
+    """All checks are on: data arrive before they are read, and nothing is overwritten while it is still read."""
     config = TiledConfig(stages=3, splits=2)
     assert_passes(GEMM, Case(parse("n1c18h5w8-k34r2s2-pad1-bias"), 1), EmulatorDevice(checked=True), config=config)
 
@@ -82,7 +82,7 @@ def test_channels_beyond_the_group_add_nothing():
 
 
 def test_a_source_that_begins_anywhere_is_taken():
-    """Where 16 bytes at once cannot be copied, as of a slice of somebody's array."""
+    """Copies of 16 bytes are impossible, as from a slice of a larger array."""
     problem, device = parse("n1c3h4w4-k2r1s1"), EmulatorDevice()
     t = tensors(problem, "forward", 1, "integers")
     source = device.empty((t["x"].size + 1,), np.float32)[1:].reshape(t["x"].shape)

@@ -16,7 +16,7 @@ from convbench.reference.data import tensors
 from support.running import assert_within, run_direction
 from support.strategies import TILES, directions_of, formatted_problems, in_own_dtype, seeds
 
-# what the simulator does in seconds; together every feature, and more than one tile of most kernels
+# problems that take the simulator seconds; together they have every feature, and several tiles of most kernels
 TINY = (
     "n1c1h1w1-k1r1s1",
     "n2c3h6w5-k3r3s3-pad1-g3-bias",

@@ -24,7 +24,7 @@ from support.devices import emulator_of
 from support.running import assert_passes, assert_within, run_direction
 
 NAMES = ("implicit_gemm_tf32", "implicit_gemm_3xtf32", "implicit_gemm_f16", "implicit_gemm_bf16")
-LARGEST_SHARED_BYTES = 227 * 1024  # of a block of compute capability 9.0
+LARGEST_SHARED_BYTES = 227 * 1024  # the limit of a block in compute capability 9.0
 emulator, checked = EmulatorDevice(), EmulatorDevice(checked=True)
 
 
@@ -32,13 +32,13 @@ emulator, checked = EmulatorDevice(), EmulatorDevice(checked=True)
 
 
 def rounded_to_tf32(x):
-    """To nearest and away from zero halfway, by arithmetic."""
+    """Rounded by arithmetic to the nearest value; halfway cases go away from zero."""
     unit = np.exp2(np.frexp(x.astype(np.float64))[1] - 11)
     return (np.copysign(np.floor(np.abs(x) / unit + 0.5), x) * unit).astype(np.float32)
 
 
 def as_numbers(words, kind):
-    """What the words stand for."""
+    """The numbers that the words encode."""
     dtype = {"float16": np.float16, "bfloat16": ml_dtypes.bfloat16}.get(kind, np.float32)
     return words.view(dtype).astype(np.float64)
 

@@ -68,7 +68,7 @@ def test_the_simulator_runs_it_too(name):
 
 
 def test_the_split_sum_is_as_good_as_float32_where_sums_are_long():
-    """As by warps: the steps are added up in float32."""
+    """As with warps, the sums of the steps are added in float32."""
     problem = parse("n1c512h3w3-k2r3s3")
     t = {"x": np.full(problem.x_shape, 1 / 3, np.float32), "w": np.full(problem.w_shape, 1 / 7, np.float32)}
     expected = compute(problem, "forward", t)["y"]
@@ -135,4 +135,4 @@ def test_a_gpu_gets_the_instructions_and_spills_nothing(name, products, shape):
     code = sass.read(disassemble(made.cubin), made.entry)
     assert sum(each.opcode.startswith(f"HGMMA.{shape}.") for each in code.instructions) == products
     assert not made.resources.spill_bytes
-    assert not made.resources.warnings  # that the products were serialised
+    assert not made.resources.warnings  # the assembler warns if it serialises the products

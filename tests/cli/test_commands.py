@@ -156,7 +156,7 @@ def test_lenet5_is_verified_and_timed_by_every_algorithm_in_two_minutes(convbenc
 
 
 def test_lenet5_is_checked_in_a_minute(convbench):
-    """Of processor time, for the machine may be busy with other tests; checks run on one core."""
+    """Processor time is measured, because the machine may be busy with other tests. Checks run on one core."""
     start = time.process_time()
     status, out, _ = convbench("verify", "--workload", "lenet5", "--device", "emulator-checked", "--json")
     assert time.process_time() - start < 60

@@ -35,7 +35,7 @@ def measured(seed=0, **fields):
 
 
 def with_slower(records, factor, seed=9):
-    """The first record's measurement again, so much slower."""
+    """The first record's measurement again, slower by this factor."""
     first, random = records[0], np.random.default_rng(seed)
     slow = synthetic.timed(random, first.timing.median_us * factor, problem=first.problem, layer=first.layer)
     return [slow, *records[1:]]

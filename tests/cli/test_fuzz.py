@@ -19,7 +19,7 @@ TESTS = Path(__file__).parents[1]
 EMULATED = "--device", "emulator"
 LINE = "direct forward n1c1h3w3-k1r2s2-stride2 integers seed=7"
 
-# an author's whole file: no more is needed
+# the whole file of a user's algorithm
 MY_MODULE = """
 from dataclasses import replace
 from algorithms.direct.plain import Direct, DirectPlan
@@ -68,7 +68,7 @@ def words_for(name):
 
 
 def test_a_bug_in_ones_own_algorithm_is_found_repeated_and_known_the_next_time(tmp_path):
-    """From the module alone to the fix: found, saved, repeated by the printed command, run first, gone."""
+    """The whole path: a bug is found, saved, repeated by the printed command, run first, and gone after the fix."""
     module, corpus = tmp_path / "my_module.py", tmp_path / "fuzz_corpus.txt"
     module.write_text(f"WRONG = True\n{MY_MODULE}")
     words = "fuzz", "--plugin", "my_module", "--algorithm", "mine", *EMULATED
@@ -124,7 +124,7 @@ def test_jobs_share_the_cases_and_find_each_bug_once(bugs):
 
 
 def test_ctrl_c_keeps_what_was_found(bugs):
-    """To the whole group of processes, as a terminal sends it."""
+    """The signal goes to the whole group of processes, as from a terminal."""
     corpus = bugs / "fuzz_corpus.txt"
     words = *words_for("three_bugs"), "--jobs", "2", "--keep-going", "--seconds", "600"
     running = subprocess.Popen(

@@ -120,7 +120,7 @@ def test_ctrl_c_leaves_what_was_found(small, monkeypatch):
 
 
 def test_a_survey_needs_neither_the_package_installed_nor_what_only_reports_and_tuning_need(small):
-    """As on a machine without a network: a checkout, and what is there."""
+    """As on a machine without a network, where only a checkout and the required packages exist."""
     words = ["emulator" if word == "simulator" else word for word in (*TRIAL, *ONE, "--seconds", "120", "--json")]
     absent = ("pydantic", "greenlet", "optuna", "altair", "jinja2", "pynvml", "pyarrow", "onnx", "skimage", "nox")
     script = f"""

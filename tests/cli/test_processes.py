@@ -18,7 +18,7 @@ COLUMNS = {"COLUMNS": "140", "TERM": "xterm"}
 
 
 def test_help_answers_at_once():
-    """Half a second is promised. Processor time is measured, for the machine may be busy with other tests."""
+    """Half a second is promised. Processor time is measured, because the machine may be busy with other tests."""
     taken = []
     for _ in range(3):
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -44,7 +44,7 @@ def test_importing_the_suite_does_not_import_numba(statement):
     ("device", "long"), [("simulator", "n2c8h40w40-k8r3s3-pad1"), ("emulator", "n16c64h56w56-k64r3s3-pad1")]
 )
 def test_ctrl_c_keeps_what_was_measured_and_resume_goes_on(tmp_path, device, long):
-    """The words and statuses of a real interrupt: two quick results, then one that takes long."""
+    """The messages and statuses of a real interrupt, after two quick results and during a slow one."""
     (tmp_path / "work.txt").write_text(f"n1c1h4w4-k1r3s3\n{long}\n")
     command = [sys.executable, "-m", "convbench", "bench", "--workload", "work.txt", "--device", device]
     command += ["--algorithm", "direct", "--algorithm", "im2col_gemm"]
@@ -100,7 +100,7 @@ def test_a_terminal_without_unicode_gives_no_traceback():
 
 
 def test_a_full_disk_keeps_what_was_recorded(tmp_path):
-    """A limit on the size of files is as good as a full disk, and harmless: 4 KiB hold a few of the ten records."""
+    """A limit on file sizes acts like a full disk and is harmless. 4 KiB hold a few of the ten records."""
     algorithms = "direct,im2col_gemm,depthwise,direct_tiled,implicit_gemm"
     command = (
         f"{sys.executable} -m convbench bench {PROBLEM} n1c1h3w3-k1r1s1 --device simulator --algorithm {algorithms}"

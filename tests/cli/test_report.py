@@ -145,7 +145,7 @@ def test_a_full_disk_leaves_the_old_report_as_it_was(convbench, here, records):
 
 
 def test_files_are_written_together_or_not_at_all(tmp_path, monkeypatch):
-    """The second cannot be written: neither is the first, and nothing half-written stays."""
+    """If the second file cannot be written, the first is not written either, and no partial file stays."""
     (tmp_path / "a").write_text("old")
     (tmp_path / "folder").mkdir()
     with pytest.raises(ConvbenchError, match="folder: a folder is in its place"):

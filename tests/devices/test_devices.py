@@ -221,7 +221,7 @@ def test_a_nan_written_outside_an_array_is_seen(simulator):
 
 
 def test_an_algorithm_that_writes_outside_is_wrong(simulator):
-    """Through the whole of verification, and not only the guard itself."""
+    """The whole verification reports it, not only the guard itself."""
     from convbench.measurement import Case, verify
 
     class BreachingPlan(DirectPlan):
@@ -301,7 +301,7 @@ for text in ("n1c2h4w4-k2r3s3-pad1-bias", "n1c2h3w3-k2r1s2-g2-pad1-reflect"):
 
 @pytest.mark.parametrize("axes", [(0, 3, 1, 2), (3, 2, 0, 1), (0, 2, 3, 1)])
 def test_the_cuda_device_sees_axes_in_another_order_without_a_copy(axes):
-    """Numba's own transpose of more than two axes is none; memory is a stand-in, for it is never touched."""
+    """Numba's own transpose of more than two axes is none; memory is a stand-in, because it is never used."""
     from numba.cuda.cudadrv.devicearray import DeviceNDArray
 
     from convbench.devices.cuda import CudaDevice

@@ -109,7 +109,7 @@ def test_what_was_poisoned_is_nan_where_nobody_checks(fast):
 
 
 def new_kernel():
-    """One that nobody has compiled yet."""
+    """A kernel that is not compiled yet."""
 
     @cuda.jit
     def fill(y):
@@ -196,7 +196,7 @@ def too_much_shared(y):
 def test_a_fault_names_kernel_line_thread_and_array(either):
     with pytest.raises(KernelError) as caught:
         either.launch("multiply", write_behind, 1, 4, either.empty((4,), np.float32))
-    for part in ("write_behind", "test_emulator_device.py", "(3, 0, 0)", "y"):
+    for part in ("write_behind", "test_device.py", "(3, 0, 0)", "y"):
         assert part in str(caught.value)
 
 
@@ -238,7 +238,7 @@ class NeedsMoreThanHardwareHas(WithKernel):
 
 
 class ReadsWhatNobodyWrote(WithKernel):
-    """Harmless by luck: what it read is never used."""
+    """Harmless by chance, because the value that it reads is never used."""
 
     def __init__(self, problem, direction, device, config=None):
         super().__init__(problem, direction, device, config)
@@ -251,9 +251,9 @@ class ReadsWhatNobodyWrote(WithKernel):
 @pytest.mark.parametrize(
     ("plan", "outcome", "words"),
     [
-        (WritesBehind, "wrong", ("write_behind", "test_emulator_device.py", "y")),
+        (WritesBehind, "wrong", ("write_behind", "test_device.py", "y")),
         (NeedsMoreThanHardwareHas, "refused", ("too_much_shared", "49152")),
-        (ReadsWhatNobodyWrote, "wrong", ("copy", "test_emulator_device.py", "x")),
+        (ReadsWhatNobodyWrote, "wrong", ("copy", "test_device.py", "x")),
         (WithoutMistake, "passed", ()),
     ],
 )
@@ -266,5 +266,5 @@ def test_the_outcome_of_a_record_says_what_the_checks_found(checked, plan, outco
 
 
 def test_what_is_harmless_by_luck_passes_where_nobody_checks(fast):
-    """So that the test above is about the checks."""
+    """This shows that the outcomes of the test above come from the checks."""
     assert verify(algorithm_of(ReadsWhatNobodyWrote), Case(SMALL, 0), fast).passed

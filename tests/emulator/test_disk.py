@@ -45,7 +45,7 @@ def folder(tmp_path, monkeypatch):
 
 @pytest.fixture
 def forget(monkeypatch):
-    """As if the process were a new one; gives the list of what has been linked since."""
+    """Forget all kernels, as in a new process; returns the list of kernels that are linked from then on."""
 
     def anew():
         linked = []
@@ -88,7 +88,7 @@ def test_another_constant_and_another_mode_are_others(folder, forget):
 def test_faults_of_what_was_found_name_the_line(folder, forget):
     for _ in range(2):
         linked = forget()
-        with pytest.raises(KernelFault, match=r"test_emulator_disk\.py:\d+.*y\[t\] = tile") as caught:
+        with pytest.raises(KernelFault, match=r"test_disk\.py:\d+.*y\[t\] = tile") as caught:
             run(made(), checked=True, size=SIZE - 1)
         assert caught.value.kind is FaultKind.INDEX
     assert linked == []

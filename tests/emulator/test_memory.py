@@ -35,7 +35,7 @@ def test_memory_stays_bounded_over_many_compilations():
         with disk.nothing_kept():
             emulator.launch(fresh(number), 1, 1, y)
         assert y[0] == number
-        if number in (COMPILATIONS // 2, COMPILATIONS - 1):  # by the half, the caches are full
+        if number in (COMPILATIONS // 2, COMPILATIONS - 1):  # after half of them, the caches are full
             gc.collect()
             sizes.append(resident_kib())
     assert (sizes[1] - sizes[0]) / (COMPILATIONS / 2) < 30
@@ -99,7 +99,7 @@ def test_a_map_dies_with_its_array():
 
 
 def doubling():
-    """A kernel, and the device function that it calls, which nobody has compiled."""
+    """A kernel and the device function that it calls, both not yet compiled."""
 
     @cuda.jit(device=True)
     def twice(x):
@@ -119,7 +119,7 @@ def ptx_of(kernel) -> str:
 
 
 def instructions(ptx: str) -> list[str]:
-    """Without names, in which numba-cuda counts the functions of a process."""
+    """The code without names, because numba-cuda numbers the functions of a process in them."""
     return [line.split("_Z")[0] for line in ptx.splitlines() if line.startswith("\t") and "_Z" not in line]
 
 

@@ -70,8 +70,8 @@ def test_the_kernel_itself_runs_right():
     assert runs_right(cuda.jit(matmul))
 
 
-# what no result and no rule can tell from the kernel: a further tile of zeros, as many tiles by another bound of these
-# shapes, and a one past the edge that only ever meets a zero
+# mutants with the same results and no broken rule: one more tile of zeros, the same number of tiles from another bound
+# for these shapes, and a one behind the edge that is only multiplied by zeros
 EQUIVALENT = [
     name
     for name, mutant in MUTANTS.items()

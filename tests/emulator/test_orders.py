@@ -60,7 +60,7 @@ def test_every_run_begins_with_what_was_there_and_the_first_result_is_kept():
 
 
 def repeat(runs, first, second):
-    """Two runs, of which the second may differ."""
+    """Two runs. The second one may differ."""
     with runs:
         runs.first("forward", first)
         runs.again("reverse", second)

@@ -13,7 +13,7 @@ EMULATORS = {order: Emulator(checked=True, orders=[order], seed=3) for order in 
 
 
 def reported(program: hb.Program, emulator: Emulator) -> FaultKind | None:
-    """What the checked mode says of a program."""
+    """The faults that the checked mode reports for a program."""
     memory, fresh = np.ones(hb.CELLS, np.int32), np.zeros(hb.CELLS, np.int32)
     out = np.zeros(program.blocks * program.threads, np.int64)
     emulator.forget(fresh)

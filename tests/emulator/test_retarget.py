@@ -47,7 +47,7 @@ def watched(request):
 def found(watched):
     args = np.zeros(8, np.float32), np.zeros(8, np.float32)
     lowered = lower(everything, types_of(everything, args), compute_capability=(9, 0), strict=watched)
-    assert "addrspace" in "".join(lowered.modules)  # or there would be nothing to do
+    assert "addrspace" in "".join(lowered.modules)  # otherwise this test would check nothing
     return retarget(lowered.modules, watch_local=watched)
 
 
@@ -162,7 +162,7 @@ def through_half_precision(x, halves, y):
 @pytest.mark.parametrize("dtype", [np.int8, np.uint8, np.int16, np.int32])
 def test_words_narrower_than_those_of_ptx_keep_their_value(dtype):
     low = -100 if np.issubdtype(dtype, np.signedinteger) else 200
-    x = np.array([0, 1, 100, 127, low], dtype)  # which half precision holds exactly
+    x = np.array([0, 1, 100, 127, low], dtype)  # half precision holds these exactly
     halves, y = np.zeros(5, np.float16), np.zeros(5, dtype)
     Emulator().launch(through_half_precision, 1, 5, x, halves, y)
     np.testing.assert_array_equal(halves, x.astype(np.float16))

@@ -19,7 +19,7 @@ EMULATOR = Emulator(workers=1)
 
 
 def shuffle_of(mode, width):
-    """A kernel: y = what this shuffle of x gives, by[0] lanes on."""
+    """A kernel: y is this shuffle of x by by[0] lanes."""
     c = (WARP - width) << 8 | (0 if mode == "up" else WARP - 1)
 
     @intrinsic

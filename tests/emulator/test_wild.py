@@ -20,7 +20,7 @@ HARMLESS = {"done", "NumbaError", "UnsupportedError", "INDEX", "MASK_WITHOUT_SEL
 
 
 def run(*names: str) -> tuple[int, dict[str, str]]:
-    """The process's status, and what came of each case."""
+    """The exit status of the process, and the outcome of each case."""
     ended = subprocess.run(
         [sys.executable, "-m", "cases.wild.run", *names],
         capture_output=True,
@@ -65,7 +65,7 @@ def runs_for_minutes(y, turns):
 
 @pytest.mark.parametrize("checked", [False, True])
 def test_an_interrupt_ends_a_long_launch_within_seconds(checked):
-    """Between two blocks, for a block has no place where it could be stopped."""
+    """It ends between two blocks, because a running block cannot be stopped."""
     emulator = Emulator(checked=checked, workers=2)
     emulator.launch(runs_for_minutes, 1, 1, np.zeros(1), 1)
     timer = threading.Timer(0.5, os.kill, [os.getpid(), signal.SIGINT])

@@ -98,7 +98,7 @@ def test_without_shrinking_the_first_failure_is_as_it_was_drawn(emulator):
 
 
 def test_distinct_bugs_are_found_once_each_and_stay_apart_while_shrunk(emulator):
-    """Two have the same cause, wrong values forward: what tells them apart is what they need."""
+    """Two bugs have the same cause, wrong values in forward. Their cases need different features."""
     result = fuzz(ThreeBugs(), emulator, examples=112, shrink=True, keep_going=True)
     found = {(finding.cause.direction, finding.cause.fault, traits(finding.case)) for finding in result.findings}
     assert found == {

@@ -145,7 +145,7 @@ def test_every_kind_of_fault_has_its_cause(checked, algorithm, fault, words):
 
 
 def test_a_nan_is_no_unwritten_element_where_the_data_have_such(checked):
-    """It may have come from the wrong place."""
+    """The NaN may be an element that was read from the wrong place."""
     case = FuzzCase.read("last_element_forgotten forward n1c1h9w9-k1r1s1 nonfinite seed=0")
     verdict = judge(case, LastElementForgotten(), checked)
     assert verdict.cause.fault == "wrong values"

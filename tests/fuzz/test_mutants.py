@@ -20,14 +20,14 @@ TABLE = Path(__file__).parents[2] / "reports" / "emulator" / "mutants.csv"
 
 KERNEL = re.compile(r"^\s*@(cuda\.jit|fast_kernel)\b", re.MULTILINE)
 
-# what no algorithm launches on the emulator: the gate of a GPU's stopwatch, and reductions that are tested alone
+# no algorithm launches these on the emulator: the gate of a GPU's stopwatch, and reductions with their own tests
 NOT_FUZZED = {"convbench.devices.cuda_stopwatch", "convbench.intrinsics.warps"}
 
 device = EmulatorDevice(checked=True)
 
 
 def a_few() -> list[Place]:
-    """One two thirds down each module, or what follows if that is equivalent."""
+    """One mutant of each module, two thirds down the list of those that are not equivalent."""
     known = [[place for place in places(name) if place.what not in EQUIVALENT] for name in MODULES]
     return [ours[2 * len(ours) // 3] for ours in known]
 
@@ -52,7 +52,7 @@ def test_every_kernel_is_mutated_somewhere():
 
 
 def test_a_mutant_is_gone_when_its_time_is_over():
-    """And was there before: the same case passes, fails, and passes."""
+    """The same case passes before, fails with the mutant, and passes after."""
     place = next(
         place for place in places("algorithms.direct.plain") if place.mutant.expression == "target[n, m, i, j]"
     )

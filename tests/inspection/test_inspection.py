@@ -84,11 +84,11 @@ def test_the_hot_loop_of_a_kernel_is_the_one_that_multiplies():
     found = inspected(looping(), ARRAY, ARRAY, types.int64)
     assert found.hot.counts["FFMA"] % 48 == 0
     assert found.hot.counts["FFMA"] > 0
-    assert "LDL" not in found.whole.accesses  # every place of the local array is known
+    assert "LDL" not in found.whole.accesses  # every index into the local array is a constant
 
 
 def test_registers_are_spilled_where_the_kernel_is_told_to_take_few():
-    """And the spills are told apart from a local array, which has a stack and spills nothing."""
+    """Spills are distinguished from a local array, which uses the stack and spills nothing."""
     free, tight = (inspected(looping(**options), ARRAY, ARRAY, types.int64) for options in ({}, {"max_registers": 24}))
     assert free.resources.spill_bytes == 0
     assert tight.resources.registers <= 24
@@ -129,7 +129,7 @@ def test_dynamic_shared_memory_counts():
 
 
 def test_a_kernel_that_is_compiled_here_still_runs_on_the_emulator(monkeypatch):
-    """And a device function is not taken from there, where every index is checked."""
+    """The device function is not the one of the checked emulator, which checks every index."""
     before = inspected(scale, ARRAY, ARRAY, types.float32)
     device = EmulatorDevice(checked=True)
     x, y = device.upload(np.arange(64, dtype=np.float32)), device.empty((64,), np.float32)
@@ -175,7 +175,7 @@ def test_what_a_run_takes_is_without_what_is_done_once():
 
 @pytest.fixture
 def fresh(monkeypatch):
-    """Nothing is remembered from before."""
+    """Start with empty caches."""
     monkeypatch.setattr(inspector, "_made", {})
     toolkit.tool.cache_clear()
     yield

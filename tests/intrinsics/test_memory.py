@@ -15,7 +15,7 @@ X = np.arange(256, dtype=np.float32) + 1
 
 
 def result(device, kernel, x, size, *more, blocks=1):
-    """y, which was NaN before."""
+    """y, whose array is filled with NaN before the launch."""
     given_x, y = device.upload(x), device.upload(np.full(size, np.nan, np.float32))
     device.launch("multiply", kernel, blocks, T, given_x, y, *more)
     return device.download(y)
@@ -60,7 +60,7 @@ def test_a_pipeline_that_waits_is_right(device, stages, steps):
 @pytest.mark.parametrize("stages", [2, 3, 4])
 @pytest.mark.parametrize("steps", [1, 7])
 def test_a_wait_for_one_group_too_few_is_found(stages, steps):
-    """The copy lands at the wait: until then the tile holds nothing, and then others read it in the same breath."""
+    """The copy arrives at the wait. Before it the tile holds nothing; after it other threads read the tile at once."""
     kernel = kernels.pipeline(stages, pending=stages - 1)
     with pytest.raises(KernelError, match=r"reads tile\[\d+\], which (was never written|thread .* wrote)"):
         result(DEVICES["checked"], kernel, of_steps(steps).reshape(-1), T, steps)

@@ -55,7 +55,7 @@ def test_constants_may_be_globals():
 
 
 def jumps(function):
-    """Instructions that make a function's way depend on anything."""
+    """Instructions that branch on a condition."""
     return [step for step in dis.get_instructions(function) if "JUMP" in step.opname or step.opname == "FOR_ITER"]
 
 
@@ -66,7 +66,7 @@ def test_nothing_is_left_of_static_loops_and_constant_branches():
 
 
 def test_lines_keep_their_numbers():
-    """Whatever reports on a kernel names the line that somebody wrote."""
+    """Reports on a kernel name the line of the original source."""
     function = unrolled_functions.raises_behind_a_loop(3)
     with pytest.raises(ArithmeticError) as caught:
         unrolled(function)(1)

@@ -210,4 +210,4 @@ def test_a_gpu_gets_the_instructions_themselves(kind, in_registers):
     shape = f"HGMMA.64x64x{8 if kind == 'tf32' else 16}.F32"
     assert sum(each.opcode.startswith(shape) for each in code.instructions) == 2
     assert not made.resources.spill_bytes
-    assert not made.resources.warnings  # that the products were serialised
+    assert not made.resources.warnings  # the assembler warns if it serialises the products

@@ -22,7 +22,7 @@ SLOW = Reading(sm_mhz=900, memory_mhz=3201, temperature_c=88, power_w=700.0, thr
 
 
 class Clock(Stopwatch):
-    """A device whose true time is known, in the place of one; `sample` makes what the n-th run takes."""
+    """A stand-in for a device, with a known true time; `sample` gives the time of the n-th run."""
 
     def __init__(self, sample, cache="warm"):
         self.cache, self._sample, self.taken = cache, sample, 0
@@ -52,7 +52,7 @@ def clock(kind: str, seed: int) -> Clock:
             us = round(2 * us) / 2  # a clock of half a microsecond
         if kind == "drift":
             us *= 1 + 0.005 * np.sin(phase + number / 20)
-        if kind == "memory":  # noise that remembers
+        if kind == "memory":  # correlated noise
             state[0] = 0.5 * state[0] + 0.01 * random.standard_normal()
             us *= 1 + state[0]
         if kind == "throttling" and (number // 5) % 4 == 3:

@@ -176,7 +176,7 @@ def test_every_kind_of_data_is_what_it_says(problem, direction, seed):
 
 @given(any_problems(), seeds)
 def test_what_storing_rounds_is_half_a_spacing_at_most(problem, seed):
-    """Of any dtype, by its own conversion."""
+    """For every dtype, by the conversion of that dtype."""
     values = np.random.default_rng(seed).uniform(-4, 4, 50) * 2.0 ** np.random.default_rng(seed).integers(-20, 10, 50)
     stored = values.astype(problem.dtype).astype(np.float64)
     assert (np.abs(stored - values) <= storage_rounding(problem.dtype, values)).all()
@@ -211,7 +211,7 @@ def test_float32_and_float64_products_stay_within_the_bound(problem, seed):
 
 @pytest.mark.parametrize("terms", [64, 576, 2304])
 def test_rounding_the_inputs_to_half_or_tf32_is_beyond_the_bound(terms):
-    """What a faster and less precise unit would do must not pass for float32."""
+    """The results of a faster and less precise unit must not pass as float32."""
     problem = ConvProblem(n=4, c=terms, h=8, w=8, k=16, r=1, s=1)
     t = uniform(problem, 3)
     expected = result(problem, t)

@@ -38,7 +38,7 @@ def of_two_speeds(random, n):
 
 
 def drifting(random, n):
-    """A slow wave of anyone's phase, larger than the noise on it."""
+    """A slow wave with a random phase, larger than the noise on it."""
     phase = np.arange(n) / n * random.uniform(0.5, 2) + random.random()
     return random.standard_normal(n) + 1.5 * np.sin(2 * np.pi * phase)
 
@@ -51,12 +51,12 @@ def correlated(random, n, rho=0.5):
 
 
 def coarse(random, n):
-    """As a clock of half a standard deviation has it."""
+    """Rounded to half a standard deviation, as by a coarse clock."""
     return np.round(2 * random.standard_normal(n)) / 2
 
 
 def measured(noise: Noise, size: float, *, ratio=1.0, runs=RUNS, samples=SAMPLES, seed=0) -> Compared:
-    """As many comparisons of two series whose true times are in that ratio."""
+    """This many comparisons of two series whose true times have this ratio."""
     random = np.random.default_rng(seed)
 
     def side(true_us):

@@ -38,7 +38,7 @@ def files(tmp_path_factory):
 @pytest.fixture
 def gpu(browser, files):
     with opened(browser, files["gpu"]) as page:
-        page.all_drawn()  # nothing moves any more
+        page.all_drawn()  # so that nothing moves any more
         yield page
 
 
