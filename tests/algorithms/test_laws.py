@@ -116,7 +116,7 @@ def test_zero_padding_equals_explicit_padding(relatives, device, data, seed):
     written_out = {name: pad(problem, value).astype(value.dtype) if name == "x" else value for name, value in t.items()}
     implicit, bound = outputs_and_bounds(algorithm, problem, direction, device, t)
     explicit, allowed = outputs_and_bounds(algorithm, outer, direction, device, written_out)
-    if direction == "backward_data":  # the gradient of the padding is dropped
+    if direction == "backward_data":  # the gradient of the padding is nobody's
         (top, _), (left, _) = problem.padding
         inside = np.s_[:, :, top : top + problem.h, left : left + problem.w]
         explicit, allowed = explicit[inside], allowed[inside]
@@ -265,7 +265,7 @@ def test_a_layout_moves_elements_and_changes_none(relatives, device, data, seed)
 
 @given(data=st.data(), seed=seeds)
 def test_every_problem_that_is_not_refused_is_computed_right(relatives, device, data, seed):
-    """The contract on random problems and data, with every axis and any config."""
+    """The contract's verdict, on problems and data that nobody thought of: every axis, and any config."""
     algorithm = data.draw(st.sampled_from(relatives))
     direction = data.draw(directions_of(algorithm))
     problem, config = data.draw(formatted_problems(algorithm, direction))

@@ -16,7 +16,6 @@ from convbench.measurement import Case, verify
 from convbench.problem import DIRECTIONS
 from convbench.problem.notation import parse
 from convbench.reference.error_model import roundings
-from support.running import assert_passes
 from support.strategies import any_problems
 
 ON_THE_PROCESSOR = "numpy", "scipy", "torch_cpu"
@@ -33,7 +32,8 @@ def emulator():
 def test_a_baseline_agrees_with_the_reference(name, emulator, problem, direction, seed):
     algorithm = registry.get(name)
     if algorithm.refuses(problem, direction) is None:
-        assert_passes(algorithm, Case(problem, seed, direction), emulator)
+        verdict = verify(algorithm, Case(problem, seed, direction), emulator)
+        assert verdict.passed, verdict.reason
 
 
 def test_every_direction_and_dtype_has_a_baseline_on_the_processor():
