@@ -158,6 +158,9 @@ class TorchCpu(Algorithm):
     def limits(self, problem: ConvProblem, direction: Direction) -> str | None:
         if direction == "backward_data" and ITEM_BYTES[problem.dtype] == 2:
             return f"dtype {problem.dtype}: on the processor, PyTorch sums the taps of dx in it instead of in float32"
+        if direction == "backward_weights" and ITEM_BYTES[problem.dtype] == 2 and problem.n > 1:
+            # in bfloat16 only without oneDNN, which decides by the processor
+            return f"dtype {problem.dtype}: on the processor, PyTorch sums the images of dw in it instead of in float32"
         return None
 
 

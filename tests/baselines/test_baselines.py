@@ -1,5 +1,6 @@
 """The baselines: correct within the bounds of their precision, run only on request, and refused by name elsewhere."""
 
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -76,6 +77,10 @@ def test_half_precision_that_is_not_summed_in_float32_is_refused():
         problem = parse(f"n1c2h5w5-k2r3s3-{dtype}")
         assert dtype in str(registry.get("torch_cpu").refuses(problem, "backward_data"))
         assert registry.get("torch_cpu").refuses(problem) is None
+        assert registry.get("torch_cpu").refuses(problem, "backward_weights") is None
+        of_two = replace(problem, n=2)
+        assert "sums the images of dw" in str(registry.get("torch_cpu").refuses(of_two, "backward_weights"))
+        assert registry.get("torch_cpu").refuses(replace(of_two, dtype="float32"), "backward_weights") is None
 
 
 def test_precision_is_named():
