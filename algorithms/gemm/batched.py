@@ -25,6 +25,7 @@ from typing import Any, Self
 from numba import cuda, float32, int32, int64, uint32
 
 from algorithms.gemm.batched_tile import Tile
+from algorithms.gemm.stages import WAITS
 from convbench.devices import Array, Device, Kernel
 from convbench.errors import ConfigError
 from convbench.intrinsics import (
@@ -36,14 +37,9 @@ from convbench.intrinsics import (
     static,
     store_4,
     unrolled,
-    wait_copies_0,
-    wait_copies_1,
-    wait_copies_2,
 )
 
 __all__ = ["Sizes", "Tile", "launch_batched_gemm", "make_kernel", "padded"]
-
-WAITS = {2: wait_copies_0, 3: wait_copies_1, 4: wait_copies_2}  # by stages: until the oldest of them has landed
 
 
 @dataclass(frozen=True)

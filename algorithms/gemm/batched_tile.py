@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
+from algorithms.gemm.stages import WAITS
 from convbench.devices import MAX_SHARED_BYTES, MAX_THREADS_PER_BLOCK
 from convbench.errors import ConfigError
 
-STAGES = 2, 3, 4  # so many buffers, of which as many less two are waited for (`batched_gemm.WAITS`)
 REGISTERS = 65536  # of a multiprocessor, since compute capability 5.0
 MOST_THREADS = 1536  # of a multiprocessor, at least, since compute capability 8.0
 MOST_ACCUMULATORS = 128  # what NVVM unrolls, and 255 registers hold with what else a thread needs
@@ -43,7 +43,7 @@ class Tile:
                 self.tile_i % (4 * self.thread_i) == 0 and self.tile_j % (8 * self.thread_j) == 0,
                 "a tile is a multiple of what a warp has, 4 · thread_i by 8 · thread_j",
             ),
-            (self.stages in STAGES, f"stages are one of {', '.join(map(str, STAGES))}"),
+            (self.stages in WAITS, f"stages are one of {', '.join(map(str, WAITS))}"),
             (
                 self.blocks is None or 1 <= self.blocks <= MOST_THREADS // self.threads,
                 f"a multiprocessor holds at most {MOST_THREADS} threads",

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from algorithms.correlation import HUGE_MACS, LARGE_MACS, Correlation
 from convbench.devices import MAX_SHARED_BYTES, MAX_THREADS_PER_BLOCK
@@ -10,11 +11,14 @@ from convbench.errors import ConfigError
 LANES_K, LANES_O = 4, 8  # of a warp, along filters and along outputs
 WARP = LANES_K * LANES_O
 RUN = 4  # elements of 4 bytes in the widest access
+GAP_K, GAP_O = LANES_K * RUN, LANES_O * RUN  # from one run of a thread to its next
 MOST_SPLITS = 64
 MOST_STAGES = 4
 INDICES = 2**31
 REGISTERS = 2**16  # of a multiprocessor: CUDA C++ Programming Guide, "Technical Specifications per Compute Capability"
 MOST_REGISTERS = 255  # of a thread, likewise
+
+Sizes = tuple[int, ...]  # in the order in which `algorithms.gemm.tiled` unpacks them
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,6 +111,38 @@ class TiledConfig:
         if max(outputs_of(geometry) + self.tile_o, geometry.targets + self.tile_k, steps, *spans) >= INDICES:
             return f"its indices of outputs, of filters and of steps have 31 bits, and one of them reaches {INDICES:,}"
         return None
+
+
+class Facts(NamedTuple):
+    """What a kernel has to provide for; sizes that are known make some of it superfluous."""
+
+    is_padded: bool  # taps reach beyond the map
+    is_ragged: bool  # the last step of a tap has fewer channels
+    is_cut_k: bool  # the last tile has fewer filters
+    is_cut_o: bool  # the last tile has fewer outputs
+    has_runs: bool  # runs of four outputs stay within an image
+
+
+def facts_of(config: TiledConfig, baked: Sizes | None) -> Facts:
+    """The facts of a problem's sizes; without sizes, everything that a problem of the config can need."""
+    is_pointwise = config.pixels > 1
+    if baked is None:
+        return Facts(not is_pointwise, True, True, True, is_pointwise)
+    (
+        images, _, channels, height, width, filters, target_h, target_w, taps_r, taps_s, stride_h, stride_w,
+        top, left, dilation_h, dilation_w, *_,
+    ) = baked  # fmt: skip
+    beyond_h = (target_h - 1) * stride_h - top + (taps_r - 1) * dilation_h >= height
+    beyond_w = (target_w - 1) * stride_w - left + (taps_s - 1) * dilation_w >= width
+    return Facts(
+        top > 0 or left > 0 or beyond_h or beyond_w, channels % config.tile_t > 0, filters % config.tile_k > 0,
+        images * target_h * target_w % config.tile_o > 0, target_h * target_w % RUN == 0,
+    )  # fmt: skip
+
+
+def copies_in_a_row(config: TiledConfig, pixels: int) -> tuple[int, int]:
+    """Copies in a row of the tile of filters, and of the gathered map where each copy has `pixels` elements."""
+    return config.tile_k // RUN, config.tile_o // pixels
 
 
 def outputs_of(geometry: Correlation) -> int:

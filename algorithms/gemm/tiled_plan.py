@@ -4,8 +4,8 @@ from numba import cuda, float32
 
 from algorithms.copies import is_aligned, lacks_copies
 from algorithms.correlation import CorrelationPlan
-from algorithms.gemm.tiled import Sizes, make_kernel
-from algorithms.gemm.tiled_config import TiledConfig, outputs_of
+from algorithms.gemm.tiled import make_kernel
+from algorithms.gemm.tiled_config import Sizes, TiledConfig, outputs_of
 from convbench.devices import Array, Device
 from convbench.errors import ConfigError
 from convbench.intrinsics import unflatten_on_device
