@@ -9,5 +9,6 @@ from algorithms.gemm.batched_tile import Tile
 from algorithms.gemm.im2col import Im2colGemm
 from algorithms.gemm.implicit import ImplicitGemm
 from algorithms.gemm.plain import launch_gemm, tiles_for
+from algorithms.gemm.stages import WAITS
 
-__all__ = ["Im2colGemm", "ImplicitGemm", "Tile", "launch_batched_gemm", "launch_gemm", "padded", "tiles_for"]
+__all__ = ["WAITS", "Im2colGemm", "ImplicitGemm", "Tile", "launch_batched_gemm", "launch_gemm", "padded", "tiles_for"]

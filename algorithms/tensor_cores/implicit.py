@@ -25,6 +25,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from algorithms.correlation import HUGE_MACS, LARGE_MACS, Correlation, CorrelationPlan
+from algorithms.gemm import WAITS
 from algorithms.tensor_cores.packing import (
     PER_WORD,
     SIDE,
@@ -35,7 +36,7 @@ from algorithms.tensor_cores.packing import (
     words_of_filter,
     words_of_group,
 )
-from algorithms.tensor_cores.warp_gemm import WAIT, Config, make_kernel
+from algorithms.tensor_cores.warp_gemm import Config, make_kernel
 from algorithms.tensor_cores.warpgroup_gemm import WarpgroupConfig
 from algorithms.tensor_cores.warpgroup_plan import ONLY as WARPGROUP_CAPABILITY
 from algorithms.tensor_cores.warpgroup_plan import PLANS as WARPGROUP_PLANS
@@ -205,7 +206,7 @@ class TensorCores(Algorithm):
                 tile_m=m, tile_o=o, warp_m=wm, warp_o=wo, blocks=blocks, stages=stages, unroll=4,
                 is_specialised=is_specialised,
             )
-            for m, o, wm, wo, blocks in self.tiles for stages in WAIT for is_specialised in (True, False)
+            for m, o, wm, wo, blocks in self.tiles for stages in WAITS for is_specialised in (True, False)
         ]  # fmt: skip
         return [*by_warps, *warpgroup_space(Correlation.of(problem, direction), self.kind)]
 

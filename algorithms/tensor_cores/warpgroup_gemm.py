@@ -24,8 +24,9 @@ from typing import Any
 
 from numba import cuda, float32, int32, uint32, uint64
 
+from algorithms.gemm import WAITS
 from algorithms.tensor_cores.packing import STEP, Kind
-from algorithms.tensor_cores.warp_gemm import HALF_OF_LAST, HIGH, WAIT
+from algorithms.tensor_cores.warp_gemm import HALF_OF_LAST, HIGH
 from algorithms.tensor_cores.windows import CHUNKS, make_copies
 from convbench.devices import Array, Kernel
 from convbench.errors import ConfigError
@@ -79,7 +80,7 @@ class WarpgroupConfig:
             (self.tile_o > 0 and self.tile_o % OUTPUTS == 0, f"tile_o is a multiple of {OUTPUTS}"),
             (self.threads <= 1024, "a block holds at most 1024 threads"),
             (self.tile_m % max(self.rows, 1) == 0, f"{self.rows} rows are copied at a time"),
-            (self.stages in WAIT, f"stages is one of {', '.join(map(str, WAIT))}"),
+            (self.stages in WAITS, f"stages is one of {', '.join(map(str, WAITS))}"),
             (self.blocks >= 1, "blocks is at least 1"),
         )
         for holds, rule in rules:
@@ -108,7 +109,7 @@ def make_warpgroup_kernel(
 ) -> Kernel:
     """The kernel of a config, for problems of any size or of the `baked` sizes alone; `float32` factors are split."""
     tile_m, tile_o, rows, stages = config.tile_m, config.tile_o, config.rows, config.stages
-    ahead, wait = stages - 1, WAIT[stages]
+    ahead, wait = stages - 1, WAITS[stages]
     f_passes, x_passes, sums = tile_m // rows, tile_o // rows, tile_m // 2
     x_tile_words, f_tile_words = tile_o * STEP, tile_m * STEP
     f_begin = x_tile_words * stages

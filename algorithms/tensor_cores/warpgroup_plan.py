@@ -8,6 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from algorithms.correlation import Correlation, CorrelationPlan
+from algorithms.gemm import WAITS
 from algorithms.tensor_cores.packing import (
     Kind,
     launch_pack_filters,
@@ -15,7 +16,6 @@ from algorithms.tensor_cores.packing import (
     words_of_filter,
     words_of_group,
 )
-from algorithms.tensor_cores.warp_gemm import WAIT
 from algorithms.tensor_cores.warpgroup_gemm import WIDTHS, WarpgroupConfig, make_split_kernel, make_warpgroup_kernel
 from algorithms.tensor_cores.windows import sizes_of
 from convbench.devices import Array, Device
@@ -104,7 +104,7 @@ def space(geometry: Correlation, kind: Kind) -> list[WarpgroupConfig]:
     With sizes as arguments some of them have more to keep than a thread has registers.
     """
     found = []
-    for (m, o, blocks), stages in product(SPLIT_TILES if kind == "float32" else TILES, WAIT):
+    for (m, o, blocks), stages in product(SPLIT_TILES if kind == "float32" else TILES, WAITS):
         config = WarpgroupConfig(tile_m=m, tile_o=o, blocks=blocks, stages=stages, is_specialised=True)
         fits = blocks * (config.shared_bytes(kind) + SYSTEM_BYTES) <= SHARED_BYTES
         if fits and (m < 2 * geometry.targets_per_group or m == min(WIDTHS)):
