@@ -22,28 +22,17 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar
 
-import numpy as np
-
-from algorithms.correlation import HUGE_MACS, LARGE_MACS, Correlation, CorrelationPlan
+from algorithms.correlation import HUGE_MACS, LARGE_MACS, Correlation
 from algorithms.gemm import WAITS
-from algorithms.tensor_cores.packing import (
-    PER_WORD,
-    SIDE,
-    STEP,
-    Kind,
-    launch_pack_filters,
-    launch_pack_map,
-    words_of_filter,
-    words_of_group,
-)
+from algorithms.tensor_cores.packing import PER_WORD, SIDE, STEP, Kind, words_of_filter
+from algorithms.tensor_cores.plan import PackedPlan
 from algorithms.tensor_cores.warp_gemm import Config, make_kernel
 from algorithms.tensor_cores.warpgroup_gemm import WarpgroupConfig
 from algorithms.tensor_cores.warpgroup_plan import ONLY as WARPGROUP_CAPABILITY
 from algorithms.tensor_cores.warpgroup_plan import PLANS as WARPGROUP_PLANS
 from algorithms.tensor_cores.warpgroup_plan import space as warpgroup_space
-from algorithms.tensor_cores.windows import sizes_of
 from convbench.algorithm import Algorithm, Family, Plan
-from convbench.devices import MAX_GRID, Array, Device
+from convbench.devices import MAX_GRID, Device, Kernel
 from convbench.problem import ConvProblem, Direction, Dtype
 from convbench.reference import ErrorModel
 
@@ -59,33 +48,15 @@ TILES = ((128, 128, 64, 64, 2), (64, 128, 64, 32, 3), (64, 64, 32, 32, 4), (32, 
 SPLIT_TILES = ((64, 128, 64, 32, 2), (128, 128, 64, 32, 1), (64, 64, 32, 32, 3), (32, 32, 16, 16, 4))
 
 
-class TensorGemmPlan(CorrelationPlan):
-    """Filters packed once; for each input the map packed, and one launch over all tiles of the product."""
+class TensorGemmPlan(PackedPlan):
+    """A product by `warp_gemm`, which takes the words of the filters as they are."""
 
-    kind: ClassVar[Kind]
+    @property
+    def shared_bytes(self) -> int:
+        return int(self.config.shared_bytes)
 
-    def __init__(self, problem: ConvProblem, direction: Direction, device: Device, config: Any = None) -> None:
-        super().__init__(problem, direction, device, config)
-        geometry = self.geometry
-        pixels = geometry.n * geometry.size[0] * geometry.size[1]
-        per_group, taps = geometry.sources_per_group, geometry.taps[0] * geometry.taps[1]
-        self.packed = self.scratch((pixels * geometry.groups * words_of_group(per_group, self.kind),), np.uint32)
-        self.words = self.kept((geometry.targets, words_of_filter(per_group, taps, self.kind)), np.uint32)
-
-    def prepare(self) -> None:
-        super().prepare()
-        launch_pack_filters(self.device, "transform", self.kind, self.filters, self.words)
-
-    def run(self, source: Array, target: Array) -> None:
-        geometry, config = self.geometry, self.config
-        launch_pack_map(self.device, self.kind, source, self.packed, geometry.groups)
-        sizes = sizes_of(geometry, config.tile_m, config.tile_o, self.kind)
-        kernel = make_kernel(config, self.kind, geometry.is_spread, sizes if config.is_specialised else None)
-        self.device.launch(
-            "multiply", kernel, blocks_of(geometry, config), config.threads,
-            self.words.reshape(self.words.size), self.packed, self.addend, target.reshape(target.size), sizes,
-            shared_bytes=config.shared_bytes,
-        )  # fmt: skip
+    def kernel(self, baked: tuple[int, ...] | None) -> Kernel:
+        return make_kernel(self.config, self.kind, self.geometry.is_spread, baked)
 
 
 class Tf32Plan(TensorGemmPlan):

@@ -7,18 +7,12 @@ from typing import ClassVar
 
 import numpy as np
 
-from algorithms.correlation import Correlation, CorrelationPlan
+from algorithms.correlation import Correlation
 from algorithms.gemm import WAITS
-from algorithms.tensor_cores.packing import (
-    Kind,
-    launch_pack_filters,
-    launch_pack_map,
-    words_of_filter,
-    words_of_group,
-)
+from algorithms.tensor_cores.packing import Kind
+from algorithms.tensor_cores.plan import PackedPlan
 from algorithms.tensor_cores.warpgroup_gemm import WIDTHS, WarpgroupConfig, make_split_kernel, make_warpgroup_kernel
-from algorithms.tensor_cores.windows import sizes_of
-from convbench.devices import Array, Device
+from convbench.devices import Array, Device, Kernel
 from convbench.errors import ConfigError
 from convbench.problem import ConvProblem, Direction
 
@@ -30,10 +24,8 @@ TILES = ((64, 128, 2), (128, 128, 2), (128, 128, 1), (256, 128, 1), (128, 256, 1
 SPLIT_TILES = ((64, 128, 1), (128, 128, 1), (128, 64, 2))
 
 
-class WarpgroupPlan(CorrelationPlan):
-    """Filters packed, and split, once; for each input the map packed, and one launch over all tiles of the product."""
-
-    kind: ClassVar[Kind]
+class WarpgroupPlan(PackedPlan):
+    """A product by `warpgroup_gemm`, which takes split filters in two arrays. The split is made once per weights."""
 
     def __init__(self, problem: ConvProblem, direction: Direction, device: Device, config: WarpgroupConfig) -> None:
         if device.compute_capability not in (None, ONLY):
@@ -42,33 +34,25 @@ class WarpgroupPlan(CorrelationPlan):
                 f"{config}: wgmma is for compute capability 9.0 alone; device {device.name} has {has}: take a Config"
             )
         super().__init__(problem, direction, device, config)
-        geometry = self.geometry
-        pixels = geometry.n * geometry.size[0] * geometry.size[1]
-        per_group, taps = geometry.sources_per_group, geometry.taps[0] * geometry.taps[1]
-        self.packed = self.scratch((pixels * geometry.groups * words_of_group(per_group, self.kind),), np.uint32)
-        shape = geometry.targets, words_of_filter(per_group, taps, self.kind)
-        self.words = self.kept(shape, np.uint32)
-        self.low = self.kept(shape, np.uint32) if self.kind == "float32" else self.words
+        self.low = self.kept(self.words.shape, np.uint32) if self.kind == "float32" else self.words
+
+    @property
+    def factors(self) -> tuple[Array, ...]:
+        return self.words, self.low
+
+    @property
+    def shared_bytes(self) -> int:
+        return int(self.config.shared_bytes(self.kind))
+
+    def kernel(self, baked: tuple[int, ...] | None) -> Kernel:
+        return make_warpgroup_kernel(self.config, self.kind, self.geometry.is_spread, baked)
 
     def prepare(self) -> None:
         super().prepare()
-        launch_pack_filters(self.device, "transform", self.kind, self.filters, self.words)
         if self.kind == "float32":
             flat = self.words.reshape(self.words.size), self.low.reshape(self.low.size)
             grid = -(-self.words.size // THREADS)
             self.device.launch("transform", make_split_kernel(), grid, THREADS, *flat)
-
-    def run(self, source: Array, target: Array) -> None:
-        geometry, config = self.geometry, self.config
-        launch_pack_map(self.device, self.kind, source, self.packed, geometry.groups)
-        sizes = sizes_of(geometry, config.tile_m, config.tile_o, self.kind)
-        baked = sizes if config.is_specialised else None
-        kernel = make_warpgroup_kernel(config, self.kind, geometry.is_spread, baked)
-        self.device.launch(
-            "multiply", kernel, geometry.groups * sizes[11] * sizes[12], config.threads,
-            self.words.reshape(self.words.size), self.low.reshape(self.low.size), self.packed, self.addend,
-            target.reshape(target.size), sizes, shared_bytes=config.shared_bytes(self.kind),
-        )  # fmt: skip
 
 
 class WarpgroupTf32Plan(WarpgroupPlan):
