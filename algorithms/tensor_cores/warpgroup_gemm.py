@@ -26,7 +26,7 @@ from numba import cuda, float32, int32, uint32, uint64
 
 from algorithms.gemm import WAITS
 from algorithms.tensor_cores.packing import STEP, Kind
-from algorithms.tensor_cores.warp_gemm import HALF_OF_LAST, HIGH
+from algorithms.tensor_cores.warp_gemm import HALF_OF_LAST, HIGH, make_split
 from algorithms.tensor_cores.windows import CHUNKS, make_copies
 from convbench.devices import Array, Kernel
 from convbench.errors import ConfigError
@@ -107,7 +107,7 @@ class WarpgroupConfig:
 def make_warpgroup_kernel(
     config: WarpgroupConfig, kind: Kind, is_spread: bool, baked: tuple[int, ...] | None = None
 ) -> Kernel:
-    """The kernel of a config, for problems of any size or of the `baked` sizes alone; `float32` factors are split."""
+    """Make the kernel of a config, for any sizes or for the `baked` sizes alone. `float32` factors are split."""
     tile_m, tile_o, rows, stages = config.tile_m, config.tile_o, config.rows, config.stages
     ahead, wait = stages - 1, WAITS[stages]
     f_passes, x_passes, sums = tile_m // rows, tile_o // rows, tile_m // 2
@@ -119,7 +119,8 @@ def make_warpgroup_kernel(
     is_split, step, quarters = kind == "float32", STEP, STEP // K_WORDS
     multiply, begin_sum = MULTIPLY[kind](tile_m), MULTIPLY[kind](tile_m, begins=True)
     wait_for_sums = wait_warpgroup_0(tile_m)
-    words, columns = 4 * quarters, tile_m // 8
+    words = 4 * quarters
+    split, store = make_split(words), make_store(config, baked)
 
     @cuda.jit(device=True, forceinline=True)
     @unrolled
@@ -139,14 +140,15 @@ def make_warpgroup_kernel(
 
     @fast_kernel(threads=config.threads, blocks=config.blocks)
     def warpgroup_gemm(f: Array, f_low: Array, x: Array, addend: Array, target: Array, given: Any) -> None:
-        # map
-        sizes = given if baked is None else baked  # as `tensor_windows.sizes_of` lists them
-        images, per_group, groups, steps = u(sizes[4]), u(sizes[5]), u(sizes[6]), u(u(sizes[10]) // u(step))
+        # map, the block: its tile of filters and of outputs
+        sizes = given if baked is None else baked  # as `windows.sizes_of` lists them
+        steps = u(u(sizes[10]) // u(step))
         block, m_tiles, o_tiles = u(cuda.blockIdx.x), u(sizes[11]), u(sizes[12])
         m_tile, rest = u(block % m_tiles), u(block // m_tiles)
         o_tile, g = u(rest % o_tiles), u(rest // o_tiles)
         first_m, first_o = u(m_tile * u(tile_m)), u(o_tile * u(tile_o))
-        pixels = u(u(sizes[2]) * u(sizes[3]))
+
+        # map, the copies: the windows of the thread's rows
         thread = u(cuda.threadIdx.x)
         warp, lane = u(thread >> u(5)), u(thread & u(31))
         row = u(thread >> u(3))
@@ -159,11 +161,12 @@ def make_warpgroup_kernel(
         for number in range(sums):
             total[number] = float32(0)
         find_windows(u(first_o + row), given, begin, h_first, w_first)
-        # where this lane's row begins for ldmatrix, and which half of 32 bytes it reads
+
+        # map, the products: where this lane's row begins for ldmatrix, and which half of 32 bytes it reads
         x_row, x_half = u((warp * u(16) + (lane & u(15))) * u(step)), u(lane >> u(4))
         swizzle, window = u(lane & u(7)), shared_address(shared, u(0))
 
-        # load
+        # load: the first steps; the loop loads each following one once its stage is free
         for time in range(ahead):
             load(shared, f, f_low, x, begin, h_first, w_first, given, g, u(first_m + row), u(time))
         for time in range(int32(steps)):
@@ -171,7 +174,7 @@ def make_warpgroup_kernel(
             wait()  # for this thread's copies of this step
             fence_async_proxy()
             cuda.syncthreads()
-            # accumulate
+            # accumulate: the step that has landed, queued for the tensor cores and waited for after the next load
             f_at = u(window + u(f_begin * 4) + reading * u(f_tile_bytes))
             f_matrix = matrix_descriptor_on_device(f_at, u(16), u(_EIGHT_ROWS))
             if is_split:
@@ -181,10 +184,7 @@ def make_warpgroup_kernel(
                 for k in static(quarters):
                     x_at = u(x_from + (((u(2 * k) + x_half) ^ swizzle) << u(2)))
                     high[4 * k], high[4 * k + 1], high[4 * k + 2], high[4 * k + 3] = ldmatrix_x4(shared, x_at)
-                for number in range(words):
-                    first_part = u((high[number] + u(HALF_OF_LAST)) & u(HIGH))
-                    low[number] = u(bits(unbits(high[number]) - unbits(first_part)) & u(HIGH))
-                    high[number] = first_part
+                split(high, low)
                 warpgroup_fence()
                 for k in static(quarters):
                     highs = (high[4 * k], high[4 * k + 1], high[4 * k + 2], high[4 * k + 3])
@@ -210,9 +210,27 @@ def make_warpgroup_kernel(
                 for number in range(sums):
                     total[number] += part[number]
 
-        # store
+        store(target, addend, total, lane, g, first_m, u(first_o + warp * u(16)), given)
+
+    return warpgroup_gemm
+
+
+@cache
+def make_store(config: WarpgroupConfig, baked: tuple[int, ...] | None) -> Any:
+    """Store: make the device function that writes a thread's sums, with the addend of their channel."""
+    columns = config.tile_m // 8
+
+    @cuda.jit(device=True, inline="always")
+    @unrolled
+    def store(
+        target: Array, addend: Array, total: Array, lane: Any, g: Any, first_m: Any, first_o: Any, given: Any
+    ) -> None:
+        """Write this lane's fragments: `first_m` is the block's first filter, `first_o` the warp's first output."""
+        sizes = given if baked is None else baked
+        images, per_group, groups = u(sizes[4]), u(sizes[5]), u(sizes[6])
+        pixels = u(u(sizes[2]) * u(sizes[3]))
         for lower in static(2):
-            o = u(first_o + warp * u(16) + u(8 * lower) + (lane >> u(2)))
+            o = u(first_o + u(8 * lower) + (lane >> u(2)))
             n = u(o // pixels)
             image = uint64(n * groups + g) * uint64(per_group)
             for after in static(2):
@@ -222,7 +240,7 @@ def make_warpgroup_kernel(
                         there = (image + uint64(m)) * uint64(pixels) + uint64(o - n * pixels)
                         target[there] = total[4 * j + 2 * lower + after] + float32(addend[g * per_group + m])
 
-    return warpgroup_gemm
+    return store
 
 
 @cache
