@@ -1,4 +1,4 @@
-"""Direct convolution from shared memory: a block stages the map that its tile of the result needs, channel by channel.
+"""Direct convolution from shared memory: a block stages the part of the map that its tile needs, channel by channel.
 
     target[n,m,i,j] = addend[m] + Σ_l Σ_{r,s} source_tile[i'·u + r·d_h, j'·v + s·d_w] · f_tile[m', r, s]
                       0 ≤ l < L/G, 0 ≤ r < R, 0 ≤ s < S; i = tile_p·a + i', j = tile_q·b + j', m = tile_k·e + m' in its
@@ -38,7 +38,7 @@ from convbench.reference import ACCUMULATOR
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    """Outputs of one block: tile_k filters by tile_p rows by tile_q columns, a thread for each (row, column)."""
+    """The tile of one block: tile_k filters, tile_p rows and tile_q columns, with a thread for each (row, column)."""
 
     tile_k: int = 4  # accumulators of one thread: each staged input element is used so many times
     tile_p: int = 8
@@ -49,12 +49,12 @@ class Config:
             raise ConfigError(f"{self}: tiles are at least 1, and tile_p · tile_q at most {MAX_THREADS_PER_BLOCK}")
 
     def halo(self, geometry: Correlation) -> Pair:
-        """Height and width of the dense map that one tile of the target reads."""
+        """Return height and width of the dense map that one tile of the target reads."""
         (u, v), (d_h, d_w), (r, s) = geometry.stride, geometry.dilation, geometry.taps
         return (self.tile_p - 1) * u + (r - 1) * d_h + 1, (self.tile_q - 1) * v + (s - 1) * d_w + 1
 
     def shared_bytes(self, problem: ConvProblem, direction: Direction) -> int:
-        """Bytes of the staged map, and of filters or gradients."""
+        """Count the bytes of the staged map, and of the filters or gradients."""
         geometry = Correlation.of(problem, "backward_data" if direction == "backward_data" else "forward")
         halo_h, halo_w = self.halo(geometry)
         one = self.tile_p * self.tile_q if direction == "backward_weights" else problem.r * problem.s
@@ -78,7 +78,7 @@ class DirectTiledPlan(CorrelationPlan):
 
 
 class DirectTiledWeightsPlan(Plan):
-    """One launch over all elements of dw, a tile of filters together."""
+    """One launch over all elements of dw. A block computes a tile of filters."""
 
     def run(self, x: Array, dy: Array, dw: Array) -> None:
         problem, config, geometry = self.problem, self.config, Correlation.of(self.problem, "forward")
@@ -94,7 +94,7 @@ class DirectTiledWeightsPlan(Plan):
 
 
 class DirectTiled(Algorithm):
-    """The definition, from tiles staged in shared memory."""
+    """The definition of convolution, computed from tiles staged in shared memory."""
 
     name: ClassVar[str] = "direct_tiled"
     family: ClassVar[Family] = "direct"
@@ -104,7 +104,7 @@ class DirectTiled(Algorithm):
     dtypes: ClassVar[tuple[Dtype, ...]] = DTYPES
 
     def configs(self, problem: ConvProblem, direction: Direction) -> tuple[Config | WindowConfig, ...]:
-        """Windows in registers where the problem is worth their compilation, then tiles for any problem."""
+        """Return windows in registers if the problem is worth their compilation, then tiles for any problem."""
         plain = self._plain_configs(problem, direction)
         return (*direct_tiled_choice.default_configs(problem, direction), *plain) if plain else ()
 
@@ -115,7 +115,7 @@ class DirectTiled(Algorithm):
         return next(one for one in every if isinstance(one, Config))
 
     def _plain_configs(self, problem: ConvProblem, direction: Direction) -> tuple[Config, ...]:
-        """Those whose tile fits in shared memory, the largest first; none if even the smallest does not."""
+        """Return the configs whose tile fits in shared memory, the largest first; none if no tile fits."""
         every = (Config(), Config(tile_p=4), Config(tile_p=4, tile_q=8), Config(tile_k=1, tile_p=1, tile_q=32))
         return tuple(config for config in every if config.shared_bytes(problem, direction) <= MAX_SHARED_BYTES)
 
@@ -137,7 +137,7 @@ class DirectTiled(Algorithm):
 
 @cache
 def make_kernel(config: Config, accumulator: Dtype, is_spread: bool) -> Kernel:
-    """The kernel of a config, for problems of any size."""
+    """Make the kernel of a config, for problems of any size."""
     tile_k, tile_p, tile_q = config.tile_k, config.tile_p, config.tile_q
     number, place = number_of(accumulator), make_place(is_spread)
 
@@ -204,7 +204,7 @@ def make_kernel(config: Config, accumulator: Dtype, is_spread: bool) -> Kernel:
 
 @cache
 def make_weights_kernel(config: Config, accumulator: Dtype) -> Kernel:
-    """The kernel of dw."""
+    """Make the kernel of dw."""
     tile_k, tile_p, tile_q = config.tile_k, config.tile_p, config.tile_q
     number = number_of(accumulator)
 
@@ -248,7 +248,7 @@ def make_weights_kernel(config: Config, accumulator: Dtype) -> Kernel:
                             value = number(dy[n, g * k_per_group + first_k + k_row, p, q])
                         dy_tile[k_row * (tile_p * tile_q) + thread] = value
                     cuda.syncthreads()
-                    # accumulate: no further than the outputs go, for behind them x may hold a NaN
+                    # accumulate: only up to the last output, because x may hold a NaN beyond it
                     for p_row in range(min(tile_p, dy.shape[2] - first_p)):
                         for q_column in range(min(tile_q, dy.shape[3] - first_q)):
                             row = p_row * stride[0] + r * dilation[0]

@@ -5,9 +5,9 @@
                       group, l = channels·step + l'; forward and backward_data as in `algorithms.correlation`
 
 Layouts   source (N, L, ·, ·), target (N, M, ·, ·), both flat and contiguous float32; packed filters (G, m tiles, L/G
-          rounded up to `channels`, R, S, tile_m), zeros where a group has no such filter or channel, so that what one
-          step needs is contiguous. In dynamic shared memory two stages, each a halo (channels, halo_h, halo_w) and
-          filters (channels, R, S, tile_m).
+          rounded up to `channels`, R, S, tile_m), zeros where a group has no such filter or channel, so that the
+          filters of one step are contiguous. In dynamic shared memory two stages, each a halo (channels, halo_h,
+          halo_w) and filters (channels, R, S, tile_m).
 Index map blockIdx.x → (n, g, i tile, j tile, m tile), m tile fastest: neighbours share a halo while the cache has it ·
           threadIdx.x → (i', segment of `pixels` neighbours in j', group of filters), the last fastest: then eight
           neighbours read one place of the halo and 128 bytes of filters in a row, and no two of them one bank · loops

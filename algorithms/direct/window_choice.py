@@ -1,12 +1,12 @@
-"""Which tiles of `algorithms.direct.window` a problem is given: counted instructions, the fewest first.
+"""The choice of tiles for `algorithms.direct.window`: by a count of instructions, the fewest first.
 
     time of a launch ∝ rounds · blocks · warps · (steps · (max(issued, 16 · loads) + barriers) + rest)
     issued = products + loads + 2 · copies
 
-with the instructions that one thread issues, 16 for what a load keeps shared memory busy, and rounds of as many blocks
-as all multiprocessors hold: padding of the target to whole tiles, threads that a warp lacks and a last round that is
-not full are all paid for. A model to begin with, and to keep hopeless candidates from a search; what is fastest is for
-`convbench tune` to measure.
+The instructions are those that one thread issues. A load keeps shared memory busy for the time of 16 instructions. A
+round has as many blocks as all multiprocessors hold. So the model counts the padding of the target to whole tiles, the
+threads that a warp lacks and a last round that is not full. It gives a first choice, and keeps hopeless candidates out
+of a search. `convbench tune` measures which tile is fastest.
 """
 
 from collections.abc import Iterator
@@ -43,7 +43,7 @@ SHARED = WindowConfig(tile_m=32, tile_i=8, tile_j=16, channels=4, blocks=4, is_s
 
 
 def is_suited(problem: ConvProblem, direction: Direction) -> bool:
-    """Whether the kernel is good at a zero-padded problem: taps that share a window, and filters that fill a tile."""
+    """Whether the kernel suits a zero-padded problem: its taps share a window, and its filters fill a tile."""
     if fault(SHARED, problem, direction) is not None:
         return False
     geometry = Correlation.of(problem, direction)
@@ -52,7 +52,7 @@ def is_suited(problem: ConvProblem, direction: Direction) -> bool:
 
 
 def default_configs(problem: ConvProblem, direction: Direction) -> tuple[WindowConfig, ...]:
-    """The tiles that are the default for a zero-padded problem, and the next best; none where it is too small."""
+    """Return the default tile for a zero-padded problem and the next best ones; none if the problem is too small."""
     if problem.macs < LARGE_MACS or not is_suited(problem, direction):
         return ()
     geometry = Correlation.of(problem, direction)
@@ -68,7 +68,7 @@ def default_configs(problem: ConvProblem, direction: Direction) -> tuple[WindowC
 
 
 def space(problem: ConvProblem, direction: Direction) -> tuple[WindowConfig, ...]:
-    """What a search may try: also tiles of more than 48 KiB of shared memory, which not every device has."""
+    """Return the configs that a search may try. Some need more shared memory than the 48 KiB of every device."""
     if direction == "backward_weights":
         return ()
     every = (*_ranked(Correlation.of(problem, direction)), SHARED)
@@ -76,7 +76,7 @@ def space(problem: ConvProblem, direction: Direction) -> tuple[WindowConfig, ...
 
 
 def _shared_by_all(geometry: Correlation) -> tuple[WindowConfig, ...]:
-    """The tile of a kernel for any sizes, with as many channels in a step as fill it and fit; none if not even one."""
+    """Return the tile of the kernel for any sizes, with as many channels in a step as fit; none if none fit."""
     for channels in (SHARED.channels, 2, 1):
         config = replace(SHARED, channels=channels)
         fits = layout_of(config, geometry).shared_bytes <= MAX_SHARED_BYTES
@@ -87,7 +87,7 @@ def _shared_by_all(geometry: Correlation) -> tuple[WindowConfig, ...]:
 
 @cache
 def _ranked(geometry: Correlation) -> tuple[WindowConfig, ...]:
-    """All tiles that come near the least cost of those with as many sums, the least of all first."""
+    """Return the tiles whose cost is near the least cost of tiles with as many sums, the cheapest of all first."""
     near: dict[WindowConfig, float] = {}
     for sums in NEEDED:
         costs = {each: cost(each, geometry) for each in _candidates(geometry) if each.pixels * each.filters == sums}
@@ -113,7 +113,7 @@ def _candidates(geometry: Correlation) -> Iterator[WindowConfig]:
 
 
 def cost(config: WindowConfig, geometry: Correlation) -> float:
-    """Instructions that the busiest multiprocessor issues, by the equation above."""
+    """Estimate the instructions that the busiest multiprocessor issues, by the equation above."""
     layout, (r, s) = layout_of(config, geometry), geometry.taps
     sums = config.pixels * config.filters
     products = config.channels * r * s * sums

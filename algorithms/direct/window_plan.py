@@ -1,4 +1,4 @@
-"""How `algorithms.direct.window` is launched: filters packed once per weights, then one launch over all tiles."""
+"""The launches of `algorithms.direct.window`: pack the filters once per weights, then multiply all tiles."""
 
 from typing import Any
 
@@ -16,11 +16,11 @@ from convbench.intrinsics import unflatten_on_device
 from convbench.problem import ConvProblem, Direction
 
 THREADS = 256
-LEAST_WIDE = 2**31  # elements in the channels of a step, from which 32 bits do not count them
+LEAST_WIDE = 2**31  # elements in the channels of a step: so many need 64-bit offsets
 
 
 class WindowPlan(Plan):
-    """Forward, or backward_data with stride 1."""
+    """A plan for forward, and for backward_data with stride 1."""
 
     def __init__(self, problem: ConvProblem, direction: Direction, device: Device, config: Any = None) -> None:
         super().__init__(problem, direction, device, config)
@@ -57,7 +57,7 @@ class WindowPlan(Plan):
 
 @cuda.jit
 def pack_filters(w: Array, packed: Array, groups: int, is_turned: bool) -> None:
-    """Write the packed filters of one direction, zeros where there are none. One thread per element, m' fastest.
+    """Write the packed filters of one direction, with zeros in the padding. One thread per element, m' fastest.
 
     packed (G, m tiles, L/G rounded up, R, S, tile_m); turned, each filter is flipped and its channels are swapped.
     """

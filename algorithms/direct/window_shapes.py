@@ -1,4 +1,4 @@
-"""What `algorithms.direct.window` is cut into: its config, its layout of shared memory, its sizes."""
+"""The shapes of `algorithms.direct.window`: its config, its layout of shared memory and its sizes."""
 
 from dataclasses import dataclass
 from math import prod
@@ -18,14 +18,14 @@ REGISTERS = 65536  # of a multiprocessor, since compute capability 5.0
 
 @dataclass(frozen=True, kw_only=True)
 class WindowConfig:
-    """How much of the target a block and a thread make, with a window of the map in registers; float32 only.
+    """How much of the target a block and a thread compute, with a window of the map in registers; float32 only.
 
     Parameters
     ----------
     tile_m, tile_i, tile_j : filters, rows and columns of a block
     pixels, filters : of a thread, neighbours in a row and groups of four filters
-    channels : of the source between two barriers
-    blocks : that a multiprocessor is to hold at once
+    channels : channels of the source between two barriers
+    blocks : blocks that a multiprocessor should hold at once
     is_specialised : whether to compile a kernel for the sizes of one problem alone
     """
 
@@ -59,13 +59,13 @@ class WindowConfig:
 
     @property
     def threads(self) -> int:
-        """Of a block."""
+        """Threads of a block."""
         return self.tile_i * (self.tile_j // self.pixels) * (self.tile_m // self.filters)
 
 
 @dataclass(frozen=True)
 class Layout:
-    """One stage in shared memory, and what a thread reads of it.
+    """One stage in shared memory, and the window that a thread reads from it.
 
     Parameters
     ----------
@@ -81,7 +81,7 @@ class Layout:
 
     @classmethod
     def of(cls, config: WindowConfig, taps: Pair, stride: Pair, dilation: Pair) -> "Layout":
-        """For filters, strides and dilations of these sizes."""
+        """Return the layout for filters, strides and dilations of these sizes."""
         (u, v), (d_h, d_w), (r, s) = stride, dilation, taps
         vectors = -(-((config.pixels - 1) * v + d_w * (s - 1) + 1) // 4)
         halo = (config.tile_i - 1) * u + d_h * (r - 1) + 1, (config.tile_j - config.pixels) * v + 4 * vectors
@@ -94,22 +94,22 @@ class Layout:
 
     @property
     def source_elements(self) -> int:
-        """Of the halo in one stage."""
+        """Elements of the halo in one stage."""
         return self.channels * self.plane
 
     @property
     def shared_bytes(self) -> int:
-        """Of all stages."""
+        """Bytes of all stages."""
         return FLOAT_BYTES * STAGES * (self.source_elements + self.filter_elements)
 
 
 def layout_of(config: WindowConfig, geometry: Correlation) -> Layout:
-    """The layout for a problem."""
+    """Return the layout for a problem."""
     return Layout.of(config, geometry.taps, geometry.stride, geometry.dilation)
 
 
 def sizes_of(geometry: Correlation) -> tuple[int, ...]:
-    """What the kernel wants to know: map, target, top and left, L/G, M/G, G."""
+    """Return the sizes that the kernel takes: map, target, top and left, L/G, M/G, G."""
     return (
         *geometry.size, *geometry.outputs, *geometry.top_left,
         geometry.sources_per_group, geometry.targets_per_group, geometry.groups,
@@ -117,21 +117,21 @@ def sizes_of(geometry: Correlation) -> tuple[int, ...]:
 
 
 def packed_shape(config: WindowConfig, geometry: Correlation) -> tuple[int, ...]:
-    """Of the packed filters: (G, m tiles, L/G rounded up to whole steps, R, S, tile_m)."""
+    """Return the shape of the packed filters: (G, m tiles, L/G rounded up to whole steps, R, S, tile_m)."""
     m_tiles = -(-geometry.targets_per_group // config.tile_m)
     steps = -(-geometry.sources_per_group // config.channels)
     return geometry.groups, m_tiles, steps * config.channels, *geometry.taps, config.tile_m
 
 
 def tiles_of(config: WindowConfig, geometry: Correlation) -> int:
-    """Blocks of the grid."""
+    """Count the blocks of the grid."""
     m_tiles = -(-geometry.targets_per_group // config.tile_m)
     i_tiles, j_tiles = -(-geometry.outputs[0] // config.tile_i), -(-geometry.outputs[1] // config.tile_j)
     return geometry.n * geometry.groups * i_tiles * j_tiles * m_tiles
 
 
 def fault(config: WindowConfig, problem: ConvProblem, direction: Direction) -> str | None:
-    """Why a zero-padded problem cannot be computed with a config, on any device; or None."""
+    """The reason why no device can compute a zero-padded problem with a config; None if it can."""
     if reason := not_neighbours(problem, direction):
         return reason
     geometry = Correlation.of(problem, direction)

@@ -1,7 +1,7 @@
 """Convolution as a matrix product: im2col and GEMM, implicit GEMM, and the products that other families share.
 
-`plain` is a batched product for any dtype, and `batched` one in register tiles for float32. Winograd and the FFT use
-both for their multiply phase.
+`plain` is a batched product for any dtype. `batched` is a batched product in register tiles, for float32. Winograd and
+the FFT use both for their multiply phase.
 """
 
 from algorithms.gemm.batched import launch_batched_gemm, padded

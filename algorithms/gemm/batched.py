@@ -3,10 +3,10 @@
     m[b, i, j] = Σ_l u[b, l, i] · v[b, l, j]                        0 ≤ b < B, 0 ≤ i < I, 0 ≤ j < J, 0 ≤ l < L
 
 Layouts   u (B, L, I'), v (B, L, J'), m (B, I, J'), contiguous float32; l is outermost, so that neighbours in i and j
-          are neighbours in memory and every copy has 16 bytes. I' ≥ I and J' ≥ J are multiples of the tile (`padded`);
-          what the padding of u and v holds reaches the padding of m and nothing else; m has no rows beyond I, and L is
-          any number. Complex numbers are pairs (re, im) of neighbours in the last axis, whose length, like every extent
-          of a `Tile` along i and j, counts numbers of float32: a complex tile of 128 is 64 elements.
+          are neighbours in memory and every copy has 16 bytes. I' ≥ I and J' ≥ J are multiples of the tile (`padded`).
+          The padding of u and v only affects the padding of m. m has no rows beyond I. L is any number. Complex
+          numbers are pairs (re, im) of neighbours in the last axis. The length of that axis counts numbers of float32,
+          and so does every extent of a `Tile` along i and j: a complex tile of 128 is 64 elements.
 Index map blockIdx.x → (b, j tile, i tile), i tile fastest: neighbours share a tile of v, the larger operand, while it
           is in the cache · warp → (i, j) of 4·thread_i rows × 8·thread_j columns, lane → 4 × 8 of them · a thread has
           its rows in groups of four, 16 apart, and its columns in groups of four, 32 apart: then the 16-byte reads of
@@ -44,7 +44,7 @@ __all__ = ["Sizes", "Tile", "launch_batched_gemm", "make_kernel", "padded"]
 
 @dataclass(frozen=True)
 class Sizes:
-    """L, I, I' and J' of a product; a kernel has them baked in, or takes them as an argument."""
+    """The sizes L, I, I' and J' of a product. A kernel has them baked in, or takes them as an argument."""
 
     l: int  # noqa: E741  (the field's letter for the summed index)
     i: int
@@ -53,12 +53,12 @@ class Sizes:
 
     @classmethod
     def of(cls, u: Array, v: Array, m: Array) -> Self:
-        """Of arrays in the layouts above."""
+        """Return the sizes of arrays in the layouts above."""
         return cls(u.shape[1], m.shape[1], u.shape[2], v.shape[2])
 
 
 def padded(extent: int, tile: int) -> int:
-    """The least multiple of a tile's extent that holds so many."""
+    """Round an extent up to a multiple of a tile's extent."""
     return -(-extent // tile) * tile
 
 
@@ -72,7 +72,7 @@ def launch_batched_gemm(
     is_complex: bool = False,
     is_specialised: bool = False,
 ) -> None:
-    """Queue the product; the phase is `multiply`.
+    """Queue the product in the phase `multiply`.
 
     Parameters
     ----------
@@ -81,7 +81,7 @@ def launch_batched_gemm(
         I, the rows of m, still counts elements
     is_specialised : whether to compile a kernel for these sizes alone
 
-    Raises ConfigError where the shapes do not fit each other or the tile.
+    Raises ConfigError if the shapes do not fit each other or the tile.
     """
     (batches, depth, padded_i), (_, _, padded_j), rows = u.shape, v.shape, m.shape[1]
     given = f"u {tuple(u.shape)}, v {tuple(v.shape)}, m {tuple(m.shape)}"
@@ -100,7 +100,7 @@ def launch_batched_gemm(
 
 @cache
 def make_multiply(thread_i: int, thread_j: int, is_complex: bool) -> Any:
-    """A device function: the products of a thread for one l, added to its sums."""
+    """Make the device function that adds a thread's products for one l to its sums."""
 
     @cuda.jit(device=True)
     @unrolled
@@ -129,7 +129,7 @@ def make_multiply(thread_i: int, thread_j: int, is_complex: bool) -> Any:
 
 @cache
 def make_kernel(tile: Tile, is_complex: bool, sizes: Sizes | None = None) -> Kernel:
-    """The kernel of a tile, for any sizes, or for these alone."""
+    """Make the kernel of a tile, for any sizes or for the given sizes alone."""
     known_l, known_i, known_padded_i, known_padded_j = (
         (None, None, None, None) if sizes is None else (sizes.l, sizes.i, sizes.padded_i, sizes.padded_j)
     )
@@ -140,8 +140,8 @@ def make_kernel(tile: Tile, is_complex: bool, sizes: Sizes | None = None) -> Ker
     in_shared = v_first + stages * v_stage
     warps_j = tile_j // (8 * thread_j)
     u_wide, v_wide = tile_i // 4, tile_j // 4  # copies of 16 bytes in a row of a tile
-    u_rows, v_rows = threads // u_wide, threads // v_wide  # that all threads copy at a time
-    u_pass, v_pass = u_rows * tile_i, v_rows * tile_j  # the same in numbers
+    u_rows, v_rows = threads // u_wide, threads // v_wide  # rows that all threads copy at a time
+    u_pass, v_pass = u_rows * tile_i, v_rows * tile_j  # the numbers in these rows
     u_copies, v_copies = tile_l // u_rows, tile_l // v_rows
     parts, multiply = 2 if is_complex else 1, make_multiply(thread_i, thread_j, is_complex)
     sums = thread_i * thread_j // parts

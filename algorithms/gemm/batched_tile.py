@@ -1,4 +1,4 @@
-"""How much of a batched product a block and a thread make: the tiles of `algorithms.gemm.batched`."""
+"""The tiles of `algorithms.gemm.batched`: how much of a product a block and a thread compute."""
 
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ MOST_ACCUMULATORS = 128  # what NVVM unrolls, and 255 registers hold with what e
 
 @dataclass(frozen=True, kw_only=True)
 class Tile:
-    """How much of the product a block and a thread make. The extents along i and j count numbers of float32.
+    """How much of the product a block and a thread compute. The extents along i and j count numbers of float32.
 
     Parameters
     ----------
@@ -21,8 +21,8 @@ class Tile:
     tile_l : terms between two barriers
     thread_i, thread_j : rows and columns of a thread
     stages : tiles of each operand in shared memory, one of them in use
-    blocks : that a multiprocessor should hold at once, at least; None: by registers for sums, factors and 48 more
-        numbers of a thread
+    blocks : the least number of blocks that a multiprocessor should hold at once; None derives it from the registers
+        that a thread needs for its sums, its factors and 48 more numbers
     """
 
     tile_i: int = 32
@@ -79,7 +79,7 @@ class Tile:
 
     @property
     def least_blocks(self) -> int:
-        """Of which the registers of a thread are to leave room for so many in a multiprocessor."""
+        """The number of blocks for which a multiprocessor should have registers."""
         if self.blocks is not None:
             return self.blocks
         registers = self.thread_i * self.thread_j + self.thread_i + self.thread_j + 48

@@ -1,11 +1,11 @@
-"""im2col + GEMM: write every window out as a column, then multiply matrices.
+"""im2col + GEMM: write every window as a column, then multiply matrices.
 
     columns[(n,g), l, (p,q)] = x[n, g·C/G + c, p·u − top + r·d_h, q·v − left + s·d_w],      l = (c·R + r)·S + s
     y[(n,g), k, (p,q)] = bias[g,k] + Σ_l w[g, k, l] · columns[(n,g), l, (p,q)]              0 ≤ l < C/G·R·S
     dw[g, k, l]        = Σ_n Σ_{p,q} dy[(n,g), k, (p,q)] · columns[(n,g), l, (p,q)]
     dcolumns[(n,g), l, (p,q)] = Σ_k w[g, k, l] · dy[(n,g), k, (p,q)],      dx[n,c,h,w] = Σ dcolumns at all its places
 
-The last step, col2im, is a gather: a thread sums the R·S places of one element, without atomics.
+The last step, col2im, is a gather. A thread sums the R·S places of one element, so no atomics are needed.
 
 Layouts   x (N, C, H, W), w seen as (G, K/G, C/G·R·S), y seen as (N·G, K/G, P·Q), contiguous; columns (images·G,
           C/G·R·S, P·Q), for as many images at a time as the workspace holds, dcolumns in the accumulating dtype.
@@ -48,7 +48,7 @@ class Config:
 
 
 class Im2colPlan(Plan):
-    """What the plans of all directions share: the columns of some images at a time."""
+    """The base of the plans of all directions. It holds the columns of some of the images at a time."""
 
     def __init__(self, problem: ConvProblem, direction: Direction, device: Device, config: Config) -> None:
         super().__init__(problem, direction, device, config)
@@ -61,13 +61,13 @@ class Im2colPlan(Plan):
         self.top_left = problem.padding[0][0], problem.padding[1][0]
 
     def chunks(self) -> Iterator[tuple[int, int, Array]]:
-        """First image and number of images that are lowered together, and their columns."""
+        """Yield the first image and the number of images that are lowered together, and their columns."""
         for first in range(0, self.problem.n, self.images):
             images = min(self.images, self.problem.n - first)
             yield first, images, self.columns[: images * self.problem.groups]
 
     def of_images(self, y: Array, first: int, images: int) -> Array:
-        """A part of y or dy as (images·G, K/G, P·Q)."""
+        """Return some images of y or dy as (images·G, K/G, P·Q)."""
         groups, k_per_group, _ = self.filters_shape
         matrices = y.reshape(self.problem.n * groups, k_per_group, self.pixels)
         return matrices[first * groups : (first + images) * groups]
@@ -83,7 +83,7 @@ class Im2colPlan(Plan):
 
 
 class ForwardPlan(Im2colPlan):
-    """Lower some images, multiply, and on to the next ones."""
+    """Lower some images and multiply, then do the same with the next images."""
 
     def run(self, x: Array, y: Array) -> None:
         filters = self.weights.reshape(*self.filters_shape)
@@ -96,7 +96,7 @@ class ForwardPlan(Im2colPlan):
 
 
 class BackwardDataPlan(Im2colPlan):
-    """Multiply the gradients of some images into columns, gather, and on to the next ones."""
+    """Multiply the gradients of some images into columns and gather, then do the same with the next images."""
 
     def __init__(self, problem: ConvProblem, direction: Direction, device: Device, config: Config) -> None:
         super().__init__(problem, direction, device, config)
@@ -118,13 +118,13 @@ class BackwardDataPlan(Im2colPlan):
 
 
 class BackwardWeightsPlan(Im2colPlan):
-    """Lower some images, add their product to dw, and on to the next ones."""
+    """Lower some images and add their product to dw, then do the same with the next images."""
 
     def __init__(self, problem: ConvProblem, direction: Direction, device: Device, config: Config) -> None:
         super().__init__(problem, direction, device, config)
         self.zeros = device.upload(np.zeros(self.filters_shape[:2], problem.dtype))
         several = self.images < problem.n and self.accumulator != problem.dtype
-        # sums that are not finished yet are not rounded to a narrower dtype
+        # unfinished sums stay in the accumulating dtype, because each rounding to a narrower dtype adds an error
         self.sums = self.scratch(problem.w_shape, self.accumulator) if several else None
 
     def run(self, x: Array, dy: Array, dw: Array) -> None:
@@ -141,7 +141,7 @@ class BackwardWeightsPlan(Im2colPlan):
 
 
 class Im2colGemm(Algorithm):
-    """Lowering to one matrix product per image and group."""
+    """Convolution as one matrix product for each image and group."""
 
     name: ClassVar[str] = "im2col_gemm"
     family: ClassVar[Family] = "gemm"
@@ -164,7 +164,7 @@ class Im2colGemm(Algorithm):
 
 @cache
 def make_lowering_kernel(accumulator: Dtype) -> Kernel:
-    """The kernel that writes the columns, for problems of any size."""
+    """Make the kernel that writes the columns, for problems of any size."""
     number = number_of(accumulator)
 
     @cuda.jit
@@ -193,7 +193,7 @@ def make_lowering_kernel(accumulator: Dtype) -> Kernel:
 
 @cache
 def make_gather_kernel(accumulator: Dtype, is_strided: bool) -> Kernel:
-    """The kernel that sums the places of each element of the input in the columns."""
+    """Make the kernel that sums the places of each input element in the columns."""
     number, place = number_of(accumulator), make_place(is_strided)
 
     @cuda.jit

@@ -1,12 +1,12 @@
-"""Implicit GEMM: the matrix products of im2col, with the columns gathered tile by tile and never written out.
+"""Implicit GEMM: the matrix products of im2col. The columns are gathered tile by tile and never written to memory.
 
     target[g, m, o] = addend[g,m] + Σ_t f[g, m, t] · dense[n, g·L/G + l, i·u − top + r·d_h, j·v − left + s·d_w]
                       0 ≤ t < L/G·R·S with t = (l·R + r)·S + s;   0 ≤ o < N·I·J with o = (n·I + i)·J + j; forward and
                       backward_data as in `algorithms.correlation`
     dw[g, k, t]     = Σ_o dy[g, k, o] · x[n, g·C/G + c, p·u − top + r·d_h, q·v − left + s·d_w]
-                      o = (n·P + p)·Q + q;   in `splits` parts of o, which a second launch sums in order
+                      o = (n·P + p)·Q + q;   o is split into `splits` parts, which a second launch sums in order
 
-Layouts   source (N, L, ·, ·), f seen as (G, M/G, L/G·R·S), target (N, M, ·, ·); no workspace but the parts of dw.
+Layouts   source (N, L, ·, ·), f seen as (G, M/G, L/G·R·S), target (N, M, ·, ·); the only workspace is the parts of dw.
 Index map blockIdx.x → (group, m tile, o tile), o tile fastest · threadIdx.y → m, threadIdx.x → o in the tile · loop
           over t in steps of `tile`; a step stages a tile of f and one of the map in shared memory. For dw: blockIdx.x →
           (split, group, k tile and t tile) · threadIdx.y → k, threadIdx.x → t in the tile · loop over o of the split.
@@ -40,9 +40,9 @@ MOST_SPLITS = 2**10
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    """Side of the square tiles of filters by outputs by taps.
+    """Side of the square tiles of filters, outputs and taps.
 
-    A block of 32 × 32 threads leaves 64 registers for each, and the kernel needs more.
+    A block of 32 × 32 threads leaves 64 registers for each thread, and the kernel needs more.
     """
 
     tile: int = 16
@@ -54,7 +54,7 @@ class Config:
 
 @dataclass(frozen=True, kw_only=True)
 class WeightsConfig(Config):
-    """For dw, besides: into how many parts the sum over outputs is split, for more blocks than dw has tiles."""
+    """The config of dw. `splits` is the number of parts of the sum over outputs; it allows more blocks than tiles."""
 
     splits: int = 1
 
@@ -79,7 +79,7 @@ class ImplicitGemmPlan(CorrelationPlan):
 
 
 class ImplicitGemmWeightsPlan(Plan):
-    """One launch over all tiles of dw and all parts of the sum, and one that sums the parts."""
+    """One launch over all tiles of dw and all parts of the sum, then one that adds the parts up."""
 
     def __init__(self, problem: ConvProblem, direction: Direction, device: Device, config: WeightsConfig) -> None:
         super().__init__(problem, direction, device, config)
@@ -105,7 +105,7 @@ class ImplicitGemmWeightsPlan(Plan):
 
 
 class ImplicitGemm(Algorithm):
-    """One matrix product per group over the whole batch, without workspace."""
+    """Convolution as one matrix product for each group over the whole batch, without writing the columns."""
 
     name: ClassVar[str] = "implicit_gemm"
     family: ClassVar[Family] = "gemm"
@@ -146,13 +146,13 @@ class ImplicitGemm(Algorithm):
 
 
 def has_register_tiles(problem: ConvProblem, direction: Direction) -> bool:
-    """Whether `TiledConfig` is for the dtype and the direction; which sizes it takes it says itself."""
+    """Whether `TiledConfig` is for the dtype and the direction. `TiledConfig.misfit` checks the sizes."""
     return problem.dtype == "float32" and direction != "backward_weights"
 
 
 @cache
 def make_kernel(config: Config, accumulator: Dtype, is_spread: bool) -> Kernel:
-    """The kernel of a config, for problems of any size."""
+    """Make the kernel of a config, for problems of any size."""
     tile, number, place = config.tile, number_of(accumulator), make_place(is_spread)
     shape = (tile, tile)
 
@@ -203,7 +203,7 @@ def make_kernel(config: Config, accumulator: Dtype, is_spread: bool) -> Kernel:
 
 @cache
 def make_weights_kernel(tile: int, accumulator: Dtype) -> Kernel:
-    """The kernel of the parts of dw, (splits, K, C/G·R·S)."""
+    """Make the kernel that computes the parts of dw, (splits, K, C/G·R·S)."""
     number = number_of(accumulator)
     shape = (tile, tile)
 
@@ -253,7 +253,7 @@ def make_weights_kernel(tile: int, accumulator: Dtype) -> Kernel:
 
 @cache
 def make_sum_kernel(accumulator: Dtype) -> Kernel:
-    """The kernel that sums the parts, one thread per element of dw."""
+    """Make the kernel that adds up the parts, with one thread for each element of dw."""
     number = number_of(accumulator)
 
     @cuda.jit

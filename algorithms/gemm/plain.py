@@ -1,4 +1,4 @@
-"""Batched matrix product with a bias, the multiply step that several algorithms share.
+"""Batched matrix product with a bias: the multiply step of several algorithms.
 
     out[o, i, j] = bias[o mod B_a, i] + Σ_e Σ_l a[b mod B_a, i, l] · b[b, l, j],        b = e·O + o
                    0 ≤ i < I, 0 ≤ j < J, 0 ≤ l < L, 0 ≤ e < B/O, 0 ≤ o < O: as many products are summed as B has of O
@@ -22,16 +22,16 @@ from convbench.devices import Array, Device, Kernel
 from convbench.intrinsics import unflatten_on_device
 
 TILES = 16, 8, 32
-ACCUMULATORS = {"float16": "float32", "bfloat16": "float32"}  # of the others, themselves
+ACCUMULATORS = {"float16": "float32", "bfloat16": "float32"}  # every other dtype accumulates in itself
 
 
 def tiles_for(rows: int, columns: int) -> tuple[int, ...]:
-    """Sides of tiles worth trying for an output of rows × columns, the default first: none that is mostly edge."""
+    """Return sides of tiles for an output of rows × columns, the default first. None of them is mostly edge."""
     return TILES if min(rows, columns) > TILES[1] else TILES[1:2] + TILES[:1]
 
 
 def launch_gemm(device: Device, a: Array, b: Array, bias: Array, out: Array, *, tile: int, onto: bool = False) -> None:
-    """Queue the product; the phase is `multiply`. With `onto` it is added to what out holds, and not to the bias."""
+    """Queue the product in the phase `multiply`. With `onto` it is added to the contents of out instead of the bias."""
     batches, rows, columns = out.shape
     tiles = -(-rows // tile), -(-columns // tile)
     name = np.dtype(out.dtype).name
@@ -43,7 +43,7 @@ def launch_gemm(device: Device, a: Array, b: Array, bias: Array, out: Array, *, 
 
 @cache
 def make_kernel(tile: int, accumulator: str, onto: bool) -> Kernel:
-    """The kernel for square tiles of `tile` and one accumulating dtype, for matrices of any size."""
+    """Make the kernel for square tiles of side `tile` and one accumulating dtype, for matrices of any size."""
     number = number_of(accumulator)
     shape = (tile, tile)
 

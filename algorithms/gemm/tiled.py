@@ -1,4 +1,4 @@
-"""Implicit GEMM with register tiles: every thread sums a block of outputs, fed by copies that run ahead of the sums.
+"""Implicit GEMM with register tiles: each thread sums a block of outputs while copies for later steps are under way.
 
     target[n,m,i,j] = addend[m] + Σ_{r,s} Σ_l packed[g, r·S + s, l, m'] · source[n, g·L/G + l, h, w]
                       h = i·u − top + r·d_h, w = j·v − left + s·d_w; m = g·M/G + m'; forward and backward_data as in
@@ -10,7 +10,7 @@ Layouts   source (N, L, ·, ·) and target (N, M, ·, ·), float32; packed (G, R
 Index map blockIdx.x → (o tile, m tile), m tile fastest, so that blocks that read the same pixels run at once, with o =
           (n·I + i)·J + j · blockIdx.y → g · blockIdx.z → split · threadIdx.x → warp → 4 · thread_k filters by
           8 · thread_o outputs → lane → thread_k filters by thread_o outputs, in runs of four that lie 16 and 32 apart,
-          so that the lanes of a warp read neighbours · loop over steps of tile_t channels, a tap's before the next's.
+          so that the lanes of a warp read neighbours · loop over steps of tile_t channels, for one tap after the other.
 Cost      2·N·K·P·Q·C/G·R·S FLOPs; an element of the source is copied to shared memory R·S·K/G / tile_k times, one of
           the filters N·P·Q / tile_o times.
 Source    Chetlur et al. 2014, "cuDNN: efficient primitives for deep learning", arXiv 1410.0759, §3; on register tiles

@@ -1,4 +1,4 @@
-"""The configs of the register-tiled implicit GEMM, and which of them a problem gets."""
+"""The configs of the register-tiled implicit GEMM, and the choice of a config for a problem."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -23,16 +23,16 @@ Sizes = tuple[int, ...]  # in the order in which `algorithms.gemm.tiled` unpacks
 
 @dataclass(frozen=True, kw_only=True)
 class TiledConfig:
-    """The tile of a block, that of a thread, and how the tiles get there.
+    """The tile of a block, the tile of a thread, and how the tiles are copied.
 
     Parameters
     ----------
     tile_k, tile_o, tile_t : filters and outputs of a block, and terms of the sum that it stages at once
     thread_k, thread_o : filters and outputs of a thread
-    stages : how many steps' tiles there is room for: all but one are under way while that one is summed
+    stages : steps whose tiles shared memory has room for; while one is summed, the others are being copied
     is_specialised : whether the kernel is compiled for the problem's sizes, or takes them as arguments
-    splits : parts that the sum is split into, for more blocks than there are tiles; a second launch adds them in order
-    pixels : elements of the source in one copy; 4 takes 1 × 1 filters at stride 1, without padding, on maps of a
+    splits : parts of the sum, which allow more blocks than there are tiles; a second launch adds the parts in order
+    pixels : elements of the source in one copy; 4 needs 1 × 1 filters at stride 1, without padding, on maps of a
         multiple of four elements. A source that does not begin at a multiple of 16 bytes is copied one by one.
     """
 
@@ -68,33 +68,33 @@ class TiledConfig:
 
     @property
     def threads(self) -> int:
-        """Of a block."""
+        """Threads of a block."""
         return self.tile_k // self.thread_k * (self.tile_o // self.thread_o)
 
     @property
     def blocks(self) -> int:
-        """That a multiprocessor should hold at once: as many as leave a thread registers for its sums and all else."""
+        """Blocks that a multiprocessor should hold at once: as many as leave each thread enough registers."""
         sums = self.thread_k * self.thread_o
         wanted = min(MOST_REGISTERS + 1, 2 * sums if sums >= 64 else 2 * sums + 32)
         return max(1, REGISTERS // (wanted * self.threads))
 
     @property
     def shared_bytes(self) -> int:
-        """Of the tiles of all stages."""
+        """Bytes of the tiles of all stages."""
         return 4 * self.stages * self.tile_t * (self.tile_k + self.tile_o)
 
     @property
     def dynamic_bytes(self) -> int:
-        """What the launch has to ask for, as a kernel cannot declare it."""
+        """Shared memory that the launch requests because it is more than a kernel can declare; else 0."""
         return self.shared_bytes if self.shared_bytes > MAX_SHARED_BYTES else 0
 
     @property
     def kernel_key(self) -> "TiledConfig":
-        """What the kernel is made from: the sizes that it is given say the rest."""
+        """The config without the fields that do not change the kernel's code. Its sizes carry those fields."""
         return replace(self, splits=1, is_specialised=False)
 
     def misfit(self, geometry: Correlation) -> str | None:
-        """Why a problem cannot have this config, or None."""
+        """The reason why a problem cannot have this config; None if it can."""
         if geometry.is_spread:
             return "there are zeros between the elements of the source, which the register tiles have no way to skip"
         if self.pixels > 1 and not is_pointwise(geometry):
@@ -146,12 +146,12 @@ def copies_in_a_row(config: TiledConfig, pixels: int) -> tuple[int, int]:
 
 
 def outputs_of(geometry: Correlation) -> int:
-    """Elements of the target in each channel, in all images."""
+    """Count the elements of one channel of the target over all images."""
     return geometry.n * geometry.outputs[0] * geometry.outputs[1]
 
 
 def is_pointwise(geometry: Correlation) -> bool:
-    """Whether outputs that follow each other come from elements that do, and every fourth begins 16 bytes."""
+    """Whether neighbouring outputs come from neighbouring elements, and every fourth begins at 16 bytes."""
     plain = geometry.taps == geometry.stride == geometry.spread == (1, 1) and geometry.top_left == (0, 0)
     return plain and geometry.size == geometry.outputs and geometry.size[0] * geometry.size[1] % RUN == 0
 
@@ -170,15 +170,15 @@ SPLITS = (1, 2, 3, 4, 6, 8, 16)
 MULTIPROCESSORS = 132
 WARPS = 8  # that a multiprocessor needs to hide the latency of its products: two for each of its schedulers
 MULTIPLY_ADDS_PER_BYTE = 7.8  # 66.9 TFLOP/s against 4.3 TB/s
-# of the instructions in the hot loop, by a thread's sums: as compiled for compute capability 9.0
+# share of products in the instructions of the hot loop, by a thread's sums: as compiled for compute capability 9.0
 SHARE_OF_PRODUCTS = {128: 0.91, 64: 0.87, 32: 0.76, 16: 0.59}
 
 
 def default_config(geometry: Correlation) -> TiledConfig | None:
-    """The config for a problem, by its size; None where none fits.
+    """Choose the config for a problem by its size; None if no config fits.
 
-    One small tile, whose kernel all share, for small problems: a launch and a compilation cost more than they save.
-    Then the tile and the splits for which the busiest multiprocessor has the least to do.
+    All small problems share the kernel of one small tile, because more launches and compilations would cost more than
+    they save. A larger problem gets the tile and the splits for which the busiest multiprocessor has the least work.
     """
     products = outputs_of(geometry) * geometry.targets * geometry.terms
     if products < LARGE_MACS:
@@ -194,15 +194,15 @@ def default_config(geometry: Correlation) -> TiledConfig | None:
 
 
 def other_config(default: TiledConfig, geometry: Correlation) -> TiledConfig:
-    """Beside the default, the config that differs from it in most: larger tiles than small problems have, a split sum.
+    """Return a config that differs from the default in most fields: it has larger tiles, and its sum is split.
 
-    One more stage, too, and never compiled for the sizes, so that all problems share its kernel.
+    It also has one more stage. It is never compiled for the sizes, so that all problems share its kernel.
     """
     return _of_tile(MIDDLE[0], geometry, splits=2 * default.splits, is_specialised=False, stages=3)
 
 
 def tiled_space(geometry: Correlation) -> list[TiledConfig]:
-    """Every config worth trying: none splits a sum that is short, or for which there are blocks enough."""
+    """Return every config worth trying. A sum is not split if it is short, or if there are enough blocks without it."""
     found = []
     for tile in tiles_for(geometry):
         for splits in SPLITS:
@@ -216,7 +216,7 @@ def tiled_space(geometry: Correlation) -> list[TiledConfig]:
 
 
 def tiles_for(geometry: Correlation) -> tuple[tuple[int, ...], ...]:
-    """The tiles that make sense for a number of channels."""
+    """Return the tiles that suit the number of channels."""
     return TILES if geometry.sources_per_group >= FEW_CHANNELS else TILES + OF_FEW_CHANNELS
 
 
@@ -231,18 +231,18 @@ def _of_tile(
 
 
 def steps_of(config: TiledConfig, geometry: Correlation) -> int:
-    """In which a block sums, if the sum is not split."""
+    """Count the steps in which a block sums, if the sum is not split."""
     return geometry.taps[0] * geometry.taps[1] * -(-geometry.sources_per_group // config.tile_t)
 
 
 def blocks_of(config: TiledConfig, geometry: Correlation) -> int:
-    """Of the whole grid."""
+    """Count the blocks of the whole grid."""
     tiles = -(-geometry.targets_per_group // config.tile_k) * -(-outputs_of(geometry) // config.tile_o)
     return tiles * geometry.groups * config.splits
 
 
 def work(config: TiledConfig, geometry: Correlation) -> float:
-    """Of the busiest multiprocessor, in multiply-adds: a first-order model, not a measurement."""
+    """Estimate the work of the busiest multiprocessor in multiply-adds: a first-order model, not a measurement."""
     rounds = -(-blocks_of(config, geometry) // MULTIPROCESSORS)
     terms = -(-steps_of(config, geometry) // config.splits) * config.tile_t
     products = rounds * config.tile_k * config.tile_o * terms / SHARE_OF_PRODUCTS[config.thread_k * config.thread_o]

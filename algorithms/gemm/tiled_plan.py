@@ -1,4 +1,4 @@
-"""How `algorithms.gemm.tiled` is launched: filters packed once per weights, all tiles, the sum of parts."""
+"""The launches of `algorithms.gemm.tiled`: pack the filters once per weights, multiply all tiles, add up the parts."""
 
 from numba import cuda, float32
 
@@ -15,7 +15,7 @@ THREADS = 256  # of a block that packs filters or sums parts
 
 
 class TiledPlan(CorrelationPlan):
-    """Filters packed once per weights; a launch over all tiles, and one that sums the parts where there are any."""
+    """Pack the filters once per weights. Then launch over all tiles and, if the sum is split, add up its parts."""
 
     def __init__(self, problem: ConvProblem, direction: Direction, device: Device, config: TiledConfig) -> None:
         super().__init__(problem, direction, device, config)
@@ -35,7 +35,7 @@ class TiledPlan(CorrelationPlan):
 
     @property
     def sizes(self) -> Sizes:
-        """What the kernel takes, or closes over."""
+        """The sizes that the kernel takes as an argument, or closes over."""
         geometry = self.geometry
         steps = geometry.taps[0] * geometry.taps[1] * self.chunks
         return (
@@ -74,7 +74,7 @@ class TiledPlan(CorrelationPlan):
 
 @cuda.jit
 def pack_filters(filters: Array, packed: Array, groups: int, padded_l: int, padded_m: int) -> None:
-    """Write the filters by group, tap, channel and filter, zeros beyond the last channel and filter."""
+    """Write the filters by group, tap, channel and filter, with zeros beyond the last channel and filter."""
     # map
     flat = cuda.blockIdx.x * THREADS + cuda.threadIdx.x
     if flat >= packed.size:
@@ -90,7 +90,7 @@ def pack_filters(filters: Array, packed: Array, groups: int, padded_l: int, padd
 
 @cuda.jit
 def sum_parts(parts: Array, addend: Array, target: Array, area: int) -> None:
-    """Add the parts of every element in order, then what its channel has added."""
+    """Add the parts of each element in order, then the addend of its channel."""
     # map
     flat = cuda.blockIdx.x * THREADS + cuda.threadIdx.x
     if flat >= target.size:

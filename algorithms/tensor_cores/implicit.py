@@ -1,4 +1,4 @@
-"""The algorithms that multiply on tensor cores, each of a precision of its own: none is strict float32.
+"""The algorithms that multiply on tensor cores. Each has its own precision, and none is strict float32.
 
     implicit_gemm_tf32    float32 whose factors are rounded to the 11 bits of TF32
     implicit_gemm_3xtf32  float32 whose factors are split into two parts of 11 bits: three products for each
@@ -84,25 +84,25 @@ class Bf16Plan(TensorGemmPlan):
 
 
 def blocks_of(geometry: Correlation, config: Config | WarpgroupConfig) -> int:
-    """How many blocks a config cuts the product into."""
+    """Count the blocks into which a config cuts the product."""
     outputs = geometry.n * geometry.outputs[0] * geometry.outputs[1]
     return geometry.groups * -(-geometry.targets_per_group // config.tile_m) * -(-outputs // config.tile_o)
 
 
 def cuts(products: float, padded: float) -> float:
-    """In u, the cuts of a sum of so many products, `padded` with zeros."""
+    """Bound the cuts of a sum of so many products, in u. `padded` counts the products with zeros too."""
     return 2.0 * (products + 2 * padded / FEWEST_IN_BLOCK)
 
 
 def _padded_terms(problem: ConvProblem, direction: Direction, kind: Kind) -> int:
-    """Products of an output, those with the zeros that fill words and steps included."""
+    """Count the products of an output, including those with the zeros that fill words and steps."""
     geometry = Correlation.of(problem, direction)
     taps = geometry.taps[0] * geometry.taps[1]
     return words_of_filter(geometry.sources_per_group, taps, kind) * PER_WORD[kind]
 
 
 def _certain(kind: Kind) -> Callable[[ConvProblem, Direction, Any], float]:
-    """The error, in u, that no chance makes less."""
+    """Make the function for the part of the error, in u, that does not cancel by chance."""
 
     def certain(problem: ConvProblem, direction: Direction, config: Any = None) -> float:
         terms = Correlation.of(problem, direction).terms
@@ -114,17 +114,17 @@ def _certain(kind: Kind) -> Callable[[ConvProblem, Direction, Any], float]:
 
 
 def _bias_alone(problem: ConvProblem, direction: Direction, config: Any = None) -> float:
-    """Only the bias is added by an instruction that rounds to nearest."""
+    """Count the roundings to nearest: only the bias is added by an instruction that rounds so."""
     return float(problem.bias and direction == "forward")
 
 
 def _steps_and_bias(problem: ConvProblem, direction: Direction, config: Any = None) -> float:
-    """The sums of the steps are rounded to nearest, and the bias."""
+    """Count the roundings to nearest: those of the sums of the steps, and that of the bias."""
     return _padded_terms(problem, direction, "float32") / STEP + _bias_alone(problem, direction)
 
 
 class TensorCores(Algorithm):
-    """What the four share."""
+    """The base of the four algorithms."""
 
     family: ClassVar[Family] = "gemm"
     least_compute_capability: ClassVar[tuple[int, int] | None] = (8, 0)
@@ -158,7 +158,7 @@ class TensorCores(Algorithm):
         ]
 
         def worth(config: Config) -> tuple[bool, bool]:
-            """Not mostly edge, and enough blocks; of equals the first."""
+            """Prefer a tile that is not mostly edge, then one with enough blocks; of equals the first is taken."""
             fits = config.tile_m < 2 * geometry.targets_per_group or config.tile_m == min(
                 tile[0] for tile in self.tiles
             )
@@ -171,7 +171,7 @@ class TensorCores(Algorithm):
         return WARPGROUP_PLANS[self.kind] if isinstance(config, WarpgroupConfig) else self.plans[direction]
 
     def space(self, problem: ConvProblem, direction: Direction) -> Sequence[Config | WarpgroupConfig]:
-        """Each tile, with fewer and more steps under way; by warps for this problem alone and for any."""
+        """Return each tile with every number of stages. Configs by warps are for this problem alone, or for any."""
         by_warps = [
             Config(
                 tile_m=m, tile_o=o, warp_m=wm, warp_o=wo, blocks=blocks, stages=stages, unroll=4,
@@ -182,7 +182,7 @@ class TensorCores(Algorithm):
         return [*by_warps, *warpgroup_space(Correlation.of(problem, direction), self.kind)]
 
     def rivals(self, problem: ConvProblem, direction: Direction, device: Device) -> Sequence[WarpgroupConfig]:
-        """On Hopper, of large problems: the largest tile by wgmma that fills the GPU, or leaves least of it idle."""
+        """For large problems on Hopper, return the largest wgmma tile among those that leave least of the GPU idle."""
         if device.compute_capability != WARPGROUP_CAPABILITY or problem.macs < LARGE_MACS:
             return ()
         geometry = Correlation.of(problem, direction)
@@ -195,7 +195,7 @@ class TensorCores(Algorithm):
 
 
 class ImplicitGemmTf32(TensorCores):
-    """float32 in TF32."""
+    """float32 whose factors are rounded to TF32."""
 
     name: ClassVar[str] = "implicit_gemm_tf32"
     kind: ClassVar[Kind] = "tf32"
@@ -207,7 +207,7 @@ class ImplicitGemmTf32(TensorCores):
 
 
 class ImplicitGemm3xTf32(TensorCores):
-    """float32 by three products of TF32; an infinity becomes a NaN, for its second part is ∞ − ∞."""
+    """float32 by three products of TF32. An infinity becomes a NaN, because its second part is ∞ − ∞."""
 
     name: ClassVar[str] = "implicit_gemm_3xtf32"
     kind: ClassVar[Kind] = "float32"
@@ -223,7 +223,7 @@ class ImplicitGemm3xTf32(TensorCores):
 
 
 class ImplicitGemmF16(TensorCores):
-    """float16 as it is."""
+    """float16 without any change to the factors."""
 
     name: ClassVar[str] = "implicit_gemm_f16"
     kind: ClassVar[Kind] = "float16"
@@ -233,7 +233,7 @@ class ImplicitGemmF16(TensorCores):
 
 
 class ImplicitGemmBf16(TensorCores):
-    """bfloat16 as it is."""
+    """bfloat16 without any change to the factors."""
 
     name: ClassVar[str] = "implicit_gemm_bf16"
     kind: ClassVar[Kind] = "bfloat16"

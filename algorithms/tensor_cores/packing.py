@@ -1,10 +1,10 @@
-"""Maps and filters as tensor cores take them: words of 32 bits, channels fastest, each group's padded to 16 bytes.
+"""Maps and filters packed for tensor cores: words of 32 bits, channels fastest, each group padded to 16 bytes.
 
     packed[n, h, w, g, l] = source[n, g·L/G + l, h, w]           0 ≤ l < L/G, zeros up to a multiple of 4 words
     words[m, (r·S + s)·L_w + l] = f[m, l, r, s]                  zeros up to a multiple of 32 words
 
 A word is a float32 rounded to TF32 or as it is, or two neighbouring float16 or bfloat16, the first in the low half; L_w
-is the words of a group. A NaN among float32 becomes the quiet one, so that no rounding of bits makes a number of it.
+is the words of a group. Every float32 NaN becomes the quiet NaN, because rounding its bits could make it a number.
 
 Layouts   source (N, L, H·W) and packed (N·H·W, G·L_w), both seen flat; f (M, L/G, R, S), words (M, ·); contiguous.
 Index map of the map: blockIdx.x → (n, 32 pixels), blockIdx.y → (g, 32 words); threadIdx.x → pixel as it loads and
@@ -42,12 +42,12 @@ _QUIET_NAN = 0x7FC00000
 
 
 def words_of_group(channels: int, kind: Kind) -> int:
-    """L_w: the words of one group's channels at one pixel."""
+    """Count the words of one group's channels at one pixel, L_w."""
     return -(-channels // (CHUNK * PER_WORD[kind])) * CHUNK
 
 
 def words_of_filter(channels: int, taps: int, kind: Kind) -> int:
-    """The words of one filter."""
+    """Count the words of one filter."""
     return -(-taps * words_of_group(channels, kind) // STEP) * STEP
 
 
@@ -71,7 +71,7 @@ def launch_pack_filters(device: Device, phase: Phase, kind: Kind, filters: Array
 
 @cache
 def make_word(kind: Kind) -> Any:
-    """A device function: a number as a word, or as the low half of one."""
+    """Make the device function that turns a number into a word, or into the low half of one."""
     if PER_WORD[kind] == 2:
 
         @cuda.jit(device=True)
@@ -97,7 +97,7 @@ def make_word(kind: Kind) -> Any:
 
 @cache
 def make_map_kernel(kind: Kind) -> Kernel:
-    """The kernel that packs maps of any size."""
+    """Make the kernel that packs maps of any size."""
     word, per_word = make_word(kind), PER_WORD[kind]
     shape, passes, is_single = (SIDE, PITCH), SIDE // ROWS, per_word == 1
 
@@ -145,7 +145,7 @@ def make_map_kernel(kind: Kind) -> Kernel:
 
 @cache
 def make_filter_kernel(kind: Kind) -> Kernel:
-    """The kernel that packs filters of any size."""
+    """Make the kernel that packs filters of any size."""
     word, per_word = make_word(kind), PER_WORD[kind]
 
     @cuda.jit

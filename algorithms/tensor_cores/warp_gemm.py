@@ -58,9 +58,9 @@ class Config:
     Parameters
     ----------
     tile_m, tile_o : filters and outputs of a block
-    warp_m, warp_o : of a warp
+    warp_m, warp_o : filters and outputs of a warp
     stages : steps of 32 words in shared memory
-    blocks : that a multiprocessor is to have registers for
+    blocks : blocks for which a multiprocessor should have registers
     unroll : quarters of a step written out one after another
     """
 
@@ -89,17 +89,17 @@ class Config:
 
     @property
     def threads(self) -> int:
-        """Of a block."""
+        """Threads of a block."""
         return (self.tile_m // self.warp_m) * (self.tile_o // self.warp_o) * WARP
 
     @property
     def rows(self) -> int:
-        """Of a tile that the threads copy at a time."""
+        """Rows of a tile that the threads copy at a time."""
         return self.threads // CHUNKS
 
     @property
     def shared_bytes(self) -> int:
-        """Of a block."""
+        """Shared memory of a block."""
         return self.stages * (self.tile_m + self.tile_o) * STEP * 4
 
 
@@ -161,7 +161,7 @@ def make_kernel(config: Config, kind: Kind, is_spread: bool, baked: tuple[int, .
                 x_to = u(u(f_stages_words) + writing * u(x_tile_words))
                 copy_windows(shared, x_to, x, begin, h_first, w_first, g, now, given)
                 writing = u(writing + u(1)) if writing < u(ahead) else u(0)
-            commit_copies()  # of nothing, behind the last step, so that the waits can count
+            commit_copies()  # an empty group after the last step too, because the waits count groups
             if now >= u(ahead):
                 f_from = u(reading * u(f_tile_words) + f_row)
                 x_from = u(u(f_stages_words) + reading * u(x_tile_words) + x_row)

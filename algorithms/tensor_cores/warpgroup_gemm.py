@@ -14,8 +14,7 @@ Index map blockIdx.x → (group, o tile, m tile), m tile fastest · four warps �
           stages a tile of x and one of f (two when split) in shared memory.
 Cost      2·N·M·I·J·L/G·R·S FLOPs, three times as many when split, with L/G rounded up to 16 bytes.
 Source    Ootomo & Yokota 2022, as in `algorithms.tensor_cores.warp_gemm`; NVIDIA, CUTLASS, "hopper" examples, for one
-          operand from
-          registers and sums tied to the waits. PTX ISA, wgmma.
+          operand from registers and sums tied to the waits. PTX ISA, wgmma.
 """
 
 from dataclasses import dataclass
@@ -65,7 +64,7 @@ class WarpgroupConfig:
     ----------
     tile_m, tile_o : filters and outputs of a block, 64 outputs for each warpgroup
     stages : steps of 32 words in shared memory
-    blocks : that a multiprocessor is to have registers for
+    blocks : blocks for which a multiprocessor should have registers
     """
 
     tile_m: int = 128
@@ -89,16 +88,16 @@ class WarpgroupConfig:
 
     @property
     def threads(self) -> int:
-        """Of a block."""
+        """Threads of a block."""
         return self.tile_o // OUTPUTS * THREADS_OF_GROUP
 
     @property
     def rows(self) -> int:
-        """Of a tile that the threads copy at a time."""
+        """Rows of a tile that the threads copy at a time."""
         return self.threads // CHUNKS
 
     def shared_bytes(self, kind: Kind) -> int:
-        """Of a block; split filters are there twice."""
+        """Shared memory of a block. Split filters take twice the room."""
         filters = self.tile_m * (2 if kind == "float32" else 1)
         return self.stages * (self.tile_o + filters) * STEP * 4
 
@@ -136,7 +135,7 @@ def make_warpgroup_kernel(
             if is_split:
                 copy_filters(shared, u(to + u(low_begin - f_begin)), f_low, first_row, g, now, given)
             copy_windows(shared, u(writing * u(x_tile_words)), x, begin, h_first, w_first, g, now, given)
-        commit_copies()  # of nothing, behind the last step, so that the waits can count
+        commit_copies()  # an empty group after the last step too, because the waits count groups
 
     @fast_kernel(threads=config.threads, blocks=config.blocks)
     def warpgroup_gemm(f: Array, f_low: Array, x: Array, addend: Array, target: Array, given: Any) -> None:
@@ -203,7 +202,7 @@ def make_warpgroup_kernel(
                 for k in static(quarters):
                     multiply(total, x_matrix + uint64(k * _NEXT_K), f_matrix + uint64(k * _NEXT_K))
             commit_warpgroup()
-            # behind the barrier nobody multiplies what the next copies overwrite
+            # after the barrier no thread multiplies from the stage that the next copies overwrite
             load(shared, f, f_low, x, begin, h_first, w_first, given, g, u(first_m + row), u(u(time) + u(ahead)))
             wait_for_sums(part if is_split else total)
             if is_split:
@@ -245,7 +244,7 @@ def make_store(config: WarpgroupConfig, baked: tuple[int, ...] | None) -> Any:
 
 @cache
 def make_split_kernel() -> Kernel:
-    """The kernel that writes words of float32 as two parts of 11 bits: the first in their place. A thread, a word."""
+    """Make the kernel that splits float32 words into two parts of 11 bits, the first in place. One thread per word."""
 
     @cuda.jit
     def split_words(words: Array, low: Array) -> None:

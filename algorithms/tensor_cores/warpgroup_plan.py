@@ -1,6 +1,4 @@
-"""Plans and configs of `algorithms.tensor_cores.warpgroup_gemm`, for `algorithms.tensor_cores.implicit` on compute
-capability 9.0 alone.
-"""
+"""The plans and configs of `warpgroup_gemm`, for compute capability 9.0 alone."""
 
 from itertools import product
 from typing import ClassVar
@@ -83,9 +81,9 @@ PLANS = {plan.kind: plan for plan in (WarpgroupTf32Plan, WarpgroupSplitPlan, War
 
 
 def space(geometry: Correlation, kind: Kind) -> list[WarpgroupConfig]:
-    """Every config that is not mostly edge and that a multiprocessor holds, for this problem alone.
+    """Return every config that is not mostly edge and that a multiprocessor holds, compiled for this problem alone.
 
-    With sizes as arguments some of them have more to keep than a thread has registers.
+    With sizes as arguments, some of these kernels need more registers than a thread has.
     """
     found = []
     for (m, o, blocks), stages in product(SPLIT_TILES if kind == "float32" else TILES, WAITS):

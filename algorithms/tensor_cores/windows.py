@@ -1,4 +1,4 @@
-"""How the products on tensor cores fetch their factors: steps of packed filters and windows, 16 bytes a copy.
+"""The copies of the products on tensor cores: steps of packed filters and windows, 16 bytes in each copy.
 
     step `now`   words 32·now to 32·now + 31 of a filter, t = (r·S + s)·L_w + l; zeros beyond the last tap
     filter row   m → f[m, t]; zeros beyond the filters of the group
@@ -6,9 +6,8 @@
                  w is not divisible by the spread, or outside of the map, or o beyond the outputs
 
 Layouts   f (M, ·) and x (N·H·W, G·L_w) in words, as `algorithms.tensor_cores.packing` writes them. In shared memory
-          rows of
-          128 bytes, eight pieces of 16, of which that numbered i of row r lies at i xor (r mod 8): eight rows of one
-          piece are then in all banks, and it is the order of the 128-byte swizzle that wgmma reads.
+          rows of 128 bytes, each of eight pieces of 16 bytes. Piece i of row r lies at i xor (r mod 8), so that one
+          piece of eight rows spreads over all banks. This is the 128-byte swizzle that wgmma reads.
 Index map threadIdx.x → row threadIdx.x // 8 and every `rows`-th after it, piece threadIdx.x mod 8.
 Source    PTX ISA, "Asynchronous Warpgroup Level Matrix Shared Memory Layout", for the swizzle.
 """
@@ -29,7 +28,7 @@ FAR = -(2**30)  # a row that no tap brings into the map
 
 
 def sizes_of(geometry: Correlation, tile_m: int, tile_o: int, kind: Kind) -> tuple[int, ...]:
-    """What the kernels must know of a problem, in their order; the grid is the product of groups and both tiles."""
+    """Return the sizes that the kernels take, in their order. The grid is groups times both numbers of tiles."""
     outputs = geometry.n * geometry.outputs[0] * geometry.outputs[1]
     taps = geometry.taps[0] * geometry.taps[1]
     words = words_of_group(geometry.sources_per_group, kind)
@@ -45,13 +44,13 @@ def sizes_of(geometry: Correlation, tile_m: int, tile_o: int, kind: Kind) -> tup
 def make_copies(
     rows: int, f_passes: int, x_passes: int, is_spread: bool, baked: tuple[int, ...] | None
 ) -> tuple[Any, Any, Any]:
-    """Device functions that find a thread's windows, and that copy its part of a step of filters, and of windows.
+    """Make the device functions that find a thread's windows, and that copy its part of a step of filters and windows.
 
     Parameters
     ----------
-    rows : of a tile that all threads copy at a time
-    f_passes, x_passes : how often they do for a tile of filters, and of windows
-    baked : the sizes of `sizes_of`, where they are constants of the kernel
+    rows : rows of a tile that all threads copy at a time
+    f_passes, x_passes : how often the threads copy so many rows for a tile of filters, and for one of windows
+    baked : the sizes of `sizes_of` if they are constants of the kernel; else None
     """
     pass_words, row_words, next_row = rows * STEP, STEP, rows
 
