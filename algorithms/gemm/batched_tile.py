@@ -69,12 +69,12 @@ class Tile:
 
     @property
     def threads(self) -> int:
-        """Of a block."""
+        """Threads of a block."""
         return self.tile_i // self.thread_i * (self.tile_j // self.thread_j)
 
     @property
     def shared_bytes(self) -> int:
-        """Of a block."""
+        """Shared memory of a block."""
         return 4 * self.stages * self.tile_l * (self.tile_i + self.tile_j)
 
     @property
