@@ -19,7 +19,7 @@ from typing import Any, ClassVar
 from algorithms.correlation import HUGE_MACS, LARGE_MACS, Correlation, CorrelationPlan
 from algorithms.gemm import tiles_for
 from algorithms.winograd.error import winograd_model
-from algorithms.winograd.fused import Fused, FusedConfig
+from algorithms.winograd.fused_plan import Fused, FusedConfig
 from algorithms.winograd.matrices import F2, F4, TAPS, Transforms
 from algorithms.winograd.plain import Plain, PlainConfig
 from algorithms.winograd.staged import SMALL, Staged, StagedConfig, staged, staged_for, staged_space
