@@ -78,18 +78,16 @@ def load_samples(source: Array, first: int, width: int, mask: int, d: Array) -> 
 
 @cache
 def make_transform_samples(transforms: Transforms) -> Any:
-    """A device function of the load step. It transforms a thread's samples, Bᵀ d B, and writes them to a stage."""
+    """A device function of the load step. It transforms a thread's samples in place: Bᵀ d B."""
     transform = make_transform(transforms.b_t)
 
     @cuda.jit(device=True, forceinline=True)
     @unrolled
-    def transform_samples(d: Array, shared: Array, to: int) -> None:
+    def transform_samples(d: Array) -> None:
         for j in static(4):
             transform(d, uint32(j), uint32(4), d, uint32(j), uint32(4))
         for i in static(4):
             transform(d, uint32(4 * i), uint32(1), d, uint32(4 * i), uint32(1))
-        for place in range(POINTS):
-            store_1(shared, to + uint32(place * TILE_L * TILE_T), d[place])
 
     return transform_samples
 
@@ -228,7 +226,10 @@ def make_kernel(transforms: Transforms, is_wide: bool, known: tuple[int, ...] | 
         steps = int32(padded_l // TILE_L)
         for step in range(int32(1), int32(steps + int32(1))):
             # load: this step's samples, transformed, complete its stage; then the next step's filters and samples
-            transform_samples(d, shared, uint32(stage + v_place))
+            transform_samples(d)
+            to = uint32(stage + v_place)
+            for place in range(POINTS):
+                store_1(shared, to + uint32(place * TILE_L * TILE_T), d[place])
             wait_copies_0()
             cuda.syncthreads()  # this stage is written, and nobody reads the other
             other = uint32(uint32(STAGE) - stage)

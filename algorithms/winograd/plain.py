@@ -20,12 +20,11 @@ from numba import cuda
 
 from algorithms.correlation import CorrelationPlan, number_of
 from algorithms.gemm import launch_gemm
-from algorithms.indexing import tile_start_on_device
+from algorithms.indexing import find_tile
 from algorithms.tiling import Tiling
-from algorithms.winograd.matrices import TAPS, Transforms, as_array
+from algorithms.winograd.matrices import TAPS, Matrix, Transforms, as_array
 from convbench.devices import Array, Device, Kernel
 from convbench.errors import ConfigError
-from convbench.intrinsics import unflatten_on_device
 from convbench.problem import ConvProblem, Dtype
 
 THREADS = 64  # a thread holds a whole tile: more of them would not fit the registers
@@ -84,11 +83,41 @@ class Plain:
 
 
 @cache
+def make_both_sides(matrix: Matrix, accumulator: Dtype) -> tuple[Any, Any]:
+    """Device functions for A d Aᵀ, the form of all three transforms, with a matrix A.
+
+    `from_left` writes A d from d in local memory; `element` is element (i, j) of (A d) Aᵀ.
+    """
+    rows, columns, number = len(matrix), len(matrix[0]), number_of(accumulator)
+    entries = as_array(matrix, accumulator)
+
+    @cuda.jit(device=True)
+    def from_left(d: Array, half: Array) -> None:
+        constants = cuda.const.array_like(entries)
+        for i in range(rows):
+            for j in range(columns):
+                total = number(0)
+                for a in range(columns):
+                    total += constants[i, a] * d[a, j]
+                half[i, j] = total
+
+    @cuda.jit(device=True)
+    def element(half: Array, i: int, j: int) -> Any:
+        constants = cuda.const.array_like(entries)
+        total = number(0)
+        for a in range(columns):
+            total += half[i, a] * constants[j, a]
+        return total
+
+    return from_left, element
+
+
+@cache
 def make_filter_kernel(transforms: Transforms, accumulator: Dtype) -> Kernel:
     """U[ξν·G + g, m, l] = (G f Gᵀ)[ξ, ν]."""
     alpha, number = transforms.alpha, number_of(accumulator)
-    g_matrix = as_array(transforms.g, accumulator)
-    shape = (alpha, TAPS)
+    from_left, element = make_both_sides(transforms.g, accumulator)
+    in_filter, in_half = (TAPS, TAPS), (alpha, TAPS)
 
     @cuda.jit
     def winograd_filters(filters: Array, u: Array) -> None:
@@ -99,24 +128,21 @@ def make_filter_kernel(transforms: Transforms, accumulator: Dtype) -> Kernel:
         if m >= filters.shape[0]:
             return  # the grid is rounded up to whole blocks
         groups = filters.shape[0] // u.shape[1]
-        matrix = cuda.const.array_like(g_matrix)
 
-        # load and accumulate G f
-        half = cuda.local.array(shape, number)
-        for i in range(alpha):
+        # load f
+        f = cuda.local.array(in_filter, number)
+        for r in range(TAPS):
             for s in range(TAPS):
-                total = number(0)
-                for r in range(TAPS):
-                    total += matrix[i, r] * number(filters[m, l, r, s])
-                half[i, s] = total
+                f[r, s] = number(filters[m, l, r, s])
+
+        # accumulate G f
+        half = cuda.local.array(in_half, number)
+        from_left(f, half)
 
         # store (G f) Gᵀ
         for i in range(alpha):
             for j in range(alpha):
-                total = number(0)
-                for s in range(TAPS):
-                    total += half[i, s] * matrix[j, s]
-                u[(i * alpha + j) * groups + m // u.shape[1], m % u.shape[1], l] = total
+                u[(i * alpha + j) * groups + m // u.shape[1], m % u.shape[1], l] = element(half, i, j)
 
     return winograd_filters
 
@@ -124,8 +150,8 @@ def make_filter_kernel(transforms: Transforms, accumulator: Dtype) -> Kernel:
 @cache
 def make_input_kernel(transforms: Transforms, accumulator: Dtype) -> Kernel:
     """V[ξν·G + g, l, t] = (Bᵀ d B)[ξ, ν]."""
-    alpha, extent, number = transforms.alpha, transforms.m, number_of(accumulator)
-    b_matrix = as_array(transforms.b_t, accumulator)
+    alpha, number, extent = transforms.alpha, number_of(accumulator), (transforms.m, transforms.m)
+    from_left, element = make_both_sides(transforms.b_t, accumulator)
     shape = (alpha, alpha)
 
     @cuda.jit
@@ -134,16 +160,13 @@ def make_input_kernel(transforms: Transforms, accumulator: Dtype) -> Kernel:
     ) -> None:
         # map
         flat = cuda.blockIdx.x * THREADS + cuda.threadIdx.x
-        n, l, row, column = unflatten_on_device(flat, source.shape[1], tiles[0], tiles[1])  # noqa: E741
+        n, l, tile, first_i, first_j = find_tile(flat, source.shape[1], tiles, phases, extent, dilation)  # noqa: E741
         if n >= source.shape[0]:
             return  # the grid is rounded up to whole blocks
-        first_h = tile_start_on_device(row, extent, dilation[0], phases[0]) - top_left[0]
-        first_w = tile_start_on_device(column, extent, dilation[1], phases[1]) - top_left[1]
-        tile = (n * tiles[0] + row) * tiles[1] + column
+        first_h, first_w = first_i - top_left[0], first_j - top_left[1]
         l_per_group = source.shape[1] // groups
-        matrix = cuda.const.array_like(b_matrix)
 
-        # load d
+        # load d, zeros outside the map
         d = cuda.local.array(shape, number)
         for i in range(alpha):
             for j in range(alpha):
@@ -156,20 +179,12 @@ def make_input_kernel(transforms: Transforms, accumulator: Dtype) -> Kernel:
 
         # accumulate Bᵀ d
         half = cuda.local.array(shape, number)
-        for i in range(alpha):
-            for j in range(alpha):
-                total = number(0)
-                for a in range(alpha):
-                    total += matrix[i, a] * d[a, j]
-                half[i, j] = total
+        from_left(d, half)
 
         # store (Bᵀ d) B
         for i in range(alpha):
             for j in range(alpha):
-                total = number(0)
-                for a in range(alpha):
-                    total += half[i, a] * matrix[j, a]
-                v[(i * alpha + j) * groups + l // l_per_group, l % l_per_group, tile] = total
+                v[(i * alpha + j) * groups + l // l_per_group, l % l_per_group, tile] = element(half, i, j)
 
     return winograd_inputs
 
@@ -177,9 +192,10 @@ def make_input_kernel(transforms: Transforms, accumulator: Dtype) -> Kernel:
 @cache
 def make_output_kernel(transforms: Transforms, accumulator: Dtype) -> Kernel:
     """Target tile = Aᵀ M A + addend."""
-    alpha, extent, number = transforms.alpha, transforms.m, number_of(accumulator)
+    alpha, number, extent = transforms.alpha, number_of(accumulator), (transforms.m, transforms.m)
+    _, element = make_both_sides(transforms.a_t, accumulator)
     a_matrix = as_array(transforms.a_t, accumulator)
-    shape = (extent, alpha)
+    shape = (transforms.m, alpha)
 
     @cuda.jit
     def winograd_outputs(
@@ -187,19 +203,16 @@ def make_output_kernel(transforms: Transforms, accumulator: Dtype) -> Kernel:
     ) -> None:
         # map
         flat = cuda.blockIdx.x * THREADS + cuda.threadIdx.x
-        n, m, row, column = unflatten_on_device(flat, target.shape[1], tiles[0], tiles[1])
+        n, m, tile, first_i, first_j = find_tile(flat, target.shape[1], tiles, phases, extent, dilation)
         if n >= target.shape[0]:
             return  # the grid is rounded up to whole blocks
-        first_i = tile_start_on_device(row, extent, dilation[0], phases[0])
-        first_j = tile_start_on_device(column, extent, dilation[1], phases[1])
-        tile = (n * tiles[0] + row) * tiles[1] + column
         m_per_group = target.shape[1] // groups
         g = m // m_per_group
-        matrix = cuda.const.array_like(a_matrix)
 
-        # load and accumulate Aᵀ M
+        # load and accumulate Aᵀ M; M first in local memory, as `from_left` has it, would take more registers
+        matrix = cuda.const.array_like(a_matrix)
         half = cuda.local.array(shape, number)
-        for i in range(extent):
+        for i in range(extent[0]):
             for j in range(alpha):
                 total = number(0)
                 for a in range(alpha):
@@ -207,14 +220,11 @@ def make_output_kernel(transforms: Transforms, accumulator: Dtype) -> Kernel:
                 half[i, j] = total
 
         # store (Aᵀ M) A where the tile is inside the target
-        for i in range(extent):
-            for j in range(extent):
+        for i in range(extent[0]):
+            for j in range(extent[1]):
                 p = first_i + i * dilation[0]
                 q = first_j + j * dilation[1]
                 if p < target.shape[2] and q < target.shape[3]:
-                    total = number(0)
-                    for a in range(alpha):
-                        total += half[i, a] * matrix[j, a]
-                    target[n, m, p, q] = total + number(addend[m])
+                    target[n, m, p, q] = element(half, i, j) + number(addend[m])
 
     return winograd_outputs
