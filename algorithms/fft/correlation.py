@@ -27,10 +27,9 @@ from numba import cuda
 from algorithms.correlation import CorrelationPlan, make_place, number_of
 from algorithms.fft.radix2 import COMPLEX, complex_of, make_tile_inverse, make_tile_transform
 from algorithms.gemm import launch_gemm
-from algorithms.indexing import tile_start_on_device
+from algorithms.indexing import find_tile
 from algorithms.tiling import Tiling
 from convbench.devices import Array, Device, Kernel
-from convbench.intrinsics import unflatten_on_device
 from convbench.problem import ConvProblem, Direction, Dtype, Pair
 
 
@@ -128,11 +127,11 @@ def make_input_kernel(length: int, accumulator: Dtype, is_spread: bool, *, as_fi
         groups: int,
     ) -> None:  # fmt: skip
         # map
-        n, l, row, column = unflatten_on_device(cuda.blockIdx.x, source.shape[1], tiles[0], tiles[1])  # noqa: E741
+        n, l, tile, first_i, first_j = find_tile(  # noqa: E741
+            cuda.blockIdx.x, source.shape[1], tiles, phases, outputs, dilation
+        )
         i = cuda.threadIdx.x
-        first_h = tile_start_on_device(row, outputs[0], dilation[0], phases[0]) - top_left[0]
-        first_w = tile_start_on_device(column, outputs[1], dilation[1], phases[1]) - top_left[1]
-        tile = (n * tiles[0] + row) * tiles[1] + column
+        first_h, first_w = first_i - top_left[0], first_j - top_left[1]
         l_per_group = source.shape[1] // groups
         spectrum = cuda.shared.array(shape, complex_number)
         values = cuda.local.array(length, complex_number)
@@ -173,11 +172,8 @@ def make_output_kernel(length: int, accumulator: Dtype) -> Kernel:
         dilation: Any, groups: int,
     ) -> None:  # fmt: skip
         # map
-        n, m, row, column = unflatten_on_device(cuda.blockIdx.x, target.shape[1], tiles[0], tiles[1])
+        n, m, tile, first_p, first_q = find_tile(cuda.blockIdx.x, target.shape[1], tiles, phases, outputs, dilation)
         i = cuda.threadIdx.x
-        first_p = tile_start_on_device(row, outputs[0], dilation[0], phases[0])
-        first_q = tile_start_on_device(column, outputs[1], dilation[1], phases[1])
-        tile = (n * tiles[0] + row) * tiles[1] + column
         m_per_group = target.shape[1] // groups
         spectrum = cuda.shared.array(shape, complex_number)
         values = cuda.local.array(length, complex_number)
