@@ -75,7 +75,7 @@ def make_spectra_kernel(length: int, known: Sizes | None = None) -> Kernel:
     def fft_spectra(
         source: Array, spectra: Array, sizes: Any, pass_first: int, pass_tiles: int, sign: int
     ) -> None:  # fmt: skip
-        # map
+        # map: the block's channel z and its tiles, in columns first and then in rows
         (
             channels, height, width, tile_rows, tile_columns, phases_h, phases_w, extent_h, extent_w, top, left,
             d_h, d_w, e_h, e_w, row, all_channels,
@@ -90,7 +90,7 @@ def make_spectra_kernel(length: int, known: Sizes | None = None) -> Kernel:
         im = cuda.local.array(length, float32)
 
         for more in range(0, columns, THREADS):
-            # load a column of samples, zeros past the map and past the last tile, and transform
+            # map: the thread's column of a tile, as the image n and the place (h, w) of its first sample
             w_in_tile = uint32(uint32(thread + uint32(more)) % uint32(length))
             in_block = uint32(uint32(thread + uint32(more)) // uint32(length))
             tile = uint32(first_tile + in_block)
@@ -104,19 +104,19 @@ def make_spectra_kernel(length: int, known: Sizes | None = None) -> Kernel:
             w = int32(w + int32(int32(w_in_tile) * int32(d_w)))
             is_there = tile < uint32(pass_tiles)
             h_step, beyond, beyond_step = int32(d_h), int32(0), int32(0)
-            if not is_dense:  # h and w count elements of the source, beyond which the sample lies so far
+            if not is_dense:  # now h and w count elements of the source; the sample lies `beyond` below element h
                 is_there = is_there and w % int32(e_w) == 0
                 w = int32(w // int32(e_w))
                 h, beyond = int32(h // int32(e_h)), int32(h % int32(e_h))
                 h_step, beyond_step = int32(h_step // int32(e_h)), int32(h_step % int32(e_h))
             is_there = is_there and uint32(w) < uint32(width)
-            image = (n * int64(channels) + int64(uint32(z % uint32(channels)))) * int64(height) * int64(width) + int64(
-                w
-            )
+            channel = n * int64(channels) + int64(uint32(z % uint32(channels)))
+            column = channel * int64(height) * int64(width) + int64(w)
+            # load: re and im hold the even and odd samples, zeros past the map and past the last tile
             for pair in range(half):
                 for part in static(2):
                     is_sample = is_there and uint32(h) < uint32(height) and beyond == int32(0)
-                    value = load_1_if(source, image + int64(h) * int64(width), is_sample)
+                    value = load_1_if(source, column + int64(h) * int64(width), is_sample)
                     if part == 0:
                         re[pair] = value
                     else:
@@ -126,6 +126,7 @@ def make_spectra_kernel(length: int, known: Sizes | None = None) -> Kernel:
                         beyond = int32(beyond + beyond_step)
                         if beyond >= int32(e_h):
                             beyond, h = int32(beyond - int32(e_h)), int32(h + int32(1))
+            # accumulate: `rows` has the column's spectrum, an element in each row ξ
             fft_column(re, im)
             split(re, im)
             to = uint32(uint32(in_block * uint32(tile_pitch)) + w_in_tile)
@@ -133,14 +134,14 @@ def make_spectra_kernel(length: int, known: Sizes | None = None) -> Kernel:
                 store_2(rows, uint32(uint32(2) * uint32(to + uint32(xi * row_pitch))), (re[xi], im[xi]))
         cuda.syncthreads()
 
-        # transform a row
+        # accumulate: re and im hold the spectrum of the thread's row ξ of a tile
         in_block, xi = uint32(thread % uint32(tiles)), uint32(thread // uint32(tiles))
         begin = uint32(uint32(in_block * uint32(tile_pitch)) + uint32(xi * uint32(row_pitch)))
         for nu in range(length):
             re[nu], im[nu] = load_2(rows, uint32(uint32(2) * uint32(begin + uint32(nu))))
         fft_row(re, im)
 
-        # store the row, or the two real ones, whose spectra are the two parts that are symmetric
+        # store the row, or, of ξ = 0, rows 0 and Λ/2, whose spectra are the two symmetric parts of the one of their sum
         step = int64(2) * int64(row) * int64(all_channels)
         to_spectra = int64(2) * (int64(z) * int64(row) + int64(uint32(first_tile + in_block)))
         if xi == uint32(0):
@@ -175,7 +176,7 @@ def make_tiles_kernel(length: int, known: Sizes | None = None) -> Kernel:
     def fft_tiles(
         spectra: Array, addend: Array, target: Array, sizes: Any, pass_first: int, pass_tiles: int
     ) -> None:  # fmt: skip
-        # map
+        # map: the block's channel z and its tiles, in rows first and then in columns
         (
             channels, height, width, tile_rows, tile_columns, phases_h, phases_w, extent_h, extent_w, _, _,
             d_h, d_w, stride_h, stride_w, row, all_channels,
@@ -188,7 +189,7 @@ def make_tiles_kernel(length: int, known: Sizes | None = None) -> Kernel:
         re = cuda.local.array(length, float32)
         im = cuda.local.array(length, float32)
 
-        # load a row, or the two whose inverses are real and become one, and transform back
+        # load the row ξ of a tile's spectrum, or, of ξ = 0, rows 0 and Λ/2, whose inverses are real and become one row
         in_block, xi = uint32(thread % uint32(tiles)), uint32(thread // uint32(tiles))
         step = int64(2) * int64(row) * int64(all_channels)
         place = int64(2) * (int64(z) * int64(row) + int64(uint32(first_tile + in_block)))
@@ -206,6 +207,7 @@ def make_tiles_kernel(length: int, known: Sizes | None = None) -> Kernel:
             for nu in range(length):
                 re[nu], im[nu] = load_2(spectra, place)
                 place += step
+        # accumulate: `rows` has the row transformed back
         fft_row(im, re)
         begin = uint32(uint32(in_block * uint32(tile_pitch)) + uint32(xi * uint32(row_pitch)))
         for w in range(length):
@@ -214,7 +216,7 @@ def make_tiles_kernel(length: int, known: Sizes | None = None) -> Kernel:
 
         offset = addend[z]
         for more in range(0, columns, THREADS):
-            # transform a column back
+            # accumulate: re and im hold the even and odd elements of the thread's column of a tile
             w_in_tile = uint32(uint32(thread + uint32(more)) % uint32(length))
             in_block = uint32(uint32(thread + uint32(more)) // uint32(length))
             begin = uint32(uint32(in_block * uint32(tile_pitch)) + w_in_tile)
@@ -223,7 +225,7 @@ def make_tiles_kernel(length: int, known: Sizes | None = None) -> Kernel:
             join(re, im)
             fft_column(im, re)
 
-            # store the outputs that did not wrap, of the strided ones
+            # map: the image n and the place (p, q) of the column's first output
             tile = uint32(first_tile + in_block)
             at = uint32(uint32(pass_first) + tile)
             across, down = uint32(at % uint32(tile_columns)), uint32(at // uint32(tile_columns))
@@ -234,19 +236,20 @@ def make_tiles_kernel(length: int, known: Sizes | None = None) -> Kernel:
             q = int32(q + int32(int32(w_in_tile) * int32(d_w)))
             is_there = tile < uint32(pass_tiles) and w_in_tile < uint32(extent_w)
             p_step, beyond, beyond_step = int32(d_h), int32(0), int32(0)
-            if not is_dense:  # p and q count outputs, beyond which the dense one lies so far
+            if not is_dense:  # now p and q count stored outputs; the dense one lies `beyond` below output p
                 is_there = is_there and q % int32(stride_w) == 0
                 q = int32(q // int32(stride_w))
                 p, beyond = int32(p // int32(stride_h)), int32(p % int32(stride_h))
                 p_step, beyond_step = int32(p_step // int32(stride_h)), int32(p_step % int32(stride_h))
             is_there = is_there and q < int32(width)
-            image = (int64(n) * int64(channels) + int64(z)) * int64(height) * int64(width) + int64(q)
+            column = (int64(n) * int64(channels) + int64(z)) * int64(height) * int64(width) + int64(q)
+            # store the outputs that did not wrap around and that the stride keeps
             for pair in range(half):
                 for part in static(2):
                     value = re[pair] if part == 0 else im[pair]
                     is_output = is_there and uint32(2 * pair + part) < uint32(extent_h) and beyond == int32(0)
                     if is_output and p < int32(height):
-                        store_1(target, image + int64(p) * int64(width), value * float32(scale) + offset)
+                        store_1(target, column + int64(p) * int64(width), value * float32(scale) + offset)
                     p = int32(p + p_step)
                     if not is_dense:
                         beyond = int32(beyond + beyond_step)
