@@ -111,6 +111,14 @@ class CorrelationPlan(Plan):
             self.addend = self.bias
 
 
+class WeightsPlan(Plan):
+    """A plan for dw, which sums products of dy and of the elements of x that forward reads: `geometry` is forward's."""
+
+    def __init__(self, problem: ConvProblem, direction: Direction, device: Device, config: Any = None) -> None:
+        super().__init__(problem, direction, device, config)
+        self.geometry = Correlation.of(problem, "forward")
+
+
 def not_neighbours(problem: ConvProblem, direction: Direction) -> str | None:
     """Why kernels that read a float32 map's elements side by side are not for a zero-padded problem; or None."""
     if problem.dtype != "float32":

@@ -21,7 +21,7 @@ from typing import Any, ClassVar
 
 from numba import cuda
 
-from algorithms.correlation import Correlation, CorrelationPlan, make_place, number_of
+from algorithms.correlation import Correlation, CorrelationPlan, WeightsPlan, make_place, number_of
 from algorithms.depthwise.patch import PatchConfig, PatchPlan, patch_configs
 from convbench.algorithm import Algorithm, Family, Plan
 from convbench.devices import MAX_SHARED_BYTES, MAX_THREADS_PER_BLOCK, Array, Kernel
@@ -66,15 +66,14 @@ class DepthwisePlan(CorrelationPlan):
         )  # fmt: skip
 
 
-class DepthwiseWeightsPlan(Plan):
+class DepthwiseWeightsPlan(WeightsPlan):
     """One block for each element of dw."""
 
     def run(self, x: Array, dy: Array, dw: Array) -> None:
-        problem = self.problem
-        top_left = problem.padding[0][0], problem.padding[1][0]
+        geometry = self.geometry
         self.device.launch(
             "multiply", make_weights_kernel(self.accumulator), dw.size, THREADS,
-            x, dy, dw, problem.stride, top_left, problem.dilation,
+            x, dy, dw, geometry.stride, geometry.top_left, geometry.dilation,
         )  # fmt: skip
 
 

@@ -25,7 +25,7 @@ from numba import cuda, float32, int32, int64, uint32
 from algorithms.correlation import Correlation, CorrelationPlan, not_neighbours
 from convbench.devices import MAX_THREADS_PER_BLOCK, Array, Device, Kernel
 from convbench.errors import ConfigError
-from convbench.intrinsics import fast_kernel, load_1, load_1_if, static, store_1, store_2, store_4
+from convbench.intrinsics import fast_kernel, load_1, load_1_if, static, store_1, store_2, store_4, unrolled
 from convbench.problem import ConvProblem, Direction, Pair
 
 # the static model: neighbouring threads are `columns` · stride elements apart, and the first cache gives a warp 128
@@ -139,6 +139,24 @@ class PatchPlan(CorrelationPlan):
 
 
 @cache
+def make_store(at_once: int) -> Any:
+    """A device function of the store step. It writes `at_once` neighbouring results, which begin at total[place]."""
+
+    @cuda.jit(device=True, forceinline=True)
+    @unrolled
+    def store(target: Array, to: int, total: Array, place: int, more: float) -> None:
+        if at_once == 4:
+            first_two = total[place] + more, total[place + 1] + more
+            store_4(target, to, (*first_two, total[place + 2] + more, total[place + 3] + more))
+        elif at_once == 2:
+            store_2(target, to, (total[place] + more, total[place + 1] + more))
+        else:
+            store_1(target, to, total[place] + more)
+
+    return store
+
+
+@cache
 def make_patch_kernel(
     config: PatchConfig, taps: Pair, stride: Pair, dilation: Pair, known: tuple[int, ...] | None, even: int,
     is_wide: bool,
@@ -158,13 +176,15 @@ def make_patch_kernel(
     sums, count = rows * columns, count_r * count_s
     number = int64 if is_wide else uint32
     at_once = gcd(even, columns, 4)
+    store = make_store(at_once)
     is_row_read = tuple(
         any((y - r * d_h) % u == 0 and 0 <= y - r * d_h < rows * u for r in range(count_r)) for y in range(depth)
     )
 
     @fast_kernel(threads=threads, blocks=config.blocks)
     def depthwise_patch(source: Array, filters: Array, addend: Array, target: Array, sizes: Any) -> None:
-        # map
+        # map: the patch (a, b) of channel m of image n, where its first row of the map and its filter begin, and
+        # registers for the sums, a filter and a row of the map
         given = sizes if known is None else known
         height = int32(given[0])
         width = int32(given[1])
@@ -202,7 +222,7 @@ def make_patch_kernel(
             total[place] = float32(0)
 
         for _ in range(l_per_group):
-            # load: the filter, then row by row of the map
+            # load: the filter, then the map row by row, zeros outside of it
             for tap in range(count):
                 fs[tap] = load_1(filters, f_begin + int64(tap))
             for y in static(depth):
@@ -211,7 +231,7 @@ def make_patch_kernel(
                     for x in range(window):
                         is_inside = is_row and uint32(w + int32(x)) < uint32(width)
                         xs[x] = load_1_if(source, begin + int64(y) * int64(width) + int64(x), is_inside)
-                    # accumulate
+                    # accumulate: every sum that this row of the map belongs to has its products with it
                     for r in static(count_r):
                         if (y - r * d_h) % u == 0 and 0 <= y - r * d_h < rows * u:
                             for j in range(columns):
@@ -220,7 +240,7 @@ def make_patch_kernel(
             begin += plane
             f_begin += int64(count)
 
-        # store
+        # store the rows and columns of the patch that are inside the target
         i = uint32(a * uint32(rows))
         j = uint32(b * uint32(columns))
         to = (int64(image) * int64(target_rows) + int64(i)) * int64(target_columns) + int64(j)
@@ -228,19 +248,7 @@ def make_patch_kernel(
             if i + uint32(row) < target_rows:
                 for first in range(0, columns, at_once):
                     if j + uint32(first) < target_columns:
-                        place = row * columns + first
-                        if at_once == 4:
-                            store_4(
-                                target, to + int64(first),
-                                (
-                                    total[place] + more, total[place + 1] + more,
-                                    total[place + 2] + more, total[place + 3] + more,
-                                ),
-                            )  # fmt: skip
-                        elif at_once == 2:
-                            store_2(target, to + int64(first), (total[place] + more, total[place + 1] + more))
-                        else:
-                            store_1(target, to + int64(first), total[place] + more)
+                        store(target, to + int64(first), total, row * columns + first, more)
             to += int64(target_columns)
 
     return depthwise_patch

@@ -19,7 +19,7 @@ from typing import Any, ClassVar
 
 from numba import cuda
 
-from algorithms.correlation import CorrelationPlan, make_place, number_of
+from algorithms.correlation import CorrelationPlan, WeightsPlan, make_place, number_of
 from convbench.algorithm import Algorithm, Family, Plan
 from convbench.devices import MAX_THREADS_PER_BLOCK, Array, Kernel
 from convbench.errors import ConfigError
@@ -50,15 +50,14 @@ class DirectPlan(CorrelationPlan):
         )  # fmt: skip
 
 
-class DirectWeightsPlan(Plan):
+class DirectWeightsPlan(WeightsPlan):
     """One launch over all elements of dw."""
 
     def run(self, x: Array, dy: Array, dw: Array) -> None:
-        problem, threads = self.problem, self.config.threads
-        top_left = problem.padding[0][0], problem.padding[1][0]
+        geometry, threads = self.geometry, self.config.threads
         self.device.launch(
             "multiply", make_weights_kernel(self.config, self.accumulator), -(-dw.size // threads), threads,
-            x, dy, dw, problem.stride, top_left, problem.dilation, problem.groups,
+            x, dy, dw, geometry.stride, geometry.top_left, geometry.dilation, geometry.groups,
         )  # fmt: skip
 
 

@@ -23,22 +23,20 @@ from typing import Any
 import numpy as np
 from numba import cuda
 
-from algorithms.correlation import Correlation, number_of
+from algorithms.correlation import WeightsPlan, number_of
 from algorithms.fft.correlation import launch_input_transform
 from algorithms.fft.radix2 import COMPLEX, complex_of, make_tile_inverse
 from algorithms.gemm import launch_gemm
 from algorithms.tiling import Tiling
-from convbench.algorithm import Plan
 from convbench.devices import Array, Device, Kernel
 from convbench.problem import ConvProblem, Direction, Dtype
 
 
-class FftWeightsPlan(Plan):
+class FftWeightsPlan(WeightsPlan):
     """Each run transforms x and dy, multiplies, and transforms back."""
 
     def __init__(self, problem: ConvProblem, direction: Direction, device: Device, config: Any) -> None:
         super().__init__(problem, direction, device, config)
-        self.geometry = Correlation.of(problem, "forward")
         self.tiling = Tiling.of(self.geometry, config.outputs(problem))
         length, self.all_tiles = config.length, problem.n * self.tiling.per_image
         batches, dtype = length * (length // 2 + 1) * problem.groups, COMPLEX[self.accumulator]
