@@ -1,1 +1,1 @@
-"""The convolution algorithms: Numba CUDA kernels, and how they are launched. One module each."""
+"""The convolution algorithms: Numba CUDA kernels and how they are launched. Each family has a folder."""

@@ -1,4 +1,4 @@
-"""What asynchronous and wide copies ask of a device and of an array."""
+"""The requirements of asynchronous and of wide copies: of a device, and of an array."""
 
 from convbench.devices import Array, Device
 
@@ -7,13 +7,13 @@ WIDEST_BYTES = 16
 
 
 def lacks_copies(device: Device) -> bool:
-    """Whether a device is of a compute capability without asynchronous copies."""
+    """Whether the compute capability of a device is older than asynchronous copies."""
     return device.compute_capability is not None and device.compute_capability < COPIES_SINCE
 
 
 def is_aligned(array: Array) -> bool:
-    """Whether an array begins where the widest access may."""
+    """Whether an array begins at an address that the widest access may have."""
     for name in ("__cuda_array_interface__", "__array_interface__"):
         if interface := getattr(array, name, None):
             return int(interface["data"][0]) % WIDEST_BYTES == 0
-    return True  # the array of a device that nothing runs on lies nowhere
+    return True  # a device that runs nothing gives its arrays no address

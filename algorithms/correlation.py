@@ -1,4 +1,4 @@
-"""What a convolution and its gradient by the input have in common: both slide filters over a map.
+"""The common form of a convolution and its gradient by the input: both slide filters over a map.
 
     target[n,m,i,j] = Σ_{l,r,s} dense[n, g·L/G + l, i·u − top + r·d_h, j·v − left + s·d_w] · f[m,l,r,s],  g = m // (M/G)
     dense[…, a·e_h, b·e_w] = source[…, a, b], zero elsewhere
@@ -7,7 +7,7 @@
     backward_data  source dy, target dx: L = K, M = C, f[g·C/G + c, k, r, s] = w[g·K/G + k, c, R−1−r, S−1−s], stride 1,
                    top = d_h·(R−1) − the problem's top, which may be negative, left alike, spread e = the stride
 
-so that one kernel does both. The filters of backward_data are written out once per weights.
+So one kernel computes both. The filters f of backward_data are written to memory once per set of weights.
 
 Source    Dumoulin & Visin 2016, "A guide to convolution arithmetic for deep learning", §4, relationships 12 and 13.
 """
@@ -27,13 +27,13 @@ from convbench.problem import ConvProblem, Direction, Dtype, Pair
 
 THREADS = 256
 
-# multiply-adds of a problem, from which a larger tile, and a kernel for its sizes alone, are worth their compilation
+# multiply-adds of a problem. From these on, the compilation of a larger tile, and of a specialised kernel, pays
 LARGE_MACS, HUGE_MACS = 50_000_000, 10**9
 
 
 @dataclass(frozen=True, kw_only=True)
 class Correlation:
-    """The sizes of the equation above."""
+    """The sizes in the equation above."""
 
     n: int
     groups: int
@@ -49,7 +49,7 @@ class Correlation:
 
     @classmethod
     def of(cls, problem: ConvProblem, direction: Direction) -> "Correlation":
-        """Of a zero-padded problem, for `forward` or `backward_data`."""
+        """The correlation that computes `forward` or `backward_data` of a zero-padded problem."""
         taps, dilation = (problem.r, problem.s), problem.dilation
         x_size, y_size = (problem.h, problem.w), (problem.p, problem.q)
         top, left = problem.padding[0][0], problem.padding[1][0]
@@ -86,7 +86,7 @@ class Correlation:
 
 
 class CorrelationPlan(Plan):
-    """A plan for both directions; after `load`, `filters` are f and `addend` is what is added to each channel."""
+    """A plan for both directions. After `load`, `filters` is f, and `addend` has a number to add to each channel."""
 
     def __init__(self, problem: ConvProblem, direction: Direction, device: Device, config: Any = None) -> None:
         super().__init__(problem, direction, device, config)
@@ -120,19 +120,22 @@ class WeightsPlan(Plan):
 
 
 def not_neighbours(problem: ConvProblem, direction: Direction) -> str | None:
-    """Why kernels that read a float32 map's elements side by side are not for a zero-padded problem; or None."""
+    """The reason why a kernel that reads neighbouring elements of a float32 map cannot compute a problem; or None.
+
+    The problem is zero-padded.
+    """
     if problem.dtype != "float32":
         return f"its kernel is for float32, not {problem.dtype}"
     if direction == "backward_weights":
         return "its kernel slides filters over a map, which backward_weights does not"
     if Correlation.of(problem, direction).is_spread:
-        return f"its kernel reads neighbours, and stride {problem.stride} spreads them in backward_data"
+        return f"its kernel reads neighbours, and in backward_data stride {problem.stride} puts zeros between them"
     return None
 
 
 @cuda.jit
 def turn_filters(w: Array, turned: Array, groups: int) -> None:
-    """Write f of backward_data: each filter flipped, the channels swapped. One thread per element, s fastest."""
+    """Write f of backward_data: each filter flipped, the channels swapped. One thread writes one element, s fastest."""
     # map
     flat = cuda.blockIdx.x * THREADS + cuda.threadIdx.x
     if flat >= turned.size:
@@ -146,7 +149,7 @@ def turn_filters(w: Array, turned: Array, groups: int) -> None:
 
 @cache
 def make_place(is_spread: bool) -> Any:
-    """A device function: where the source has an element of the dense map along one axis, −1 where that is zero."""
+    """A device function: the position in the source of a position in the dense map along one axis, or −1 for a zero."""
 
     @cuda.jit(device=True)
     def place(position: int, spread: int, size: int) -> Any:
@@ -160,5 +163,5 @@ def make_place(is_spread: bool) -> Any:
 
 
 def number_of(dtype: Dtype | str) -> Any:
-    """Numba's type of an accumulating dtype."""
+    """Numba's type for an accumulating dtype."""
     return getattr(numba, dtype)

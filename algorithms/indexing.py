@@ -8,7 +8,7 @@ from convbench.intrinsics import unflatten_on_device
 
 
 def tile_start(tile: int, extent: int, dilation: int, phases: int) -> int:
-    """The first of the `extent` stride-1 outputs, `dilation` apart, that a tile holds along one axis.
+    """The first stride-1 output of a tile along one axis. The tile has `extent` outputs, `dilation` apart.
 
     Tiles come in groups of `phases` that interleave: tile 0 holds outputs 0, d, 2d, …, tile 1 outputs 1, 1 + d, ….
     """

@@ -3,8 +3,8 @@
     tile t along an axis makes the dense outputs t₀, t₀ + d, …, t₀ + (m−1)·d,  t₀ = tile_start(t), and reads the dense
     positions t₀ − top + i·d, 0 ≤ i < α, of the source; with stride u the dense output i·u is output i.
 
-With dilation d the tiles interleave, so that a tile's samples are a plain correlation. Kernels take the fields as
-they are; the error magnitudes take `places`, which counts from the same function.
+With dilation d the tiles interleave. So the samples and outputs of one tile form a correlation without dilation.
+Kernels take the fields of `Tiling`. The error magnitudes take `places`, which uses the same `tile_start`.
 
 Source    Lavin & Gray 2016, arXiv 1509.09308, §4.1 (tiles that overlap by the taps − 1).
 """
@@ -23,14 +23,15 @@ Places = tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]
 
 @dataclass(frozen=True, kw_only=True)
 class Tiling:
-    """Both axes of a target in tiles.
+    """The tiles of a target, along both axes.
 
     Parameters
     ----------
-    extent : m, dense outputs of one tile
-    dense : stride-1 outputs, from the first that is stored to the last
-    counts : tiles
-    phases : tiles that interleave
+    extent : m, the dense outputs of one tile
+    dilation : the distance between neighbouring samples of a tile
+    dense : the number of stride-1 outputs, from the first that is stored to the last
+    counts : the number of tiles
+    phases : the number of tiles that interleave
     """
 
     extent: Pair
@@ -56,7 +57,7 @@ class Tiling:
         return self.counts[0] * self.counts[1]
 
     def places(self, samples: Pair, top_left: Pair = (0, 0)) -> Places:
-        """Along both axes [tile, i] → dense position of the i-th sample of a tile, which has so many `samples`."""
+        """Dense positions along both axes: [tile, i] is the i-th of the `samples` of a tile."""
         axes = zip(self.counts, self.extent, self.dilation, self.phases, samples, top_left, strict=True)
         rows, columns = (
             np.array([tile_start(tile, extent, d, phases) for tile in range(count)])[:, None]

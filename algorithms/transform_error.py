@@ -1,16 +1,17 @@
-"""The errors of methods that transform tiles: y = Aᵀ[ Σ_c (G g_c Gᵀ) ⊙ (Bᵀ d_c B) ] A, and the FFT (`fft_error`).
+"""The errors of methods that transform tiles, y = Aᵀ[ Σ_c (G g_c Gᵀ) ⊙ (Bᵀ d_c B) ] A, and of the FFT (`fft.error`).
 
-Every rounding happens to some value and reaches the output through what comes after. Independent errors add in
-squares, so that with squares taken entry by entry
+Each rounding changes one value, and the later steps carry its error to the output. Independent errors add in squares.
+With squares taken entry by entry, this gives
 
     magnitude²[i,j] = Σ_{ξ,ν} A[ξ,i]² A[ν,j]² ( Σ_c Ũ_c[ξ,ν] Ṽ_c[ξ,ν] )²,    Ũ² = G² g² (G²)ᵀ,   Ṽ² = (Bᵀ)² d² B²
 
-Ũ and Ṽ are the sizes of what is summed in the transforms, not of the sums: cancellation there loses no error. The sum
-over c is of sizes too, for it may have one sign. This is the bound by norms of Barabasz et al. 2018, arXiv
-1803.10986, §3, with the actual data in the place of their norms, and squares in the place of the worst signs.
+Ũ and Ṽ are the sizes of the terms in the sums of the transforms, not of the sums, because cancellation in a sum removes
+no error. The sum over c is one of sizes too, because all its terms may have the same sign. This is the bound by norms
+of Barabasz et al. 2018, arXiv 1803.10986, §3, with the actual data instead of their norms, and with squares instead of
+the worst signs.
 
-A number that is none spreads to all of its tile, by whatever it is multiplied there: 0 · NaN is NaN. So the magnitude
-of a tile that holds anything but zeros is nowhere 0, and that of any other tile is 0 (`root_of_squares`).
+A NaN spreads to its whole tile, whatever its factors there, because 0 · NaN is NaN. So the magnitude of a tile that
+holds anything but zeros is nowhere 0. The magnitude of a tile of zeros is 0 (`root_of_squares`).
 """
 
 from collections.abc import Callable
@@ -25,12 +26,12 @@ from convbench.reference import LAMBDA, Float64, Tensors
 
 OfTiles = Callable[[Float64], Float64]
 
-LOST = 2.0**-1000  # more than all squares of a tile that float64 rounds to 0, where the largest is about 1
-MOST_SCALED = 1000  # powers of two: 2^±1000 and the squares of what it leaves are numbers of float64
+LOST = 2.0**-1000  # more than all squares of a tile that float64 rounds to 0, if the largest is about 1
+MOST_SCALED = 1000  # an exponent of 2: float64 holds 2^±1000, and the squares of the values scaled by it
 
 
 def operands(problem: ConvProblem, direction: Direction, tensors: Tensors) -> tuple[Float64, Float64]:
-    """The source (N, L, ·, ·) and the filters f (M, L/G, R, S) of `algorithms.correlation`, for its two directions."""
+    """The source (N, L, ·, ·) and the filters f (M, L/G, R, S) of `algorithms.correlation`, for either direction."""
     w = tensors["w"]
     if direction == "forward":
         return tensors["x"], w
@@ -40,15 +41,16 @@ def operands(problem: ConvProblem, direction: Direction, tensors: Tensors) -> tu
 
 
 def enough(count: float) -> float:
-    """The count, or λ√count where that is more: n·u for few roundings bounds a sum of sizes, not a root of squares."""
+    """The count, or λ√count if that is more. For few roundings n·u bounds a sum of sizes, but no root of squares."""
     return max(count, LAMBDA * sqrt(count))
 
 
 def root_of_squares(of_squares: OfTiles, values: Float64) -> Float64:
-    """√of_squares(values²), of matrices in the last two axes, linear in the squares.
+    """√of_squares(values²), for matrices in the last two axes. `of_squares` is linear.
 
-    Each matrix is scaled by a power of two until its largest element is about 1, so that no square overflows; what
-    the squares lose to underflow is added, so that nothing of a matrix that is not all zeros is 0.
+    Each matrix is scaled by a power of two so that its largest element is about 1 and no square overflows. A number
+    larger than all that the squares lose to underflow is added, so that no result for a matrix is 0 unless the whole
+    matrix is zeros.
     """
     largest = np.abs(values).max((-2, -1), keepdims=True)
     exponent = np.clip(np.frexp(largest)[1], -MOST_SCALED, MOST_SCALED)
@@ -58,11 +60,11 @@ def root_of_squares(of_squares: OfTiles, values: Float64) -> Float64:
 
 
 def tiles_of(image: Float64, places: Places, spread: Pair) -> Float64:
-    """(C, tile rows, tile columns, i, j) from an image (C, H, W) and the places of the samples.
+    """The samples of all tiles, (C, tile rows, tile columns, i, j), of an image (C, H, W).
 
-    A place is one of the image with spread − 1 zeros between its elements, and zeros all around it.
+    `places` are positions in the image with spread − 1 zeros between its elements, and with zeros all around it.
     """
-    framed = np.pad(image, ((0, 0), (0, 1), (0, 1)))  # a zero behind the last row and column, for all zeros
+    framed = np.pad(image, ((0, 0), (0, 1), (0, 1)))  # one zero row and column behind the last ones serve every zero
     rows, columns = (
         np.where((place % e == 0) & (place >= 0) & (place < size * e), place // e, size)
         for place, e, size in zip(places, spread, image.shape[1:], strict=True)
@@ -80,7 +82,7 @@ def tiled_magnitude(
     size: OfTiles,
     back: OfTiles,
 ) -> Float64:
-    """(N, M, I, J) from tiles that are made of `alpha` by `alpha` samples of the source.
+    """The magnitude (N, M, I, J) of a method whose tiles have `alpha` by `alpha` samples of the source.
 
     Parameters
     ----------
@@ -93,7 +95,7 @@ def tiled_magnitude(
     u = np.moveaxis(filters.reshape(groups, geometry.targets_per_group, geometry.sources_per_group, -1), -1, 0)
     read, (rows, columns) = tiling.places((alpha, alpha), geometry.top_left), tiling.places(tiling.extent)
     magnitude = np.empty((geometry.n, geometry.targets, *geometry.outputs))
-    for n in range(geometry.n):  # image by image, for the tiles take several times the memory of the source
+    for n in range(geometry.n):  # image by image, because the tiles take several times the memory of the source
         d = tiles_of(source[n], read, geometry.spread)
         v = np.moveaxis(size(d).reshape(groups, geometry.sources_per_group, tiling.per_image, -1), -1, 0)
         tiles = back(np.moveaxis(u @ v, 0, -1).reshape(geometry.targets, *tiling.counts, *points))

@@ -1,7 +1,7 @@
-"""Depthwise convolution: every channel has filters of its own, and nothing is summed over channels.
+"""Depthwise convolution: each channel has its own filters, and there is no sum over channels.
 
-`Depthwise` has one thread for each output; for large problems in float32 it is the kernel of `patch`, in which a thread
-computes a patch of outputs from registers.
+`Depthwise` has one thread for each output. For large problems in float32 it uses the kernel of `patch`, in which a
+thread computes a patch of outputs from registers.
 """
 
 from algorithms.depthwise.depthwise import Depthwise

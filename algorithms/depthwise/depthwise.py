@@ -1,4 +1,4 @@
-"""Depthwise convolution: each channel of the map has filters of its own, so that there is no sum over channels.
+"""Depthwise convolution: each channel of the map has its own filters, and there is no sum over channels.
 
     target[n,m,i,j] = addend[m] + Σ_{l,r,s} dense[n, g·L/G + l, i·u − top + r·d_h, j·v − left + s·d_w] · f[m,l,r,s]
     dw[k,0,r,s]     = Σ_{n,p,q} dy[n,k,p,q] · x[n, k // (K/C), p·u − top + r·d_h, q·v − left + s·d_w]
@@ -7,9 +7,9 @@
 
 Layouts   source (N, L, ·, ·), f (M, L/G, R, S), target (N, M, ·, ·); f[m] in dynamic shared memory.
 Index map blockIdx.x → (n, m, i tile, j tile), j tile fastest · threadIdx.y, threadIdx.x → i, j in the tile · loops
-          over l, r, s. A block has one m, and so one set of filters. For dw: blockIdx.x → (k, r, s), s fastest · the
-          threads of a block → every THREADS-th of (n, p, q), then a tree over them in shared memory.
-Cost      2·N·K·P·Q·R·S FLOPs, about R·S/4 per byte: the memory is the limit.
+          over l, r, s. A block has one m, and so one set of filters. For dw: blockIdx.x → (k, r, s), s fastest ·
+          threadIdx.x → every THREADS-th of (n, p, q) · then a tree over the threads in shared memory.
+Cost      2·N·K·P·Q·R·S FLOPs, about R·S/4 per byte, so that memory bandwidth is the limit.
 Large     Forward, and backward_data with stride 1, of large float32 problems: `algorithms.depthwise.patch`.
 Source    Sifre 2014, "Rigid-motion scattering for image classification", §6.2; Chollet 2017, "Xception", §2.
 """
@@ -30,13 +30,13 @@ from convbench.intrinsics import sum_over_block, unflatten_on_device
 from convbench.problem import DTYPES, ITEM_BYTES, ConvProblem, Direction, Dtype
 from convbench.reference import ACCUMULATOR
 
-LEAST_MACS = 10_000_000  # for fewer, the time to compile a kernel for one kind of filter is never won back
-THREADS = 128  # of a block that sums for one element of dw
+LEAST_MACS = 10_000_000  # for fewer, a kernel for one filter size saves less time than its compilation takes
+THREADS = 128  # of a block, which sums for one element of dw
 
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    """Rows and columns of the target in a block, a thread each; dw has no use for them."""
+    """Rows and columns of the target in a block, with a thread for each element. The kernel for dw ignores them."""
 
     tile_p: int = 8
     tile_q: int = 16
@@ -47,7 +47,7 @@ class Config:
 
 
 def _shared_bytes(geometry: Correlation, accumulator: Dtype) -> int:
-    """Bytes of the filters of one channel of the target."""
+    """Bytes of shared memory for the filters of one channel of the target."""
     return ITEM_BYTES[accumulator] * geometry.terms
 
 
@@ -88,7 +88,7 @@ class Depthwise(Algorithm):
     dtypes: ClassVar[tuple[Dtype, ...]] = DTYPES
 
     def configs(self, problem: ConvProblem, direction: Direction) -> tuple[Config | PatchConfig, ...]:
-        """Patches in registers where the problem is worth their compilation, then tiles for any problem."""
+        """Patches in registers if the problem is large enough for their compilation, then tiles for any problem."""
         if direction == "backward_weights":
             return (Config(),)
         patches = patch_configs(problem, direction)[:1] if problem.macs >= LEAST_MACS else ()
@@ -117,7 +117,7 @@ class Depthwise(Algorithm):
 
 @cache
 def make_kernel(config: Config, accumulator: Dtype, is_spread: bool) -> Kernel:
-    """The kernel of a config, for problems of any size."""
+    """The kernel for problems of any size."""
     tile_p, tile_q = config.tile_p, config.tile_q
     number, place = number_of(accumulator), make_place(is_spread)
 
@@ -166,7 +166,7 @@ def make_kernel(config: Config, accumulator: Dtype, is_spread: bool) -> Kernel:
 
 @cache
 def make_weights_kernel(accumulator: Dtype) -> Kernel:
-    """The kernel of dw."""
+    """The kernel for dw."""
     number = number_of(accumulator)
 
     @cuda.jit

@@ -1,4 +1,4 @@
-"""Depthwise convolution by patches: a thread makes a few rows and columns of one channel, from registers alone.
+"""Depthwise convolution by patches: a thread computes a few rows and columns of one channel from registers.
 
     target[n,m,i,j] = addend[m] + Σ_l Σ_{r,s} source[n, g·L/G + l, i·u − top + r·d_h, j·v − left + s·d_w] · f[m,l,r,s]
                       0 ≤ l < L/G, 0 ≤ r < R, 0 ≤ s < S, zeros outside of the map; i = rows·a + i', j = columns·b + j';
@@ -6,11 +6,12 @@
                       `algorithms.depthwise.depthwise`
 
 Layouts   source (N, L, ·, ·), f (M, L/G, R, S), target (N, M, ·, ·), all flat and contiguous float32.
-Index map blockIdx.x, threadIdx.x → (n, m, a, b), b fastest: neighbours read neighbouring patches of one row · loops
-          over l, then the rows of the map that the patch reads, each loaded once and used by every i' and r that meet
-          there.
+Index map blockIdx.x, threadIdx.x → (n, m, a, b), b fastest, so that neighbouring threads read neighbouring patches of
+          one row · loops over l, then over the rows of the map that the patch reads. Each row is loaded once, and used
+          for every pair of i' and r that reads it.
 Cost      2·N·K·P·Q·R·S FLOPs; a thread loads ((rows − 1)·u + d_h·(R − 1) + 1) · ((columns − 1)·v + d_w·(S − 1) + 1)
-          elements for rows · columns results; what patches share comes from the first cache: the memory is the limit.
+          elements for rows · columns results. Elements that patches share come from the first cache, so that memory
+          bandwidth is the limit.
 Source    Chollet 2017, "Xception", §2 (the operation); Volkov 2010, "Better performance at lower occupancy", GTC
           (several outputs for each thread, held in registers).
 """
@@ -28,29 +29,29 @@ from convbench.errors import ConfigError
 from convbench.intrinsics import fast_kernel, load_1, load_1_if, static, store_1, store_2, store_4, unrolled
 from convbench.problem import ConvProblem, Direction, Pair
 
-# the static model: neighbouring threads are `columns` · stride elements apart, and the first cache gives a warp 128
-# bytes of what it spans in a cycle; four warps issue an instruction in a cycle; the memory gives 4.3 TB/s to 132
-# multiprocessors of 1.755 GHz (an H200)
-OF_A_READ, AROUND = 2.5, 100  # instructions for an element of the map, and outside of the loop: counted for sm_90
+# The static model: neighbouring threads are `columns` · stride elements apart. In a cycle the first cache gives a warp
+# 128 bytes of the range that it spans, and four warps issue an instruction each. The memory gives 4.3 TB/s to 132
+# multiprocessors of 1.755 GHz (an H200).
+OF_A_READ, AROUND = 2.5, 100  # instructions for an element of the map, and outside of the loop, counted for sm_90
 BYTES_A_CYCLE = 18.6
-ENOUGH = 0.8  # of the time that the memory takes: what takes less beside it does not matter
+ENOUGH = 0.8  # of the time that the memory takes: other work that takes less than this is hidden
 
 MOST_SUMS = 64  # of a thread
-LEAST_WIDE = 2**32  # threads, from which 32 bits do not count them
-MOST_STEPS = 1024  # products that are written out for one thread and channel
-MOST_VALUES = 200  # sums, filter and a row of the map: what 255 registers hold with the addresses
+LEAST_WIDE = 2**32  # from so many threads on, 32 bits do not hold their number
+MOST_STEPS = 1024  # products of one thread and channel in the unrolled loop
+MOST_VALUES = 200  # sums, filter and a row of the map, for which 255 registers have room beside the addresses
 
 
 @dataclass(frozen=True, kw_only=True)
 class PatchConfig:
-    """What a thread and a block make, each thread with a patch of the target in registers; float32 only.
+    """Sizes of a thread's patch of the target, which is in registers, and of a block. For float32 only.
 
     Parameters
     ----------
-    rows, columns : of the patch
-    threads : of a block
-    blocks : that a multiprocessor is to hold at once
-    is_specialised : whether to compile a kernel for the sizes of one problem alone
+    rows, columns : the size of the patch
+    threads : the threads of a block
+    blocks : the blocks that a multiprocessor should hold at once
+    is_specialised : whether the kernel is compiled for the sizes of one problem
     """
 
     rows: int = 4
@@ -67,7 +68,7 @@ class PatchConfig:
 
 
 def fault(config: PatchConfig, problem: ConvProblem, direction: Direction) -> str | None:
-    """Why a zero-padded problem cannot be computed with a config, on any device; or None."""
+    """The reason why a config cannot compute a zero-padded problem, on any device; None if it can."""
     if reason := not_neighbours(problem, direction):
         return reason
     geometry = Correlation.of(problem, direction)
@@ -81,12 +82,12 @@ def fault(config: PatchConfig, problem: ConvProblem, direction: Direction) -> st
 
 
 def _extent(outputs: int, stride: int, taps: int, dilation: int) -> int:
-    """Elements of the map from the first that so many outputs along an axis read to the last."""
+    """Elements of the map along an axis, from the first to the last that neighbouring outputs read."""
     return (outputs - 1) * stride + dilation * (taps - 1) + 1
 
 
 def patch_configs(problem: ConvProblem, direction: Direction) -> tuple[PatchConfig, ...]:
-    """What a search may try for a zero-padded problem, the one that is predicted to be fastest first."""
+    """The configs that a search may try for a zero-padded problem. The first has the fastest prediction."""
     every = [
         PatchConfig(rows=rows, columns=columns, threads=threads)
         for rows in (4, 7, 8, 2)
@@ -101,7 +102,7 @@ def patch_configs(problem: ConvProblem, direction: Direction) -> tuple[PatchConf
 
 
 def cycles(config: PatchConfig, geometry: Correlation) -> float:
-    """Of a multiprocessor, for one channel of the target: what it waits for longest, by the static model above."""
+    """Cycles of a multiprocessor for one channel of the target: the largest of three limits, by the model above."""
     (rows, columns), (u, v), (r, s), (d_h, d_w) = geometry.outputs, geometry.stride, geometry.taps, geometry.dilation
     patches = -(-rows // config.rows) * -(-columns // config.columns)
     reads = _extent(config.rows, u, r, d_h) * _extent(config.columns, v, s, d_w)
@@ -161,12 +162,12 @@ def make_patch_kernel(
     config: PatchConfig, taps: Pair, stride: Pair, dilation: Pair, known: tuple[int, ...] | None, even: int,
     is_wide: bool,
 ) -> Kernel:  # fmt: skip
-    """The kernel of a config for filters, strides and dilations of these sizes.
+    """The kernel for filters, strides and dilations of these sizes.
 
     Parameters
     ----------
-    known : the sizes of the problem, baked in; None for a kernel that takes them as an argument
-    even : a power of two that divides the length of the target's rows: so many elements can be stored at once
+    known : the sizes of the problem, as constants of the kernel; None for a kernel that takes them as an argument
+    even : a power of two that divides the length of the target's rows; so many elements can be stored at once
     is_wide : whether threads must be counted in 64 bits
     """
     (count_r, count_s), (u, v), (d_h, d_w) = taps, stride, dilation

@@ -6,9 +6,9 @@
                       `algorithms.correlation`
 
 Layouts   source (N, L, ·, ·), f (M, L/G, R, S), target (N, M, ·, ·), in any order of memory.
-Index map blockIdx.x · threads + threadIdx.x → (n, m, i, j), j fastest, or m where memory has the channels last · loops
-          over l, r, s. For dw: → (k, c, r, s), s fastest · loops over n, p, q.
-Cost      2·N·K·P·Q·C/G·R·S FLOPs; every input element is read up to K/G·R·S times, from cache at best.
+Index map blockIdx.x · threads + threadIdx.x → (n, m, i, j), j fastest, or m fastest if memory has the channels last ·
+          loops over l, r, s. For dw: → (k, c, r, s), s fastest · loops over n, p, q.
+Cost      2·N·K·P·Q·C/G·R·S FLOPs. Every input element is read up to K/G·R·S times, from a cache at best.
 Source    Dumoulin & Visin 2016, "A guide to convolution arithmetic for deep learning", §2 and relationship 15.
 """
 
@@ -29,7 +29,7 @@ from convbench.problem import DTYPES, ConvProblem, Direction, Dtype
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    """Threads in a block, a multiple of the warp's 32 unless the problem is smaller."""
+    """Threads in a block: a multiple of the warp's 32, unless the problem is smaller."""
 
     threads: int = 256
 
@@ -78,7 +78,7 @@ class Direct(Algorithm):
 
 @cache
 def make_kernel(config: Config, accumulator: Dtype, channels_last: bool, is_spread: bool) -> Kernel:
-    """The kernel of a config, for problems of any size."""
+    """The kernel for problems of any size."""
     threads, number, place = config.threads, number_of(accumulator), make_place(is_spread)
 
     @cuda.jit
@@ -115,7 +115,7 @@ def make_kernel(config: Config, accumulator: Dtype, channels_last: bool, is_spre
 
 @cache
 def make_weights_kernel(config: Config, accumulator: Dtype) -> Kernel:
-    """The kernel of dw."""
+    """The kernel for dw."""
     threads, number = config.threads, number_of(accumulator)
 
     @cuda.jit

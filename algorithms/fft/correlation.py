@@ -1,10 +1,10 @@
-"""FFT convolution in overlap-save tiles, of a correlation: transform, one complex product per frequency, and back.
+"""A correlation by the FFT, in overlap-save tiles: transform, one complex product per frequency, transform back.
 
     target tile = F⁻¹[ Σ_l F(d_l) · conj(F(f_{m,l})) ],  of which Λ − R + 1 rows and Λ − S + 1 columns do not wrap
     M[φ, g] = U[φ, g] @ V[φ, g]   (M/G × L/G by L/G × T),  φ = ξ·(Λ/2 + 1) + ν,  0 ≤ ξ < Λ, 0 ≤ ν ≤ Λ/2 (real input)
 
-Source, target and f are of both directions, as in `algorithms.correlation`; a source that is spread is read as the
-dense map, zeros between its elements. Λ is the length of the transforms.
+Source, target and f are those of either direction, as in `algorithms.correlation`. A spread source is read as the dense
+map, with zeros between its elements. Λ is the length of the transforms.
 
 Layouts   source (N, L, ·, ·), f (M, L/G, R, S), target (N, M, ·, ·), in any order of memory; U (F·G, M/G, L/G),
           V (F·G, L/G, T) and M (F·G, M/G, T), contiguous, complex of the accumulating dtype; F = Λ·(Λ/2 + 1),
@@ -12,7 +12,7 @@ Layouts   source (N, L, ·, ·), f (M, L/G, R, S), target (N, M, ·, ·), in any
 Index map a block of Λ threads has one Λ × Λ tile in shared memory; thread i transforms row i, then, for i ≤ Λ/2,
           column i · blockIdx.x → (m, l) for filters, (n, l, tile row, tile column) for inputs and (n, m, …) for
           outputs · multiply: as in `algorithms.gemm.plain`. With dilation d the samples of a tile are d apart
-          (`tile_start`); with a stride every output is computed and those between are not stored.
+          (`tile_start`). With a stride every dense output is computed, and only every u-th is stored.
 Cost      about 4·Λ·(Λ/2 + 1) / ((Λ − R + 1)·(Λ − S + 1)) real multiplications per output and channel, whatever R·S.
 Source    Mathieu, Henaff & LeCun 2014, arXiv 1312.5851; Vasilache et al. 2015, "fbfft", arXiv 1412.7580, §6 (tiling);
           Oppenheim & Schafer, "Discrete-time signal processing", §8.7.3 (overlap-save).
@@ -34,7 +34,7 @@ from convbench.problem import ConvProblem, Direction, Dtype, Pair
 
 
 class FftPlan(CorrelationPlan):
-    """Filters are transformed once; each run transforms the source, multiplies, and transforms back."""
+    """A plan that transforms the filters once. Each run transforms the source, multiplies, and transforms back."""
 
     def __init__(self, problem: ConvProblem, direction: Direction, device: Device, config: Any) -> None:
         super().__init__(problem, direction, device, config)
@@ -72,7 +72,7 @@ def launch_input_transform(
     device: Device, config: Any, accumulator: Dtype, tiling: Tiling, source: Array, spectra: Array, groups: int,
     *, top_left: Pair, spread: Pair, as_filters: bool = False,
 ) -> None:  # fmt: skip
-    """Queue the transforms of all tiles of a source (N, L, ·, ·) into spectra (F·G, L/G, T)."""
+    """Queue the transforms of all tiles of a source (N, L, ·, ·), written to spectra (F·G, L/G, T)."""
     kernel = make_input_kernel(config.length, accumulator, spread != (1, 1), as_filters=as_filters)
     device.launch(
         "transform", kernel, source.shape[0] * source.shape[1] * tiling.per_image, config.length, source, spectra,
@@ -115,7 +115,7 @@ def make_filter_kernel(length: int, accumulator: Dtype) -> Kernel:
 
 @cache
 def make_input_kernel(length: int, accumulator: Dtype, is_spread: bool, *, as_filters: bool) -> Kernel:
-    """V[φ·G + g, l, t] = F(d)[φ], or, of filters as large as a tile's outputs, conj(F(d)) of only these samples."""
+    """V[φ·G + g, l, t] = F(d)[φ], or for filters conj(F(d))[φ], of as many samples as a tile has outputs."""
     transform, place = make_tile_transform(length, accumulator), make_place(is_spread)
     number, complex_number = number_of(accumulator), complex_of(accumulator)
     columns = length // 2 + 1
@@ -184,7 +184,7 @@ def make_output_kernel(length: int, accumulator: Dtype) -> Kernel:
                 values[j] = products[(j * columns + i) * groups + m // m_per_group, m % m_per_group, tile]
         inverse(values, spectrum, i)
 
-        # store the outputs that did not wrap, of the strided ones
+        # store the outputs that did not wrap around and that the stride keeps
         p = first_p + i * dilation[0]
         if i < outputs[0] and p % stride[0] == 0 and p // stride[0] < target.shape[2]:
             for j in range(outputs[1]):

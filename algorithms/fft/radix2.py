@@ -1,12 +1,12 @@
-"""The fast Fourier transform of one short row, by one thread, and of a square tile of them, by a block.
+"""The fast Fourier transform of one short row by one thread, and of a square tile of rows by a block.
 
     X[f] = Σ_j x[j] · exp(∓2πi·f·j / L),      0 ≤ f, j < L, L a power of two; − forward, + inverse, without a factor
 
 Layouts   values (L,) in local memory, complex of the accumulating dtype; the rounded twiddle factors exp(−2πi·k / L),
           0 ≤ k < L/2, constant. A tile of real numbers has a spectrum of L rows and L/2 + 1 columns, in shared memory;
           the other columns are the conjugates of these.
-Index map a thread has a whole row: log₂L levels of L/2 butterflies over spans of 1, 2, 4, …, L/2. A tile: threadIdx.x →
-          row i, then column i, of L threads.
+Index map a thread has a whole row: log₂L levels of L/2 butterflies over spans of 1, 2, 4, …, L/2. For a tile, a block
+          has L threads: threadIdx.x → row i, then column i.
 Source    Cooley & Tukey 1965, "An algorithm for the machine calculation of complex Fourier series".
 """
 
@@ -22,12 +22,12 @@ from algorithms.correlation import number_of
 from convbench.devices import Array
 from convbench.problem import Dtype
 
-# of complex numbers with parts of an accumulating dtype
+# the dtype of complex numbers whose parts have an accumulating dtype
 COMPLEX = {"float32": "complex64", "float64": "complex128"}
 
 
 def complex_of(accumulator: Dtype) -> Any:
-    """Numba's type of them."""
+    """Numba's type for these complex numbers."""
     return number_of(COMPLEX[accumulator])
 
 
@@ -40,7 +40,7 @@ def bit_reversal(length: int) -> list[int]:
 def twiddle_factors(length: int) -> npt.NDArray[np.complex128]:
     """exp(−2πi·k / length), 0 ≤ k < length / 2, each part rounded once, so that 1 and −i are exact.
 
-    By halving the angle again and again, from cos π = −1, with forty digits.
+    The angle is halved repeatedly, from cos π = −1, with forty digits.
     """
     with localcontext(prec=40):
         size, cosine = 2, Decimal(-1)
@@ -83,7 +83,7 @@ def make_fft(length: int, accumulator: Dtype) -> Any:
 
 @cache
 def make_tile_transform(length: int, accumulator: Dtype) -> Any:
-    """A device function for a block: thread i brings row i of a tile, and leaves with column i of its spectrum."""
+    """A device function for a block: `values` of thread i hold row i of a tile, and then column i of its spectrum."""
     fft = make_fft(length, accumulator)
     columns = length // 2 + 1
 
@@ -103,9 +103,9 @@ def make_tile_transform(length: int, accumulator: Dtype) -> Any:
 
 @cache
 def make_tile_inverse(length: int, accumulator: Dtype) -> Any:
-    """A device function for a block: thread i brings column i of a spectrum, and leaves with row i of its real tile.
+    """A device function for a block: `values` of thread i hold column i of a spectrum, and then row i of the tile.
 
-    That is L² times too large, and in the real parts.
+    The tile is in the real parts, and L² times too large.
     """
     fft = make_fft(length, accumulator)
     columns = length // 2 + 1

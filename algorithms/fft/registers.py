@@ -1,15 +1,15 @@
-"""Fast Fourier transforms of one short column by one thread, in registers: of complex numbers, and of real ones.
+"""Fast Fourier transforms of one short column by one thread, in registers, for complex and for real numbers.
 
     X[f] = Σ_j x[j] · exp(−2πi·f·j / L),      0 ≤ f, j < L, L a power of two
     of real x, by z[j] = x[2j] + i·x[2j+1] and Z = F(z) of L/2 points:
     X[f] = E[f] + ω^f·O[f],  E = (Z[f] + conj Z[L/2−f]) / 2,  O = (Z[f] − conj Z[L/2−f]) / 2i,  ω = exp(−2πi / L)
 
-Layouts   real and imaginary parts (L,) in local memory, of which every index is a constant once the compiler has
-          written out the loops, so that they are registers; the spectrum of real numbers (L/2,): f = 0 holds
-          X[0] + i·X[L/2], which are both real, and the others X[f], of which X[L−f] are the conjugates.
+Layouts   real and imaginary parts (L,) in local memory. Every index is a constant once the compiler has unrolled the
+          loops, so that the parts are in registers. The spectrum of real numbers is (L/2,): f = 0 holds
+          X[0] + i·X[L/2], which are both real, and the others hold X[f], whose conjugates are X[L−f].
 Index map a thread has a whole column: log₂L levels of L/2 butterflies over spans of 1, 2, 4, …, L/2; the factors 1 and
-          −i take no product, of which a compiler may not drop one with 0.
-Inverse   exchange the parts of what goes in and of what comes out: L times the inverse.
+          −i take no product, because a compiler may not leave out a product with 0.
+Inverse   exchange the real and imaginary parts of the input and of the output. The result is L times the inverse.
 Source    Cooley & Tukey 1965, "An algorithm for the machine calculation of complex Fourier series"; Press et al. 2007,
           "Numerical recipes", 3rd edition, §12.3 (real numbers).
 """
@@ -43,7 +43,7 @@ def make_fft(length: int) -> Any:
             if a < places[a]:
                 re[a], re[places[a]] = re[places[a]], re[a]
                 im[a], im[places[a]] = im[places[a]], im[a]
-        # both loops have a number of steps that is known, so that the compiler writes them out
+        # both loops have a known number of steps, so that the compiler unrolls them
         for level in static(levels):
             for pair in range(length // 2):
                 i = pair & ((1 << level) - 1)
@@ -64,9 +64,9 @@ def make_fft(length: int) -> Any:
 
 @cache
 def make_real_split(length: int) -> Any:
-    """A device function: from Z, in place, to the spectrum of the `length` real numbers that z was made of."""
+    """A device function: from Z to the spectrum of the `length` real numbers in z, in place."""
     factors, half = twiddle_factors(length), length // 2
-    # halved, which is exact, for the sums of which E and O are half
+    # halved, which is exact, because E and O are half of sums
     real_factors, imaginary_factors = (
         (part / 2).astype(np.float32) for part in (factors.imag, -factors.real)
     )  # of ω^f / 2i
@@ -90,7 +90,7 @@ def make_real_split(length: int) -> Any:
 
 @cache
 def make_real_join(length: int) -> Any:
-    """A device function: from a spectrum of `length` real numbers, in place, to 2·Z."""
+    """A device function: from a spectrum of `length` real numbers to 2·Z, in place."""
     factors, half = twiddle_factors(length), length // 2
     real_factors, imaginary_factors = factors.imag.astype(np.float32), factors.real.astype(np.float32)  # of i·ω^−f
 

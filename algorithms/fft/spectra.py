@@ -1,19 +1,19 @@
-"""Tiles of a map to their spectra and back, through shared memory once, between the transforms of columns and of rows.
+"""Tiles of a map to their spectra and back. Shared memory passes the columns' transforms to those of the rows.
 
     V[f, z, t] = F(d_{z,t})[ξ, ν], or its conjugate     d_{z,t} the Λ × Λ samples of tile t of channel z
     target tile t of channel z = F⁻¹(M[f, z, t]) + addend[z], of which the outputs that did not wrap around are stored
     f = (ξ − 1)·Λ + ν for 0 < ξ < Λ/2, 0 ≤ ν < Λ;   (Λ/2 − 1)·Λ + ν and Λ/2 + 1 more for ξ = 0 and Λ/2, 0 ≤ ν ≤ Λ/2
 
-The input is real: the other frequencies are the conjugates of these, Λ²/2 + 2 in all. In shared memory the rows ξ = 0
-and Λ/2, which are real between the two transforms, are one complex row.
+The input is real, so the other frequencies are the conjugates of these Λ²/2 + 2. Between the two transforms the rows
+ξ = 0 and Λ/2 are real; in shared memory they are one complex row.
 
-Layouts   source and target (N, Z, ·, ·), or, of filters, (G·M', Z/G, R, S) with M' tiles of each group, one in each
-          image; spectra (F, Z, T') of pairs (re, im) of neighbours, tile t of a pass at t, and tiles of zeros up to T',
-          a multiple of `together(Λ)`; all contiguous float32.
-Index map blockIdx.x → (z, `together` tiles), tiles fastest · columns: threadIdx.x, and the same once more behind the
-          last thread → (tile, column w), w fastest, so that a warp reads and writes neighbours of the map · rows:
-          threadIdx.x → (ξ, tile), tile fastest, so that a warp reads and writes neighbours of a spectrum.
-Cost      a tile's column takes (5/4)·Λ·log₂Λ FLOPs or so, a row twice that; the spectra are as many bytes as the tiles.
+Layouts   source and target (N, Z, ·, ·), or filters (G·M', Z/G, R, S), with M' tiles of each group and one tile in each
+          image; spectra (F, Z, T') of pairs (re, im) of neighbours. Tile t of a pass is at t, and tiles of zeros fill
+          them up to T', a multiple of `together(Λ)`. All are contiguous float32.
+Index map blockIdx.x → (z, `together` tiles), tiles fastest · columns: threadIdx.x, then threadIdx.x + THREADS → (tile,
+          column w), w fastest, so that a warp reads and writes neighbours of the map · rows: threadIdx.x → (ξ, tile),
+          tile fastest, so that a warp reads and writes neighbours of a spectrum.
+Cost      a column of a tile takes about (5/4)·Λ·log₂Λ FLOPs, a row twice that. Spectra have as many bytes as the tiles.
 Source    Vasilache et al. 2015, "fbfft", arXiv 1412.7580, §5 (small transforms in registers), §6 (tiling); Oppenheim &
           Schafer, "Discrete-time signal processing", §8.7.3 (overlap-save).
 """
@@ -31,40 +31,40 @@ from convbench.intrinsics import fast_kernel, load_1_if, load_2, static, store_1
 from convbench.problem import Pair
 
 THREADS = 128
-BLOCKS = 5  # that a multiprocessor holds with the 96 registers that 32 complex numbers and their sums take
+BLOCKS = 5  # in a multiprocessor, with 96 registers a thread, which 32 complex numbers and their sums take
 
-
-# From row to row, and from tile to tile, of complex numbers in shared memory. Half a warp's accesses of 8 bytes go
-# together: 16 tiles lie an odd number apart, or 8 tiles 2 and their rows 1, modulo 16, so that all banks are met once.
+# The distances from row to row and from tile to tile, in complex numbers of shared memory. Half a warp makes its
+# accesses of 8 bytes together. Modulo 16, its 16 tiles are an odd distance apart, or its 8 tiles are 2 apart and its
+# two rows 1. So it meets every bank once.
 PITCHES = {16: (16, 16 // 2 * 16 + 1), 32: (33, 32 // 2 * 33 + 2)}
 
 
 def frequencies(length: int) -> int:
-    """F: of a real tile of length × length, those that are not the conjugate of another."""
+    """F: the frequencies of a real tile of length × length that are not the conjugate of another."""
     return length**2 // 2 + 2
 
 
 def together(length: int) -> int:
-    """Tiles of a block: two columns and one row of them for a thread."""
+    """Tiles of a block: a thread has two of their columns, and one of their rows."""
     return 2 * THREADS // length
 
 
-# channels, height and width of the map, then along both axes: tiles, tiles that interleave, outputs of a tile, top and
-# left, dilation, and the spread of a source or the stride of a target; last T' and Z
+# Channels, height and width of the map. Then along both axes: tiles, tiles that interleave, outputs of a tile, top and
+# left, dilation, and the spread of a source or the stride of a target. Last T' and Z.
 Sizes = tuple[int, ...]
 
 
 def sizes_of(
     shape: tuple[int, ...], tiling: Tiling, *, top_left: Pair, step: Pair, row: int, channels: int
 ) -> Sizes:  # fmt: skip
-    """What the kernels take of a map (N, Z, ·, ·) in tiles: see `Sizes`."""
+    """The `Sizes` that the kernels take, for a map (N, Z, ·, ·) in tiles."""
     pairs = tiling.counts, tiling.phases, tiling.extent, top_left, tiling.dilation, step
     return (*shape[1:], *(size for pair in pairs for size in pair), row, channels)
 
 
 @cache
 def make_spectra_kernel(length: int, known: Sizes | None = None) -> Kernel:
-    """V of inputs, or by the `sign` −1 its conjugate of filters, of any sizes; or of inputs of sizes that are known."""
+    """The kernel that writes V of inputs, or of filters, by `sign` −1, its conjugate. Only inputs may be `known`."""
     is_dense = known is not None and known[13:15] == (1, 1)
     fft_column, split, fft_row = make_fft(length // 2), make_real_split(length), make_fft(length)
     half, tiles, (row_pitch, tile_pitch) = length // 2, together(length), PITCHES[length]
@@ -164,7 +164,7 @@ def make_spectra_kernel(length: int, known: Sizes | None = None) -> Kernel:
 
 @cache
 def make_tiles_kernel(length: int, known: Sizes | None = None) -> Kernel:
-    """Target tiles of M, of any sizes or of those that are known."""
+    """The kernel that writes the target tiles from M, of any sizes or of `known` ones."""
     is_dense = known is not None and known[13:15] == (1, 1)
     fft_column, join, fft_row = make_fft(length // 2), make_real_join(length), make_fft(length)
     half, tiles, (row_pitch, tile_pitch) = length // 2, together(length), PITCHES[length]

@@ -1,11 +1,11 @@
-"""FFT convolution in three stages of kernels in registers: spectra of all tiles, a complex product of them, and back.
+"""FFT convolution in three stages of kernels in registers: spectra of all tiles, their complex product, and back.
 
     target tile = F⁻¹[ Σ_l F(d_l) · conj(F(f_{m,l})) ], of which Λ − R + 1 rows and Λ − S + 1 columns do not wrap
     M[φ, g] = Σ_l U[φ, g, l, ·] · V[φ, g, l, ·]   (M/G by T'),  0 ≤ φ < F, 0 ≤ g < G, batch index φ·G + g
 
 Layouts   source (N, L, ·, ·), f (M, L/G, R, S) and target (N, M, ·, ·), contiguous float32, as in
           `algorithms.correlation`; U (F·G, L/G, M'), V (F·G, L/G, T') and M (F·G, M/G, T') of pairs (re, im), the
-          frequencies in the order of `algorithms.fft.spectra`; T' tiles at a time, so that the workspace stays small.
+          frequencies in the order of `algorithms.fft.spectra`. A pass has T' tiles, so that the workspace stays small.
 Index map transforms: as in `algorithms.fft.spectra` · multiply: as in `algorithms.gemm.batched`, or
           `algorithms.gemm.plain`.
 Cost      4·F / ((Λ − R + 1)·(Λ − S + 1)) real multiplications per output and channel, whatever R·S.
@@ -34,13 +34,13 @@ from convbench.problem import ConvProblem, Direction
 
 
 class StagesPlan(CorrelationPlan):
-    """Filters are transformed once; each run transforms the source, multiplies, and transforms back."""
+    """A plan that transforms the filters once. Each run transforms the source, multiplies, and transforms back."""
 
     def __init__(self, problem: ConvProblem, direction: Direction, device: Device, config: StagesConfig) -> None:
         super().__init__(problem, direction, device, config)
         geometry = self.geometry
         if reason := config.misfit(geometry):
-            raise ConfigError(f"{config} is none for {direction} of {problem}: {reason}")
+            raise ConfigError(f"{config} cannot compute {direction} of {problem}: {reason}")
         if isinstance(config.gemm, Tile) and lacks_copies(device):
             raise ConfigError(f"{config} needs asynchronous copies; device {device.name} has none: take another config")
         self.tiling = Tiling.of(geometry, config.outputs(problem))
@@ -105,6 +105,6 @@ class StagesPlan(CorrelationPlan):
             launch_gemm(device, device.transposed(u, (0, 2, 1)), v, self.no_bias, m, tile=config.gemm)
 
     def _grid(self, sizes: Sizes) -> int:
-        """A block for each channel and each `together` of its tiles."""
+        """The number of blocks: one for each channel and each `together` of its tiles."""
         row, channels = sizes[-2:]
         return channels * row // together(self.config.length)

@@ -1,4 +1,4 @@
-"""The configs of the FFT in stages, and which of them a problem gets."""
+"""The configs of the FFT in stages, and the choice of one for a problem."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -11,14 +11,14 @@ from algorithms.tiling import Tiling
 from convbench.errors import ConfigError
 from convbench.problem import ConvProblem, Pair
 
-LENGTHS = tuple(sorted(PITCHES))  # of the transforms that registers hold
+LENGTHS = tuple(sorted(PITCHES))  # of the transforms that fit in registers
 INDICES = 2**31
-MOST_BYTES = 2**30  # of the spectra that are held at a time, unless those of one step of tiles are more
-L2_BYTES = 2**25  # of the spectra that stay in the second cache of the reference chip, an H200, which has 50 MB
-SQUARE, LARGEST_SQUARE = 8, 32  # the side of a square tile, and the most that a block has threads for
-PATIENCE = 4  # times the products of the shorter transform before a small problem takes the longer one's kernels
+MOST_BYTES = 2**30  # of the spectra in memory at a time, unless one step of tiles takes more
+L2_BYTES = 2**25  # of spectra that stay in the second cache of the reference chip, an H200 with 50 MB
+SQUARE, LARGEST_SQUARE = 8, 32  # the side of a square tile, and the largest that a block has threads for
+PATIENCE = 4  # a small problem takes the longer transform only if the shorter has more than so many times its products
 
-# the share of the hot loop's instructions that are products, by a thread's sums: as compiled for compute capability 9.0
+# the share of products among the hot loop's instructions, by the sums of a thread, compiled for compute capability 9.0
 SHARE_OF_PRODUCTS = {64: 0.89, 32: 0.83, 16: 0.69}
 TILES = (
     Tile(tile_i=128, tile_j=128, tile_l=16, thread_i=8, thread_j=8),
@@ -33,14 +33,14 @@ MIDDLE = TILES[-2:]  # of problems that are neither small nor large
 
 @dataclass(frozen=True, kw_only=True)
 class StagesConfig:
-    """How the three stages are cut.
+    """The sizes of the three stages.
 
     Parameters
     ----------
     length : Λ, of the transform along both axes
     gemm : tile of the complex product in registers, or the side of the square tiles of `algorithms.gemm.plain`
-    most_tiles : whose spectra the workspace holds at a time, rounded up to a step of the kernels
-    is_specialised : whether the kernels of a run are compiled for the problem's sizes alone
+    most_tiles : the tiles whose spectra the workspace holds at a time, rounded up to a step of the kernels
+    is_specialised : whether the kernels of a run are compiled for one problem's sizes
     """
 
     length: int = 16
@@ -60,16 +60,16 @@ class StagesConfig:
 
     @property
     def step(self) -> int:
-        """Tiles that the transforms and the product take together: both are powers of two."""
+        """The number of tiles that both the transforms and the product take together: a power of two."""
         return max(together(self.length), self.gemm.tile_j // 2 if isinstance(self.gemm, Tile) else 1)
 
     @property
     def filter_step(self) -> int:
-        """Filters, likewise."""
+        """The number of filters that both take together."""
         return max(together(self.length), self.gemm.tile_i // 2 if isinstance(self.gemm, Tile) else 1)
 
     def misfit(self, geometry: Correlation) -> str | None:
-        """Why this is no config for a correlation, or None."""
+        """The reason why this config cannot compute a correlation; None if it can."""
         if max(geometry.taps) > self.length:
             return f"the filter is {geometry.taps[0]} × {geometry.taps[1]}, longer than the transform"
         spans = (
@@ -85,10 +85,11 @@ class StagesConfig:
 
 
 def default_config(geometry: Correlation) -> StagesConfig | None:
-    """The config for a problem, by its size; None where none fits.
+    """The config for a problem, by its size; None if none fits.
 
-    Small problems share the kernels of the simple product, and of the shorter transform unless that is much more work:
-    a launch and a compilation cost more than they save. Then it is the transform with the fewest products.
+    Small problems share the kernels of the simple product, because a launch and a compilation cost more than they save.
+    They share the shorter transform too, unless that is much more work. Other problems take the transform with the
+    fewest products.
     """
     products = _products_of(geometry)
     patience = PATIENCE if products < LARGE_MACS else 1
@@ -102,13 +103,13 @@ def default_config(geometry: Correlation) -> StagesConfig | None:
 
 
 def in_registers(config: StagesConfig, geometry: Correlation) -> StagesConfig:
-    """The config with its product in registers, by the smallest tile."""
+    """The config with its product in registers, with the smallest tile."""
     tiled = replace(config, gemm=Tile())
     return replace(tiled, most_tiles=_tiles_within(MOST_BYTES, geometry, tiled))
 
 
 def stages_space(geometry: Correlation) -> Iterator[StagesConfig]:
-    """Every config worth trying: of a small problem one for each transform."""
+    """Every config worth trying. A small problem has one for each transform."""
     for length in _lengths_of(geometry):
         _, best = _best(geometry, length)
         if best.misfit(geometry) is not None:
@@ -122,7 +123,7 @@ def stages_space(geometry: Correlation) -> Iterator[StagesConfig]:
 
 
 def _best(geometry: Correlation, length: int) -> tuple[float, StagesConfig]:
-    """The tile with the least to do for a length, the first of equals, and how much that is."""
+    """The least work for a length, and the config whose tile has it; of equal tiles the first."""
     products, tiles = _products_of(geometry), _tiles_of(geometry, length)
 
     def work(gemm: Tile) -> float:
@@ -137,7 +138,7 @@ def _best(geometry: Correlation, length: int) -> tuple[float, StagesConfig]:
 
 
 def _tiles_within(most_bytes: int, geometry: Correlation, config: StagesConfig) -> int:
-    """Tiles whose spectra, of sources and targets, take so many bytes: whole steps, at least one, in equal passes."""
+    """The tiles of a pass whose spectra fit in `most_bytes`: whole steps, at least one, and passes of equal size."""
     each = 8 * frequencies(config.length) * (geometry.sources + geometry.targets) * config.step
     steps = -(-_tiles_of(geometry, config.length) // config.step)
     passes = -(-steps // max(1, most_bytes // each))
@@ -145,12 +146,12 @@ def _tiles_within(most_bytes: int, geometry: Correlation, config: StagesConfig) 
 
 
 def _products_of(geometry: Correlation) -> int:
-    """Multiply-adds of the definition."""
+    """The number of multiply-adds of the definition."""
     return geometry.n * geometry.outputs[0] * geometry.outputs[1] * geometry.targets * geometry.terms
 
 
 def _lengths_of(geometry: Correlation) -> list[int]:
-    """Transforms that hold the filter."""
+    """The lengths of transforms that hold the filter."""
     return [length for length in LENGTHS if max(geometry.taps) <= length]
 
 
@@ -159,5 +160,5 @@ def _outputs(length: int, taps: Pair) -> Pair:
 
 
 def _tiles_of(geometry: Correlation, length: int) -> int:
-    """Tiles of all images."""
+    """The number of tiles of all images."""
     return geometry.n * Tiling.of(geometry, _outputs(length, geometry.taps)).per_image

@@ -1,13 +1,14 @@
-"""FFT convolution in overlap-save tiles: products of spectra, whatever the size of the filter.
+"""FFT convolution in overlap-save tiles: products of spectra, for filters of any size up to the transform's.
 
     y tile  = F⁻¹[ Σ_c F(x_c tile) · conj(F(w_{k,c})) ]         forward
     dx tile = F⁻¹[ Σ_k F(dy_k tile) · conj(F(f_{c,k})) ]        backward_data, f each filter flipped
     dw_{k,c} = F⁻¹[ Σ_tiles F(x_c tile) · conj(F(dy_k tile)) ]  backward_weights
 
-The first two are one kind of correlation. In float32 it runs in three stages whose transforms are in registers
-(`algorithms.fft.stages`); in other dtypes, and on devices without asynchronous copies, as `algorithms.fft.correlation`
-has it. The index map and kernels of the third are in `algorithms.fft.weights`. Sources are named there; the transforms
-of tiles are in `algorithms.fft.registers`, and for the others in `algorithms.fft.radix2`.
+The first two have one form, a correlation. In float32 it runs in three stages whose transforms are in registers
+(`algorithms.fft.stages`). In other dtypes, and on devices without asynchronous copies, it runs as
+`algorithms.fft.correlation`. The third is in `algorithms.fft.weights`. These modules have the index maps, kernels and
+sources. The transforms of tiles are in `algorithms.fft.registers` for the stages, and in `algorithms.fft.radix2`
+for the others.
 """
 
 from collections.abc import Mapping, Sequence
@@ -32,7 +33,7 @@ from convbench.reference import ErrorModel
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    """Length of the transform along both axes, and side of the square tiles of the batched GEMM."""
+    """The length of the transform along both axes, and the side of the square tiles of the batched GEMM."""
 
     length: int = 16
     tile: int = 16
@@ -47,7 +48,7 @@ class Config:
 
 
 class FftTiled(Algorithm):
-    """Products of spectra, tile by tile: the filter's size hardly matters."""
+    """Products of spectra, tile by tile. The cost hardly depends on the size of the filter."""
 
     name: ClassVar[str] = "fft_tiled"
     family: ClassVar[Family] = "fft"
@@ -86,12 +87,12 @@ class FftTiled(Algorithm):
 
 
 def has_stages(problem: ConvProblem, direction: Direction) -> bool:
-    """Whether the transforms in registers compute a direction of a problem."""
+    """Whether the transforms in registers can compute a direction of a problem."""
     return problem.dtype == "float32" and direction != "backward_weights"
 
 
 def _configs(problem: ConvProblem, direction: Direction) -> tuple[Config, ...]:
-    """Those of the kernels in shared memory, the default first."""
+    """The configs of the kernels in shared memory, the default first."""
     k_per_group, c_per_group = problem.k // problem.groups, problem.c // problem.groups
     found = []
     for length, tiles in _lengths(problem, direction):
@@ -105,7 +106,7 @@ def _configs(problem: ConvProblem, direction: Direction) -> tuple[Config, ...]:
 
 
 def _lengths(problem: ConvProblem, direction: Direction) -> list[tuple[int, int]]:
-    """The transform lengths that can be, and their tiles in all images, the best first, as for `StagesConfig`."""
+    """The possible lengths of transforms, each with its tiles in all images, the best first, as for `StagesConfig`."""
     geometry = Correlation.of(problem, "backward_data" if direction == "backward_data" else "forward")
     possible = [length for length in LENGTHS if max(problem.r, problem.s) <= length]
     tilings = [Tiling.of(geometry, Config(length=length).outputs(problem)) for length in possible]

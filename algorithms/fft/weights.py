@@ -1,19 +1,19 @@
-"""The gradient by the weights with the FFT: tiles of dy slide over tiles of x, and all their spectra are summed.
+"""The gradient by the weights with the FFT: tiles of dy slide over tiles of x, and their spectra are summed.
 
     dw[k,c,r,s] = F⁻¹[ Σ_t conj(F(dy_{k,t})) · F(x_{c,t}) ][r,s],      0 ≤ r < R, 0 ≤ s < S
     M[φ, g] = Ŷ[φ, g] @ X̂[φ, g]   (K/G × T by T × C/G),  φ = ξ·(Λ/2 + 1) + ν,  0 ≤ ξ < Λ, 0 ≤ ν ≤ Λ/2 (real input)
 
-dy_t has the (Λ − R + 1) × (Λ − S + 1) dense outputs of a tile, with zeros between those of a stride, and x_t the
-Λ × Λ samples that they are made of in `algorithms.fft.correlation`: no two samples of them that are r or s apart, for
-a tap of the filter, have wrapped around. Λ is the length of the transforms. The matrix product sums the tiles of all
-images, in one order, so that two runs are equal bit for bit.
+dy_t has the (Λ − R + 1) × (Λ − S + 1) dense outputs of a tile, with zeros between those of a stride. x_t has the Λ × Λ
+samples that these outputs read in `algorithms.fft.correlation`. For a tap (r, s) of the filter, no product of an output
+and the sample r and s further on wraps around. Λ is the length of the transforms. The matrix product sums the tiles of
+all images in one order, so that two runs are equal bit for bit.
 
 Layouts   x (N, C, H, W), dy (N, K, P, Q), dw (K, C/G, R, S), in any order of memory; Ŷ (F·G, K/G, T), X̂ (F·G, T, C/G)
           and M (F·G, K/G, C/G), contiguous, complex of the accumulating dtype; F = Λ·(Λ/2 + 1), T = N · tiles of one
           image, batch index = φ·G + g.
 Index map transforms and multiply: as in `algorithms.fft.correlation` · outputs: blockIdx.x → (k, c), threadIdx.x →
           column i of the spectrum, then row i of the filter.
-Cost      as `algorithms.fft.correlation`, with the transforms of dy in the place of those of filters and of y.
+Cost      as in `algorithms.fft.correlation`, with the transforms of dy in the place of those of the filters and of y.
 Source    Mathieu, Henaff & LeCun 2014, "Fast training of convolutional networks through FFTs", arXiv 1312.5851, §2.
 """
 
@@ -33,7 +33,7 @@ from convbench.problem import ConvProblem, Direction, Dtype
 
 
 class FftWeightsPlan(WeightsPlan):
-    """Each run transforms x and dy, multiplies, and transforms back."""
+    """A plan whose runs transform x and dy, multiply, and transform back."""
 
     def __init__(self, problem: ConvProblem, direction: Direction, device: Device, config: Any) -> None:
         super().__init__(problem, direction, device, config)

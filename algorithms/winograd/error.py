@@ -1,4 +1,4 @@
-"""The errors of Winograd's minimal filtering: how many roundings there are, and what they are relative to.
+"""The errors of Winograd's minimal filtering: the number of roundings, and the magnitude that they are relative to.
 
 The magnitude is that of `algorithms.transform_error`, with the matrices of the transforms.
 """
@@ -14,7 +14,7 @@ from convbench.reference import ErrorModel, Float64, Tensors
 
 
 def winograd_model(transforms: Transforms, *, exact_headroom: int | None) -> ErrorModel:
-    """Roundings along one chain: both axes of three transforms, the sum over the channels, and the bias."""
+    """The error model. A chain has the roundings of three transforms in both axes, of the channels, and of the bias."""
     a2, g2, b2 = (_squares(matrix) for matrix in (transforms.a_t, transforms.g, transforms.b_t))
     in_transforms = 2 * sum(map(longest_chain, (transforms.a_t, transforms.g, transforms.b_t)))
 

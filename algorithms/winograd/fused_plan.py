@@ -20,7 +20,7 @@ class FusedConfig:
     is_specialised: bool = False
 
     def lacks(self, problem: ConvProblem, device: Device) -> str | None:
-        """What this kernel needs and a problem or a device does not have; None if nothing."""
+        """The reason why this kernel cannot compute the problem on the device; None if it can."""
         if problem.dtype != "float32":
             return f"the fused kernel is for float32, not for {problem.dtype}"
         if problem.dilation != (1, 1):
@@ -50,7 +50,7 @@ class Fused:
         launch_filters(self.plan, self.transforms, self.u)
 
     def run(self, source: Array, target: Array) -> None:
-        """Do the rest."""
+        """Transform the source, multiply and transform back, in one kernel."""
         is_wide = self.plan.geometry.outputs[1] % 2 == 0 and is_aligned(target)
         kernel = make_kernel(self.transforms, is_wide, self.sizes if self.plan.config.is_specialised else None)
         flat = source.reshape(-1), self.u.reshape(-1), self.plan.addend, target.reshape(-1)

@@ -2,22 +2,22 @@
 
     y = Aᵀ [(G g) ⊙ (Bᵀ d)],      y[i] = Σ_j d[i + j] · g[j]           0 ≤ i < m, 0 ≤ j < r, α = m + r − 1
 
-Toom-Cook multiplies polynomials by their values at α − 1 points aᵢ and at infinity; the transpose of that algorithm
+Toom-Cook multiplies polynomials by their values at α − 1 points aᵢ and at infinity. The transpose of that algorithm
 is a correlation. With f(z) = Π (z − aᵢ) and Nᵢ = f'(aᵢ):
 
     Aᵀ[i, j] = a_jⁱ                     and at infinity the last unit vector
     G[j, :]  = a_j⁰ … a_j^{r−1} / N_j   and at infinity the last unit vector
     Bᵀ[j, :] = coefficients of f(z) / (z − a_j)    and at infinity those of f(z)
 
-Everything is a `Fraction`; the identity is proven over the rationals by a test, on every pair of unit vectors.
+All entries are of type `Fraction`. A test proves the identity over the rationals, on every pair of unit vectors.
 
 Source    Lavin & Gray 2016, "Fast algorithms for convolutional neural networks", arXiv 1509.09308, §4; Barabasz et
           al. 2018, "Error analysis and improving the accuracy of Winograd convolution for DNNs", arXiv 1803.10986.
 
 The points of F(4×4, 3×3)
 -------------------------
-Roundings grow with the norms of the three matrices, which the points decide; `amplification` says by how much. For
-α = 6 there are five finite points. Largest and root-mean-square error of one tile in float32, in units of
+Errors grow with the norms of the three matrices, which depend on the points. `amplification` is the factor. For α = 6
+there are five finite points. Largest and root-mean-square error of one tile in float32, in units of
 u · Σ_c ‖x_c‖₂ ‖w_c‖₂, over 200 random tiles with C = 64 (`tests/algorithms/test_winograd_matrices.py` measures it
 again):
 
@@ -60,9 +60,9 @@ class Transforms:
         return len(self.b_t)
 
     def amplification(self) -> float:
-        """How far independent roundings of the products can reach, per unit of ‖d‖₂ ‖g‖₂, in two dimensions.
+        """The factor by which independent roundings of the products grow, per unit of ‖d‖₂ ‖g‖₂, in two dimensions.
 
-        |Mⱼ| ≤ ‖Gⱼ‖ ‖g‖ · ‖Bᵀⱼ‖ ‖d‖ (Cauchy–Schwarz) reaches output i by Aᵀ[i, j]; independent errors add in squares,
+        |Mⱼ| ≤ ‖Gⱼ‖ ‖g‖ · ‖Bᵀⱼ‖ ‖d‖ (Cauchy–Schwarz) reaches output i by Aᵀ[i, j]. Independent errors add in squares,
         so that one axis gives maxᵢ √Σⱼ (Aᵀ[i,j] ‖Gⱼ‖ ‖Bᵀⱼ‖)², and two axes the square of that.
         """
         reach = [_norm(self.g[j]) * _norm(self.b_t[j]) for j in range(self.alpha)]
@@ -81,14 +81,15 @@ def derive(points: Sequence[Fraction], r: int) -> Transforms:
 
 
 def as_array(matrix: Matrix, dtype: npt.DTypeLike) -> npt.NDArray[np.floating]:
-    """Each entry rounded once (float32 once more, from float64, which matters in one of 2²⁹ cases)."""
+    """The matrix with each entry rounded once; for float32 once more, from float64, which matters once in 2²⁹ cases."""
     return np.array([[float(entry) for entry in row] for row in matrix]).astype(dtype)
 
 
 def longest_chain(matrix: Matrix) -> int:
-    """Roundings between an element of a vector and one of its product with a matrix, at most.
+    """The largest number of roundings between an element of a vector and an element of the matrix times the vector.
 
-    n products take n − 1 sums; each is rounded unless it is by a power of two, and the entry if it is no binary number.
+    n products take n − 1 sums. A product is rounded unless it is by a power of two. So is an entry that is not a binary
+    number.
     """
     return max(sum(map(bool, row)) - 1 + max(map(_roundings_by, row)) for row in matrix)
 
@@ -104,7 +105,7 @@ def _is_power_of_two(number: int) -> bool:
 
 
 def _coefficients(roots: Sequence[Fraction], size: int) -> tuple[Fraction, ...]:
-    """Coefficients of Π (z − root), the constant first, filled up with zeros to `size`."""
+    """Coefficients of Π (z − root), the constant first, padded with zeros to `size`."""
     polynomial = [Fraction(1)]
     for root in roots:
         shifted, scaled = [Fraction(0), *polynomial], [*(-root * term for term in polynomial), Fraction(0)]

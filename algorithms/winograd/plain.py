@@ -1,4 +1,4 @@
-"""Winograd's minimal filtering in three stages by loops: for any dtype, and any dilation; not fast.
+"""Winograd's minimal filtering in three stages by loops. It computes any dtype and any dilation, and is not fast.
 
     target tile = Aᵀ [ Σ_l (G f_{m,l} Gᵀ) ⊙ (Bᵀ d_l B) ] A,   M[ξν, g] = U[ξν, g] @ V[ξν, g]   (M/G × L/G by L/G × T)
 
@@ -6,8 +6,8 @@ Layouts   source (N, L, ·, ·), f (M, L/G, 3, 3), target (N, M, ·, ·), in any
           V (α²·G, L/G, T), M (α²·G, M/G, T), contiguous, of the accumulating dtype; T = N · tiles of one image, batch
           index = (ξ·α + ν)·G + g.
 Index map filters: blockIdx.x · threads + threadIdx.x → (m, l) · inputs: → (n, l, tile row, tile column), column
-          fastest · multiply: as in `algorithms.gemm.plain` · outputs: → (n, m, tile row, tile column). One thread has
-          one tile in local memory. With dilation d the taps of a tile, and its outputs, are d apart (`tile_start`).
+          fastest · multiply: as in `algorithms.gemm.plain` · outputs: → (n, m, tile row, tile column). A thread has
+          one tile in local memory. With dilation d the samples of a tile, and its outputs, are d apart (`tile_start`).
 Source    Lavin & Gray 2016, "Fast algorithms for convolutional neural networks", arXiv 1509.09308, §4.1, algorithm 1.
 """
 
@@ -27,21 +27,21 @@ from convbench.devices import Array, Device, Kernel
 from convbench.errors import ConfigError
 from convbench.problem import ConvProblem, Dtype
 
-THREADS = 64  # a thread holds a whole tile: more of them would not fit the registers
+THREADS = 64  # a thread holds a whole tile, and the registers would not fit more threads
 
 
 @dataclass(frozen=True, kw_only=True)
 class PlainConfig:
-    """Three stages by loops, in the accumulating dtype; side of the square tiles of the batched GEMM."""
+    """Three stages by loops, in the accumulating dtype. `tile` is the side of the batched GEMM's square tiles."""
 
     tile: int = 16
 
     def __post_init__(self) -> None:
         if not 1 <= self.tile <= 32:
-            raise ConfigError(f"{self}: tile is 1 to 32, for a block holds 1024 threads")
+            raise ConfigError(f"{self}: tile is 1 to 32, because a block holds 1024 threads")
 
     def lacks(self, problem: ConvProblem, device: Device) -> str | None:
-        """What a device, or a problem, has not that these kernels need: nothing."""
+        """None: these kernels need nothing that a problem or a device may lack."""
         return None
 
 

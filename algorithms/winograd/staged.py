@@ -2,11 +2,11 @@
 
     target tile = Aᵀ [ Σ_l (G f_{m,l} Gᵀ) ⊙ (Bᵀ d_l B) ] A,   M[b, m, t] = Σ_l U[b, l, m] · V[b, l, t],   b = ξν·G + g
 
-Layouts   as in `winograd_transforms` and `batched_gemm`, whose i and j are m and t.
-Index map that of these modules: first every thread one tile of a channel of the source, then every block one tile of a
-          product, last every thread one tile of a channel of the target.
-Cost      (α/m)² multiplications per output and channel instead of 9; V and M, of α²/m² numbers for each of the source
-          and the target, are written and read once.
+Layouts   as in `algorithms.winograd.transforms` and `algorithms.gemm.batched`, whose i and j are m and t.
+Index map that of these modules: first a thread transforms one tile of a channel of the source, then a block computes
+          one tile of a product, last a thread transforms back one tile of a channel of the target.
+Cost      (α/m)² multiplications per output and channel instead of 9. V and M are written and read once; they have α²/m²
+          numbers for each element of the source and of the target.
 Source    Lavin & Gray 2016, "Fast algorithms for convolutional neural networks", arXiv 1509.09308, §4.1, algorithm 1.
 """
 
@@ -30,7 +30,7 @@ from algorithms.winograd.transforms import (
 from convbench.devices import Array, Device
 from convbench.problem import ConvProblem
 
-MULTIPROCESSORS = 132  # of the chip that the rules below are for; another runs them as well
+MULTIPROCESSORS = 132  # of the chip that the rules below were made for; the kernels run on others too
 
 SMALL = Tile()
 NARROW = Tile(tile_i=64, tile_j=128, tile_l=16, thread_i=8, thread_j=8, blocks=3)
@@ -47,19 +47,19 @@ TILES = (
 
 @dataclass(frozen=True, kw_only=True)
 class StagedConfig(Tile):
-    """Three stages; the tile of the batched product, and whether kernels are compiled for one problem's sizes."""
+    """The tile of the batched product, and whether the kernels are compiled for one problem's sizes."""
 
     is_specialised: bool = False
 
     def lacks(self, problem: ConvProblem, device: Device) -> str | None:
-        """What a device, or a problem, has not that these kernels need."""
+        """The reason why these kernels cannot compute the problem on the device; None if they can."""
         if problem.dtype == "float64":
             return "the three stages compute in float32, not in float64"
         return f"device {device.name} has no asynchronous copies" if lacks_copies(device) else None
 
     @property
     def gemm(self) -> Tile:
-        """The tile alone."""
+        """The tile without the other field."""
         fields = asdict(self)
         del fields["is_specialised"]
         return Tile(**fields)
@@ -78,7 +78,7 @@ def staged_space() -> Iterator[StagedConfig]:
 
 
 def staged_for(geometry: Correlation, transforms: Transforms) -> StagedConfig:
-    """The default for a large problem: the largest tile that is not half padding, and that leaves nobody idle."""
+    """The default for a large problem: the largest tile that is not half padding and leaves no multiprocessor idle."""
     tiles = geometry.n * Tiling.of(geometry, (transforms.m, transforms.m)).per_image
     rows = geometry.targets_per_group
     if rows <= SMALL.tile_i or tiles <= SMALL.tile_j:
@@ -115,7 +115,7 @@ class Staged:
         plan.device.launch(
             "transform",
             make_input_kernel(
-                transforms, is_single, places.is_dilated or not is_single,  # of the others there is one kernel
+                transforms, is_single, places.is_dilated or not is_single,  # other dtypes: one kernel for any dilation
                 places.of_source if self.is_specialised else None,
             ),
             places.sources * blocks, THREADS, source.reshape(-1), self.v.reshape(-1), places.of_source,

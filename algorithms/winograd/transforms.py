@@ -1,17 +1,18 @@
-"""Winograd's transforms of tiles and filters, without loops: each thread has a whole tile in registers.
+"""Winograd's transforms of tiles and filters without loops: each thread has a whole tile in registers.
 
     U[ξν·G + g, l, m] = (G f_{m,l} Gᵀ)[ξ, ν],   V[ξν·G + g, l, t] = (Bᵀ d_{l,t} B)[ξ, ν]
     target tile t = Aᵀ M[·, m, t] A + addend,   M[ξν·G + g, m, t]                      0 ≤ ξ, ν < α, ξν = ξ·α + ν
 
-The matrices are those of `algorithms.winograd.matrices`, each entry rounded once; products with 0 are left out. What
-is not stored as float32 is converted when it is read or written: the transforms compute in float32.
+The matrices are those of `algorithms.winograd.matrices`, with each entry rounded once. Products with 0 are left out.
+The transforms compute in float32; tensors of other dtypes are converted when they are read or written.
 
 Layouts   source (N, L, ·, ·), f (M, L/G, 3, 3), target (N, M, ·, ·), contiguous; U (α²·G, L', M'), V (α²·G, L/G, T'),
-          M (α²·G, M/G, T'), contiguous float32, with T' ≥ T = N · tiles of one image, and L' ≥ L/G, M' ≥ M/G: zeros
-          beyond L/G, M/G and T, so that all that is read was written.
+          M (α²·G, M/G, T'), contiguous float32, with T' ≥ T = N · tiles of one image, and L' ≥ L/G, M' ≥ M/G. U and V
+          are zero beyond L/G, M/G and T, so that every element that is read was written.
 Index map filters: blockIdx.x, threadIdx.x → (g, l, m), m fastest · inputs: blockIdx.x → (channel, 128 tiles),
-          threadIdx.x → t, whose neighbours are neighbours in V · outputs: the same, channel of the target. Tile t of an
-          image is (row, column), column fastest; with dilation d the taps of a tile, and its outputs, are d apart.
+          threadIdx.x → t, so that neighbouring threads write neighbours in V · outputs: the same, with a channel of the
+          target. Tile t of an image is (row, column), column fastest. With dilation d the samples of a tile, and its
+          outputs, are d apart.
 Source    Lavin & Gray 2016, "Fast algorithms for convolutional neural networks", arXiv 1509.09308, algorithm 1.
 """
 
@@ -29,12 +30,12 @@ from convbench.intrinsics import fast_kernel, load_1, load_1_if, static, store_1
 from convbench.problem import Pair
 
 THREADS = 128
-BLOCKS = 8  # of which a multiprocessor has registers for 64 a thread, and enough loads under way
+BLOCKS = 8  # in a multiprocessor, which then has 64 registers for a thread, and enough loads under way
 
 
 @cache
 def make_transform(matrix: Matrix) -> Any:
-    """A device function: a matrix times elements of one local array, into elements of another or of the same.
+    """A device function: a matrix times elements of one local array, written to another array or to the same one.
 
     transform(given, first, step, made, place, stride) reads given[first + a · step] for each column a of the matrix and
     writes made[place + i · stride] for each row i.
@@ -101,9 +102,9 @@ def make_filter_kernel(transforms: Transforms) -> Kernel:
 
 @dataclass(frozen=True)
 class Places:
-    """Where the tiles of a correlation are: what its transforms take as an argument, or have baked in.
+    """The places of a correlation's tiles. The transforms take them as an argument or as constants.
 
-    `padded_tiles` is T'; the other fields are those of `Correlation` and `Tiling`.
+    `padded_tiles` is T'. The other fields are those of `Correlation` and `Tiling`.
     """
 
     images: int
@@ -119,7 +120,7 @@ class Places:
 
     @classmethod
     def of(cls, geometry: Correlation, tiling: Tiling, padded_tiles: int) -> Self:
-        """Of a geometry in tiles."""
+        """The places of the tiles of a geometry."""
         return cls(
             geometry.n, geometry.sources, geometry.size, geometry.targets, geometry.outputs, padded_tiles,
             tiling.counts, tiling.phases, geometry.top_left, geometry.dilation,
@@ -127,22 +128,22 @@ class Places:
 
     @property
     def of_source(self) -> tuple[int, ...]:
-        """For the kernel that reads the source."""
+        """The argument of the kernel that reads the source."""
         return self.images, self.sources, *self.size, self.padded_tiles, *self.of_tiles, *self.top_left
 
     @property
     def of_target(self) -> tuple[int, ...]:
-        """For the kernel that writes the target."""
+        """The argument of the kernel that writes the target."""
         return self.images, self.targets, *self.outputs, self.padded_tiles, *self.of_tiles
 
     @property
     def of_tiles(self) -> tuple[int, ...]:
-        """For `tile_place`, and the dilation."""
+        """The part of both that `tile_place` takes, and the dilation."""
         return *self.counts, *self.phases, *self.dilation
 
     @property
     def is_dilated(self) -> bool:
-        """Whether tiles interleave, and their samples are no neighbours."""
+        """Whether tiles interleave, so that their samples are not neighbours."""
         return self.dilation != (1, 1)
 
 
@@ -150,10 +151,10 @@ class Places:
 def tile_place(
     t: int, tile_rows: int, tile_columns: int, phases_h: int, phases_w: int, step_h: int, step_w: int
 ) -> tuple[int, int, int]:
-    """The image of tile t of all images, and where in the target its first output is, as `indexing.tile_start` has it.
+    """The image of tile t of all images, and its first output in the target, by `indexing.tile_start`.
 
-    A step is the outputs of one tile times the dilation. Divisions have 32 bits, for one of 64 takes some hundred
-    instructions: there are fewer tiles, and each has its share of the memory.
+    A step is the number of outputs of one tile along an axis, times the dilation. Divisions have 32 bits: one of 64
+    bits takes some hundred instructions. There are fewer than 2³² tiles, because each takes a share of the memory.
     """
     row_of_all, column = uint32(uint32(t) // uint32(tile_columns)), uint32(uint32(t) % uint32(tile_columns))
     n, row = uint32(row_of_all // uint32(tile_rows)), uint32(row_of_all % uint32(tile_rows))
@@ -166,11 +167,11 @@ def tile_place(
 def make_input_kernel(
     transforms: Transforms, is_single: bool, is_dilated: bool, known: tuple[int, ...] | None = None
 ) -> Kernel:
-    """The kernel that writes V, zeros beyond T included; for any places, or for those of `known` alone.
+    """The kernel that writes V, with zeros beyond T. It takes any places, or is compiled for those of `known` alone.
 
     Parameters
     ----------
-    is_single : whether the source is of float32
+    is_single : whether the source is float32
     """
     alpha, extent = transforms.alpha, transforms.m
     transform, points = make_transform(transforms.b_t), alpha * alpha
@@ -211,7 +212,7 @@ def make_input_kernel(
                         d[i * alpha + j] = float32(load_1(source, place))
 
         # accumulate Bᵀ d, and of that (Bᵀ d) B
-        for j in static(alpha):  # for compute capability 10.0 these loops would stay loops, and d in local memory
+        for j in static(alpha):  # `range` would stay a loop for compute capability 10.0, with d in local memory
             transform(d, uint32(j), uint32(alpha), d, uint32(j), uint32(alpha))
         for i in static(alpha):
             transform(d, uint32(i * alpha), uint32(1), d, uint32(i * alpha), uint32(1))
@@ -227,7 +228,7 @@ def make_input_kernel(
 
 @cache
 def make_output_kernel(transforms: Transforms, is_wide: bool, known: tuple[int, ...] | None = None) -> Kernel:
-    """The kernel that writes the target; `is_wide` where the rows of a tile are whole, aligned and of float32."""
+    """The kernel that writes the target. `is_wide` if the rows of every tile are whole, aligned and float32."""
     alpha, extent = transforms.alpha, transforms.m
     transform, in_half, in_tile = make_transform(transforms.a_t), extent * alpha, extent * extent
 

@@ -2,12 +2,12 @@
 
     target tile = Aᵀ [ Σ_l (G f_{m,l} Gᵀ) ⊙ (Bᵀ d_l B) ] A     each of m × m outputs; d is its input, α × α, α = m + 2
 
-Source, target and f are of both directions, as in `algorithms.correlation`: the gradient by the input is a convolution
-of dy with each filter flipped and the channels swapped, and with padding 2·d − top, which may be negative.
+Source, target and f are those of either direction, as in `algorithms.correlation`. The gradient by the input is a
+convolution of dy, with each filter flipped, the channels swapped, and padding 2·d − top, which may be negative.
 
-Configs   `winograd_staged` transforms, multiplies and transforms back, in three kernels; `winograd_fused` does all that
-          in one, for m = 2; `winograd_plain` is in three stages too, by loops, for float64 and for devices without
-          asynchronous copies. The filters are transformed once per weights.
+Configs   `staged` transforms, multiplies and transforms back, in three kernels. `fused` does it all in one, for m = 2.
+          `plain` has three stages too, by loops, for float64 and for devices without asynchronous copies. The
+          filters are transformed once per set of weights.
 Cost      (α/m)² multiplications per output and channel instead of 9: 4 for m = 2, 2.25 for m = 4.
 Source    Lavin & Gray 2016, "Fast algorithms for convolutional neural networks", arXiv 1509.09308, §4.1, algorithm 1.
 """
@@ -33,7 +33,7 @@ METHODS: Mapping[type, Any] = {PlainConfig: Plain, StagedConfig: Staged, FusedCo
 
 
 class WinogradPlan(CorrelationPlan):
-    """The filters are transformed once; the rest is the method's of the config."""
+    """A plan that leaves its work to the method of its config. The filters are transformed once."""
 
     transforms: ClassVar[Transforms]
 
@@ -53,24 +53,24 @@ class WinogradPlan(CorrelationPlan):
 
 
 class Winograd2x2Plan(WinogradPlan):
-    """With tiles of 2 × 2 outputs."""
+    """A plan with tiles of 2 × 2 outputs."""
 
     transforms: ClassVar[Transforms] = F2
 
 
 class Winograd4x4Plan(WinogradPlan):
-    """With tiles of 4 × 4 outputs."""
+    """A plan with tiles of 4 × 4 outputs."""
 
     transforms: ClassVar[Transforms] = F4
 
 
 class _Winograd(Algorithm):
-    """What both tile sizes share."""
+    """The part that both tile sizes share."""
 
     family: ClassVar[Family] = "winograd"
     dtypes: ClassVar[tuple[Dtype, ...]] = DTYPES
     transforms: ClassVar[Transforms]
-    is_fusible: ClassVar[bool] = False  # whether one kernel has registers for all its points
+    is_fusible: ClassVar[bool] = False  # whether one kernel has enough registers for all points
 
     def configs(self, problem: ConvProblem, direction: Direction) -> Sequence[Any]:
         geometry = Correlation.of(problem, direction)
@@ -85,7 +85,7 @@ class _Winograd(Algorithm):
         return tuple(replace(config, is_specialised=one) for config in every for one in (is_huge, not is_huge))
 
     def _fused(self, problem: ConvProblem) -> tuple[FusedConfig, ...]:
-        """The config in one kernel, if there is one that can compute a problem."""
+        """The config for one kernel, if that can compute the problem."""
         is_able = self.is_fusible and problem.dtype == "float32" and problem.dilation == (1, 1)
         return (FusedConfig(),) if is_able else ()
 
@@ -112,8 +112,8 @@ class _Winograd(Algorithm):
 class Winograd2x2(_Winograd):
     """F(2×2, 3×3): 2.25 times fewer multiplications, as accurate as the definition.
 
-    On integers its finest unit is 1/4 (G has halves, in two axes); the row sums of |G|, |Bᵀ| and |Aᵀ| are at most
-    3/2, 2 and 3, which makes 4 · (3/2)² · 2² · 3² = 324 per channel and 36 per each of the nine terms.
+    On integers its finest unit is 1/4, because G has halves in two axes. The row sums of |G|, |Bᵀ| and |Aᵀ| are at most
+    3/2, 2 and 3. That makes 4 · (3/2)² · 2² · 3² = 324 per channel, and 36 for each of the nine terms.
     """
 
     name: ClassVar[str] = "winograd_2x2_3x3"
