@@ -38,6 +38,7 @@ MODULES = {
     "algorithms.tensor_cores.warp_gemm": "implicit_gemm_3xtf32 implicit_gemm_f16",
     "algorithms.tensor_cores.packing": "implicit_gemm_3xtf32",
     "algorithms.tensor_cores.windows": "implicit_gemm_3xtf32",
+    "algorithms.indexing": "winograd_2x2_3x3 fft_tiled",
     "algorithms.winograd.plain": "winograd_2x2_3x3",
     "algorithms.winograd.transforms": "winograd_2x2_3x3 winograd_4x4_3x3",
     "convbench.algorithm.bias_gradient": "direct",
