@@ -263,11 +263,11 @@ def make_accumulate(config: TiledConfig) -> Any:
         place = int64(out + uint32(f_size) + o_in_tile)
         for t in static(tile_t):
             for a in static(runs_k):
-                f_values[4 * a], f_values[4 * a + 1], f_values[4 * a + 2], f_values[4 * a + 3] = load_4(
+                f_values[RUN * a], f_values[RUN * a + 1], f_values[RUN * a + 2], f_values[RUN * a + 3] = load_4(
                     tiles, f_place + (t * tile_k + a * gap_k)
                 )
             for b in static(runs_o):
-                values[4 * b], values[4 * b + 1], values[4 * b + 2], values[4 * b + 3] = load_4(
+                values[RUN * b], values[RUN * b + 1], values[RUN * b + 2], values[RUN * b + 3] = load_4(
                     tiles, place + (t * tile_o + b * gap_o)
                 )
             for a in range(thread_k):
