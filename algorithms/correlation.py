@@ -129,7 +129,7 @@ def not_neighbours(problem: ConvProblem, direction: Direction) -> str | None:
     if direction == "backward_weights":
         return "its kernel slides filters over a map, which backward_weights does not"
     if Correlation.of(problem, direction).is_spread:
-        return f"its kernel reads neighbours, and in backward_data stride {problem.stride} puts zeros between them"
+        return f"its kernel reads neighbours, and stride {problem.stride} spreads them in backward_data"
     return None
 
 
