@@ -104,7 +104,7 @@ class Campaign:
         """The failure of a step; None if it did not fail, or if a known finding explains the failure."""
         if step.case is None or step.verdict.cause is None:
             return None
-        finding = Finding(case=step.case, cause=step.verdict.cause, reason=step.verdict.reason or "")
+        finding = Finding(case=step.case, cause=step.verdict.cause, reason=step.verdict.explained)
         return None if self._is_known(finding) else finding
 
     def shrunk(self, step: Step, finding: Finding, *, until: Callable[[], bool] = lambda: False) -> Finding:
@@ -116,19 +116,19 @@ class Campaign:
         ----------
         until : called before every trial; if it returns true, the search ends with the smallest case so far
         """
-        reasons: dict[FuzzCase, str] = {}
+        verdicts: dict[FuzzCase, Verdict] = {}
 
         def fails(case: FuzzCase) -> bool:
             verdict = self._judged(case, step.algorithm)
             if verdict.cause != finding.cause or self._is_known(replace(finding, case=case)):
                 return False
-            reasons[case] = verdict.reason or ""
+            verdicts[case] = verdict
             return True
 
         if is_alive(self.device):
             case, ended = shrinking.shrink(finding.case, fails, until=until)
             if case is not None:
-                finding = replace(finding, case=case, reason=reasons[case], shrunk=ended)
+                finding = replace(finding, case=case, reason=verdicts[case].explained, shrunk=ended)
             elif ended:
                 finding = replace(finding, reason=f"{finding.reason} (it did not fail again)")
         self.known.append(finding)

@@ -8,7 +8,7 @@ them must be another bug.
 
 import re
 import traceback
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -16,13 +16,13 @@ from convbench.algorithm import Algorithm
 from convbench.devices import Device
 from convbench.errors import ConfigError, OutOfDeviceMemoryError, RefusedError
 from convbench.fuzz.cases import FuzzCase, config_of
-from convbench.measurement import Case, verify_kinds
+from convbench.measurement import Case, Verification, verify_kinds
 from convbench.problem import USUAL_FILTERS, Direction
 from convbench.reference import Kind
 
 Fault = Literal[
     "wrong values", "elements never written", "writes outside its arrays", "changes its input", "two runs differ",
-    "kernel fault", "cannot be launched", "out of memory", "crash", "the process ended",
+    "keeps its first run", "kernel fault", "cannot be launched", "out of memory", "crash", "the process ended",
 ]  # fmt: skip
 
 # how the reasons of `verify_kinds` begin; every other reason is a device's message about a kernel
@@ -30,6 +30,7 @@ _REASONS: tuple[tuple[Fault, str], ...] = (
     ("elements never written", r"on (?!large|nonfinite)[^:]*: (\w+)\[[\d,]*\] is nan"),
     ("wrong values", r"on [^:]*: (\w+)\[[\d,]*\] is "),
     ("two runs differ", r"two runs of one plan differ, first at (\w+)"),
+    ("keeps its first run", r"a used plan differs from a new one on other data: .* first at (\w+)"),
     ("changes its input", r"changed its input (.*)"),
     ("writes outside its arrays", r"out of bounds: ()"),
 )
@@ -57,6 +58,12 @@ class Verdict:
     reason: str | None = None  # unless it passed
     cause: Cause | None = None  # if it failed
     fraction: float | None = None  # of the error bound, where one applies
+    found: Verification | None = field(default=None, repr=False, compare=False)  # of wrong values
+
+    @property
+    def explained(self) -> str:
+        """The reason with all that can be said about it, which takes a moment to find out."""
+        return (self.found and self.found.explained) or self.reason or ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,7 +97,9 @@ def judge(case: FuzzCase, algorithm: Algorithm, device: Device) -> Verdict:
     if found.reason is None:
         return Verdict(outcome="passed", fraction=found.fraction)
     fault, words = _of_reason(found.reason)
-    return Verdict(outcome="failed", reason=found.reason, cause=_cause(case, fault, words), fraction=found.fraction)
+    return Verdict(
+        outcome="failed", reason=found.reason, cause=_cause(case, fault, words), fraction=found.fraction, found=found
+    )
 
 
 def ended(case: FuzzCase, how: str) -> Finding:

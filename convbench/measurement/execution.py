@@ -34,14 +34,26 @@ class Execution:
     ) -> None:
         self.problem, self.direction, self.device = problem, direction, device
         self.plan = algorithm.plan(problem, device, direction=direction, config=config)
-        self.inputs: dict[operands.Name, Array] = {
-            name: device.upload(np.ascontiguousarray(operands.to_memory(problem, name, tensors[name])))
+        self.inputs: dict[operands.Name, Array] = {}
+        self.outputs: dict[operands.Name, Array] = {}
+        self.give(tensors)
+
+    def give(self, tensors: Mapping[str, operands.Values]) -> None:
+        """Upload inputs into new arrays, and make new arrays for the outputs; those of before stay where they are."""
+        problem, direction = self.problem, self.direction
+        self.inputs = {
+            name: self.device.upload(np.ascontiguousarray(operands.to_memory(problem, name, tensors[name])))
             for name in operands.inputs(problem, direction)
         }
-        self.outputs: dict[operands.Name, Array] = {
-            name: device.empty(operands.memory_shape(problem, name), problem.dtype)
+        self.outputs = {
+            name: self.device.empty(operands.memory_shape(problem, name), problem.dtype)
             for name in operands.outputs(problem, direction)
         }
+
+    def overwrite(self, tensors: Mapping[str, operands.Values]) -> None:
+        """Write inputs into the arrays that there are."""
+        for name, array in self.inputs.items():
+            self.device.write(array, np.ascontiguousarray(operands.to_memory(self.problem, name, tensors[name])))
 
     def load(self) -> None:
         """Pass the weights and the bias to the plan, if the direction reads them."""

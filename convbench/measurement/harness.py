@@ -147,7 +147,7 @@ class Harness:
         except (Exception, SystemExit) as error:  # noqa: BLE001  (the code of a plugin may raise anything)
             return _failure(error)
         return Judgement(
-            outcome="passed" if verdict.passed else "wrong", reason=verdict.reason,
+            outcome="passed" if verdict.passed else "wrong", reason=verdict.explained,
             exact=verdict.exact, fraction=verdict.fraction, digest=verdict.digest,
         )  # fmt: skip
 

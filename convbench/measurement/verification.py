@@ -9,7 +9,7 @@ In both regimes the arrays are guarded against writes out of bounds, and two run
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from math import inf, isfinite
 
@@ -17,9 +17,10 @@ import numpy as np
 import numpy.typing as npt
 
 from convbench.algorithm import Algorithm
-from convbench.devices import Device, GuardedDevice
+from convbench.devices import Device
 from convbench.errors import KernelError
-from convbench.measurement.execution import Execution
+from convbench.measurement.diagnosis import Failure, explain
+from convbench.measurement.reuse import run_both
 from convbench.problem import ConvProblem, Direction, operands
 from convbench.reference import ACCUMULATOR, KINDS, Float64, Kind, compute, data, error_model
 
@@ -37,6 +38,7 @@ class Comparison:
     worst_index: tuple[int, ...]
     worst_actual: float
     worst_expected: float
+    places: npt.NDArray[np.bool_] = field(repr=False, compare=False)  # where it is wrong
 
     @property
     def passed(self) -> bool:
@@ -96,6 +98,7 @@ def compare(
         worst_index=tuple(map(int, worst)),
         worst_actual=float(actual[worst]),
         worst_expected=float(expected[worst]),
+        places=~right,
     )
 
 
@@ -107,10 +110,18 @@ class Verification:
     fraction: float | None  # part of the bound that was used, in the bounded regime; None if it was not reached
     reason: str | None
     digest: str | None = None  # SHA-256 of the outputs on uniform numbers
+    failure: Failure | None = field(default=None, repr=False, compare=False)  # of a wrong result, for `explain`
 
     @property
     def passed(self) -> bool:
         return self.reason is None
+
+    @property
+    def explained(self) -> str | None:
+        """The reason; for wrong values also where they are, and which known mistake gives them."""
+        if self.failure is None:
+            return self.reason
+        return f"{self.reason}; {explain(self.failure)}"
 
 
 class Case:
@@ -120,13 +131,16 @@ class Case:
 
     def __init__(self, problem: ConvProblem, seed: int, direction: Direction = "forward") -> None:
         self.problem, self.seed, self.direction = problem, seed, direction
-        self._made: dict[tuple[Kind, int], tuple[data.Tensors, dict[str, Float64]]] = {}
+        self._made: dict[tuple[Kind, int, bool], tuple[data.Tensors, dict[str, Float64]]] = {}
 
-    def of(self, kind: Kind, headroom: int = 1) -> tuple[data.Tensors, dict[str, Float64]]:
-        """The inputs of a kind, and the outputs in float64; the headroom only matters for integers."""
-        key = kind, headroom if kind == "integers" else 1
+    def of(self, kind: Kind, headroom: int = 1, *, again: bool = False) -> tuple[data.Tensors, dict[str, Float64]]:
+        """The inputs of a kind, and the outputs in float64; the headroom only matters for integers.
+
+        `again` gives other inputs of the same kind.
+        """
+        key = kind, headroom if kind == "integers" else 1, again
         if key not in self._made:
-            given = data.tensors(self.problem, self.direction, self.seed, kind, headroom=headroom)
+            given = data.tensors(self.problem, self.direction, self.seed + again, kind, headroom=headroom)
             with np.errstate(invalid="ignore", over="ignore"):  # some kinds of data give ∞ − ∞, or overflow
                 self._made[key] = given, compute(self.judged, self.direction, self.part(given))
         return self._made[key]
@@ -177,26 +191,49 @@ def verify(algorithm: Algorithm, case: Case, device: Device, *, config: object =
 def verify_kinds(
     algorithm: Algorithm, case: Case, device: Device, kinds: Sequence[Kind], *, config: object = None
 ) -> Verification:
-    """Run and judge an algorithm on the given kinds of data; the first wrong result ends it."""
+    """Run and judge an algorithm on the given kinds of data; the first wrong result ends it.
+
+    Data are taken in pairs, because a plan must also be right on data that are not its first (`reuse`). The last of an
+    odd number of kinds is paired with other data of its own kind.
+    """
     exact, fraction, digest = False, None, None
-    for kind in kinds:
-        on_integers = kind == "integers" and algorithm.error_model.exact_headroom is not None
+    for first in range(0, len(kinds), 2):
+        pair = [(kind, False) for kind in kinds[first : first + 2]]
+        pair += [(kinds[first], True)] * (2 - len(pair))
+        headroom = algorithm.error_model.exact_headroom or 1
+        earlier, later = (case.of(kind, headroom, again=again)[0] for kind, again in pair)
         try:
-            results, fault = _run(algorithm, case, kind, device, config)
-            verdict = None if fault else _judged(algorithm, case, kind, results, config, exactly=on_integers)
+            # the later data first, because they are repeated: sums of integers are the same in any order
+            runs = run_both(algorithm, case.problem, case.direction, device, config, (later, earlier))
         except KernelError as error:
-            fault, verdict = str(error), None
-        if verdict is not None:
+            return Verification(exact=exact, fraction=fraction, reason=str(error))
+        if runs.fault is not None:
+            return Verification(exact=exact, fraction=fraction, reason=runs.fault)
+        for (kind, again), results in zip(pair, (runs.second, runs.first), strict=True):
+            on_integers = kind == "integers" and algorithm.error_model.exact_headroom is not None
+            verdict = _judged(algorithm, case, kind, results, config, exactly=on_integers, again=again)
             if not on_integers and isfinite(verdict.fraction):  # infinite where NaN was computed
                 fraction = max(fraction or 0.0, verdict.fraction)
             if not verdict.passed:
                 words = {"integers": "integers, exactly" if on_integers else "integers", "uniform": "random numbers"}
-                fault = f"on {words.get(kind, f'{kind} numbers')}: {verdict}"
-        if fault is not None:
-            return Verification(exact=exact, fraction=fraction, reason=fault)
-        exact |= on_integers
-        digest = digest_of(results) if kind == "uniform" else digest
+                told = f"on {words.get(kind, f'{kind} numbers')}{' of a second run' if again else ''}: {verdict}"
+                failure = _failure(case, kind, verdict, results, headroom, again=again)
+                return Verification(exact=exact, fraction=fraction, reason=told, failure=failure)
+            exact |= on_integers
+            if kind == "uniform" and not again:
+                digest = digest_of(results)
     return Verification(exact=exact, fraction=fraction, reason=None, digest=digest)
+
+
+def _failure(
+    case: Case, kind: Kind, verdict: Comparison, results: Mapping[str, operands.Values], headroom: int, *, again: bool
+) -> Failure:
+    """What `diagnosis.explain` needs to know of a wrong result."""
+    given, expected = case.of(kind, headroom, again=again)
+    return Failure(
+        problem=case.judged, direction=case.direction, given=case.part(given), name=verdict.name,
+        actual=case.part(dict(results))[verdict.name], expected=expected[verdict.name], wrong=verdict.places,
+    )  # fmt: skip
 
 
 def _judged(
@@ -207,11 +244,12 @@ def _judged(
     config: object,
     *,
     exactly: bool,
+    again: bool = False,
 ) -> Comparison:
     """The comparison of the output that is worst: one with wrong elements first, then the largest fraction."""
     problem, direction = case.judged, case.direction
     config = algorithm.resolved(case.problem, direction, config)
-    given, expected = case.of(kind, algorithm.error_model.exact_headroom or 1)
+    given, expected = case.of(kind, algorithm.error_model.exact_headroom or 1, again=again)
     given, results = case.part(given), case.part(dict(results))
     bounds: Mapping[str, npt.ArrayLike] = dict.fromkeys(expected, 0.0)
     free: Mapping[str, npt.ArrayLike] = dict.fromkeys(expected, False)
@@ -255,43 +293,3 @@ def _reached(
 def digest_of(results: Mapping[str, operands.Values]) -> str:
     """A digest of the outputs' bytes: it is equal if all bits are equal."""
     return sha256(b"".join(value.tobytes() for value in results.values())).hexdigest()
-
-
-def _run(
-    algorithm: Algorithm, case: Case, kind: Kind, device: Device, config: object
-) -> tuple[dict[str, operands.Values], str | None]:
-    """Run one plan twice. Give the outputs of the first run, and a fault of the runs themselves or None."""
-    guarded = GuardedDevice(device)
-    given, _ = case.of(kind, algorithm.error_model.exact_headroom or 1)
-    execution = Execution(algorithm, case.problem, case.direction, guarded, given, config)
-    execution.load()
-    first, second = (_fresh_run(execution, guarded) for _ in range(2))
-    fault = None
-    names = operands.inputs(case.problem, case.direction)
-    differ = [name for name in first if not _same_bits(first[name], second[name])]
-    changed = [name for name in names if not _same_bits(execution.read_back(name, execution.inputs[name]), given[name])]
-    if breaches := guarded.breaches():
-        fault = f"out of bounds: {'; '.join(breaches)}"
-    elif changed:
-        fault = f"changed its input {', '.join(changed)}"
-    elif differ:
-        name = differ[0]
-        places = np.argwhere(_bits(first[name]) != _bits(second[name]))
-        fault = f"two runs of one plan differ, first at {name}[{','.join(map(str, places[0][:-1]))}]"
-    return first, fault
-
-
-def _fresh_run(execution: Execution, guarded: GuardedDevice) -> dict[str, operands.Values]:
-    for array in (*execution.plan.scratch_arrays, *execution.outputs.values()):
-        guarded.poison(array)
-    execution.run()
-    return execution.results()
-
-
-def _same_bits(a: operands.Values, b: operands.Values) -> bool:
-    return a.tobytes() == b.tobytes()
-
-
-def _bits(values: operands.Values) -> npt.NDArray[np.uint8]:
-    """The bytes of each element, along a new last axis."""
-    return np.ascontiguousarray(values).view(np.uint8).reshape(*values.shape, values.itemsize)
