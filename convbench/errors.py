@@ -41,6 +41,10 @@ class KernelError(ConvbenchError):
     """A kernel is wrong: it broke a rule of CUDA, or its result depends on the order in which its threads run."""
 
 
+class CompileError(ConvbenchError):
+    """A kernel does not compile. The message has the user's file and line, and the reason."""
+
+
 class RefusedError(ConvbenchError):
     """The algorithm or the device refuses the problem, so no plan can be made or run."""
 

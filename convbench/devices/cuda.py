@@ -14,6 +14,7 @@ from numba import cuda
 from numba.cuda.core import config
 from numba.cuda.cudadrv.driver import CudaAPIError, driver
 
+from convbench.devices.compiling import compile_errors
 from convbench.devices.cuda_stopwatch import FLUSH_THREADS, CudaStopwatch, Gate, write_all
 from convbench.devices.device import MAX_SHARED_BYTES, Array, Device, Host, Kernel, Phase
 from convbench.devices.nvml import Nvml
@@ -85,7 +86,7 @@ class CudaDevice(Device):
         with self._compiling(kernel):
             if shared_bytes > MAX_SHARED_BYTES:
                 self._opt_in(kernel, args, shared_bytes)
-            with _registers_for(kernel, block):
+            with compile_errors(kernel), _registers_for(kernel, block):
                 kernel[grid, block, self._stream, shared_bytes](*args)
 
     @contextmanager

@@ -13,18 +13,21 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from convbench.devices.compiling import compile_errors
 from convbench.devices.device import POISON, Array, Device, Host, Kernel
 from convbench.emulator import (
+    CompilationError,
     Emulator,
     KernelFault,
     LaunchError,
     OrderDependenceError,
     UnsupportedError,
     VersionError,
+    compilation,
     front_end,
     state,
 )
-from convbench.errors import ConfigError, DeviceError, KernelError, OutOfDeviceMemoryError, RefusedError
+from convbench.errors import CompileError, ConfigError, DeviceError, KernelError, OutOfDeviceMemoryError, RefusedError
 from convbench.problem import ConvProblem
 from convbench.records import environment
 
@@ -111,7 +114,7 @@ class EmulatorDevice(Device):
         shared_bytes: int,
     ) -> None:
         try:
-            with _errors_of_the_suite():
+            with compile_errors(kernel), _errors_of_the_suite(kernel):
                 self._emulator.launch(kernel, grid, block, *args, shared_bytes=shared_bytes)
         finally:
             self.compile_s = self._emulator.compile_s
@@ -149,13 +152,16 @@ class EmulatorDevice(Device):
 
 
 @contextmanager
-def _errors_of_the_suite() -> Iterator[None]:
+def _errors_of_the_suite(kernel: Kernel) -> Iterator[None]:
     try:
         yield
     except (KernelFault, OrderDependenceError) as error:
         raise KernelError(str(error)) from error
     except LaunchError as error:
         raise ConfigError(str(error)) from error
+    except CompilationError as error:
+        cause = error.__cause__ or error
+        raise CompileError(f"does not compile: {compilation.why_not(kernel, cause)}") from error
     except UnsupportedError as error:
         raise RefusedError(str(error)) from error
 

@@ -20,6 +20,7 @@ share, `raw` their access to memory, and `errors` the exceptions.
 """
 
 from convbench.emulator.errors import (
+    CompilationError,
     EmulatorError,
     KernelFault,
     LaunchError,
@@ -32,6 +33,7 @@ from convbench.emulator.orders import Order
 from convbench.emulator.state import FaultKind
 
 __all__ = [
+    "CompilationError",
     "Emulator",
     "EmulatorError",
     "FaultKind",

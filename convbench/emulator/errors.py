@@ -13,6 +13,10 @@ class UnsupportedError(EmulatorError):
     """The kernel, or one of its arguments, uses something for which the emulator has no counterpart."""
 
 
+class CompilationError(UnsupportedError):
+    """numba-cuda cannot compile the kernel. The message names file, line and reason."""
+
+
 class LaunchError(EmulatorError):
     """The hardware would refuse this launch: too many threads, blocks, or bytes of shared memory."""
 

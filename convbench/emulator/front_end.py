@@ -16,7 +16,8 @@ from typing import Any
 
 from packaging.specifiers import SpecifierSet
 
-from convbench.emulator.errors import UnsupportedError, VersionError
+from convbench.emulator.compilation import why_not
+from convbench.emulator.errors import CompilationError, UnsupportedError, VersionError
 from convbench.emulator.index_checks import IndexChecks, keep_negative
 
 NUMBA_CUDA = SpecifierSet(">=0.30.4,<0.31")
@@ -57,6 +58,8 @@ def lower(kernel: Any, types: tuple[Any, ...], *, compute_capability: tuple[int,
 
     Raises
     ------
+    CompilationError
+        numba-cuda fails in a way of its own.
     UnsupportedError
         the kernel needs `debug=True` or links foreign code.
     numba.core.errors.NumbaError
@@ -91,9 +94,9 @@ def lower(kernel: Any, types: tuple[Any, ...], *, compute_capability: tuple[int,
         except NumbaError:
             raise
         except Exception as error:
-            raise UnsupportedError(
+            raise CompilationError(
                 f"{kernel.py_func.__name__}: numba-cuda {version('numba-cuda')} fails to compile it: "
-                f"{type(error).__name__}: {error}"
+                f"{why_not(kernel, error)}"
             ) from error
         return Lowered(list(library.llvm_strs), library._entry_name)  # noqa: SLF001  (numba-cuda has no public name for it)
 

@@ -14,7 +14,7 @@ from typing import Literal, NamedTuple
 
 from convbench.algorithm import Algorithm
 from convbench.devices import Device
-from convbench.errors import ConfigError, OutOfDeviceMemoryError, RefusedError
+from convbench.errors import CompileError, ConfigError, OutOfDeviceMemoryError, RefusedError
 from convbench.fuzz.cases import FuzzCase, config_of
 from convbench.measurement import Case, Verification, verify_kinds
 from convbench.problem import USUAL_FILTERS, Direction
@@ -22,7 +22,8 @@ from convbench.reference import Kind
 
 Fault = Literal[
     "wrong values", "elements never written", "writes outside its arrays", "changes its input", "two runs differ",
-    "keeps its first run", "kernel fault", "cannot be launched", "out of memory", "crash", "the process ended",
+    "keeps its first run", "kernel fault", "does not compile", "cannot be launched", "out of memory", "crash",
+    "the process ended",
 ]  # fmt: skip
 
 # how the reasons of `verify_kinds` begin; every other reason is a device's message about a kernel
@@ -140,6 +141,8 @@ def _of_reason(reason: str) -> tuple[Fault, str]:
 
 
 def _of_exception(error: BaseException) -> tuple[Fault, str]:
+    if isinstance(error, CompileError):
+        return "does not compile", str(error)
     if isinstance(error, ConfigError):
         return "cannot be launched", str(error)
     if isinstance(error, OutOfDeviceMemoryError | MemoryError):

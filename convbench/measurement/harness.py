@@ -15,7 +15,7 @@ import numpy as np
 
 from convbench.algorithm import Algorithm
 from convbench.devices import Device
-from convbench.errors import ConfigError, DeviceError, KernelError, OutOfDeviceMemoryError, RefusedError
+from convbench.errors import CompileError, ConfigError, DeviceError, KernelError, OutOfDeviceMemoryError, RefusedError
 from convbench.measurement.contest import Contender, hold
 from convbench.measurement.execution import Execution
 from convbench.measurement.floor import floor_us
@@ -277,4 +277,6 @@ def _failure(error: BaseException) -> Judgement:
         return Judgement(outcome="wrong", reason=str(error))
     if isinstance(error, OutOfDeviceMemoryError | MemoryError):
         return Judgement(outcome="out_of_memory", reason=str(error) or "the host is out of memory")
+    if isinstance(error, CompileError):
+        return Judgement(outcome="crashed", reason=str(error))
     return Judgement(outcome="crashed", reason=f"{type(error).__name__}: {error}")

@@ -19,7 +19,7 @@ CHILDREN = Path(__file__).with_name("children")
 EXPECTED = Path(__file__).with_name("expected.csv")
 SEVERITY = ("passed", "skipped", "refused", "failed")
 PATH = re.compile(r"(?<![\w.])/\S*/")  # folders of files, which differ between machines
-REFUSAL = "convbench.emulator.errors.UnsupportedError: "
+REFUSAL = re.compile(r"convbench\.emulator\.errors\.(Unsupported|Compilation)Error: ")
 
 shim.install()
 
@@ -114,5 +114,5 @@ def _judge(report):
     message = crash.message if crash else report.longreprtext
     if message.startswith("contains ") and "failed subtest" in message:
         return "passed", ""  # the subtests have reports of their own
-    outcome = "refused" if message.startswith(REFUSAL) else "failed"
-    return outcome, " ".join(PATH.sub("", message.removeprefix(REFUSAL)).split())
+    outcome = "refused" if REFUSAL.match(message) else "failed"
+    return outcome, " ".join(PATH.sub("", REFUSAL.sub("", message, count=1)).split())
