@@ -22,9 +22,20 @@ def install(session: nox.Session, *groups: str, extras: str = "cu13,report") -> 
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Verify and time ResNet-18 (or what is given after --) and render the report."""
-    install(session, extras="cu13")
-    session.run("convbench", "bench", *(session.posargs or ["--workload", "resnet18"]))
+    """Verify and time ResNet-18 (or what is given after --), and write the records and pages to reports/local."""
+    install(session)
+    session.run("convbench", "bench", *(session.posargs or ["--workload", "resnet18"]), "--html")
+
+
+@nox.session
+def gallery(session: nox.Session) -> None:
+    """Measure the committed results of reports/ again, on this machine, and render their pages: minutes."""
+    install(session)
+    for workload, device in (("resnet18", "emulator"), ("lenet5", "simulator")):
+        Path("reports", device, f"{workload}.jsonl").unlink(missing_ok=True)
+        session.run(
+            "convbench", "bench", "--workload", workload, "--device", device, "--out", "reports", "--html",
+        )  # fmt: skip
 
 
 @nox.session

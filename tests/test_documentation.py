@@ -82,8 +82,12 @@ SHORTER = {
         "tune --workload lenet5 --batch 2 --where 'c == 1' --algorithm direct --trials 2 --device emulator"
     ),
     "gpu --out survey": "gpu --out survey --device emulator --algorithm direct --check n1c2h5w5-k2r3s3 --seconds 3",
-    "report reports/*/resnet50-n32.jsonl --format html": "report reports/emulator/lenet5-n2.jsonl --format markdown",
-    "compare before after --threshold 3%": "compare reports/emulator/lenet5-n2.jsonl reports/emulator --threshold 3%",
+    "report reports/local/*/resnet50-n32.jsonl --format html": (
+        "report reports/local/emulator/lenet5-n2.jsonl --format markdown"
+    ),
+    "compare before after --threshold 3%": (
+        "compare reports/local/emulator/lenet5-n2.jsonl reports/local/emulator --threshold 3%"
+    ),
     "show n1c3h128w128-k4r5s5-bias --maps": "show n1c3h32w32-k4r5s5-bias --maps",
 }
 
@@ -251,7 +255,7 @@ def test_every_block_of_the_readme_runs_and_its_algorithm_is_measured(reader):
     reader.read(README)
     (program,) = (block.text for block in blocks(README) if block.file == "my_pointwise.py")
     assert len([line for line in program.splitlines() if line.strip()]) <= 32
-    (path,) = reader.folder.glob("reports/*/problems.jsonl")
+    (path,) = reader.folder.glob("reports/local/*/problems.jsonl")
     outcomes = {(record.algorithm, record.layer): record for record in read_records(path)[0]}
     mine = outcomes["my_pointwise", "n2c16h9w9-k8r1s1-bias"]
     assert mine.outcome == "passed"

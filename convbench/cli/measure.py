@@ -10,8 +10,8 @@ import typer
 
 from convbench.cli import completion, options
 from convbench.cli.asked import Asked, How, takes_asked
-from convbench.cli.output import print_markdown, write_page
-from convbench.cli.progress import progress
+from convbench.cli.output import print_markdown, require_extra, write_pages
+from convbench.cli.progress import Layers, progress
 from convbench.errors import DeviceError, RecordsError
 from convbench.report import markdown_table
 
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
+LOCAL = Path("reports") / "local"  # ignored by git: a checkout's own reports stay as they were committed
+SENTENCES = "whole", "verified", "clock", "winner"  # of the summary, the kinds that a run ends with
 
 
 @takes_asked()
@@ -58,7 +60,7 @@ def verify(asked: Asked, json_: options.JsonOption = False) -> None:
 @takes_asked()
 def bench(
     asked: Asked,
-    out: Annotated[Path, typer.Option("--out", help="Folder of the records and the report.")] = Path("reports"),
+    out: Annotated[Path, typer.Option("--out", help="Folder of the records and the report.")] = LOCAL,
     cache: Annotated[
         str | None,
         typer.Option(
@@ -79,12 +81,17 @@ def bench(
         bool, typer.Option("--untuned", help="Run every algorithm with its default config, whatever was tuned.")
     ] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Skip what the records file already has.")] = False,
+    html: Annotated[
+        bool, typer.Option("--html", help="Also write an HTML page, and the pictures of both pages (extra `report`).")
+    ] = False,
     json_: options.JsonOption = False,
 ) -> None:
     """Verify, then time what is right, record each result at once, and render a report beside the records."""
     from convbench.records import RecordsFile, latest, read_records
     from convbench.tuning import slug
 
+    if html:
+        require_extra()
     how = How(cache=cache, samples=samples, seconds=seconds, tuned=not untuned, database=database)
     harness, chosen, todo = asked.prepare(how)
     path = out / slug(harness.description["name"]) / f"{slug(chosen.name)}.jsonl"
@@ -101,16 +108,18 @@ def bench(
             interrupted = True
         except DeviceError as error:
             lost = error
-    page = write_page(read_records(path)[0], path.with_suffix(".md"))
+    kept = read_records(path)[0]
+    pages = write_pages(kept, path, html=html)
     planned = {harness.key(job) for job in asked_for}  # a tuned config may have turned out to be of no use
     records = [record for record in latest(read_records(path)[0]) if (*record.key, record.seed) in planned]
     if json_:
         outcomes = {outcome: sum(r.outcome == outcome for r in records) for outcome in {r.outcome for r in records}}
-        print(json.dumps({"records": str(path), "report": str(page), "outcomes": outcomes}))
+        print(json.dumps({"records": str(path), "report": str(pages[0]), "outcomes": outcomes}))
     else:
-        print_markdown(page.read_text(encoding="utf-8"))
-        print(f"Records: {path}\nReport:  {page}")
+        print_markdown(pages[0].read_text(encoding="utf-8"))
+        print(f"Records: {path}\nReport:  {pages[0]}")
         print(f"Time:    {time.monotonic() - start:.0f} s, of which compiling took {harness.device.compile_s:.1f} s")
+        print("\n".join(["", *_in_short(kept), f"Open {pages[-1].resolve()}"]))
     if interrupted:
         print(
             f"convbench: interrupted; {len(records)} of {len(planned)} results are in {path}, "
@@ -141,8 +150,20 @@ def _records_so_far(path: Path) -> "list[Record]":
 def _measure(harness: "Harness", chosen: "Workload", todo: "list[Job]", file: "RecordsFile") -> None:
     records, what = harness.records(chosen, todo), f"bench on {harness.description['name']}"
     with progress(records, what, len(todo), harness.device) as each:
+        layers = Layers(len({job.layer.problem for job in todo}))
         for record in each:
             file.append(record)
+            layers.add(record)
+        layers.end()
+
+
+def _in_short(records: "list[Record]") -> list[str]:
+    """The sentences that say most about all records of a file: how many results, whether right, and what won."""
+    from convbench.report import chapters, summary
+
+    told = summary.summary(chapters.chapters(records))
+    first = next((statement.chapter for statement in told if statement.chapter is not None), None)
+    return [str(one) for one in told if one.kind in SENTENCES and one.chapter in (None, first)][:3]
 
 
 def _print_verdicts(rows: list[dict[str, Any]], title: str) -> None:

@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,9 @@ from convbench.errors import ConvbenchError
 
 if TYPE_CHECKING:
     from convbench.records import Record
+
+
+EXTRA = "altair", "vl_convert", "jinja2"  # modules that pictures and the HTML page need
 
 
 def print_markdown(text: str) -> None:
@@ -27,10 +31,27 @@ def print_markdown(text: str) -> None:
     print(text)
 
 
-def write_page(records: "list[Record]", page: Path, *, picture: bool = False) -> Path:
-    """Render records to a Markdown file, with PNGs beside it if asked. Raises ConvbenchError if this fails."""
-    write_files(markdown_files(records, page, picture=picture))
-    return page
+def write_pages(records: "list[Record]", path: Path, *, html: bool) -> list[Path]:
+    """Render records beside their file: a Markdown page and, if asked, an HTML page and the pictures of both.
+
+    Returns the pages. Raises ConvbenchError if they cannot be written.
+    """
+    page = path.with_suffix(".md")
+    files = markdown_files(records, page, picture=html and any(record.timing for record in records))
+    pages = [page]
+    if html:
+        from convbench.report import to_html
+
+        pages.append(path.with_suffix(".html"))
+        files[pages[-1]] = encoded(to_html(records, title=f"convbench: {path.stem}"))
+    write_files(files)
+    return pages
+
+
+def require_extra() -> None:
+    """Raise ConvbenchError unless the packages that draw pictures and HTML pages are installed."""
+    if not all(map(find_spec, EXTRA)):
+        raise ConvbenchError('pictures and HTML pages need the extra `report`: pip install "convbench[report]"')
 
 
 def markdown_files(records: "list[Record]", page: Path, *, picture: bool) -> dict[Path, bytes]:

@@ -1,11 +1,15 @@
-"""A progress bar with an estimate of the time left. It is shown on a terminal only."""
+"""Progress on standard error: a bar on a terminal, and elsewhere a line for each finished layer."""
 
+import sys
+import time
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from convbench.devices import Device
+    from convbench.records import Record
 
 T = TypeVar("T")
 
@@ -36,3 +40,40 @@ def progress(items: Iterable[T], what: str, total: int, device: "Device | None" 
     console = Console(stderr=True)
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         yield bar.track(items, total=total, description=what)
+
+
+class Layers:
+    """Prints a line when all records of a layer are there, unless standard error is a terminal, which has the bar."""
+
+    def __init__(self, total: int) -> None:
+        self.total, self.done, self._start = total, 0, time.monotonic()
+        self._records: list[Record] = []
+
+    def add(self, record: "Record") -> None:
+        """Take a record. The first one of another layer ends the layer before it."""
+        if self._records and self._records[0].problem != record.problem:
+            self._print()
+        self._records.append(record)
+
+    def end(self) -> None:
+        """Print the line of the last layer."""
+        if self._records:
+            self._print()
+
+    def _print(self) -> None:
+        from convbench.report import duration
+
+        records, self._records = self._records, []
+        self.done += 1
+        if sys.stderr is None or sys.stderr.isatty():
+            return
+        counts = Counter(one.outcome.replace("_", " ") for one in records)
+        told = ", ".join(f"{count} {outcome}" for outcome, count in counts.most_common())
+        timed = {one.algorithm: one.timing.series[0].median_us for one in records if one.timing is not None}
+        best = min(timed, key=lambda name: timed[name], default=None)
+        fastest = "" if best is None else f"; fastest {best}, {duration(timed[best])}"
+        seconds = time.monotonic() - self._start
+        print(
+            f"convbench: {self.done} of {self.total}, {seconds:.0f} s: {records[0].layer}: {told}{fastest}",
+            file=sys.stderr, flush=True,
+        )  # fmt: skip

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from convbench.cli import options
-from convbench.cli.output import encoded, markdown_files, print_markdown, write_files
+from convbench.cli.output import EXTRA, encoded, markdown_files, print_markdown, write_files
 from convbench.cli.progress import progress
 from convbench.errors import ConvbenchError, UnknownNameError
 
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     Source = tuple[Path, list[Record]]
 
 ENDINGS = {"markdown": ".md", "html": ".html", "csv": ".csv", "parquet": ".parquet", "junit": ".xml"}
-EXTRA = "altair", "vl_convert", "jinja2"  # modules that the HTML page needs
 COMPARISON = "comparison"  # name of the page that compares several files
 
 

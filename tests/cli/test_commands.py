@@ -57,7 +57,7 @@ def test_verify_says_by_how_much_of_the_bound(convbench):
 def test_bench_records_and_reports(convbench, here):
     status, out, _ = convbench("bench", PROBLEM, "--algorithm", "direct", "--algorithm", "depthwise")
     assert status == 0
-    path = here / "reports" / "emulator" / "problems.jsonl"
+    path = here / "reports" / "local" / "emulator" / "problems.jsonl"
     records, bad = read_records(path)
     assert bad == []
     assert [(r.algorithm, r.outcome) for r in records] == [("depthwise", "refused"), ("direct", "passed")], "at once"
@@ -65,7 +65,7 @@ def test_bench_records_and_reports(convbench, here):
     assert page in out
     assert "(emulated on CPU)" in page
     assert ", of which compiling took " in out
-    assert "reports/emulator/problems.jsonl" in out
+    assert "reports/local/emulator/problems.jsonl" in out
 
 
 def test_bench_in_json_tells_where_the_records_are(convbench, here):
@@ -79,7 +79,7 @@ def test_bench_in_json_tells_where_the_records_are(convbench, here):
 
 def test_resume_skips_what_is_recorded(convbench, here):
     convbench("bench", PROBLEM, "--algorithm", "direct")
-    path = here / "reports" / "emulator" / "problems.jsonl"
+    path = here / "reports" / "local" / "emulator" / "problems.jsonl"
     before = path.read_text()
     status, _, _ = convbench("bench", PROBLEM, "--algorithm", "direct", "--algorithm", "im2col_gemm", "--resume")
     assert status == 0
@@ -94,7 +94,7 @@ def test_resume_skips_what_is_recorded(convbench, here):
 
 def test_resume_goes_on_behind_a_torn_line(convbench, here):
     convbench("bench", PROBLEM, "--algorithm", "direct")
-    path = here / "reports" / "emulator" / "problems.jsonl"
+    path = here / "reports" / "local" / "emulator" / "problems.jsonl"
     with path.open("a") as file:
         file.write('{"problem":"n1')
     status, _, err = convbench("bench", PROBLEM, "--algorithm", "direct", "--algorithm", "im2col_gemm", "--resume")
@@ -119,7 +119,7 @@ def test_a_workload_at_another_batch(convbench, here):
 
 def test_report_renders_records_again(convbench, here):
     convbench("bench", PROBLEM, "--algorithm", "direct")
-    path = here / "reports" / "emulator" / "problems.jsonl"
+    path = here / "reports" / "local" / "emulator" / "problems.jsonl"
     page = path.with_suffix(".md").read_text()
     path.with_suffix(".md").unlink()
     status, out, _ = convbench("report", path)
@@ -132,7 +132,7 @@ def test_report_renders_records_again(convbench, here):
 
 def test_a_report_with_a_picture_shows_it(convbench, here):
     convbench("bench", PROBLEM, "--algorithm", "direct")
-    path = here / "reports" / "emulator" / "problems.jsonl"
+    path = here / "reports" / "local" / "emulator" / "problems.jsonl"
     assert convbench("report", path, "--picture")[0] == 0
     assert path.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
     assert "(problems.png)" in path.with_suffix(".md").read_text()
@@ -143,7 +143,7 @@ def test_lenet5_is_verified_and_timed_by_every_algorithm_in_two_minutes(convbenc
     status, out, _ = convbench("bench", "--workload", "lenet5")
     assert time.process_time() - start < 120
     assert status == 0
-    records, _ = read_records(here / "reports" / "emulator" / "lenet5.jsonl")
+    records, _ = read_records(here / "reports" / "local" / "emulator" / "lenet5.jsonl")
     outcomes = {(r.layer, r.algorithm): r.outcome for r in records}
     refused = {
         *product(("C1", "C3"), ("winograd_2x2_3x3", "winograd_4x4_3x3", "implicit_gemm_f16", "implicit_gemm_bf16")),
@@ -169,13 +169,14 @@ def test_another_batch_has_its_own_file(convbench, here):
     (here / "mine.txt").write_text(f"{PROBLEM}\n")
     convbench("bench", "--workload", "mine.txt", "--algorithm", "direct")
     convbench("bench", "--workload", "mine.txt", "--algorithm", "direct", "--batch", 2)
-    assert {path.name for path in (here / "reports" / "emulator").glob("*.jsonl")} == {"mine.jsonl", "mine-n2.jsonl"}
+    folder = here / "reports" / "local" / "emulator"
+    assert {path.name for path in folder.glob("*.jsonl")} == {"mine.jsonl", "mine-n2.jsonl"}
 
 
 def test_resume_does_not_take_another_seed_for_done(convbench, here):
     convbench("bench", PROBLEM, "--algorithm", "direct")
     convbench("bench", PROBLEM, "--algorithm", "direct", "--seed", 5, "--resume")
-    records, _ = read_records(here / "reports" / "emulator" / "problems.jsonl")
+    records, _ = read_records(here / "reports" / "local" / "emulator" / "problems.jsonl")
     assert [record.seed for record in records] == [0, 5]
 
 

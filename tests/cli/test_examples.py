@@ -30,7 +30,7 @@ def test_the_examples_work_one_after_the_other(convbench, here):
     for command in order:
         if command == "compare":
             for name in ("before", "after"):
-                shutil.copytree(here / "reports" / "emulator", here / name)
+                shutil.copytree(here / "reports" / "local" / "emulator", here / name)
         for example, _ in EXAMPLES[command]:
             program, *words = shlex.split(example.partition(" | ")[0])
             status, out, err = convbench(*words)

@@ -51,7 +51,7 @@ def test_a_wrong_algorithm_gives_status_1(convbench, wrong_plugin, command):
 @pytest.mark.parametrize(("line", "told"), [('{"torn', "a torn last line"), ("foreign\n", "no record")])
 def test_a_report_with_bad_lines_renders_the_rest_and_gives_status_2(convbench, here, line, told):
     convbench("bench", PROBLEM, "--algorithm", "direct")
-    path = here / "reports" / "emulator" / "problems.jsonl"
+    path = here / "reports" / "local" / "emulator" / "problems.jsonl"
     content = path.read_text() + line
     path.write_text(content)
     path.with_suffix(".md").unlink()
@@ -65,7 +65,7 @@ def test_a_report_with_bad_lines_renders_the_rest_and_gives_status_2(convbench, 
 
 
 def test_nothing_is_appended_to_a_foreign_file(convbench, here):
-    path = here / "reports" / "emulator" / "problems.jsonl"
+    path = here / "reports" / "local" / "emulator" / "problems.jsonl"
     path.parent.mkdir(parents=True)
     path.write_text("my shopping list\nmilk\n")
     status, _, err = convbench("bench", PROBLEM, "--algorithm", "direct")
@@ -168,7 +168,7 @@ def test_whatever_a_plugin_does_is_recorded_and_the_rest_goes_on(convbench, here
     status, _, err = convbench("bench", PROBLEM, "--plugin", "broken.py", "--algorithm", ",".join(names))
     assert status == 1
     assert "4 of 5 results are wrong or failed" in err
-    records, bad = read_records(here / "reports" / "emulator" / "problems.jsonl")
+    records, bad = read_records(here / "reports" / "local" / "emulator" / "problems.jsonl")
     assert bad == []
     assert {r.algorithm: r.outcome for r in records} == dict(
         zip(names, ["wrong", "crashed", "crashed", "crashed", "passed"], strict=True)

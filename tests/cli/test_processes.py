@@ -48,7 +48,7 @@ def test_ctrl_c_keeps_what_was_measured_and_resume_goes_on(tmp_path, device, lon
     (tmp_path / "work.txt").write_text(f"n1c1h4w4-k1r3s3\n{long}\n")
     command = [sys.executable, "-m", "convbench", "bench", "--workload", "work.txt", "--device", device]
     command += ["--algorithm", "direct", "--algorithm", "im2col_gemm"]
-    path = tmp_path / "reports" / device / "work.jsonl"
+    path = tmp_path / "reports" / "local" / device / "work.jsonl"
     running = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 60
     while not (path.exists() and path.read_text().count("\n") >= 2):
@@ -111,6 +111,6 @@ def test_a_full_disk_keeps_what_was_recorded(tmp_path):
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
     assert "cannot be written" in done.stderr
-    records, _ = read_records(tmp_path / "reports" / "simulator" / "problems.jsonl")
+    records, _ = read_records(tmp_path / "reports" / "local" / "simulator" / "problems.jsonl")
     assert 1 <= len(records) < 10
     assert records[0].algorithm == "depthwise", "what is refused is recorded at once"

@@ -228,7 +228,7 @@ def test_a_config_that_is_no_more_or_is_refused_is_told_once_and_not_used(tiled)
 
 def test_bench_runs_with_what_was_tuned_and_records_it_unless_it_is_told_not_to(convbench, tiled, here):
     words = ("bench", PROBLEM, "--algorithm", "tiled", "--device", "simulator", "--samples", "1")
-    records = here / "reports" / "simulator" / "problems.jsonl"
+    records = here / "reports" / "local" / "simulator" / "problems.jsonl"
 
     def recorded(*more):
         records.unlink(missing_ok=True)
