@@ -23,7 +23,7 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
         ("convbench fuzz --replay 'direct forward n1c1h1w1-k1r1s1 integers seed=0'", "repeat one case"),
     ),
     "bench": (
-        ("convbench bench n1c4h12w12-k4r3s3-pad1 --algorithm direct", "one problem; the results go to reports/"),
+        ("convbench bench n1c4h12w12-k4r3s3-pad1 --algorithm direct", "one problem; the results go to reports/local/"),
         (
             "convbench bench --workload lenet5 --batch 1 --baselines --resume",
             "a network, with other libraries for comparison; skip what is already measured",
@@ -44,9 +44,9 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
         ),
     ),
     "report": (
-        ("convbench report reports/emulator/lenet5-n1.jsonl", "a page of the results"),
+        ("convbench report reports/local/emulator/lenet5-n1.jsonl", "a page of the results"),
         (
-            "convbench report reports/emulator/lenet5-n1.jsonl --format csv --format junit",
+            "convbench report reports/local/emulator/lenet5-n1.jsonl --format csv --format junit",
             "files for a spreadsheet and CI",
         ),
     ),

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+QUIET_S = 0.5  # a run that has taken no longer than this needs no word about its progress
+
 
 @contextmanager
 def progress(items: Iterable[T], what: str, total: int, device: "Device | None" = None) -> Iterator[Iterable[T]]:
@@ -65,14 +67,14 @@ class Layers:
 
         records, self._records = self._records, []
         self.done += 1
-        if sys.stderr is None or sys.stderr.isatty():
+        seconds = time.monotonic() - self._start
+        if sys.stderr is None or sys.stderr.isatty() or seconds < QUIET_S:
             return
         counts = Counter(one.outcome.replace("_", " ") for one in records)
         told = ", ".join(f"{count} {outcome}" for outcome, count in counts.most_common())
         timed = {one.algorithm: one.timing.series[0].median_us for one in records if one.timing is not None}
         best = min(timed, key=lambda name: timed[name], default=None)
         fastest = "" if best is None else f"; fastest {best}, {duration(timed[best])}"
-        seconds = time.monotonic() - self._start
         print(
             f"convbench: {self.done} of {self.total}, {seconds:.0f} s: {records[0].layer}: {told}{fastest}",
             file=sys.stderr, flush=True,
