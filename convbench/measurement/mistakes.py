@@ -21,8 +21,7 @@ from typing import Any
 import numpy as np
 
 from convbench.problem import FILTER_LAYOUTS, LAYOUTS, ConvProblem, Direction, Pair, operands
-from convbench.reference import Float64
-from convbench.reference.definition import pad
+from convbench.reference import Float64, definition
 
 Tensors = Mapping[str, Any]
 Mistake = tuple[str, Callable[[], Float64]]
@@ -59,7 +58,7 @@ def setting(problem: ConvProblem, direction: Direction, given: Tensors) -> Setti
         )  # fmt: skip
     x = values["x"]
     if problem.padding_mode != "zeros":
-        x, top, left = pad(problem, x), 0, 0
+        x, top, left = definition.pad(problem, x), 0, 0
     forward = direction == "forward"
     return Setting(
         source=x, filters=values["w"] if forward else values["dy"], addend=values.get("bias", np.zeros(problem.k)),
