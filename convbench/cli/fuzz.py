@@ -4,7 +4,7 @@ import json
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -19,9 +19,8 @@ from convbench.errors import ConvbenchError
 from convbench.problem import DIRECTIONS
 
 if TYPE_CHECKING:
-    from convbench.algorithm import Algorithm
     from convbench.devices import Device
-    from convbench.fuzz import Orders, Tally
+    from convbench.fuzz import Orders, Suit, Tally
 
 DEFAULT_SECONDS = 60.0
 LOOK_S = 0.1  # longest wait for messages of the jobs before the bar is updated
@@ -80,7 +79,7 @@ def fuzz(
 ) -> None:
     """Run random cases until one fails. It is shrunk, saved, and printed with the command that repeats it.
 
-    Exit status 1 if a case failed or none was run.
+    Exit status 1 if a case failed, or if an algorithm had no case.
     """
     if replay is not None:
         if (seconds, examples, seed, algorithm, direction, jobs, keep_going) != (None, None, 0, None, None, 1, False):
@@ -90,7 +89,7 @@ def fuzz(
     if seconds is not None and not seconds > 0:
         raise ConvbenchError(f"--seconds is {seconds:g}; it must be more than 0")
     from convbench.algorithm import registry
-    from convbench.fuzz import Corpus, Orders, Tally
+    from convbench.fuzz import Corpus, Orders, Suit, Tally
 
     options.load_plugins(plugin)
     directions = tuple(dict.fromkeys(map(options.direction, _words(direction) or DIRECTIONS)))
@@ -103,19 +102,23 @@ def fuzz(
         seed=seed, jobs=jobs, corpus=tuple(known), examples=examples,
         seconds=DEFAULT_SECONDS if seconds is None and examples is None else seconds, keep_going=keep_going,
     )  # fmt: skip
-    tally = Tally()
+    tally = Tally(algorithms=names)
     report = Report(orders, file, plugin or [], tally, quiet=json_)
     tally.found = report.found
-    interrupted = _run(orders, tally, algorithms, chosen)
+    suits = [Suit(one, chosen, directions) for one in algorithms]
+    interrupted = _run(orders, tally, suits)
+    tally.unable = {suit.algorithm.name for suit in suits if not suit.rows}
     report.finish(interrupted=interrupted)
-    _exit(tally, interrupted=interrupted)
+    # without --algorithm, nobody expects a case of an algorithm that cannot have one
+    missing = [name for name, reason in tally.without_case.items() if algorithm or reason != tally.UNABLE]
+    _exit(tally, missing, interrupted=interrupted)
 
 
-def _run(orders: "Orders", tally: "Tally", algorithms: "list[Algorithm]", device: "Device") -> bool:
+def _run(orders: "Orders", tally: "Tally", suits: "Sequence[Suit]") -> bool:
     """Run the jobs to their end, and return whether they were interrupted."""
-    from convbench.fuzz import Crew, Found, Suit, possible
+    from convbench.fuzz import Crew, Found, possible
 
-    suits = [Suit(algorithm, device, orders.directions) for algorithm in algorithms]
+    suits = list(suits)
     with Crew(orders) as crew, live(orders, tally) as show, _interrupts_noted() as interrupted:
         try:
             while crew.is_working and not interrupted.is_set():
@@ -174,15 +177,24 @@ def _replay(line: str, device: str | None, plugin: list[str] | None, json_: bool
         raise typer.Exit(1)
 
 
-def _exit(tally: "Tally", *, interrupted: bool) -> None:
+def _exit(tally: "Tally", missing: list[str], *, interrupted: bool) -> None:
+    """Say on standard error what is not all right, and exit. `missing` are the algorithms that had to have a case."""
     if interrupted:
         raise typer.Exit(INTERRUPTED)
     for lost in tally.lost:
         print(f"convbench: {lost}", file=sys.stderr)
-    if not tally.findings and not tally.total.cases and not tally.replayed:
+    if tally.findings or tally.lost:
+        raise typer.Exit(1)
+    if not tally.total.cases and not tally.replayed and tally.all_refused:
         print("convbench: nothing was run, for all was refused", file=sys.stderr)
         raise typer.Exit(1)
-    if tally.findings or tally.lost:
+    if missing or not tally.total.cases:
+        missing = missing or list(tally.without_case)
+        print(
+            f"convbench: {len(missing)} of {len(tally.algorithms)} algorithms had no case, so nothing is known about "
+            f"them: {', '.join(missing)}. Give more with --seconds or --examples, or choose with --algorithm",
+            file=sys.stderr,
+        )
         raise typer.Exit(1)
 
 

@@ -72,6 +72,10 @@ class Report:
         print(f"Coverage: {seen:,} of {possible:,} pairs of axes ({seen / max(1, possible):.1%})")
         for axis, value, other, its in tally.unseen(UNSEEN):
             print(f"          not seen: {axis} {value} with {other} {its}")
+        without = tally.without_case
+        for reason in dict.fromkeys(without.values()):
+            names = ", ".join(name for name, its in without.items() if its == reason)
+            print(f"No case:  {names} ({reason})")
         failures = len(tally.findings)
         print(f"Failures: {failures or 'none'}{', of distinct causes' * (failures > 1)}")
         if interrupted:
@@ -90,6 +94,7 @@ class Report:
                 name: {"cases": one.cases, "refused": one.refused, "largest_fraction_of_bound": one.fraction}
                 for name, one in tally.figures.items()
             },
+            "without_case": tally.without_case,
             "failures": [
                 {
                     "cause": finding.cause._asdict(), "reason": finding.reason, "case": str(finding.case),

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 from convbench.fuzz.campaign import Figures
 from convbench.fuzz.coverage import Pair
@@ -16,10 +17,16 @@ class Tally:
 
     Parameters
     ----------
+    algorithms : the names of all algorithms of the call
+    unable : the names of those that have no problem at all for the directions and the device
     possible : the possible pairs of axes
     found : called as soon as a finding is final, with the finding and whether it came from the corpus
     """
 
+    UNABLE: ClassVar[str] = "refuses everything"
+
+    algorithms: tuple[str, ...] = ()
+    unable: set[str] = field(default_factory=set)
     possible: set[Pair] = field(default_factory=set)
     found: Callable[[Finding, bool], None] = lambda _finding, _from_corpus: None
     findings: list[Finding] = field(default_factory=list)
@@ -69,6 +76,24 @@ class Tally:
         for one in self.figures.values():
             total.add(one)
         return total
+
+    @property
+    def without_case(self) -> dict[str, str]:
+        """The algorithms for which no case was drawn and run, each with the reason. A failure counts as a case."""
+        figures, failed = self.figures, {finding.case.algorithm for finding in self.findings}
+        found = {}
+        for name in self.algorithms:
+            one = figures.get(name, Figures())
+            if not one.cases and name not in failed:
+                refused = f"refused all {one.refused:,} draws" if one.refused else "the end came before its turn"
+                found[name] = self.UNABLE if name in self.unable else refused
+        return found
+
+    @property
+    def all_refused(self) -> bool:
+        """Whether every algorithm refused whatever was drawn for it."""
+        figures = self.figures
+        return all(name in self.unable or figures.get(name, Figures()).refused for name in self.without_case)
 
     @property
     def replayed(self) -> int:

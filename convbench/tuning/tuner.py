@@ -93,6 +93,12 @@ class Tuner:
 
     def decide(self, found: Found, workload: Workload) -> None:
         """Time the best config so far in turns with the default, and make an entry of the winner."""
+        tried = sum(found.outcomes.values())
+        self._decide(found, workload, tried)
+        if tried < found.space:
+            found.verdict += f"; {tried:,} of {found.space:,} configs were tried"
+
+    def _decide(self, found: Found, workload: Workload, tried: int) -> None:
         default = found.algorithm.resolved(found.layer.problem, self.harness.direction)
         if not found.times_us:
             return
@@ -104,7 +110,8 @@ class Tuner:
             found.verdict = f"the best one failed when it was timed again: {last[best].reason}"
             best = default
         elif best == default:
-            found.verdict = "the default is the fastest"
+            # a verdict on a part of the space must not read as one on all of it
+            found.verdict = "the default is the fastest" if tried == found.space else "none was faster than the default"
         elif default not in series:
             found.verdict = "the default cannot be timed"
         else:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from convbench.algorithm import registry
 from support.command_line import assert_refused, shown_on_terminal
 
 CONVBENCH = Path(sys.executable).with_name("convbench")
@@ -157,6 +158,38 @@ def test_an_algorithm_that_refuses_all_is_not_a_success(bugs):
     status, out, err = run(bugs, *words_for("refuses_all"), PYTHONPATH=str(TESTS))
     assert (status, err) == (1, "convbench: nothing was run, for all was refused\n")
     assert "Cases:    0" in out
+
+
+@pytest.fixture
+def fuzz(convbench, here, monkeypatch):
+    """Fuzz in this process and its children, with an algorithm that refuses everything, and no corpus from before."""
+    (here / "refusing.py").write_text(planted("RefusesAll"))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(TESTS), os.environ.get("PYTHONPATH", "")]))
+
+    def run(*words):
+        monkeypatch.setattr(registry, "_registered", {})
+        return convbench("fuzz", "--plugin", "refusing.py", *EMULATED, "--direction", "forward", *words)
+
+    return run
+
+
+def test_an_algorithm_without_a_case_is_named_and_the_call_is_not_a_pass(fuzz):
+    status, out, err = fuzz("--examples", "1", "--algorithm", "direct,im2col_gemm")
+    assert status == 1
+    assert err.startswith("convbench: 1 of 2 algorithms had no case, so nothing is known about them: im2col_gemm. ")
+    assert "No case:  im2col_gemm (the end came before its turn)" in out
+    status, out, err = fuzz("--examples", "1", "--algorithm", "direct,im2col_gemm", "--json")
+    assert (status, json.loads(out)["without_case"]) == (1, {"im2col_gemm": "the end came before its turn"})
+
+
+def test_what_cannot_have_a_case_is_a_reason_for_status_1_only_if_it_was_named(fuzz, monkeypatch):
+    status, out, err = fuzz("--examples", "2", "--algorithm", "direct,refuses_all")
+    assert (status, "No case:  refuses_all (refuses everything)" in out) == (1, True)
+    assert "1 of 2 algorithms had no case" in err
+    monkeypatch.setattr(registry, "names", lambda: ["direct", *registry._registered])
+    status, out, err = fuzz("--examples", "2")
+    assert (status, err) == (0, "")
+    assert "No case:  refuses_all (refuses everything)" in out
 
 
 # ---- what is shown

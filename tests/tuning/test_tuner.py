@@ -172,6 +172,18 @@ def test_trials_and_seconds_end_a_search_after_the_default():
     assert found.entry is not None
 
 
+@pytest.mark.parametrize("tried", [1, 4])
+def test_a_search_that_was_stopped_says_how_many_configs_it_tried_and_not_that_the_default_is_the_fastest(tried):
+    algorithm = tiled(*(Tile(tile=tile) for tile in range(17, 40)))
+    times = dict.fromkeys(algorithm.space_for(PROBLEM, "forward"), 100.0) | {Tile(): 10.0}
+    found, _ = searched(algorithm, KnownTimes(times), most=tried)
+    assert found.verdict == f"none was faster than the default; {tried} of 25 configs were tried"
+    found, _ = searched(algorithm, KnownTimes(times | {Tile(tile=16): 1.0}), most=2)
+    assert found.verdict == "faster than the default; 2 of 25 configs were tried"
+    found, _ = searched(algorithm, KnownTimes(times))
+    assert found.verdict == "the default is the fastest"
+
+
 def test_ctrl_c_keeps_what_was_found():
     algorithm = tiled(Tile(tile=32), Tile(tile=64), Tile(tile=2, stages=5))
     device = KnownTimes({Tile(): 100.0, Tile(tile=16): 90.0, Tile(tile=32): 50.0, Tile(tile=64): 60.0})
