@@ -14,7 +14,10 @@ import numpy.typing as npt
 from numba.cuda import types as numba_types
 from numba.cuda.typing.typeof import typeof
 
-from convbench.emulator.errors import UnsupportedError
+from convbench.emulator.errors import CompilationError, UnsupportedError
+
+# Python's containers and texts: Numba has types for some of them on a CPU, but no kernel can take them
+NOT_PASSED = (list, set, frozenset, dict, str, bytes, bytearray)
 
 
 class Passed(NamedTuple):
@@ -34,9 +37,18 @@ class Arguments:
 
 
 def types_of(kernel: Any, args: tuple[Any, ...]) -> tuple[Any, ...]:
-    """The Numba types of the arguments. Raises UnsupportedError, naming the argument, for a value that has none."""
+    """The Numba types of the arguments.
+
+    Raises UnsupportedError for a value that has none, and CompilationError for one that no kernel can take. The message
+    names the argument.
+    """
     found = []
     for index, value in enumerate(args):
+        if (wrong := _not_passed(value)) is not None:
+            raise CompilationError(
+                f"{kernel.py_func.__name__}: argument {_name(kernel, index)}: a kernel cannot take a "
+                f"{type(wrong).__name__}: pass a NumPy array, a number, or a tuple of them"
+            )
         try:
             found.append(typeof(value))
         except Exception as error:
@@ -44,6 +56,13 @@ def types_of(kernel: Any, args: tuple[Any, ...]) -> tuple[Any, ...]:
                 f"{kernel.py_func.__name__}: argument {_name(kernel, index)}: numba-cuda has no type for {value!r}"
             ) from error
     return tuple(found)
+
+
+def _not_passed(value: Any) -> Any:
+    """The value, or the first item of a tuple, that no kernel can take; None if there is none."""
+    if isinstance(value, tuple):
+        return next((wrong for item in value if (wrong := _not_passed(item)) is not None), None)
+    return value if isinstance(value, NOT_PASSED) and not isinstance(value, np.generic) else None
 
 
 def raw_pointer(kernel: Any, types: tuple[Any, ...]) -> str | None:

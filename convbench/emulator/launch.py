@@ -8,20 +8,23 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
+from types import FunctionType
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from numba.cuda.dispatcher import CUDADispatcher, _Kernel
 
 from convbench.emulator import disk, faults, schedule
 from convbench.emulator.arguments import Arguments, marshal, raw_pointer, types_of
 from convbench.emulator.build import Cache, Compiled, Linked, Machine, build, link
-from convbench.emulator.errors import LaunchError, UnsupportedError
+from convbench.emulator.errors import CompilationError, LaunchError, UnsupportedError
 from convbench.emulator.limits import Limits
 from convbench.emulator.orders import ORDERS, Order, Repetition, permutation
 from convbench.emulator.places import Places
 from convbench.emulator.ranges import WrittenMemory
 from convbench.emulator.state import FaultKind
+from convbench.emulator.support import printing
 from convbench.emulator.workers import Shape, Worker, run_all
 
 Dimensions = int | tuple[int, ...]
@@ -84,6 +87,8 @@ class Emulator:
 
         Raises
         ------
+        CompilationError
+            it is no kernel, numba-cuda cannot compile it, or it cannot pass an argument; nothing ran.
         UnsupportedError
             the kernel or an argument needs something that the emulator lacks; nothing ran.
         LaunchError
@@ -93,6 +98,7 @@ class Emulator:
         OrderDependenceError
             another order of threads and blocks gave another result.
         """
+        _check_kernel(kernel)
         grid_3, block_3 = _three(grid), _three(block)
         name = kernel.py_func.__name__
         bounds = kernel.targetoptions.get("launch_bounds")
@@ -110,9 +116,9 @@ class Emulator:
         arguments = marshal(kernel, types, args)
         shape = Shape(grid_3, block_3, shared_bytes)
 
-        def run(order: Order, *, checked: bool) -> None:
+        def run(order: Order, *, checked: bool, muted: bool = False) -> None:
             this = compiled if checked == self.checked else self._compiled(kernel, types, block_3, checked=checked)
-            _Launch(self, this, arguments, shape).run(order)
+            _Launch(self, this, arguments, shape, muted=muted).run(order)
 
         first, *others = self.orders
         if not others:
@@ -124,7 +130,7 @@ class Emulator:
             # the checks find the same in every order: after a long run they are not worth their time again
             checked = self.checked and (pointer is not None or time.perf_counter() - start < LONG_S)
             for order in others:
-                repetition.again(order, partial(run, order, checked=checked))
+                repetition.again(order, partial(run, order, checked=checked, muted=True))
 
     def forget(self, array: npt.NDArray[Any]) -> None:
         """Declare that nobody has written the array: a checked kernel must write an element before it reads it."""
@@ -185,8 +191,11 @@ def _machine() -> Machine:
 class _Launch:
     """One launch, which may run several times."""
 
-    def __init__(self, emulator: "Emulator", compiled: Compiled, arguments: Arguments, shape: Shape) -> None:
+    def __init__(
+        self, emulator: "Emulator", compiled: Compiled, arguments: Arguments, shape: Shape, *, muted: bool
+    ) -> None:
         self.emulator, self.compiled, self.arguments, self.shape = emulator, compiled, arguments, shape
+        self.muted = muted  # whether `print` in the kernel prints nothing, because an earlier run printed it
 
     def run(self, order: Order) -> None:
         """Run it once, with threads and blocks in this order. Raises KernelFault."""
@@ -199,7 +208,7 @@ class _Launch:
         memory, budget = self.emulator.memory, self.emulator.budget
         workers = [Worker(compiled, self.arguments, self.shape, memory, budget) for _ in range(used)]
 
-        def work(worker: Worker) -> faults.Stop | None:
+        def run_pieces(worker: Worker) -> faults.Stop | None:
             rows, address = worker.threads, worker.threads.ctypes.data
             while (turn := next(turns)) < len(pieces):
                 fault, who = schedule.run_blocks(
@@ -214,9 +223,26 @@ class _Launch:
                     return faults.Stop(FaultKind(fault), rows[who].copy(), rows.copy(), worker.header[0].copy())
             return None
 
+        def work(worker: Worker) -> faults.Stop | None:
+            with printing.muted(self.muted):
+                return run_pieces(worker)
+
         stops = [stop for stop in run_all(workers, work) if stop]
         if stops:
             raise faults.report(stops[0], compiled, Places(compiled, self.arguments, workers))
+
+
+def _check_kernel(kernel: Any) -> None:
+    """Check that this is a kernel. Raises CompilationError, which says how to make one."""
+    name = getattr(kernel, "__name__", None) or getattr(type(kernel), "__name__", "?")
+    if not isinstance(kernel, CUDADispatcher | _Kernel):  # the second is one that is compiled for certain types
+        what = "a plain function" if isinstance(kernel, FunctionType) else f"of type {type(kernel).__name__}"
+        raise CompilationError(f"{name} is {what} and no kernel: decorate the function with @numba.cuda.jit")
+    if kernel.targetoptions.get("device"):
+        raise CompilationError(
+            f"{name} is a device function, which only kernels can call: decorate it with @numba.cuda.jit, without "
+            "device=True"
+        )
 
 
 def _three(dimensions: Dimensions) -> tuple[int, int, int]:
@@ -242,8 +268,8 @@ def launch(
 
     Raises
     ------
-    UnsupportedError, LaunchError
-        the emulator or the hardware could not run the kernel; nothing ran.
+    CompilationError, UnsupportedError, LaunchError
+        it is no kernel, or numba-cuda, the emulator or the hardware could not run it; nothing ran.
     KernelFault, OrderDependenceError
         the kernel made an error, or its result depends on the order of threads.
     """

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from numba import cuda
 from numba.cuda import types
 
-from convbench.emulator import UnsupportedError
+from convbench.emulator import CompilationError, UnsupportedError, launch
 from convbench.emulator.arguments import Arguments, Passed, marshal, types_of
 from convbench.emulator.ranges import Ranges, WrittenMemory
 from convbench.emulator.shadow import CELL_BYTES
@@ -153,3 +153,32 @@ def test_an_empty_array_has_no_range():
 def test_there_is_a_table_of_atomics_where_the_kernel_has_some(atomics):
     _, rows = table_of(np.zeros(2, np.float32), atomics=atomics)
     assert bool(rows["atomics"][0]) is atomics
+
+
+# ---- what is no kernel, and what no kernel can take
+
+
+def plain(x, y):
+    pass
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        (plain, "plain is a plain function and no kernel: decorate the function with @numba.cuda.jit"),
+        (cuda.jit(device=True)(plain), "plain is a device function, which only kernels can call"),
+        (None, "NoneType is of type NoneType and no kernel"),
+    ],
+)
+@pytest.mark.parametrize("checked", [True, False])
+def test_what_is_no_kernel_is_refused_with_its_remedy(wrong, words, checked):
+    with pytest.raises(CompilationError) as raised:
+        launch(wrong, 1, 1, np.zeros(1), np.zeros(1), checked=checked)
+    assert words in str(raised.value)
+
+
+@pytest.mark.parametrize("value", [[1.0, 2.0], [], {1: 2}, {1}, "text", b"bytes", (1, ([2],))])
+@pytest.mark.parametrize("checked", [True, False])
+def test_a_container_is_refused_by_the_name_of_its_argument(value, checked):
+    with pytest.raises(CompilationError, match=r"argument y: a kernel cannot take a \w+: pass a NumPy array"):
+        launch(kernel, 1, 1, np.zeros(1), value, checked=checked)

@@ -155,3 +155,19 @@ def test_what_a_launch_wrote_counts_as_written_however_the_other_orders_ran(monk
     emulator.launch(twice, 1, 8, x, y)
     emulator.launch(twice, 1, 8, y, z)
     assert z.tolist() == [4] * 8
+
+
+# ---- print
+
+
+@cuda.jit
+def prints(x):
+    print(cuda.threadIdx.x, x[0])
+
+
+@pytest.mark.parametrize("checked", [True, False])
+def test_a_kernel_prints_once_however_often_a_launch_is_repeated(capsys, checked):
+    Emulator(checked=checked, orders=ORDERS, workers=2).launch(prints, 1, 2, np.full(1, 5, np.int64))
+    assert capsys.readouterr().out == "0 5\n1 5\n"
+    Emulator(checked=checked).launch(prints, 1, 1, np.full(1, 6, np.int64))
+    assert capsys.readouterr().out == "0 6\n", "a later launch prints again"
