@@ -18,6 +18,8 @@ from convbench.problem import DIRECTIONS, ConvProblem, Direction
 from convbench.problem.notation import parse
 from convbench.reference import KINDS, Kind
 
+MOST_DIGITS = 100  # of a seed; Python itself refuses to read a number of some thousands
+
 
 @dataclass(frozen=True, kw_only=True)
 class FuzzCase:
@@ -52,6 +54,8 @@ class FuzzCase:
         seed, config = found.pop("seed", ""), found.pop("config", "")
         if found or not (seed.isascii() and seed.isdigit()) or (len(options) == 2 and not config):
             raise CaseError(f"{' '.join(options)!r}; the last words of a case are seed=N [config=C]: {line!r}")
+        if len(seed) > MOST_DIGITS:
+            raise CaseError(f"the seed has {len(seed):,} digits; a case's has at most {MOST_DIGITS}: {line!r}")
         for what, word, known in (("direction", direction, DIRECTIONS), ("kind of data", kind, KINDS)):
             if word not in known:
                 raise CaseError(f"{what} {word!r} is unknown; there are {', '.join(known)}: {line!r}")

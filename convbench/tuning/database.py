@@ -64,6 +64,8 @@ def _is_torn(line: str) -> bool:
     """Whether a line is an entry whose end is missing."""
     try:
         json.loads(line)
+    except RecursionError:
+        return False
     except ValueError:
         return line.startswith(BEGINNING) or BEGINNING.startswith(line)
     return False

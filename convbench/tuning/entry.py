@@ -19,6 +19,8 @@ Key = tuple[str, str | None, str, str, str]  # device, compute capability, algor
 # the first two of a key by device: describing a GPU asks its driver, which takes time
 _IDENTITIES: Final["WeakKeyDictionary[Device, tuple[str, str | None]]"] = WeakKeyDictionary()
 
+MOST_NESTED = 20  # levels of a line; configs are dataclasses, of which a few may lie in each other
+
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
@@ -63,13 +65,28 @@ class Entry:
     @classmethod
     def from_json(cls, line: str) -> "Entry":
         """The entry of a line. Raises ValueError or ConvbenchError, whose message says what is wrong with the line."""
-        data = json.loads(line)
+        too_deep = f"its values are nested more than {MOST_NESTED} deep"
+        try:
+            data = json.loads(line)
+        except RecursionError as error:
+            raise ValueError(too_deep) from error
+        if _is_deeper(data, MOST_NESTED):
+            raise ValueError(too_deep)
         names = [field.name for field in fields(cls)]
         if not isinstance(data, dict) or sorted(data) != sorted(names):
             raise ValueError(f"an entry has {', '.join(names)}")
         if isinstance(interval := data["interval_us"], list):
             data["interval_us"] = tuple(interval)
         return cls(**data)
+
+
+def _is_deeper(data: object, limit: int) -> bool:
+    """Whether lists and objects are nested more than `limit` deep."""
+    level = [data]
+    for _ in range(limit + 1):
+        inner = (one.values() if isinstance(one, dict) else one for one in level if isinstance(one, dict | list))
+        level = [value for values in inner for value in values]
+    return bool(level)
 
 
 def identity(description: Mapping[str, Any]) -> tuple[str, str | None]:

@@ -73,6 +73,7 @@ def test_a_line_is_as_it_is_documented():
     [
         ("", "0 words"),
         ("direct forward", "2 words"),
+        (f"direct forward {PLAIN} integers seed={'9' * 5000}", "the seed has 5,000 digits; a case's has at most 100"),
         (f"direct forward {PLAIN} integers seed=1 config=a more", "7 words"),
         (f"direct sideways {PLAIN} integers seed=1", "direction 'sideways' is unknown; there are forward,"),
         (f"direct forward {PLAIN} odd seed=1", "kind of data 'odd' is unknown; there are integers,"),

@@ -91,6 +91,9 @@ def test_a_file_has_each_key_once_in_order_whatever_is_added(tmp_path_factory, f
         (ENTRY.to_json().replace("k2r3", "k0r3"), "line 2: no tuned config (k is 0"),
         (ENTRY.to_json().replace("+00:00", ""), "line 2: no tuned config (when is '2026"),
         (json.dumps({**asdict(ENTRY), "more": 1}), "line 2: no tuned config (an entry has"),
+        ("[" * 200_000 + "]" * 200_000, "line 2: no tuned config (its values are nested more than 20 deep)"),
+        ('{"device":' * 200_000, "line 2: no tuned config (its values are nested more than 20 deep)"),
+        (json.dumps({"device": json.loads("[" * 900 + "]" * 900)}), "nested more than 20 deep"),
     ],
 )
 def test_a_line_that_is_no_entry_is_told_by_its_number_and_stays(tmp_path, line, told):
