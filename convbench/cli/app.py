@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import typer
 
-from convbench.cli import compare, fuzz, gpu, inform, inspect, measure, report, tune
+from convbench.cli import compare, fuzz, gpu, inform, inspect, measure, report, streams, tune
 from convbench.cli.examples import epilog
 from convbench.errors import ConvbenchError
 from convbench.problem.notation import benchdnn, miopen
@@ -46,6 +46,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     words = [word if before == "--where" else _quoted_flags(word) for before, word in pairwise(["", *given])]
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a terminal whose encoding lacks × shows ?, not a traceback
+    with streams.guarded(only_json="--json" in words):
+        _run(words)
+
+
+def _run(words: list[str]) -> None:
+    """Run a command, and show an error that a user caused as a message."""
     try:
         try:
             app(words, prog_name="convbench")

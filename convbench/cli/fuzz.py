@@ -15,6 +15,7 @@ import typer
 from convbench.cli import options
 from convbench.cli.fuzz_report import Report, live
 from convbench.cli.measure import INTERRUPTED
+from convbench.cli.streams import message
 from convbench.errors import ConvbenchError
 from convbench.problem import DIRECTIONS
 
@@ -98,7 +99,7 @@ def fuzz(
     names = tuple(algorithm.name for algorithm in algorithms)
     known = [case for case in file.cases() if case.algorithm in names and case.direction in directions]
     orders = Orders(
-        algorithms=names, directions=directions, device=chosen.name, prepare=partial(options.load_plugins, plugin),
+        algorithms=names, directions=directions, device=chosen.name, prepare=partial(_prepare, plugin, json_),
         seed=seed, jobs=jobs, corpus=tuple(known), examples=examples,
         seconds=DEFAULT_SECONDS if seconds is None and examples is None else seconds, keep_going=keep_going,
     )  # fmt: skip
@@ -114,6 +115,13 @@ def fuzz(
     _exit(tally, missing, interrupted=interrupted)
 
 
+def _prepare(plugin: list[str] | None, json_: bool) -> None:
+    """Prepare a job's process: load the plugins. With --json, the process prints nothing on standard output."""
+    if json_:
+        sys.stdout = sys.stderr
+    options.load_plugins(plugin)
+
+
 def _run(orders: "Orders", tally: "Tally", suits: "Sequence[Suit]") -> bool:
     """Run the jobs to their end, and return whether they were interrupted."""
     from convbench.fuzz import Crew, Found, possible
@@ -122,11 +130,11 @@ def _run(orders: "Orders", tally: "Tally", suits: "Sequence[Suit]") -> bool:
     with Crew(orders) as crew, live(orders, tally) as show, _interrupts_noted() as interrupted:
         try:
             while crew.is_working and not interrupted.is_set():
-                for job, message in crew.messages(0 if suits else LOOK_S):
-                    tally.take(job, message)
-                    if isinstance(message, Found):
-                        if message.final:
-                            crew.tell(message.finding)
+                for job, told in crew.messages(0 if suits else LOOK_S):
+                    tally.take(job, told)
+                    if isinstance(told, Found):
+                        if told.final:
+                            crew.tell(told.finding)
                         if not orders.keep_going:
                             crew.stop(but=job)
                 if suits:  # only one in each round, so that messages of the jobs are not kept waiting
@@ -134,8 +142,8 @@ def _run(orders: "Orders", tally: "Tally", suits: "Sequence[Suit]") -> bool:
                 show()
             if interrupted.is_set():
                 crew.stop()
-                for job, message in crew.drain():
-                    tally.take(job, message)
+                for job, told in crew.drain():
+                    tally.take(job, told)
         finally:
             tally.finish()
     tally.possible |= possible(suits)
@@ -172,7 +180,7 @@ def _replay(line: str, device: str | None, plugin: list[str] | None, json_: bool
         used = "" if verdict.fraction is None else f", {verdict.fraction:.3g} of the bound"
         print(f"{case}\n{verdict.outcome} on {chosen.name}{used}")
         if verdict.reason:
-            print(verdict.reason)
+            print(message(verdict.reason))
     if verdict.outcome != "passed":
         raise typer.Exit(1)
 

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from convbench.cli.output import print_markdown
+from convbench.cli.streams import message, visible
 from convbench.report import markdown_table
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ class Report:
             known = "in the corpus" if from_corpus else f"saved in {self.corpus.path}"
             small = "" if finding.shrunk or from_corpus else ", not shrunk to the end"
             print(
-                f"FAILED {finding.cause}\n  {finding.reason}\n  case    {finding.case}\n"
+                f"FAILED {visible(str(finding.cause))}\n  {message(finding.reason)}\n  case    {finding.case}\n"
                 f"  repeat  {self.command(finding)}\n  {known}{small}\n",
                 flush=True,
             )

@@ -8,6 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from convbench.cli.streams import visible
 from convbench.errors import ConvbenchError
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ EXTRA = "altair", "vl_convert", "jinja2"  # modules that pictures and the HTML p
 
 def print_markdown(text: str) -> None:
     """Print Markdown: rendered on a terminal; plain elsewhere, and where a narrow terminal would cut words off."""
+    text = visible(text)
     if sys.stdout is not None and sys.stdout.isatty():
         from rich.console import Console
         from rich.markdown import Markdown
