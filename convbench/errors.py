@@ -4,6 +4,11 @@ The command line prints the message of any of these errors and exits with status
 convbench and keeps its traceback.
 """
 
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+MOST_CHARACTERS = 100  # of a name for which similar ones are looked for
+
 
 class ConvbenchError(Exception):
     """Base of all errors that a user can cause; the message explains what to change."""
@@ -27,6 +32,22 @@ class NotationError(ConvbenchError):
 
 class UnknownNameError(ConvbenchError):
     """A name (of an algorithm, a device or a workload, say) is unknown. The message lists the names that exist."""
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """The end of a message about an unknown name: the known names that are like it, as a question; empty without any.
+
+    Upper and lower case are not distinguished, and `_` is the same as `-`.
+    """
+
+    def plain(text: str) -> str:
+        return text.casefold().replace("_", "-")
+
+    if len(name) > MOST_CHARACTERS:  # no name is so long, and the comparison would take long
+        return ""
+    spelled = {plain(one): one for one in known}
+    like = [spelled[one] for one in get_close_matches(plain(name), spelled, n=3, cutoff=0.7)]
+    return f"; did you mean {' or '.join(like)}?" if like else ""
 
 
 class DuplicateNameError(ConvbenchError):

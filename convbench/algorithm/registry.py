@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from convbench.algorithm.algorithm import Algorithm
-from convbench.errors import ConvbenchError, DuplicateNameError, UnknownNameError
+from convbench.errors import ConvbenchError, DuplicateNameError, UnknownNameError, did_you_mean
 
 GROUP = "convbench.algorithms"
 BASELINES = "convbench.baselines"
@@ -58,7 +58,8 @@ def get(name: str) -> Algorithm:
         return _registered[name]
     if name not in (found := _entry_points() | _entry_points(BASELINES)):
         known = f"{', '.join(names())}, and the baselines {', '.join(baseline_names())}"
-        raise UnknownNameError(f"algorithm {name!r} is unknown; there are {known}")
+        like = did_you_mean(name, [*names(), *baseline_names()])
+        raise UnknownNameError(f"algorithm {name!r} is unknown; there are {known}{like}")
     try:
         return _instance(found[name].load(), name)
     except (Exception, SystemExit) as error:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_type_hints
 
 from convbench.cli import options
-from convbench.errors import ConvbenchError, UnknownNameError
+from convbench.errors import ConvbenchError, UnknownNameError, did_you_mean
 
 if TYPE_CHECKING:
     from convbench.algorithm import Algorithm
@@ -110,7 +110,8 @@ class How:
         if self.cache is not None:
             known: dict[str, tuple[Cache, ...]] = {**{cache: (cache,) for cache in CACHES}, "both": CACHES}
             if self.cache not in known:
-                raise UnknownNameError(f"cache {self.cache!r} is unknown; there are {', '.join(known)}")
+                like = did_you_mean(self.cache, known)
+                raise UnknownNameError(f"cache {self.cache!r} is unknown; there are {', '.join(known)}{like}")
             effort = replace(effort, caches=known[self.cache])
         if self.samples is not None:
             effort = replace(effort, maximum=self.samples, minimum=min(effort.minimum, self.samples))

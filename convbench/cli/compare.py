@@ -11,7 +11,7 @@ import typer
 
 from convbench.cli import options
 from convbench.cli.output import print_markdown
-from convbench.errors import ConvbenchError, RecordsError, UnknownNameError
+from convbench.errors import ConvbenchError, RecordsError, UnknownNameError, did_you_mean
 from convbench.problem import DIRECTIONS
 from convbench.records import CACHES, Cache
 
@@ -128,7 +128,7 @@ def _cache(text: str) -> Cache:
     for known in CACHES:
         if text == known:
             return known
-    raise UnknownNameError(f"cache {text!r} is unknown; there are {', '.join(CACHES)}")
+    raise UnknownNameError(f"cache {text!r} is unknown; there are {', '.join(CACHES)}{did_you_mean(text, CACHES)}")
 
 
 def _known_algorithms(asked: list[str] | None, records: "Sequence[Record]") -> set[str]:
@@ -136,5 +136,6 @@ def _known_algorithms(asked: list[str] | None, records: "Sequence[Record]") -> s
     known = {record.algorithm for record in records}
     wanted = set(",".join(asked).split(",")) if asked else known
     if unknown := sorted(wanted - known):
-        raise UnknownNameError(f"no record is of {', '.join(unknown)}; there are {', '.join(sorted(known)) or 'none'}")
+        like, present = did_you_mean(unknown[0], known), ", ".join(sorted(known)) or "none"
+        raise UnknownNameError(f"no record is of {', '.join(unknown)}; there are {present}{like}")
     return wanted

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+GPU_SECONDS, SECONDS = 1.0, 0.3  # those of `Effort.for_device`, repeated here so that --help need not import it
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 LOCAL = Path("reports") / "local"  # ignored by git: a checkout's own reports stay as they were committed
 SENTENCES = "whole", "verified", "clock", "winner"  # of the summary, the kinds that a run ends with
@@ -74,7 +75,11 @@ def bench(
     ] = None,
     seconds: Annotated[
         float | None,
-        typer.Option("--seconds", min=0.0, help="No more than the least number after so long. Default: 1, or 0.5."),
+        typer.Option(
+            "--seconds",
+            min=0.0,
+            help=f"No more than the least number after so long. Default: {GPU_SECONDS:g} on a GPU, else {SECONDS:g}.",
+        ),
     ] = None,
     database: options.DatabaseOption = None,
     untuned: Annotated[

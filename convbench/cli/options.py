@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from convbench.cli import completion
-from convbench.errors import ConvbenchError, UnknownNameError
+from convbench.errors import ConvbenchError, UnknownNameError, did_you_mean
 from convbench.problem import DIRECTIONS, Direction
 
 if TYPE_CHECKING:
@@ -93,7 +93,8 @@ def direction(name: str) -> Direction:
     for known in DIRECTIONS:
         if name == known:
             return known
-    raise UnknownNameError(f"direction {name!r} is unknown; there are {', '.join(DIRECTIONS)}")
+    like = did_you_mean(name, DIRECTIONS)
+    raise UnknownNameError(f"direction {name!r} is unknown; there are {', '.join(DIRECTIONS)}{like}")
 
 
 def load_plugins(plugins: list[str] | None) -> None:

@@ -11,7 +11,7 @@ import typer
 from convbench.cli import options
 from convbench.cli.output import EXTRA, encoded, markdown_files, print_markdown, write_files
 from convbench.cli.progress import progress
-from convbench.errors import ConvbenchError, UnknownNameError
+from convbench.errors import ConvbenchError, UnknownNameError, did_you_mean
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -79,7 +79,8 @@ def _formats(asked: list[str] | None) -> list[str]:
         return ["markdown", "html"] if all(map(find_spec, EXTRA)) else ["markdown"]
     names = list(dict.fromkeys(name.strip() for text in asked for name in text.split(",")))
     if unknown := [name for name in names if name not in ENDINGS]:
-        raise UnknownNameError(f"format {unknown[0]!r} is unknown; there are {', '.join(ENDINGS)}")
+        like = did_you_mean(unknown[0], ENDINGS)
+        raise UnknownNameError(f"format {unknown[0]!r} is unknown; there are {', '.join(ENDINGS)}{like}")
     return names
 
 

@@ -14,7 +14,7 @@ from convbench.cli.asked import Asked, takes_asked
 from convbench.cli.measure import INTERRUPTED
 from convbench.cli.output import print_markdown
 from convbench.cli.progress import progress
-from convbench.errors import ConvbenchError, DeviceError, UnknownNameError
+from convbench.errors import ConvbenchError, DeviceError, UnknownNameError, did_you_mean
 from convbench.report import markdown_table
 
 if TYPE_CHECKING:
@@ -129,7 +129,8 @@ def _search(name: str | None) -> "Search | None":
         if name == known:
             return known
     if name is not None:
-        raise UnknownNameError(f"search {name!r} is unknown; there are {', '.join(SEARCHES)}")
+        like = did_you_mean(name, SEARCHES)
+        raise UnknownNameError(f"search {name!r} is unknown; there are {', '.join(SEARCHES)}{like}")
     return None
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from convbench.devices.device import Device
-from convbench.errors import DeviceError, UnknownNameError
+from convbench.errors import DeviceError, UnknownNameError, did_you_mean
 
 NVIDIA_PCI_VENDOR = "0x10de"
 PCI_DISPLAY_CLASS = "0x03"
@@ -30,7 +30,8 @@ def select(name: str | None = None, *, root: Path = Path("/")) -> Device:
     """
     if name is not None:
         if name not in NAMES:
-            raise UnknownNameError(f"device {name!r} is unknown; there are {', '.join(NAMES)}")
+            like = did_you_mean(name, NAMES)
+            raise UnknownNameError(f"device {name!r} is unknown; there are {', '.join(NAMES)}{like}")
         return NAMES[name]()
     fault = cuda_fault()
     if fault is None:

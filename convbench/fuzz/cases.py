@@ -13,7 +13,7 @@ from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any, cast
 
 from convbench.algorithm import Algorithm
-from convbench.errors import CaseError, ConfigError, ConvbenchError
+from convbench.errors import CaseError, ConfigError, ConvbenchError, did_you_mean
 from convbench.problem import DIRECTIONS, ConvProblem, Direction
 from convbench.problem.notation import parse
 from convbench.reference import KINDS, Kind
@@ -58,7 +58,8 @@ class FuzzCase:
             raise CaseError(f"the seed has {len(seed):,} digits; a case's has at most {MOST_DIGITS}: {line!r}")
         for what, word, known in (("direction", direction, DIRECTIONS), ("kind of data", kind, KINDS)):
             if word not in known:
-                raise CaseError(f"{what} {word!r} is unknown; there are {', '.join(known)}: {line!r}")
+                like = did_you_mean(word, known)
+                raise CaseError(f"{what} {word!r} is unknown; there are {', '.join(known)}{like}: {line!r}")
         try:
             read = parse(problem)
         except ConvbenchError as error:

@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-from convbench.errors import UnknownNameError
+from convbench.errors import UnknownNameError, did_you_mean
 
 KIB = 1024
 DEFAULT = "sm_90"
@@ -63,5 +63,6 @@ def get(name: str) -> Architecture:
     """
     known = KNOWN.get(re.sub(r"(?<=\d)a$", "", name))
     if known is None:
-        raise UnknownNameError(f"architecture {name!r} is unknown; there are {', '.join(KNOWN)}")
+        like = did_you_mean(name, KNOWN)
+        raise UnknownNameError(f"architecture {name!r} is unknown; there are {', '.join(KNOWN)}{like}")
     return known

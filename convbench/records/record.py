@@ -159,6 +159,8 @@ def _is_torn(line: str) -> bool:
     """Whether a line is only the beginning of a record, because a crash cut it off."""
     try:
         json.loads(line)
+    except RecursionError:  # it is nested too deep for a record
+        return False
     except ValueError:
         return line.startswith(BEGINNING) or BEGINNING.startswith(line)
     return False

@@ -11,7 +11,7 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from convbench.errors import UnknownNameError
+from convbench.errors import UnknownNameError, did_you_mean
 from convbench.problem.notation import parse
 from convbench.workload import files
 from convbench.workload.layer import Layer
@@ -43,7 +43,10 @@ def load(name_or_path: str) -> Workload:
         return files.read_csv(name_or_path, _folder() / f"{name_or_path}.csv")
     path = Path(name_or_path)
     if not path.is_file():
-        raise UnknownNameError(f"workload {name_or_path!r} is no file and no name; there are {', '.join(names())}")
+        like = did_you_mean(name_or_path, names())
+        raise UnknownNameError(
+            f"workload {name_or_path!r} is no file and no name; there are {', '.join(names())}{like}"
+        )
     match path.suffix.lower():
         case ".onnx":
             from convbench.workload import onnx_model  # few workloads are models; saves start-up time

@@ -48,7 +48,10 @@ def test_a_wrong_algorithm_gives_status_1(convbench, wrong_plugin, command):
     assert "1 of 2 results are wrong or failed" in err
 
 
-@pytest.mark.parametrize(("line", "told"), [('{"torn', "a torn last line"), ("foreign\n", "no record")])
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [('{"torn', "a torn last line"), ("foreign\n", "no record"), ("[" * 200_000 + "]" * 200_000 + "\n", "no record")],
+)
 def test_a_report_with_bad_lines_renders_the_rest_and_gives_status_2(convbench, here, line, told):
     convbench("bench", PROBLEM, "--algorithm", "direct")
     path = here / "reports" / "local" / "emulator" / "problems.jsonl"
@@ -260,3 +263,52 @@ def test_doctor_says_why_numpy_2_5_will_not_do(convbench, monkeypatch):
     assert status == 1
     assert "| numpy | broken | 2.5.1 |" in squeezed(out)
     assert "numpy<2.5" in out
+
+
+@pytest.mark.parametrize(
+    ("words", "like"),
+    [
+        (("verify", PROBLEM, "--algorithm", "winograd_2x2"), "winograd_2x2_3x3"),
+        (("verify", PROBLEM, "--algorithm", "Implicit-GEMM"), "implicit_gemm"),
+        (("verify", PROBLEM, "--algorithm", "nunpy"), "numpy"),
+        (("verify", "--workload", "resnet51"), "resnet50"),
+        (("verify", PROBLEM, "--device", "emulatr"), "emulator"),
+        (("verify", PROBLEM, "--direction", "backwards_data"), "backward_data"),
+        (("tune", PROBLEM, "--search", "optunas"), "optuna"),
+        (("bench", PROBLEM, "--cache", "worm"), "warm"),
+        (("report", "x.jsonl", "--format", "htlm"), "html"),
+        (("compare", "x", "y", "--cache", "colt"), "cold"),
+        (("inspect", "direct", PROBLEM, "--arch", "sm_9O"), "sm_90"),
+        (("fuzz", "--replay", f"direct foward {PROBLEM} integers seed=1"), "forward"),
+        (("show", f"{PROBLEM}-strid2"), "stride"),
+        (("show", f"{PROBLEM}-refelct"), "reflect"),
+        (("show", f"{PROBLEM}-nhwc"), "NHWC"),
+        (("show", f"{PROBLEM}-biass"), "bias"),
+    ],
+)
+def test_an_unknown_name_gets_the_known_names_that_are_like_it(convbench, words, like):
+    status, out, err = convbench(*words)
+    assert (status, out) == (2, "")
+    asked = err.partition("; did you mean ")[2].partition("?")[0]
+    assert like in asked.split(" or ")
+
+
+@pytest.mark.parametrize(
+    "words", [("--algorithm", "zzzz"), ("--algorithm", "x" * 10_000), ("--device", "tpu"), ("--direction", "sideways")]
+)
+def test_a_name_that_is_like_none_gets_no_question(convbench, words):
+    assert "did you mean" not in convbench("verify", PROBLEM, *words)[2]
+
+
+def test_the_defaults_of_seconds_are_those_of_the_code():
+    from convbench import devices
+    from convbench.cli import measure
+    from convbench.measurement import Effort
+
+    assert Effort.for_device(devices.select("emulator")).max_seconds == measure.SECONDS
+    assert Effort().max_seconds == measure.GPU_SECONDS
+
+
+def test_the_help_of_bench_shows_the_default_of_seconds(convbench):
+    _, out, _ = convbench("bench", "--help")
+    assert "Default: 1 on a GPU, else 0.3." in " ".join(out.split())

@@ -13,7 +13,7 @@ An option that is left out has the default of `ConvProblem`.
 import re
 from typing import Any
 
-from convbench.errors import NotationError
+from convbench.errors import NotationError, did_you_mean
 from convbench.problem.fields import DTYPES, FILTER_LAYOUTS, LAYOUTS, PADDING_MODES
 from convbench.problem.problem import ConvProblem
 
@@ -63,11 +63,15 @@ def _read_part(text: str, start: int, part: str, given: dict[str, Any]) -> None:
         while position < start + len(part):
             size = _SIZE.match(text, position, start + len(part))
             if not size or size[1] not in "nchwkrs":
+                words = [*_FIELDS, *_WORDS]
+                like = did_you_mean(part, words) or did_you_mean(
+                    part.rstrip("0123456789x."), words
+                )  # `strid2` is like stride
                 raise NotationError(
                     text,
                     position,
                     f"{text[position : start + len(part)]!r} is neither a size (one of n c h w k r s and a number) "
-                    f"nor an option (padA, strideA, dilA, gA, {', '.join(_WORDS)})",
+                    f"nor an option (padA, strideA, dilA, gA, {', '.join(_WORDS)}){like}",
                 )
             put(size[1], int(size[2]), position)
             position = size.end()
