@@ -16,7 +16,9 @@ _PLACE = re.compile(r"\bat (\S+) \((\d+)\)")
 
 
 def why_not(kernel: Any, error: BaseException) -> str:
-    """One line for an exception that compiling `kernel`, a `numba.cuda.jit` dispatcher, has raised."""
+    """One line for an exception that compiling `kernel`, a `numba.cuda.jit` dispatcher or not, has raised."""
+    if not hasattr(getattr(kernel, "py_func", kernel), "__code__"):
+        return reason_of(error)  # it is no function, and has no place
     file, line = place_of(kernel, error)
     return f"{file}:{line}: {reason_of(error)}"
 
@@ -27,7 +29,7 @@ def place_of(kernel: Any, error: BaseException) -> tuple[str, int]:
     if found is None and (told := _PLACE.search(str(error))):
         found = told[1], int(told[2])
     if found is None:
-        code = kernel.py_func.__code__
+        code = getattr(kernel, "py_func", kernel).__code__  # a plain function is its own
         found = code.co_filename, code.co_firstlineno
     return found
 

@@ -7,10 +7,10 @@ from hypothesis import strategies as st
 from numba import cuda, float32
 
 from cases.wrong_algorithms import WithoutMistake, algorithm_of
-from convbench import workload
+from convbench import devices, workload
 from convbench.devices import GuardedDevice, emulator
 from convbench.devices.emulator import MAX_CHECKED_MACS, EmulatorDevice
-from convbench.errors import ConfigError, KernelError, OutOfDeviceMemoryError, RefusedError
+from convbench.errors import CompileError, ConfigError, KernelError, OutOfDeviceMemoryError, RefusedError
 from convbench.measurement import Case, Effort, Harness, jobs, verify
 from convbench.problem.notation import parse
 
@@ -268,3 +268,16 @@ def test_the_outcome_of_a_record_says_what_the_checks_found(checked, plan, outco
 def test_what_is_harmless_by_luck_passes_where_nobody_checks(fast):
     """This shows that the outcomes of the test above come from the checks."""
     assert verify(algorithm_of(ReadsWhatNobodyWrote), Case(SMALL, 0), fast).passed
+
+
+def plain(x):
+    x[0] = 1
+
+
+@pytest.mark.parametrize("name", ["emulator", "emulator-checked"])
+def test_a_plan_that_launches_what_is_no_kernel_does_not_compile(name):
+    device = devices.select(name)
+    with pytest.raises(CompileError, match=r"test_device\.py:\d+: plain is a plain function and no kernel: decorate"):
+        device.launch("multiply", plain, 1, 1, device.upload(np.zeros(1, np.float32)))
+    with pytest.raises(CompileError, match="NoneType is of type NoneType and no kernel"):
+        device.launch("multiply", None, 1, 1, device.upload(np.zeros(1, np.float32)))
