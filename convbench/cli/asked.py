@@ -29,6 +29,7 @@ class Asked:
     workload: options.WorkloadOption = None
     batch: options.BatchOption = None
     where: options.WhereOption = None
+    strict: options.StrictOption = False
     algorithm: options.AlgorithmOption = None
     baselines: options.BaselinesOption = False
     device: options.DeviceOption = None
@@ -51,7 +52,10 @@ class Asked:
         return harness, chosen, jobs(chosen, algorithms)
 
     def layers(self) -> "Workload":
-        """The problems, each once. Parts of a model that are skipped are listed on standard error."""
+        """The problems, each once. What is skipped of a model or a file is listed on standard error.
+
+        With --strict it is an error.
+        """
         from convbench import workload
 
         if bool(self.problems) == (self.workload is not None):
@@ -59,8 +63,10 @@ class Asked:
                 f"give problems or --workload, one of the two; workloads are {', '.join(workload.names())}"
             )
         chosen = workload.from_texts(self.problems) if self.problems else workload.load(str(self.workload))
-        for what in chosen.skipped:
-            print(f"convbench: skipped {what}", file=sys.stderr)
+        if self.strict and chosen.skipped:
+            raise ConvbenchError("--strict: not all could be read:\n    " + "\n    ".join(chosen.skipped))
+        for what in (*chosen.notes, *(f"skipped {what}" for what in chosen.skipped)):
+            print(f"convbench: {what}", file=sys.stderr)
         if self.batch is not None:
             chosen = chosen.with_batch(self.batch)
         if self.where is not None:

@@ -35,8 +35,8 @@ WorkloadOption = Annotated[
     str | None,
     typer.Option(
         "--workload",
-        help="A named workload (see `convbench list`), an ONNX model, a CSV file, or a text file with a problem on "
-        "each line.",
+        help="A named workload (see `convbench list`), an ONNX model, a CSV file, or a text file or log with a "
+        "problem on each line.",
         autocompletion=completion.workloads,
     ),
 ]
@@ -46,6 +46,10 @@ WhereOption = Annotated[
     typer.Option(
         "--where", help="Only layers that meet this condition, a pandas query such as 'r == 3 and stride == (1, 1)'."
     ),
+]
+StrictOption = Annotated[
+    bool,
+    typer.Option("--strict", help="Stop if a line or layer of the workload cannot be read. Default: list and skip it."),
 ]
 AlgorithmOption = Annotated[
     list[str] | None,

@@ -1,58 +1,111 @@
 """Reads workloads from text files, with a problem in any notation on each line, and from CSV files.
 
-The message of a mistake has the file and the line.
+A line or row that cannot be read is left out: `skipped` of the workload has its number and the reason. A file without
+any problem is an error.
 """
 
 import csv
 import io
 import re
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Iterator
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import TypeVar
 
 from convbench.errors import ConvbenchError
 from convbench.problem import ConvProblem
-from convbench.problem.notation import parse
-from convbench.workload.layer import Layer
+from convbench.problem.notation import LineReader, OtherOperationError, Reading
+from convbench.workload.layer import Layer, printable
 from convbench.workload.workload import Workload
-
-T = TypeVar("T")
-R = TypeVar("R")
 
 COLUMNS = (
     "source", "name", "N", "C", "H", "W", "K", "R", "S", "pad_t", "pad_l", "pad_b", "pad_r",
     "stride_h", "stride_w", "dil_h", "dil_w", "groups", "OH", "OW",
 )  # fmt: skip
+LISTED = 20  # so many lines that cannot be read are listed; the others are counted
 
 
 def read_text(name: str, path: Path | Traversable) -> Workload:
-    """The workload of a text file with a problem on each line; `#` starts a comment. Raises ConvbenchError."""
-    layers = []
-    for number, line in enumerate(_text(path).split("\n"), start=1):
-        if text := _uncommented(line):
-            problem = _at(path, number, parse, text)
-            layers.append(Layer(name=str(problem), problem=problem))
-    return _workload(name, path, str(path), layers)
+    """The workload of a text file or log with a problem on each line; `#` starts a comment. Raises ConvbenchError.
+
+    Raises if the file cannot be read, or if no line of it is a problem.
+    """
+    reader, lines, faults = LineReader(), list[tuple[int, Reading]](), list[ConvbenchError]()
+    others: Counter[str] = Counter()
+    for number, text in _joined(_text(path)):
+        try:
+            found = reader.read(text)
+        except OtherOperationError as error:
+            others[error.reason] += 1
+            continue
+        except ConvbenchError as error:
+            found = [error]
+        for each in found:
+            if isinstance(each, Reading):
+                lines.append((number, each))
+            else:
+                faults.append(_placed(path, number, each))
+    run = {(reading.problem, reading.directions) for _, reading in lines if not reading.search}
+    layers = [
+        Layer(name=reading.label, problem=reading.problem, count=reading.count)
+        for _, reading in lines
+        if not (reading.search and (reading.problem, reading.directions) in run)  # a search is followed by the runs
+    ]
+    notes = []
+    if others:
+        told = ", ".join(f"{count} × {what}" for what, count in others.most_common())
+        notes.append(f"{path}: {others.total()} lines are no convolutions: {told}")
+    directions = Counter(direction for _, reading in lines for direction in reading.directions)
+    if set(directions) - {"forward"}:
+        told = ", ".join(f"{direction} {count}" for direction, count in directions.items())
+        notes.append(
+            f"{path}: its lines name directions ({told}); a layer keeps them in its name, and --direction chooses "
+            "what is computed"
+        )
+    return _workload(name, path, str(path), layers, faults, notes)
 
 
 def read_csv(name: str, path: Path | Traversable) -> Workload:
     """The workload of a CSV file with a problem in each row. Raises ConvbenchError.
 
-    The file has COLUMNS, and may have `bias` (0 or 1) and `count`.
+    The file has COLUMNS, and may have `bias` (0 or 1) and `count`. Raises if the file cannot be read, if it lacks a
+    column, or if no row of it is a problem.
     """
-    layers, sources = [], []
+    layers, sources, faults, notes = list[Layer](), list[str](), list[ConvbenchError](), list[str]()
     try:
         reader = csv.DictReader(io.StringIO(_text(path)))
         if missing := [column for column in COLUMNS if column not in (reader.fieldnames or ())]:
             raise ConvbenchError(f"{path}: the header lacks {', '.join(missing)}")
         for number, row in enumerate(reader, start=1):
             row["name"] = row["name"] or f"row {number}"
-            layers.append(_at(path, reader.line_num, _layer, row))
+            try:
+                layer, cropped = _layer(row)
+            except ConvbenchError as error:
+                faults.append(_placed(path, reader.line_num, error))
+                continue
+            layers.append(layer)
             sources.append(row["source"])
+            if cropped:
+                notes.append(f"{path}, line {reader.line_num}: {cropped}")
     except csv.Error as error:
         raise ConvbenchError(f"{path} is no CSV: {error}") from error
-    return _workload(name, path, ", ".join(dict.fromkeys(sources)), layers)
+    return _workload(name, path, ", ".join(dict.fromkeys(sources)), layers, faults, notes)
+
+
+def _joined(text: str) -> Iterator[tuple[int, str]]:
+    """The lines without comments and their numbers; a line that ends in a backslash is one with the next."""
+    start, before = 0, ""
+    for number, line in enumerate(text.split("\n"), start=1):
+        start = start if before else number
+        before += _uncommented(line)
+        if before.endswith("\\"):
+            before = before[:-1].rstrip()  # as in benchdnn, which joins the words too
+            continue
+        if before:
+            yield start, before
+        before = ""
+    if before:
+        yield start, before
 
 
 def _uncommented(line: str) -> str:
@@ -62,27 +115,54 @@ def _uncommented(line: str) -> str:
     return before[0].strip()
 
 
-def _layer(row: dict[str, str]) -> Layer:
+def _layer(row: dict[str, str]) -> tuple[Layer, str]:
+    """The layer of a row; and a sentence if its input is another than the row's, else an empty text."""
     if None in row:  # the key under which DictReader puts fields without a column
         raise ConvbenchError("it has more fields than the header")
-    problem, count = _problem(row), _count(row)
+    (problem, cropped), count = _problem(row), _count(row)
     if (problem.p, problem.q) != (int(row["OH"]), int(row["OW"])):
         raise ConvbenchError(f"OH × OW is {row['OH']} × {row['OW']}, but {problem} has {problem.p} × {problem.q}")
-    return Layer(name=row["name"], problem=problem, count=count)
+    return Layer(name=row["name"], problem=problem, count=count), cropped
 
 
-def _problem(row: dict[str, str]) -> ConvProblem:
+def _problem(row: dict[str, str]) -> tuple[ConvProblem, str]:
     try:
         number = {column: int(row[column]) for column in COLUMNS[2:]}
         bias = bool(int(row.get("bias") or 0))
     except (TypeError, ValueError) as error:
         raise ConvbenchError(f"a field is no whole number: {error}") from error
-    return ConvProblem(
-        n=number["N"], c=number["C"], h=number["H"], w=number["W"], k=number["K"], r=number["R"], s=number["S"],
-        padding=((number["pad_t"], number["pad_b"]), (number["pad_l"], number["pad_r"])),
+    height = _without_negative(number, "H", "R", "pad_t", "pad_b", "stride_h", "dil_h", out="OH")
+    width = _without_negative(number, "W", "S", "pad_l", "pad_r", "stride_w", "dil_w", out="OW")
+    problem = ConvProblem(
+        n=number["N"], c=number["C"], h=height[0], w=width[0], k=number["K"], r=number["R"], s=number["S"],
+        padding=(height[1], width[1]),
         stride=(number["stride_h"], number["stride_w"]), dilation=(number["dil_h"], number["dil_w"]),
         groups=number["groups"], bias=bias,
     )  # fmt: skip
+    if (problem.h, problem.w) == (number["H"], number["W"]):
+        return problem, ""
+    return problem, (
+        f"{row['name']}: its padding is negative, so windows read {problem.h} × {problem.w} of the "
+        f"{number['H']} × {number['W']} elements alone; it is read as the equal problem {problem}"
+    )
+
+
+def _without_negative(
+    number: dict[str, int], size: str, taps: str, before: str, after: str, stride: str, dilation: str, *, out: str
+) -> tuple[int, tuple[int, int]]:
+    """The size and the padding of an equal axis whose padding is not negative.
+
+    A negative padding means that no window reads so many elements. The input keeps those at the end if the output has
+    the same size with them, because a stride may step over them; else they are cut off.
+    """
+    sides = (number[before], number[after])
+    crops = (max(0, -sides[0]), max(0, -sides[1]))
+    kept = number[size] - crops[0]
+    window = number[dilation] * (number[taps] - 1) + 1
+    start = max(0, sides[0])
+    if crops[1] and (kept + start - window) // max(1, number[stride]) + 1 != number[out]:
+        kept -= crops[1]
+    return kept, (start, max(0, sides[1]))
 
 
 def _count(row: dict[str, str]) -> int:
@@ -92,17 +172,30 @@ def _count(row: dict[str, str]) -> int:
     return int(text)
 
 
-def _workload(name: str, path: Path | Traversable, source: str, layers: list[Layer]) -> Workload:
+def _workload(
+    name: str, path: Path | Traversable, source: str, layers: list[Layer], faults: list[ConvbenchError],
+    notes: list[str],
+) -> Workload:  # fmt: skip
     if not layers:
-        raise ConvbenchError(f"{path}: no problem in it")
-    return Workload(name=name, source=source, layers=tuple(layers))
+        raise faults[0] if faults else ConvbenchError(f"{path}: no problem in it")
+    skipped = [printable(_in_one_line(fault)) for fault in faults[:LISTED]]
+    if len(faults) > LISTED:
+        skipped.append(f"{len(faults) - LISTED:,} more lines of {path}; a file with only these lines says why")
+    return Workload(name=name, source=source, layers=tuple(layers), skipped=tuple(skipped), notes=tuple(notes))
 
 
-def _at(path: Path | Traversable, number: int, read: Callable[[T], R], given: T) -> R:
-    try:
-        return read(given)
-    except ConvbenchError as error:
-        raise ConvbenchError(f"{path}, line {number}: {error}") from error
+def _in_one_line(fault: ConvbenchError) -> str:
+    """The message of a fault without the caret under its text; both are shortened."""
+    message, _, text = str(fault).partition("\n")
+    text = text.partition("\n")[0].strip()
+    return f"{message:.300}" + (f" — {text:.100}" + " …" * (len(text) > 100) if text else "")
+
+
+def _placed(path: Path | Traversable, number: int, error: ConvbenchError) -> ConvbenchError:
+    """The same error with the file and the line in front of its message."""
+    placed = ConvbenchError(f"{path}, line {number}: {error}")
+    placed.__cause__ = error
+    return placed
 
 
 def _text(path: Path | Traversable) -> str:

@@ -185,6 +185,22 @@ def test_algorithms_may_be_listed_with_commas(convbench):
     assert [row["algorithm"] for row in json.loads(out)] == ["direct", "im2col_gemm"]
 
 
+def test_lines_that_cannot_be_read_are_listed_and_with_strict_an_error(convbench, here):
+    (here / "mine.txt").write_text("n1c1h5w5-k1r3\n-n 1 -c 1 -H 5 -W 5 -k 1 -F 4\n")
+    command = ("verify", "--workload", "mine.txt", "--algorithm", "direct")
+    status, out, err = convbench(*command)
+    assert status == 0
+    assert "n1c1h5w5-k1r3s3" in out
+    assert "convbench: skipped mine.txt, line 1: s missing" in err
+    assert "convbench: mine.txt: its lines name directions (backward_weights 1)" in err
+    status, out, err = convbench(*command, "--strict")
+    assert (status, out) == (2, "")
+    assert "convbench: --strict: " in err
+    assert "mine.txt, line 1: s missing" in err
+    (here / "mine.txt").write_text("n1c1h5w5-k1r3s3\n")
+    assert convbench(*command, "--strict")[0] == 0
+
+
 def test_a_benchdnn_command_line_is_one_quoted_word(convbench):
     assert convbench("show", "--mb=4 ic16ih7oc16oh7kh3ph1") == convbench("show", "n4c16h7w7-k16r3s3-pad1-bias")
 

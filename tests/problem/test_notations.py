@@ -45,6 +45,46 @@ def test_a_text_is_the_problem_that_its_program_runs(parse: Parse, text: str, ex
     assert parse(text) == expected
 
 
+@pytest.mark.parametrize("before", ["3 ", "      3\t"])
+@pytest.mark.parametrize(
+    "text", ["n1c3h5w5-k4r3s3", "mb1ic3ih5oc4kh3", "-n 1 -c 3 -H 5 -W 5 -k 4", '"-n 1 -c 3 -H 5 -W 5 -k 4"']
+)
+def test_a_number_in_front_is_how_often_the_line_occurs(before: str, text: str) -> None:
+    """`sort FILE | uniq -c` writes it; a log in a shell script or in JSON has quotes around the command."""
+    (reading,) = notation.LineReader().read(before + text)
+    assert isinstance(reading, notation.Reading)
+    assert (str(reading.problem), reading.count) == ("n1c3h5w5-k4r3s3", 3)
+    assert notation.parse(before + text) == reading.problem
+
+
+@pytest.mark.parametrize(
+    ("text", "directions"),
+    [
+        ("conv -n 1", ()),
+        ("conv -n 1 -F 1", ("forward",)),
+        ("conv -n 1 -F 2", ("backward_data",)),
+        ("conv -n 1 --forw 4", ("backward_weights",)),
+        ("conv -n 1 -F 5", ("forward", "backward_weights")),
+        ("conv -n 1 -F 6", ("backward_data", "backward_weights")),
+        ("conv -n 1 -F 0", ("forward", "backward_data", "backward_weights")),
+        ("conv -n 1 -F 7", ("forward", "backward_data", "backward_weights")),
+        ("ic3ih5oc4kh3", ()),
+        ("--mb=1 ic3ih5oc4kh3", ("forward",)),
+        ("--dir=FWD_I ic3ih5oc4kh3", ("forward",)),
+        ("--dir=BWD_D ic3ih5oc4kh3", ("backward_data",)),
+        ("--dir=BWD_W ic3ih5oc4kh3", ("backward_weights",)),
+        ("--dir=BWD_WB ic3ih5oc4kh3", ("backward_weights",)),
+        ("--dir=BWD_DW ic3ih5oc4kh3", ("backward_data", "backward_weights")),
+    ],
+)
+def test_a_line_names_its_directions(text: str, directions: tuple[str, ...]) -> None:
+    (reading,) = notation.LineReader().read(text)
+    assert isinstance(reading, notation.Reading)
+    assert reading.directions == directions
+    unmarked = directions in ((), ("forward",))
+    assert reading.label == str(reading.problem) + ("" if unmarked else f" [{', '.join(directions)}]")
+
+
 @pytest.mark.parametrize("text", [text for tables in (benchdnn_texts, miopen_texts) for text in tables.READABLE])
 def test_our_own_text_of_the_problem_reads_back(text: str) -> None:
     problem = notation.parse(text)

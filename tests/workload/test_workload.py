@@ -92,8 +92,8 @@ def test_lines_are_counted_as_an_editor_counts_them(tmp_path):
     path.write_text(f"{HEADER}\n\n{quoted}\n{ROW.replace('conv1', 'a' + chr(0x1C) + 'b')}\n")
     assert [layer.name for layer in workload.load(str(path)).layers] == [r"conv\n1", r"a\x1cb"]
     path.write_text(f"{HEADER}\n\n{quoted}\n{ROW.replace(',3,8,8', ',0,8,8')}\n")
-    with pytest.raises(ConvbenchError, match="line 5: c is 0"):
-        workload.load(str(path))
+    (skipped,) = workload.load(str(path)).skipped
+    assert "line 5: c is 0" in skipped
 
 
 @pytest.mark.parametrize(
@@ -135,7 +135,6 @@ def test_an_unknown_workload_lists_what_exists():
         (f"{HEADER}\nmine,conv1,1\n", "line 2: a field is no whole number"),
         (f"{HEADER}\n{ROW},7\n", "line 2: it has more fields than the header"),
         (f"{HEADER}\n{ROW.replace('conv1', 'conv,1')}\n", "line 2: it has more fields than the header"),
-        (f"{HEADER}\n\n{ROW}\n\n{ROW.replace(',3,8,8', ',0,8,8')}\n", "line 5: c is 0"),
         ("a,b\n1,2\n", "the header lacks source"),
         (f"{HEADER}\n", "no problem in it"),
         (f"{HEADER}\n{ROW[:-1]}x\n", "line 2: count is 'x'"),
@@ -157,7 +156,7 @@ def test_a_bad_csv_names_file_and_line(tmp_path, content, message):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"n1c1h5w5-k1r3s3\nn1c1h5w5-k1r3\n", "line 2: s missing"),
+        (b"\nn1c1h5w5-k1r3\n", "line 2: s missing"),
         (b"n1c1h2w5-k1r3s3\n", "line 1: the filter spans 3"),
         (b"# nothing\n", "no problem in it"),
         (b"\xff\xfe\x00", "cannot be read"),
@@ -168,3 +167,96 @@ def test_a_bad_text_file_names_file_and_line(tmp_path, content, message):
     path.write_bytes(content)
     with pytest.raises(ConvbenchError, match=message):
         workload.load(str(path))
+
+
+def test_a_line_that_cannot_be_read_does_not_lose_the_others(tmp_path):
+    path = tmp_path / "mine.txt"
+    path.write_text("n1c1h5w5-k1r3s3\nn1c1h5w5-k1r3\nn1c1h2w5-k1r3s3\nconv -m trans\nn1c1h6w6-k1r3s3\n")
+    loaded = workload.load(str(path))
+    assert [layer.name for layer in loaded.layers] == ["n1c1h5w5-k1r3s3", "n1c1h6w6-k1r3s3"]
+    for skipped, (number, reason) in zip(
+        loaded.skipped, [(2, "s missing"), (3, "the filter spans 3"), (4, "a transposed convolution")], strict=True
+    ):
+        assert f"{path}, line {number}: " in skipped
+        assert reason in skipped
+        assert "\n" not in skipped
+
+
+def test_a_row_that_cannot_be_read_does_not_lose_the_others(tmp_path):
+    path = tmp_path / "mine.csv"
+    wrong = [ROW.replace("8,8,1,2", "9,8,1,2"), f"{ROW},7", ROW.replace(",3,8,8", ",three,8,8"), "mine,conv1,1"]
+    path.write_text("\n".join([HEADER, *wrong, ROW]))
+    loaded = workload.load(str(path))
+    assert [layer.name for layer in loaded.layers] == ["conv1"]
+    assert [skipped.partition(": ")[0] for skipped in loaded.skipped] == [f"{path}, line {n}" for n in (2, 3, 4, 5)]
+
+
+def test_many_lines_that_cannot_be_read_are_counted(tmp_path):
+    path = tmp_path / "mine.txt"
+    path.write_text("n1c1h5w5-k1r3s3\n" + f"{'x' * 5000}\n" * 100)
+    skipped = workload.load(str(path)).skipped
+    assert (len(skipped), skipped[-1].partition(" of ")[0]) == (workload_files.LISTED + 1, "80 more lines")
+    assert max(map(len, skipped)) < 1000
+
+
+def test_a_benchdnn_file_counts_its_layers_and_keeps_its_knobs(tmp_path):
+    path = tmp_path / "shapes_net"
+    path.write_text(
+        '# a net\n\n--reset --dt=f16 --dir=FWD_D --mode=P\nmb2ic3ih5oc4kh3n"net:conv1*4"   # four of it\n'
+        '--attr-post-ops=relu, \\\n     sum:0.5, \\\n     linear:2:1\nmb2ic4ih5oc4kh3n"net:conv2"\n--batch=other\n'
+    )
+    loaded = workload.load(str(path))
+    assert [(layer.name, layer.count) for layer in loaded.layers] == [
+        ("n2c3h5w5-k4r3s3-float16", 4), ("n2c4h5w5-k4r3s3-float16", 1),
+    ]  # fmt: skip
+    (skipped,) = loaded.skipped
+    assert "line 9: --batch names another file" in skipped
+
+
+def test_a_log_of_many_operations_gives_its_convolutions(tmp_path):
+    path = tmp_path / "log.txt"
+    driver = "MIOpen(HIP): Command [{}] ./bin/MIOpenDriver conv{} -n 1 -c 1 -H 5 -W 5 -k 1 -F {} -t 1"
+    lines = [
+        "MIOpen(HIP): Info [Handle] stream: 0, device_id: 0",
+        driver.format("LogCmdFindConvolution", "", 1),  # a search; the layer itself runs below, twice
+        driver.format("LogCmdConvolution", "", 1),
+        driver.format("LogCmdConvolution", "", 1),
+        driver.format("LogCmdFindConvolution", "fp16", 4),  # a search alone
+        "MIOpen(HIP): Command [LogCmdBNorm] ./bin/MIOpenDriver bnorm -n 1 -c 3",
+        "   5 ./bin/MIOpenDriver conv -n 2 -c 1 -H 5 -W 5 -k 1 -F 2",
+        "Epoch 1 done",
+    ]
+    path.write_text("\n".join(lines))
+    loaded = workload.load(str(path)).distinct()
+    assert [(layer.name, layer.count) for layer in loaded.layers] == [
+        ("n1c1h5w5-k1r3s3", 2),
+        ("n1c1h5w5-k1r3s3-float16 [backward_weights]", 1),
+        ("n2c1h5w5-k1r3s3 [backward_data]", 5),
+    ]
+    assert [skipped.partition(": ")[0] for skipped in loaded.skipped] == [f"{path}, line 8"]
+    told = " ".join(loaded.notes)
+    assert "2 lines are no convolutions: 1 × other lines of MIOpen's log, 1 × bnorm" in told
+    assert "--direction chooses" in told
+
+
+@pytest.mark.parametrize(
+    ("sizes", "sides", "stride", "out", "read"),
+    [
+        # rows that no window reads: the stride steps over them, so the input stays as it is
+        ((56, 56), (0, 0, -1, -1), 2, (28, 28), "n1c3h56w56-k4r1s1-stride2"),
+        # the output would have more rows with them, so they are cut off
+        ((10, 10), (0, 0, -2, 0), 1, (8, 10), "n1c3h8w10-k4r1s1"),
+        ((10, 10), (-1, 0, 2, -3), 1, (11, 7), "n1c3h9w7-k4r1s1-pad0.2x0"),
+    ],
+)
+def test_a_negative_padding_is_the_equal_problem_without_it(tmp_path, sizes, sides, stride, out, read):
+    row = ",".join(map(str, ("mine,conv", 1, 3, *sizes, 4, 1, 1, *sides, stride, stride, 1, 1, 1, *out, 0, 1)))
+    (tmp_path / "mine.csv").write_text(f"{HEADER}\n{row}\n")
+    loaded = workload.load(str(tmp_path / "mine.csv"))
+    assert [str(layer.problem) for layer in loaded.layers] == [read]
+    cropped = (loaded.layers[0].problem.h, loaded.layers[0].problem.w) != sizes
+    assert [read in note for note in loaded.notes] == [True] * cropped
+
+
+def test_the_lists_of_the_package_are_read_whole():
+    assert [name for name in workload.names() if workload.load(name).skipped or workload.load(name).notes] == []

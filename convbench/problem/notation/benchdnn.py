@@ -1,17 +1,25 @@
 """Reads benchdnn's convolution descriptors, `g32mb2_ic32ih112_oc32oh56_kh3sh2ph1_n"name"`, and its command lines.
 
     descriptor  fields, each a name and a number, in any order; of two equal names the later counts, as in benchdnn;
-                one `_` may follow a number; the descriptor may end with `n` and a name, which is ignored
+                one `_` may follow a number; the descriptor may end with `n` and a name. A name that ends in `*4` says
+                that the layer occurs 4 times; the rest of it is not kept.
     fields      g mb ic oc, and for each axis X of h and w: iX input, kX filter, oX output, sX stride, pX padding
                 before, dX dilation counted from 0 (a problem's minus 1); defaults g1 mb2 sX1 dX0
     deduced     without pX and oX, the padding is 0; pX alone sets both sides. oX alone sets the padding before to half
                 of the elements that the windows need outside the input, rounded down. With oX, the padding after
                 equals the one before if the output then has oX elements; else it is the least that gives oX. (benchdnn
-                itself always takes the least padding after, even a negative one; the windows are the same.)
+                itself always takes the least padding after, even a negative one: the last elements are then in no
+                window. The problem has a padding of 0 there, and the same windows and output.)
     axes        a width without fields (sw1, pw0 and dw0 do not count) is a copy of the height; a height without fields
                 is 1 with a filter of 1, the 1-D case; depth fields are accepted only if they mean a depth of 1
-    command     [benchdnn] --conv --dir=FWD_B|FWD_D|FWD_I --dt=f32|f16|bf16|f64 --mb=N, then the descriptor. FWD_B adds
-                the bias and is benchdnn's default; a descriptor alone, without a command, has no bias
+    command     [benchdnn] and knobs, then the descriptor. Words before the program, such as environment assignments,
+                are not read.
+    knobs       --dir=FWD_B|FWD_D|FWD_I|BWD_D|BWD_W|BWD_WB|BWD_DW is the direction; FWD_B and BWD_WB add the bias, and
+                FWD_B is benchdnn's default; a descriptor alone, without a command, has no bias. --dt= (or --cfg=) is
+                the dtype, --mb=N the batch, --stag= --wtag= --dtag= the layouts (`tags`). --reset restores the
+                defaults. Knobs of _SKIPPED and --attr-… say nothing of the problem.
+    file        knobs hold for the lines below them. A knob with several values (--dt=f32,f16) gives a problem for each
+                combination; of several --wtag and --dtag the first counts. A line may have several descriptors.
 
 One difference: benchdnn reads a size of 0 as a field that is left out; here it is a 0, and the problem is refused.
 Source: oneDNN, tests/benchdnn: doc/knobs_desc.md and doc/driver_conv.md, and str2desc in conv/conv_aux.cpp for what
@@ -19,22 +27,57 @@ these do not say; the paddings that are legal are in conv_desc_init in src/commo
 """
 
 import re
-from dataclasses import dataclass
-from itertools import takewhile
-from typing import Any, NamedTuple, NoReturn
+from dataclasses import dataclass, replace
+from itertools import product, takewhile
+from typing import NamedTuple, NoReturn
 
-from convbench.errors import NotationError
-from convbench.problem.fields import Pair
+from convbench.errors import ConvbenchError, NotationError
+from convbench.problem.fields import Direction, Dtype, Pair
+from convbench.problem.notation import tags
+from convbench.problem.notation.reading import Reading
 from convbench.problem.problem import ConvProblem
 
 _DESCRIPTOR = re.compile(r"(?:^|[\s\d_])[io]c")  # no size in the project's own form has a name of two letters
-_PROGRAM = re.compile(r"(?:\S*/)?benchdnn")
+_PROGRAM = re.compile(r"(?:\S*[/\\])?benchdnn(?:\.exe)?")
 _FIELD = re.compile(r"(g|mb|[io]c|[iokspd][dhw])(-?[0-9]+)?")
-_BIAS = {"FWD_B": True, "FWD_D": False, "FWD_I": False}
-_DTYPE = re.compile(r"(f32|f16|bf16|f64)(?::\1:\1)?")  # one type, or the same for source, weights and destination
-_DTYPES = {"f32": "float32", "f16": "float16", "bf16": "bfloat16", "f64": "float64"}
+_COUNT = re.compile(r'\*([0-9]+)"?$')
+_DIRECTIONS: dict[str, tuple[bool, tuple[Direction, ...]]] = {  # whether there is a bias, and the directions
+    "FWD_B": (True, ("forward",)),
+    "FWD_D": (False, ("forward",)),
+    "FWD_I": (False, ("forward",)),
+    "BWD_D": (False, ("backward_data",)),
+    "BWD_W": (False, ("backward_weights",)),
+    "BWD_WB": (True, ("backward_weights",)),
+    "BWD_DW": (False, ("backward_data", "backward_weights")),
+}
+_CONFIGS = {"f32_wino": "f32", "bf16bf16bf16": "bf16"}  # names of --cfg that are no dtype, with the dtype
+_LISTS = {
+    "--dir": "directions", "--dt": "dtypes", "--cfg": "dtypes", "--mb": "batches", "--stag": "sources",
+    "--wtag": "weights", "--dtag": "destinations",
+}  # fmt: skip
+_SKIPPED = frozenset({
+    "--conv", "--alg", "--allow-enum-tags-only", "--bia-dt", "--buffer-prefix", "--canonical", "--check-ref-impl",
+    "--cold-cache", "--cpu-isa-hints", "--ctx-exe", "--ctx-init", "--engine", "--execution-mode", "--fast-ref",
+    "--fast-ref-gpu", "--fix-times-per-prb", "--global-impl", "--global-skip-impl", "--impl", "--inplace",
+    "--max-ms-per-prb", "--mem-check", "--memory-kind", "--mode", "--mode-modifier", "--num-streams",
+    "--perf-template", "--repeats-per-prb", "--skip-impl", "--start", "--stream-kind", "--strides", "--summary",
+    "--test-start", "--verbose",
+})  # fmt: skip
 _AT_REST = {"s": 1, "p": 0, "d": 0}  # an axis that has only fields with these values counts as left out
 _FLAT = {"id": 1, "kd": 1, "od": 1, "sd": 1, "pd": 0, "dd": 0}  # the depth fields of a 2-D convolution
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """The values of the knobs that hold for a descriptor. Each may have several."""
+
+    command: bool = False  # whether there was a command line or a knob, so that benchdnn's defaults hold
+    directions: tuple[str, ...] = ("FWD_B",)
+    dtypes: tuple[str, ...] = ("f32",)
+    batches: tuple[str, ...] = ("0",)  # 0: the descriptor's own
+    sources: tuple[str, ...] = ("any",)
+    weights: tuple[str, ...] = ("any",)
+    destinations: tuple[str, ...] = ("any",)
 
 
 class _Axis(NamedTuple):
@@ -53,9 +96,15 @@ class _Descriptor:
     text: str
     values: dict[str, int]
     positions: dict[str, int]
+    count: int = 1
 
     def refuse(self, name: str, reason: str) -> NoReturn:
         raise NotationError(self.text, self.positions[name], f"{name}{self.values[name]}: {reason}")
+
+    @property
+    def grouped(self) -> bool:
+        """Whether w has an axis for the groups."""
+        return "g" in self.values
 
     def require(self, *names: str) -> None:
         if missing := [name for name in names if name not in self.values]:
@@ -64,76 +113,143 @@ class _Descriptor:
 
 def looks_like(text: str) -> bool:
     """Whether the text is benchdnn's. Ask `miopen.looks_like` first: MIOpenDriver's long flags start with -- too."""
-    return text.startswith("--") or bool(_PROGRAM.match(text) or _DESCRIPTOR.search(text))
+    return text.startswith("--") or any(map(_PROGRAM.fullmatch, text.split())) or bool(_DESCRIPTOR.search(text))
 
 
 def parse(text: str) -> ConvProblem:
     """The problem that a descriptor or command line describes; raises NotationError or ProblemError."""
-    words = list(re.finditer(r"\S+", text))
-    command = bool(words) and bool(_PROGRAM.fullmatch(words[0][0]) or words[0][0].startswith("-"))
-    if words and _PROGRAM.fullmatch(words[0][0]):
-        del words[0]
+    words, settings = _words(text, Settings())
     knobs = list(takewhile(lambda word: word[0].startswith("-"), words))
-    given: dict[str, Any] = {"n": 0, "bias": command}
     for knob in knobs:
-        given |= _knob(text, knob)
+        settings = _knob(text, knob, settings)
+        name, _, value = knob[0].partition("=")
+        position = knob.start() + len(name) + 1
+        if name in _LISTS and "," in value:
+            raise NotationError(text, position, f"{value!r} are several values; a text is one problem")
+        if name in ("--dt", "--cfg") and tags.one_dtype(settings.dtypes[0]) is None:
+            raise NotationError(text, position, f"{value!r}: {tags.DTYPE_RULE}")
     match words[len(knobs) :]:
         case []:
             raise NotationError(text, len(text), "no descriptor; write one like ic64ih56oc64kh3ph1")
         case [_, second, *_]:
             raise NotationError(text, second.start(), "a text is one problem: knobs first, then one descriptor")
         case [word]:
-            fields = _read(text, *word.span())
+            (found,) = _readings(text, word, settings)
+            if isinstance(found, Reading):
+                return found.problem
+            raise found
+    raise AssertionError  # the cases are all that there are
 
-    fields.require("ic", "oc")
-    height, width = _axis(fields, "h"), _axis(fields, "w")
+
+def read(text: str, settings: Settings) -> tuple[list[Reading | ConvbenchError], Settings]:
+    """The problems of a line of a file under the knobs above it, with the reason for each that cannot be read.
+
+    Also returns the knobs that hold below the line. Raises NotationError if a knob is unknown or malformed.
+    """
+    words, settings = _words(text, settings)
+    found: list[Reading | ConvbenchError] = []
+    for word in words:
+        if word[0].startswith("-"):
+            settings = _knob(text, word, settings)
+        else:
+            found += _readings(text, word, settings)
+    return found, settings
+
+
+def _words(text: str, settings: Settings) -> tuple[list[re.Match[str]], Settings]:
+    """The words after the program. The program's name makes the line a command."""
+    words = list(re.finditer(r"\S+", text))
+    programs = [index for index, word in enumerate(words) if _PROGRAM.fullmatch(word[0])]
+    if programs:
+        return words[programs[0] + 1 :], replace(settings, command=True)
+    return words, settings
+
+
+def _knob(text: str, word: re.Match[str], settings: Settings) -> Settings:
+    name, equals, value = word[0].partition("=")
+    position = word.start() + len(name + equals)
+    settings = replace(settings, command=True)
+    if name == "--reset" and not equals:
+        return Settings(command=True)
+    if name == "--match" or name == "--batch":
+        reason = {
+            "--match": "--match selects problems by their text; select them with --where instead",
+            "--batch": f"--batch names another file; give it as a workload of its own: --workload {value}",
+        }[name]
+        raise NotationError(text, word.start(), reason)
+    if name == "--conv" and equals:
+        raise NotationError(text, word.start(), "--conv has no value")
+    if name in _LISTS and equals:
+        given = tuple(value.split(","))
+        if name == "--dir":
+            given = tuple(each.upper() for each in given)
+            if unknown := [each for each in given if each not in _DIRECTIONS]:
+                raise NotationError(text, position, f"{unknown[0]!r} is not one of {', '.join(_DIRECTIONS)}")
+        if name == "--cfg":
+            given = tuple(_CONFIGS.get(each, each) for each in given)
+        if name == "--mb" and (wrong := [each for each in given if not re.fullmatch(r"-?[0-9]{1,15}", each)]):
+            raise NotationError(text, position, f"{wrong[0]!r} is not a whole number with at most 15 digits")
+        return replace(settings, **{_LISTS[name]: given})  # type: ignore[arg-type]  # mypy thinks of `command`
+    if name == "--attr-post-ops" and re.search(r"\bdw(_|:k)", value):
+        raise NotationError(text, position, "a second, depthwise convolution is fused to this one")
+    if name in _SKIPPED or name.startswith("--attr-") or re.fullmatch(r"-v[0-9]*", word[0]):
+        return settings
+    known = ", ".join((*_LISTS, "--reset", *sorted(_SKIPPED)))
+    raise NotationError(text, word.start(), f"knob {word[0]!r} is unknown; there are {known} and --attr-...")
+
+
+def _readings(text: str, word: re.Match[str], settings: Settings) -> list[Reading | ConvbenchError]:
+    """A problem, or the reason why there is none, for each combination of the knobs' values."""
+    found: list[Reading | ConvbenchError] = []
+    choices = product(settings.directions, settings.dtypes, settings.batches, settings.sources)
+    for direction, dtype, batch, source in choices:
+        bias, directions = _DIRECTIONS[direction]
+        try:
+            values = fields(text, *word.span())
+            known = tags.one_dtype(dtype)
+            if known is None:
+                raise NotationError(text, word.start(), f"its dtypes are {dtype}: {tags.DTYPE_RULE}")
+            stored = tags.stored(source, settings.weights[0], settings.destinations[0], grouped=values.grouped)
+            what = problem(values, dtype=known, bias=bias and settings.command, batch=int(batch), stored=stored)
+        except ConvbenchError as error:
+            found.append(error)
+        else:
+            told = directions if settings.command else ()
+            found.append(Reading(problem=what, count=values.count, directions=told, tags=stored.others))
+    return found
+
+
+def problem(values: _Descriptor, *, dtype: Dtype, bias: bool, stored: tags.Stored, batch: int = 0) -> ConvProblem:
+    """The problem of a descriptor; a batch of 0 stands for the descriptor's own. Raises NotationError, ProblemError."""
+    values.require("ic", "oc")
+    height, width = _axis(values, "h"), _axis(values, "w")
     if not (height or width):
-        fields.require("ih", "kh")
-    _check_flat(fields)
+        values.require("ih", "kh")
+    _check_flat(values)
     height = height or _POINT
     width = width or height
-    given["n"] = given["n"] or fields.values.get("mb", 2)  # --mb=0 stands for the descriptor's own
     return ConvProblem(
-        **given,
-        c=fields.values["ic"],
+        n=batch or values.values.get("mb", 2),
+        c=values.values["ic"],
         h=height.size,
         w=width.size,
-        k=fields.values["oc"],
+        k=values.values["oc"],
         r=height.taps,
         s=width.taps,
         stride=(height.stride, width.stride),
         padding=(height.sides, width.sides),
         dilation=(height.dilation, width.dilation),
-        groups=fields.values.get("g", 1),
+        groups=values.values.get("g", 1),
+        bias=bias,
+        dtype=dtype,
+        layout=stored.layout,
+        filter_layout=stored.filter_layout,
     )
 
 
-def _knob(text: str, word: re.Match[str]) -> dict[str, Any]:
-    name, equals, value = word[0].partition("=")
-    position = word.start() + len(name + equals)
-    match name + equals:
-        case "--conv" if not value:
-            return {}
-        case "--dir=":
-            if value.upper() not in _BIAS:
-                reason = f"{value!r} is not one of {', '.join(_BIAS)}; the text of a problem names no other direction"
-                raise NotationError(text, position, reason)
-            return {"bias": _BIAS[value.upper()]}
-        case "--dt=":
-            dtype = _DTYPE.fullmatch(value)
-            if not dtype:
-                reason = f"{value!r} is not one of {', '.join(_DTYPES)} for all three tensors"
-                raise NotationError(text, position, reason)
-            return {"dtype": _DTYPES[dtype[1]]}
-        case "--mb=":
-            if not re.fullmatch(r"-?[0-9]+", value):
-                raise NotationError(text, position, f"{value!r} is not a whole number")
-            return {"n": int(value)}
-    raise NotationError(text, word.start(), f"knob {word[0]!r} is unknown; there are --conv, --dir=, --dt= and --mb=")
-
-
-def _read(text: str, position: int, end: int) -> _Descriptor:
-    fields = _Descriptor(text, {}, {})
+def fields(text: str, position: int, end: int) -> _Descriptor:
+    """The fields of the descriptor between two positions of a text."""
+    read = _Descriptor(text, {}, {})
     while position < end and text[position] != "n":
         field = _FIELD.match(text, position, end)
         if not field:
@@ -141,9 +257,15 @@ def _read(text: str, position: int, end: int) -> _Descriptor:
             raise NotationError(text, position, reason)
         if field[2] is None:
             raise NotationError(text, field.end(), f"{field[1]} has no number")
-        fields.values[field[1]], fields.positions[field[1]] = int(field[2]), position
+        if len(field[2]) > 15:
+            raise NotationError(text, field.start(2), "this number has more than 15 digits")
+        read.values[field[1]], read.positions[field[1]] = int(field[2]), position
         position = field.end() + text.startswith("_", field.end(), end)
-    return fields
+    if count := _COUNT.search(text, position, end):
+        if not 1 <= int(count[1][:16]) < 10**15:
+            raise NotationError(text, count.start(), f"{count[1]} is how often the layer occurs; that is at least 1")
+        return replace(read, count=int(count[1]))
+    return read
 
 
 def _check_flat(fields: _Descriptor) -> None:

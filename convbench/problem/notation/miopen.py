@@ -1,7 +1,9 @@
 """Reads MIOpenDriver's convolution command lines.
 
     example     MIOpenDriver convfp16 -n 32 -c 64 -H 56 -W 56 -k 64 -y 3 -x 3 -p 1 -q 1
-    line        [MIOpenDriver] [conv | convfp32 | convfp16 | convbfp16], then flags; without a base argument, float32
+    line        [MIOpenDriver] [conv | convfp32 | convfp16 | convbfp16], then flags; without a base argument, float32.
+                Words before the driver's name are not read: environment assignments, or the prefix of MIOpen's log,
+                `MIOpen(HIP): Command [LogCmdConvolution]`. A line of [LogCmdFindConvolution] is a search for a kernel.
     flag        a letter after one dash or a name after two; the next word is its value. Of two equal flags the later
                 counts. `-n32` is refused: the driver ignores the 32 and takes the next word as the value. The value of
                 a layout must be upper-case after a letter; after a name it may have any case.
@@ -9,6 +11,8 @@
                 each side with half of the elements that the last window lacks, rounded down, so that an even filter at
                 stride 1 gives one row less than the input has
     groups      values below 1 count as 1
+    directions  -F is a sum: 1 forward, 2 backward_data, 4 backward_weights; 0 is all three
+    mode        `trans`, a transposed convolution, is refused
 
 Source: MIOpen, driver/conv_driver.hpp (AddCmdLineArgs: names and defaults; SetConvDescriptorFromCmdLineArgs: padding
 modes and groups), driver/InputFlags.cpp (Parse), driver/driver.cpp, driver/README.md.
@@ -18,11 +22,13 @@ import re
 from typing import NamedTuple
 
 from convbench.errors import NotationError
-from convbench.problem.fields import Pair
+from convbench.problem.fields import DIRECTIONS, Direction, Pair
+from convbench.problem.notation.reading import OtherOperationError, Reading
 from convbench.problem.problem import ConvProblem
 
 _BASE_DTYPES = {"conv": "float32", "convfp32": "float32", "convfp16": "float16", "convbfp16": "bfloat16"}
-_PROGRAM = re.compile(r"(?:\S*/)?MIOpenDriver")
+_PROGRAM = re.compile(r"(?:\S*[/\\])?MIOpenDriver(?:\.exe)?")
+_LOG = re.compile(r"MIOpen(?:\([A-Za-z]+\))?: ")  # how each line of MIOpen's log starts
 _BASE = re.compile(r"conv(?:[a-z]+[0-9]+)?")
 
 
@@ -53,6 +59,7 @@ _NUMBERS = {
     "dilation_w": _Number("j", 1),
     "group_count": _Number("g", 1),
     "bias": _Number("b", 0),
+    "forw": _Number("F", 0),
 }
 _LAYOUT_REASON = "the layouts of both are NCHW and NHWC"
 _CHOICES = {
@@ -60,9 +67,8 @@ _CHOICES = {
     "fil_layout": _Choice("f", ("NCHW", "NHWC"), _LAYOUT_REASON),
     "out_layout": _Choice("O", ("NCHW", "NHWC"), _LAYOUT_REASON),
     "pad_mode": _Choice("z", ("default", "same", "valid"), "there is no other padding mode"),
-    "mode": _Choice("m", ("conv",), "a problem is not a transposed convolution"),
+    "mode": _Choice("m", ("conv",), "a transposed convolution is not read; it is the backward_data of another problem"),
     "spatial_dim": _Choice("_", ("2",), "a problem is 2-D"),
-    "forw": _Choice("F", ("0", "1"), "the text of a problem has no direction; 0 (all) and 1 (forward) are ignored"),
     "tensor_vect": _Choice("Z", ("0",), "vectorised layouts are not supported"),
     "vector_length": _Choice("L", ("1",), "vectorised layouts are not supported"),
     "in_cast_type": _Choice("U", ("-1",), "a problem has one dtype and no casts"),
@@ -105,14 +111,22 @@ _NAMES = frozenset(_LETTERS.values())
 
 def looks_like(text: str) -> bool:
     """Whether the text starts with the driver's name, a base argument or a flag; `--conv` is benchdnn's."""
+    if _LOG.match(text) or any(map(_PROGRAM.fullmatch, text.split())):
+        return True
     first = next(iter(text.split(maxsplit=1)), "")
     if first.startswith("--"):
-        return first[2:].partition("=")[0] in _NAMES
-    return first.startswith("-") or bool(_PROGRAM.fullmatch(first) or _BASE.fullmatch(first))
+        name, equals, _ = first[2:].partition("=")
+        return name in _NAMES and not (name == "mode" and equals)  # --mode=P is benchdnn's
+    return first.startswith("-") or bool(_BASE.fullmatch(first))
 
 
 def parse(text: str) -> ConvProblem:
     """The problem that a command line describes; raises NotationError or ProblemError."""
+    return read(text).problem
+
+
+def read(text: str) -> Reading:
+    """The problem that a command line describes, and its directions; raises NotationError or ProblemError."""
     words = list(re.finditer(r"\S+", text))
     dtype = _read_base(text, words)
     number = {name: flag.default for name, flag in _NUMBERS.items()}
@@ -129,6 +143,11 @@ def parse(text: str) -> ConvProblem:
             if not re.fullmatch(r"-?[0-9]+", value):
                 raise NotationError(text, word.start(), f"{flag[0]} is {value!r}; it must be a whole number")
             number[name] = int(value)
+            if name == "forw" and not 0 <= number[name] <= 7:
+                reason = (
+                    f"{flag[0]} is {value}; it is 0, or a sum of 1 (forward), 2 (by the data) and 4 (by the weights)"
+                )
+                raise NotationError(text, word.start(), reason)
         elif name in choice:
             if name.endswith("_layout") and flag[0].startswith("--"):
                 value = value.upper()
@@ -143,7 +162,7 @@ def parse(text: str) -> ConvProblem:
         odd = min(positions[name] for name, value in layouts.items() if value == "NHWC")  # the default is NCHW
         described = ", ".join(f"{name} {value}" for name, value in layouts.items())
         raise NotationError(text, odd, f"a problem has one layout, not {described}")
-    return ConvProblem(
+    problem = ConvProblem(
         n=number["batchsize"],
         c=number["in_channels"],
         h=number["in_h"],
@@ -159,19 +178,29 @@ def parse(text: str) -> ConvProblem:
         dtype=dtype,
         layout=choice["in_layout"],
     )
+    directions = _directions(number["forw"]) if "forw" in positions else ()
+    return Reading(problem=problem, directions=directions, search="[LogCmdFindConvolution]" in text)
+
+
+def _directions(forw: int) -> tuple[Direction, ...]:
+    return tuple(direction for bit, direction in enumerate(DIRECTIONS) if forw == 0 or forw & 1 << bit)
 
 
 def _read_base(text: str, words: list[re.Match[str]]) -> str:
     """Remove the program and the base argument from the words, and return the dtype that the latter names."""
-    program = bool(words) and bool(_PROGRAM.fullmatch(words[0][0]))
-    if program:
-        del words[0]
-    if not program and words and words[0][0].startswith("-"):
+    program = next((index for index, word in enumerate(words) if _PROGRAM.fullmatch(word[0])), None)
+    if program is not None:
+        del words[: program + 1]
+    elif _LOG.match(text):
+        raise OtherOperationError(text, 0, "other lines of MIOpen's log")
+    elif words and words[0][0].startswith("-"):
         return "float32"
     base = words.pop(0) if words else None
     if base is None or base[0] not in _BASE_DTYPES:
         position, found = (base.start(), repr(base[0])) if base else (len(text), "nothing")
         reason = f"expected a base argument ({', '.join(_BASE_DTYPES)}), found {found}"
+        if base and re.fullmatch(r"(?!conv|CBA)[A-Za-z]+[0-9]*", base[0]):
+            raise OtherOperationError(text, position, base[0])
         raise NotationError(text, position, reason)
     return _BASE_DTYPES[base[0]]
 

@@ -81,7 +81,36 @@ COMMANDS = {
     "benchdnn ic3ih5oc4kh3": dense(2, 3, 5, 4, 3, bias=True),
     "--dir=FWD_D --mb=9 --mb=0 mb4ic3ih5oc4kh3": dense(4, 3, 5, 4, 3),
     "--dir=FWD_B --dir=FWD_D ic3ih5oc4kh3": SMALL,
-}
+    # the directions: two of seven add a bias
+    "--conv --dir=BWD_D ic3ih5oc4kh3": SMALL,
+    "--dir=bwd_w ic3ih5oc4kh3": SMALL,
+    "--dir=BWD_WB ic3ih5oc4kh3": dense(2, 3, 5, 4, 3, bias=True),
+    "--dir=BWD_DW ic3ih5oc4kh3": SMALL,
+    # knobs that say nothing of the problem
+    "--mode=P --dir=FWD_D -v5 --alg=auto ic3ih5oc4kh3": SMALL,
+    "--conv -v1 --dir=FWD_D ic3ih5oc4kh3": SMALL,
+    "--dir=FWD_D --attr-post-ops=relu --skip-impl=ref,x64:gemm --attr-scratchpad=user ic3ih5oc4kh3": SMALL,
+    "--mb=9 --dt=f16 --reset --dir=FWD_D ic3ih5oc4kh3": SMALL,
+    "--dir=FWD_D --cfg=f32_wino ic3ih5oc4kh3": SMALL,
+    "--dir=FWD_D --cfg=bf16bf16bf16 ic3ih5oc4kh3": dense(2, 3, 5, 4, 3, dtype="bfloat16"),
+    # layouts
+    "--dir=FWD_D --stag=axb --dtag=axb ic3ih5oc4kh3": dense(2, 3, 5, 4, 3, layout="NHWC"),
+    "--dir=FWD_D --stag=any --dtag=nhwc ic3ih5oc4kh3": dense(2, 3, 5, 4, 3, layout="NHWC"),
+    "--dir=FWD_D --stag=abcd --wtag=hwio ic3ih5oc4kh3": dense(2, 3, 5, 4, 3, filter_layout="RSCK"),
+    "--dir=FWD_D --stag=acdb --wtag=abcde g1ic3ih5oc4kh3": dense(
+        2, 3, 5, 4, 3, layout="NHWC", filter_layout="KCRS"
+    ),
+    "--dir=FWD_D --stag=aBcd16b --wtag=ABcd16b16a ic3ih5oc4kh3": SMALL,
+    # the program by its path, and the environment before it; a count in front, as uniq -c writes it
+    "OMP_NUM_THREADS=4 ./build/benchdnn --dir=FWD_D ic3ih5oc4kh3": SMALL,
+    r"C:\onednn\benchdnn.exe --conv --dir=FWD_D ic3ih5oc4kh3": SMALL,
+    # a line of oneDNN's inputs/conv/option_set_fwks_key_gpu
+    "--reset --allow-enum-tags-only=0 --dir=BWD_D --alg=direct --dt=bf16:bf16:bf16 --bia-dt=undef --stag=acdb "
+    "--wtag=any --dtag=acdb g32mb24_ic1024oc1024_ih28oh14kh3sh2dh0ph1_iw28ow14kw3sw2dw0pw1"
+    '_n"3cab45aed0b4c812a2dd680517631776"': dense(
+        24, 1024, 28, 1024, 3, BOTH_1, stride=(2, 2), groups=32, dtype="bfloat16", layout="NHWC"
+    ),
+}  # fmt: skip
 
 MALFORMED = {
     "ic3ih5oc4kh3x2": 12,
@@ -112,11 +141,17 @@ MALFORMED = {
     "ic3oc4id1kd1ih5kh3": 18,
     # command lines
     "--conv --bogus=1 ic3ih5oc4kh3": 7,
-    "--conv -v1 ic3ih5oc4kh3": 7,
     "--conv=1 ic3ih5oc4kh3": 0,
     "--deconv ic3ih5oc4kh3": 0,
     "--conv --dir ic3ih5oc4kh3": 7,
-    "--conv --dir=BWD_D ic3ih5oc4kh3": 13,
+    "--conv --dir=BWD ic3ih5oc4kh3": 13,
+    "--conv --mode ic3ih5oc4kh3x": 26,
+    "--batch=shapes_alexnet": 0,
+    "--conv --match=.*kh3.* ic3ih5oc4kh3": 7,
+    "--attr-post-ops=relu+dw:k3s1p1 ic3ih5oc4kh3": 16,
+    "ic3ih5oc4kh3n*0": 13,
+    "ic1234567890123456ih5oc4kh3": 2,
+    "--mb=2,4 ic3ih5oc4kh3": 5,
     "--conv --dir=FWD_B,FWD_D ic3ih5oc4kh3": 13,
     "--conv --dt=u8:s8:f32 ic3ih5oc4kh3": 12,
     "--conv --dt=f16:f16:f32 ic3ih5oc4kh3": 12,
