@@ -1,7 +1,7 @@
 """The options that `verify`, `bench` and `tune` share, and the work that they ask for."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields, replace
 from functools import wraps
 from inspect import Parameter, Signature, signature
@@ -63,6 +63,8 @@ class Asked:
                 f"give problems or --workload, one of the two; workloads are {', '.join(workload.names())}"
             )
         chosen = workload.from_texts(self.problems) if self.problems else workload.load(str(self.workload))
+        for told in self._other_directions():
+            print(f"convbench: {told}", file=sys.stderr)
         if self.strict and chosen.skipped:
             raise ConvbenchError("--strict: not all could be read:\n    " + "\n    ".join(chosen.skipped))
         for what in (*chosen.notes, *(f"skipped {what}" for what in chosen.skipped)):
@@ -72,6 +74,16 @@ class Asked:
         if self.where is not None:
             chosen = chosen.where(self.where)
         return chosen.distinct()
+
+    def _other_directions(self) -> Iterator[str]:
+        """A sentence for each problem of the call whose text names other directions than the one that is computed."""
+        from convbench.problem.notation import LineReader, Reading
+
+        for text in self.problems or ():
+            for reading in LineReader().read(text):
+                named = reading.directions if isinstance(reading, Reading) else ()
+                if named and self.direction not in named:
+                    yield f"{text} names {', '.join(named)}; {self.direction} is computed, as --direction says"
 
     def algorithms(self) -> "list[Algorithm]":
         """The algorithms that were asked for, else all that can be loaded; then the baselines, with --baselines."""

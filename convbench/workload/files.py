@@ -36,7 +36,7 @@ def read_text(name: str, path: Path | Traversable) -> Workload:
         try:
             found = reader.read(text)
         except OtherOperationError as error:
-            others[error.reason] += 1
+            others[printable(f"{error.reason:.40}")] += 1
             continue
         except ConvbenchError as error:
             found = [error]
@@ -54,7 +54,7 @@ def read_text(name: str, path: Path | Traversable) -> Workload:
     notes = []
     if others:
         told = ", ".join(f"{count} × {what}" for what, count in others.most_common())
-        notes.append(f"{path}: {others.total()} lines are no convolutions: {told}")
+        notes.append(f"{path}: lines of other operations: {told}")
     directions = Counter(direction for _, reading in lines for direction in reading.directions)
     if set(directions) - {"forward"}:
         told = ", ".join(f"{direction} {count}" for direction, count in directions.items())

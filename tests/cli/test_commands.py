@@ -201,6 +201,22 @@ def test_lines_that_cannot_be_read_are_listed_and_with_strict_an_error(convbench
     assert convbench(*command, "--strict")[0] == 0
 
 
+def test_a_problem_that_names_another_direction_says_which_is_computed(convbench):
+    text = "MIOpenDriver conv -n 1 -c 1 -H 5 -W 5 -k 1 -F 2"
+    status, _, err = convbench("verify", text, "--algorithm", "direct")
+    assert status == 0
+    assert "-F 2 names backward_data; forward is computed, as --direction says" in err
+    _, _, err = convbench("verify", text, "--algorithm", "direct", "--direction", "backward_data")
+    assert "computed" not in err
+
+
+def test_layers_of_one_direction_are_selected_by_their_names(convbench, here):
+    (here / "mine.txt").write_text("-n 1 -c 1 -H 5 -W 5 -k 1 -F 1\n-n 1 -c 1 -H 6 -W 6 -k 1 -F 2\n")
+    options = ("--workload", "mine.txt", "--algorithm", "direct", "--where")
+    assert "n1c1h6w6" not in convbench("verify", *options, "'backward' not in name")[1]
+    assert "n1c1h5w5" not in convbench("verify", *options, "'backward_data' in name")[1]
+
+
 def test_a_benchdnn_command_line_is_one_quoted_word(convbench):
     assert convbench("show", "--mb=4 ic16ih7oc16oh7kh3ph1") == convbench("show", "n4c16h7w7-k16r3s3-pad1-bias")
 

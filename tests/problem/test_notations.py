@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from cases.notations import benchdnn as benchdnn_texts
 from cases.notations import miopen as miopen_texts
-from convbench.errors import NotationError, ProblemError
+from convbench.errors import ConvbenchError, NotationError, ProblemError
 from convbench.problem import ConvProblem, notation
 from convbench.problem.notation import benchdnn, miopen
 
@@ -128,3 +128,35 @@ def test_any_text_is_a_problem_or_refused_inside_it(
         pass
     else:
         assert notation.parse(str(problem)) == problem
+
+
+LINES = [
+    "3 ./bin/MIOpenDriver convfp16 -n 1 -c 3 -H 5 -W 5 -k 4 -F 4",
+    "MIOpen(HIP): Command [LogCmdConvolution] MIOpenDriver conv -n 1",
+    '--dir=BWD_D,FWD_B --dt=f32,u8 --mb=0,4 --stag=axb g1ic3ih5oc4kh3n"a*4"',
+    (
+        "onednn_verbose,v1,primitive,exec,cpu,convolution,jit,forward_training,src:f32::blocked:acdb::f0 "
+        "wei:f32:a:blocked:Acdb32a::f0 bia:f32:a:blocked:a::f0 dst:f32::blocked:acdb::f0,,alg:convolution_direct,"
+        "mb2_ic32oc32_ih14oh14kh3sh1dh0ph1_iw14ow14kw3sw1dw0pw1,0.06"
+    ),
+]
+
+
+@given(data=st.data())
+def test_any_line_of_a_file_is_read_or_refused_inside_it(data: st.DataObject) -> None:
+    """A piece of a real line is taken away, doubled or put into another."""
+    line = data.draw(st.sampled_from(LINES))
+    first, last = sorted((data.draw(st.integers(0, len(line))), data.draw(st.integers(0, len(line)))))
+    middle = data.draw(st.sampled_from(["", line[first:last] * 2]) | st.text(max_size=5) | st.sampled_from(LINES))
+    reader = notation.LineReader()
+    for text in (line[:first] + middle + line[last:], "ic3ih5oc4kh3"):
+        try:
+            found = reader.read(text)
+        except ConvbenchError as error:
+            found = [error]
+        for each in found:
+            if isinstance(each, notation.Reading):
+                assert each.count >= 1
+                assert notation.parse(str(each.problem)) == each.problem
+            elif isinstance(each, NotationError):
+                assert 0 <= each.position <= len(each.text)

@@ -45,6 +45,8 @@ def read(text: str) -> Reading:
     fields = text[start.end() :].split(",")
     if "exec" not in fields[:5]:
         raise OtherOperationError(text, start.start(), "other lines of oneDNN's log")
+    if "graph" in fields[: fields.index("exec")]:
+        raise OtherOperationError(text, start.start(), "graph partition")  # its primitives have lines of their own
     primitive = fields[fields.index("exec") + 2 :][:1]
     if primitive == ["deconvolution"]:
         reason = "a deconvolution is not read; it is the backward_data of the convolution from its output to its input"
