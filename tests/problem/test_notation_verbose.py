@@ -86,6 +86,7 @@ def test_a_line_of_the_log_is_read_whole(text: str, label: str) -> None:
         ("onednn_verbose,v1,graph,exec,cpu,100002,convolution_post_ops,conv_0,,fpm:strict,0.2", "graph partition"),
         ("onednn_verbose,v1,primitive,exec,cpu", "other lines of oneDNN's log"),
         ("MIOpen(HIP): Info [GetSolutionCount]", "other lines of MIOpen's log"),
+        ("[rank0]: MIOpen(HIP): Info2 [Measure] 0.1 ms", "other lines of MIOpen's log"),
         ("MIOpen(HIP): Command [LogCmdBNorm] ./bin/MIOpenDriver bnormfp16 -n 1 -c 3", "bnormfp16"),
     ],
 )

@@ -45,16 +45,17 @@ def test_a_text_is_the_problem_that_its_program_runs(parse: Parse, text: str, ex
     assert parse(text) == expected
 
 
-@pytest.mark.parametrize("before", ["3 ", "      3\t"])
+@pytest.mark.parametrize("before", ["3 ", "      3\t", "3 A=1 _b2= "])
 @pytest.mark.parametrize(
-    "text", ["n1c3h5w5-k4r3s3", "mb1ic3ih5oc4kh3", "-n 1 -c 3 -H 5 -W 5 -k 4", '"-n 1 -c 3 -H 5 -W 5 -k 4"']
+    "text", ["n1c3h5w5-k4r3s3", "mb1ic3ih5oc4kh3", "-n 1 -c 3 -H 5 -W 5 -k 4", "conv -n 1 -c 3 -H 5 -W 5 -k 4"]
 )
 def test_a_number_in_front_is_how_often_the_line_occurs(before: str, text: str) -> None:
-    """`sort FILE | uniq -c` writes it; a log in a shell script or in JSON has quotes around the command."""
-    (reading,) = notation.LineReader().read(before + text)
-    assert isinstance(reading, notation.Reading)
-    assert (str(reading.problem), reading.count) == ("n1c3h5w5-k4r3s3", 3)
-    assert notation.parse(before + text) == reading.problem
+    """`sort FILE | uniq -c` writes it; the environment of the command may follow, or quotes around it."""
+    for line in (before + text, f'3 "{text}"'):
+        (reading,) = notation.LineReader().read(line)
+        assert isinstance(reading, notation.Reading)
+        assert (str(reading.problem), reading.count) == ("n1c3h5w5-k4r3s3", 3)
+        assert notation.parse(line) == reading.problem
 
 
 @pytest.mark.parametrize(

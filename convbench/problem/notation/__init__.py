@@ -70,13 +70,14 @@ class LineReader:
 
 
 def _counted(text: str) -> tuple[int, str]:
-    """The count in front of a line, else 1; and the rest of the line, without quotes around it."""
+    """The count in front of a line, else 1; and the command alone, without quotes and environment assignments."""
     text = text.strip()
     counted = re.match(r"([1-9][0-9]{0,14})\s+", text)
     if counted:
         text = text[counted.end() :]
     if len(text) > 1 and text[0] in "'\"" and text[-1] == text[0]:
         text = text[1:-1].strip()
+    text = re.sub(r"^(?:[A-Za-z_][A-Za-z0-9_]*=\S*\s+)+", "", text)  # the environment of a command
     if not text:
         raise NotationError(text, 0, "the text is empty; write a problem like n1c64h56w56-k64r3s3-pad1")
     log = verbose.looks_like(text) or (benchdnn.looks_like(text) and not miopen.looks_like(text))

@@ -28,7 +28,7 @@ from convbench.problem.problem import ConvProblem
 
 _BASE_DTYPES = {"conv": "float32", "convfp32": "float32", "convfp16": "float16", "convbfp16": "bfloat16"}
 _PROGRAM = re.compile(r"(?:\S*[/\\])?MIOpenDriver(?:\.exe)?")
-_LOG = re.compile(r"MIOpen(?:\([A-Za-z]+\))?: ")  # how each line of MIOpen's log starts
+_LOG = re.compile(r"^MIOpen: |MIOpen\([A-Za-z]+\): ")  # each line of MIOpen's log has it
 _BASE = re.compile(r"conv(?:[a-z]+[0-9]+)?")
 
 
@@ -111,7 +111,7 @@ _NAMES = frozenset(_LETTERS.values())
 
 def looks_like(text: str) -> bool:
     """Whether the text starts with the driver's name, a base argument or a flag; `--conv` is benchdnn's."""
-    if _LOG.match(text) or any(map(_PROGRAM.fullmatch, text.split())):
+    if _LOG.search(text) or any(map(_PROGRAM.fullmatch, text.split())):
         return True
     first = next(iter(text.split(maxsplit=1)), "")
     if first.startswith("--"):
@@ -191,7 +191,7 @@ def _read_base(text: str, words: list[re.Match[str]]) -> str:
     program = next((index for index, word in enumerate(words) if _PROGRAM.fullmatch(word[0])), None)
     if program is not None:
         del words[: program + 1]
-    elif _LOG.match(text):
+    elif _LOG.search(text):
         raise OtherOperationError(text, 0, "other lines of MIOpen's log")
     elif words and words[0][0].startswith("-"):
         return "float32"
