@@ -31,6 +31,7 @@ def gpu(
     ] = "standard",
     batch: options.BatchOption = None,
     where: options.WhereOption = None,
+    strict: options.StrictOption = False,
     algorithm: options.AlgorithmOption = None,
     check: Annotated[
         list[str] | None,
@@ -53,7 +54,7 @@ def gpu(
     from convbench.problem.notation import parse
     from convbench.survey import EFFORT, PAGE, PROBLEMS, Orders, Survey
 
-    asked = Asked(workload=workload, batch=batch, where=where, algorithm=algorithm)
+    asked = Asked(workload=workload, batch=batch, where=where, strict=strict, algorithm=algorithm)
     chosen = asked.layers()
     options.load_plugins(plugin)
     names = tuple(one.name for one in asked.algorithms()) if algorithm else None

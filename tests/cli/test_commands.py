@@ -197,6 +197,7 @@ def test_lines_that_cannot_be_read_are_listed_and_with_strict_an_error(convbench
     assert (status, out) == (2, "")
     assert "convbench: --strict: " in err
     assert "mine.txt, line 1: s missing" in err
+    assert convbench("gpu", "--out", "x", "--device", "simulator", *command[1:3], "--strict")[2] == err
     (here / "mine.txt").write_text("n1c1h5w5-k1r3s3\n")
     assert convbench(*command, "--strict")[0] == 0
 
