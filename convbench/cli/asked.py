@@ -27,6 +27,7 @@ class Asked:
 
     problems: options.Problems = None
     workload: options.WorkloadOption = None
+    input_: options.InputOption = None
     batch: options.BatchOption = None
     where: options.WhereOption = None
     strict: options.StrictOption = False
@@ -62,12 +63,20 @@ class Asked:
             raise ConvbenchError(
                 f"give problems or --workload, one of the two; workloads are {', '.join(workload.names())}"
             )
-        chosen = workload.from_texts(self.problems) if self.problems else workload.load(str(self.workload))
+        inputs = options.inputs(self.input_)
+        if self.problems:
+            if inputs:
+                raise ConvbenchError("--input gives sizes of an ONNX model, and there is no --workload with a model")
+            chosen = workload.from_texts(self.problems)
+        else:
+            chosen = workload.load(str(self.workload), inputs)
         for told in self._other_directions():
             print(f"convbench: {told}", file=sys.stderr)
         if self.strict and chosen.skipped:
-            raise ConvbenchError("--strict: not all could be read:\n    " + "\n    ".join(chosen.skipped))
-        for what in (*chosen.notes, *(f"skipped {what}" for what in chosen.skipped)):
+            raise ConvbenchError("--strict: not all could be read:
+    " + "
+    ".join(chosen.skipped))
+        for what in (*(f"skipped {what}" for what in chosen.skipped), *chosen.notes):
             print(f"convbench: {what}", file=sys.stderr)
         if self.batch is not None:
             chosen = chosen.with_batch(self.batch)

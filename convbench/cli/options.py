@@ -2,6 +2,7 @@
 
 import importlib
 import importlib.util
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -38,6 +39,15 @@ WorkloadOption = Annotated[
         help="A named workload (see `convbench list`), an ONNX model, a CSV file, or a text file or log with a "
         "problem on each line.",
         autocompletion=completion.workloads,
+    ),
+]
+InputOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--input",
+        metavar="[NAME=]SIZES",
+        help="Sizes of an input of an ONNX model that leaves them open: NAME=1x3x224x224, or 1x3x224x224 for a model "
+        "of one input. May be repeated.",
     ),
 ]
 BatchOption = Annotated[int | None, typer.Option("--batch", help="Batch size N to use for every problem.")]
@@ -99,6 +109,23 @@ def direction(name: str) -> Direction:
             return known
     like = did_you_mean(name, DIRECTIONS)
     raise UnknownNameError(f"direction {name!r} is unknown; there are {', '.join(DIRECTIONS)}{like}")
+
+
+def inputs(texts: list[str] | None) -> dict[str, tuple[int, ...]]:
+    """The sizes of each input, by name; the name is empty where none is given. Raises ConvbenchError."""
+    found: dict[str, tuple[int, ...]] = {}
+    for text in texts or []:
+        name, _, sizes = text.rpartition("=")
+        numbers = sizes.split("x")
+        if not all(re.fullmatch("0*[1-9][0-9]{0,17}", number, re.ASCII) for number in numbers):
+            raise ConvbenchError(
+                f"--input {text!r} is not NAME=SIZES, or SIZES for a model of one input; sizes are whole numbers, at "
+                "least 1, with x between them: x=1x3x224x224"
+            )
+        if name in found:
+            raise ConvbenchError(f"--input gives sizes of {name!r} twice" if name else "--input without a name twice")
+        found[name] = tuple(map(int, numbers))
+    return found
 
 
 def load_plugins(plugins: list[str] | None) -> None:

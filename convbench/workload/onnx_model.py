@@ -1,6 +1,7 @@
 """Reads the convolutions of an ONNX model: every Conv node of its graph with one or two spatial axes.
 
-`onnx_shapes` finds the sizes of the tensors; `onnx_others` lists convolutions that are not such nodes. The attributes
+`onnx_shapes` finds the sizes of the tensors; `onnx_others` lists convolutions that are not such nodes; `onnx_inputs`
+reads the sizes that a user gives, and proposes some. The attributes
 of Conv: https://onnx.ai/onnx/operators/onnx__Conv.html. SAME_UPPER is TensorFlow's padding; SAME_LOWER is the same
 with the odd element in front.
 """
@@ -13,10 +14,10 @@ from typing import Any
 
 from convbench.errors import ConvbenchError
 from convbench.problem import ConvProblem, Dtype, problem_of
-from convbench.workload import onnx_shapes
+from convbench.workload import onnx_inputs, onnx_shapes
 from convbench.workload.layer import Layer
 from convbench.workload.onnx_others import is_standard, others
-from convbench.workload.onnx_shapes import BATCH, Tensor, UnknownSizeError
+from convbench.workload.onnx_shapes import BATCH, Given, Tensor, UnknownSizeError
 from convbench.workload.workload import Workload
 
 DTYPES: dict[str, Dtype] = {"FLOAT": "float32", "FLOAT16": "float16", "DOUBLE": "float64", "BFLOAT16": "bfloat16"}
@@ -35,8 +36,13 @@ class _NoProblemError(Exception):
     """A node is a convolution that a problem cannot describe; it is skipped."""
 
 
-def read(model: "str | os.PathLike[str] | Any") -> Workload:
-    """The workload of a model, or of the file of one; raises ConvbenchError, with the file and the node."""
+def read(model: "str | os.PathLike[str] | Any", inputs: Mapping[str, Sequence[int]] | None = None) -> Workload:
+    """The workload of a model, or of the file of one; raises ConvbenchError, with the file and the node.
+
+    `inputs` has the sizes of the model's open inputs by name, and perhaps those of inner tensors. The empty name is
+    that of the only input.
+    """
+    given = onnx_inputs.checked(inputs or {})
     try:
         import onnx  # an optional package
     except ImportError as error:
@@ -53,31 +59,60 @@ def read(model: "str | os.PathLike[str] | Any") -> Workload:
         raise ConvbenchError(f"a model is a path or an onnx.ModelProto, and not a {type(model).__name__}")
     if (text := _no_text(model)) is not None:
         raise ConvbenchError(f"{source} is no ONNX model: its text {text[:40]!r} is not UTF-8")
-    return _read(model, name or model.graph.name or "model", source)
+    return _read(model, name or model.graph.name or "model", source, given)
 
 
-def _read(model: Any, name: str, source: str) -> Workload:
+def _read(model: Any, name: str, source: str, given: Given) -> Workload:
     if not model.graph.node:
         raise ConvbenchError(f"{source} is no ONNX model: it has no node")
-    outline, opened = onnx_shapes.outline(model)
-    tensors = onnx_shapes.inferred(outline, source)
-    layers, skipped = [], []
+    shapes = onnx_shapes.shapes_of(model, source, given)
+    layers: list[Layer] = []
+    skipped: list[str] = []
+    unsized: list[Any] = []  # nodes
     for number, node in enumerate(model.graph.node):
         if node.op_type == "Conv" and is_standard(node):
             label = node.name or next(iter(node.output), "") or f"Conv {number}"
             try:
-                layers.append(Layer(name=label, problem=_problem(node, tensors)))
-            except _NoProblemError as reason:
-                skipped.append(f"Conv {label!r}: {reason}")
+                layers.append(Layer(name=label, problem=_problem(node, shapes.tensors)))
+            except (_NoProblemError, UnknownSizeError) as reason:
+                remedy = ""
+                if isinstance(reason, UnknownSizeError):
+                    remedy = onnx_shapes.origin(model, shapes.tensors, node)
+                    if not unsized:  # the same sizes are often enough for the others
+                        remedy += _remedy(model, source, given, shapes, node)
+                    unsized.append(node)
+                skipped.append(f"Conv {label!r}: {reason}{remedy}")
             except ConvbenchError as error:
-                remedy = onnx_shapes.remedy(outline) if isinstance(error, UnknownSizeError) else ""
-                raise ConvbenchError(f"{source}, node {label!r}: {error}{remedy}") from error
+                raise ConvbenchError(f"{source}, node {label!r}: {error}") from error
     skipped += others(model)
     if not layers:
         told = "".join(f"\n    {what}" for what in skipped)
         raise ConvbenchError(f"{source}: no convolution in it that can be computed{told and f'; it has{told}'}")
-    batch = f", whose open batch is {BATCH} ({', '.join(map(repr, opened))})" if opened else ""
-    return Workload(name=name, source=f"{source}{batch}", layers=tuple(layers), skipped=tuple(skipped))
+    facts = [f"given is {onnx_inputs.text(given)}"] if given else []
+    if shapes.opened:
+        facts.append(f"whose open batch is {BATCH} ({', '.join(map(repr, shapes.opened))})")
+    if shapes.declared:
+        facts.append(f"whose shapes of {', '.join(map(repr, shapes.declared))} are declared and cannot be inferred")
+    return Workload(
+        name=name, source=", ".join([source, *facts]), layers=tuple(layers), skipped=tuple(skipped),
+        notes=tuple(f"the shape of {one!r} is the one that the model declares; it cannot be inferred"
+                    for one in shapes.declared),
+    )  # fmt: skip
+
+
+def _remedy(model: Any, source: str, given: Given, shapes: onnx_shapes.Shapes, node: Any) -> str:
+    """The end of a message about an unknown size: the option that gives the node its sizes, ready to copy."""
+
+    def helps(proposed: Given) -> bool:
+        try:
+            found = onnx_shapes.shapes_of(model, source, {**given, **proposed}).tensors
+            _problem(node, found)
+        except (ConvbenchError, _NoProblemError):
+            return False
+        return True
+
+    inputs = {name: sizes for name, sizes in shapes.inputs.items() if name not in given}
+    return onnx_inputs.remedy(inputs, [(name, shapes.tensors.get(name)) for name in node.input[:2]], helps)
 
 
 def _no_text(message: Any) -> bytes | None:
@@ -124,7 +159,7 @@ def _problem(node: Any, tensors: Mapping[str, Tensor]) -> ConvProblem:
         raise _NoProblemError(f"its numbers are {dtype}, and a problem's {', '.join(DTYPES)}")
     k, channels, *taps = _sizes("weight", inputs[1], weight)
     group = _number(node, "group", 1)
-    n, c, *spatial = _sizes("input", inputs[0], x, {0: BATCH, 1: channels * group})
+    n, c, *spatial = _sizes("input", inputs[0], x, {1: channels * group})
     if dtype == "UNDEFINED":
         raise ConvbenchError("the type of its numbers is unknown")
     axes = len(taps)

@@ -6,12 +6,13 @@ model or a `torch.nn.Module`.
 """
 
 import warnings
+from collections.abc import Mapping, Sequence
 from importlib.resources import files as resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from convbench.errors import UnknownNameError, did_you_mean
+from convbench.errors import ConvbenchError, UnknownNameError, did_you_mean
 from convbench.problem.notation import parse
 from convbench.workload import files
 from convbench.workload.layer import Layer
@@ -26,22 +27,25 @@ def names() -> list[str]:
     return sorted(entry.name.removesuffix(".csv") for entry in _folder().iterdir() if entry.name.endswith(".csv"))
 
 
-def load(name_or_path: str) -> Workload:
+def load(name_or_path: str, inputs: Mapping[str, Sequence[int]] | None = None) -> Workload:
     """The workload of the package with this name, or that of the file with this path.
 
     A file whose name ends in `.csv` has the columns of the package's lists. One that ends in `.onnx` is a model. Any
-    other is a text file with a problem on each line.
+    other is a text file with a problem on each line. `inputs` is for models only, as for `from_onnx`.
 
     Raises
     ------
     UnknownNameError
         there is neither a workload nor a file of that name; the message lists the names.
     ConvbenchError
-        a line is not a problem: the message has file and line; or a model cannot be read: it has file and node.
+        a line is not a problem: the message has file and line; or a model cannot be read: it has file and node;
+        or `inputs` are given for a source that is no model.
     """
+    path = Path(name_or_path)
+    if inputs and (name_or_path in names() or (path.is_file() and path.suffix.lower() != ".onnx")):
+        raise ConvbenchError(f"sizes of inputs are for ONNX models (.onnx) only, and {name_or_path!r} is no such file")
     if name_or_path in names():
         return files.read_csv(name_or_path, _folder() / f"{name_or_path}.csv")
-    path = Path(name_or_path)
     if not path.is_file():
         like = did_you_mean(name_or_path, names())
         raise UnknownNameError(
@@ -51,28 +55,34 @@ def load(name_or_path: str) -> Workload:
         case ".onnx":
             from convbench.workload import onnx_model  # few workloads are models; saves start-up time
 
-            return onnx_model.read(path)
+            return onnx_model.read(path, inputs)
         case ".csv":
             return files.read_csv(path.stem, path)
         case _:
             return files.read_text(path.stem, path)
 
 
-def from_onnx(model: "str | PathLike[str] | Any") -> Workload:
+def from_onnx(model: "str | PathLike[str] | Any", inputs: Mapping[str, Sequence[int]] | None = None) -> Workload:
     """The convolutions of an ONNX model, given as a file's path or as an `onnx.ModelProto`, which is not changed.
 
-    There is one layer for each Conv node with one or two spatial axes, under the node's name. Shapes are inferred. A
-    batch that the model leaves open is 1. Other convolutions are listed in `skipped`, with a UserWarning for each.
+    There is one layer for each Conv node with one or two spatial axes, under the node's name. Shapes are inferred from
+    the model's inputs. A batch that an input leaves open is 1. Other convolutions, and those whose sizes are unknown,
+    are listed in `skipped`, with a UserWarning for each.
+
+    Parameters
+    ----------
+    inputs : sizes by the name of an input, such as {"x": (1, 3, 224, 224)}; for inputs with open sizes. The name may
+        also be that of an inner tensor whose sizes depend on data.
 
     Raises
     ------
     ConvbenchError
-        the package onnx is missing, the file is not a model, the model has no such node, or a size is unknown; the
-        message then has the node.
+        the package onnx is missing, the file is not a model, the model has no such node, a node is wrong, or all sizes
+        are unknown; the message then has the node, and sizes of inputs that help.
     """
     from convbench.workload import onnx_model  # few workloads are models; saves start-up time
 
-    return _warned(onnx_model.read(model))
+    return _warned(onnx_model.read(model, inputs))
 
 
 def from_torch(
@@ -108,6 +118,8 @@ def from_torch(
 def _warned(workload: Workload) -> Workload:
     for what in workload.skipped:
         warnings.warn(f"{workload.name}: skipped {what}", stacklevel=3)
+    for what in workload.notes:
+        warnings.warn(f"{workload.name}: {what}", stacklevel=3)
     return workload
 
 

@@ -14,7 +14,7 @@ class Workload:
     source: str
     layers: tuple[Layer, ...]
     skipped: tuple[str, ...] = ()  # convolutions of the source that are not among the layers: the name and the reason
-    notes: tuple[str, ...] = ()  # what was read in another way than it is written, and how
+    notes: tuple[str, ...] = ()  # what a problem does not have: where sizes come from, what was read in another way
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "name", printable(self.name))

@@ -218,17 +218,6 @@ def test_an_open_batch_is_one_unless_another_is_asked_for(batch):
     assert texts_of(model_of(conv(), x=(5, 3, 8, 8), weights=W)) == ["n5c3h8w8-k4r3s3"]
 
 
-def test_a_batch_that_only_the_data_knows_is_one():
-    nodes = [
-        helper.make_node("NonZero", ["m"], ["where"]),
-        helper.make_node("Constant", [], ["axes"], value_ints=[0]),
-        helper.make_node("Squeeze", ["where", "axes"], ["rows"]),
-        helper.make_node("Gather", ["x", "rows"], ["some"]),
-        conv("some"),
-    ]
-    assert texts_of(model_of(*nodes, x=(9, 3, 8, 8), weights=W, m=(9,))) == ["n1c3h8w8-k4r3s3"]
-
-
 def test_an_unnamed_node_is_called_by_its_output():
     names = [
         layer.name for layer in workload.from_onnx(model_of(conv(y="first"), conv(name="second"), weights=W)).layers

@@ -1,0 +1,91 @@
+"""Checks the sizes that a user gives for tensors of an ONNX model, and proposes sizes where none are given."""
+
+import shlex
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from numbers import Integral
+from typing import Any
+
+from convbench.errors import ConvbenchError
+from convbench.workload.layer import printable
+from convbench.workload.onnx_shapes import BATCH, Given, Size, Tensor
+
+# Heights and widths to propose. 224 is the usual size of an image, and the others are for models that need more or
+# less, or a multiple of another number.
+_SPATIAL = (224, 256, 320, 480, 512, 640, 48, 32, 16, 8, 4096, 16000)
+_CHANNELS = 3
+
+
+def checked(inputs: Any) -> dict[str, tuple[int, ...]]:
+    """The sizes by name, as tuples. Raises ConvbenchError if they are not whole numbers of at least 1."""
+    if not isinstance(inputs, Mapping):
+        raise ConvbenchError(f'inputs is {inputs!r}; it must be sizes by name, such as {{"x": (1, 3, 224, 224)}}')
+    found: dict[str, tuple[int, ...]] = {}
+    for name, sizes in inputs.items():
+        if not isinstance(sizes, Sequence) or not all(isinstance(size, Integral) and int(size) >= 1 for size in sizes):
+            raise ConvbenchError(f"the sizes of input {name!r} are {sizes!r}; they must be whole numbers, at least 1")
+        if any(int(size) >= 2**63 for size in sizes):
+            raise ConvbenchError(f"a size of input {name!r} does not fit into 64 bits, which ONNX has for one")
+        found[str(name)] = tuple(map(int, sizes))
+    return found
+
+
+def text(given: Given) -> str:
+    """Given sizes as they are written after `--input`."""
+    return ", ".join(f"{printable(name)}={'x'.join(map(str, sizes))}".lstrip("=") for name, sizes in given.items())
+
+
+def remedy(
+    inputs: Mapping[str, tuple[Size, ...] | None],
+    operands: Sequence[tuple[str, Tensor | None]],
+    helps: Callable[[Given], bool],
+) -> str:
+    """The end of a message about an unknown size: the options that give it, and the inputs that have open sizes.
+
+    Parameters
+    ----------
+    inputs : the sizes of the model's inputs
+    operands : the input and the weight of the node whose size is unknown, each with its name
+    helps : whether the node has a problem with these sizes; only sizes for which it has one are proposed
+    """
+    opened = {name: sizes for name, sizes in inputs.items() if sizes is None or not _known(sizes)}
+    told = f"; open are {', '.join(f'{name!r} ({_listed(sizes)})' for name, sizes in opened.items())}" if opened else ""
+    for proposed in (*_of_inputs(opened), *_of_operands(operands)):
+        if helps(proposed):
+            options = " ".join(f"--input {shlex.quote(text({name: sizes}))}" for name, sizes in proposed.items())
+            return f"; give its sizes, such as {options}, in Python inputs={proposed!r}{told}"
+    return told
+
+
+def _of_inputs(opened: Mapping[str, tuple[Size, ...] | None]) -> Iterator[dict[str, tuple[int, ...]]]:
+    """Sizes for all open inputs."""
+    if opened and all(sizes is not None for sizes in opened.values()):
+        for spatial in _SPATIAL:
+            yield {name: _filled(sizes or (), spatial) for name, sizes in opened.items()}
+
+
+def _of_operands(operands: Sequence[tuple[str, Tensor | None]]) -> Iterator[dict[str, tuple[int, ...]]]:
+    """Sizes for the node's own input."""
+    (name, tensor), (_, weight) = operands
+    if tensor is not None and tensor.sizes is not None:
+        if not tensor.known:
+            yield from ({name: _filled(tensor.sizes, spatial)} for spatial in _SPATIAL)
+    elif weight is not None and weight.sizes is not None and weight.known:
+        for spatial in _SPATIAL:
+            yield {name: (BATCH, int(weight.sizes[1]), *(spatial for _ in weight.sizes[2:]))}
+
+
+def _filled(sizes: tuple[Size, ...], spatial: int) -> tuple[int, ...]:
+    """Sizes without an open one; the axes are N C H W."""
+    otherwise = (BATCH, _CHANNELS)
+    return tuple(
+        size if isinstance(size, int) else (otherwise[axis] if axis < len(otherwise) else spatial)
+        for axis, size in enumerate(sizes)
+    )
+
+
+def _known(sizes: tuple[Size, ...]) -> bool:
+    return all(isinstance(size, int) for size in sizes)
+
+
+def _listed(sizes: tuple[Size, ...] | None) -> str:
+    return "of an unknown number of axes" if sizes is None else ", ".join(map(str, sizes))
