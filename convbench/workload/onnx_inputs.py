@@ -2,6 +2,7 @@
 
 import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import product
 from numbers import Integral
 from typing import Any
 
@@ -9,10 +10,10 @@ from convbench.errors import ConvbenchError
 from convbench.workload.layer import printable
 from convbench.workload.onnx_shapes import BATCH, Given, Size, Tensor
 
-# Heights and widths to propose. 224 is the usual size of an image, and the others are for models that need more or
-# less, or a multiple of another number.
-_SPATIAL = (224, 256, 320, 480, 512, 640, 48, 32, 16, 8, 4096, 16000)
-_CHANNELS = 3
+# Sizes to propose. 224 is the usual height and width of an image; the others are for models that need more, less, or a
+# multiple of another number, and for sound.
+_SPATIAL = (224, 512, 32, 640, 16000)
+_CHANNELS = (3, 1)
 
 
 def checked(inputs: Any) -> dict[str, tuple[int, ...]]:
@@ -59,8 +60,8 @@ def remedy(
 def _of_inputs(opened: Mapping[str, tuple[Size, ...] | None]) -> Iterator[dict[str, tuple[int, ...]]]:
     """Sizes for all open inputs."""
     if opened and all(sizes is not None for sizes in opened.values()):
-        for spatial in _SPATIAL:
-            yield {name: _filled(sizes or (), spatial) for name, sizes in opened.items()}
+        for channels, spatial in product(_CHANNELS, _SPATIAL):
+            yield {name: _filled(sizes or (), channels, spatial) for name, sizes in opened.items()}
 
 
 def _of_operands(operands: Sequence[tuple[str, Tensor | None]]) -> Iterator[dict[str, tuple[int, ...]]]:
@@ -68,15 +69,15 @@ def _of_operands(operands: Sequence[tuple[str, Tensor | None]]) -> Iterator[dict
     (name, tensor), (_, weight) = operands
     if tensor is not None and tensor.sizes is not None:
         if not tensor.known:
-            yield from ({name: _filled(tensor.sizes, spatial)} for spatial in _SPATIAL)
+            yield from ({name: _filled(tensor.sizes, _CHANNELS[0], spatial)} for spatial in _SPATIAL)
     elif weight is not None and weight.sizes is not None and weight.known:
         for spatial in _SPATIAL:
             yield {name: (BATCH, int(weight.sizes[1]), *(spatial for _ in weight.sizes[2:]))}
 
 
-def _filled(sizes: tuple[Size, ...], spatial: int) -> tuple[int, ...]:
-    """Sizes without an open one; the axes are N C H W."""
-    otherwise = (BATCH, _CHANNELS)
+def _filled(sizes: tuple[Size, ...], channels: int, spatial: int) -> tuple[int, ...]:
+    """Sizes without an open one; the axes are N C H W, or N and a length."""
+    otherwise = (BATCH, channels) if len(sizes) > 2 else (BATCH,)
     return tuple(
         size if isinstance(size, int) else (otherwise[axis] if axis < len(otherwise) else spatial)
         for axis, size in enumerate(sizes)

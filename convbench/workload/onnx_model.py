@@ -1,4 +1,4 @@
-"""Reads the convolutions of an ONNX model: every Conv node of its graph with one or two spatial axes.
+"""Reads the convolutions of an ONNX model: every Conv node with one or two spatial axes.
 
 `onnx_shapes` finds the sizes of the tensors; `onnx_others` lists convolutions that are not such nodes; `onnx_inputs`
 reads the sizes that a user gives, and proposes some. The attributes
@@ -14,7 +14,7 @@ from typing import Any
 
 from convbench.errors import ConvbenchError
 from convbench.problem import ConvProblem, Dtype, problem_of
-from convbench.workload import onnx_inputs, onnx_shapes
+from convbench.workload import onnx_flat, onnx_inputs, onnx_shapes
 from convbench.workload.layer import Layer
 from convbench.workload.onnx_others import is_standard, others
 from convbench.workload.onnx_shapes import BATCH, Given, Tensor, UnknownSizeError
@@ -65,26 +65,36 @@ def read(model: "str | os.PathLike[str] | Any", inputs: Mapping[str, Sequence[in
 def _read(model: Any, name: str, source: str, given: Given) -> Workload:
     if not model.graph.node:
         raise ConvbenchError(f"{source} is no ONNX model: it has no node")
-    shapes = onnx_shapes.shapes_of(model, source, given)
+    try:
+        flat = onnx_flat.flat(model, onnx_shapes.MOST_ELEMENTS)
+    except ConvbenchError as error:
+        raise ConvbenchError(f"{source} is no ONNX model: {error}") from error
+    shapes = onnx_shapes.shapes_of(flat, source, given)
     layers: list[Layer] = []
     skipped: list[str] = []
-    unsized: list[Any] = []  # nodes
-    for number, node in enumerate(model.graph.node):
+    unsized = False
+    for number, (node, place) in enumerate(zip(flat.model.graph.node, flat.places, strict=True)):
         if node.op_type == "Conv" and is_standard(node):
             label = node.name or next(iter(node.output), "") or f"Conv {number}"
+            if any(shapes.decided.get(name, value) != value for name, value in place.conditions):
+                skipped.append(f"Conv {label!r}{place.text}: it never runs, because the condition is a constant")
+                continue
             try:
-                layers.append(Layer(name=label, problem=_problem(node, shapes.tensors)))
-            except (_NoProblemError, UnknownSizeError) as reason:
-                remedy = ""
-                if isinstance(reason, UnknownSizeError):
-                    remedy = onnx_shapes.origin(model, shapes.tensors, node)
-                    if not unsized:  # the same sizes are often enough for the others
-                        remedy += _remedy(model, source, given, shapes, node)
-                    unsized.append(node)
-                skipped.append(f"Conv {label!r}: {reason}{remedy}")
+                layers.append(Layer(name=f"{label}{place.text}", problem=_problem(node, shapes.tensors)))
+            except _NoProblemError as reason:
+                skipped.append(f"Conv {label!r}{place.text}: {reason}")
+            except UnknownSizeError as reason:
+                told = f"{reason}{onnx_shapes.origin(flat, shapes.tensors, node)}"
+                if not unsized:  # the same sizes are often enough for the others
+                    told += _remedy(flat, source, given, shapes, node)
+                unsized = True
+                if onnx_shapes.is_behind_an_open_input(flat, shapes, node):
+                    # a part of the layers would be mistaken for the whole network
+                    raise ConvbenchError(f"{source}, node {label!r}{place.text}: {told}") from reason
+                skipped.append(f"Conv {label!r}{place.text}: {told}")
             except ConvbenchError as error:
-                raise ConvbenchError(f"{source}, node {label!r}: {error}") from error
-    skipped += others(model)
+                raise ConvbenchError(f"{source}, node {label!r}{place.text}: {error}") from error
+    skipped += others(flat)
     if not layers:
         told = "".join(f"\n    {what}" for what in skipped)
         raise ConvbenchError(f"{source}: no convolution in it that can be computed{told and f'; it has{told}'}")
@@ -100,12 +110,12 @@ def _read(model: Any, name: str, source: str, given: Given) -> Workload:
     )  # fmt: skip
 
 
-def _remedy(model: Any, source: str, given: Given, shapes: onnx_shapes.Shapes, node: Any) -> str:
+def _remedy(flat: onnx_flat.Flat, source: str, given: Given, shapes: onnx_shapes.Shapes, node: Any) -> str:
     """The end of a message about an unknown size: the option that gives the node its sizes, ready to copy."""
 
     def helps(proposed: Given) -> bool:
         try:
-            found = onnx_shapes.shapes_of(model, source, {**given, **proposed}).tensors
+            found = onnx_shapes.shapes_of(flat, source, {**given, **proposed}).tensors
             _problem(node, found)
         except (ConvbenchError, _NoProblemError):
             return False

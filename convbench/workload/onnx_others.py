@@ -1,8 +1,11 @@
-"""Lists the convolutions of an ONNX model that are not Conv nodes of its graph, each with the reason to skip it."""
+"""Lists the convolutions of an ONNX model that are not Conv nodes, each with the reason to skip it."""
 
 import re
 from collections.abc import Iterator
 from typing import Any
+
+from convbench.workload.layer import printable
+from convbench.workload.onnx_flat import Flat
 
 _REASONS = {
     "ConvTranspose": "a transposed convolution; the direction backward_data of its convolution computes it",
@@ -11,7 +14,6 @@ _REASONS = {
     "DeformConv": "its filter's taps move with the data",
     "CausalConvWithState": "it keeps a state",
 }
-_FUNCTION = "onnx.inliner.inline_local_functions makes a function's nodes part of the graph"
 _SUBGRAPH = "how often it runs is known only when it does"
 
 
@@ -20,23 +22,27 @@ def is_standard(node: Any) -> bool:
     return node.domain in ("", "ai.onnx")
 
 
-def others(model: Any) -> list[str]:
+def others(flat: Flat) -> list[str]:
     """One line for each such node: its operator, its name, its place if that is not the graph, and the reason."""
-    found = list(_nodes(model.graph.node, "", ""))
-    for function in model.functions:
-        found += _nodes(function.node, f" in function {function.name!r}", _FUNCTION)
+    found: list[str] = []
+    for node, place in zip(flat.model.graph.node, flat.places, strict=True):
+        found += _nodes([node], place.text, "")
     return found
 
 
 def _nodes(nodes: Any, place: str, reason: str) -> Iterator[str]:
     for node in nodes:
-        if is_convolution(node) and (place or not (node.op_type == "Conv" and is_standard(node))):
-            label = node.name or next(iter(node.output), "")
-            yield f"{_operator(node)} {label!r}{place}: {_reason(node) or reason}"
+        if is_convolution(node) and (reason or not (node.op_type == "Conv" and is_standard(node))):
+            yield f"{_operator(node)} {label(node)!r}{place}: {_reason(node) or reason}"
         for attribute in node.attribute:
             for graph in (*([attribute.g] if attribute.HasField("g") else []), *attribute.graphs):
-                inside = f" in {attribute.name!r} of {_operator(node)} {node.name!r}{place}"
+                inside = f" in {printable(attribute.name)!r} of {_operator(node)} {node.name!r}{place}"
                 yield from _nodes(graph.node, inside, _SUBGRAPH)
+
+
+def label(node: Any) -> str:
+    """The name of a node, or that of its output."""
+    return str(node.name or next(iter(node.output), ""))
 
 
 def is_convolution(node: Any) -> bool:

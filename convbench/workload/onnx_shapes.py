@@ -8,8 +8,9 @@ A declared shape is used only where the inference finds none.
 Documentation of the inference: https://onnx.ai/onnx/repo-docs/ShapeInference.html
 """
 
+import contextlib
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from math import prod
 from typing import Any
@@ -17,6 +18,7 @@ from typing import Any
 from convbench.errors import ConvbenchError
 from convbench.workload import onnx_folding
 from convbench.workload.layer import printable
+from convbench.workload.onnx_flat import Flat, Join
 
 MOST_ELEMENTS = 1024  # of an initialiser whose values are kept, as the inference needs those that are shapes
 MOST_PASSES = 200  # of the inference; each resolves at least one tensor
@@ -48,16 +50,31 @@ class Shapes:
     opened: list[str]  # inputs whose open batch is BATCH
     inputs: Mapping[str, tuple[Size, ...] | None]  # the model's inputs that are not weights, with the sizes in use
     declared: list[str] = field(default_factory=list)  # tensors whose shape is only declared, and was not inferred
+    decided: Mapping[str, bool] = field(default_factory=dict)  # conditions of If nodes that are constants
 
 
 class UnknownSizeError(ConvbenchError):
     """The inference did not find a size."""
 
 
-def shapes_of(model: Any, source: str, given: Given) -> Shapes:
+def shapes_of(flat: Flat, source: str, given: Given) -> Shapes:
     """The shapes of a model's tensors, with the sizes that the user gives. Raises ConvbenchError."""
+    carried: dict[str, tuple[Size, ...] | None] = {}
+    while True:
+        found, changed = _shapes(flat, source, given, carried)
+        if not changed:
+            return found
+        carried |= changed
+
+
+def _shapes(
+    flat: Flat, source: str, given: Given, carried: Mapping[str, tuple[Size, ...] | None]
+) -> tuple[Shapes, dict[str, tuple[Size, ...] | None]]:
+    """The shapes, and the carried tensors of loops that have another shape after an iteration, with what stays."""
+    model = flat.model
     weights = _weights(model)
-    inputs = [value.name for value in model.graph.input if value.name not in weights]
+    bodies = {join.output for join in flat.joins}
+    inputs = [value.name for value in model.graph.input if value.name not in weights | flat.inner]
     if "" in given:
         if len(inputs) != 1:
             told = ", ".join(map(repr, inputs))
@@ -65,13 +82,15 @@ def shapes_of(model: Any, source: str, given: Given) -> Shapes:
         given = {(inputs[0] if name == "" else name): sizes for name, sizes in given.items()}
     outline, opened = _outline(model, source, weights, given)
     inner = {name: sizes for name, sizes in given.items() if name not in {value.name for value in model.graph.input}}
-    tensors = _inferred(outline, source)
-    for name, sizes in inner.items():
-        if name not in {output for node in outline.graph.node for output in node.output}:
+    outputs = {output for node in outline.graph.node for output in node.output} | bodies
+    for name in inner:
+        if name not in outputs:
             raise ConvbenchError(
                 f"{source} has no tensor {name!r}, for which sizes are given; its inputs are "
                 f"{', '.join(map(repr, inputs))}"
             )
+    tensors = _inferred(outline, source)
+    for name, sizes in inner.items():
         tensor = tensors.get(name, Tensor(None, "UNDEFINED"))
         _agrees(source, name, sizes, tensor.sizes)
         _pin(outline, name, sizes, tensor.dtype)
@@ -79,33 +98,125 @@ def shapes_of(model: Any, source: str, given: Given) -> Shapes:
         tensors = _inferred(outline, source)
     declared: list[str] = []
     known = {value.name: Tensor(*_facts(value)) for value in (*model.graph.value_info, *model.graph.output)}
-    while pins := _only_declared(outline, tensors, known):
-        for name in pins:
-            _pin(outline, name, known[name].sizes, known[name].dtype)
-        declared += pins
+    pending = [join for join in flat.joins if join.output not in inner]
+    pinned: dict[str, tuple[Size, ...]] = {}
+    while True:
+        joined = _joined(outline, tensors, pending, carried)
+        if joined:
+            pending = [join for join in pending if join.output not in joined]
+            pinned |= joined
+        elif pins := _only_declared(outline, tensors, known):
+            for name in pins:
+                _pin(outline, name, known[name].sizes, known[name].dtype)
+            declared += pins
+        else:
+            break
         tensors = _inferred(outline, source)
-    return Shapes(tensors, opened, {name: tensors[name].sizes for name in inputs if name in tensors}, declared)
+    changed = {}
+    for join in flat.joins:
+        if join.returned is not None and join.output in pinned:
+            back = tensors.get(join.returned, Tensor(None, "UNDEFINED")).sizes
+            if (both := _common([pinned[join.output], back])) != pinned[join.output]:
+                changed[join.output] = None if join.output in carried else both
+    decided = _constants(outline, {name for place in flat.places for name, _ in place.conditions})
+    of_inputs = {name: tensors[name].sizes for name in inputs if name in tensors}
+    return Shapes(tensors, opened, of_inputs, declared, decided), changed
 
 
-def origin(model: Any, tensors: Mapping[str, Tensor], node: Any) -> str:
+def _joined(
+    outline: Any, tensors: Mapping[str, Tensor], pending: list[Join], carried: Mapping[str, tuple[Size, ...] | None]
+) -> dict[str, tuple[Size, ...]]:
+    """Add the tensors of joins whose sources are known, or else of those whose sources have open sizes."""
+    decided = _constants(outline, {join.condition for join in pending if join.condition})
+    for complete in (True, False):
+        found: dict[str, tuple[Size, ...]] = {}
+        for join in pending:
+            if join.condition in decided:
+                chosen = join.sources[0 if decided[join.condition] else 1]
+                _alias(outline, chosen, join.output)
+                found[join.output] = ()
+                continue
+            sources = [tensors.get(name, Tensor(None, "UNDEFINED")) for name in join.sources]
+            if complete and not all(source.known for source in sources):
+                continue
+            sizes = _common([source.sizes for source in sources])
+            if sizes is not None and join.dropped_axis is not None:
+                axis = join.dropped_axis % max(1, len(sizes))
+                sizes = sizes[:axis] + sizes[axis + 1 :]
+            if join.output in carried:
+                sizes = _common([sizes, carried[join.output]])
+            if sizes is not None:
+                _pin(outline, join.output, sizes, sources[0].dtype)
+                found[join.output] = sizes
+        if found:
+            return found
+    return {}
+
+
+def _alias(outline: Any, name: str, other: str) -> None:
+    """Give a tensor another name, before the first node that uses it; the inference reads the nodes in their order."""
+    import onnx  # an optional package
+
+    nodes = list(outline.graph.node)
+    first = next((place for place, node in enumerate(nodes) if other in node.input), len(nodes))
+    copies = [type(node).FromString(node.SerializeToString()) for node in nodes[first:]]
+    del outline.graph.node[first:]
+    outline.graph.node.append(onnx.helper.make_node("Identity", [name], [other]))
+    outline.graph.node.extend(copies)
+
+
+def _common(shapes: list[tuple[Size, ...] | None]) -> tuple[Size, ...] | None:
+    """The sizes that several shapes have in common, "?" elsewhere; None if their numbers of axes differ."""
+    first, *others = shapes
+    for other in others:
+        if first is None or other is None or len(first) != len(other):
+            return None
+        first = tuple(a if a == b and isinstance(a, int) else "?" for a, b in zip(first, other, strict=True))
+    return first
+
+
+def _constants(outline: Any, names: set[str]) -> dict[str, bool]:
+    """The values of those of the tensors that are constants of one element."""
+    import onnx  # an optional package
+
+    found = {}
+    for weight in outline.graph.initializer:
+        if weight.name in names and prod(weight.dims) == 1:
+            with contextlib.suppress(Exception):  # the values of a damaged model
+                found[weight.name] = bool(onnx.numpy_helper.to_array(weight).reshape(-1)[0])
+    return found
+
+
+def origin(flat: Flat, tensors: Mapping[str, Tensor], node: Any) -> str:
     """The end of a message about a node of unknown size: the node at which the inference stopped, if it was one."""
-    producers = {output: each for each in model.graph.node for output in each.output if output}
+    for name, producer in _unknown(flat, tensors, node):
+        if producer is not None and all(one in tensors and tensors[one].known for one in producer.input if one):
+            what = f"{printable(producer.op_type)} {(producer.name or name)!r}"
+            if producer.op_type in _OF_DATA:
+                return f", because the size of the result of {what} depends on its data"
+            return f", because ONNX's inference does not find the shape of the result of {what}"
+    return ""
+
+
+def is_behind_an_open_input(flat: Flat, shapes: Shapes, node: Any) -> bool:
+    """Whether a node's unknown sizes are, at least in part, those of an input of the model."""
+    return any(name in shapes.inputs for name, _ in _unknown(flat, shapes.tensors, node))
+
+
+def _unknown(flat: Flat, tensors: Mapping[str, Tensor], node: Any) -> Iterator[tuple[str, Any]]:
+    """The tensors of unknown size that a node's input and weight are computed from, each with its node or None."""
+    producers = {output: each for each in flat.model.graph.node for output in each.output if output}
+    sources = {join.output: join.sources for join in flat.joins}
     seen: set[str] = set()
     todo = list(node.input[:2])
     while todo:
         name = todo.pop()
-        if name in seen or (name in tensors and tensors[name].known):
+        if not name or name in seen or (name in tensors and tensors[name].known):
             continue
         seen.add(name)
-        if (producer := producers.get(name)) is None:
-            continue
-        if all(one in tensors and tensors[one].known for one in producer.input if one):
-            what = f"{producer.op_type} {(producer.name or name)!r}"
-            if producer.op_type in _OF_DATA:
-                return f", because the size of the result of {printable(what)} depends on its data"
-            return f", because ONNX's inference does not find the shape of the result of {printable(what)}"
-        todo += [one for one in producer.input if one]
-    return ""
+        producer = producers.get(name)
+        yield name, producer
+        todo += [*sources.get(name, ()), *(() if producer is None else producer.input)]
 
 
 def _weights(model: Any) -> set[str]:
@@ -120,15 +231,12 @@ def _outline(model: Any, source: str, weights: set[str], given: Given) -> tuple[
     import onnx  # an optional package
 
     without, graph = onnx.ModelProto(), model.graph
-    without.ir_version = max(4, model.ir_version)  # before version 4, each initialiser had to be an input too
+    without.ir_version = model.ir_version
     without.opset_import.extend(model.opset_import)
-    without.functions.extend(model.functions)
     copy = without.graph
-    copy.name = graph.name or "graph"
+    copy.name = graph.name
     copy.node.extend(graph.node)
     copy.input.extend(graph.input)
-    for node in copy.node:
-        _undeclare(node)
     for output in graph.output:
         copy.output.add().name = output.name
         copy.output[-1].type.CopyFrom(output.type)
@@ -161,18 +269,6 @@ def _outline(model: Any, source: str, weights: set[str], given: Given) -> tuple[
             if size.dim_param and names[size.dim_param] > 1:
                 size.ClearField("dim_param")
     return without, opened
-
-
-def _undeclare(node: Any) -> None:
-    """Remove the declared shapes of inner tensors from the graphs inside a node."""
-    for attribute in node.attribute:
-        for graph in (*([attribute.g] if attribute.HasField("g") else []), *attribute.graphs):
-            del graph.value_info[:]
-            for output in graph.output:
-                if output.type.HasField("tensor_type"):
-                    output.type.tensor_type.ClearField("shape")
-            for inner in graph.node:
-                _undeclare(inner)
 
 
 def _agrees(source: str, name: str, sizes: tuple[int, ...], known: tuple[Size, ...] | None) -> None:

@@ -4,7 +4,6 @@ import contextlib
 import sys
 
 import onnx
-import onnx.inliner
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -54,38 +53,6 @@ def test_what_cannot_be_computed_is_named_and_left_out(node, told):
 def test_operators_that_only_sound_like_it_are_not_named():
     nodes = [helper.make_node(name, ["x"], [name], domain="com.own") for name in ("ConvertLayout", "Deconvert")]
     assert workload.from_onnx(model_of(conv(), *nodes, weights=W, domains=["com.own"])).skipped == ()
-
-
-@pytest.mark.filterwarnings("ignore:net. skipped")
-def test_convolutions_inside_branches_loops_and_functions_are_named():
-    def branch(name, *nodes):
-        return helper.make_graph(nodes, name, [], [helper.make_tensor_value_info(name, TensorProto.FLOAT, None)])
-
-    inner = helper.make_node(
-        "If", ["go"], ["deep"], name="inner",
-        then_branch=branch("p", conv(y="p", name="deepest")), else_branch=branch("q", conv(y="q")),
-    )  # fmt: skip
-    outer = helper.make_node(
-        "If", ["go"], ["out"], name="outer",
-        then_branch=branch("deep", inner), else_branch=branch("e", helper.make_node("Relu", ["x"], ["e"])),
-    )  # fmt: skip
-    function = helper.make_function(
-        "own", "Block", ["x", "w"], ["y"], [conv(name="within")], [helper.make_opsetid("", 22)]
-    )
-    call = helper.make_node("Block", ["x", "w"], ["block"], domain="own")
-    model = model_of(conv(name="plain"), outer, call, weights=W, domains=["own"], functions=[function])
-    model.graph.input.append(helper.make_tensor_value_info("go", TensorProto.BOOL, []))
-    found = workload.from_onnx(model)
-    assert [layer.name for layer in found.layers] == ["plain"]
-    when = "how often it runs is known only when it does"
-    inline = "onnx.inliner.inline_local_functions makes a function's nodes part of the graph"
-    assert sorted(found.skipped) == [
-        f"Conv 'deepest' in 'then_branch' of If 'inner' in 'then_branch' of If 'outer': {when}",
-        f"Conv 'q' in 'else_branch' of If 'inner' in 'then_branch' of If 'outer': {when}",
-        f"Conv 'within' in function 'Block': {inline}",
-    ]
-    inlined = workload.from_onnx(onnx.inliner.inline_local_functions(model))
-    assert [str(layer.problem) for layer in inlined.layers] == ["n1c3h8w8-k4r3s3"] * 2
 
 
 # ---- what is refused
