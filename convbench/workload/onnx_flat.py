@@ -5,11 +5,12 @@ computes: the result of an If or a Loop, or the input of a body.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import prod
 from typing import Any
 
 from convbench.errors import ConvbenchError
+from convbench.workload import onnx_forms
 from convbench.workload.layer import printable
 
 MOST_NODES = 500_000  # of the list: functions that call functions can multiply
@@ -34,6 +35,7 @@ class Place:
 
     text: str = ""  # such as " in branch then of If 'switch'"
     conditions: tuple[tuple[str, bool], ...] = ()  # the tensors that decide whether it runs, with the value for it
+    original: Any = None  # the node of the model for which this one stands
 
 
 @dataclass
@@ -68,6 +70,7 @@ class _Flattening:
         for part in ("input", "output", "value_info", "sparse_initializer"):
             getattr(graph, part).extend(getattr(model.graph, part))
         self.found = Flat(result)
+        self.dims: dict[str, tuple[int, ...]] = {}  # of the weights
         self.used = {name for node in model.graph.node for name in (*node.input, *node.output)}
         self.used |= {each.name for each in (*graph.input, *model.graph.initializer)}
         self._weights(model.graph, {})
@@ -108,8 +111,13 @@ class _Flattening:
                 self._append(node, place)
 
     def _append(self, node: Any, place: Place) -> None:
-        self.found.model.graph.node.append(node)
-        self.found.places.append(place)
+        if onnx_forms.is_fused(node):
+            parts, place = onnx_forms.standard(node, self.dims), replace(place, original=node)
+        else:
+            parts = [onnx_forms.like(node)]
+        for part in parts:
+            self.found.model.graph.node.append(part)
+            self.found.places.append(place)
 
     def _call(self, node: Any, function: Any, prefix: str, place: Place, depth: int) -> None:
         inputs: list[str] = [*node.input, *("" for _ in function.input)]  # the last ones may be left out
@@ -186,6 +194,7 @@ class _Flattening:
             else:
                 kept = self.found.model.graph.initializer.add(dims=weight.dims, data_type=weight.data_type)
             kept.name = scope.get(weight.name, weight.name)
+            self.dims[kept.name] = tuple(weight.dims)
 
     def _name(self, prefix: str, name: str) -> str:
         found, number = f"{prefix}{name}", 1

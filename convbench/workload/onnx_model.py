@@ -14,9 +14,9 @@ from typing import Any
 
 from convbench.errors import ConvbenchError
 from convbench.problem import ConvProblem, Dtype, problem_of
-from convbench.workload import onnx_flat, onnx_inputs, onnx_shapes
+from convbench.workload import onnx_flat, onnx_forms, onnx_inputs, onnx_shapes
 from convbench.workload.layer import Layer
-from convbench.workload.onnx_others import is_standard, others
+from convbench.workload.onnx_others import others
 from convbench.workload.onnx_shapes import BATCH, Given, Tensor, UnknownSizeError
 from convbench.workload.workload import Workload
 
@@ -73,31 +73,47 @@ def _read(model: Any, name: str, source: str, given: Given) -> Workload:
     layers: list[Layer] = []
     skipped: list[str] = []
     unsized = False
+    told: list[tuple[str, str]] = []
+    kinds = {name: tensor.dtype for name, tensor in shapes.tensors.items()}
+    dequantised = {
+        node.output[0]: kinds.get(node.input[0], "integers")
+        for node in flat.model.graph.node
+        if node.op_type == "DequantizeLinear" and node.input and node.output
+    }
     for number, (node, place) in enumerate(zip(flat.model.graph.node, flat.places, strict=True)):
-        if node.op_type == "Conv" and is_standard(node):
-            label = node.name or next(iter(node.output), "") or f"Conv {number}"
-            if any(shapes.decided.get(name, value) != value for name, value in place.conditions):
-                skipped.append(f"Conv {label!r}{place.text}: it never runs, because the condition is a constant")
-                continue
-            try:
-                layers.append(Layer(name=f"{label}{place.text}", problem=_problem(node, shapes.tensors)))
-            except _NoProblemError as reason:
-                skipped.append(f"Conv {label!r}{place.text}: {reason}")
-            except UnknownSizeError as reason:
-                told = f"{reason}{onnx_shapes.origin(flat, shapes.tensors, node)}"
-                if not unsized:  # the same sizes are often enough for the others
-                    told += _remedy(flat, source, given, shapes, node)
-                unsized = True
-                if onnx_shapes.is_behind_an_open_input(flat, shapes, node):
-                    # a part of the layers would be mistaken for the whole network
-                    raise ConvbenchError(f"{source}, node {label!r}{place.text}: {told}") from reason
-                skipped.append(f"Conv {label!r}{place.text}: {told}")
-            except ConvbenchError as error:
-                raise ConvbenchError(f"{source}, node {label!r}{place.text}: {error}") from error
+        if (conv := onnx_forms.as_conv(node)) is None:
+            continue
+        name_of_node = node.name or next(iter(node.output), "") or f"{node.op_type} {number}"
+        operator = node.op_type if place.original is None else place.original.op_type
+        label = f"{operator} {name_of_node!r}{place.text}"
+        if any(shapes.decided.get(name, value) != value for name, value in place.conditions):
+            skipped.append(f"{label}: it never runs, because the condition is a constant")
+            continue
+        try:
+            problem = _problem(conv, shapes.tensors, integers=onnx_forms.is_of_integers(node))
+        except _NoProblemError as reason:
+            skipped.append(f"{label}: {reason}")
+        except UnknownSizeError as reason:
+            text = f"{reason}{onnx_shapes.origin(flat, shapes.tensors, conv)}"
+            if not unsized:  # the same sizes are often enough for the others
+                text += _remedy(flat, source, given, shapes, node)
+            unsized = True
+            if onnx_shapes.is_behind_an_open_input(flat, shapes, conv):
+                # a part of the layers would be mistaken for the whole network
+                raise ConvbenchError(f"{source}, node {name_of_node!r}{place.text}: {text}") from reason
+            skipped.append(f"{label}: {text}")
+        except ConvbenchError as error:
+            raise ConvbenchError(f"{source}, node {name_of_node!r}{place.text}: {error}") from error
+        else:
+            if operator.startswith("Nhwc"):
+                krsc = any("(KCRS)" in name for name in node.input)  # the weight was transposed
+                problem = replace(problem, layout="NHWC", filter_layout="KRSC" if krsc else "KCRS")
+            layers.append(Layer(name=f"{name_of_node}{place.text}", problem=problem))
+            told += [(label, note) for note in onnx_forms.notes(node, place.original, kinds, dequantised)]
     skipped += others(flat)
     if not layers:
-        told = "".join(f"\n    {what}" for what in skipped)
-        raise ConvbenchError(f"{source}: no convolution in it that can be computed{told and f'; it has{told}'}")
+        lines = "".join(f"\n    {what}" for what in skipped)
+        raise ConvbenchError(f"{source}: no convolution in it that can be computed{lines and f'; it has{lines}'}")
     facts = [f"given is {onnx_inputs.text(given)}"] if given else []
     if shapes.opened:
         facts.append(f"whose open batch is {BATCH} ({', '.join(map(repr, shapes.opened))})")
@@ -105,24 +121,28 @@ def _read(model: Any, name: str, source: str, given: Given) -> Workload:
         facts.append(f"whose shapes of {', '.join(map(repr, shapes.declared))} are declared and cannot be inferred")
     return Workload(
         name=name, source=", ".join([source, *facts]), layers=tuple(layers), skipped=tuple(skipped),
-        notes=tuple(f"the shape of {one!r} is the one that the model declares; it cannot be inferred"
-                    for one in shapes.declared),
+        notes=(
+            *(f"the shape of {one!r} is the one that the model declares; it cannot be inferred"
+              for one in shapes.declared),
+            *onnx_forms.folded(told),
+        ),
     )  # fmt: skip
 
 
 def _remedy(flat: onnx_flat.Flat, source: str, given: Given, shapes: onnx_shapes.Shapes, node: Any) -> str:
     """The end of a message about an unknown size: the option that gives the node its sizes, ready to copy."""
+    conv = onnx_forms.as_conv(node)
 
     def helps(proposed: Given) -> bool:
         try:
             found = onnx_shapes.shapes_of(flat, source, {**given, **proposed}).tensors
-            _problem(node, found)
+            _problem(conv, found, integers=onnx_forms.is_of_integers(node))
         except (ConvbenchError, _NoProblemError):
             return False
         return True
 
     inputs = {name: sizes for name, sizes in shapes.inputs.items() if name not in given}
-    return onnx_inputs.remedy(inputs, [(name, shapes.tensors.get(name)) for name in node.input[:2]], helps)
+    return onnx_inputs.remedy(inputs, [(name, shapes.tensors.get(name)) for name in conv.input[:2]], helps)
 
 
 def _no_text(message: Any) -> bytes | None:
@@ -154,8 +174,8 @@ def _loaded(path: Path) -> Any:
         raise ConvbenchError(f"{path} is no ONNX model: {error}") from error
 
 
-def _problem(node: Any, tensors: Mapping[str, Tensor]) -> ConvProblem:
-    """The problem of a Conv node; raises ConvbenchError and _NoProblemError."""
+def _problem(node: Any, tensors: Mapping[str, Tensor], *, integers: bool = False) -> ConvProblem:
+    """The problem of a Conv node, in float32 for one of integers; raises ConvbenchError and _NoProblemError."""
     inputs = list(node.input)
     if len(inputs) < 2 or not (inputs[0] and inputs[1]):
         raise ConvbenchError(f"it has the inputs {inputs}; Conv has an input, a weight and perhaps a bias")
@@ -165,6 +185,8 @@ def _problem(node: Any, tensors: Mapping[str, Tensor]) -> ConvProblem:
     for tensor in (weight, x):
         if tensor.sizes is not None and len(tensor.sizes) not in (3, 4):
             raise _NoProblemError(f"it has {len(tensor.sizes) - 2} spatial axes, and a problem one or two")
+    if integers and dtype in onnx_forms.INTEGERS:
+        dtype = "FLOAT"
     if dtype not in (*DTYPES, "UNDEFINED"):
         raise _NoProblemError(f"its numbers are {dtype}, and a problem's {', '.join(DTYPES)}")
     k, channels, *taps = _sizes("weight", inputs[1], weight)

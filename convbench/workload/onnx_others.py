@@ -1,4 +1,4 @@
-"""Lists the convolutions of an ONNX model that are not Conv nodes, each with the reason to skip it."""
+"""Lists the convolutions of an ONNX model that are no layers, each with the reason to skip it."""
 
 import re
 from collections.abc import Iterator
@@ -6,11 +6,10 @@ from typing import Any
 
 from convbench.workload.layer import printable
 from convbench.workload.onnx_flat import Flat
+from convbench.workload.onnx_forms import as_conv
 
 _REASONS = {
     "ConvTranspose": "a transposed convolution; the direction backward_data of its convolution computes it",
-    "ConvInteger": "a convolution of integers",
-    "QLinearConv": "a convolution of integers",
     "DeformConv": "its filter's taps move with the data",
     "CausalConvWithState": "it keeps a state",
 }
@@ -32,7 +31,7 @@ def others(flat: Flat) -> list[str]:
 
 def _nodes(nodes: Any, place: str, reason: str) -> Iterator[str]:
     for node in nodes:
-        if is_convolution(node) and (reason or not (node.op_type == "Conv" and is_standard(node))):
+        if is_convolution(node) and (reason or as_conv(node) is None):
             yield f"{_operator(node)} {label(node)!r}{place}: {_reason(node) or reason}"
         for attribute in node.attribute:
             for graph in (*([attribute.g] if attribute.HasField("g") else []), *attribute.graphs):

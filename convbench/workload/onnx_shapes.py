@@ -10,7 +10,7 @@ Documentation of the inference: https://onnx.ai/onnx/repo-docs/ShapeInference.ht
 
 import contextlib
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from math import prod
 from typing import Any
@@ -19,6 +19,7 @@ from convbench.errors import ConvbenchError
 from convbench.workload import onnx_folding
 from convbench.workload.layer import printable
 from convbench.workload.onnx_flat import Flat, Join
+from convbench.workload.onnx_forms import as_conv
 
 MOST_ELEMENTS = 1024  # of an initialiser whose values are kept, as the inference needs those that are shapes
 MOST_PASSES = 200  # of the inference; each resolves at least one tensor
@@ -98,6 +99,7 @@ def _shapes(
         tensors = _inferred(outline, source)
     declared: list[str] = []
     known = {value.name: Tensor(*_facts(value)) for value in (*model.graph.value_info, *model.graph.output)}
+    operands = [name for node in model.graph.node if (conv := as_conv(node)) for name in conv.input[:2]]
     pending = [join for join in flat.joins if join.output not in inner]
     pinned: dict[str, tuple[Size, ...]] = {}
     while True:
@@ -105,7 +107,7 @@ def _shapes(
         if joined:
             pending = [join for join in pending if join.output not in joined]
             pinned |= joined
-        elif pins := _only_declared(outline, tensors, known):
+        elif pins := _only_declared(outline, tensors, known, {name for name, _ in _unknown(flat, tensors, operands)}):
             for name in pins:
                 _pin(outline, name, known[name].sizes, known[name].dtype)
             declared += pins
@@ -189,7 +191,7 @@ def _constants(outline: Any, names: set[str]) -> dict[str, bool]:
 
 def origin(flat: Flat, tensors: Mapping[str, Tensor], node: Any) -> str:
     """The end of a message about a node of unknown size: the node at which the inference stopped, if it was one."""
-    for name, producer in _unknown(flat, tensors, node):
+    for name, producer in _unknown(flat, tensors, node.input[:2]):
         if producer is not None and all(one in tensors and tensors[one].known for one in producer.input if one):
             what = f"{printable(producer.op_type)} {(producer.name or name)!r}"
             if producer.op_type in _OF_DATA:
@@ -200,15 +202,15 @@ def origin(flat: Flat, tensors: Mapping[str, Tensor], node: Any) -> str:
 
 def is_behind_an_open_input(flat: Flat, shapes: Shapes, node: Any) -> bool:
     """Whether a node's unknown sizes are, at least in part, those of an input of the model."""
-    return any(name in shapes.inputs for name, _ in _unknown(flat, shapes.tensors, node))
+    return any(name in shapes.inputs for name, _ in _unknown(flat, shapes.tensors, node.input[:2]))
 
 
-def _unknown(flat: Flat, tensors: Mapping[str, Tensor], node: Any) -> Iterator[tuple[str, Any]]:
-    """The tensors of unknown size that a node's input and weight are computed from, each with its node or None."""
+def _unknown(flat: Flat, tensors: Mapping[str, Tensor], names: Iterable[str]) -> Iterator[tuple[str, Any]]:
+    """Tensors of unknown size among these and all that they are computed from, each with its node or None."""
     producers = {output: each for each in flat.model.graph.node for output in each.output if output}
     sources = {join.output: join.sources for join in flat.joins}
     seen: set[str] = set()
-    todo = list(node.input[:2])
+    todo = list(names)
     while todo:
         name = todo.pop()
         if not name or name in seen or (name in tensors and tensors[name].known):
@@ -223,7 +225,7 @@ def _weights(model: Any) -> set[str]:
     """The names of initialisers, and of what a convolution takes as its weight or bias."""
     graph = model.graph
     weights = {weight.name for weight in graph.initializer} | {w.values.name for w in graph.sparse_initializer}
-    return weights | {name for node in graph.node if node.op_type == "Conv" for name in node.input[1:]}
+    return weights | {name for node in graph.node if (conv := as_conv(node)) for name in conv.input[1:]}
 
 
 def _outline(model: Any, source: str, weights: set[str], given: Given) -> tuple[Any, list[str]]:
@@ -298,8 +300,12 @@ def _pin(outline: Any, name: str, sizes: tuple[Size, ...] | None, dtype: str) ->
     outline.graph.input.append(onnx.helper.make_tensor_value_info(name, kind, sizes))
 
 
-def _only_declared(outline: Any, tensors: Mapping[str, Tensor], known: Mapping[str, Tensor]) -> list[str]:
+def _only_declared(
+    outline: Any, tensors: Mapping[str, Tensor], known: Mapping[str, Tensor], needed: set[str]
+) -> list[str]:
     """The tensors that the inference stops at although it knows what they are computed from, and that are declared.
+
+    Only those that a convolution needs.
 
     If there is none, the first tensor that is not inferred and is declared; not if it may depend on an open input.
     """
@@ -311,7 +317,7 @@ def _only_declared(outline: Any, tensors: Mapping[str, Tensor], known: Mapping[s
         (node, output)
         for node in outline.graph.node
         for output in node.output
-        if output in known and known[output].known and not inferred(output)
+        if output in needed and output in known and known[output].known and not inferred(output)
     ]
     if found := [output for node, output in lost if all(inferred(name) for name in node.input if name)]:
         return found

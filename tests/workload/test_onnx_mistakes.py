@@ -20,8 +20,6 @@ from support.command_line import assert_refused
 LEFT_OUT = [
     (helper.make_node("ConvTranspose", ["x", "w"], ["t"], name="up"), "ConvTranspose 'up': a transposed convolution"),
     (helper.make_node("DeformConv", ["x", "w", "o"], ["t"], name="bend"), "DeformConv 'bend': its filter's taps move"),
-    (helper.make_node("ConvInteger", ["i", "j"], ["t"], name="int"), "ConvInteger 'int': a convolution of integers"),
-    (helper.make_node("QLinearConv", list("ijklmnop"), ["t"], name="q"), "QLinearConv 'q': a convolution of integers"),
     (helper.make_node("FusedConv", ["x", "w"], ["t"], domain="com.own"), "com.own.FusedConv 't': an operator that"),
     (conv("x5", "w5", "t", name="cube"), "Conv 'cube': it has 3 spatial axes, and a problem one or two"),
     (conv("x8", "w8", "t", name="bytes"), "Conv 'bytes': its numbers are INT8"),
