@@ -29,6 +29,7 @@ def gpu(
     workload: Annotated[
         str, typer.Option("--workload", help="Layers to time: a named workload, or a file as for bench.")
     ] = "standard",
+    input_: options.InputOption = None,
     batch: options.BatchOption = None,
     where: options.WhereOption = None,
     strict: options.StrictOption = False,
@@ -54,7 +55,9 @@ def gpu(
     from convbench.problem.notation import parse
     from convbench.survey import EFFORT, PAGE, PROBLEMS, Orders, Survey
 
-    asked = Asked(workload=workload, batch=batch, where=where, strict=strict, algorithm=algorithm)
+    asked = Asked(
+        workload=workload, input_=input_, batch=batch, where=where, strict=strict, algorithm=algorithm
+    )
     chosen = asked.layers()
     options.load_plugins(plugin)
     names = tuple(one.name for one in asked.algorithms()) if algorithm else None

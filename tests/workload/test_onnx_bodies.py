@@ -1,9 +1,15 @@
 """Convolutions inside If, Loop, Scan and the functions of an ONNX model are read, each with its place."""
 
+import contextlib
+import warnings
+
 import numpy as np
 import onnx
 import onnx.inliner
 import pytest
+from google.protobuf.message import DecodeError
+from hypothesis import given
+from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
 from cases.onnx_models import W, conv, model_of
@@ -178,6 +184,21 @@ def test_the_body_of_a_scan_gets_slices():
     )
     model = model_of(scan, x=(2, 7, 3, 8, 9), weights=W, state=(4,))
     assert named(model) == [("each in the body of Scan 'rows'", "n2c3h8w9-k4r3s3")]
+
+
+@given(data=st.data())
+def test_a_damaged_model_with_bodies_and_functions_is_read_or_refused(data):
+    call = helper.make_node("Block", ["x", "w"], ["block"], domain="own")
+    function = helper.make_function("own", "Block", ["x", "w"], ["y"], [conv()], [helper.make_opsetid("", 22)])
+    models = [
+        looped(conv("v", y="r", name="each", pads=PAD), returned="r"),
+        switched(branch("p", conv(y="p")), branch("q"), call, condition=True, domains=["own"], functions=[function]),
+    ]
+    content = bytearray(data.draw(st.sampled_from(models)).SerializeToString())
+    for _ in range(data.draw(st.integers(0, 4))):
+        content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
+    with contextlib.suppress(ConvbenchError, DecodeError), warnings.catch_warnings(action="ignore"):
+        assert workload.from_onnx(onnx.load_model_from_string(bytes(content))).layers
 
 
 # ---- domains

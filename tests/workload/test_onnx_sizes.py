@@ -225,3 +225,15 @@ def test_sizes_that_cannot_be_used_are_refused(convbench, here, words, told):
     result = convbench("verify", *words, "--algorithm", "direct")
     assert_refused(result)
     assert told in result[2]
+
+
+@pytest.mark.parametrize("command", ["verify", "bench", "tune", "gpu"])
+def test_every_command_that_takes_a_model_takes_its_sizes(convbench, here, command):
+    (here / "open.onnx").write_bytes(model_of(conv(), x=(1, 3, "H", 8), weights=W).SerializeToString())
+    words = ("--workload", "open.onnx", "--where", "h == 9", "--algorithm", "direct")
+    words += ("--out", "survey") if command == "gpu" else ()
+    assert "--input x=1x3x224x8" in convbench(command, *words)[2]
+    result = convbench(command, *words, "--input", "x=1x3x7x8")
+    assert_refused(result)
+    assert "leaves none of the 1 layers" in result[2]
+    assert "h is 7" in result[2]
