@@ -14,6 +14,7 @@ from convbench.workload.onnx_shapes import BATCH, Given, Size, Tensor
 # multiple of another number, and for sound.
 _SPATIAL = (224, 512, 32, 640, 16000)
 _CHANNELS = (3, 1)
+_MOST_CHANNELS_OF_IMAGES = 4
 
 
 def checked(inputs: Any) -> dict[str, tuple[int, ...]]:
@@ -76,8 +77,10 @@ def _of_operands(operands: Sequence[tuple[str, Tensor | None]]) -> Iterator[dict
 
 
 def _filled(sizes: tuple[Size, ...], channels: int, spatial: int) -> tuple[int, ...]:
-    """Sizes without an open one; the axes are N C H W, or N and a length."""
-    otherwise = (BATCH, channels) if len(sizes) > 2 else (BATCH,)
+    """Sizes without an open one; the axes are N C H W, or N H W C if the last is so small, or N and a length."""
+    last = sizes[-1] if len(sizes) == 4 else None
+    channels_last = isinstance(last, int) and last <= _MOST_CHANNELS_OF_IMAGES
+    otherwise = (BATCH, channels) if len(sizes) > 2 and not channels_last else (BATCH,)
     return tuple(
         size if isinstance(size, int) else (otherwise[axis] if axis < len(otherwise) else spatial)
         for axis, size in enumerate(sizes)

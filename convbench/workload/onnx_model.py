@@ -83,8 +83,9 @@ def _read(model: Any, name: str, source: str, given: Given) -> Workload:
     for number, (node, place) in enumerate(zip(flat.model.graph.node, flat.places, strict=True)):
         if (conv := onnx_forms.as_conv(node)) is None:
             continue
-        name_of_node = node.name or next(iter(node.output), "") or f"{node.op_type} {number}"
-        operator = node.op_type if place.original is None else place.original.op_type
+        original = node if place.original is None else place.original
+        operator = original.op_type
+        name_of_node = original.name or next(iter(original.output), "") or f"{operator} {number}"
         label = f"{operator} {name_of_node!r}{place.text}"
         if any(shapes.decided.get(name, value) != value for name, value in place.conditions):
             skipped.append(f"{label}: it never runs, because the condition is a constant")

@@ -61,6 +61,12 @@ def test_channels_may_be_last_as_onnxruntime_has_them():
     ]
 
 
+def test_an_unnamed_one_is_called_by_its_own_output():
+    node = fused("NhwcConv", ["x", "w"], "mine", name="", kernel_shape=[3, 3])
+    model = model_of(node, x=(1, 8, 8, 3), weights={"w": (4, 3, 3, 3)}, domains=[MICROSOFT])
+    assert [layer.name for layer in workload.from_onnx(model).layers] == ["mine"]
+
+
 def test_convolutions_of_integers_are_read_as_those_of_float32():
     nodes = [
         helper.make_node("ConvInteger", ["i", "j"], ["t"], name="int", pads=PAD),

@@ -127,6 +127,13 @@ def test_a_proposal_is_one_that_the_model_can_use():
     assert proposed(message) == {"x": (1, 3, 512, 512)}
 
 
+def test_a_proposal_knows_images_whose_channels_are_last():
+    nodes = [helper.make_node("Transpose", ["x"], ["t"], perm=[0, 3, 1, 2]), conv("t")]
+    message = refusal(model_of(*nodes, x=("N", None, None, 3), weights=W))
+    assert "open are 'x' (1, ?, ?, 3)" in message
+    assert proposed(message) == {"x": (1, 224, 224, 3)}
+
+
 def test_reshapes_over_open_axes_need_sizes():
     nodes = [helper.make_node("Reshape", ["x", "to"], ["r"]), conv("r", name="last")]
     model = model_of(*nodes, x=(1, 3, "H", 8), weights=W)
