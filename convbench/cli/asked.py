@@ -73,9 +73,7 @@ class Asked:
         for told in self._other_directions():
             print(f"convbench: {told}", file=sys.stderr)
         if self.strict and chosen.skipped:
-            raise ConvbenchError("--strict: not all could be read:
-    " + "
-    ".join(chosen.skipped))
+            raise ConvbenchError("--strict: not all could be read:\n    " + "\n    ".join(chosen.skipped))
         for what in (*(f"skipped {what}" for what in chosen.skipped), *chosen.notes):
             print(f"convbench: {what}", file=sys.stderr)
         if self.batch is not None:

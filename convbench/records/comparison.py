@@ -193,7 +193,7 @@ def _evidence(old: Series, new: Series) -> Evidence | str:
     sides = []
     for name, series in (("OLD", old), ("NEW", new)):
         if len(set(series.throttled)) == len(series.samples_us):
-            return f"{name} has no sample for which the GPU was not slowed down"
+            return f"all samples of {name} were taken while slowed down"
         side = distribution(series.counted_us)
         if isinstance(side, str):
             return f"{name} has {side}"

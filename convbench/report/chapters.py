@@ -15,6 +15,7 @@ from convbench.records import Record, latest
 from convbench.report.frame import to_frame
 
 KEY = ["device", "clock", "is_gpu", "direction", "dtype", "precision"]
+NATIVE = "native"  # the word for times of a baseline that ran on the processor itself, not emulated
 LAYER = ["workload", "layer", "problem"]  # two results that agree in these computed the same layer
 
 
@@ -43,8 +44,8 @@ class Chapter:
 
     @cached_property
     def label(self) -> str:
-        """The words that follow the name of each figure made of times: the end of the clock's name; empty for a GPU."""
-        return "" if self.is_gpu else f" ({str(self.device['clock']).rpartition(', ')[2]})"
+        """The words that follow the name of each figure made of times; empty for a GPU."""
+        return label_of(str(self.device["clock"]), self.is_gpu, self.timed.is_native)
 
     @property
     def families(self) -> list[tuple[str, str]]:
@@ -52,10 +53,25 @@ class Chapter:
         pairs = self.frame[["algorithm", "family"]].drop_duplicates()
         return [(str(algorithm), str(family)) for algorithm, family in pairs.itertuples(index=False)]
 
+    @property
+    def timed(self) -> pd.DataFrame:
+        """The results with times, also those that do not count."""
+        return self.frame[self.frame.outcome == "passed"]
+
+    @property
+    def slowed(self) -> pd.DataFrame:
+        """The results without a rank: all of their samples were taken while the GPU was slowed down."""
+        timed = self.timed
+        return timed[timed.slowed]
+
     @cached_property
     def passed(self) -> pd.DataFrame:
-        """The results with times. `best_us` is the shortest time of the layer, and `speed` is best_us / median_us."""
-        passed = self.frame[self.frame.outcome == "passed"].copy()
+        """The results with times that count; all that ranks or compares results is made from them.
+
+        `best_us` is the shortest time of the layer, and `speed` is best_us / median_us.
+        """
+        timed = self.timed
+        passed = timed[~timed.slowed].copy()
         passed["best_us"] = passed.groupby(LAYER).median_us.transform("min")
         passed["speed"] = passed.best_us / passed.median_us
         return passed
@@ -67,6 +83,25 @@ class Chapter:
         means = np.log(passed.speed).groupby(passed.algorithm).mean()
         ranked: list[tuple[str, float]] = sorted(means.items(), key=lambda item: (-item[1], str(item[0])))
         return [str(name) for name, _ in ranked]
+
+
+def label_of(clock: str, is_gpu: bool, native: Iterable[bool]) -> str:
+    """The words that follow the name of a column of times; empty for a GPU.
+
+    They are the end of the clock's name. Native baselines run on the processor itself. The words say so if there are
+    some among the results, whose `is_native` are given.
+    """
+    if is_gpu:
+        return ""
+    found = set(map(bool, native))
+    if found == {True}:
+        return f" ({NATIVE} on CPU)"
+    return f" ({clock.rpartition(', ')[2]}{f'; baselines {NATIVE}' if True in found else ''})"
+
+
+def named(algorithm: str, is_native: bool) -> str:
+    """The name of an algorithm as tables have it: a native baseline says that it is one."""
+    return f"{algorithm} ({NATIVE})" if is_native else algorithm
 
 
 def chapters(records: Iterable[Record]) -> list[Chapter]:

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from convbench.records import Record, bootstrap, comparison, geometric_means, pairing
+from convbench.report.chapters import label_of, named
+from convbench.report.frame import is_native
 from convbench.report.inert import markdown_table
 from convbench.report.units import counted, duration
 
@@ -59,7 +61,6 @@ def _rule(threshold: float) -> str:
 
 
 def _chapter(title: str, chosen: Sequence[comparison.Comparison]) -> list[str]:
-    first = chosen[0].pair
     several = {
         "direction": len({one.pair.new.direction for one in chosen}) > 1,
         "precision": len({one.pair.new.precision for one in chosen}) > 1,
@@ -68,12 +69,13 @@ def _chapter(title: str, chosen: Sequence[comparison.Comparison]) -> list[str]:
     }
     extra = [what for what, is_needed in several.items() if is_needed]
     header = [
-        "", "problem", "algorithm", *extra, "cache", f"OLD{_label(first.old)}", f"NEW{_label(first.new)}", "NEW / OLD",
+        "", "problem", "algorithm", *extra, "cache", f"OLD{_label([one.pair.old for one in chosen])}",
+        f"NEW{_label([one.pair.new for one in chosen])}", "NEW / OLD",
         "interval", "why undecided",
     ]  # fmt: skip
     rows = [
         (
-            one.verdict, f"`{one.pair.new.problem}`", one.pair.new.algorithm,
+            one.verdict, f"`{one.pair.new.problem}`", named(one.pair.new.algorithm, is_native(one.pair.new)),
             *(_config(getattr(one.pair.new, what)) for what in extra), one.cache, duration(one.old_us),
             duration(one.new_us), f"{one.ratio:.3f}", _interval(one.interval), one.reason or "",
         )
@@ -82,7 +84,7 @@ def _chapter(title: str, chosen: Sequence[comparison.Comparison]) -> list[str]:
     parts = [f"## {title}"]
     if found := geometric_means.means(chosen):
         of = [(one.name, one.cache, one.count, f"{one.ratio:.3f}", _interval((one.low, one.high))) for one in found]
-        heads = ["", "cache", "comparisons", f"NEW / OLD{_label(first.new)}", "interval"]
+        heads = ["", "cache", "comparisons", f"NEW / OLD{_label([one.pair.new for one in chosen])}", "interval"]
         parts += ["### Geometric means", markdown_table(heads, of)]
     return [*parts, "### Every comparison", markdown_table(header, rows)]
 
@@ -101,9 +103,10 @@ def _config(value: Any) -> str:
     return ", ".join(f"{key} {setting}" for key, setting in value.items()) or "–"
 
 
-def _label(record: Record) -> str:
-    """The words that follow the name of a column of times: the end of the clock's name; empty for a GPU."""
-    return "" if record.device["is_gpu"] else f" ({str(record.device['clock']).rpartition(', ')[2]})"
+def _label(records: Sequence[Record]) -> str:
+    """The words that follow the name of a column of times; empty for a GPU."""
+    device = records[0].device
+    return label_of(str(device["clock"]), bool(device["is_gpu"]), map(is_native, records))
 
 
 def _interval(interval: tuple[float, float] | None) -> str:

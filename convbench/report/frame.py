@@ -20,11 +20,11 @@ SIZES = "n", "c", "h", "w", "k", "r", "s", "p", "q", "flops", "min_bytes"
 STATISTICS = (
     "cache", "median_us", "low_us", "high_us", "spread", "samples", "throttled", "host_us", "queue_us", "warm_us",
     "warm_low_us", "warm_high_us", "warm_throttled", "cold_us", "cold_low_us", "cold_high_us", "cold_throttled",
-    "floor_us", "prepare_us", "compile_s", "phases_us",
+    "slowed", "warm_slowed", "cold_slowed", "floor_us", "prepare_us", "compile_s", "phases_us",
 )  # fmt: skip
 COLUMNS = (
     "row", "workload", "layer", "count", "problem", "direction", "dtype", "precision", "layout", "algorithm", "family",
-    "config", "device", "clock", "is_gpu", "outcome", "reason", *STATISTICS, "tflops", "fraction", "exact",
+    "config", "device", "clock", "is_gpu", "is_native", "outcome", "reason", *STATISTICS, "tflops", "fraction", "exact",
     "workspace_bytes", *SIZES, "intensity", "seed", "commit", "when", "command",
 )  # fmt: skip
 
@@ -36,8 +36,10 @@ def to_frame(records: Iterable[Record]) -> pd.DataFrame:
     state of the record: `median_us`, its 95 % interval `low_us` to `high_us`, `spread` (interquartile range over
     median), `samples`, `throttled` and `host_us` (the host's median). `queue_us` is the time that the host needs to
     queue one run on a GPU. `tflops` counts the FLOPs of the direct method, and `intensity` is these FLOPs per byte of
-    `min_bytes`. `fraction` is the used part of the algorithm's error bound, and `command` repeats the measurement.
-    Values that a record does not have are None or NaN.
+    `min_bytes`. `slowed` says that all samples were taken while the GPU was slowed down: there is a median of them, but
+    neither an interval nor a spread. `is_native` says that a baseline computed on the processor itself, while other
+    times of the device are emulated or simulated. `fraction` is the used part of the algorithm's error bound, and
+    `command` repeats the measurement. Values that a record does not have are None or NaN.
     """
     problems: dict[str, dict[str, Any]] = {}
     rows = []
@@ -51,12 +53,13 @@ def to_frame(records: Iterable[Record]) -> pd.DataFrame:
 def _row(row: int, record: Record, problem: dict[str, Any]) -> dict[str, Any]:
     timing = record.timing
     found = {
+        **dict.fromkeys(("slowed", "warm_slowed", "cold_slowed"), False),
         "row": row, "workload": record.workload, "layer": record.layer, "count": record.count,
         "problem": record.problem, "direction": record.direction, "precision": record.precision,
         "algorithm": record.algorithm, "family": record.family,
         "config": json.dumps(record.config, sort_keys=True, default=str) if record.config else "{}",
         "device": str(record.device["name"]), "clock": str(record.device["clock"]),
-        "is_gpu": bool(record.device["is_gpu"]),
+        "is_gpu": bool(record.device["is_gpu"]), "is_native": is_native(record),
         "outcome": record.outcome, "reason": record.reason, "fraction": record.fraction, "exact": record.exact,
         "workspace_bytes": record.workspace_bytes, "seed": record.seed,
         "commit": _text(record.environment.get("commit")), "when": record.when, "command": command_of(record),
@@ -86,7 +89,8 @@ def _number(size: int) -> float:
 def _of_timing(timing: Timing) -> dict[str, Any]:
     first = timing.first
     found: dict[str, Any] = {
-        **_of_series("", first), "cache": first.cache, "spread": first.spread, "samples": len(first.samples_us),
+        **_of_series("", first), "cache": first.cache, "samples": len(first.samples_us), "slowed": is_slowed(first),
+        "spread": None if is_slowed(first) or len(first.counted_us) == 1 else first.spread,
         "throttled": len(first.throttled), "host_us": median(first.host_us),
         "median_us": first.median_us, "floor_us": timing.floor_us, "prepare_us": timing.prepare_us,
         "compile_s": timing.compile_s, "queue_us": timing.queue_us, "phases_us": timing.phases_us,
@@ -94,6 +98,7 @@ def _of_timing(timing: Timing) -> dict[str, Any]:
     for series in timing.series:
         found |= _of_series(f"{series.cache}_", series)
         found |= {f"{series.cache}_us": series.median_us, f"{series.cache}_throttled": len(series.throttled)}
+        found |= {f"{series.cache}_slowed": is_slowed(series)}
     return found
 
 
@@ -102,8 +107,18 @@ def _text(value: object) -> str | None:
 
 
 def _of_series(prefix: str, series: Series) -> dict[str, float]:
-    interval = series.interval_us
+    interval = None if is_slowed(series) else series.interval_us
     return {} if interval is None else {f"{prefix}low_us": interval[0], f"{prefix}high_us": interval[1]}
+
+
+def is_slowed(series: Series) -> bool:
+    """Whether all samples of a series were taken while the GPU was slowed down, so that there is none that counts."""
+    return len(set(series.throttled)) == len(series.samples_us)
+
+
+def is_native(record: Record) -> bool:
+    """Whether the times are those of a library on the processor itself, though its device is emulated or simulated."""
+    return record.family == "baseline" and not record.device["is_gpu"]
 
 
 def command_of(record: Record) -> str:

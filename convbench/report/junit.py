@@ -12,7 +12,7 @@ from xml.etree import ElementTree as ET
 
 from convbench.records import FAILURES, Record
 from convbench.report.chapters import Chapter, chapters
-from convbench.report.frame import command_of
+from convbench.report.frame import command_of, is_native, is_slowed
 from convbench.report.units import duration
 
 # the characters that XML 1.0 cannot represent, §2.2
@@ -77,7 +77,11 @@ def _case(record: Record) -> ET.Element:
 def _spoken(record: Record) -> str:
     told: str = record.outcome
     if record.timing is not None:
-        told += f", median {duration(record.timing.median_us)} ({record.device['clock']})"
+        clock = str(record.device["clock"])
+        own = clock.rpartition(", ")[0] + ", native" if is_native(record) else clock
+        told += f", median {duration(record.timing.median_us)} ({own})"
+        if is_slowed(record.timing.first):
+            told += "; all of its samples were taken while slowed down"
     return f"{record.workload}.{record.layer}, {record.algorithm}, {record.problem}: {told}"
 
 

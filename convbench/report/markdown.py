@@ -12,12 +12,10 @@ from convbench.records import FAILURES, Record
 from convbench.report import tables
 from convbench.report.chapters import Chapter, chapters
 from convbench.report.inert import inert
-from convbench.report.summary import Statement, of_chapter, summary
+from convbench.report.summary import LOUD, Statement, of_chapter, summary
 
 if TYPE_CHECKING:
     from convbench.report.figures import Figure
-
-LOUD = "failed", "clock"  # kinds of sentences that are printed in bold, because nobody must overlook them
 
 
 def to_markdown(
@@ -45,16 +43,18 @@ def _spoken(statement: Statement) -> str:
 
 
 def _chapter(chapter: Chapter, pictures: "Mapping[str, tuple[Figure, str]]") -> list[str]:
-    passed = chapter.passed
     parts = [f"## {inert(chapter.heading)}", *map(_spoken, of_chapter(chapter))]
     for figure, file in pictures.values():
         if figure.chapter == chapter.heading:
             title = inert(figure.title)
             parts += [f"### {title}", inert(figure.reading), f"![{title}]({quote(file)})"]
-    if not passed.empty:
+    if not chapter.passed.empty:
         parts += ["### Best of each layer", tables.best(chapter)]
+    if not chapter.timed.empty:
         parts += ["### Every layer and algorithm", tables.layers(chapter)]
+    if not chapter.passed.empty:
         parts += ["### Totals, each layer as often as it occurs", tables.totals(chapter)]
+    if not chapter.timed.empty:
         parts += ["### Where the time goes", tables.costs(chapter)]
     slowed = tables.throttled(chapter)
     if slowed is not None:

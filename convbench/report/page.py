@@ -19,7 +19,7 @@ from convbench.records import Record, latest
 from convbench.report.chapters import chapters
 from convbench.report.figures import Figure, Omission, draw
 from convbench.report.payload import payload, samples
-from convbench.report.summary import Statement, summary
+from convbench.report.summary import LOUD, Statement, summary
 from convbench.report.units import listed
 
 try:
@@ -99,20 +99,20 @@ def to_json(data: Any) -> Markup:
 
 
 def _warnings(statements: list[Statement]) -> list[tuple[str, str]]:
-    """The warnings at the top of the page: times that are not from a GPU, and results that are wrong or failed."""
+    """The warnings at the top: large spreads, times that are not from a GPU, and results that are wrong or failed."""
     whose: dict[str, list[str]] = {}
     for statement in statements:
-        if statement.kind in ("clock", "failed"):
-            whose.setdefault(statement.text, []).append(str(statement.chapter))
+        if statement.kind in LOUD:
+            whose.setdefault(statement.text, []).extend([statement.chapter] if statement.chapter else [])
     several = len({statement.chapter for statement in statements if statement.chapter}) > 1
-    return [(f"{listed(chapters)}:" if several else "", text) for text, chapters in whose.items()]
+    return [(f"{listed(chapters)}:" if several and chapters else "", text) for text, chapters in whose.items()]
 
 
 def _openings(statements: list[Statement]) -> list[tuple[str, str, list[str]]]:
     """For each chapter: its heading, the sentences on the winner and its lead, and the other sentences."""
     found = []
     for heading in dict.fromkeys(statement.chapter for statement in statements if statement.chapter):
-        told = {s.kind: s.text for s in statements if s.chapter == heading and s.kind not in ("clock", "failed")}
+        told = {s.kind: s.text for s in statements if s.chapter == heading and s.kind not in LOUD}
         first = [told.pop(kind) for kind in ("winner", "lead") if kind in told] or [told.pop("what", "")]
         found.append((str(heading), " ".join(first), list(told.values())))
     return found

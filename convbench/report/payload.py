@@ -12,13 +12,14 @@ import numpy as np
 import pandas as pd
 
 from convbench.records import Record, Series
-from convbench.report.chapters import Chapter
+from convbench.report.chapters import Chapter, label_of
 from convbench.report.units import rate_unit
 
 TEXTS = (
     "workload", "layer", "problem", "direction", "dtype", "precision", "algorithm", "family", "config", "device",
     "outcome", "reason", "commit", "cache", "when",
 )  # fmt: skip
+SLOWED = "no rank: all of its samples were taken while slowed down"
 TIMES = (
     "median_us",
     "low_us",
@@ -44,6 +45,8 @@ def payload(records: Sequence[Record], chapters: Sequence[Chapter]) -> dict[str,
     headings = {row: chapter.heading for chapter in chapters for row in chapter.frame.row.tolist()}
     best = pd.concat([chapter.passed.speed for chapter in chapters]).reindex(frame.index)
     frame = _with_other_cache(frame).assign(of_best=best)
+    frame["reason"] = frame.reason.where(~frame.slowed, SLOWED)
+    native = frame.is_native & (frame.outcome == "passed")
     clocks = list(dict.fromkeys((record.device["clock"], record.device["is_gpu"]) for record in records))
     places = {clock: place for place, clock in enumerate(clocks)}
     commands = (
@@ -61,6 +64,7 @@ def payload(records: Sequence[Record], chapters: Sequence[Chapter]) -> dict[str,
         "numbers": {name: rounded(frame[name], 5) for name in TIMES}
         | {name: rounded(frame[name], 4) for name in NUMBERS},
         "exact": [int(record.exact) for record in records],
+        "native": [int(one) for one in native],
         "phases": _phases(records),
         "environments": _environments(records),
         "readings": _coded(_reading(record) for record in records),
@@ -94,8 +98,8 @@ def _clock(clock: str, is_gpu: bool, frame: pd.DataFrame) -> dict[str, Any]:
     unit, per = next(((u, size) for u, size in (("s", 1e6), ("ms", 1e3)) if typical >= size), ("µs", 1))
     rate, scale = rate_unit(times.tflops)
     return {
-        "clock": clock, "is_gpu": is_gpu, "label": "" if is_gpu else f" ({clock.rpartition(', ')[2]})",
-        "unit": unit, "us": per, "rate": rate, "scale": scale,
+        "clock": clock, "is_gpu": is_gpu, "label": label_of(clock, is_gpu, times[times.outcome == "passed"].is_native),
+        "native": label_of(clock, is_gpu, [True]), "unit": unit, "us": per, "rate": rate, "scale": scale,
     }  # fmt: skip
 
 

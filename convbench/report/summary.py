@@ -17,7 +17,15 @@ from convbench.report.ratios import geometric_mean
 from convbench.report.units import counted, listed
 from convbench.report.winners import winners, wins
 
-Kind = Literal["whole", "what", "verified", "failed", "clock", "winner", "lead", "baseline", "throttled"]
+Kind = Literal[
+    "whole", "noisy", "what", "verified", "failed", "clock", "winner", "lead", "baseline", "throttled", "slowed"
+]
+# From this spread on (interquartile range over median), the page begins with a warning. The 95 % interval of a median
+# of n samples reaches about 1.57 spreads / √n to either side (McGill, Tukey & Larsen 1978, "Variations of box plots").
+# With the twenty samples of a processor and a spread of 50 %, that is 18 %, more than most leads. The committed reports
+# stay below it; a machine that is busy with something else does not.
+LARGE_SPREAD = 0.5
+LOUD: tuple[Kind, ...] = ("noisy", "failed", "clock")  # kinds of warnings, which nobody must overlook
 NAMED = 5  # how many winners or results a sentence names; it counts the others
 
 
@@ -34,7 +42,7 @@ class Statement:
 
 
 def summary(everything: Sequence[Chapter]) -> list[Statement]:
-    """The sentences of every chapter. If there are several chapters, a sentence on the whole page comes first."""
+    """The sentences of every chapter, after those on the whole page: a warning, and what several chapters hold."""
     found = []
     if len(everything) > 1:
         current = [record for chapter in everything for record in chapter.records]
@@ -43,6 +51,8 @@ def summary(everything: Sequence[Chapter]) -> list[Statement]:
         text = f"{counted(len(current), 'result')} on {listed(devices)}: {outcomes}. "
         text += f"They make {len(everything)} chapters, whose times are not to be compared with each other."
         found.append(Statement("whole", None, text))
+    if (noise := _noisy(everything)) is not None:
+        found.append(Statement("noisy", None, noise))
     for chapter in everything:
         found += of_chapter(chapter)
     return found
@@ -57,6 +67,7 @@ def of_chapter(chapter: Chapter) -> list[Statement]:
         won = winners(chapter)
         told += [("winner", who_wins(won)), ("lead", _lead(won)), ("baseline", _baseline(chapter))]
         told.append(("throttled", _throttled(chapter.passed)))
+    told.append(("slowed", _slowed(chapter.slowed)))
     return [Statement(kind, chapter.heading, text) for kind, text in told if text is not None]
 
 
@@ -80,7 +91,7 @@ def _verified(chapter: Chapter) -> tuple[Kind, str | None]:
     bad = int(chapter.frame.outcome.isin(FAILURES).sum())
     if bad:
         return "failed", f"{counted(bad, 'result')} {'is' if bad == 1 else 'are'} wrong or failed."
-    passed = chapter.passed
+    passed = chapter.timed
     if passed.empty:
         return "verified", "Nothing passed, and nothing was timed."
     text = "Every time below is of a verified result"
@@ -96,7 +107,34 @@ def _verified(chapter: Chapter) -> tuple[Kind, str | None]:
 def _clock(chapter: Chapter) -> str | None:
     if chapter.is_gpu:
         return None
-    return f"Times are {chapter.device['clock']}: they say how long it took here, and nothing about a GPU."
+    timed, clock = chapter.timed, str(chapter.device["clock"])
+    native = sorted(str(name) for name in timed[timed.is_native].algorithm.unique())
+    if len(timed) and timed.is_native.all():
+        return f"{_own(clock, native, 'Times')}: they say how long it took here, and nothing about a GPU."
+    text = f"Times are {clock}: they say how long it took here, and nothing about a GPU."
+    return f"{text} {_own(clock, native, 'Those')}." if native else text
+
+
+def _own(clock: str, native: Sequence[str], whose: str) -> str:
+    """Words on the times of native baselines."""
+    base, _, kind = clock.rpartition(", ")
+    return f"{whose} of {listed(native)} are {base or kind} of the processor itself, not {kind}"
+
+
+def _noisy(everything: Sequence[Chapter]) -> str | None:
+    """The warning that some results have a spread which makes their times unreliable."""
+    passed = [chapter.passed for chapter in everything]
+    wide = [rows[rows.spread >= LARGE_SPREAD] for rows in passed]
+    count = sum(map(len, wide))
+    if not count:
+        return None
+    worst = max((rows for rows in wide if len(rows)), key=lambda rows: float(rows.spread.max()))
+    row = worst.sort_values("spread").iloc[-1]
+    return (
+        f"The samples of {count:,} of {counted(sum(map(len, passed)), 'result')} have a large spread, an interquartile "
+        f"range of {LARGE_SPREAD:.0%} of their median or more; the most is {row.spread:.0%}, {row.algorithm} on "
+        f"{row.layer}. Such times are unreliable. Measure again on a quiet machine before you use them."
+    )
 
 
 def who_wins(won: pd.DataFrame) -> str:
@@ -163,4 +201,16 @@ def _throttled(passed: pd.DataFrame) -> str | None:
     return (
         f"{counted(len(slowed), 'result')} {have} samples that were taken while the GPU was slowed down; "
         f"they are kept and not counted: {', '.join(names)}{more}."
+    )
+
+
+def _slowed(slowed: pd.DataFrame) -> str | None:
+    if slowed.empty:
+        return None
+    names = [f"{row.algorithm} on {row.layer}" for row in slowed.head(NAMED).itertuples()]
+    more = f", and {len(slowed) - NAMED:,} more" if len(slowed) > NAMED else ""
+    has, its = ("has", "its") if len(slowed) == 1 else ("have", "their")
+    return (
+        f"{counted(len(slowed), 'result')} {has} no rank, because all of {its} samples were taken while slowed down: "
+        f"{', '.join(names)}{more}."
     )

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 import pandas as pd
 
-from convbench.report.chapters import LAYER, Chapter
+from convbench.report.chapters import LAYER, Chapter, named
 from convbench.report.inert import markdown_table
 from convbench.report.units import (
     NOTHING,
@@ -20,6 +20,7 @@ from convbench.report.units import (
     size,
 )
 
+SLOWED = " (all slowed down)"  # follows a median of nothing but samples that do not count
 MOST_ROWS = 1000  # rows of one table: code hosts do not render pages of several megabytes
 
 
@@ -33,7 +34,7 @@ def best(chapter: Chapter) -> str:
             "layer": found.layer,
             "count": found["count"],
             "problem": [f"`{text}`" for text in found.problem],
-            "best": found.algorithm,
+            "best": _algorithms(found),
             f"median{chapter.label}": found.median_us.map(duration),
             f"{unit}{chapter.label}": (found.tflops * scale).map(number),
         }
@@ -41,22 +42,30 @@ def best(chapter: Chapter) -> str:
 
 
 def layers(chapter: Chapter) -> str:
-    """Every result, the fastest of each layer first, with the times for both cache states if both were timed."""
-    passed, label = chapter.passed, chapter.label
-    place = passed.groupby(LAYER, sort=False).ngroup()
-    order = passed.assign(place=place).sort_values(["place", "median_us"], kind="stable")
+    """Every result, the fastest of each layer first, with the times for both cache states if both were timed.
+
+    Results whose samples were all taken while the GPU was slowed down come last in their layer, and have no rank.
+    """
+    label = chapter.label
+    timed = chapter.timed.assign(best_us=chapter.passed.best_us.reindex(chapter.timed.index))
+    place = timed.groupby(LAYER, sort=False).ngroup()
+    order = timed.assign(place=place).sort_values(["place", "slowed", "median_us"], kind="stable")
+    order["tflops"] = order.tflops.where(order.best_us.notna())
     unit, scale = rate_unit(order.tflops)
     columns = _who(order)
     for cache in ("warm", "cold"):
         if order[f"{cache}_us"].notna().any():
-            columns[f"{cache} cache{label}"] = order[f"{cache}_us"].map(durations)
+            medians = zip(order[f"{cache}_us"], order[f"{cache}_slowed"], strict=True)
+            columns[f"{cache} cache{label}"] = [
+                durations(us) + (SLOWED if slow else "") for us, slow in medians
+            ]
             bounds = zip(order[f"{cache}_low_us"], order[f"{cache}_high_us"], strict=True)
             if order[f"{cache}_low_us"].notna().any():  # with too few samples, there is no interval
                 columns[f"{cache}, 95 % interval{label}"] = [interval(low, high) for low, high in bounds]
     columns |= {
         "spread (IQR)": order.spread.map(percent),
         f"{unit}{label}": (order.tflops * scale).map(number),
-        "of best": (order.best_us / order.median_us).map(lambda ratio: f"{ratio:.2f}"),
+        "of best": (order.best_us / order.median_us).map(lambda ratio: NOTHING if missing(ratio) else f"{ratio:.2f}"),
         "of bound": order.fraction.map(number),
         "exact": order.exact.map({True: "yes", False: NOTHING}),
     }
@@ -65,7 +74,7 @@ def layers(chapter: Chapter) -> str:
 
 def costs(chapter: Chapter) -> str:
     """The costs of each result: phases, preparing, compiling, host time, launch overhead on a GPU, and workspace."""
-    passed, label = chapter.passed, chapter.label
+    passed, label = chapter.timed, chapter.label
     columns = {
         **_who(passed),
         "phases of a run": passed.phases_us.map(phases),
@@ -85,7 +94,9 @@ def totals(chapter: Chapter) -> str:
     weighted = single.assign(total_us=single.median_us * single["count"])
     fastest = passed.drop_duplicates(LAYER)
     rows = [("the best of each layer", len(fastest), float((fastest.best_us * fastest["count"]).sum()))]
-    rows += [(str(name), len(group), float(group.total_us.sum())) for name, group in weighted.groupby("algorithm")]
+    rows += [
+        (_algorithms(group)[0], len(group), float(group.total_us.sum())) for _, group in weighted.groupby("algorithm")
+    ]
     rows.sort(key=lambda row: (-row[1], row[2]))
     return _table(
         {
@@ -97,12 +108,18 @@ def totals(chapter: Chapter) -> str:
 
 
 def throttled(chapter: Chapter) -> str | None:
-    """The results that have throttled samples, which are kept but do not count; None if there are none."""
-    passed = chapter.passed
+    """The results that have throttled samples, with how many they have; None if there are none."""
+    passed = chapter.timed
     slowed = passed[passed[["throttled", "warm_throttled", "cold_throttled"]].fillna(0).max(axis=1) > 0]
     if slowed.empty:
         return None
-    columns = {f"{cache} cache": slowed[f"{cache}_throttled"].map(_count) for cache in ("warm", "cold")}
+    columns = {
+        f"{cache} cache": [
+            "all of its samples" if every else _count(count)
+            for count, every in zip(slowed[f"{cache}_throttled"], slowed[f"{cache}_slowed"], strict=True)
+        ]
+        for cache in ("warm", "cold")
+    }
     return _table({**_who(slowed), **columns})
 
 
@@ -116,11 +133,17 @@ def _who(chosen: pd.DataFrame) -> dict[str, Iterable[object]]:
 
     The config only shows the fields in which these configs differ.
     """
-    columns: dict[str, Iterable[object]] = {"layer": chosen.layer, "algorithm": chosen.algorithm}
+    columns: dict[str, Iterable[object]] = {"layer": chosen.layer, "algorithm": _algorithms(chosen)}
     who = [*LAYER, "algorithm"]
     if chosen.duplicated(who).any():
         columns["config"] = chosen.groupby(who, sort=False).config.transform(_differences)
     return columns
+
+
+def _algorithms(chosen: pd.DataFrame) -> list[str]:
+    """The algorithm of each row; for a native baseline with times, with the word that says so."""
+    rows = zip(chosen.algorithm, chosen.is_native & (chosen.outcome == "passed"), strict=True)
+    return [named(str(algorithm), bool(native)) for algorithm, native in rows]
 
 
 def _differences(configs: "pd.Series[str]") -> list[str]:

@@ -119,7 +119,7 @@ def test_times_of_no_gpu_say_so_at_the_top_and_never_share_a_clock():
     top = page[: page.index('class="tallies"')]
     assert "Times are CPU wall clock, emulated on CPU" in top
     data = Parsed(page).data()
-    assert [clock["label"] for clock in data["clocks"]] == ["", " (emulated on CPU)"]
+    assert [clock["label"] for clock in data["clocks"]] == ["", " (emulated on CPU; baselines native)"]
     assert [data["clocks"][code]["is_gpu"] for code in data["clock"]] == [True] * len(RECORDS) + [False] * 8
     only_gpu = to_html(RECORDS, title="one")
     assert "emulated" not in only_gpu[: only_gpu.index('class="tallies"')]

@@ -324,3 +324,59 @@ def test_the_gallery_names_all_that_was_measured():
     named = set(re.findall(r"\]\(([^)]+)\)", gallery))
     found = {path.relative_to(folder) for path in folder.glob("*/*") if path.suffix != ".png"}
     assert named == {str(path) for path in found if path.parts[0] != "local"}  # what a user measured here
+
+
+
+def test_a_series_of_nothing_but_slowed_samples_has_no_rank():
+    slowed = timing_of((1.0,), series=(series((1.0, 1.0, 1.0), throttled=(0, 1, 2)),))
+    records = [record(timing=slowed), timed(9.0, algorithm="other"), timed(18.0, algorithm="third")]
+    page = to_markdown(records, title="t")
+    assert "other is the fastest in 1 of 1 layer" in page
+    assert "1 result has no rank, because all of its samples were taken while slowed down: direct on conv1." in page
+    assert "kept and not counted" not in page
+    rows = table(page, "Every layer and algorithm")
+    assert [(row["algorithm"], row["of best"]) for row in rows] == [
+        ("other", "1.00"),
+        ("third", "0.50"),
+        ("direct", "–"),
+    ]
+    assert rows[2]["warm cache"] == "1.00 µs (all slowed down)"
+    assert rows[2]["spread (IQR)"] == "–"
+    assert [row["best"] for row in table(page, "Best of each layer")] == ["other"]
+    assert table(page, "Taken while the GPU was slowed down")[0]["warm cache"] == "all of its samples"
+    alone = to_markdown(records[:1], title="t")
+    assert "is the fastest" not in alone
+    assert "Best of each layer" not in alone
+    assert table(alone, "Every layer and algorithm")[0]["of best"] == "–"
+
+
+def test_one_sample_has_no_spread():
+    one = record(timing=timing_of((5.0,)))
+    one_left = record(timing=timing_of((1.0,), series=(series((5.0, 9.0), throttled=(1,)),)), algorithm="other")
+    rows = table(to_markdown([one, one_left, timed(5.0, algorithm="third")], title="t"), "Every layer and algorithm")
+    assert [row["spread (IQR)"] for row in rows] == ["–", "–", "0.0 %"]
+
+
+@pytest.mark.parametrize(("device", "kind"), [(SIMULATOR, "simulated"), (EMULATOR, "emulated on CPU")])
+def test_native_baselines_are_not_called_emulated(device, kind):
+    native = timed(5.0, algorithm="torch_cpu", family="baseline", device=device)
+    both = to_markdown([native, timed(9.0, device=device)], title="t")
+    assert f"Those of torch_cpu are CPU wall clock of the processor itself, not {kind}." in both
+    (row, other) = table(both.replace(f" ({kind};", " (emulated;"), "Every layer and algorithm")
+    assert (row["algorithm"], other["algorithm"]) == ("torch_cpu (native)", "direct")
+    assert f"| warm cache ({kind}; baselines native)" in both
+    alone = to_markdown([native], title="t")
+    assert f"Times of torch_cpu are CPU wall clock of the processor itself, not {kind}" in alone
+    assert "warm cache (native on CPU)" in alone
+    assert f"({kind})" not in alone
+    on_gpu = to_markdown([timed(5.0, algorithm="cudnn", family="baseline")], title="t")
+    assert "native" not in on_gpu
+
+
+def test_a_large_spread_is_a_warning_before_everything_else():
+    wide = record(timing=timing_of((10.0, 20.0, 30.0, 90.0, 100.0)), algorithm="noisy")
+    page = to_markdown([wide, timed(5.0), timed(5.0, device=EMULATOR)], title="t")
+    assert page.index("**The samples of 1 of 3 results have a large spread") < page.index("\n## ")
+    assert "the most is 233%, noisy on conv1" in page
+    calm = record(timing=timing_of((9.0, 10.0, 11.0)), algorithm="calm")
+    assert "large spread" not in to_markdown([calm, timed(5.0)], title="t")

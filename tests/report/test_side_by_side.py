@@ -89,7 +89,7 @@ def test_a_gpus_times_are_held_against_others_only_when_told_to():
     assert sides.what == "device"
     assert "says nothing about a GPU" in " ".join(sentences(sides))
     page = to_markdown(sides, title="t")
-    assert "times as fast as NVIDIA H200 (emulated on CPU)" in page
+    assert "times as fast as NVIDIA H200 (emulated on CPU; baselines native)" in page
     both = [*network(), *emulated]  # each with its own kind only
     ratios = side_by_side([(A, both), (B, both)]).pairs.ratio
     assert ratios.between(0.999, 1.001).all()

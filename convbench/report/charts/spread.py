@@ -28,7 +28,7 @@ def fraction_of_bound(canvas: Canvas) -> Drawn | str:
 def spread_of_samples(canvas: Canvas) -> Drawn | str:
     """Draw the spread of each result's samples, interquartile range over median: how reliable a single sample is."""
     known = canvas.chapter.passed
-    known = known[known.samples > 1]
+    known = known[known.spread.notna()]
     if known.empty:
         return "no result has more than one sample"
     title = f"spread of the samples, IQR / median{canvas.label}"

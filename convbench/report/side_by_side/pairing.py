@@ -66,7 +66,8 @@ def side_by_side(sources: Sequence[tuple[Path, Sequence[Record]]], *, mixed: boo
     with others.
     """
     frames = [to_frame(records) for _, records in sources]
-    passed = [frame[frame.outcome == "passed"] for frame in frames]
+    # results whose samples were all taken while the GPU was slowed down have no ratio
+    passed = [frame[(frame.outcome == "passed") & ~frame.slowed.astype(bool)] for frame in frames]
     if empty := [str(path) for (path, _), frame in zip(sources, passed, strict=True) if frame.empty]:
         raise ConvbenchError(f"{', '.join(empty)}: no result passed, so there is nothing to compare")
     kinds = {bool(is_gpu) for frame in passed for is_gpu in frame.is_gpu}

@@ -64,7 +64,10 @@ const COLUMNS = [
   { ...textColumn("layer", "Layer", "of the workload", true), kind: "head" },
   textColumn("workload", "Workload", "the list of problems it is from"),
   textColumn("problem", "Problem", "as convbench writes and reads it", true),
-  textColumn("algorithm", "Algorithm", "what computed it", true),
+  {
+    ...textColumn("algorithm", "Algorithm", "what computed it", true),
+    write: (row) => text("algorithm", row) + (data.native[row] ? " (native)" : ""),
+  },
   textColumn("config", "Config", "its launch configuration"),
   textColumn("direction", "Direction", "forward, or one of the gradients"),
   textColumn("dtype", "Dtype", "of the arrays"),

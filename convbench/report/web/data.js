@@ -23,6 +23,9 @@ function command(row) {
 
 const clockOf = (row) => data.clocks[data.clock[row]];
 
+/** The words that follow the times of one row: those of a native baseline are neither emulated nor simulated. */
+const labelOf = (row) => (data.native[row] ? clockOf(row).native : clockOf(row).label.replace("; baselines native", ""));
+
 const plain = new Intl.NumberFormat("en", { minimumSignificantDigits: 3, maximumSignificantDigits: 3 });
 const whole = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
 
@@ -94,7 +97,7 @@ function figuresOf(row) {
     const range = interval(us(low), us(high));
     return duration(us(median)) + (range === NOTHING ? "" : ` (95 %: ${range})`);
   };
-  const mark = clockOf(row).label;
+  const mark = labelOf(row);
   const cache = text("cache", row);
   const pairs = [
     [`median${cache ? `, ${cache} cache` : ""}${mark}`, withInterval("median_us", "low_us", "high_us")],

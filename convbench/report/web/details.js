@@ -46,7 +46,7 @@ function samplesChart(row) {
   }, ...parts);
   const ends = { precise: "the error was small", samples: "there were enough", seconds: "there was no time for more" };
   return element("section", { class: "wide" },
-    element("h4", {}, `Samples in the order they were taken${clockOf(row).label}`),
+    element("h4", {}, `Samples in the order they were taken${labelOf(row)}`),
     picture,
     element("ul", { class: "notes" }, ...all.map((one, place) =>
       element("li", {}, `${said[place]}. ${one.method}; ended when ${ends[one.stop] ?? one.stop}.`))),
@@ -64,7 +64,7 @@ function phasesBar(row) {
     return part;
   }));
   return element("section", {},
-    element("h4", {}, `Phases of a run, each timed alone${clockOf(row).label}`),
+    element("h4", {}, `Phases of a run, each timed alone${labelOf(row)}`),
     bar,
     element("ul", { class: "legend" }, ...found.map(([name, us], place) =>
       element("li", { class: `phase-${place % 5}` }, `${name} ${duration(us)}, ${percent(us / total)}`))));
