@@ -48,7 +48,7 @@ def _chapter(chapter: Chapter, pictures: "Mapping[str, tuple[Figure, str]]") -> 
         if figure.chapter == chapter.heading:
             title = inert(figure.title)
             parts += [f"### {title}", inert(figure.reading), f"![{title}]({quote(file)})"]
-    if not chapter.passed.empty:
+    if chapter.passed.algorithm.nunique() > 1:
         parts += ["### Best of each layer", tables.best(chapter)]
     if not chapter.timed.empty:
         parts += ["### Every layer and algorithm", tables.layers(chapter)]

@@ -140,11 +140,17 @@ def _noisy(everything: Sequence[Chapter]) -> str | None:
 def who_wins(won: pd.DataFrame) -> str:
     """The algorithms that are the fastest and in how many layers, and how many layers their intervals leave open."""
     (first, most), *rest = [(str(name), int(count)) for name, count in wins(won).items()]
+    if won.algorithm.nunique() == 1 and won.rivals.max() == 0:
+        return f"{first} is the only algorithm with times, in {most:,} of {counted(len(won), 'layer')}."
     text = f"{first} is the fastest in {most:,} of {counted(len(won), 'layer')}"
     text += "".join(f"; {name} in {count:,}" for name, count in rest[: NAMED - 1])
     if others := rest[NAMED - 1 :]:
         text += f"; {counted(len(others), 'other')} in {sum(count for _, count in others):,}"
     contested = won[won.rivals > 0]
+    if equal := int((won.tied.map(len) > 1).sum()):
+        text += f". In {equal:,} others have the same median"
+    if alone := len(won) - len(contested):
+        text += f". In {alone:,} no other algorithm has times"
     open_, unknown = int((contested.ratio_low <= 1).sum()), int(contested.ratio_low.isna().sum())
     if open_:
         text += f". In {open_:,} the second is too close: the 95 % interval of the ratio includes 1"

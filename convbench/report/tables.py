@@ -12,6 +12,7 @@ from convbench.report.units import (
     duration,
     durations,
     interval,
+    listed,
     missing,
     number,
     percent,
@@ -25,16 +26,20 @@ MOST_ROWS = 1000  # rows of one table: code hosts do not render pages of several
 
 
 def best(chapter: Chapter) -> str:
-    """The fastest result of each layer."""
+    """The fastest result of each layer; of equally fast ones, all names."""
     passed = chapter.passed
     found = passed.loc[passed.groupby(LAYER, sort=False).median_us.idxmin()]
     unit, scale = rate_unit(found.tflops)
+    equal = passed[passed.median_us == passed.best_us]
+    best = (
+        equal.assign(name=_algorithms(equal)).groupby(LAYER, sort=False).name.agg(lambda names: listed(names.unique()))
+    )
     return _table(
         {
             "layer": found.layer,
             "count": found["count"],
             "problem": [f"`{text}`" for text in found.problem],
-            "best": _algorithms(found),
+            "best": [str(best[key]) for key in found[LAYER].itertuples(index=False, name=None)],
             f"median{chapter.label}": found.median_us.map(duration),
             f"{unit}{chapter.label}": (found.tflops * scale).map(number),
         }
@@ -56,9 +61,7 @@ def layers(chapter: Chapter) -> str:
     for cache in ("warm", "cold"):
         if order[f"{cache}_us"].notna().any():
             medians = zip(order[f"{cache}_us"], order[f"{cache}_slowed"], strict=True)
-            columns[f"{cache} cache{label}"] = [
-                durations(us) + (SLOWED if slow else "") for us, slow in medians
-            ]
+            columns[f"{cache} cache{label}"] = [durations(us) + (SLOWED if slow else "") for us, slow in medians]
             bounds = zip(order[f"{cache}_low_us"], order[f"{cache}_high_us"], strict=True)
             if order[f"{cache}_low_us"].notna().any():  # with too few samples, there is no interval
                 columns[f"{cache}, 95 % interval{label}"] = [interval(low, high) for low, high in bounds]

@@ -78,7 +78,7 @@ def test_nothing_is_drawn_without_data_and_the_reason_is_said():
 
 def test_every_axis_of_times_says_when_they_are_no_gpus():
     timeless = {
-        "fraction of the error bound (1 is the limit)", "error, as a fraction of the algorithm's own bound",
+        "fraction of the error bound (1 is the limit)", "fraction of the algorithm's own error bound",
         "workspace, bytes", "input channels C", "image size √(H·W)",
     }  # fmt: skip
     seen = set()

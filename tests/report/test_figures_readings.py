@@ -6,7 +6,10 @@ import numpy as np
 import pytest
 
 from cases.drawn import FIGURES, PASSED, named, network, rows_of
+from cases.handmade import timed
+from convbench.problem.notation import own
 from convbench.report.chapters import LAYER, chapters
+from convbench.report.pictures import to_png
 
 
 @pytest.mark.parametrize("seed", range(2))
@@ -89,3 +92,36 @@ def test_ratios_to_the_baseline_are_those_of_the_times():
         low, high = other.low_us / mine.high_us, other.high_us / mine.low_us
         assert low * 0.999 <= row["ratio_low"] < row["ratio"] < row["ratio_high"] <= high * 1.001
     assert len(rows) == len(PASSED) - len(cudnn)
+
+
+def cells_of(records):
+    return [row for row in rows_of(named(records)["winners"].chart.to_dict()) if "won" in row]
+
+
+@pytest.mark.parametrize(("ending", "classes"), [
+    ("-stride2", {"56, stride 1", "56, stride 2"}),
+    ("-dil2", {"56, dilation 1", "56, dilation 2"}),
+    ("-g64", {"56, groups 1", "56, groups 64"}),
+])  # fmt: skip
+def test_a_cell_of_the_winner_map_has_one_class(ending, classes):
+    """Two layers of one size, won by different algorithms, hide each other if they share a cell."""
+    other = str(own.parse(f"n1c64h56w56-k64r3s3-pad1{ending}"))
+    records = [
+        timed(us, algorithm=algorithm, layer=problem, problem=problem)
+        for problem, times in (("n1c64h56w56-k64r3s3-pad1", (1.0, 2.0)), (other, (2.0, 1.0)))
+        for algorithm, us in zip(("direct", "fft_tiled"), times, strict=True)
+    ]
+    cells = cells_of(records)
+    assert {row["image"] for row in cells} == classes
+    assert sorted(row["algorithm"] for row in cells) == ["direct", "fft_tiled"]
+    assert not any(row["tie"] for row in cells)
+    assert " tie" not in named(records)["winners"].reading
+
+
+def test_a_tie_in_the_winner_map_is_shown_as_one():
+    names = ("direct", "fft_tiled", "im2col_gemm")
+    equal = [timed(us, algorithm=algorithm) for algorithm, us in zip(names, (1.0, 1.0, 2.0), strict=True)]
+    [cell] = cells_of(equal)
+    assert (cell["tie"], cell["fastest"]) == (True, "direct and fft_tiled")
+    assert "1 cell is a tie: direct and fft_tiled" in named(equal)["winners"].reading
+    assert to_png(named(equal)["winners"]).startswith(b"\x89PNG")

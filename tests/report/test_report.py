@@ -159,7 +159,7 @@ def test_no_two_directions_and_no_two_precisions_share_a_table():
     name = record().device["name"]
     endings = ("", ", backward_data", ", backward_weights", ", float32 by tf32", ", float16")
     assert headings == [name + ending for ending in endings]
-    assert page.count("### Best of each layer") == len(endings)
+    assert page.count("### Every layer and algorithm") == len(endings)
 
 
 def test_the_frame_has_a_row_for_each_latest_record_and_says_whose_times_they_are():

@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 from cases import synthetic
 from cases.handmade import failed, timed
 from cases.synthetic import EMULATOR
-from convbench.report import with_ratio
+from convbench.report import to_markdown, with_ratio
 from convbench.report.chapters import chapters
 from convbench.report.ratios import geometric_mean
 from convbench.report.summary import summary
+from support.running import squeezed
 
 TIMES = st.lists(
     st.lists(st.one_of(st.none(), st.floats(1, 1e6)), min_size=4, max_size=4).filter(any), min_size=1, max_size=5
@@ -42,7 +43,7 @@ def test_the_fastest_are_counted_right(times):
     counts = {f"algorithm{place}": 0 for place in range(4)}
     for row in times:
         counts[f"algorithm{min((us, place) for place, us in enumerate(row) if us is not None)[1]}"] += 1
-    said = dict(re.findall(r"(algorithm\d)(?: is the fastest)? in (\d+)", text))
+    said = dict(re.findall(r"(algorithm\d)(?: is the fastest| is the only algorithm with times,)? in (\d+)", text))
     assert {name: int(count) for name, count in said.items()} == {name: n for name, n in counts.items() if n}
     assert f"of {len(times)} layer" in text
     first = text.split()[0]
@@ -147,3 +148,19 @@ def test_winners_beyond_the_fifth_are_counted_together(others):
     records = [timed(1.0, layer=f"c{i}", algorithm=f"a{i}") for i in range(others + 1)]
     text = told([replace(r, layer=f"c{i}") for i, r in enumerate(records)], "winner")
     assert sum(map(int, re.findall(r" in (\d+)", text.split(". In")[0]))) == others + 1
+
+
+def test_an_algorithm_alone_does_not_win():
+    text = told([timed(1.0), timed(1.0, layer="conv2")], "winner")
+    assert text == "direct is the only algorithm with times, in 2 of 2 layers."
+    page = to_markdown([timed(1.0)], title="t")
+    assert "fastest" not in page
+    assert "### Best of each layer" not in page
+    records = [timed(1.0), timed(2.0, algorithm="other"), timed(1.0, layer="conv2")]
+    assert "In 1 no other algorithm has times" in told(records, "winner")
+
+
+def test_equal_medians_are_said():
+    assert "In 1 others have the same median" in told([timed(1.0), timed(1.0, algorithm="other")], "winner")
+    page = to_markdown([timed(1.0), timed(1.0, algorithm="other")], title="t")
+    assert "| direct and other |" in squeezed(page)

@@ -1,4 +1,8 @@
-"""The chart of error against speed, with the front of algorithms that no other beats in both."""
+"""The chart of the used fraction of the error bound against speed, with the front of algorithms.
+
+An algorithm is on the front if no other beats it in both. The bounds of two algorithms differ, so that the fractions do
+not say which of them has the smaller error.
+"""
 
 import altair as alt
 import numpy as np
@@ -13,11 +17,11 @@ def error_against_speed(canvas: Canvas) -> Drawn | str:
     known = canvas.chapter.passed
     known = known[known.fraction > 0]
     if known.algorithm.nunique() < 2:
-        return "fewer than two algorithms have an error that could be compared"
+        return "fewer than two algorithms have a fraction of a bound that could be compared"
     middles = middle_of(known)
     front = front_of(middles)
     crowded = len(known) > canvas.limit
-    x = alt.X("fraction:Q", title="error, as a fraction of the algorithm's own bound", scale=scale_of(known.fraction))
+    x = alt.X("fraction:Q", title="fraction of the algorithm's own error bound", scale=scale_of(known.fraction))
     y = alt.Y("speed:Q", title=f"speed, of the fastest in each layer{canvas.label}", scale=scale_of(known.speed))
     line = alt.Chart(front).mark_line(color=NEUTRAL, strokeDash=[5, 3], interpolate="step-after").encode(x, y)
     tooltip = [
@@ -39,7 +43,9 @@ def error_against_speed(canvas: Canvas) -> Drawn | str:
     names = [str(name) for name in front.sort_values("speed", ascending=False).algorithm]
     who = "it is" if len(names) == 1 else "each of them is"
     return Drawn(
-        chart, f"On the front: {listed(names)}. No other is both faster and closer to no error than {who}, on average."
+        chart,
+        f"On the front: {listed(names)}. No other is both faster and uses a smaller fraction of its own bound than "
+        f"{who}, on average. Bounds differ, so that fractions do not say which error is the smallest.",
     )
 
 
@@ -51,7 +57,7 @@ def middle_of(known: pd.DataFrame) -> pd.DataFrame:
 
 
 def front_of(middles: pd.DataFrame) -> pd.DataFrame:
-    """The algorithms on the front: no other is at least as good in both speed and error."""
+    """The algorithms on the front: no other is at least as good in both speed and fraction."""
     ordered = middles.sort_values(["fraction", "speed"], ascending=[True, False])
     above = ordered.speed > ordered.speed.cummax().shift(fill_value=0.0)
     front: pd.DataFrame = ordered.loc[above]

@@ -6,6 +6,7 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
+from convbench.problem.notation import own
 from convbench.report.chapters import LAYER
 from convbench.report.charts.pieces import (
     NEUTRAL,
@@ -20,12 +21,13 @@ from convbench.report.charts.pieces import (
     summarised,
 )
 from convbench.report.summary import who_wins
-from convbench.report.units import listed
+from convbench.report.units import counted, listed
 from convbench.report.winners import winners
 
 PANELS = 12  # most layers that have a panel each; more layers have a row each
 ROWS = 60  # most layers that have a row each; more layers are summarised by filter
 FILTERS = 4  # most panels of the winner map, and of summaries by filter
+NAMED = 3  # how many ties a reading names
 BINS = 12  # most columns or rows of the winner map; with more sizes, those between two powers of two share one
 
 
@@ -125,49 +127,95 @@ def _filter_names(frame: pd.DataFrame) -> "pd.Series[str]":
 
 
 def winner_map(canvas: Canvas) -> Drawn | str:
-    """Draw the fastest algorithm by input channels, image size and filter: in each cell, the one with most wins."""
+    """Draw the fastest algorithm by input channels, image size and filter: in each cell, the one with most wins.
+
+    A cell has layers of one class: where strides, dilations or groups differ, they are part of the name of the row. If
+    several algorithms share the first place in a cell, it is neutral and says "tie".
+    """
     won = winners(canvas.chapter)
     if won.algorithm.nunique() == 1 and won.rivals.max() == 0:
         return "only one algorithm has times"
     size = (won.h * won.w) ** 0.5
-    cells = won.assign(channels=_binned(won.c), image=_binned(size), filter=_filter_names(won))
+    cells = won.assign(channels=_binned(won.c), image=_binned(size) + _classes(won), filter=_filter_names(won))
     keys = ["filter", "image", "channels"]
-    counted_wins = cells.groupby([*keys, "algorithm"], sort=False).agg(
-        won=("row", "size"), row=("row", "min"), lead=("ratio", "median")
+    # an equal median is a win for each algorithm that has it
+    counted_wins = (
+        cells.assign(algorithm=cells.tied)
+        .explode("algorithm")
+        .groupby([*keys, "algorithm"], sort=False)
+        .agg(won=("row", "size"), row=("row", "min"), lead=("ratio", "median"))
     )
     best = counted_wins.reset_index().sort_values(["won", "algorithm"], ascending=[False, True])
+    most = best[best.won == best.groupby(keys).won.transform("max")].groupby(keys).algorithm
     best = best.drop_duplicates(keys).merge(cells.groupby(keys).size().rename("layers").reset_index(), on=keys)
+    best = best.merge(most.agg(fastest=listed, tie=lambda names: len(names) > 1).reset_index(), on=keys)
     single = bool((best.layers == 1).all())
     shown = best if single else best.drop(columns="row")
     tooltip: list[Any] = [
-        "algorithm:N", "channels:N", alt.Tooltip("image:N", title="image, √(H·W)"), "filter:N",
+        "fastest:N", "channels:N", alt.Tooltip("image:N", title="image, √(H·W)"), "filter:N",
         alt.Tooltip("won:Q", title="layers won"), alt.Tooltip("layers:Q", title="of layers"),
         alt.Tooltip("lead:Q", title="median lead on the second", format=".2f"),
     ]  # fmt: skip
     base = alt.Chart(shown).encode(
         alt.X("channels:O", sort=_ordered(cells.channels, cells.c), title="input channels C"),
-        alt.Y("image:O", sort=_ordered(cells.image, size)[::-1], title="image size √(H·W)"),
+        alt.Y(
+            "image:O", sort=_ordered(cells.image, size)[::-1], title="image size √(H·W)", axis=alt.Axis(labelLimit=240)
+        ),
         tooltip=tooltip,
     )
-    cell = base.mark_rect(cornerRadius=3, stroke=NEUTRAL, strokeWidth=0.5).encode(canvas.colour(won, legend=True))
-    signs = base.mark_point(filled=True, color="white", size=50, stroke="#222222", strokeWidth=0.6).encode(
-        canvas.shape(won, legend=True)
-    )
+    looks = cells.assign(algorithm=cells.tied).explode("algorithm")
+    cell = base.mark_rect(cornerRadius=3, stroke=NEUTRAL, strokeWidth=0.5).encode(canvas.colour(looks, legend=True))
+    signs = base.transform_filter("!datum.tie").mark_point(
+        filled=True, color="white", size=50, stroke="#222222", strokeWidth=0.6
+    ).encode(canvas.shape(looks, legend=True))  # fmt: skip
+    ties = base.transform_filter("datum.tie")
+    tied = [
+        ties.mark_rect(cornerRadius=3, stroke=NEUTRAL, strokeWidth=0.5, color="#d5d8dd"),
+        ties.mark_text(color="#15181c", fontSize=11).encode(text=alt.TextValue("tie")),
+    ]
     facet = alt.Facet("filter:N", sort=list(dict.fromkeys(cells["filter"])), title=None)
-    parts = alt.layer(canvas.picked(cell) if single else cell, signs).properties(
+    parts = alt.layer(canvas.picked(cell) if single else cell, signs, *tied).properties(
         width=alt.Step(40), height=alt.Step(30)
     )
     chart: Any = parts.facet(facet, columns=2)
     if not single:
         chart = chart.properties(title=summarised(len(won), "layers"))
-    return Drawn(chart, _where(cells))
+    return Drawn(chart, _where(cells) + _tied(best))
+
+
+def _tied(best: pd.DataFrame) -> str:
+    """A sentence on the cells in which several algorithms share the first place; empty if there are none."""
+    cells = best[best.tie]
+    if cells.empty:
+        return ""
+    named = [
+        f"{row.fastest} with {row.filter}, C = {row.channels}, image {row.image}" for row in cells[:NAMED].itertuples()
+    ]
+    more = f", and {len(cells) - NAMED:,} more" if len(cells) > NAMED else ""
+    return f" {counted(len(cells), 'cell')} {'is a tie' if len(cells) == 1 else 'are ties'}: {'; '.join(named)}{more}."
+
+
+def _classes(won: pd.DataFrame) -> "pd.Series[str]":
+    """The stride, dilation and groups of each row's problem, as the end of a name; only those that differ."""
+    problems = {text: own.parse(text) for text in won.problem.unique()}
+    names = pd.Series("", index=won.index)
+    for what in ("stride", "dilation", "groups"):
+        values = won.problem.map(lambda text, what=what: _extent(getattr(problems[text], what)))
+        if values.nunique() > 1:
+            names += f", {what} " + values
+    return names
+
+
+def _extent(value: int | tuple[int, int]) -> str:
+    """A number, or two numbers; one if they are equal."""
+    return str(value) if isinstance(value, int) else " × ".join(map(str, dict.fromkeys(value)))
 
 
 def _where(cells: pd.DataFrame) -> str:
     """A sentence on the algorithms that win most of each filter's layers."""
     parts = []
     for name, rows in cells.groupby("filter", sort=False):
-        counts = rows.algorithm.value_counts()
+        counts = rows.tied.explode().value_counts()
         top = sorted(str(algorithm) for algorithm in counts.index[counts == counts.max()])
         parts.append(f"{listed(top)} in {int(counts.max())} of {len(rows)} with {name}")
     return f"Most layers are won by {'; '.join(parts)}."
