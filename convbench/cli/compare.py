@@ -11,12 +11,12 @@ import typer
 
 from convbench.cli import options
 from convbench.cli.output import print_markdown
-from convbench.errors import ConvbenchError, RecordsError, UnknownNameError, did_you_mean
+from convbench.errors import ConvbenchError, UnknownNameError, did_you_mean
 from convbench.problem import DIRECTIONS
 from convbench.records import CACHES, Cache
 
 if TYPE_CHECKING:
-    from convbench.records import BadLine, Record
+    from convbench.records import Record
 
 UNDECIDED = 3  # the exit status with --strict
 
@@ -74,10 +74,10 @@ def compare(
     caches = CACHES if cache is None else (_cache(cache),)
     directions = [options.direction(name) for name in ",".join(direction).split(",")] if direction else None
 
-    from convbench.records import comparison
+    from convbench.records import comparison, read_all
     from convbench.report import comparison_page
 
-    (before, bad_before), (after, bad_after) = _read(old), _read(new)
+    (before, bad_before), (after, bad_after) = read_all(old), read_all(new)
     for line in (bad := [*bad_before, *bad_after]):
         print(f"convbench: {line}", file=sys.stderr)
     names = _known_algorithms(algorithm, [*before, *after])
@@ -102,17 +102,6 @@ def compare(
         raise typer.Exit(1)
     if strict and compared.counts["undecided"]:
         raise typer.Exit(UNDECIDED)
-
-
-def _read(path: Path) -> "tuple[list[Record], list[BadLine]]":
-    """All records of a file, or of every .jsonl file below a folder."""
-    from convbench.records import read_records
-
-    files = sorted(path.rglob("*.jsonl")) if path.is_dir() else [path]
-    if not files:
-        raise RecordsError(f"folder {path} has no records file (.jsonl)")
-    found = [read_records(file) for file in files]
-    return [record for good, _ in found for record in good], [line for _, bad in found for line in bad]
 
 
 def _fraction(text: str) -> float:

@@ -55,9 +55,7 @@ def gpu(
     from convbench.problem.notation import parse
     from convbench.survey import EFFORT, PAGE, PROBLEMS, Orders, Survey
 
-    asked = Asked(
-        workload=workload, input_=input_, batch=batch, where=where, strict=strict, algorithm=algorithm
-    )
+    asked = Asked(workload=workload, input_=input_, batch=batch, where=where, strict=strict, algorithm=algorithm)
     chosen = asked.layers()
     options.load_plugins(plugin)
     names = tuple(one.name for one in asked.algorithms()) if algorithm else None

@@ -26,10 +26,12 @@ COMPARISON = "comparison"  # name of the page that compares several files
 
 def report(
     records: Annotated[
-        list[Path], typer.Argument(help="Records file (.jsonl). Several are put side by side on one page.")
+        list[Path],
+        typer.Argument(help="Records file (.jsonl), or a folder of them. Several are put side by side on one page."),
     ],
     out: Annotated[
-        Path | None, typer.Option("--out", help="Folder for the pages. Default: the folder of the first file.")
+        Path | None,
+        typer.Option("--out", help="Folder for the pages. Default: the first folder, or the folder of the first file."),
     ] = None,
     format_: Annotated[
         list[str] | None,
@@ -47,20 +49,23 @@ def report(
     ] = False,
     json_: options.JsonOption = False,
 ) -> None:
-    """Render pages from records. Lines that are not records are named and skipped; the exit status is then 2.
+    """Render pages from records. A folder stands for all records files in it and below it.
+
+    Lines that are not records are named and skipped; the exit status is then 2.
 
     Several files make one page, `comparison`, which shows their results side by side: by device, commit, algorithm or
-    file.
+    file. Its ratios are NEW / OLD, as those of `convbench compare`: the first file is OLD.
     """
-    from convbench.records import read_records
+    from convbench.records import files_of, read_all
 
     formats = _formats(format_)
-    folder = records[0].parent if out is None else out
-    stem = records[0].stem if len(records) == 1 else COMPARISON
+    first = records[0]
+    folder = out or (first if first.is_dir() else first.parent)
+    stem = (first.resolve().name if first.is_dir() else first.stem) if len(records) == 1 else COMPARISON
     pages = {name: folder / f"{stem}{ENDINGS[name]}" for name in formats}
-    if clash := {page for page in pages.values() if page in records}:
+    if clash := {page for page in pages.values() if any(page in files_of(path) for path in records)}:
         raise ConvbenchError(f"{', '.join(map(str, clash))} would be written over; records have other names than pages")
-    found = [(path, *read_records(path)) for path in records]
+    found = [(path, *read_all(path)) for path in records]
     for line in (line for _, _, bad in found for line in bad):
         print(f"convbench: {line}", file=sys.stderr)
     # a file that holds only other lines gets no page

@@ -30,7 +30,11 @@ def to_markdown(inspection: Inspection) -> str:
     least, roof = inspection.least_us, chip.ceilings
     at_least = "" if inspection.is_complete else " or more (how often some hot loops are passed is not known)"
     tflops = problem.flops / least / 1e6
-    run = f"One run: {duration(least)}{at_least}, which would be {tflops:.3g} TFLOP/s of the definition."
+    run = f"One run: {duration(least)}{at_least}, which would be at most {tflops:.3g} TFLOP/s of the definition."
+    made = sum(kernel.products or 0.0 for kernel in inspection.kernels if kernel.launch.stage == "run")
+    if 0 < made < problem.macs:  # Winograd and FFT: the rate can be above the peak, because fewer products are made
+        rate = 2 * made / least / 1e6
+        run += f" The kernels make {made / problem.macs:.0%} of its products: at most {rate:.3g} TFLOP/s."
     if problem.dtype == "float32":  # the ceilings are those of float32
         run += f" A direct method at the chip's ceilings of float32: {duration(roof.floor_us(problem))}."
     model = (

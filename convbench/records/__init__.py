@@ -5,6 +5,7 @@ The harness appends a `Record` for each result to a file of JSON Lines; reports,
 became faster or slower, or stayed the same.
 """
 
+from convbench.records.folders import files_of, read_all
 from convbench.records.record import FAILURES, BadLine, Outcome, Record, RecordsFile, key_of, latest, read_records
 from convbench.records.timing import CACHES, Cache, Clocks, Reading, Series, Stop, Timing
 
@@ -21,7 +22,9 @@ __all__ = [
     "Series",
     "Stop",
     "Timing",
+    "files_of",
     "key_of",
     "latest",
+    "read_all",
     "read_records",
 ]

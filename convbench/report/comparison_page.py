@@ -53,7 +53,8 @@ def _counts(compared: comparison.Compared) -> str:
 def _rule(threshold: float) -> str:
     low, high = 1 / (1 + threshold), 1 + threshold
     return (
-        f"Ratios are of medians, NEW / OLD, with intervals of {bootstrap.LEVEL:.0%}. Slower or faster: by "
+        f"Ratios are of medians, NEW / OLD, with intervals of {bootstrap.LEVEL:.0%}. Below 1, NEW is faster; above 1, "
+        "it is slower. Slower or faster: by "
         f"{threshold * 100:.3g}% or more, where noise does that with a chance of at most {comparison.EACH:.0%} in one "
         f"comparison, and {comparison.ALL:.0%} in all together. The same: the interval is within {low:.4g} and "
         f"{high:.4g}."

@@ -1,6 +1,7 @@
 """`convbench inspect`: its output as text and as JSON, and its message for each mistake."""
 
 import json
+import re
 
 import pytest
 
@@ -26,6 +27,18 @@ def test_inspect_prints_what_the_kernels_take(convbench, here):
     text = (here / "code.sass").read_text()
     assert text.count("Function : ") == 2
     assert "FFMA" in text
+
+
+def test_a_rate_that_follows_from_a_least_time_is_a_limit(convbench):
+    """A method that saves products can seem to exceed the peak; the rate of the products that it makes cannot."""
+    _, out, _ = convbench("inspect", "winograd_4x4_3x3", "n32c256h28w28-k256r3s3-pad1")
+    of_definition, share, made = re.search(
+        r"at most (\S+) TFLOP/s of the definition\. The kernels make (\d+)% of its products: at most (\S+) TFLOP/s", out
+    ).groups()
+    assert float(made) == pytest.approx(float(of_definition) * int(share) / 100, rel=0.03)
+    assert int(share) == 25
+    assert float(made) < 66.9
+    assert "The kernels make" not in convbench("inspect", "direct", LAYER)[1]
 
 
 def test_inspect_tells_machines_everything(convbench):

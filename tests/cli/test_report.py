@@ -171,3 +171,20 @@ def test_a_link_goes_on_pointing_where_it_did(tmp_path):
     write_files({tmp_path / "link.md": b"new"})
     assert (tmp_path / "link.md").is_symlink()
     assert (tmp_path / "real.md").read_text() == "new"
+
+
+def test_folders_are_read_with_what_is_below_them(convbench, here):
+    for seed, folder in enumerate(("v1.0", "v1.1")):
+        (here / folder / "h200").mkdir(parents=True)
+        found = list(synthetic.network(np.random.default_rng(seed), layers=2))
+        write(here / folder / "a.jsonl", found[:8])
+        write(here / folder / "h200" / "b.jsonl", found[8:])
+    status, out, _ = convbench("report", "v1.0", "--format", "csv")
+    assert status == 0
+    assert len(pd.read_csv(here / "v1.0" / "v1.0.csv")) == 16
+    status, out, _ = convbench("report", "v1.0", "v1.1", "--format", "markdown")
+    assert status == 0
+    assert "# convbench: v1.1 against v1.0" in out
+    assert "NEW / OLD" in (here / "v1.0" / "comparison.md").read_text()
+    (here / "empty").mkdir()
+    assert_refused(convbench("report", "empty"), "folder empty has no records file (.jsonl)")

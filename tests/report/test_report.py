@@ -326,7 +326,6 @@ def test_the_gallery_names_all_that_was_measured():
     assert named == {str(path) for path in found if path.parts[0] != "local"}  # what a user measured here
 
 
-
 def test_a_series_of_nothing_but_slowed_samples_has_no_rank():
     slowed = timing_of((1.0,), series=(series((1.0, 1.0, 1.0), throttled=(0, 1, 2)),))
     records = [record(timing=slowed), timed(9.0, algorithm="other"), timed(18.0, algorithm="third")]

@@ -12,6 +12,7 @@ from cases import synthetic
 from cases.handmade import failed, timed
 from cases.synthetic import EMULATOR
 from convbench.errors import ConvbenchError
+from convbench.records.comparison import compare
 from convbench.report.pictures import to_png
 from convbench.report.side_by_side.html import to_html
 from convbench.report.side_by_side.markdown import figures, sentences, to_markdown
@@ -55,12 +56,22 @@ def test_pairs_are_of_the_same_layer_and_their_ratio_is_that_of_their_times():
     for pair in sides.pairs.itertuples():
         key = pair.layer, pair.algorithm
         assert (pair.first_us, pair.median_us) == (passed[key].median_us, others[key].median_us)
-        assert pair.ratio == pytest.approx(pair.first_us / pair.median_us)
-    covered = (sides.pairs.ratio_low <= 0.8) & (sides.pairs.ratio_high >= 0.8)
+        assert pair.ratio == pytest.approx(pair.median_us / pair.first_us)
+    covered = (sides.pairs.ratio_low <= 1.25) & (sides.pairs.ratio_high >= 1.25)
     assert covered.mean() > 0.9  # each interval has it 95 times in 100, or more often
     for mean in sides.means().itertuples():
-        assert mean.ratio == pytest.approx(0.8, rel=0.02)
-    assert "slower in 30" in sentences(sides)[1]
+        assert mean.ratio == pytest.approx(1.25, rel=0.02)
+    assert "slower in 30" in sentences(sides)[2]
+    assert "NEW / OLD: each source's time over that of monday/a, which is OLD. Below 1" in sentences(sides)[1]
+
+
+def test_a_report_and_a_comparison_divide_the_same_way():
+    first, second = network(), network(1.25, seed=1)
+    report = side_by_side([(A, first), (B, second)]).pairs.set_index(["layer", "algorithm"]).ratio
+    compared = [one for one in compare(first, second).comparisons if one.cache == "warm"]
+    assert len(compared) == len(report)
+    for one in compared:
+        assert one.ratio == pytest.approx(report[one.pair.new.layer, one.pair.new.algorithm])
 
 
 def test_what_has_no_counterpart_is_counted():
@@ -78,7 +89,7 @@ def test_other_directions_and_precisions_are_no_pairs():
     second = [*network(2.0), *network(3.0, precision="tf32", algorithms=("mine",))]
     sides = side_by_side([(A, first), (B, second)])
     assert set(sides.pairs.kind) == {"forward, float32"}
-    assert sides.pairs.ratio.between(0.4, 0.6).all()
+    assert sides.pairs.ratio.between(1.6, 2.5).all()
 
 
 def test_a_gpus_times_are_held_against_others_only_when_told_to():
@@ -89,7 +100,7 @@ def test_a_gpus_times_are_held_against_others_only_when_told_to():
     assert sides.what == "device"
     assert "says nothing about a GPU" in " ".join(sentences(sides))
     page = to_markdown(sides, title="t")
-    assert "times as fast as NVIDIA H200 (emulated on CPU; baselines native)" in page
+    assert "NEW / OLD (emulated on CPU; baselines native)" in page
     both = [*network(), *emulated]  # each with its own kind only
     ratios = side_by_side([(A, both), (B, both)]).pairs.ratio
     assert ratios.between(0.999, 1.001).all()

@@ -229,4 +229,6 @@ def _binned(sizes: "pd.Series[float]") -> "pd.Series[str]":
 
 
 def _ordered(names: "pd.Series[str]", sizes: "pd.Series[float]") -> list[str]:
-    return list(dict.fromkeys(names[sizes.sort_values().index]))
+    """The names by size; those of one size by name, so that classes come in the same order for each size."""
+    order = pd.DataFrame({"name": names, "size": sizes}).sort_values(["size", "name"], ascending=[True, False])
+    return list(dict.fromkeys(order.name))

@@ -17,7 +17,7 @@ def draw_sides(sides: Sides, kind: str) -> alt.FacetChart:
     pairs, means = sides.pairs[sides.pairs.kind == kind], sides.means()
     means = means[means.kind == kind].drop(columns="kind")
     known = looks(sides.pairs[["algorithm", "family"]].itertuples(index=False, name=None))
-    names = sorted(set(pairs.algorithm), key=lambda name: -float(means[means.algorithm == name].ratio.mean()))
+    names = sorted(set(pairs.algorithm), key=lambda name: float(means[means.algorithm == name].ratio.mean()))
     colour = alt.Color(
         "algorithm:N", legend=None, scale=alt.Scale(domain=names, range=[known[name].colour for name in names])
     )
@@ -26,7 +26,7 @@ def draw_sides(sides: Sides, kind: str) -> alt.FacetChart:
     )
     rows = alt.Y("algorithm:N", sort=names, title=None, axis=alt.Axis(labelLimit=160))
     x: dict[str, Any] = {
-        "title": f"speed against {sides.names[0]} = 1{sides.label}",
+        "title": f"NEW / OLD: time over that of {sides.names[0]}{sides.label}",
         "scale": alt.Scale(type="log", nice=False, padding=12),
     }
     one = alt.Chart().mark_rule(color=NEUTRAL, strokeDash=[4, 3]).encode(x=alt.datum(1))
@@ -42,7 +42,7 @@ def draw_sides(sides: Sides, kind: str) -> alt.FacetChart:
     single, mean = base.transform_filter("datum.what == 'pair'"), base.transform_filter("datum.what == 'mean'")
     summary = base.transform_filter("datum.what == 'summary'")
     tooltip = [
-        alt.Tooltip("algorithm:N"), alt.Tooltip("ratio:Q", title="times as fast", format=".3f"),
+        alt.Tooltip("algorithm:N"), alt.Tooltip("ratio:Q", title="NEW / OLD", format=".3f"),
         alt.Tooltip("ratio_low:Q", title="95 % interval from", format=".3f"),
         alt.Tooltip("ratio_high:Q", title="95 % interval to", format=".3f"),
     ]  # fmt: skip

@@ -27,6 +27,10 @@ def sentences(sides: Sides) -> list[str]:
     told = [
         f"{counted(len(sides.pairs), 'pair')} of results, {listed(others)} against {first}: the {sides.what} differs."
     ]
+    told.append(
+        f"Ratios are of medians, NEW / OLD: each source's time over that of {first}, which is OLD. Below 1, the source "
+        "is faster; above 1, it is slower."
+    )
     if sides.label:
         told.append(f"There are times that are no GPU's{sides.label}: a ratio of them says nothing about a GPU.")
     for side in others:
@@ -34,7 +38,7 @@ def sentences(sides: Sides) -> list[str]:
         if pairs.empty:
             told.append(f"{side} has no result in common with {first}.")
             continue
-        faster, slower = int((pairs.ratio_low > 1).sum()), int((pairs.ratio_high < 1).sum())
+        faster, slower = int((pairs.ratio_high < 1).sum()), int((pairs.ratio_low > 1).sum())
         told.append(
             f"{side} is faster than {first} in {faster:,} of {counted(len(pairs), 'pair')} and slower in {slower:,}, "
             "by their 95 % intervals, each for itself; the others are too close, or have too few samples."
@@ -59,7 +63,7 @@ def mean_table(sides: Sides) -> Table:
         ]
         for row in _records(means)
     ]
-    heads = ["side", "kind", "algorithm", "layers", f"times as fast as {sides.names[0]}{sides.label}", "95 % interval"]
+    heads = ["side", "kind", "algorithm", "layers", f"NEW / OLD{sides.label}", "95 % interval"]
     return heads, rows
 
 
@@ -67,8 +71,8 @@ def pair_table(sides: Sides, *, code: bool) -> Table:
     """The table of all pairs, each with its two times and their ratio. With `code`, problems are code in Markdown."""
     mark = "`" if code else ""
     first = sides.names[0]
-    heads = ["side", "kind", "layer", "problem", "algorithm", f"{first}{sides.label}", f"itself{sides.label}"]
-    heads += [f"times as fast as {first}{sides.label}", "95 % interval"]
+    heads = ["side", "kind", "layer", "problem", "algorithm", f"OLD: {first}{sides.label}", f"NEW{sides.label}"]
+    heads += [f"NEW / OLD{sides.label}", "95 % interval"]
     rows = [
         [*(row[name] for name in ("side", "kind", "layer")), f"{mark}{row['problem']}{mark}", row["algorithm"],
          duration(row["first_us"]), duration(row["median_us"]), f"{row['ratio']:.3f}",
@@ -88,12 +92,16 @@ def figures(sides: Sides) -> "list[Figure]":
     found = []
     for kind in dict.fromkeys(sides.pairs.kind):
         means = sides.means()
-        top = means[means.kind == kind].sort_values("ratio", ascending=False).iloc[0]
-        reading = f"{top.side} stands best in {top.algorithm}: {top.ratio:.2f} times as fast as {sides.names[0]}"
+        top = means[means.kind == kind].sort_values("ratio").iloc[0]
+        reading = (
+            f"{top.side} stands best in {top.algorithm}: its time is {top.ratio:.2f} times that of {sides.names[0]}"
+        )
         reading += "" if np.isnan(top.ratio_low) else f" ({_range(top.ratio_low, top.ratio_high)})"
         chart = draw_sides(sides, kind).properties(background="transparent", description=reading)
         found.append(
-            Figure(f"sides-{slug_of(kind, taken)}", f"Speed against {sides.names[0]}, {kind}", f"{reading}.", chart, "")
+            Figure(
+                f"sides-{slug_of(kind, taken)}", f"Time over that of {sides.names[0]}, {kind}", f"{reading}.", chart, ""
+            )
         )
     return found
 

@@ -34,8 +34,8 @@ class Sides:
     what : the property in which the sources differ, and whose values are their names
     label : words that follow times and ratios which are not from a GPU
     pairs : one row for each result of another side that the first side has too: `side`, `layer`, `problem`,
-        `algorithm`, `family`, `kind` (direction and precision), `first_us`, `median_us`, `ratio` (the first's time
-        over its own) and its interval
+        `algorithm`, `family`, `kind` (direction and precision), `first_us`, `median_us`, `ratio` (its own
+        time over the first's: NEW / OLD, as `convbench compare` has it; below 1 it is faster) and its interval
     alone : for each side, the number of results with times that are in no pair
     """
 
@@ -104,7 +104,9 @@ def side_by_side(sources: Sequence[tuple[Path, Sequence[Record]]], *, mixed: boo
 def _pair(merged: pd.DataFrame, side: str) -> pd.DataFrame:
     dtype, precision = merged["dtype"], merged["precision"]
     kind = merged.direction + ", " + dtype.where(dtype == precision, dtype + " by " + precision)
-    named = with_ratio(merged, "_first").assign(side=side, kind=kind).rename(columns={"median_us_first": "first_us"})
+    speed = with_ratio(merged, "_first")  # the first's time over its own; the page has the inverse, as `compare` has
+    ratios = speed.assign(ratio=1 / speed.ratio, ratio_low=1 / speed.ratio_high, ratio_high=1 / speed.ratio_low)
+    named = ratios.assign(side=side, kind=kind).rename(columns={"median_us_first": "first_us"})
     return named[list(PAIR)]
 
 
@@ -126,7 +128,7 @@ def _named(paths: Sequence[Path], frames: Sequence[pd.DataFrame]) -> tuple[What,
             short = [name[:COMMIT] for name in names]
             return what, short if what == "commit" and len(set(short)) == len(short) else names
     for parts in range(1, max(len(path.parts) for path in paths) + 1):
-        names = ["/".join(path.with_suffix("").parts[-parts:]) for path in paths]
+        names = ["/".join((path.with_suffix("") if path.suffix == ".jsonl" else path).parts[-parts:]) for path in paths]
         if len(set(names)) == len(names):
             return "file", names
     return "file", [f"{number}: {path}" for number, path in enumerate(paths, start=1)]  # a file was given twice
