@@ -2,13 +2,15 @@
 
 import json
 from collections.abc import Iterable
+from typing import Any
 
 import pandas as pd
 
 from convbench.report.chapters import LAYER, Chapter, named
-from convbench.report.inert import markdown_table
+from convbench.report.inert import inert, markdown_table
 from convbench.report.units import (
     NOTHING,
+    counted,
     duration,
     durations,
     interval,
@@ -127,8 +129,32 @@ def throttled(chapter: Chapter) -> str | None:
 
 
 def reasons(chosen: pd.DataFrame) -> str:
-    """The reasons why results have no times."""
-    return _table({**_who(chosen), "reason": chosen.reason})
+    """The reasons why results have no times; refusals that are about the dtype alone are one sentence."""
+    for_other = chosen.outcome.eq("refused") & _about_dtype(chosen)
+    others, rest = chosen[for_other], chosen[~for_other]
+    parts = []
+    if not others.empty:
+        names = sorted({f"{inert(row.algorithm)} ({inert(_dtypes(row))})" for row in others.itertuples()})
+        one = others.algorithm.nunique() == 1
+        count = counted(others.algorithm.nunique(), "algorithm")
+        parts.append(f"{count} {'is' if one else 'are'} for other dtypes: {', '.join(names)}.")
+    if not rest.empty:
+        parts.append(_table({**_who(rest), "reason": rest.reason}))
+    return "\n\n".join(parts)
+
+
+def _about_dtype(chosen: pd.DataFrame) -> "pd.Series[bool]":
+    """Whether the reason is that of `Algorithm.refuses` for a dtype that the algorithm does not list."""
+    rows = zip(chosen.reason, chosen["dtype"], chosen.algorithm, strict=True)
+    return pd.Series(
+        [str(reason).startswith(f"dtype {dtype}: {algorithm} has ") for reason, dtype, algorithm in rows],
+        index=chosen.index, dtype=bool,
+    )  # fmt: skip
+
+
+def _dtypes(row: Any) -> str:
+    """The dtypes that an algorithm has, from its reason for refusing another one."""
+    return str(row.reason).partition(f": {row.algorithm} has ")[2]
 
 
 def _who(chosen: pd.DataFrame) -> dict[str, Iterable[object]]:

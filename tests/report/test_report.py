@@ -19,6 +19,7 @@ from convbench.report import duration, to_frame, to_markdown
 from convbench.report.figures import figures
 from convbench.report.frame import COLUMNS
 from convbench.report.pictures import beside
+from support.running import squeezed
 
 SIMULATOR = {"name": "simulator", "clock": "CPU wall clock, simulated", "is_gpu": False}
 
@@ -379,3 +380,17 @@ def test_a_large_spread_is_a_warning_before_everything_else():
     assert "the most is 233%, noisy on conv1" in page
     calm = record(timing=timing_of((9.0, 10.0, 11.0)), algorithm="calm")
     assert "large spread" not in to_markdown([calm, timed(5.0)], title="t")
+
+
+def test_refusals_about_the_dtype_alone_are_one_sentence():
+    records = [timed(1.0), failed("refused", algorithm="other")]
+    for name, dtype in (("implicit_gemm_f16", "float16"), ("implicit_gemm_bf16", "bfloat16")):
+        reason = f"dtype float32: {name} has {dtype}"
+        records += [replace(failed("refused", algorithm=name, layer=f"conv{i}"), reason=reason) for i in range(3)]
+    page = to_markdown(records, title="t")
+    words = "2 algorithms are for other dtypes: implicit_gemm_bf16 (bfloat16), implicit_gemm_f16 (float16)."
+    assert words in page.replace("\\", "")
+    assert "| conv1 | other | for the test |" in squeezed(page)
+    assert "dtype float32" not in page
+    alone = to_markdown(records[2:5], title="t")
+    assert "1 algorithm is for other dtypes: implicit" in alone
