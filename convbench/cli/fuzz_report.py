@@ -35,8 +35,10 @@ class Report:
         if not self.quiet:
             known = "in the corpus" if from_corpus else f"saved in {self.corpus.path}"
             small = "" if finding.shrunk or from_corpus else ", not shrunk to the end"
+            explanation = f"\n  {message(finding.explanation)}" if finding.explanation else ""
             print(
-                f"FAILED {visible(str(finding.cause))}\n  {message(finding.reason)}\n  case    {finding.case}\n"
+                f"FAILED {visible(str(finding.cause))}\n  {message(finding.reason)}{explanation}\n"
+                f"  case    {finding.case}\n"
                 f"  repeat  {self.command(finding)}\n  {known}{small}\n",
                 flush=True,
             )
@@ -98,7 +100,8 @@ class Report:
             "without_case": tally.without_case,
             "failures": [
                 {
-                    "cause": finding.cause._asdict(), "reason": finding.reason, "case": str(finding.case),
+                    "cause": finding.cause._asdict(), "reason": finding.reason,
+                    "explanation": finding.explanation, "case": str(finding.case),
                     "from_corpus": finding.case in self.from_corpus,
                     "shrunk": finding.shrunk or finding.case in self.from_corpus,
                     "repeat": self.command(finding),

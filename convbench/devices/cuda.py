@@ -12,7 +12,7 @@ import numpy.typing as npt
 from cuda.core import Device as CoreDevice
 from numba import cuda
 from numba.cuda.core import config
-from numba.cuda.cudadrv.driver import CudaAPIError, driver
+from numba.cuda.cudadrv.driver import CudaAPIError
 
 from convbench.devices.compiling import compile_errors
 from convbench.devices.cuda_stopwatch import FLUSH_THREADS, CudaStopwatch, Gate, write_all
@@ -104,7 +104,8 @@ class CudaDevice(Device):
 
         Source: CUDA C++ Programming Guide, "Shared Memory" of compute capability 7.x and later.
         """
-        from numba.cuda.cudadrv.driver import binding  # Numba's simulator lacks it
+        # Numba's simulator lacks `binding`; any attribute of `driver` initialises it, even one that it does not have
+        from numba.cuda.cudadrv.driver import binding, driver
 
         types = tuple(kernel.typeof_pyval(argument) for argument in args)
         allowed = self._allowed_bytes.setdefault(kernel, {})
@@ -237,5 +238,7 @@ def _one_line(error: BaseException) -> str:
 
 def _driver_version() -> tuple[int, int]:
     """The newest CUDA version that the installed driver supports."""
+    from numba.cuda.cudadrv.driver import driver  # any attribute of it initialises the driver
+
     major, minor = driver.get_version()
     return int(major), int(minor)

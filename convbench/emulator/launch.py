@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from numba.cuda.dispatcher import CUDADispatcher, _Kernel
 
 from convbench.emulator import disk, faults, schedule
 from convbench.emulator.arguments import Arguments, marshal, raw_pointer, types_of
@@ -234,6 +233,8 @@ class _Launch:
 
 def _check_kernel(kernel: Any) -> None:
     """Check that this is a kernel. Raises CompilationError, which says how to make one."""
+    from numba.cuda.dispatcher import CUDADispatcher, _Kernel  # Numba's simulator lacks the second
+
     name = getattr(kernel, "__name__", None) or getattr(type(kernel), "__name__", "?")
     if not isinstance(kernel, CUDADispatcher | _Kernel):  # the second is one that is compiled for certain types
         what = "a plain function" if isinstance(kernel, FunctionType) else f"of type {type(kernel).__name__}"

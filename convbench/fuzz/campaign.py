@@ -104,7 +104,7 @@ class Campaign:
         """The failure of a step; None if it did not fail, or if a known finding explains the failure."""
         if step.case is None or step.verdict.cause is None:
             return None
-        finding = Finding(case=step.case, cause=step.verdict.cause, reason=step.verdict.explained)
+        finding = Finding(case=step.case, cause=step.verdict.cause, reason=step.verdict.reason or "")
         return None if self._is_known(finding) else finding
 
     def shrunk(self, step: Step, finding: Finding, *, until: Callable[[], bool] = lambda: False) -> Finding:
@@ -128,9 +128,10 @@ class Campaign:
         if is_alive(self.device):
             case, ended = shrinking.shrink(finding.case, fails, until=until)
             if case is not None:
-                finding = replace(finding, case=case, reason=verdicts[case].explained, shrunk=ended)
+                finding = replace(finding, case=case, reason=verdicts[case].reason or "", shrunk=ended)
             elif ended:
                 finding = replace(finding, reason=f"{finding.reason} (it did not fail again)")
+            finding = replace(finding, explanation=verdicts.get(finding.case, step.verdict).explanation)
         self.known.append(finding)
         return finding
 

@@ -16,7 +16,7 @@ from convbench.algorithm import Algorithm
 from convbench.devices import Device
 from convbench.errors import CompileError, ConfigError, OutOfDeviceMemoryError, RefusedError
 from convbench.fuzz.cases import FuzzCase, config_of
-from convbench.measurement import Case, Verification, verify_kinds
+from convbench.measurement import Case, Verification, diagnosis, verify_kinds
 from convbench.problem import USUAL_FILTERS, Direction
 from convbench.reference import Kind
 
@@ -62,9 +62,10 @@ class Verdict:
     found: Verification | None = field(default=None, repr=False, compare=False)  # of wrong values
 
     @property
-    def explained(self) -> str:
-        """The reason with all that can be said about it, which takes a moment to find out."""
-        return (self.found and self.found.explained) or self.reason or ""
+    def explanation(self) -> str:
+        """Where wrong values are, and which known mistake gives them; "" for another failure. This takes a moment."""
+        failure = self.found and self.found.failure
+        return diagnosis.explain(failure) if failure else ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +76,7 @@ class Finding:
     cause: Cause
     reason: str
     shrunk: bool = False
+    explanation: str = ""  # where wrong values are, and which known mistake gives them
 
     def explains(self, case: FuzzCase, cause: Cause) -> bool:
         """Whether a failure is taken as this bug: it has the same cause, and all traits of this finding's case."""

@@ -35,7 +35,8 @@ def with_ratio(frame: pd.DataFrame, other: str) -> pd.DataFrame:
     (a, a_low, a_high), (b, b_low, b_high) = _logs(frame, other), _logs(frame, "")
     down, up = np.hypot(a - a_low, b_high - b), np.hypot(a_high - a, b - b_low)
     middle = a - b
-    return frame.assign(ratio=np.exp(middle), ratio_low=np.exp(middle - down), ratio_high=np.exp(middle + up))
+    ratio = frame[f"median_us{other}"].to_numpy(np.float64) / frame["median_us"].to_numpy(np.float64)
+    return frame.assign(ratio=ratio, ratio_low=np.exp(middle - down), ratio_high=np.exp(middle + up))
 
 
 def _logs(frame: pd.DataFrame, ending: str) -> list[Floats]:
@@ -47,4 +48,6 @@ def geometric_mean(ratios: pd.DataFrame) -> Interval:
     middle, low, high = (np.log(ratios[name].to_numpy(np.float64)) for name in ("ratio", "ratio_low", "ratio_high"))
     count, mean = len(middle), middle.mean()
     down, up = np.sqrt(((middle - low) ** 2).sum()) / count, np.sqrt(((high - middle) ** 2).sum()) / count
-    return Interval(float(np.exp(mean)), float(np.exp(mean - down)), float(np.exp(mean + up)))
+    # of one ratio, the mean is that ratio to the last digit
+    value = float(ratios["ratio"].iloc[0]) if count == 1 else float(np.exp(mean))
+    return Interval(value, float(np.exp(mean - down)), float(np.exp(mean + up)))

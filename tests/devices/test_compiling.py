@@ -8,6 +8,7 @@ from numba import cuda, float32
 
 from algorithms.direct.plain import Direct, DirectPlan
 from convbench import parse
+from convbench.algorithm import registry
 from convbench.devices.emulator import EmulatorDevice
 from convbench.errors import CompileError
 from convbench.fuzz import FuzzCase, judge
@@ -104,7 +105,8 @@ def test_it_is_a_failure_and_no_refusal(device):
     assert (found.outcome, found.cause.fault) == ("failed", "does not compile")
 
 
-def test_the_command_ends_with_status_1(convbench, here):
+def test_the_command_ends_with_status_1(convbench, here, monkeypatch):
+    monkeypatch.setattr(registry, "_registered", dict(registry._registered))
     (here / "mine.py").write_text(
         "from numba import cuda\n"
         "from convbench import register\n"

@@ -173,7 +173,7 @@ def test_a_filter_that_tries_to_run_code_gives_status_2(convbench, here, command
 def test_bench_measures_what_a_filter_leaves(convbench, here):
     status, _, _ = convbench("bench", "--workload", "lenet5", "--where", "name == 'C3'", "--algorithm", "direct")
     assert status == 0
-    (path,) = here.glob("reports/emulator/lenet5.jsonl")
+    (path,) = here.glob("reports/local/emulator/lenet5.jsonl")
     records, bad = read_records(path)
     assert bad == []
     assert [(record.layer, record.algorithm) for record in records] == [("C3", "direct")]
