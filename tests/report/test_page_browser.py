@@ -74,6 +74,7 @@ def test_a_filter_shows_its_rows_alone_with_a_chip_that_takes_it_back(gpu):
     assert set(gpu.page.locator("#table .mark").all_inner_texts()) == {"refused"}
     gpu.page.locator("[data-facet=algorithm] summary").click()
     assert gpu.page.locator("[data-facet=outcome][open]").count() == 0
+    gpu.page.locator("[data-facet=algorithm] .count").first.wait_for()  # the list is filled after the click
     # its counts are those of the rows that the other filters leave
     assert set(gpu.page.locator("[data-facet=algorithm] .count").all_inner_texts()) == {str(refused // 2)}
     gpu.page.keyboard.press("Escape")
