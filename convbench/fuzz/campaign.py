@@ -21,6 +21,7 @@ from convbench.fuzz.drawing import BYTES, Drawer
 from convbench.fuzz.rows import blocks
 from convbench.fuzz.suiting import Suit
 from convbench.fuzz.verdicts import Finding, Verdict, judge
+from convbench.measurement import contest
 from convbench.problem import DIRECTIONS, Direction
 
 
@@ -125,7 +126,7 @@ class Campaign:
             verdicts[case] = verdict
             return True
 
-        if is_alive(self.device):
+        if contest.is_alive(self.device):
             case, ended = shrinking.shrink(finding.case, fails, until=until)
             if case is not None:
                 finding = replace(finding, case=case, reason=verdicts[case].reason or "", shrunk=ended)
@@ -169,15 +170,6 @@ class _Queue:
     def __init__(self, suit: Suit, key: str) -> None:
         self.suit, self.blocks = suit, blocks(suit.rows, Random(f"rows {key}"))
         self.sources = Random(f"cases {key}")
-
-
-def is_alive(device: Device) -> bool:
-    """Whether a device still works, after an algorithm that may have taken it down."""
-    try:
-        device.synchronize()
-    except Exception:  # noqa: BLE001  (a driver may raise any error)
-        return False
-    return True
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,11 +14,12 @@ from convbench import devices
 from convbench.algorithm import registry
 from convbench.devices import Device
 from convbench.errors import ConvbenchError
-from convbench.fuzz.campaign import Campaign, Step, is_alive
+from convbench.fuzz.campaign import Campaign, Step
 from convbench.fuzz.cases import FuzzCase
 from convbench.fuzz.coverage import Pair, pairs
 from convbench.fuzz.orders import Ended, Found, Orders, Progress
 from convbench.fuzz.verdicts import Finding
+from convbench.measurement import contest
 
 REPORT_S = 0.25  # time between reports of progress
 SHRINK_S = 60.0  # time for shrinking one failure
@@ -99,7 +100,7 @@ class _Worker:
                     step, finding, until=lambda: self._is_stopped() or time.monotonic() > deadline
                 )
             self.connection.send(Found(finding, final=True, from_corpus=from_corpus))
-            if not is_alive(self.device):
+            if not contest.is_alive(self.device):
                 raise _StoppedError(f"{finding.case} took the device down")
             if not self.orders.keep_going:
                 raise _StoppedError

@@ -51,7 +51,7 @@ def _results(
     model: Any, node: Any, constants: Mapping[str, Any], sizes: Mapping[str, tuple[Any, ...]], most_elements: int
 ) -> dict[str, Any] | None:
     """The outputs of a node as tensors, by name; None if they are not constants, or large."""
-    import numpy as np
+    import numpy as np  # the command line does not wait for it where no model is read
     import onnx  # an optional package
     from onnx.reference import ReferenceEvaluator
 

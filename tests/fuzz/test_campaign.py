@@ -9,8 +9,8 @@ from cases.planted.algorithms import CannotBeAsked, DilationIgnored, Picky, Refu
 from convbench.devices.emulator import EmulatorDevice
 from convbench.errors import DeviceError
 from convbench.fuzz import Campaign, Cause, FuzzCase, Verdict, fuzz, judge
-from convbench.fuzz.campaign import is_alive
 from convbench.fuzz.verdicts import traits
+from convbench.measurement.contest import is_alive
 
 
 @pytest.fixture(scope="module")
