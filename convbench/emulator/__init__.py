@@ -29,6 +29,7 @@ from convbench.emulator.errors import (
     VersionError,
 )
 from convbench.emulator.launch import Emulator, launch
+from convbench.emulator.loaded import LoadedKernel, LoadedModule, load_ptx
 from convbench.emulator.orders import Order
 from convbench.emulator.state import FaultKind
 
@@ -39,9 +40,12 @@ __all__ = [
     "FaultKind",
     "KernelFault",
     "LaunchError",
+    "LoadedKernel",
+    "LoadedModule",
     "Order",
     "OrderDependenceError",
     "UnsupportedError",
     "VersionError",
     "launch",
+    "load_ptx",
 ]

@@ -28,12 +28,30 @@ class Passed(NamedTuple):
     word: int  # index of the word that is its address
 
 
+class Pointers(NamedTuple):
+    """Which words of the arguments are addresses of arrays, and which of these are their array's lowest address.
+
+    They differ where a stride is negative. Code is compiled for one such pattern.
+    """
+
+    words: tuple[int, ...]
+    begins: frozenset[int]
+
+
 @dataclass
 class Arguments:
     """The words of all parameters, and the arrays that they point to."""
 
     words: npt.NDArray[np.int64]
     arrays: list[Passed] = field(default_factory=list)
+
+    @property
+    def pointers(self) -> Pointers:
+        """The words that are addresses of arrays."""
+        begins = (
+            item.word for item in self.arrays if np.lib.array_utils.byte_bounds(item.array)[0] == self.words[item.word]
+        )
+        return Pointers(tuple(item.word for item in self.arrays), frozenset(begins))
 
 
 def types_of(kernel: Any, args: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -77,8 +95,13 @@ def marshal(kernel: Any, types: tuple[Any, ...], args: tuple[Any, ...]) -> Argum
     found = Arguments(np.empty(0, np.int64))
     for index, (kind, value) in enumerate(zip(types, args, strict=True)):
         _flatten(kind, value, _name(kernel, index), words, found.arrays, kernel.py_func.__name__)
-    found.words = np.array([word & 0xFFFF_FFFF_FFFF_FFFF for word in words] or [0], np.uint64).view(np.int64)
+    found.words = words_of(words)
     return found
+
+
+def words_of(words: list[int]) -> npt.NDArray[np.int64]:
+    """Words of 64 bits from integers of any sign; one word at least, so that there is an address."""
+    return np.array([word & 0xFFFF_FFFF_FFFF_FFFF for word in words] or [0], np.uint64).view(np.int64)
 
 
 def _name(kernel: Any, index: int) -> str:

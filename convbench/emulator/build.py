@@ -14,11 +14,15 @@ from llvmlite.binding.newpassmanagers import NewPassManager
 
 from convbench.emulator import support
 from convbench.emulator.analysis import Root
+from convbench.emulator.arguments import Pointers
 from convbench.emulator.errors import UnsupportedError
 from convbench.emulator.front_end import lower
+from convbench.emulator.ptx.lower import lower as lower_ptx
+from convbench.emulator.ptx.memory import Places
+from convbench.emulator.ptx.syntax import Module as PtxModule
 from convbench.emulator.retarget import Array, Retargeted, retarget
-from convbench.emulator.source import DebugInfo, Sites
-from convbench.emulator.support import printing
+from convbench.emulator.source import UNKNOWN, DebugInfo, Sites
+from convbench.emulator.support import printing, rounding
 from convbench.emulator.watch import Watcher
 from convbench.emulator.weave import Layout, Weaver, find_kernel, is_marker
 
@@ -126,6 +130,7 @@ class Compiled:
     sites: Sites
     warpgroups: bool = False  # whether it has wgmma, for which threads need tables
     watch: "Watch | None" = None
+    pointers: tuple[int, ...] | None = None  # words of the arguments whose bounds the code asks for; None: it does not
     _frame_bytes: int = -1
 
     def frame_bytes(self, threads: npt.NDArray[Any]) -> int:
@@ -146,6 +151,8 @@ class Linked:
     retargeted: Retargeted
     checked: bool
     symbols: tuple[str, ...]  # functions of the C library, which a process must bind before it builds
+    pointers: tuple[int, ...] | None = None  # see `Compiled`
+    local_bytes: int = 0  # of local memory that `retargeted.local` does not list
 
 
 def link(
@@ -156,7 +163,33 @@ def link(
     Raises UnsupportedError, and the errors of Numba.
     """
     lowered = lower(kernel, types, compute_capability=compute_capability, strict=checked)
-    return _link(kernel.py_func.__name__, lowered.modules, lowered.entry, machine, checked=checked)
+    retargeted = retarget(lowered.modules, watch_local=checked)
+    return _link(kernel.py_func.__name__, retargeted, lowered.entry, machine, checked=checked)
+
+
+def link_ptx(module: PtxModule, entry: str, name: str, pointers: Pointers, machine: Machine) -> Linked:
+    """Link a kernel of a PTX module, for blocks of any shape. Raises UnsupportedError."""
+    retargeted = Retargeted()
+    for variable in (*module.variables.values(), *(v for f in module.functions.values() for v in f.variables.values())):
+        if variable.space == "shared":
+            is_dynamic = not variable.size
+            array = Array(variable.name, variable.size, "i8", variable.align, UNKNOWN, is_dynamic, variable.name)
+            retargeted.shared[variable.name] = array
+    layout, *_ = _lay_out(retargeted, machine)
+    places = Places(
+        module,
+        {shared: place for shared, (place, _) in layout.shared.items()},
+        {shared for shared, array in retargeted.shared.items() if array.dynamic},
+        pointers.words,
+        pointers.begins,
+        {shared: size for shared, (_, size) in layout.shared.items()},
+    )
+    lowered = lower_ptx(module, entry, places, name)
+    retargeted.modules.append(lowered.text)
+    retargeted.sites = lowered.sites
+    linked = _link(name, retargeted, lowered.entry, machine, checked=False)
+    linked.pointers, linked.local_bytes = pointers.words, lowered.local_bytes
+    return linked
 
 
 def build(linked: Linked, machine: Machine, block: tuple[int, int, int]) -> Compiled:
@@ -181,10 +214,11 @@ def build(linked: Linked, machine: Machine, block: tuple[int, int, int]) -> Comp
         shared=linked.retargeted.shared,
         static_bytes=static_bytes,
         shared_bytes=shared_bytes,
-        local_bytes=sum(layout.local.values()),
+        local_bytes=sum(layout.local.values()) + linked.local_bytes,
         sites=linked.retargeted.sites,
         warpgroups=any("@emu.ptx.wgmma_" in module for module in linked.retargeted.modules),
         watch=_watch(weaver, linked) if isinstance(weaver, Watcher) else None,
+        pointers=linked.pointers,
     )
 
 
@@ -222,8 +256,7 @@ def _rest(lines: list[str]) -> list[str]:
     return [line for line in lines if not re.match(r"declare .*@(emu\.|llvm\.memset\.p0\.i64)", line)]
 
 
-def _link(name: str, modules: list[str], entry: str, machine: Machine, *, checked: bool) -> Linked:
-    retargeted = retarget(modules, watch_local=checked)
+def _link(name: str, retargeted: Retargeted, entry: str, machine: Machine, *, checked: bool) -> Linked:
     whole = machine.parse(retargeted.modules[0])
     for text in retargeted.modules[1:]:
         whole.link_in(machine.parse(text))
@@ -252,6 +285,8 @@ def bind(symbols: tuple[str, ...]) -> None:
 def _address(symbol: str) -> int | None:
     if symbol == "vprintf":
         return printing.address()
+    if symbol.startswith(rounding.PREFIX):
+        return rounding.address(symbol)
     address: int | None = llvm.address_of_symbol(symbol.removeprefix("__nv_"))
     return address
 
@@ -263,7 +298,11 @@ def _resolve(name: str, module: Any, asked: set[str], retargeted: Retargeted) ->
         if not function.is_declaration or is_marker(function.name) or function.name.startswith("llvm."):
             continue
         # a function that the optimiser calls is the C library's; one that the kernel calls may only share its name
-        is_known = function.name == "vprintf" or function.name.startswith("__nv_") or function.name not in asked
+        is_known = (
+            function.name == "vprintf"
+            or function.name.startswith(("__nv_", rounding.PREFIX))
+            or function.name not in asked
+        )
         if is_known and _address(function.name):
             found.append(function.name)
         else:

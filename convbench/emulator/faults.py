@@ -99,6 +99,8 @@ def _access(stop: Stop, places: Places) -> tuple[str, str]:
         return f"a thread took more than {a:,} steps of its loops: the kernel may never end", ""
     if kind == FaultKind.UNFENCED:
         return "multiplies registers with no wgmma.fence behind the last wait", ""
+    if kind == FaultKind.TRAP:
+        return "the kernel aborts itself: a trap, or an assertion that failed", ""
     if kind == FaultKind.UNEVEN_OPERANDS:
         return "threads of one warpgroup bring different descriptors", ""
     if kind == FaultKind.UNWRITTEN and b < 0:

@@ -3,25 +3,24 @@
 import gc
 import itertools
 import os
-import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
-from types import FunctionType
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from convbench.emulator import disk, faults, schedule
-from convbench.emulator.arguments import Arguments, marshal, raw_pointer, types_of
-from convbench.emulator.build import Cache, Compiled, Linked, Machine, build, link
-from convbench.emulator.errors import CompilationError, LaunchError, UnsupportedError
+from convbench.emulator import faults, schedule
+from convbench.emulator.arguments import Arguments
+from convbench.emulator.build import Cache, Compiled, Linked, build
+from convbench.emulator.errors import LaunchError
 from convbench.emulator.limits import Limits
 from convbench.emulator.orders import ORDERS, Order, Repetition, permutation
 from convbench.emulator.places import Places
 from convbench.emulator.ranges import WrittenMemory
+from convbench.emulator.sources import Code, Source, machine, source_of
 from convbench.emulator.state import FaultKind
 from convbench.emulator.support import printing
 from convbench.emulator.workers import Shape, Worker, run_all
@@ -44,6 +43,13 @@ class Emulator:
     compute_capability : the capability to compile for, whose limits a launch must keep
     checked : whether to check every access and every barrier; blocks then run one after another
     budget : in checked mode, how many steps of loops a thread may take in one block
+    code : what runs: "ptx", the code that a GPU gets, with the values of the PTX ISA; or "llvm", numba-cuda's own code
+        before NVVM, with the host's arithmetic. PTX needs NVIDIA's compiler (the extra `cu13` or `cu12`)
+
+    Raises
+    ------
+    ValueError
+        for `code="ptx"` in checked mode.
     """
 
     def __init__(
@@ -55,11 +61,15 @@ class Emulator:
         compute_capability: tuple[int, int] = (9, 0),
         checked: bool = False,
         budget: int = STEPS,
+        code: Code = "llvm",
     ) -> None:
+        if code == "ptx" and checked:
+            raise ValueError("code='ptx' has no checked mode yet: use code='llvm' with checked=True")
         self.orders = tuple(orders or (ORDERS if checked else ORDERS[:1]))
         self.seed = seed
         self.checked = checked
         self.budget = budget
+        self.code = code
         self.workers = 1 if checked else workers or os.cpu_count() or 1
         self.memory = WrittenMemory()
         self.limits = Limits(compute_capability)
@@ -97,26 +107,17 @@ class Emulator:
         OrderDependenceError
             another order of threads and blocks gave another result.
         """
-        _check_kernel(kernel)
         grid_3, block_3 = _three(grid), _three(block)
-        name = kernel.py_func.__name__
-        bounds = kernel.targetoptions.get("launch_bounds")
-        self.limits.check(name, grid_3, block_3, static=0, dynamic=shared_bytes, local=0, bounds=bounds)
-        types = types_of(kernel, args) if types is None else types
-        pointer = raw_pointer(kernel, types)
-        if pointer is not None and not self.checked:
-            raise UnsupportedError(
-                f"{name}: argument {pointer} is a raw pointer, which is followed in checked mode only: "
-                "fast mode could not tell where it leads"
-            )
-        compiled = self._compiled(kernel, types, block_3, checked=self.checked)
+        source = source_of(kernel, args, types, self.limits.compute_capability, self.code, checked=self.checked)
+        name, arguments = source.name, source.arguments
+        self.limits.check(name, grid_3, block_3, static=0, dynamic=shared_bytes, local=0, bounds=source.bounds)
+        compiled = self._compiled(source, block_3, checked=self.checked)
         static, local = compiled.static_bytes, compiled.local_bytes
         self.limits.check(name, grid_3, block_3, static=static, dynamic=shared_bytes, local=local)
-        arguments = marshal(kernel, types, args)
         shape = Shape(grid_3, block_3, shared_bytes)
 
         def run(order: Order, *, checked: bool, muted: bool = False) -> None:
-            this = compiled if checked == self.checked else self._compiled(kernel, types, block_3, checked=checked)
+            this = compiled if checked == self.checked else self._compiled(source, block_3, checked=checked)
             _Launch(self, this, arguments, shape, muted=muted).run(order)
 
         first, *others = self.orders
@@ -127,7 +128,7 @@ class Emulator:
         with Repetition(name, arguments, self.memory) as repetition:
             repetition.first(first, partial(run, first, checked=self.checked))
             # the checks find the same in every order: after a long run they are not worth their time again
-            checked = self.checked and (pointer is not None or time.perf_counter() - start < LONG_S)
+            checked = self.checked and (source.has_raw_pointer or time.perf_counter() - start < LONG_S)
             for order in others:
                 repetition.again(order, partial(run, order, checked=checked, muted=True))
 
@@ -141,21 +142,17 @@ class Emulator:
         if self.checked:
             self.memory.wrote(array)
 
-    def _compiled(self, kernel: Any, types: tuple[Any, ...], block: tuple[int, int, int], *, checked: bool) -> Compiled:
-        capability = self.limits.compute_capability
-        key = kernel, types, capability, checked
+    def _compiled(self, source: Source, block: tuple[int, int, int], *, checked: bool) -> Compiled:
+        key = source.key(checked=checked)
 
         def linked() -> Linked:
-            def make() -> Linked:
-                return link(kernel, types, _machine(), capability, checked=checked)
-
-            return _LINKED.get(key, lambda: disk.linked(kernel, key[1:], _machine(), make))
+            return _LINKED.get(key, lambda: source.linked(key, checked=checked))
 
         def made() -> Compiled:
             start = time.perf_counter()
             try:
                 with _no_collections():
-                    return build(linked(), _machine(), block)
+                    return build(linked(), machine(), block)
             finally:
                 self.compile_s += time.perf_counter() - start
 
@@ -176,15 +173,6 @@ def _no_collections() -> Iterator[None]:
 
 _CACHE: Cache[Compiled] = Cache()
 _LINKED: Cache[Linked] = Cache()
-_machine_lock = threading.Lock()
-_machines: list[Machine] = []
-
-
-def _machine() -> Machine:
-    with _machine_lock:
-        if not _machines:
-            _machines.append(Machine())
-        return _machines[0]
 
 
 class _Launch:
@@ -229,21 +217,6 @@ class _Launch:
         stops = [stop for stop in run_all(workers, work) if stop]
         if stops:
             raise faults.report(stops[0], compiled, Places(compiled, self.arguments, workers))
-
-
-def _check_kernel(kernel: Any) -> None:
-    """Check that this is a kernel. Raises CompilationError, which says how to make one."""
-    from numba.cuda.dispatcher import CUDADispatcher, _Kernel  # Numba's simulator lacks the second
-
-    name = getattr(kernel, "__name__", None) or getattr(type(kernel), "__name__", "?")
-    if not isinstance(kernel, CUDADispatcher | _Kernel):  # the second is one that is compiled for certain types
-        what = "a plain function" if isinstance(kernel, FunctionType) else f"of type {type(kernel).__name__}"
-        raise CompilationError(f"{name} is {what} and no kernel: decorate the function with @numba.cuda.jit")
-    if kernel.targetoptions.get("device"):
-        raise CompilationError(
-            f"{name} is a device function, which only kernels can call: decorate it with @numba.cuda.jit, without "
-            "device=True"
-        )
 
 
 def _three(dimensions: Dimensions) -> tuple[int, int, int]:

@@ -110,6 +110,18 @@ class Ranges:
         return addresses[0], addresses[1]
 
 
+def bounds(pointers: tuple[int, ...], arguments: Arguments, shared: npt.NDArray[np.uint8]) -> npt.NDArray[Any]:
+    """The bounds of the memory that a launch may touch, for code of PTX: each array, then the block's memory."""
+    table = np.zeros(len(pointers) + 1, RANGE)
+    passed = {item.word: item.array for item in arguments.arrays}
+    for row, word in zip(table, pointers, strict=False):
+        if passed[word].size:
+            low, high = np.lib.array_utils.byte_bounds(passed[word])
+            row["begin"], row["size"] = low, high - low
+    table[-1]["begin"], table[-1]["size"] = shared.ctypes.data, shared.size
+    return table
+
+
 class _GlobalCells:
     """Shadow cells for the arguments' memory. Where two arguments overlap, they share cells."""
 

@@ -52,10 +52,13 @@ class Array:
     align: int
     site: Site
     dynamic: bool = False
+    label: str = ""  # how to call it, if no line of the source tells
 
     @property
     def variable(self) -> str:
         """The name of the array in the source."""
+        if self.label:
+            return self.label
         found = re.match(r"(\w+)\s*=", self.site.text())
         return found.group(1) if found else f"of line {self.site.line}"
 

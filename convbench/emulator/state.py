@@ -55,6 +55,7 @@ class FaultKind(IntEnum):
     STOPPED = 18
     UNFENCED = 19
     UNEVEN_OPERANDS = 20
+    TRAP = 21
 
 
 THREAD = np.dtype(

@@ -11,7 +11,7 @@ import numpy as np
 
 from convbench.emulator.arguments import Arguments
 from convbench.emulator.build import Compiled
-from convbench.emulator.ranges import Ranges, WrittenMemory
+from convbench.emulator.ranges import Ranges, WrittenMemory, bounds
 from convbench.emulator.state import COPIES, COPY, THREAD, WARP, WORKER, aligned_bytes
 from convbench.emulator.warpgroup import ROW_WORDS
 from convbench.emulator.weave import FRAME_ALIGNMENT
@@ -66,6 +66,9 @@ class Worker:
             pitch = -(-compiled.frame_bytes(rows) // FRAME_ALIGNMENT) * FRAME_ALIGNMENT
             self.frames = aligned_bytes(count * pitch, FRAME_ALIGNMENT)
             rows["frame"] = self.frames.ctypes.data + index * pitch
+        if compiled.pointers is not None:
+            self.bounds = bounds(compiled.pointers, arguments, self.shared)
+            header["ranges"], header["n_ranges"] = self.bounds.ctypes.data, self.bounds.size
         if compiled.watch:
             self.ranges = Ranges(compiled, arguments, memory, self.shared, shape.dynamic_bytes)
             header["ranges"], header["n_ranges"] = self.ranges.table.ctypes.data, self.ranges.table.size

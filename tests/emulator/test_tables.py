@@ -11,6 +11,7 @@ from convbench.emulator.orders import ORDERS
 
 EMULATORS = {
     **{f"fast-{order}": Emulator(orders=[order], workers=1) for order in ORDERS},
+    "ptx": Emulator(code="ptx"),
     "checked": Emulator(checked=True),
 }
 LANES = np.arange(32)

@@ -22,6 +22,7 @@ from convbench.emulator.support import (
     indices,
     inline_ptx,
     mathematics,
+    ptx,
     sixteen_bits,
     tensor,
 )
@@ -64,6 +65,7 @@ def _definitions(checked: bool) -> tuple[dict[str, str], list[str]]:
         sixteen_bits,
         half_precision,
         half_conversions,
+        ptx,
     )
     by_mode = (part.definitions(checked=checked) for part in (copies, tensor))
     text = "\n".join([*(part.definitions() for part in parts), *by_mode])

@@ -6,8 +6,8 @@ In checked mode `emu.copy.issue.*`, `.commit` and `.wait` are markers, and a cop
 
 from convbench.emulator.support.registers import WORKER_ROW, field
 
-SIZES = {4: "i32", 16: "<4 x i32>"}
-_CACHED = {4: "ca", 16: "cg"}
+SIZES = {4: "i32", 8: "i64", 16: "<4 x i32>"}
+_CACHED = {4: "ca", 8: "ca", 16: "cg"}
 WAITS = range(8)
 _SHARED = WORKER_ROW + field("shared", "worker", "shared", mark=", !invariant.load !{}")
 TO = (

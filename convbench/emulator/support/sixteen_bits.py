@@ -34,7 +34,7 @@ def definitions() -> str:
 
 
 # convert to float, and set the last bit if anything was lost: rounding the result again then equals rounding once
-_TO_ODD = """define internal float @emu.to.odd(double %x) alwaysinline nounwind {
+_TO_ODD = """define linkonce_odr float @emu.to.odd(double %x) alwaysinline nounwind {
   %near = fptrunc double %x to float
   %back = fpext float %near to double
   %bits = bitcast float %near to i32
@@ -49,18 +49,18 @@ _TO_ODD = """define internal float @emu.to.odd(double %x) alwaysinline nounwind 
   %r = bitcast i32 %chosen to float
   ret float %r
 }"""
-_WIDE_HALF = """define internal double @emu.half.wide(i16 %b) alwaysinline nounwind {
+_WIDE_HALF = """define linkonce_odr double @emu.half.wide(i16 %b) alwaysinline nounwind {
   %x = bitcast i16 %b to half
   %r = fpext half %x to double
   ret double %r
 }"""
-_ROUND_HALF = """define internal i16 @emu.half.rn(double %x) alwaysinline nounwind {
+_ROUND_HALF = """define linkonce_odr i16 @emu.half.rn(double %x) alwaysinline nounwind {
   %odd = call float @emu.to.odd(double %x)
   %near = fptrunc float %odd to half
   %r = bitcast half %near to i16
   ret i16 %r
 }"""
-_WIDE_BFLOAT = """define internal double @emu.bfloat16.wide(i16 %b) alwaysinline nounwind {
+_WIDE_BFLOAT = """define linkonce_odr double @emu.bfloat16.wide(i16 %b) alwaysinline nounwind {
   %word = zext i16 %b to i32
   %high = shl i32 %word, 16
   %x = bitcast i32 %high to float
@@ -68,7 +68,7 @@ _WIDE_BFLOAT = """define internal double @emu.bfloat16.wide(i16 %b) alwaysinline
   ret double %r
 }"""
 # round to nearest, ties to even, on the bits: a carry into the exponent is right, except for a NaN
-_ROUND_BFLOAT = """define internal i16 @emu.bfloat16.rn(double %x) alwaysinline nounwind {
+_ROUND_BFLOAT = """define linkonce_odr i16 @emu.bfloat16.rn(double %x) alwaysinline nounwind {
   %odd = call float @emu.to.odd(double %x)
   %bits = bitcast float %odd to i32
   %shifted = lshr i32 %bits, 16
@@ -107,7 +107,7 @@ def _directed(kind: Kind) -> Iterator[str]:
         ("ru", upper + "  %r = select i1 %below, i16 %up, i16 %near\n"),
         ("rz", inner),
     ):
-        head = f"define internal i16 @emu.{kind.short}.{rounding}(double %x) alwaysinline nounwind {{\n"
+        head = f"define linkonce_odr i16 @emu.{kind.short}.{rounding}(double %x) alwaysinline nounwind {{\n"
         near = f"  %near = call i16 @emu.{kind.short}.rn(double %x)\n" + wide("back", "near", kind)
         yield head + near + step + body + "  ret i16 %r\n}"
 

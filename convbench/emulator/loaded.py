@@ -1,0 +1,78 @@
+"""Load the text of a PTX module, whoever compiled it, and launch its kernels."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from convbench.emulator.errors import CompilationError
+from convbench.emulator.launch import Dimensions, Emulator
+from convbench.emulator.ptx.kernel import PtxKernel
+from convbench.emulator.ptx.syntax import Module, parse
+
+
+class LoadedKernel:
+    """A kernel that can be launched."""
+
+    def __init__(self, kernel: PtxKernel, emulator: Emulator) -> None:
+        self._kernel, self._emulator = kernel, emulator
+
+    def launch(self, grid: Dimensions, block: Dimensions, *args: Any, shared_bytes: int = 0) -> None:
+        """Run the kernel on the CPU.
+
+        Parameters
+        ----------
+        grid, block : one to three dimensions
+        args : NumPy arrays for addresses, which the kernel reads and writes in place; numbers; structures of ctypes,
+            records of NumPy or bytes for parameters that are aggregates
+        shared_bytes : dynamic shared memory of a block
+
+        Raises
+        ------
+        CompilationError, UnsupportedError, LaunchError
+            an argument does not fit, an instruction has no counterpart, or the hardware would refuse the launch.
+        KernelFault
+            the kernel made an error.
+        """
+        self._emulator.launch(self._kernel, grid, block, *args, shared_bytes=shared_bytes)
+
+
+class LoadedModule(Mapping[str, LoadedKernel]):
+    """The kernels of a PTX module, by name. A name is the whole mangled one, or the part of it that is unique."""
+
+    def __init__(self, module: Module, emulator: Emulator) -> None:
+        self._kernels = {name: LoadedKernel(PtxKernel(module, name), emulator) for name in module.entries()}
+
+    def __getitem__(self, name: str) -> LoadedKernel:
+        if name in self._kernels:
+            return self._kernels[name]
+        found = [entry for entry in self._kernels if f"{len(name)}{name}" in entry]  # as the Itanium C++ ABI mangles it
+        if len(found) == 1:
+            return self._kernels[found[0]]
+        raise KeyError(f"{name}: the module has {', '.join(self._kernels) or 'no kernel'}")
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._kernels)
+
+    def __len__(self) -> int:
+        return len(self._kernels)
+
+
+def load_ptx(source: str | Path, *, workers: int | None = None) -> LoadedModule:
+    """Load PTX: its text, or the path of a file.
+
+    A variable in global memory keeps its value from one launch to the next while its kernel stays compiled. It is not
+    shared between kernels of a module.
+
+    Raises
+    ------
+    CompilationError
+        it is no PTX: it has no `.version`.
+    UnsupportedError
+        it has a directive that the emulator lacks.
+    FileNotFoundError
+        there is no such file.
+    """
+    text = source if isinstance(source, str) and "\n" in source else Path(source).read_text(encoding="utf-8")
+    if ".version" not in text:
+        raise CompilationError(f"this is no PTX, because it has no .version: {text[:80]!r}")
+    return LoadedModule(parse(text), Emulator(workers=workers, code="ptx"))

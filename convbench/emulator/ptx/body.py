@@ -1,0 +1,121 @@
+"""The IR of one function with everything that its instructions need: memory, parameters, and the other functions."""
+
+from collections.abc import Callable
+
+from convbench.emulator.ptx.emitter import Emitter
+from convbench.emulator.ptx.flow import Root, find_computed, find_roots
+from convbench.emulator.ptx.fusion import fused
+from convbench.emulator.ptx.kinds import bits, is_signed, literal, llvm
+from convbench.emulator.ptx.memory import Memory, Places, pointer_words
+from convbench.emulator.ptx.special import is_special, read_special
+from convbench.emulator.ptx.syntax import Address, Function, Instruction, Module, Operand, bytes_of
+
+
+class Body(Emitter):
+    """The lowering of one function.
+
+    Parameters
+    ----------
+    module, function : what is lowered
+    places : where the module's shared variables lie, and which arguments are arrays
+    site_of : gives the number of an instruction's place in the source
+    """
+
+    def __init__(
+        self, module: Module, function: Function, places: Places, site_of: Callable[[Instruction], int]
+    ) -> None:
+        function = fused(function)
+        super().__init__(function, site_of, find_computed(function))
+        known: dict[str, Root] = {
+            name: ("variable", name)
+            for name, variable in (*module.variables.items(), *function.variables.items())
+            if variable.space != "param"
+        }
+        if function.is_entry:
+            known |= pointer_words(function, places.pointers)
+        self.functions = module.functions
+        self.memory = Memory(places, function, find_roots(function, known))
+        self.parameters = Parameters(self)
+
+    def constant(self, operand: str, kind: str) -> str:
+        """An immediate, a special register, or the address of a variable."""
+        if is_special(operand):
+            return read_special(self, operand, kind)
+        if operand[0].isdigit() or operand[0] == "-":
+            return literal(operand, kind)
+        value = self.memory.address_of(self, operand)
+        return value if bits(kind) == 64 else self.op(f"trunc i64 {value} to {llvm(kind)}")
+
+
+class Parameters:
+    """Parameter space: the arguments of a kernel, and the arguments and results of device functions."""
+
+    def __init__(self, e: Body) -> None:
+        self.e = e
+        self._slots: dict[str, str] = {}
+
+    def signature(self) -> tuple[str, str, str]:
+        """The result type, the last instruction and the parameters of a device function."""
+        function = self.e.function
+        listed = ", ".join(f'i{8 * p.size} %"argument.{p.name}"' for p in function.parameters)
+        if not function.results:
+            return "void", "  ret void", listed
+        result = function.results[0]
+        own = f"i{8 * result.size}"
+        is_register = result.space == "reg"
+        slot = self.e.place(result.name, result.kind) if is_register else self._slot(result.name, result.size)
+        return own, f"  %result = load {own}, ptr {slot}, align 1\n  ret {own} %result", listed
+
+    def load(self, targets: tuple[Operand, ...], kind: str, address: Address) -> None:
+        """ld.param: from the kernel's arguments, a device function's, or the result of a call."""
+        e, own, size = self.e, llvm(kind), bytes_of(kind)
+        for number, target in enumerate(targets):
+            place = address.offset + number * size
+            mark = ""
+            if e.function.is_entry and address.base in e.memory.offsets:
+                begin = e.field("worker", "arguments", "ptr")
+                place += e.memory.offsets[address.base]
+                mark = ", !invariant.load !{}"
+            else:
+                begin = self._slot(address.base)
+            at = e.op(f"getelementptr i8, ptr {begin}, i64 {place}")
+            e.set(target, kind, e.op(f"load {own}, ptr {at}, align 1{mark}"), signed=is_signed(kind))
+
+    def store(self, sources: tuple[Operand, ...], kind: str, address: Address) -> None:
+        """st.param: an argument of a call, or a device function's result."""
+        e, own, size = self.e, llvm(kind), bytes_of(kind)
+        begin = self._slot(address.base)
+        for number, source in enumerate(sources):
+            at = e.op(f"getelementptr i8, ptr {begin}, i64 {address.offset + number * size}")
+            e.put(f"store {own} {e.bits(source, kind)}, ptr {at}, align 1")
+
+    def argument(self, name: str, size: int) -> str:
+        """The bits of an argument of a call."""
+        e = self.e
+        kind = e.kind_of(name)
+        if kind is not None or e.memory.variable(name) is None:
+            return e.bits(name, f"b{8 * size}")
+        return e.op(f"load i{8 * size}, ptr {self._slot(name)}, align 1")
+
+    def receive(self, name: str, size: int, value: str) -> None:
+        """Store the result of a call."""
+        if self.e.kind_of(name) is not None:
+            self.e.set(name, f"b{8 * size}", value)
+        elif name != "_":
+            self.e.put(f"store i{8 * size} {value}, ptr {self._slot(name)}, align 1")
+
+    def _slot(self, name: str, size: int = 0) -> str:
+        """The place on the stack of a variable in parameter space."""
+        if name not in self._slots:
+            e = self.e
+            variable = e.memory.variable(name)
+            if variable is None:
+                raise e.refuse(f"{name} is not declared")
+            slot = self._slots[name] = f'%"slot.{name}"'
+            size = max(size or variable.size, 1)
+            e.entry.append(f"  {slot} = alloca [{size} x i8], align 16")
+            if any(parameter.name == name for parameter in e.function.parameters):
+                e.entry.append(f'  store i{8 * size} %"argument.{name}", ptr {slot}, align 1')
+            else:
+                e.entry.append(f"  store i{8 * size} 0, ptr {slot}, align 1")
+        return self._slots[name]

@@ -1,0 +1,186 @@
+"""Control flow: branches, calls, returns, barriers, fences and traps.
+
+Source: PTX ISA, "Control Flow Instructions", "Parallel Synchronization and Communication Instructions".
+"""
+
+from convbench.emulator.ptx.body import Body
+from convbench.emulator.ptx.syntax import Function, Instruction, Pair, Vector
+from convbench.emulator.ptx.table import lowers
+from convbench.emulator.state import FaultKind
+from convbench.emulator.support.collectives import REDUCTIONS
+
+_CONTROL = "Control Flow Instructions"
+_SYNC = "Parallel Synchronization and Communication Instructions"
+
+
+def block_name(label: str) -> str:
+    """The LLVM block of a label."""
+    return f'"L.{label}"'
+
+
+@lowers("bra", section=f"{_CONTROL}: bra")
+def branch(e: Body, i: Instruction) -> None:
+    """Go to a label."""
+    e.end(f"br label %{block_name(str(i.operands[0]))}")
+
+
+@lowers("brx", section=f"{_CONTROL}: brx.idx")
+def branch_by_index(e: Body, i: Instruction) -> None:
+    """Go to one of the labels of a table; an index beyond it is undefined, and a fault here."""
+    index = e.get(i.operands[0], "u32")
+    targets = e.function.tables.get(str(i.operands[1]))
+    if targets is None:
+        raise e.refuse(f"{i.operands[1]} is no table of labels")
+    e.unless(e.op(f"icmp ult i32 {index}, {len(targets)}"), FaultKind.TRAP)
+    cases = " ".join(f"i32 {number}, label %{block_name(label)}" for number, label in enumerate(targets))
+    e.end(f"switch i32 {index}, label %{block_name(targets[0])} [{cases}]")
+
+
+@lowers("ret", "exit", section=f"{_CONTROL}: ret, exit")
+def leave(e: Body, i: Instruction) -> None:
+    """Return from the function, or end the thread."""
+    if i.opcode == "exit" and not e.function.is_entry:
+        raise e.refuse("a device function ends the thread")
+    e.end("br label %leave")
+
+
+@lowers("trap", "brkpt", section="Miscellaneous Instructions: trap, brkpt")
+def trap(e: Body, i: Instruction) -> None:
+    """Abort the launch."""
+    e.unless("false", FaultKind.TRAP)
+
+
+@lowers("call", section=f"{_CONTROL}: call")
+def call(e: Body, i: Instruction) -> None:
+    """Call a device function; its arguments are variables in parameter space."""
+    results, name, arguments = i.operands
+    assert isinstance(results, Vector)
+    assert isinstance(arguments, Vector)
+    parameters = e.parameters
+    if name == "vprintf":
+        form, values = (parameters.argument(item, 8) for item in arguments.items)
+        pointers = [e.op(f"inttoptr i64 {value} to ptr") for value in (form, values)]
+        found = e.call("i32", "vprintf", *(f"ptr {pointer}" for pointer in pointers))
+        parameters.receive(results.items[0], 4, found)
+        return
+    if name == "__assertfail":
+        e.unless("false", FaultKind.TRAP)
+        return
+    function = e.functions.get(str(name))
+    if function is None or not function.has_body:
+        known = "it calls through a register" if e.kind_of(name) else f"the function {name} has no body"
+        raise e.refuse(known)
+    _call(e, function, results, arguments)
+
+
+def _call(e: Body, function: Function, results: Vector, arguments: Vector) -> None:
+    parameters = e.parameters
+    given = [
+        f"i{8 * parameter.size} {parameters.argument(item, parameter.size)}"
+        for item, parameter in zip(arguments.items, function.parameters, strict=True)
+    ]
+    target = f'"ptx.{function.name}"'
+    if not function.results:
+        e.call("void", target, *given)
+        return
+    size = function.results[0].size
+    parameters.receive(results.items[0], size, e.call(f"i{8 * size}", target, *given))
+
+
+# ---- barriers and fences
+
+
+@lowers("bar", "barrier", section=f"{_SYNC}: bar, barrier, bar.warp.sync")
+def barrier(e: Body, i: Instruction) -> None:
+    """Wait for the block, or for the lanes of a mask; `.red` also reduces a predicate."""
+    words = i.modifiers
+    if "warp" in words:
+        mask = e.get(i.operands[0], "b32")
+        e.call("void", "emu.nvvm.bar.warp.sync", f"i32 {mask}", f"i64 {e.site}")
+        return
+    if "cluster" in words:
+        e.call("void", "emu.nvvm.barrier0", f"i64 {e.site}") if "wait" in words else None
+        return
+    if "arrive" in words:
+        raise e.refuse("bar.arrive does not wait")
+    reduction = next((word for word in words if word in REDUCTIONS), None)
+    numbers = i.operands[1:-1] if reduction else i.operands
+    if len(numbers) > 1 or (numbers and e.get(numbers[0], "u32") != "0"):
+        raise e.refuse("only barrier 0 of all threads is")
+    if reduction is None:
+        e.call("void", "emu.nvvm.barrier0", f"i64 {e.site}")
+        return
+    value = e.op(f"zext i1 {e.get(i.operands[-1], 'pred')} to i32")
+    found = e.call("i32", f"emu.nvvm.barrier0.{reduction}", f"i32 {value}", f"i64 {e.site}")
+    if reduction == "popc":
+        e.set(i.operands[0], "u32", found)
+    else:
+        e.set(i.operands[0], "pred", e.op(f"icmp ne i32 {found}, 0"))
+
+
+@lowers("membar", "fence", section=f"{_SYNC}: membar, fence")
+def fence(e: Body, i: Instruction) -> None:
+    """Order this thread's accesses: memory is sequentially consistent here, so only the compiler needs to know."""
+    e.put("fence seq_cst")
+
+
+@lowers("nanosleep", "griddepcontrol", "setmaxnreg", "pmevent", section="Miscellaneous Instructions")
+def nothing(e: Body, i: Instruction) -> None:
+    """Take time, registers, or an event of a profiler: nothing that a value depends on."""
+
+
+# ---- warps
+
+_SHUFFLES = {"idx": 0, "up": 1, "down": 2, "bfly": 3}  # as NVVM numbers them
+_VOTES = {"all": 0, "any": 1, "uni": 2, "ballot": 3}
+
+
+@lowers("shfl", section="Data Movement and Conversion Instructions: shfl.sync")
+def shuffle(e: Body, i: Instruction) -> None:
+    """d|p = a of another lane, and whether that lane is inside the segment."""
+    if "sync" not in i.modifiers:
+        raise e.refuse("shfl without .sync does not exist since compute capability 7.0")
+    mode = _SHUFFLES[next(word for word in i.modifiers if word in _SHUFFLES)]
+    a, b, c, mask = (e.bits(operand, "b32") for operand in i.operands[1:])
+    pair = e.call(
+        "{i32, i1}", "emu.nvvm.shfl.sync.i32", f"i32 {mask}", f"i32 {mode}", f"i32 {a}", f"i32 {b}", f"i32 {c}",
+        f"i64 {e.site}",
+    )  # fmt: skip
+    to = i.operands[0]
+    if isinstance(to, Pair):
+        e.set(to.second, "pred", e.op(f"extractvalue {{i32, i1}} {pair}, 1"))
+        to = to.first
+    e.set(to, "b32", e.op(f"extractvalue {{i32, i1}} {pair}, 0"))
+
+
+@lowers("vote", section=f"{_SYNC}: vote.sync")
+def vote(e: Body, i: Instruction) -> None:
+    """Set d = whether a predicate holds for all or any lanes, or is equal in all; or the lanes where it holds."""
+    if "sync" not in i.modifiers:
+        raise e.refuse("vote without .sync does not exist since compute capability 7.0")
+    mode = next(word for word in i.modifiers if word in _VOTES)
+    value, mask = e.get(i.operands[1], "pred"), e.get(i.operands[2], "b32")
+    pair = e.call(
+        "{i32, i1}", "emu.nvvm.vote.sync", f"i32 {mask}", f"i32 {_VOTES[mode]}", f"i1 {value}", f"i64 {e.site}"
+    )
+    if mode == "ballot":
+        e.set(i.operands[0], "b32", e.op(f"extractvalue {{i32, i1}} {pair}, 0"))
+    else:
+        e.set(i.operands[0], "pred", e.op(f"extractvalue {{i32, i1}} {pair}, 1"))
+
+
+@lowers("match", section=f"{_SYNC}: match.sync")
+def match(e: Body, i: Instruction) -> None:
+    """Set d = the lanes that have the same value; with `.all`, p is whether all lanes have it."""
+    width = "64" if "b64" in i.modifiers else "32"
+    value, mask = e.bits(i.operands[1], f"b{width}"), e.get(i.operands[2], "b32")
+    arguments = f"i32 {mask}", f"i{width} {value}", f"i64 {e.site}"
+    to = i.operands[0]
+    if "any" in i.modifiers:
+        e.set(to, "b32", e.call("i32", f"emu.nvvm.match.any.sync.i{width}", *arguments))
+        return
+    pair = e.call("{i32, i1}", f"emu.nvvm.match.all.sync.i{width}", *arguments)
+    if isinstance(to, Pair):
+        e.set(to.second, "pred", e.op(f"extractvalue {{i32, i1}} {pair}, 1"))
+        to = to.first
+    e.set(to, "b32", e.op(f"extractvalue {{i32, i1}} {pair}, 0"))

@@ -1,0 +1,165 @@
+"""Lower a kernel of a PTX module to LLVM IR, with the markers that `weave` replaces.
+
+Each instruction is lowered by the function that `table` has for it. What leaves is like what `retarget` makes of
+numba-cuda's own IR: a module, the kernel's name, its shared arrays, and the places in the source.
+"""
+
+import re
+from dataclasses import dataclass
+
+from convbench.emulator.errors import UnsupportedError
+from convbench.emulator.ptx import (  # noqa: F401  (the others fill the table)
+    accesses,
+    control,
+    conversions,
+    floats,
+    integers,
+    matrices,
+)
+from convbench.emulator.ptx.body import Body
+from convbench.emulator.ptx.kinds import kinds_of, literal, llvm
+from convbench.emulator.ptx.memory import Places, check_variables, symbol
+from convbench.emulator.ptx.syntax import Function, Instruction, Label, Module, Variable
+from convbench.emulator.ptx.table import handler_of
+from convbench.emulator.source import Site, Sites
+
+FLOATING_KINDS = ("f16", "f16x2", "bf16", "bf16x2", "f32", "f64")
+
+
+@dataclass
+class Lowered:
+    """A kernel in LLVM IR."""
+
+    text: str
+    entry: str
+    sites: Sites
+    local_bytes: int
+
+
+def lower(module: Module, entry: str, places: Places, readable: str) -> Lowered:
+    """Lower an entry and the device functions that it may call.
+
+    Parameters
+    ----------
+    places : where the module's shared variables lie, and which arguments are arrays
+    readable : the kernel's name in the source, which faults tell
+
+    Raises
+    ------
+    UnsupportedError
+        an instruction or a variable has no counterpart here; the message shows it.
+    """
+    check_variables(module)
+    sites = Sites()
+
+    def site_of(i: Instruction) -> int:
+        file = module.files.get(i.line.file, "")
+        return sites.number(Site(file, i.line.line, readable)) if file and i.line.line else 0
+
+    parts = [
+        _global(module, variable) for variable in module.variables.values() if variable.space in ("global", "const")
+    ]
+    local = 0
+    for name in _reached(module, entry):
+        body = Body(module, module.functions[name], places, site_of)
+        parts.append(_function(body))
+        local += body.memory.local_bytes
+    text = "\n".join(parts)
+    return Lowered(text + "\n" + declarations(text), _llvm_name(module.functions[entry]).strip('"'), sites, local)
+
+
+def _reached(module: Module, entry: str) -> list[str]:
+    """The functions that an entry may call, with itself."""
+    found, waiting = [], [entry]
+    while waiting:
+        name = waiting.pop()
+        if name in found:
+            continue
+        found.append(name)
+        for i in module.functions[name].body:
+            if isinstance(i, Instruction) and i.opcode == "call" and isinstance(i.operands[1], str):
+                function = module.functions.get(i.operands[1])
+                if function is not None and function.has_body:
+                    waiting.append(function.name)
+    return found
+
+
+def _llvm_name(function: Function) -> str:
+    return f'"ptx.{function.name}"'
+
+
+def _global(module: Module, variable: Variable) -> str:
+    """A variable in global or constant memory, with its initial values."""
+    if variable.external and not variable.size:
+        raise UnsupportedError(f"PTX: the external variable {variable.name} is not linked")
+    element, items = llvm(variable.kind), []
+    for value in variable.values:
+        base, _, more = value.partition("+")
+        if base in module.variables:
+            items.append(
+                f"{element} ptrtoint (ptr getelementptr (i8, ptr {symbol(base)}, i64 {more or 0}) to {element})"
+            )
+        else:
+            items.append(f"{element} {literal(value, variable.kind)}")
+    zero = {"float": "0.0", "double": "0.0"}.get(element, "0")
+    items += [f"{element} {zero}"] * (variable.count - len(items))
+    listed = f"[{', '.join(items)}]" if variable.values else "zeroinitializer"
+    form = f"[{variable.count} x {element}] {listed}"
+    return f"{symbol(variable.name)} = internal global {form}, align {max(variable.align, 16)}"
+
+
+def _function(body: Body) -> str:
+    """A function as IR."""
+    for place, statement in enumerate(body.function.body):
+        for copy, name in body.function.copies.get(place, {}).items():
+            kind = body.function.registers[copy]
+            body.set(copy, kind, body.get(name, kind))
+        if isinstance(statement, Label):
+            body.label(control.block_name(statement.name))
+        else:
+            _instruction(body, statement)
+    if body.is_open:
+        body.end("br label %leave")
+    head, leave, listed = "void", "  ret void", ""
+    if not body.function.is_entry:
+        head, leave, listed = body.parameters.signature()
+        head = f"internal {head}"
+    begin = [f"define {head} @{_llvm_name(body.function)}({listed}) {{", "entry:"]
+    return "\n".join([*begin, *body.entry, "  br label %begin", "begin:", *body.out, "leave:", leave, *body.cold, "}"])
+
+
+def _instruction(body: Body, i: Instruction) -> None:
+    body.instruction = i
+    handler = handler_of(i.opcode, is_floating=_is_floating(i))
+    if handler is None:
+        raise body.refuse("it has no counterpart on the CPU")
+    if not i.predicate:
+        handler(body, i)
+        return
+    guard = body.get(i.predicate, "pred")
+    if i.negated:
+        guard = body.op(f"xor i1 {guard}, true")
+    body.either(guard, lambda: handler(body, i))
+
+
+def _is_floating(i: Instruction) -> bool:
+    kinds = kinds_of(i.modifiers)
+    if i.opcode == "set":
+        return kinds[-1] in FLOATING_KINDS
+    return bool(kinds) and kinds[-1] in FLOATING_KINDS
+
+
+def declarations(text: str) -> str:
+    """Declarations of the functions that the IR calls and does not define, as their calls use them."""
+    found: dict[str, str] = {}
+    defined = set(re.findall(r'^define [^@]*@("[^"]+"|[\w.$]+)\(', text, re.MULTILINE))
+    for result, name, arguments in re.findall(r'call (\S+|\{[^}]*\}) @("[^"]+"|[\w.$]+)\((.*?)\)$', text, re.MULTILINE):
+        if name in defined or name in found:
+            continue
+        kinds = ", ".join(re.findall(r"(?:^|, )((?:\{[^}]*\}|<[^>]*>|\w+))", arguments))
+        pure = " memory(none)" if name.startswith(("emu.nvvm.read", "emu.thread", "emu.worker")) else ""
+        more = " cold noreturn" if name == "emu.fault" else ""
+        found[name] = f"declare {result} @{name}({kinds}){pure}{more}" + (
+            " nounwind" if name.startswith("emu.") else ""
+        )
+    return "\n".join(found.values())

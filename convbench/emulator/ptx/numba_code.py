@@ -1,0 +1,101 @@
+"""Get the PTX that a launch of a Numba kernel links on a GPU, without a driver or a GPU.
+
+A launch goes through LTO wherever nvJitLink is installed: numba-cuda gives it NVVM's intermediate code, and nvJitLink
+writes the PTX that ptxas assembles. This module asks for that text. Without nvJitLink, NVVM's own PTX is what runs.
+
+numba-cuda has no public function for this, so its internals are used, as in `front_end`.
+"""
+
+import re
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import SimpleNamespace
+from typing import Any
+
+from convbench.emulator import front_end
+from convbench.emulator.compilation import why_not
+from convbench.emulator.errors import CompilationError, UnsupportedError
+
+# numba-cuda marks its debug information as one to warn about if another module has another version, and NVRTC as an
+# error. nvJitLink refuses to link the two, for example a kernel with lines that uses bfloat16.
+_FLAG = re.compile(r'!\{ i32 2, (!"Debug Info Version")')
+
+SUFFIX_SINCE = (9, 0)  # from here on numba-cuda compiles for sm_90a and so on, because wgmma needs it
+
+
+def ptx_of(kernel: Any, types: tuple[Any, ...], compute_capability: tuple[int, int]) -> tuple[str, str]:
+    """The PTX of a `numba.cuda.jit` dispatcher for arguments of these Numba types, and the name of its entry.
+
+    Raises
+    ------
+    CompilationError
+        numba-cuda fails in a way of its own.
+    UnsupportedError
+        the kernel needs `debug=True`.
+    numba.core.errors.NumbaError
+        numba-cuda cannot compile the kernel, not even for a GPU.
+    """
+    front_end.check_versions()
+    # here, because other versions of numba-cuda may have moved these, and Numba's simulator lacks the compiler
+    from numba.cuda.core.errors import NumbaDebugInfoWarning, NumbaError
+    from numba.cuda.dispatcher import _Kernel
+
+    name = kernel.py_func.__name__
+    options = {**kernel.targetoptions, "lineinfo": True}
+    if options.get("debug"):
+        raise UnsupportedError(f"{name}: debug=True is not emulated; the checked mode sees more")
+    capability = (*compute_capability, "a" if compute_capability >= SUFFIX_SINCE else "")
+    lock = front_end._lock  # noqa: SLF001  (numba-cuda is patched under it)
+    with lock, _current_device(capability), warnings.catch_warnings():
+        # the source of a kernel typed at a prompt cannot be found, which is no reason for a warning
+        warnings.simplefilter("ignore", NumbaDebugInfoWarning)
+        try:
+            made = _Kernel(kernel.py_func, types, **options)
+            library = made._codelibrary  # noqa: SLF001  (numba-cuda has no public name for it)
+            text = library.get_lto_ptx(capability) if is_linked() else library.get_asm_str(capability)
+        except NumbaError:
+            raise
+        except Exception as error:
+            raise CompilationError(f"{name}: numba-cuda fails to compile it: {why_not(kernel, error)}") from error
+    return (text if isinstance(text, str) else text.decode()), str(made.entry_name)
+
+
+def is_linked() -> bool:
+    """Whether nvJitLink is installed, through which numba-cuda then links every kernel."""
+    from cuda.bindings import nvjitlink  # here, because the simulator and old toolkits lack it
+
+    try:
+        nvjitlink.version()
+    except Exception:  # noqa: BLE001  (the library cannot be loaded, whatever the reason)
+        return False
+    return True
+
+
+@contextmanager
+def _current_device(capability: tuple[int, int, str]) -> Iterator[None]:
+    """Make numba-cuda compile for a capability, which it would ask of the current device or its context."""
+    from numba.cuda import dispatcher
+    from numba.cuda.codegen import CUDACodeLibrary
+    from numba.cuda.cudadrv import nvvm
+
+    compile_ir = nvvm.compile_ir
+
+    def compile_lines(modules: Any, **options: Any) -> Any:
+        texts = [modules] if isinstance(modules, str) else modules
+        return compile_ir([_FLAG.sub(r"!{ i32 1, \1", text) for text in texts], **options)
+
+    device = SimpleNamespace(compute_capability=capability[:2])
+    patches: list[tuple[Any, str, Any]] = [
+        (dispatcher, "get_current_device", lambda: device),
+        (CUDACodeLibrary, "_ensure_cc", lambda _, cc: capability if cc is None else cc),
+        (nvvm, "compile_ir", compile_lines),
+    ]
+    before = [(owner, name, getattr(owner, name)) for owner, name, _ in patches]
+    for owner, name, value in patches:
+        setattr(owner, name, value)
+    try:
+        yield
+    finally:
+        for owner, name, value in before:
+            setattr(owner, name, value)

@@ -1,0 +1,138 @@
+"""The three kinds of code that a launch can run: numba-cuda's before NVVM, the PTX of a Numba kernel, and anyone's PTX.
+
+A kernel and its arguments enter. What leaves knows the words of the arguments, the key by which machine code is kept,
+and how to link the kernel.
+"""
+
+import threading
+from types import FunctionType
+from typing import Any, Literal, Protocol
+
+from convbench.emulator import disk
+from convbench.emulator.arguments import Arguments, marshal, raw_pointer, types_of
+from convbench.emulator.build import Linked, Machine, link, link_ptx
+from convbench.emulator.errors import CompilationError, UnsupportedError
+from convbench.emulator.ptx.kernel import PtxKernel
+from convbench.emulator.ptx.numba_code import ptx_of
+from convbench.emulator.ptx.syntax import parse
+
+Code = Literal["llvm", "ptx"]
+Bounds = int | tuple[int, ...] | None
+
+_machine_lock = threading.Lock()
+_machines: list[Machine] = []
+
+
+def machine() -> Machine:
+    """LLVM for the processor of this machine, made once."""
+    with _machine_lock:
+        if not _machines:
+            _machines.append(Machine())
+        return _machines[0]
+
+
+class Source(Protocol):
+    """What a launch needs to know of a kernel and its arguments, wherever the code comes from."""
+
+    name: str
+    arguments: Arguments
+    bounds: Bounds  # the most threads of a block that the kernel promised
+    has_raw_pointer: bool
+
+    def key(self, *, checked: bool) -> tuple[Any, ...]:
+        """What the machine code depends on, but for the shape of a block."""
+
+    def linked(self, key: tuple[Any, ...], *, checked: bool) -> Linked:
+        """Link it, or take it from the disk."""
+
+
+class _NumbaSource:
+    """A Numba kernel in numba-cuda's code before NVVM."""
+
+    def __init__(
+        self, kernel: Any, args: tuple[Any, ...], types: tuple[Any, ...], capability: tuple[int, int], *, checked: bool
+    ) -> None:
+        self.kernel, self.types, self.capability = kernel, types, capability
+        self.name = kernel.py_func.__name__
+        self.bounds = kernel.targetoptions.get("launch_bounds")
+        pointer = raw_pointer(kernel, types)
+        if pointer is not None and not checked:
+            raise UnsupportedError(
+                f"{self.name}: argument {pointer} is a raw pointer, which is followed in checked mode only: "
+                "fast mode could not tell where it leads"
+            )
+        self.has_raw_pointer = pointer is not None
+        self.arguments = marshal(kernel, types, args)
+
+    def key(self, *, checked: bool) -> tuple[Any, ...]:
+        return self.kernel, self.types, self.capability, checked
+
+    def linked(self, key: tuple[Any, ...], *, checked: bool) -> Linked:
+        return disk.linked(self.kernel, key[1:], machine(), lambda: self._link(checked=checked))
+
+    def _link(self, *, checked: bool) -> Linked:
+        return link(self.kernel, self.types, machine(), self.capability, checked=checked)
+
+
+class _LoweredSource(_NumbaSource):
+    """A Numba kernel in the PTX that a GPU gets."""
+
+    def key(self, *, checked: bool) -> tuple[Any, ...]:
+        return *super().key(checked=checked), "ptx", self.arguments.pointers
+
+    def _link(self, *, checked: bool) -> Linked:
+        text, entry = ptx_of(self.kernel, self.types, self.capability)
+        return link_ptx(parse(text), entry, self.name, self.arguments.pointers, machine())
+
+
+class _PtxSource:
+    """A kernel of a PTX module that somebody loaded."""
+
+    has_raw_pointer = False
+
+    def __init__(self, kernel: PtxKernel, args: tuple[Any, ...]) -> None:
+        self.kernel, self.name = kernel, kernel.name
+        self.bounds: Bounds = kernel.most_threads
+        self.arguments = kernel.marshal(args)
+
+    def key(self, *, checked: bool) -> tuple[Any, ...]:
+        return self.kernel, self.arguments.pointers, checked
+
+    def linked(self, key: tuple[Any, ...], *, checked: bool) -> Linked:
+        del key, checked
+        return link_ptx(self.kernel.module, self.kernel.entry, self.name, self.arguments.pointers, machine())
+
+
+def source_of(
+    kernel: Any,
+    args: tuple[Any, ...],
+    types: tuple[Any, ...] | None,
+    compute_capability: tuple[int, int],
+    code: Code,
+    *,
+    checked: bool,
+) -> Source:
+    """The source of a kernel and its arguments. Raises CompilationError and UnsupportedError, before anything runs."""
+    if isinstance(kernel, PtxKernel):
+        if code != "ptx":
+            raise UnsupportedError(f"{kernel.name} is PTX: launch it with Emulator(code='ptx')")
+        return _PtxSource(kernel, args)
+    _check_kernel(kernel)
+    types = types_of(kernel, args) if types is None else types
+    kind = _LoweredSource if code == "ptx" else _NumbaSource
+    return kind(kernel, args, types, compute_capability, checked=checked)
+
+
+def _check_kernel(kernel: Any) -> None:
+    """Check that this is a kernel. Raises CompilationError, which says how to make one."""
+    from numba.cuda.dispatcher import CUDADispatcher, _Kernel  # Numba's simulator lacks the second
+
+    name = getattr(kernel, "__name__", None) or getattr(type(kernel), "__name__", "?")
+    if not isinstance(kernel, CUDADispatcher | _Kernel):  # the second is one that is compiled for certain types
+        what = "a plain function" if isinstance(kernel, FunctionType) else f"of type {type(kernel).__name__}"
+        raise CompilationError(f"{name} is {what} and no kernel: decorate the function with @numba.cuda.jit")
+    if kernel.targetoptions.get("device"):
+        raise CompilationError(
+            f"{name} is a device function, which only kernels can call: decorate it with @numba.cuda.jit, without "
+            "device=True"
+        )
