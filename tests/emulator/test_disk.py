@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numba import cuda, float32
 
-from convbench.emulator import Emulator, FaultKind, KernelFault, disk, launch
+from convbench.emulator import Emulator, FaultKind, KernelFault, disk, launch, sources
 from convbench.emulator.build import Cache
 
 LAUNCH = sys.modules["convbench.emulator.launch"]  # the package has a function of that name
@@ -49,7 +49,7 @@ def forget(monkeypatch):
 
     def anew():
         linked = []
-        original = LAUNCH.link
+        original = sources.link
 
         def counted(kernel, *rest, **options):
             linked.append(kernel.py_func.__name__)
@@ -57,7 +57,7 @@ def forget(monkeypatch):
 
         monkeypatch.setattr(LAUNCH, "_CACHE", Cache())
         monkeypatch.setattr(LAUNCH, "_LINKED", Cache())
-        monkeypatch.setattr(LAUNCH, "link", counted)
+        monkeypatch.setattr(sources, "link", counted)
         return linked
 
     return anew
