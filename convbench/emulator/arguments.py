@@ -25,7 +25,7 @@ class Passed(NamedTuple):
 
     name: str  # of the parameter
     array: npt.NDArray[Any]
-    word: int  # index of the word that is its address
+    word: int  # index of the word that is its address; -1 if only other pointers lead to it
 
 
 class Pointers(NamedTuple):
@@ -48,10 +48,10 @@ class Arguments:
     @property
     def pointers(self) -> Pointers:
         """The words that are addresses of arrays."""
-        begins = (
-            item.word for item in self.arrays if np.lib.array_utils.byte_bounds(item.array)[0] == self.words[item.word]
-        )
-        return Pointers(tuple(item.word for item in self.arrays), frozenset(begins))
+        passed = [item for item in self.arrays if item.word >= 0]
+        lowest = np.lib.array_utils.byte_bounds
+        begins = (item.word for item in passed if lowest(item.array)[0] == item.array.ctypes.data)
+        return Pointers(tuple(item.word for item in passed), frozenset(begins))
 
 
 def types_of(kernel: Any, args: tuple[Any, ...]) -> tuple[Any, ...]:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 
 from convbench.emulator.build import Compiled
@@ -21,6 +22,7 @@ _BETWEEN_THREADS = {
     FaultKind.MASK_NAMES_ABSENT: "the mask of a warp collective names a lane that the block does not have",
     FaultKind.SOURCE_NOT_IN_MASK: "a shuffle reads a lane that its mask does not name",
     FaultKind.DIVERGENT_COLLECTIVE: "lanes of one mask wait at different warp collectives",
+    FaultKind.INCOMPLETE_BARRIER: "a barrier waits for threads that never come",
     FaultKind.INCOMPLETE_COLLECTIVE: "a warp collective waits for lanes that never come",
 }
 _RACES = {
@@ -69,8 +71,8 @@ def report(stop: Stop, compiled: Compiled, places: Places) -> KernelFault:
 def _between_threads(stop: Stop, sites: Sites) -> tuple[Site, str]:
     """The place and the description of an error between threads, with the lines at which they wait."""
     what = _BETWEEN_THREADS[stop.kind]
-    if stop.kind in (FaultKind.DIVERGENT_BARRIER, FaultKind.EARLY_EXIT):
-        waiting = stop.threads[stop.threads["status"] == Status.BARRIER]
+    if stop.kind in (FaultKind.DIVERGENT_BARRIER, FaultKind.EARLY_EXIT, FaultKind.INCOMPLETE_BARRIER):
+        waiting = stop.threads[np.isin(stop.threads["status"], (Status.BARRIER, Status.NAMED))]
     else:
         warp = int(stop.thread["index"]) // WARP
         waiting = stop.threads[(stop.threads["status"] > Status.FAULT) & (stop.threads["index"] // WARP == warp)]

@@ -83,6 +83,7 @@ class Emulator:
         *args: Any,
         shared_bytes: int = 0,
         types: tuple[Any, ...] | None = None,
+        memory: Sequence[npt.NDArray[Any]] = (),
     ) -> None:
         """Run `kernel[grid, block, 0, shared_bytes](*args)` to its end.
 
@@ -93,6 +94,7 @@ class Emulator:
         args : NumPy arrays, which the kernel reads and writes in place; numbers; tuples and records of them
         shared_bytes : dynamic shared memory of a block
         types : Numba types to compile for; by default those that numba-cuda finds for `args`
+        memory : for a kernel of `load_ptx`, arrays that it reaches through pointers in structures or in other arrays
 
         Raises
         ------
@@ -108,7 +110,7 @@ class Emulator:
             another order of threads and blocks gave another result.
         """
         grid_3, block_3 = _three(grid), _three(block)
-        source = source_of(kernel, args, types, self.limits.compute_capability, self.code, checked=self.checked)
+        source = source_of(kernel, args, types, memory, self.limits.compute_capability, self.code, checked=self.checked)
         name, arguments = source.name, source.arguments
         self.limits.check(name, grid_3, block_3, static=0, dynamic=shared_bytes, local=0, bounds=source.bounds)
         compiled = self._compiled(source, block_3, checked=self.checked)

@@ -1,8 +1,10 @@
 """Load the text of a PTX module, whoever compiled it, and launch its kernels."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+import numpy.typing as npt
 
 from convbench.emulator.errors import CompilationError
 from convbench.emulator.launch import Dimensions, Emulator
@@ -16,7 +18,14 @@ class LoadedKernel:
     def __init__(self, kernel: PtxKernel, emulator: Emulator) -> None:
         self._kernel, self._emulator = kernel, emulator
 
-    def launch(self, grid: Dimensions, block: Dimensions, *args: Any, shared_bytes: int = 0) -> None:
+    def launch(
+        self,
+        grid: Dimensions,
+        block: Dimensions,
+        *args: Any,
+        shared_bytes: int = 0,
+        memory: Sequence[npt.NDArray[Any]] = (),
+    ) -> None:
         """Run the kernel on the CPU.
 
         Parameters
@@ -25,6 +34,7 @@ class LoadedKernel:
         args : NumPy arrays for addresses, which the kernel reads and writes in place; numbers; structures of ctypes,
             records of NumPy or bytes for parameters that are aggregates
         shared_bytes : dynamic shared memory of a block
+        memory : arrays that the kernel reaches through pointers in structures or in other arrays; it may touch no more
 
         Raises
         ------
@@ -33,7 +43,7 @@ class LoadedKernel:
         KernelFault
             the kernel made an error.
         """
-        self._emulator.launch(self._kernel, grid, block, *args, shared_bytes=shared_bytes)
+        self._emulator.launch(self._kernel, grid, block, *args, shared_bytes=shared_bytes, memory=memory)
 
 
 class LoadedModule(Mapping[str, LoadedKernel]):

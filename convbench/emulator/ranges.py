@@ -111,14 +111,15 @@ class Ranges:
 
 
 def bounds(pointers: tuple[int, ...], arguments: Arguments, shared: npt.NDArray[np.uint8]) -> npt.NDArray[Any]:
-    """The bounds of the memory that a launch may touch, for code of PTX: each array, then the block's memory."""
-    table = np.zeros(len(pointers) + 1, RANGE)
-    passed = {item.word: item.array for item in arguments.arrays}
-    for row, word in zip(table, pointers, strict=False):
-        if passed[word].size:
-            low, high = np.lib.array_utils.byte_bounds(passed[word])
+    """The bounds of the memory that PTX may touch: each array that is passed, the block's memory, the other arrays."""
+    passed = {item.word: item.array for item in arguments.arrays if item.word >= 0}
+    others = [item.array for item in arguments.arrays if item.word < 0]
+    arrays = [*(passed[word] for word in pointers), shared, *others]
+    table = np.zeros(len(arrays), RANGE)
+    for row, array in zip(table, arrays, strict=True):
+        if array.size:
+            low, high = np.lib.array_utils.byte_bounds(array)
             row["begin"], row["size"] = low, high - low
-    table[-1]["begin"], table[-1]["size"] = shared.ctypes.data, shared.size
     return table
 
 

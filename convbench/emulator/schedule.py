@@ -7,6 +7,7 @@ with wrong values.
 
 from typing import Any
 
+import numpy as np
 from llvmlite import ir
 from numba import njit, types
 from numba.extending import intrinsic
@@ -19,8 +20,9 @@ from convbench.emulator.warpgroup import answer_warpgroup, begin_block
 READY, DONE, FAULT = int(Status.READY), int(Status.DONE), int(Status.FAULT)
 BARRIER, SYNCWARP, TENSOR = int(Status.BARRIER), int(Status.SYNCWARP), int(Status.TENSOR)
 IN_WARPGROUP, WARPGROUP = int(Status.WARPGROUP), warpgroup.WARPGROUP
+NAMED, ARRIVE, BARRIERS = int(Status.NAMED), int(Status.ARRIVE), 16
 DIVERGENT_BARRIER, EARLY_EXIT = int(FaultKind.DIVERGENT_BARRIER), int(FaultKind.EARLY_EXIT)
-INCOMPLETE = int(FaultKind.INCOMPLETE_COLLECTIVE)
+INCOMPLETE, INCOMPLETE_BARRIER = int(FaultKind.INCOMPLETE_COLLECTIVE), int(FaultKind.INCOMPLETE_BARRIER)
 STOPPED, UNWRITTEN = int(FaultKind.STOPPED), int(FaultKind.UNWRITTEN)
 RACE_READ, RACE_OVERWRITE = int(FaultKind.RACE_READ), int(FaultKind.RACE_OVERWRITE)
 ROW_BYTES = THREAD.itemsize
@@ -59,6 +61,7 @@ def _make_run_blocks(version: int) -> Any:
             `warpgroup` need not be compiled
         """
         header = worker[0]
+        arrived = np.zeros(BARRIERS, np.int64)  # threads that arrived at each named barrier and do not wait
         for block in blocks:
             if header.stop or not version:
                 return STOPPED, 0
@@ -68,7 +71,7 @@ def _make_run_blocks(version: int) -> Any:
             header.epoch += 1
             header.block_epoch = header.epoch
             shared[:dirty] = 0xFF
-            fault, thread = _run_block(start, resume, threads, rows, order, header, clocks, tables)
+            fault, thread = _run_block(start, resume, threads, rows, order, header, clocks, tables, arrived)
             if header.unwritten_by and not RACE_READ <= fault <= RACE_OVERWRITE:
                 return _unwritten(threads, header)  # whatever happened later is its consequence
             if fault:
@@ -88,8 +91,9 @@ def _unwritten(threads, header):
 
 
 @njit(nogil=True)
-def _run_block(start, resume, threads, rows, order, header, clocks, tables):
+def _run_block(start, resume, threads, rows, order, header, clocks, tables, arrived):
     clocks[:] = 0
+    arrived[:] = 0
     if tables is not None:
         begin_block(tables)
     waiting = False
@@ -104,7 +108,7 @@ def _run_block(start, resume, threads, rows, order, header, clocks, tables):
             if thread.status == FAULT:
                 return thread.fault, i
     while waiting:
-        fault, who, waiting = _answer(threads, rows, order.size, header, clocks, tables)
+        fault, who, waiting = _answer(threads, rows, order.size, header, clocks, tables, arrived)
         if fault:
             return fault, who
         if not waiting:
@@ -121,9 +125,9 @@ def _run_block(start, resume, threads, rows, order, header, clocks, tables):
 
 
 @njit(nogil=True)
-def _answer(threads, rows, count, header, clocks, tables):
+def _answer(threads, rows, count, header, clocks, tables, arrived):
     """Make all threads ready that can go on. Returns (fault, thread, whether any thread is left)."""
-    at_barrier, done, first_done = 0, 0, -1
+    at_barrier, done, first_done, named = 0, 0, -1, -1
     for i in range(count):
         status = threads[i].status
         if status == BARRIER:
@@ -132,6 +136,8 @@ def _answer(threads, rows, count, header, clocks, tables):
             done += 1
             if first_done < 0:
                 first_done = i
+        elif status >= NAMED:
+            named = i
     if at_barrier == count:
         if header.unwritten_by:
             return UNWRITTEN, header.unwritten_by - 1, True
@@ -140,6 +146,8 @@ def _answer(threads, rows, count, header, clocks, tables):
         return 0, 0, False
     answered = False
     stuck = -1
+    if named >= 0 and _release_named(threads, count, arrived):
+        return 0, 0, True
     if at_barrier + done < count:
         for warp in range(0, count, WARP):
             lanes = min(WARP, count - warp)
@@ -171,6 +179,8 @@ def _answer(threads, rows, count, header, clocks, tables):
         return 0, 0, True
     if stuck >= 0:
         return INCOMPLETE, stuck, True
+    if named >= 0:
+        return INCOMPLETE_BARRIER, named, True
     # nobody can go on: some threads have returned, and the others wait at a barrier for them
     return EARLY_EXIT, first_done, True
 
@@ -197,6 +207,39 @@ def _release(threads, count, header, clocks):
         threads[i].status = READY
         threads[i].sync = 0
     return 0, 0, True
+
+
+@njit(nogil=True)
+def _release_named(threads, count, arrived):
+    """Release the barriers that enough threads have reached (PTX ISA, "bar"). Returns whether anybody goes on.
+
+    A barrier's number is in `mask`, its count of threads in `extra`; a count of 0 means all threads of the block.
+    """
+    answered = False
+    for i in range(count):
+        if threads[i].status == ARRIVE:
+            arrived[threads[i].mask] += 1
+            threads[i].status = READY
+            answered = True
+    for number in range(BARRIERS):
+        waiting, wanted, total, option = 0, count, 0, 0
+        for i in range(count):
+            if threads[i].status == NAMED and threads[i].mask == number:
+                waiting += 1
+                total += threads[i].value != 0
+                option = threads[i].option
+                if threads[i].extra:
+                    wanted = threads[i].extra
+        if waiting == 0 or waiting + arrived[number] < wanted:
+            continue
+        result = int(total == waiting) if option == ALL else int(total > 0) if option == ANY else total
+        for i in range(count):
+            if threads[i].status == NAMED and threads[i].mask == number:
+                threads[i].result = result
+                threads[i].status = READY
+        arrived[number] = 0
+        answered = True
+    return answered
 
 
 run_blocks = _make_run_blocks(

@@ -5,8 +5,11 @@ and how to link the kernel.
 """
 
 import threading
+from collections.abc import Sequence
 from types import FunctionType
 from typing import Any, Literal, Protocol
+
+import numpy.typing as npt
 
 from convbench.emulator import disk
 from convbench.emulator.arguments import Arguments, marshal, raw_pointer, types_of
@@ -90,10 +93,10 @@ class _PtxSource:
 
     has_raw_pointer = False
 
-    def __init__(self, kernel: PtxKernel, args: tuple[Any, ...]) -> None:
+    def __init__(self, kernel: PtxKernel, args: tuple[Any, ...], memory: Sequence[npt.NDArray[Any]]) -> None:
         self.kernel, self.name = kernel, kernel.name
         self.bounds: Bounds = kernel.most_threads
-        self.arguments = kernel.marshal(args)
+        self.arguments = kernel.marshal(args, memory)
 
     def key(self, *, checked: bool) -> tuple[Any, ...]:
         return self.kernel, self.arguments.pointers, checked
@@ -107,6 +110,7 @@ def source_of(
     kernel: Any,
     args: tuple[Any, ...],
     types: tuple[Any, ...] | None,
+    memory: Sequence[npt.NDArray[Any]],
     compute_capability: tuple[int, int],
     code: Code,
     *,
@@ -116,8 +120,10 @@ def source_of(
     if isinstance(kernel, PtxKernel):
         if code != "ptx":
             raise UnsupportedError(f"{kernel.name} is PTX: launch it with Emulator(code='ptx')")
-        return _PtxSource(kernel, args)
+        return _PtxSource(kernel, args, memory)
     _check_kernel(kernel)
+    if len(memory):
+        raise CompilationError(f"{kernel.py_func.__name__}: only a kernel of load_ptx takes `memory`")
     types = types_of(kernel, args) if types is None else types
     kind = _LoweredSource if code == "ptx" else _NumbaSource
     return kind(kernel, args, types, compute_capability, checked=checked)

@@ -27,8 +27,12 @@ class Status(IntEnum):
     SHUFFLE = 5
     VOTE = 6
     MATCH = 7
-    TENSOR = 8  # the instructions are in `tensor`
-    WARPGROUP = 9  # the instructions are in `warpgroup`
+    REDUCE = 8
+    ACTIVE = 9  # it asks which lanes are at the same place
+    TENSOR = 10  # the instructions are in `tensor`
+    WARPGROUP = 11  # the instructions are in `warpgroup`
+    NAMED = 12  # a barrier with a number or a count of threads
+    ARRIVE = 13  # it arrives at such a barrier, and does not wait
 
 
 class FaultKind(IntEnum):
@@ -56,6 +60,7 @@ class FaultKind(IntEnum):
     UNFENCED = 19
     UNEVEN_OPERANDS = 20
     TRAP = 21
+    INCOMPLETE_BARRIER = 22
 
 
 THREAD = np.dtype(

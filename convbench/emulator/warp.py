@@ -14,6 +14,8 @@ from convbench.emulator.tensor import answer_tensor
 READY, DONE, BARRIER = int(Status.READY), int(Status.DONE), int(Status.BARRIER)
 SYNCWARP, SHUFFLE = int(Status.SYNCWARP), int(Status.SHUFFLE)
 VOTE, MATCH, TENSOR = int(Status.VOTE), int(Status.MATCH), int(Status.TENSOR)
+REDUCE, ACTIVE = int(Status.REDUCE), int(Status.ACTIVE)
+ADD, SMALLEST, LARGEST, LEAST, MOST, AND, OR, XOR = range(8)  # of REDUCE; the first two extrema are of signed numbers
 MASK_WITHOUT_SELF, MASK_NAMES_EXITED = int(FaultKind.MASK_WITHOUT_SELF), int(FaultKind.MASK_NAMES_EXITED)
 MASK_NAMES_ABSENT, SOURCE_NOT_IN_MASK = int(FaultKind.MASK_NAMES_ABSENT), int(FaultKind.SOURCE_NOT_IN_MASK)
 DIVERGENT_COLLECTIVE = int(FaultKind.DIVERGENT_COLLECTIVE)
@@ -30,6 +32,8 @@ def answer_warp(threads, warp, lanes, lane, clocks):
     strict = clocks.size > 0
     asker = threads[warp + lane]
     mask, status, site = asker.mask, asker.status, asker.site
+    if status == ACTIVE:
+        return 0, _tell_active(threads, warp, lanes, site)
     if not mask >> lane & 1:
         return MASK_WITHOUT_SELF, False
     if lanes < WARP and (mask != 0xFFFFFFFF or status == TENSOR) and mask >> lanes:
@@ -65,7 +69,9 @@ def answer_warp(threads, warp, lanes, lane, clocks):
                 thread.result, thread.predicate = ballot, _vote(thread.option, ballot, mask)
             elif status == MATCH:
                 thread.result, thread.predicate = _match(threads, warp, lanes, mask, thread)
-    if status == TENSOR:
+    if status == REDUCE:
+        _reduce(threads, warp, lanes, mask, asker.option)
+    elif status == TENSOR:
         answer_tensor(threads, warp, asker.option)
     elif status == SYNCWARP and strict:
         _learn(threads, warp, lanes, mask, clocks)
@@ -117,6 +123,49 @@ def _match(threads, warp, lanes, mask, thread):
     if thread.option == 1 and not everyone:  # match.all
         same = 0
     return same, everyone
+
+
+@njit(nogil=True)
+def _tell_active(threads, warp, lanes, site):
+    """Tell the lanes that ask at one place who they are: they run together."""
+    active = 0
+    for other in range(lanes):
+        if threads[warp + other].status == ACTIVE and threads[warp + other].site == site:
+            active |= 1 << other
+    for other in range(lanes):
+        if active >> other & 1:
+            threads[warp + other].result = active
+            threads[warp + other].status = READY
+    return True
+
+
+@njit(nogil=True)
+def _reduce(threads, warp, lanes, mask, operation):
+    """Combine the 32-bit values of the lanes of a mask (PTX ISA, "redux.sync")."""
+    total, first = 0, True
+    for other in range(lanes):
+        if mask >> other & 1:
+            value = threads[warp + other].value & 0xFFFFFFFF
+            if operation in (SMALLEST, LARGEST):
+                value = (value ^ 0x80000000) - 0x80000000
+            if first:
+                total = value
+            elif operation == ADD:
+                total += value
+            elif operation in (SMALLEST, LEAST):
+                total = min(total, value)
+            elif operation in (LARGEST, MOST):
+                total = max(total, value)
+            elif operation == AND:
+                total &= value
+            elif operation == OR:
+                total |= value
+            else:
+                total ^= value
+            first = False
+    for other in range(lanes):
+        if mask >> other & 1:
+            threads[warp + other].result = total & 0xFFFFFFFF
 
 
 @njit(nogil=True)

@@ -4,10 +4,13 @@ Source: PTX ISA, "Control Flow Instructions", "Parallel Synchronization and Comm
 """
 
 from convbench.emulator.ptx.body import Body
+from convbench.emulator.ptx.kinds import kinds_of
+from convbench.emulator.ptx.special import read_special
 from convbench.emulator.ptx.syntax import Function, Instruction, Pair, Vector
 from convbench.emulator.ptx.table import lowers
 from convbench.emulator.state import FaultKind
 from convbench.emulator.support.collectives import REDUCTIONS
+from convbench.emulator.warp import ADD, AND, LARGEST, LEAST, MOST, OR, SMALLEST, XOR
 
 _CONTROL = "Control Flow Instructions"
 _SYNC = "Parallel Synchronization and Communication Instructions"
@@ -101,21 +104,66 @@ def barrier(e: Body, i: Instruction) -> None:
     if "cluster" in words:
         e.call("void", "emu.nvvm.barrier0", f"i64 {e.site}") if "wait" in words else None
         return
-    if "arrive" in words:
-        raise e.refuse("bar.arrive does not wait")
-    reduction = next((word for word in words if word in REDUCTIONS), None)
-    numbers = i.operands[1:-1] if reduction else i.operands
-    if len(numbers) > 1 or (numbers and e.get(numbers[0], "u32") != "0"):
-        raise e.refuse("only barrier 0 of all threads is")
-    if reduction is None:
+    reduction = next((word for word in words if word in REDUCTIONS), "")
+    numbers = [e.get(operand, "u32") for operand in (i.operands[1:-1] if reduction else i.operands)]
+    number, threads = (*numbers, "0", "0")[:2] if len(numbers) < 2 else numbers
+    value = e.op(f"zext i1 {e.get(i.operands[-1], 'pred')} to i32") if reduction else "0"
+    if number != "0" or threads != "0":
+        if not number.isdigit():
+            e.unless(e.op(f"icmp ult i32 {number}, 16"), FaultKind.TRAP)
+        elif int(number) >= 16:
+            raise e.refuse("barriers are numbered from 0 to 15")
+        where = f"i32 {number}", f"i32 {threads}"
+        if "arrive" in words:
+            e.call("void", "emu.ptx.barrier.arrive", *where, f"i64 {e.site}")
+            return
+        name = f"emu.ptx.barrier{reduction and '.' + reduction}"
+        found = e.call("i32", name, *where, f"i32 {value}", f"i64 {e.site}")
+    elif not reduction:
         e.call("void", "emu.nvvm.barrier0", f"i64 {e.site}")
+    else:
+        found = e.call("i32", f"emu.nvvm.barrier0.{reduction}", f"i32 {value}", f"i64 {e.site}")
+    if not reduction:
         return
-    value = e.op(f"zext i1 {e.get(i.operands[-1], 'pred')} to i32")
-    found = e.call("i32", f"emu.nvvm.barrier0.{reduction}", f"i32 {value}", f"i64 {e.site}")
     if reduction == "popc":
         e.set(i.operands[0], "u32", found)
     else:
         e.set(i.operands[0], "pred", e.op(f"icmp ne i32 {found}, 0"))
+
+
+@lowers("activemask", section=f"{_SYNC}: activemask")
+def active_mask(e: Body, i: Instruction) -> None:
+    """Set d = the lanes that run this instruction together: those that have reached it when nobody else can go on."""
+    e.set(i.operands[0], "b32", e.call("i32", "emu.ptx.activemask", f"i64 {e.site}"))
+
+
+_REDUCTIONS = {"add": ADD, "min": LEAST, "max": MOST, "and": AND, "or": OR, "xor": XOR}
+
+
+@lowers("redux", section=f"{_SYNC}: redux.sync")
+def reduce(e: Body, i: Instruction) -> None:
+    """Set d = the sum, extremum or combination of the 32-bit values of a mask's lanes."""
+    kind = kinds_of(i.modifiers)[-1]
+    word = next(word for word in i.modifiers if word in _REDUCTIONS)
+    if kind == "f32":
+        raise e.refuse("it reduces floats")
+    number = {"min": SMALLEST, "max": LARGEST}.get(word, ADD) if kind == "s32" else _REDUCTIONS[word]
+    value, mask = e.get(i.operands[1], kind), e.get(i.operands[2], "b32")
+    found = e.call("i32", "emu.ptx.redux", f"i32 {mask}", f"i32 {number}", f"i32 {value}", f"i64 {e.site}")
+    e.set(i.operands[0], kind, found)
+
+
+@lowers("elect", section=f"{_SYNC}: elect.sync")
+def elect(e: Body, i: Instruction) -> None:
+    """Set d|p = the lowest lane of a mask, and whether this lane is it."""
+    mask = e.get(i.operands[1], "b32")
+    e.call("void", "emu.nvvm.bar.warp.sync", f"i32 {mask}", f"i64 {e.site}")
+    leader = e.call("i32", "llvm.cttz.i32", f"i32 {mask}", "i1 false")
+    to = i.operands[0]
+    assert isinstance(to, Pair)
+    lane = read_special(e, "%laneid", "u32")
+    e.set(to.second, "pred", e.op(f"icmp eq i32 {leader}, {lane}"))
+    e.set(to.first, "b32", leader)
 
 
 @lowers("membar", "fence", section=f"{_SYNC}: membar, fence")

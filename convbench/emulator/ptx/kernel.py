@@ -3,10 +3,12 @@
 import ctypes
 import operator
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from convbench.emulator.arguments import Arguments, Passed, words_of
 from convbench.emulator.errors import CompilationError
@@ -40,8 +42,10 @@ class PtxKernel:
                 return int(np.prod(self.function.directives[name]))
         return None
 
-    def marshal(self, args: tuple[Any, ...]) -> Arguments:
+    def marshal(self, args: tuple[Any, ...], memory: Sequence[npt.NDArray[Any]] = ()) -> Arguments:
         """Convert arguments to words, by the types of the entry's parameters.
+
+        `memory` has the arrays that the kernel reaches through pointers in structures or in other arrays.
 
         An array stands for its address. An aggregate (`.b8 name[n]`) takes a structure of ctypes, a record of NumPy or
         bytes. Raises CompilationError for a wrong number of arguments, and for one that does not fit.
@@ -62,6 +66,7 @@ class PtxKernel:
                 words += self._aggregate(number, parameter, value)
             else:
                 words.append(self._number(number, parameter, value))
+        arrays += [Passed(f"memory[{number}]", array, -1) for number, array in enumerate(memory)]
         return Arguments(words_of(words), arrays)
 
     def _wrong(self, number: int, parameter: Variable, what: str) -> CompilationError:

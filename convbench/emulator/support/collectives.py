@@ -25,6 +25,12 @@ def definitions() -> str:
         asked = {"option": str(number), "value": "%v.wide"}
         found.append(_ask("i32", f"barrier0.{name}", ("i32 %v",), Status.BARRIER, asked))
     found.append(_ask("void", "bar.warp.sync", ("i32 %m",), Status.SYNCWARP, {"mask": "%m.wide"}))
+    found += [_named(name, number) for name, number in {"": 0, **REDUCTIONS}.items()]
+    asked = {"mask": "%b.wide", "extra": "%n.wide"}
+    found.append(_ask("void", "emu.ptx.barrier.arrive", ("i32 %b", "i32 %n"), Status.ARRIVE, asked))
+    found.append(_ask("i32", "emu.ptx.activemask", (), Status.ACTIVE, {}))
+    asked = {"mask": "%m.wide", "option": "%o.wide", "value": "%v.wide"}
+    found.append(_ask("i32", "emu.ptx.redux", ("i32 %m", "i32 %o", "i32 %v"), Status.REDUCE, asked))
     for bits in (32, 64):
         value = "%v.wide" if bits == 32 else "%v"
         for number, (name, kind) in enumerate((("any", "i32"), ("all", "{i32, i1}"))):
@@ -32,6 +38,13 @@ def definitions() -> str:
             parameters = ("i32 %m", f"i{bits} %v")
             found.append(_ask(kind, f"match.{name}.sync.i{bits}", parameters, Status.MATCH, asked))
     return "\n".join(found)
+
+
+def _named(name: str, number: int) -> str:
+    """A barrier with a number and a count of threads."""
+    asked = {"mask": "%b.wide", "extra": "%n.wide", "option": str(number), "value": "%v.wide"}
+    parameters = ("i32 %b", "i32 %n", "i32 %v")
+    return _ask("i32", f"emu.ptx.barrier{name and '.' + name}", parameters, Status.NAMED, asked)
 
 
 def _shuffle() -> str:
@@ -66,4 +79,5 @@ def _ask(
         body += field("result", "thread", "result") + "  %narrow = trunc i64 %result to i32\n"
         body += (field("predicate", "thread", "predicate") + _PAIR) if kind != "i32" else "  ret i32 %narrow\n"
     listed = ", ".join((*parameters, "i64 %site"))
-    return f"define linkonce_odr {kind} @emu.nvvm.{name}({listed}) alwaysinline nounwind {{\n{body}}}"
+    whole = name if name.startswith("emu.") else f"emu.nvvm.{name}"
+    return f"define linkonce_odr {kind} @{whole}({listed}) alwaysinline nounwind {{\n{body}}}"
