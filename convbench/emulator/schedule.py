@@ -154,7 +154,7 @@ def _answer(threads, rows, count, header, clocks, tables, arrived):
             for lane in range(lanes):
                 status = threads[warp + lane].status
                 if SYNCWARP <= status <= TENSOR:
-                    fault, complete = answer_warp(threads, warp, lanes, lane, clocks)
+                    fault, complete = answer_warp(threads, warp, lanes, lane, clocks, header.anywhere)
                     if fault:
                         return fault, warp + lane, True
                     if complete:
@@ -191,7 +191,7 @@ def _release(threads, count, header, clocks):
     first = threads[0]
     total = 0
     for i in range(count):
-        if threads[i].site != first.site or threads[i].option != first.option:
+        if threads[i].option != first.option or (threads[i].site != first.site and not header.anywhere):
             return DIVERGENT_BARRIER, i, True
         total += threads[i].value != 0
     result = total

@@ -92,6 +92,7 @@ WORKER = np.dtype(
             *("epoch", "block_epoch", "ranges", "n_ranges", "clocks", "syncwarps", "budget"),
             # the noted read of unwritten memory: the thread's index + 1, the place in the source, the address
             *("unwritten_by", "unwritten_site", "unwritten_address"),
+            "anywhere",  # whether threads may wait for each other at different places of the code, as on a GPU
             "copies",  # the table of asynchronous copies under way, COPIES rows for each thread
             # set by another thread to end a launch early
             "stop",

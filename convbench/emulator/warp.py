@@ -24,10 +24,10 @@ VOTE_ALL, VOTE_ANY, VOTE_UNIFORM = 0, 1, 2  # modes of vote.sync in NVVM; 3 is b
 
 
 @njit(nogil=True)
-def answer_warp(threads, warp, lanes, lane, clocks):
+def answer_warp(threads, warp, lanes, lane, clocks, anywhere):
     """Answer the collective that `lane` waits in, if all lanes of its mask are there.
 
-    Returns (fault, whether it was answered).
+    With `anywhere`, the lanes may wait at different places. Returns (fault, whether it was answered).
     """
     strict = clocks.size > 0
     asker = threads[warp + lane]
@@ -51,7 +51,7 @@ def answer_warp(threads, warp, lanes, lane, clocks):
                 return 0, False
             if thread.status != status or thread.mask != asker.mask:
                 return 0, False
-            if thread.site != site:
+            if thread.site != site and not anywhere:
                 return DIVERGENT_COLLECTIVE, False
     ballot = 0
     for other in range(lanes):

@@ -67,6 +67,7 @@ class Worker:
             self.frames = aligned_bytes(count * pitch, FRAME_ALIGNMENT)
             rows["frame"] = self.frames.ctypes.data + index * pitch
         if compiled.pointers is not None:
+            header["anywhere"] = 1
             self.bounds = bounds(compiled.pointers, arguments, self.shared)
             header["ranges"], header["n_ranges"] = self.bounds.ctypes.data, self.bounds.size
         if compiled.watch:

@@ -18,11 +18,11 @@ class Body(Emitter):
     ----------
     module, function : what is lowered
     places : where the module's shared variables lie, and which arguments are arrays
-    site_of : gives the number of an instruction's place in the source
+    site_of : as in `Emitter`
     """
 
     def __init__(
-        self, module: Module, function: Function, places: Places, site_of: Callable[[Instruction], int]
+        self, module: Module, function: Function, places: Places, site_of: Callable[[Instruction, int], int]
     ) -> None:
         function = fused(function)
         super().__init__(function, site_of, find_computed(function))

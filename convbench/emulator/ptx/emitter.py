@@ -20,16 +20,16 @@ class Emitter:
     Parameters
     ----------
     function : the function of PTX
-    site_of : gives the number of an instruction's place in the source
+    site_of : gives the number of the place in the source of an instruction, which is the n-th of its function
     canonical : registers whose NaNs become canonical when their bits are looked at (`flow`)
     """
 
-    def __init__(self, function: Function, site_of: Callable[[Instruction], int], canonical: set[str]) -> None:
+    def __init__(self, function: Function, site_of: Callable[[Instruction, int], int], canonical: set[str]) -> None:
         self.function, self.site_of, self.canonical = function, site_of, canonical
         self.entry: list[str] = []  # allocations and values that hold for the whole function
         self.out: list[str] = []
         self.cold: list[str] = []  # blocks that end in a fault
-        self.instruction = Instruction("", (), ())
+        self.instruction, self.number = Instruction("", (), ()), 0
         self.is_open = True  # whether the current block still lacks its last instruction
         self._known: dict[str, tuple[str, str]] = {}  # value and LLVM type of a register, in this block
         self._written: set[str] = set()  # registers written since the last label
@@ -134,7 +134,7 @@ class Emitter:
     @property
     def site(self) -> int:
         """The number of the current instruction's place in the source."""
-        return self.site_of(self.instruction)
+        return self.site_of(self.instruction, self.number)
 
     def refuse(self, why: str) -> UnsupportedError:
         """The error for an instruction that cannot be emulated."""
@@ -217,14 +217,14 @@ class Emitter:
     def bits(self, operand: Operand, kind: str) -> str:
         """The value of an operand whose bits are looked at, so that NaNs are canonical; of LLVM's type for `kind`."""
         if isinstance(operand, str) and operand in self.canonical:
-            value = self.canonical_nan(self.get(operand, "f32"))
-            return self.cast(value, "float", kind)
+            return self.cast(self.canonical_nan(self.get(operand, "f32")), "i32", kind)
         return self.get(operand, kind)
 
     def canonical_nan(self, value: str) -> str:
-        """A float32 whose NaNs are PTX's canonical one."""
+        """The bits of a float32, with PTX's canonical NaN: LLVM may take one NaN of a float for another."""
         is_nan = self.op(f"fcmp uno float {value}, {value}")
-        return self.op(f"select i1 {is_nan}, float {CANONICAL_NAN['f32']}, float {value}")
+        word = self.op(f"bitcast float {value} to i32")
+        return self.op(f"select i1 {is_nan}, i32 {CANONICAL_NAN['f32']}, i32 {word}")
 
     def set(self, operand: Operand, kind: str, value: str, *, signed: bool = False) -> None:
         """Give a register a value of LLVM's type for `kind`. A wider register is filled up."""

@@ -1,6 +1,6 @@
 """Floating-point arithmetic, as the PTX ISA defines it: every rounding, flushing of subnormals, saturation, NaNs.
 
-Numbers of 16 bits are computed in double, which holds every sum and product of two exactly, and rounded once. Directed
+Numbers of 16 bits are computed in double, which holds every product of two exactly, and rounded once. Directed
 roundings are those of the processor (`support.rounding`). An approximate instruction gives the value of the C library's
 function, which lies inside the bound that the ISA states; a GPU may give another value inside the bound.
 """
@@ -147,8 +147,13 @@ def fused(e: Emitter, i: Instruction) -> None:
     kind = _kind(i)
     if _in_lanes(e, i, kind, i.opcode):
         return
-    values = (taken(e, i, operand, kind) for operand in i.operands[1:4])
-    given(e, i, i.operands[0], kind, rounded(e, "fma", kind, _rounding(i), *values))
+    a, b, c = (taken(e, i, operand, kind) for operand in i.operands[1:4])
+    if kind in SIXTEEN:  # a double holds the product, and not always the sum
+        product = e.op(f"fmul double {a}, {b}")
+        found = e.call("double", "emu.ptx.sum.to.odd", f"double {product}", f"double {c}")
+    else:
+        found = rounded(e, "fma", kind, _rounding(i), a, b, c)
+    given(e, i, i.operands[0], kind, found)
 
 
 @lowers("div", section=f"{_FLOATING}: div", family=FLOATING)

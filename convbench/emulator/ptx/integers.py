@@ -146,8 +146,8 @@ def sum_of_differences(e: Emitter, i: Instruction) -> None:
 def divide(e: Emitter, i: Instruction) -> None:
     """Set d = a / b, or the remainder, whose sign is that of a.
 
-    Division by zero is unspecified in the ISA. The quotient has all bits set here and the remainder is a, as the code
-    gives that ptxas writes. The smallest number divided by −1 is itself, with remainder 0.
+    Division by zero is unspecified in the ISA. Both have all bits set here, as ptxas folds them. The smallest number
+    divided by −1 is itself, with remainder 0.
     """
     kind = _kind(i)
     own, signed = llvm(kind), is_signed(kind)
@@ -161,8 +161,7 @@ def divide(e: Emitter, i: Instruction) -> None:
     found = e.op(f"{'s' if signed else 'u'}{i.opcode} {own} {a}, {divisor}")
     if signed and i.opcode == "div":
         found = e.op(f"select i1 {minus_one}, {own} {e.op(f'sub {own} 0, {a}')}, {own} {found}")
-    by_zero = "-1" if i.opcode == "div" else a
-    e.set(i.operands[0], kind, e.op(f"select i1 {is_zero}, {own} {by_zero}, {own} {found}"))
+    e.set(i.operands[0], kind, e.op(f"select i1 {is_zero}, {own} -1, {own} {found}"))
 
 
 @lowers("abs", section=f"{_ARITHMETIC}: abs", family=INTEGER)

@@ -12,7 +12,7 @@ from convbench.emulator.ptx.syntax import bytes_of, integer
 
 _KIND = re.compile(r"pred|[bsuf]\d+(?:x2)?|bf16(?:x2)?|tf32")
 CANONICAL_NAN = {  # PTX ISA, "Floating Point Instructions"
-    "f32": "0x7FFFFFFFE0000000",  # 0x7fffffff, as LLVM writes a float
+    "f32": "2147483647",
     "f16": "32767",
     "bf16": "32767",
 }

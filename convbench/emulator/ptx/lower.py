@@ -52,9 +52,12 @@ def lower(module: Module, entry: str, places: Places, readable: str) -> Lowered:
     check_variables(module)
     sites = Sites()
 
-    def site_of(i: Instruction) -> int:
+    def site_of(i: Instruction, number: int) -> int:
         file = module.files.get(i.line.file, "")
-        return sites.number(Site(file, i.line.line, readable)) if file and i.line.line else 0
+        # without lines, the instruction itself is the place
+        return sites.number(
+            Site(file, i.line.line, readable) if file and i.line.line else Site(function=f"instruction {number}, `{i}`")
+        )
 
     parts = [
         _global(module, variable) for variable in module.variables.values() if variable.space in ("global", "const")
@@ -117,6 +120,7 @@ def _function(body: Body) -> str:
         if isinstance(statement, Label):
             body.label(control.block_name(statement.name))
         else:
+            body.number = place
             _instruction(body, statement)
     if body.is_open:
         body.end("br label %leave")

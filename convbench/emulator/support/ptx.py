@@ -10,7 +10,7 @@ _PRMT_MODES = ("f4e", "b4e", "rc8", "ecl", "ecr", "rc16")
 
 def definitions() -> str:
     """IR of `emu.ptx.*`."""
-    found = [_FIND, _FNS, _TO_ODD_SIGNED, _TO_ODD_UNSIGNED, _ADD_FTZ]
+    found = [_FIND, _FNS, _SUM_TO_ODD, _TO_ODD_SIGNED, _TO_ODD_UNSIGNED, _ADD_FTZ]
     for width in (32, 64):
         found += [_bfe(width, "s"), _bfe(width, "u"), _bfi(width)]
     found += [_prmt(), *map(_prmt_mode, _PRMT_MODES)]
@@ -116,6 +116,31 @@ def _to_odd(sign: str, negative: str) -> str:
 
 _TO_ODD_SIGNED = _to_odd("s", "icmp slt i64 %x, 0")
 _TO_ODD_UNSIGNED = _to_odd("u", "icmp eq i1 true, false")
+
+
+# a + b with the last bit set if anything was lost, so that it can be rounded again; the error of a sum is exact (Knuth,
+# "The Art of Computer Programming", volume 2, 4.2.2)
+_SUM_TO_ODD = """define linkonce_odr double @emu.ptx.sum.to.odd(double %a, double %b) alwaysinline nounwind {
+  %s = fadd double %a, %b
+  %b.part = fsub double %s, %a
+  %a.part = fsub double %s, %b.part
+  %b.lost = fsub double %b, %b.part
+  %a.lost = fsub double %a, %a.part
+  %lost = fadd double %a.lost, %b.lost
+  %some = fcmp one double %lost, 0.0
+  %bits = bitcast double %s to i64
+  %lost.bits = bitcast double %lost to i64
+  %differ = xor i64 %bits, %lost.bits
+  %same = icmp sge i64 %differ, 0
+  %step = select i1 %same, i64 1, i64 -1
+  %last = and i64 %bits, 1
+  %even = icmp eq i64 %last, 0
+  %wanted = and i1 %some, %even
+  %moved = add i64 %bits, %step
+  %chosen = select i1 %wanted, i64 %moved, i64 %bits
+  %r = bitcast i64 %chosen to double
+  ret double %r
+}"""
 
 
 def _bfe(width: int, sign: str) -> str:
