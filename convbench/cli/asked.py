@@ -1,7 +1,7 @@
 """The options that `verify`, `bench` and `tune` share, and the work that they ask for."""
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from functools import wraps
 from inspect import Parameter, Signature, signature
@@ -34,7 +34,7 @@ class Asked:
     algorithm: options.AlgorithmOption = None
     baselines: options.BaselinesOption = False
     device: options.DeviceOption = None
-    direction: options.DirectionOption = "forward"
+    direction: options.DirectionOption = None
     seed: options.SeedOption = 0
     plugin: options.PluginOption = None
 
@@ -43,21 +43,23 @@ class Asked:
         from convbench import devices
         from convbench.measurement import Harness, jobs
 
-        direction, chosen = options.direction(self.direction), self.layers()
+        chosen = self.layers()
         options.load_plugins(self.plugin)
         algorithms = self.algorithms()
         device = devices.select(self.device)
         how = how or How()
         effort, configs = how.effort(device), how.configs(device)
-        harness = Harness(device, seed=self.seed, direction=direction, effort=effort, database=configs)
+        harness = Harness(device, seed=self.seed, effort=effort, database=configs)
         return harness, chosen, jobs(chosen, algorithms)
 
     def layers(self) -> "Workload":
-        """The problems, each once. What is skipped of a model or a file is listed on standard error.
+        """The problems, each once in each of its directions. What is skipped of a file is listed on standard error.
 
         With --strict it is an error.
         """
         from convbench import workload
+
+        direction = None if self.direction is None else options.direction(self.direction)
 
         if bool(self.problems) == (self.workload is not None):
             raise ConvbenchError(
@@ -70,27 +72,24 @@ class Asked:
             chosen = workload.from_texts(self.problems)
         else:
             chosen = workload.load(str(self.workload), inputs)
-        for told in self._other_directions():
-            print(f"convbench: {told}", file=sys.stderr)
         if self.strict and chosen.skipped:
             raise ConvbenchError("--strict: not all could be read:\n    " + "\n    ".join(chosen.skipped))
         for what in (*(f"skipped {what}" for what in chosen.skipped), *chosen.notes):
             print(f"convbench: {what}", file=sys.stderr)
+        if direction is not None:
+            others = {named: count for named, count in chosen.directions().items() if named != direction}
+            if chosen.directed and others:
+                what = chosen.name
+                if self.problems:
+                    what = self.problems[0] if len(self.problems) == 1 else "the list of problems"
+                told = others if self.problems else [f"{named} ({count})" for named, count in others.items()]
+                options.tell_override(what, direction, told)
+            chosen = chosen.with_direction(direction)
         if self.batch is not None:
             chosen = chosen.with_batch(self.batch)
         if self.where is not None:
             chosen = chosen.where(self.where)
         return chosen.distinct()
-
-    def _other_directions(self) -> Iterator[str]:
-        """A sentence for each problem of the call whose text names other directions than the one that is computed."""
-        from convbench.problem.notation import LineReader, Reading
-
-        for text in self.problems or ():
-            for reading in LineReader().read(text):
-                named = reading.directions if isinstance(reading, Reading) else ()
-                if named and self.direction not in named:
-                    yield f"{text} names {', '.join(named)}; {self.direction} is computed, as --direction says"
 
     def algorithms(self) -> "list[Algorithm]":
         """The algorithms that were asked for, else all that can be loaded; then the baselines, with --baselines."""

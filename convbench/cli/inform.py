@@ -78,7 +78,7 @@ def show(
     seed: Annotated[
         int | None, typer.Option("--seed", min=0, help="With --maps: seed of the random weights. Default: 0.")
     ] = None,
-    direction: options.DirectionOption = "forward",
+    direction: options.DirectionOption = None,
     plugin: options.PluginOption = None,
     json_: options.JsonOption = False,
 ) -> None:
@@ -94,15 +94,15 @@ def show(
     if extra := [name for name, value in told.items() if value is not None]:
         raise ConvbenchError(f"{', '.join(extra)} can be given with --maps only")
     from convbench.problem import roofline
-    from convbench.problem.notation import parse
     from convbench.report import duration
 
-    asked, what = options.direction(direction), parse(problem)
+    what, chosen = options.one_problem(problem, direction)
     options.load_plugins(plugin)
-    able = {algorithm.name: _refusal(algorithm, what, asked) for algorithm in options.available_algorithms()}
+    able = {algorithm.name: _refusal(algorithm, what, chosen) for algorithm in options.available_algorithms()}
     facts = {
-        "problem": str(what), "x": what.x_shape, "w": what.w_shape, "y": what.y_shape, "macs": what.macs,
-        "flops": what.flops, "min_bytes": what.min_bytes, "arithmetic_intensity": what.arithmetic_intensity,
+        "problem": str(what), "direction": chosen, "x": what.x_shape, "w": what.w_shape, "y": what.y_shape,
+        "macs": what.macs, "flops": what.flops, "min_bytes": what.min_bytes,
+        "arithmetic_intensity": what.arithmetic_intensity,
     }  # fmt: skip
     roofs = roofline.KNOWN if what.dtype == "float32" else ()  # the known ceilings are those of float32
     if json_:
@@ -118,7 +118,7 @@ def show(
         ("fewest bytes", f"{what.min_bytes:,}"),
         ("arithmetic intensity", f"{what.arithmetic_intensity:.3g} FLOP/byte"),
     ]
-    parts = [f"# {what}", markdown_table(["", ""], sizes)]
+    parts = [f"# {what}" if chosen == "forward" else f"# {what} {chosen}", markdown_table(["", ""], sizes)]
     if roofs:
         rows = [(roof.name, duration(roof.floor_us(what)), roof.limit(what)) for roof in roofs]
         parts.append(markdown_table(["device", "least time of a direct method", "bound by"], rows))
@@ -128,15 +128,14 @@ def show(
 
 
 def _show_maps(
-    problem: str, image: Path | None, algorithm: str, device: str | None, out: Path | None, seed: int, direction: str,
-    *, json_: bool,
+    problem: str, image: Path | None, algorithm: str, device: str | None, out: Path | None, seed: int,
+    direction: str | None, *, json_: bool,
 ) -> None:  # fmt: skip
     from convbench.layer import decompose, maps_picture, read_picture
-    from convbench.problem.notation import parse
 
-    if options.direction(direction) != "forward":
-        raise ConvbenchError(f"maps are of the direction forward, not {direction}")
-    what = parse(problem)
+    what, chosen = options.one_problem(problem, direction)
+    if chosen != "forward":
+        raise ConvbenchError(f"maps are of the direction forward, not {chosen}")
     file = Path(f"maps-{what}.png") if out is None else out
     picture = read_picture(image, what)
     with progress(("compute", "draw"), "maps", 2) as steps:

@@ -25,7 +25,7 @@ def inspect(
             autocompletion=completion.one_of(ARCHITECTURES),
         ),
     ] = "sm_90",
-    direction: options.DirectionOption = "forward",
+    direction: options.DirectionOption = None,
     config: Annotated[
         str, typer.Option("--config", help="Fields that differ from the default config, such as tile=8,splits=4.")
     ] = "",
@@ -40,9 +40,8 @@ def inspect(
     from convbench.algorithm import registry
     from convbench.fuzz import FuzzCase, config_of
     from convbench.inspection import architecture, inspector, page
-    from convbench.problem.notation import parse
 
-    chosen, asked, what = architecture.get(arch), options.direction(direction), parse(problem)
+    chosen, (what, asked) = architecture.get(arch), options.one_problem(problem, direction)
     options.load_plugins(plugin)
     by = registry.get(algorithm)
     case = FuzzCase(algorithm=by.name, direction=asked, problem=what, kind="uniform", seed=0, config=config)

@@ -40,6 +40,7 @@ def verify(asked: Asked, json_: options.JsonOption = False) -> None:
                 rows.append(
                     {
                         "problem": str(job.layer.problem),
+                        "direction": job.layer.direction,
                         "algorithm": job.algorithm.name,
                         "outcome": verdict.outcome,
                         "exact": verdict.exact,
@@ -155,7 +156,7 @@ def _records_so_far(path: Path) -> "list[Record]":
 def _measure(harness: "Harness", chosen: "Workload", todo: "list[Job]", file: "RecordsFile") -> None:
     records, what = harness.records(chosen, todo), f"bench on {harness.description['name']}"
     with progress(records, what, len(todo), harness.device) as each:
-        layers = Layers(len({job.layer.problem for job in todo}))
+        layers = Layers(len({job.layer.work for job in todo}))
         for record in each:
             file.append(record)
             layers.add(record)
@@ -172,18 +173,20 @@ def _in_short(records: "list[Record]") -> list[str]:
 
 
 def _print_verdicts(rows: list[dict[str, Any]], title: str) -> None:
-    """A table for each problem: its text is too long for a column."""
+    """A table for each problem and direction, whose text is too long for a column."""
     parts = [f"# {title}"]
-    for problem in dict.fromkeys(row["problem"] for row in rows):
+    for work in dict.fromkeys((row["problem"], row["direction"]) for row in rows):
         cells = (
             (
                 row["algorithm"], row["outcome"], "yes" if row["exact"] else "–",
                 "–" if row["fraction_of_bound"] is None else f"{row['fraction_of_bound']:.3g}", row["reason"] or "–",
             )
-            for row in rows if row["problem"] == problem
+            for row in rows if (row["problem"], row["direction"]) == work
         )  # fmt: skip
         header = ["algorithm", "outcome", "exact", "of bound", "reason"]
-        parts += [f"## {problem}", markdown_table(header, cells)]
+        problem, direction = work
+        heading = problem if direction == "forward" else f"{problem} {direction}"
+        parts += [f"## {heading}", markdown_table(header, cells)]
     print_markdown("\n\n".join(parts))
 
 

@@ -14,7 +14,10 @@ from convbench.errors import ConvbenchError, UnknownNameError, did_you_mean
 from convbench.problem import DIRECTIONS, Direction
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from convbench.algorithm import Algorithm
+    from convbench.problem import ConvProblem
 
 DEVICES = (
     "cuda",
@@ -81,10 +84,10 @@ DeviceOption = Annotated[
     ),
 ]
 DirectionOption = Annotated[
-    str,
+    str | None,
     typer.Option(
         "--direction",
-        help=f"What to compute: one of {', '.join(DIRECTIONS)}.",
+        help=f"What to compute: one of {', '.join(DIRECTIONS)}. Default: what each problem names, else forward.",
         autocompletion=completion.one_of(DIRECTIONS),
     ),
 ]
@@ -109,6 +112,28 @@ def direction(name: str) -> Direction:
             return known
     like = did_you_mean(name, DIRECTIONS)
     raise UnknownNameError(f"direction {name!r} is unknown; there are {', '.join(DIRECTIONS)}{like}")
+
+
+def tell_override(what: str, asked: Direction, named: "Iterable[str]") -> None:
+    """Say on standard error that --direction is used instead of the directions that a source names."""
+    print(f"convbench: {what} names {', '.join(named)}; {asked} is computed, as --direction says", file=sys.stderr)
+
+
+def one_problem(text: str, asked: str | None) -> "tuple[ConvProblem, Direction]":
+    """The problem of a text, and the direction that was asked for; without one, the first that the text names."""
+    from convbench.problem.notation import read
+
+    reading = read(text)
+    named = reading.directions
+    if asked is not None:
+        chosen = direction(asked)
+        if named and chosen not in named:
+            tell_override(text, chosen, named)
+        return reading.problem, chosen
+    if len(named) > 1:
+        told = f"{text} names {', '.join(named)}; this is {named[0]}, and --direction chooses another"
+        print(f"convbench: {told}", file=sys.stderr)
+    return reading.problem, named[0] if named else "forward"
 
 
 def inputs(texts: list[str] | None) -> dict[str, tuple[int, ...]]:

@@ -53,7 +53,9 @@ class Layers:
 
     def add(self, record: "Record") -> None:
         """Take a record. The first one of another layer ends the layer before it."""
-        if self._records and self._records[0].problem != record.problem:
+        if self._records and (self._records[0].problem, self._records[0].direction) != (
+            record.problem, record.direction,
+        ):  # fmt: skip
             self._print()
         self._records.append(record)
 

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from convbench.tuning import Found, Proposals, Search, Tuner
     from convbench.workload import Workload
 
+Refused = tuple[str, str, str, str]  # problem, direction, algorithm and reason
+
 
 @takes_asked("baselines")
 def tune(
@@ -136,42 +138,40 @@ def _search(name: str | None) -> "Search | None":
 
 def _searches(
     harness: "Harness", todo: "list[Job]", search: "Search | None", trials: int | None, seed: int
-) -> "tuple[list[tuple[Found, Proposals]], list[tuple[str, str, str]]]":
-    """What is to be searched, in which order; and who refuses, with the problem and the reason."""
+) -> "tuple[list[tuple[Found, Proposals]], list[Refused]]":
+    """The searches in their order; and the refusals, each with problem, direction, algorithm and reason."""
     from convbench.tuning import Found, proposals
 
-    searches, refused = [], []
+    searches, refused = list[tuple[Found, "proposals.Proposals"]](), list[Refused]()
     for job in todo:
-        problem, algorithm = job.layer.problem, job.algorithm
-        if reason := algorithm.refuses(problem, harness.direction) or harness.device.refuses(problem):
-            refused.append((str(problem), algorithm.name, reason))
+        (problem, direction), algorithm = job.layer.work, job.algorithm
+        if reason := algorithm.refuses(problem, direction) or harness.device.refuses(problem):
+            refused.append((str(problem), direction, algorithm.name, reason))
             continue
-        space = algorithm.space_for(problem, harness.direction)
+        space = algorithm.space_for(problem, direction)
         found = Found(layer=job.layer, algorithm=algorithm, space=len(space))
         searches.append((found, proposals.proposals(space, search, trials, seed)))
     if not searches:
-        reasons = "; ".join(dict.fromkeys(f"{name}: {reason}" for _, name, reason in refused))
+        reasons = "; ".join(dict.fromkeys(f"{name}: {reason}" for *_, name, reason in refused))
         raise ConvbenchError(f"there is nothing to tune: {reasons}")
     return searches, refused
 
 
-def _print(
-    done: "list[Found]", refused: list[tuple[str, str, str]], harness: "Harness", path: Path, *, json_: bool
-) -> None:
+def _print(done: "list[Found]", refused: list[Refused], harness: "Harness", path: Path, *, json_: bool) -> None:
     if json_:
         rows = [_facts(found) for found in done]
-        skipped = [dict(zip(("problem", "algorithm", "reason"), one, strict=True)) for one in refused]
+        skipped = [dict(zip(("problem", "direction", "algorithm", "reason"), one, strict=True)) for one in refused]
         print(json.dumps({"database": str(path), "tuned": rows, "refused": skipped}, indent=1))
         return
     if not done:
         return
     parts = [f"# Tuned on {harness.description['name']} ({harness.description['clock']})"]
-    for problem in dict.fromkeys(str(found.layer.problem) for found in done):
-        ours = [found for found in done if str(found.layer.problem) == problem]
+    for work in dict.fromkeys(found.layer.work for found in done):
+        ours, (problem, direction) = [found for found in done if found.layer.work == work], work
         header = ["algorithm", "configs", "tried", "timed", "wrong", "pruned", "failed", "kept", "time", "default"]
-        parts += [f"## {problem} {harness.direction}", markdown_table(header, map(_cells, ours))]
+        parts += [f"## {problem} {direction}", markdown_table(header, map(_cells, ours))]
         told = [_sentence(found) for found in ours]
-        told += [f"- {name} refuses: {reason}" for text, name, reason in refused if text == problem]
+        told += [f"- {name} refuses: {reason}" for *of, name, reason in refused if of == [str(problem), direction]]
         parts.append("\n".join(told))
     print_markdown("\n\n".join(parts))
     print(f"Tuned configs: {path}")
@@ -209,7 +209,8 @@ def _facts(found: "Found") -> dict[str, Any]:
     from dataclasses import asdict
 
     return {
-        "problem": str(found.layer.problem), "algorithm": found.algorithm.name, "configs": found.space,
+        "problem": str(found.layer.problem), "direction": found.layer.direction, "algorithm": found.algorithm.name,
+        "configs": found.space,
         "outcomes": found.outcomes, "verdict": found.verdict, "ratio": found.ratio, "pruned_for": found.pruned_for,
         "wrong_for": found.wrong_for, "entry": None if found.entry is None else asdict(found.entry),
     }  # fmt: skip

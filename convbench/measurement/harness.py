@@ -81,7 +81,6 @@ class Harness:
     ----------
     device : the device that runs the algorithms
     seed : seed of the data
-    direction : which of the three convolutions of a layer is computed
     effort : how often to run; the default depends on the device
     now : gives the time for the field `when` of a record
     database : tuned configs, which `records` uses; None: every algorithm runs with its default
@@ -93,13 +92,12 @@ class Harness:
         device: Device,
         *,
         seed: int = 0,
-        direction: Direction = "forward",
         effort: Effort | None = None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         database: TunedConfigs | None = None,
         case: Callable[[ConvProblem, int, Direction], Case] = Case,
     ) -> None:
-        self.device, self.seed, self.direction, self.now, self.database = device, seed, direction, now, database
+        self.device, self.seed, self.now, self.database = device, seed, now, database
         self.effort = Effort.for_device(device) if effort is None else effort
         self.description, self.environment = device.describe(), environment.capture()
         self._make_case = case
@@ -107,17 +105,17 @@ class Harness:
 
     def key(self, job: Job) -> tuple[object, ...]:
         """The key that the job's record will have, known before the record exists: `Record.key` and the seed."""
-        fields = str(job.layer.problem), self.direction, job.algorithm.name, self._config_of(job), self.description
-        return *key_of(*fields), self.seed
+        problem, direction = job.layer.work
+        return *key_of(str(problem), direction, job.algorithm.name, self._config_of(job), self.description), self.seed
 
     def records(self, workload: Workload, todo: Sequence[Job]) -> Iterator[Record]:
         """Yield one record per job: failures at once, times after all algorithms of the layer are measured.
 
-        Consecutive jobs whose problems differ only in their memory layouts belong to one layer here.
+        Consecutive jobs of one direction whose problems differ only in their memory layouts belong to one layer here.
 
         Raises DeviceError when the device itself is lost, after the record of the job that caused it.
         """
-        for problem, group in groupby(todo, key=lambda job: job.layer.problem.packed()):
+        for (problem, _), group in groupby(todo, key=lambda job: (job.layer.problem.packed(), job.layer.direction)):
             random = np.random.default_rng([self.seed, zlib.crc32(str(problem).encode())])
             ready: list[Ready] = []
             for job in group:
@@ -139,11 +137,11 @@ class Harness:
 
         An error of the algorithm becomes part of the judgement; it is never raised.
         """
-        problem = job.layer.problem
+        problem, direction = job.layer.work
         try:
-            if reason := job.algorithm.refuses(problem, self.direction) or self.device.refuses(problem):
+            if reason := job.algorithm.refuses(problem, direction) or self.device.refuses(problem):
                 return Judgement(outcome="refused", reason=reason)
-            verdict = verify(job.algorithm, self._case_of(problem), self.device, config=job.config)
+            verdict = verify(job.algorithm, self._case_of(job.layer), self.device, config=job.config)
         except (Exception, SystemExit) as error:  # noqa: BLE001  (the code of a plugin may raise anything)
             return _failure(error)
         return Judgement(
@@ -157,15 +155,13 @@ class Harness:
         job = self._with_config(given)
         judgement = self.judge(job)
         if judgement.outcome == "refused" and job.config is not given.config and self.database is not None:
-            self.database.drop(
-                job.algorithm.name, job.layer.problem, self.direction, self.device, str(judgement.reason)
-            )
+            self.database.drop(job.algorithm.name, *job.layer.work, self.device, str(judgement.reason))
             job, judgement = given, self.judge(given)
         if judgement.outcome != "passed":
             return self._record(job, workload, judgement)
         try:
-            tensors, _ = self._case_of(job.layer.problem).of("uniform")
-            execution = Execution(job.algorithm, job.layer.problem, self.direction, self.device, tensors, job.config)
+            tensors, _ = self._case_of(job.layer).of("uniform")
+            execution = Execution(job.algorithm, *job.layer.work, self.device, tensors, job.config)
             contender = Contender(execution, self.effort)
         except (Exception, SystemExit) as error:  # noqa: BLE001  (the code of a plugin may raise anything)
             return self._record(job, workload, _failure(error))
@@ -201,7 +197,7 @@ class Harness:
     def _floor_us(self, job: Job, cache: Cache) -> float | None:
         problem, algorithm = job.layer.problem, job.algorithm
         precision = algorithm.precision(problem)
-        return floor_us(problem, self.direction, algorithm.family, precision, self.description, cache)
+        return floor_us(problem, job.layer.direction, algorithm.family, precision, self.description, cache)
 
     def _under_floor(self, job: Job, timing: Timing) -> str | None:
         """The reason why the times cannot be true; None if they can."""
@@ -214,10 +210,10 @@ class Harness:
                 )
         return None
 
-    def _case_of(self, problem: ConvProblem) -> Case:
-        """The data and references of a problem. They are kept until another problem is asked for."""
-        if self._case is None or self._case.problem != problem:
-            self._case = self._make_case(problem, self.seed, self.direction)
+    def _case_of(self, layer: Layer) -> Case:
+        """The data and references of a layer. They are kept until another problem or direction is asked for."""
+        if self._case is None or (self._case.problem, self._case.direction) != layer.work:
+            self._case = self._make_case(layer.problem, self.seed, layer.direction)
         return self._case
 
     def _check_alive(self, job: Job) -> None:
@@ -238,7 +234,7 @@ class Harness:
         workspace_bytes: int | None = None,
     ) -> Record:
         return Record(
-            problem=str(job.layer.problem), direction=self.direction, algorithm=job.algorithm.name,
+            problem=str(job.layer.problem), direction=job.layer.direction, algorithm=job.algorithm.name,
             family=job.algorithm.family, precision=job.algorithm.precision(job.layer.problem),
             config=self._config_of(job), device=self.description,
             outcome=judgement.outcome, reason=judgement.reason, exact=judgement.exact, fraction=judgement.fraction,
@@ -249,23 +245,22 @@ class Harness:
 
     def _with_config(self, job: Job) -> Job:
         """The job with its tuned config, if the job names no config and the database has one for it."""
-        problem = job.layer.problem
         if self.database is None or job.config is not None:
             return job
         try:
-            if job.algorithm.refuses(problem, self.direction) is not None:
+            if job.algorithm.refuses(*job.layer.work) is not None:
                 return job
         except (Exception, SystemExit):  # noqa: BLE001  (the code of a plugin may fail; the judgement has the reason)
             return job
-        return replace(job, config=self.database.config(job.algorithm, problem, self.direction, self.device))
+        return replace(job, config=self.database.config(job.algorithm, *job.layer.work, self.device))
 
     def _config_of(self, job: Job) -> dict[str, Any]:
         """The fields of the config that the job runs with; empty if it is refused or its algorithm's code fails."""
         try:
-            if job.algorithm.refuses(job.layer.problem, self.direction) is not None:
+            if job.algorithm.refuses(*job.layer.work) is not None:
                 return {}
             config = self._with_config(job).config
-            return asdict(job.algorithm.resolved(job.layer.problem, self.direction, config, self.device))
+            return asdict(job.algorithm.resolved(*job.layer.work, config, self.device))
         except (Exception, SystemExit):  # noqa: BLE001  (the judgement has the reason)
             return {}
 

@@ -59,6 +59,8 @@ def _suite(chapter: Chapter, name: str, place: int) -> ET.Element:
 
 def _case(record: Record) -> ET.Element:
     name = f"{record.algorithm} {record.problem}"
+    if record.direction != "forward":
+        name += f" {record.direction}"
     if record.config:
         name += f" {', '.join(f'{key}={value}' for key, value in record.config.items())}"
     case = ET.Element(

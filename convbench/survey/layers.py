@@ -1,7 +1,8 @@
 """The layers of a survey: their groups, the target of each group, their algorithms, and the order of measurement.
 
-A layer's group follows from its geometry; for dense 3 × 3 layers, it also follows from the network in the layer's name.
-The order takes one layer of each group in turn, so that every group has its share however short the time is.
+A layer's group follows from its geometry and direction; for dense 3 × 3 layers, it also follows from the network in the
+layer's name. The order takes one layer of each group in turn, so that every group has its share however short the time
+is.
 """
 
 from collections.abc import Sequence
@@ -62,7 +63,9 @@ class Measured:
 
 
 def group_of(layer: Layer) -> str:
-    """The group of a layer."""
+    """The group of a layer. Gradients have groups of their own, because the targets are those of the forward pass."""
+    if layer.direction != "forward":
+        return f"{group_of(replace(layer, direction='forward'))} {layer.direction}"
     problem, taps = layer.problem, (layer.problem.r, layer.problem.s)
     if problem.groups > 1:
         return "depthwise 3×3" if problem.groups == problem.c and taps == (3, 3) else "other"
@@ -85,14 +88,16 @@ class _Field:
         """A layer with the algorithms to time on it; None if there are none besides baselines.
 
         These are the algorithms that were named or, if none was named, those that may be the fastest; the baselines are
-        added. In a narrow dtype, only the algorithms made for it may be the fastest, although others can compute it.
+        added. For a gradient, every algorithm that computes it may be the fastest. In a narrow dtype, only the
+        algorithms made for it may be the fastest, although others can compute it.
         """
         problem = layer.problem
-        ours = [one for one in self.ours if one.refuses(problem) is None]
+        ours = [one for one in self.ours if one.refuses(*layer.work) is None]
         if not self.is_named:
-            ours = [one for one in ours if not _cannot_win(one.name, problem)]
+            if layer.direction == "forward":
+                ours = [one for one in ours if not _cannot_win(one.name, problem)]
             ours = [one for one in ours if problem.dtype == "float32" or one.dtypes == (problem.dtype,)]
-        theirs = [one for one in self.theirs if one.refuses(problem) is None]
+        theirs = [one for one in self.theirs if one.refuses(*layer.work) is None]
         names = tuple(one.name for one in (*ours, *theirs))
         return Measured(layer=layer, group=group, algorithms=names) if ours else None
 

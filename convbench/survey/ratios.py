@@ -1,5 +1,7 @@
 """Compare the project's best time of each layer with the library's, and the median ratio of each group with its target.
 
+Only the forward pass has targets. Gradients are in groups of their own.
+
 A layer's time is the best over its memory layouts, on both sides. A ratio is the library's time over the project's, and
 its interval is made from those of the two medians (`convbench.report.ratios`). Precisions are never mixed: strict
 float32 is compared with strict float32, TF32 with TF32, and each 16-bit dtype with itself. 3xTF32, in which a product
@@ -26,7 +28,7 @@ SIDES: Mapping[str, tuple[str, str, tuple[str, ...]]] = {
     "float16": ("cudnn", "float16", ("float16",)),
     "bfloat16": ("cudnn", "bfloat16", ("bfloat16",)),
 }
-
+LAYER = ["layer", "direction", "cache"]  # the columns of a result that both sides share
 
 LEGEND = (
     "Our best over the library's best: above 1 ours is faster. Each figure is a median over the layers of a group, "
@@ -50,7 +52,10 @@ class Row:
 
 
 def by_layer(records: Iterable[Record]) -> pd.DataFrame:
-    """A row for each layer, precision and cache state that both sides have, with `ratio` and its interval."""
+    """A row for each layer, direction, precision and cache state that both sides have.
+
+    `ratio` is the library's time over the project's; its interval is there too.
+    """
     rows = [row for record in records if record.timing is not None for row in _rows(record)]
     frame = pd.DataFrame(rows)
     found = []
@@ -62,7 +67,7 @@ def by_layer(records: Iterable[Record]) -> pd.DataFrame:
         best = _best(same[(same.family != "baseline") & same.precision.isin(ours)])
         if precision == "float32 or 3xTF32" and not (same.precision == "3xtf32").any():
             continue  # it would repeat the rows of float32
-        pairs = best.merge(theirs, on=["layer", "cache"], suffixes=("", "_library"))
+        pairs = best.merge(theirs, on=LAYER, suffixes=("", "_library"))
         if not pairs.empty:
             found.append(with_ratio(pairs, "_library").assign(precision=precision))
     return pd.concat(found, ignore_index=True) if found else pd.DataFrame()
@@ -74,7 +79,8 @@ def _rows(record: Record) -> Iterable[dict[str, Any]]:
     for series in record.timing.series:
         low, high = series.interval_us or (np.nan, np.nan)
         yield {
-            "layer": record.layer, "problem": str(_plain(problem)), "dtype_": problem.dtype, "cache": series.cache,
+            "layer": record.layer, "direction": record.direction, "problem": str(_plain(problem)),
+            "dtype_": problem.dtype, "cache": series.cache,
             "algorithm": record.algorithm, "family": record.family, "precision": record.precision,
             "config": ", ".join(f"{name}={value}" for name, value in record.config.items()),
             "layout": problem.layout, "median_us": series.median_us, "low_us": low, "high_us": high,
@@ -86,23 +92,29 @@ def _plain(problem: ConvProblem) -> ConvProblem:
 
 
 def _best(frame: pd.DataFrame) -> pd.DataFrame:
-    """The fastest result of each layer and cache state."""
-    return frame.sort_values("median_us").drop_duplicates(["layer", "cache"])
+    """The fastest result of each layer, direction and cache state."""
+    return frame.sort_values("median_us").drop_duplicates(LAYER)
 
 
 def groups(table: pd.DataFrame, planned: Sequence[Measured]) -> list[Row]:
     """A row for each group and precision that has a target or was measured."""
-    group_of = {measured.layer.name: measured.group for measured in planned}
+    group_of = {(measured.layer.name, measured.layer.direction): measured.group for measured in planned}
     if not table.empty:
-        table = table.assign(group=table.layer.map(group_of))
+        keys = zip(table.layer, table.direction, strict=True)
+        table = table.assign(group=[group_of.get(key, "") for key in keys])
+    gradients = sorted({measured.group for measured in planned if measured.layer.direction != "forward"})
     found = []
     for precision in SIDES:
-        for group in (*GROUPS, "all"):
-            target = TARGETS.get((group, precision))
+        for group in ("all",) if precision in ("TF32", "float16", "bfloat16") else GROUPS:
             part = table if table.empty else table[table.precision == precision]
-            if group != "all" and not part.empty:
-                part = part[part.group == group]
-            if (group == "all") != (precision in ("TF32", "float16", "bfloat16")) or (target is None and part.empty):
+            if not part.empty:
+                part = part[part.direction == "forward"] if group == "all" else part[part.group == group]
+            if (group, precision) not in TARGETS and part.empty:
+                continue
+            found.append(_row(group, precision, part, _planned(planned, group, precision)))
+        for group in gradients:
+            part = table if table.empty else table[(table.precision == precision) & (table.group == group)]
+            if part.empty:
                 continue
             found.append(_row(group, precision, part, _planned(planned, group, precision)))
     return found
@@ -110,7 +122,11 @@ def groups(table: pd.DataFrame, planned: Sequence[Measured]) -> list[Row]:
 
 def _planned(planned: Sequence[Measured], group: str, precision: str) -> int:
     dtype = SIDES[precision][1]
-    return sum(one.layer.problem.dtype == dtype and group in (one.group, "all") for one in planned)
+    return sum(
+        one.layer.problem.dtype == dtype
+        and (one.group == group or (group == "all" and one.layer.direction == "forward"))
+        for one in planned
+    )
 
 
 def _row(group: str, precision: str, part: pd.DataFrame, planned: int) -> Row:
@@ -151,14 +167,26 @@ def to_markdown(rows: Sequence[Row], table: pd.DataFrame, title: str, notes: Seq
     ]  # fmt: skip
     told = "\n".join(f"- {note}" for note in notes)
     parts = [f"# {title}", LEGEND, markdown_table(header, cells), told, "## Layer by layer"]
-    header = ["layer", "precision", "cache", "ours", "in", "time", "library in", "its time", "ratio", "95 %"]
+    header = [
+        "layer",
+        "direction",
+        "precision",
+        "cache",
+        "ours",
+        "in",
+        "time",
+        "library in",
+        "its time",
+        "ratio",
+        "95 %",
+    ]
     cells = [] if table.empty else [_layer_cells(row) for row in table.to_dict("records")]
     return "\n\n".join([*parts, markdown_table(header, cells) if cells else "Nothing was measured on both sides.", ""])
 
 
 def _layer_cells(row: Mapping[Any, Any]) -> tuple[str, ...]:
     return (
-        str(row["layer"]), str(row["precision"]), str(row["cache"]), str(row["algorithm"]), str(row["layout"]),
+        *(str(row[name]) for name in ("layer", "direction", "precision", "cache", "algorithm", "layout")),
         duration(row["median_us"]), str(row["layout_library"]), duration(row["median_us_library"]),
         f"{row['ratio']:.2f}", f"{row['ratio_low']:.2f} – {row['ratio_high']:.2f}",
     )  # fmt: skip

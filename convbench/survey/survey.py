@@ -158,7 +158,8 @@ class Survey:
         with RecordsFile(self.orders.out / RECORDS) as file:
             for task, outcome in workers.done(self._layers(), self.deadline - GRACE_S):
                 assert isinstance(task, Times)
-                what = f"{task.measured.layer.name} {task.measured.layer.problem}"
+                layer = task.measured.layer
+                what = f"{layer.name} {layer.problem}" + ("" if layer.direction == "forward" else f" {layer.direction}")
                 self.times.seconds = self.clock() - begun
                 if outcome is None or outcome.left_out:
                     self.times.left_out.append(what)

@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -92,8 +92,9 @@ def _check(task: Check, device: Device) -> Outcome:
             done.left_out += 1
             continue
         problem = parse(text)
-        harness = Harness(device, seed=task.seed, direction=task.direction)
-        before, job = device.compile_s, Job(layer=Layer(name=text, problem=problem), algorithm=algorithm, config=config)
+        harness = Harness(device, seed=task.seed)
+        layer = Layer(name=text, problem=problem, direction=task.direction)
+        before, job = device.compile_s, Job(layer=layer, algorithm=algorithm, config=config)
         verdict = harness.judge(job)
         done.rows.append(
             {
@@ -130,16 +131,14 @@ def _planned(algorithm: Algorithm, task: Check, device: Device) -> list[tuple[st
 def _times(task: Times, device: Device, turn: Turn) -> Outcome:
     measured, done, compiled = task.measured, Outcome(), device.compile_s
     known = None if task.database is None else Database(task.database, done.notes.append)
+    direction = measured.layer.direction
     jobs = [
-        Job(
-            layer=Layer(name=measured.layer.name, problem=problem, count=measured.layer.count), algorithm=algorithm,
-            config=config,
-        )
+        Job(layer=replace(measured.layer, problem=problem), algorithm=algorithm, config=config)
         for problem in measured.problems for algorithm in map(registry.get, measured.algorithms)
-        if _takes(algorithm, problem)
+        if _takes(algorithm, problem, direction)
         for config in (
-            None if known is None else known.config(algorithm, problem, "forward", device),
-            *algorithm.rivals_on(problem, "forward", device),
+            None if known is None else known.config(algorithm, problem, direction, device),
+            *algorithm.rivals_on(problem, direction, device),
         )
     ]  # fmt: skip
     cases = {problem: _case(problem, task) for problem in dict.fromkeys(job.layer.problem for job in jobs)}
@@ -190,12 +189,12 @@ def _give_back() -> None:
         torch.cuda.empty_cache()
 
 
-def _takes(algorithm: Algorithm, problem: ConvProblem) -> bool:
+def _takes(algorithm: Algorithm, problem: ConvProblem, direction: Direction) -> bool:
     """Whether an algorithm is timed in a problem's memory layout.
 
     In NHWC, an algorithm of strict float32 is only timed if it reads that layout in place.
     """
-    if algorithm.refuses(problem) is not None:
+    if algorithm.refuses(problem, direction) is not None:
         return False
     if problem.layout == "NCHW" or algorithm.family == "baseline" or algorithm.any_order:
         return True
@@ -204,7 +203,7 @@ def _takes(algorithm: Algorithm, problem: ConvProblem) -> bool:
 
 def _case(problem: ConvProblem, task: Times) -> Case:
     """The data and references of a problem. They are made now, not within a turn."""
-    case = SampledCase(problem, task.seed)
+    case = SampledCase(problem, task.seed, task.measured.layer.direction)
     case.of("uniform")
     return case
 
@@ -219,13 +218,13 @@ def _compile_ahead(jobs: list[Job], device: Device, notes: list[str]) -> float:
     for job in jobs:
         if job.algorithm.family == "baseline":
             continue
-        problem = job.layer.problem
+        problem, direction = job.layer.work
         try:
             nothing: dict[str, Any] = {
                 name: _unread(operands.shape(problem, name), problem.dtype)
-                for name in operands.inputs(problem, "forward")
+                for name in operands.inputs(problem, direction)
             }
-            execution = Execution(job.algorithm, problem, "forward", compiler, nothing, job.config)
+            execution = Execution(job.algorithm, problem, direction, compiler, nothing, job.config)
             execution.load()
             execution.run()
         except (Exception, SystemExit) as error:  # noqa: BLE001  (the harness compiles it again, and records a failure)

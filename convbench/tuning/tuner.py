@@ -99,7 +99,7 @@ class Tuner:
             found.verdict += f"; {tried:,} of {found.space:,} configs were tried"
 
     def _decide(self, found: Found, workload: Workload, tried: int) -> None:
-        default = found.algorithm.resolved(found.layer.problem, self.harness.direction)
+        default = found.algorithm.resolved(*found.layer.work)
         if not found.times_us:
             return
         best = min(found.times_us, key=lambda config: found.times_us[config])
@@ -144,7 +144,7 @@ class Tuner:
         device, capability = identity(self.harness.description)
         return Entry(
             device=device, compute_capability=capability, algorithm=found.algorithm.name,
-            direction=self.harness.direction, problem=str(found.layer.problem), config=as_json(config),
+            direction=found.layer.direction, problem=str(found.layer.problem), config=as_json(config),
             median_us=series.median_us, interval_us=series.interval_us,
             default_us=None if default is None else default.median_us, clock=self.harness.description["clock"],
             timed=found.count("passed"), seed=self.harness.seed, version=environment["packages"].get("convbench"),

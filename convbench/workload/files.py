@@ -13,7 +13,7 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 
 from convbench.errors import ConvbenchError
-from convbench.problem import ConvProblem
+from convbench.problem import DIRECTIONS, ConvProblem, Direction
 from convbench.problem.notation import LineReader, OtherOperationError, Reading
 from convbench.workload.layer import Layer, printable
 from convbench.workload.workload import Workload
@@ -45,31 +45,26 @@ def read_text(name: str, path: Path | Traversable) -> Workload:
                 lines.append((number, each))
             else:
                 faults.append(_placed(path, number, each))
-    run = {(reading.problem, reading.directions) for _, reading in lines if not reading.search}
-    layers = [
-        Layer(name=reading.label, problem=reading.problem, count=reading.count)
+    read = [
+        (Layer(name=reading.name, problem=reading.problem, count=reading.count, direction=direction), reading.search)
         for _, reading in lines
-        if not (reading.search and (reading.problem, reading.directions) in run)  # a search is followed by the runs
+        for direction in reading.directions or ("forward",)
     ]
+    run = {layer.work for layer, search in read if not search}
+    layers = [layer for layer, search in read if not (search and layer.work in run)]  # runs follow a search
     notes = []
     if others:
         told = ", ".join(f"{count} × {what}" for what, count in others.most_common())
         notes.append(f"{path}: lines of other operations: {told}")
-    directions = Counter(direction for _, reading in lines for direction in reading.directions)
-    if set(directions) - {"forward"}:
-        told = ", ".join(f"{direction} {count}" for direction, count in directions.items())
-        notes.append(
-            f"{path}: its lines name directions ({told}); a layer keeps them in its name, and --direction chooses "
-            "what is computed"
-        )
-    return _workload(name, path, str(path), layers, faults, notes)
+    directed = any(reading.directions for _, reading in lines)
+    return _workload(name, path, str(path), layers, faults, notes, directed=directed)
 
 
 def read_csv(name: str, path: Path | Traversable) -> Workload:
     """The workload of a CSV file with a problem in each row. Raises ConvbenchError.
 
-    The file has COLUMNS, and may have `bias` (0 or 1) and `count`. Raises if the file cannot be read, if it lacks a
-    column, or if no row of it is a problem.
+    The file has COLUMNS, and may have `bias` (0 or 1), `count` and `direction`. Raises if the file cannot be read, if
+    it lacks a column, or if no row of it is a problem.
     """
     layers, sources, faults, notes = list[Layer](), list[str](), list[ConvbenchError](), list[str]()
     try:
@@ -89,7 +84,8 @@ def read_csv(name: str, path: Path | Traversable) -> Workload:
                 notes.append(f"{path}, line {reader.line_num}: {cropped}")
     except csv.Error as error:
         raise ConvbenchError(f"{path} is no CSV: {error}") from error
-    return _workload(name, path, ", ".join(dict.fromkeys(sources)), layers, faults, notes)
+    directed = "direction" in (reader.fieldnames or ())
+    return _workload(name, path, ", ".join(dict.fromkeys(sources)), layers, faults, notes, directed=directed)
 
 
 def _joined(text: str) -> Iterator[tuple[int, str]]:
@@ -122,7 +118,7 @@ def _layer(row: dict[str, str]) -> tuple[Layer, str]:
     (problem, cropped), count = _problem(row), _count(row)
     if (problem.p, problem.q) != (int(row["OH"]), int(row["OW"])):
         raise ConvbenchError(f"OH × OW is {row['OH']} × {row['OW']}, but {problem} has {problem.p} × {problem.q}")
-    return Layer(name=row["name"], problem=problem, count=count), cropped
+    return Layer(name=row["name"], problem=problem, count=count, direction=_direction(row)), cropped
 
 
 def _problem(row: dict[str, str]) -> tuple[ConvProblem, str]:
@@ -172,16 +168,26 @@ def _count(row: dict[str, str]) -> int:
     return int(text)
 
 
+def _direction(row: dict[str, str]) -> Direction:
+    text = row.get("direction") or "forward"
+    for known in DIRECTIONS:
+        if text == known:
+            return known
+    raise ConvbenchError(f"direction is {text!r}; it must be one of {', '.join(DIRECTIONS)}")
+
+
 def _workload(
     name: str, path: Path | Traversable, source: str, layers: list[Layer], faults: list[ConvbenchError],
-    notes: list[str],
+    notes: list[str], *, directed: bool,
 ) -> Workload:  # fmt: skip
     if not layers:
         raise faults[0] if faults else ConvbenchError(f"{path}: no problem in it")
     skipped = [printable(_in_one_line(fault)) for fault in faults[:LISTED]]
     if len(faults) > LISTED:
         skipped.append(f"{len(faults) - LISTED:,} more lines of {path}; a file with only these lines says why")
-    return Workload(name=name, source=source, layers=tuple(layers), skipped=tuple(skipped), notes=tuple(notes))
+    return Workload(
+        name=name, source=source, layers=tuple(layers), skipped=tuple(skipped), directed=directed, notes=tuple(notes)
+    )
 
 
 def _in_one_line(fault: ConvbenchError) -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from convbench.errors import ConvbenchError, UnknownNameError, did_you_mean
-from convbench.problem.notation import parse
+from convbench.problem.notation import read
 from convbench.workload import files
 from convbench.workload.layer import Layer
 from convbench.workload.workload import Workload
@@ -124,10 +124,15 @@ def _warned(workload: Workload) -> Workload:
 
 
 def from_texts(texts: list[str]) -> Workload:
-    """A workload of the problems that these texts describe, each under its own text."""
-    problems = [parse(text) for text in texts]
-    layers = tuple(Layer(name=str(problem), problem=problem) for problem in problems)
-    return Workload(name="problems", source="given one by one", layers=layers)
+    """A workload of the problems that these texts describe, each under its own text and in the directions it names."""
+    readings = [read(text) for text in texts]
+    layers = tuple(
+        Layer(name=str(reading.problem), problem=reading.problem, count=reading.count, direction=direction)
+        for reading in readings
+        for direction in reading.directions or ("forward",)
+    )
+    directed = any(reading.directions for reading in readings)
+    return Workload(name="problems", source="given one by one", layers=layers, directed=directed)
 
 
 def _folder() -> Traversable:

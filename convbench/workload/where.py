@@ -12,7 +12,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from convbench.errors import ConvbenchError
-from convbench.problem import ConvProblem
+from convbench.problem import ConvProblem, Direction
 from convbench.workload.condition import FilterError, Kind, Term, read
 from convbench.workload.layer import Layer
 
@@ -24,7 +24,7 @@ class Row:
     """The data on which a condition is evaluated: a layer, and how often its problem occurs."""
 
     layer: Layer
-    count: int  # how often the workload has the problem, under all of its names
+    count: int  # how often the workload has the problem in the layer's direction, under all of its names
 
 
 _KINDS: dict[str, Kind] = {
@@ -60,6 +60,7 @@ COLUMNS: dict[str, Term] = {
         for name in (*(field.name for field in fields(ConvProblem)), *_DERIVED)
     },
     **{name: Term("number", _side(read)) for name, read in _SIDES.items()},
+    "direction": Term("text", lambda row: row.layer.direction),
 }
 
 
@@ -67,7 +68,8 @@ def select(layers: "Sequence[Layer]", text: str) -> "tuple[Layer, ...]":
     """The layers for which a condition is true, in their order.
 
     A layer's columns are the fields and sizes of its problem, the parts of stride, dilation and padding under the names
-    that they have in a CSV file, its `name`, and `count`: how often its problem occurs, under all of its names.
+    that they have in a CSV file, its `name`, its `direction`, and `count`: how often its problem occurs in this
+    direction, under all of its names.
 
     Raises
     ------
@@ -77,10 +79,10 @@ def select(layers: "Sequence[Layer]", text: str) -> "tuple[Layer, ...]":
         no layer fulfils the condition: the message has the values that occur; or it divides by zero for a layer.
     """
     condition = read(text, COLUMNS)
-    often: Counter[ConvProblem] = Counter()
+    often: Counter[tuple[ConvProblem, Direction]] = Counter()
     for layer in layers:
-        often[layer.problem] += layer.count
-    rows = [Row(layer, often[layer.problem]) for layer in layers]
+        often[layer.work] += layer.count
+    rows = [Row(layer, often[layer.work]) for layer in layers]
     chosen = []
     for row in rows:
         try:

@@ -4,6 +4,8 @@ import json
 import time
 from itertools import product
 
+import pytest
+
 from convbench.algorithm import registry
 from convbench.records import read_records
 from support.running import squeezed
@@ -192,7 +194,7 @@ def test_lines_that_cannot_be_read_are_listed_and_with_strict_an_error(convbench
     assert status == 0
     assert "n1c1h5w5-k1r3s3" in out
     assert "convbench: skipped mine.txt, line 1: s missing" in err
-    assert "convbench: mine.txt: its lines name directions (backward_weights 1)" in err
+    assert "n1c1h5w5-k1r3s3 backward_weights" in out
     status, out, err = convbench(*command, "--strict")
     assert (status, out) == (2, "")
     assert "convbench: --strict: " in err
@@ -202,20 +204,64 @@ def test_lines_that_cannot_be_read_are_listed_and_with_strict_an_error(convbench
     assert convbench(*command, "--strict")[0] == 0
 
 
-def test_a_problem_that_names_another_direction_says_which_is_computed(convbench):
+def test_the_direction_option_overrides_the_direction_of_a_problem_and_says_so(convbench):
     text = "MIOpenDriver conv -n 1 -c 1 -H 5 -W 5 -k 1 -F 2"
-    status, _, err = convbench("verify", text, "--algorithm", "direct")
-    assert status == 0
-    assert "-F 2 names backward_data; forward is computed, as --direction says" in err
-    _, _, err = convbench("verify", text, "--algorithm", "direct", "--direction", "backward_data")
+    command = ("verify", text, "--algorithm", "direct", "--json")
+    _, out, err = convbench(*command)
+    assert [row["direction"] for row in json.loads(out)] == ["backward_data"]
+    assert "computed" not in err
+    _, out, err = convbench(*command, "--direction", "forward")
+    assert [row["direction"] for row in json.loads(out)] == ["forward"]
+    assert f"convbench: {text} names backward_data; forward is computed, as --direction says\n" in err
+    _, out, err = convbench(*command, "--direction", "backward_data")
+    assert [row["direction"] for row in json.loads(out)] == ["backward_data"]
     assert "computed" not in err
 
 
-def test_layers_of_one_direction_are_selected_by_their_names(convbench, here):
-    (here / "mine.txt").write_text("-n 1 -c 1 -H 5 -W 5 -k 1 -F 1\n-n 1 -c 1 -H 6 -W 6 -k 1 -F 2\n")
-    options = ("--workload", "mine.txt", "--algorithm", "direct", "--where")
-    assert "n1c1h6w6" not in convbench("verify", *options, "'backward' not in name")[1]
-    assert "n1c1h5w5" not in convbench("verify", *options, "'backward_data' in name")[1]
+@pytest.mark.parametrize("command", ["show", "inspect"])
+def test_commands_on_one_problem_use_its_direction(convbench, command):
+    arguments = ("show",) if command == "show" else ("inspect", "direct")
+    text = "MIOpenDriver conv -n 1 -c 1 -H 5 -W 5 -k 1 -F 2"
+    _, out, err = convbench(*arguments, text, "--json")
+    assert (json.loads(out)["direction"], err) == ("backward_data", "")
+    _, out, err = convbench(*arguments, text, "--json", "--direction", "forward")
+    assert json.loads(out)["direction"] == "forward"
+    assert err == f"convbench: {text} names backward_data; forward is computed, as --direction says\n"
+    _, out, err = convbench(*arguments, text.replace("-F 2", "-F 6"), "--json")
+    assert json.loads(out)["direction"] == "backward_data"
+    assert "names backward_data, backward_weights; this is backward_data, and --direction chooses another\n" in err
+
+
+def test_each_layer_of_a_workload_has_its_own_direction(convbench, here):
+    (here / "mine.txt").write_text(
+        "-n 1 -c 1 -H 5 -W 5 -k 1 -F 1\n-n 1 -c 1 -H 6 -W 6 -k 1 -F 2\n-n 1 -c 1 -H 5 -W 5 -k 1 -F 4\n"
+    )
+    options = ("--workload", "mine.txt", "--algorithm", "direct")
+    status, _, _ = convbench("bench", *options)
+    assert status == 0
+    records, _ = read_records(here / "reports" / "local" / "emulator" / "mine.jsonl")
+    found = [(record.problem, record.direction) for record in records]
+    assert found == [
+        ("n1c1h5w5-k1r3s3", "forward"), ("n1c1h6w6-k1r3s3", "backward_data"), ("n1c1h5w5-k1r3s3", "backward_weights"),
+    ]  # fmt: skip
+    page = (here / "reports" / "local" / "emulator" / "mine.md").read_text()
+    assert "backward_data" in page
+    assert "backward_weights" in page
+    assert "n1c1h6w6" not in convbench("verify", *options, "--where", "direction == 'forward'")[1]
+    assert "n1c1h5w5" not in convbench("verify", *options, "--where", "direction == 'backward_data'")[1]
+    _, out, err = convbench("verify", *options, "--json", "--direction", "backward_data")
+    assert [row["direction"] for row in json.loads(out)] == ["backward_data"] * 2
+    told = "mine names forward (1), backward_weights (1); backward_data is computed, as --direction says"
+    assert err.count(told) == 1
+    status, out, _ = convbench("tune", *options, "--trials", 1, "--json", "--database", here / "tuned.jsonl")
+    assert status == 0
+    assert [(row["problem"], row["direction"]) for row in json.loads(out)["tuned"]] == found
+
+
+def test_the_direction_of_plain_problems_is_no_override(convbench):
+    _, out, err = convbench("verify", PROBLEM, "--algorithm", "direct", "--json", "--direction", "backward_weights")
+    assert [row["direction"] for row in json.loads(out)] == ["backward_weights"]
+    assert "names" not in err
 
 
 def test_a_benchdnn_command_line_is_one_quoted_word(convbench):

@@ -12,6 +12,7 @@ from convbench.algorithm import Algorithm, Family, registry
 from convbench.devices.simulator import SimulatorDevice
 from convbench.errors import ConfigError, DeviceError, KernelError, OutOfDeviceMemoryError, RefusedError
 from convbench.measurement import Effort, Harness, Job, jobs
+from convbench.problem import DIRECTIONS
 from convbench.problem.notation import parse
 from convbench.workload import Layer
 
@@ -160,13 +161,25 @@ def test_a_lost_device_ends_the_run_after_its_record():
 
 @pytest.mark.parametrize("direction", ["backward_data", "backward_weights"])
 def test_gradients_are_verified_and_timed_like_any_result(direction):
-    chosen = workload.from_texts(["n1c2h4w4-k2r3s3-pad1-bias-NHWC-reflect"])
-    harness = harness_on(SimulatorDevice(), direction=direction)
+    chosen = workload.from_texts(["n1c2h4w4-k2r3s3-pad1-bias-NHWC-reflect"]).with_direction(direction)
+    harness = harness_on(SimulatorDevice())
     (record,) = harness.records(chosen, jobs(chosen, [registry.get("direct")]))
     assert (record.outcome, record.direction, record.exact) == ("passed", direction, True)
     assert record.timing is not None
     reduce = {"reduce"} if direction == "backward_weights" else set()
     assert {"multiply"} | reduce <= set(record.timing.phases_us)
+
+
+def test_each_layer_is_computed_in_its_own_direction():
+    problem = parse("n1c2h4w4-k2r3s3-pad1")
+    layers = tuple(Layer(name="a", problem=problem, direction=direction) for direction in DIRECTIONS)
+    chosen = workload.Workload(name="mine", source="test", layers=layers).distinct()
+    todo = jobs(chosen, [registry.get("direct")])
+    harness = harness_on(SimulatorDevice())
+    records = list(harness.records(chosen, todo))
+    assert [(record.direction, record.outcome) for record in records] == [(each, "passed") for each in DIRECTIONS]
+    assert [(*record.key, record.seed) for record in records] == [harness.key(job) for job in todo]
+    assert len({harness.key(job) for job in todo}) == len(DIRECTIONS)
 
 
 def test_the_time_limit_ends_the_samples():

@@ -127,6 +127,34 @@ def test_a_group_is_judged_by_the_median_of_its_layers(us, verdict):
     assert "res3" in page
 
 
+def test_gradients_are_compared_with_gradients_and_have_no_targets():
+    forward, gradient = planned("res1")[0], Layer(name="res1", problem=parse("n1c4h9w9-k4r3s3"))
+    gradient = replace(gradient, direction="backward_data")
+    both = [forward, Measured(layer=gradient, group=layers.group_of(gradient), algorithms=())]
+    records = [
+        record("res1", name, us, direction=direction)
+        for direction, ours, theirs in (("forward", 10.0, 20.0), ("backward_data", 10.0, 50.0))
+        for name, us in (("direct", ours), ("cudnn", theirs))
+    ]
+    table = ratios.by_layer(records)
+    warm = table[table.cache == "warm"].set_index("direction").ratio
+    assert dict(warm) == pytest.approx({"forward": 2.0, "backward_data": 5.0})
+    rows = {row.group: row for row in ratios.groups(table, both) if row.precision == "float32"}
+    assert (rows["ResNet-50 3×3"].warm, rows["ResNet-50 3×3"].planned) == (pytest.approx(2.0), 1)
+    own = rows["ResNet-50 3×3 backward_data"]
+    assert (own.warm, own.planned, own.verdict) == (pytest.approx(5.0), 1, "no target")
+    assert "backward_data" in ratios.to_markdown([*rows.values()], table, "title", [])
+
+
+def test_the_layers_of_a_survey_keep_their_direction():
+    gradient = Layer(name="a", problem=parse("n1c4h9w9-k4r3s3"), direction="backward_weights")
+    (one,) = layers.plan([gradient])
+    able = [name for name in layers.registry.names() if layers.registry.get(name).refuses(*gradient.work) is None]
+    assert one.layer.direction == "backward_weights"
+    assert "direct" in able
+    assert set(able) <= set(one.algorithms) <= {*able, *layers.BASELINES}
+
+
 def test_what_is_not_right_has_no_ratio():
     wrong = replace(record("res1", "direct", 1.0), outcome="wrong", reason="off by one", timing=None)
     assert ratios.by_layer([wrong, record("res1", "cudnn", 20.0)]).empty

@@ -78,6 +78,16 @@ def test_a_layer_whose_turn_comes_too_late_is_left_out():
     assert [(one.problem, one.outcome) for one in done.records] == [(SMALL, "passed"), (f"{SMALL}-NHWC", "passed")]
 
 
+def test_a_layer_is_timed_in_its_own_direction():
+    layer = Layer(name="a", problem=parse(SMALL), count=3, direction="backward_weights")
+    times = Times(
+        measured=Measured(layer=layer, group="other", algorithms=("direct",), formats=("NCHW",)),
+        workload="mine", seed=0, effort=EFFORT, database=None,
+    )  # fmt: skip
+    (one,) = run(times, SimulatorDevice(), lambda: nullcontext(True)).records
+    assert (one.outcome, one.direction, one.count) == ("passed", "backward_weights", 3)
+
+
 def test_the_orders_of_memory_of_a_layer_take_turns():
     taken: list[int] = []
 

@@ -8,6 +8,7 @@ import pytest
 from convbench import workload
 from convbench.errors import ConvbenchError, UnknownNameError
 from convbench.problem.notation import parse
+from convbench.workload import Layer
 from convbench.workload import files as workload_files
 
 HEADER = ",".join((*workload_files.COLUMNS, "bias", "count"))
@@ -228,15 +229,55 @@ def test_a_log_of_many_operations_gives_its_convolutions(tmp_path):
     ]
     path.write_text("\n".join(lines))
     loaded = workload.load(str(path)).distinct()
-    assert [(layer.name, layer.count) for layer in loaded.layers] == [
-        ("n1c1h5w5-k1r3s3", 2),
-        ("n1c1h5w5-k1r3s3-float16 [backward_weights]", 1),
-        ("n2c1h5w5-k1r3s3 [backward_data]", 5),
+    assert [(layer.name, layer.direction, layer.count) for layer in loaded.layers] == [
+        ("n1c1h5w5-k1r3s3", "forward", 2),
+        ("n1c1h5w5-k1r3s3-float16", "backward_weights", 1),
+        ("n2c1h5w5-k1r3s3", "backward_data", 5),
     ]
     assert [skipped.partition(": ")[0] for skipped in loaded.skipped] == [f"{path}, line 8"]
     told = " ".join(loaded.notes)
     assert "lines of other operations: 1 × other lines of MIOpen's log, 1 × bnorm" in told
-    assert "--direction chooses" in told
+
+
+def test_a_line_of_several_directions_is_a_layer_for_each(tmp_path):
+    path = tmp_path / "log.txt"
+    path.write_text("   3 -n 1 -c 1 -H 5 -W 5 -k 1 -F 6\n-n 1 -c 1 -H 5 -W 5 -k 1 -F 1\n--dir=BWD_DW ic1ih5oc1kh3\n")
+    loaded = workload.load(str(path))
+    assert [(layer.problem.n, layer.direction, layer.count) for layer in loaded.layers] == [
+        (1, "backward_data", 3), (1, "backward_weights", 3), (1, "forward", 1),
+        (2, "backward_data", 1), (2, "backward_weights", 1),
+    ]  # fmt: skip
+    assert loaded.directed
+    assert loaded.directions() == {"backward_data": 4, "backward_weights": 4, "forward": 1}
+
+
+def test_layers_that_differ_in_their_directions_stay_apart():
+    problem = parse("n1c1h5w5-k1r3s3")
+    given = [("a", "forward"), ("b", "backward_data"), ("c", "forward"), ("d", "backward_data"), ("e", "backward_data")]
+    layers = tuple(Layer(name=name, problem=problem, direction=direction) for name, direction in given)
+    mine = workload.Workload(name="mine", source="test", layers=layers)
+    assert [(layer.name, layer.count, layer.direction) for layer in mine.distinct().layers] == [
+        ("a, c", 2, "forward"), ("b, d, e", 3, "backward_data"),
+    ]  # fmt: skip
+    assert [layer.name for layer in mine.where("direction == 'backward_data' and count == 3").layers] == ["b", "d", "e"]
+    # the network has the layer three times, not five times
+    (only,) = mine.with_direction("backward_weights").distinct().layers
+    assert (only.count, only.direction) == (3, "backward_weights")
+
+
+def test_a_row_of_a_csv_file_may_have_a_direction(tmp_path):
+    path = tmp_path / "mine.csv"
+    rows = [f"{ROW},{direction}" for direction in ("backward_weights", "", "sideways")]
+    path.write_text("\n".join([f"{HEADER},direction", *rows]))
+    loaded = workload.load(str(path))
+    assert [layer.direction for layer in loaded.layers] == ["backward_weights", "forward"]
+    (skipped,) = loaded.skipped
+    assert "line 4: direction is 'sideways'; it must be one of forward, backward_data, backward_weights" in skipped
+
+
+def test_a_layer_of_an_unknown_direction_is_refused():
+    with pytest.raises(ConvbenchError, match="layer 'a': direction 'sideways' is unknown; there are forward, "):
+        Layer(name="a", problem=parse("n1c1h5w5-k1r3s3"), direction="sideways")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

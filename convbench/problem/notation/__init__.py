@@ -5,8 +5,9 @@ the text. A MIOpenDriver line has the driver's name, or starts with a base argum
 of oneDNN's log has `onednn_verbose`. A oneDNN benchdnn descriptor has a field `ic` or `oc`, and its command line has
 the name `benchdnn` or starts with `--`. Any other text is read in the project's own form, `n1c64h56w56-k64r3s3-pad1`.
 
-A line of a file says more than one problem: a count, directions, and with benchdnn knobs for the lines below.
-`LineReader` reads it. A number in front, as `uniq -c` writes it, is how often the line occurs.
+A text also says how often its problem occurs and in which directions it is computed; `read` gives these too. A number
+in front, as `uniq -c` writes it, is how often the line occurs. A line of a file may have several problems, and
+benchdnn's knobs hold for the lines below them: `LineReader` reads these.
 """
 
 import re
@@ -17,7 +18,7 @@ from convbench.problem.notation import benchdnn, miopen, own, verbose
 from convbench.problem.notation.reading import OtherOperationError, Reading
 from convbench.problem.problem import ConvProblem
 
-__all__ = ["LineReader", "OtherOperationError", "Reading", "parse"]
+__all__ = ["LineReader", "OtherOperationError", "Reading", "parse", "read"]
 
 
 def parse(text: str) -> ConvProblem:
@@ -30,14 +31,21 @@ def parse(text: str) -> ConvProblem:
     ProblemError
         the text is well formed, but the problem is impossible.
     """
-    _, text = _counted(text)
+    return read(text).problem
+
+
+def read(text: str) -> Reading:
+    """The one problem that a text describes, with its count and its directions; raises as `parse`."""
+    count, text = _counted(text)
     if verbose.looks_like(text):
-        return verbose.read(text).problem
-    if miopen.looks_like(text):
-        return miopen.parse(text)
-    if benchdnn.looks_like(text):
-        return benchdnn.parse(text)
-    return own.parse(text)
+        found = verbose.read(text)
+    elif miopen.looks_like(text):
+        found = miopen.read(text)
+    elif benchdnn.looks_like(text):
+        found = benchdnn.read_one(text)
+    else:
+        found = Reading(problem=own.parse(text))
+    return replace(found, count=found.count * count)
 
 
 class LineReader:

@@ -118,6 +118,11 @@ def looks_like(text: str) -> bool:
 
 def parse(text: str) -> ConvProblem:
     """The problem that a descriptor or command line describes; raises NotationError or ProblemError."""
+    return read_one(text).problem
+
+
+def read_one(text: str) -> Reading:
+    """The problem that a text describes, with its count and directions; raises NotationError or ProblemError."""
     words, settings = _words(text, Settings())
     knobs = list(takewhile(lambda word: word[0].startswith("-"), words))
     for knob in knobs:
@@ -136,7 +141,7 @@ def parse(text: str) -> ConvProblem:
         case [word]:
             (found,) = _readings(text, word, settings)
             if isinstance(found, Reading):
-                return found.problem
+                return found
             raise found
     raise AssertionError  # the cases are all that there are
 

@@ -18,6 +18,11 @@ class Reading:
     search: bool = False  # whether the line only searched for the fastest kernel, and did not run the layer
 
     @property
+    def name(self) -> str:
+        """The name of a layer that the line describes: the problem's text, and the tags in brackets."""
+        return f"{self.problem} [{', '.join(self.tags)}]" if self.tags else str(self.problem)
+
+    @property
     def label(self) -> str:
         """The problem's text; in brackets the directions, unless it is forward alone, and the tags."""
         directions = () if self.directions == ("forward",) else self.directions
