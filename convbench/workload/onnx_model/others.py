@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from convbench.workload.layer import printable
-from convbench.workload.onnx_flat import Flat
-from convbench.workload.onnx_forms import as_conv
+from convbench.workload.onnx_model.flat import Flat
+from convbench.workload.onnx_model.forms import as_conv
 
 _REASONS = {
     "ConvTranspose": "a transposed convolution; the direction backward_data of its convolution computes it",

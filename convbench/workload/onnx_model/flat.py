@@ -10,8 +10,8 @@ from math import prod
 from typing import Any
 
 from convbench.errors import ConvbenchError
-from convbench.workload import onnx_forms
 from convbench.workload.layer import printable
+from convbench.workload.onnx_model import forms
 
 MOST_NODES = 500_000  # of the list: functions that call functions can multiply
 MOST_DEPTH = 50  # of functions and bodies inside each other; a function that calls itself is no model
@@ -48,7 +48,7 @@ class Flat:
     inner: set[str] = field(default_factory=set)  # inputs of the flat model that are those of bodies
 
 
-def flat(model: Any, most_elements: int) -> Flat:
+def flat_of(model: Any, most_elements: int) -> Flat:
     """The list of a model's nodes; weights of more elements than that lose their values. Raises ConvbenchError."""
     return _Flattening(model, most_elements).found
 
@@ -111,10 +111,10 @@ class _Flattening:
                 self._append(node, place)
 
     def _append(self, node: Any, place: Place) -> None:
-        if onnx_forms.is_fused(node):
-            parts, place = onnx_forms.standard(node, self.dims), replace(place, original=node)
+        if forms.is_fused(node):
+            parts, place = forms.standard(node, self.dims), replace(place, original=node)
         else:
-            parts = [onnx_forms.like(node)]
+            parts = [forms.like(node)]
         for part in parts:
             self.found.model.graph.node.append(part)
             self.found.places.append(place)

@@ -8,7 +8,7 @@ from typing import Any
 
 from convbench.errors import ConvbenchError
 from convbench.workload.layer import printable
-from convbench.workload.onnx_shapes import BATCH, Given, Size, Tensor
+from convbench.workload.onnx_model.tensor import BATCH, Given, Size, Tensor
 
 # Sizes to propose. 224 is the usual height and width of an image; the others are for models that need more, less, or a
 # multiple of another number, and for sound.
@@ -31,7 +31,7 @@ def checked(inputs: Any) -> dict[str, tuple[int, ...]]:
     return found
 
 
-def text(given: Given) -> str:
+def as_text(given: Given) -> str:
     """Given sizes as they are written after `--input`."""
     return ", ".join(f"{printable(name)}={'x'.join(map(str, sizes))}".lstrip("=") for name, sizes in given.items())
 
@@ -53,7 +53,7 @@ def remedy(
     told = f"; open are {', '.join(f'{name!r} ({_listed(sizes)})' for name, sizes in opened.items())}" if opened else ""
     for proposed in (*_of_inputs(opened), *_of_operands(operands)):
         if helps(proposed):
-            options = " ".join(f"--input {shlex.quote(text({name: sizes}))}" for name, sizes in proposed.items())
+            options = " ".join(f"--input {shlex.quote(as_text({name: sizes}))}" for name, sizes in proposed.items())
             return f"; give its sizes, such as {options}, in Python inputs={proposed!r}{told}"
     return told
 

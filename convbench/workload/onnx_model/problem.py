@@ -1,0 +1,121 @@
+"""Reads the problem of a Conv node.
+
+The attributes of Conv: https://onnx.ai/onnx/operators/onnx__Conv.html. SAME_UPPER is TensorFlow's padding; SAME_LOWER
+is the same with the odd element in front.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from convbench.errors import ConvbenchError
+from convbench.problem import ConvProblem, Dtype, problem_of
+from convbench.workload.onnx_model.forms import INTEGERS
+from convbench.workload.onnx_model.tensor import Tensor, UnknownSizeError
+
+DTYPES: dict[str, Dtype] = {"FLOAT": "float32", "FLOAT16": "float16", "DOUBLE": "float64", "BFLOAT16": "bfloat16"}
+
+# The names of the axes of Conv's tensors, by the number of axes, for messages.
+_AXES = {
+    "input": {3: ("batch", "channels", "width"), 4: ("batch", "channels", "height", "width")},
+    "weight": {
+        3: ("number of filters", "channels", "width"),
+        4: ("number of filters", "channels", "height", "width"),
+    },
+}
+
+
+class NoProblemError(Exception):
+    """A node is a convolution that a problem cannot describe; it is skipped."""
+
+
+def problem_of_node(node: Any, tensors: Mapping[str, Tensor], *, integers: bool = False) -> ConvProblem:
+    """The problem of a Conv node, in float32 for one of integers; raises ConvbenchError and NoProblemError."""
+    inputs = list(node.input)
+    if len(inputs) < 2 or not (inputs[0] and inputs[1]):
+        raise ConvbenchError(f"it has the inputs {inputs}; Conv has an input, a weight and perhaps a bias")
+    unknown = Tensor(None, "UNDEFINED")
+    x, weight = tensors.get(inputs[0], unknown), tensors.get(inputs[1], unknown)
+    dtype = next((tensor.dtype for tensor in (weight, x) if tensor.dtype != "UNDEFINED"), "UNDEFINED")
+    for tensor in (weight, x):
+        if tensor.sizes is not None and len(tensor.sizes) not in (3, 4):
+            raise NoProblemError(f"it has {len(tensor.sizes) - 2} spatial axes, and a problem one or two")
+    if integers and dtype in INTEGERS:
+        dtype = "FLOAT"
+    if dtype not in (*DTYPES, "UNDEFINED"):
+        raise NoProblemError(f"its numbers are {dtype}, and a problem's {', '.join(DTYPES)}")
+    k, channels, *taps = _sizes("weight", inputs[1], weight)
+    group = _number(node, "group", 1)
+    n, c, *spatial = _sizes("input", inputs[0], x, {1: channels * group})
+    if dtype == "UNDEFINED":
+        raise ConvbenchError("the type of its numbers is unknown")
+    axes = len(taps)
+    kernel = _numbers(node, "kernel_shape", axes, taps)
+    if list(kernel) != taps:
+        raise ConvbenchError(f"kernel_shape is {list(kernel)}, and its weight has {taps}")
+    pads = _numbers(node, "pads", 2 * axes, [0] * (2 * axes))
+    word = _word(node, "auto_pad", "NOTSET")
+    paddings: dict[str, Any] = {
+        "NOTSET": tuple(zip(pads[:axes], pads[axes:], strict=True)), "VALID": "valid", "SAME_UPPER": "same_tensorflow",
+        "SAME_LOWER": "same_tensorflow",
+    }  # fmt: skip
+    if word not in paddings:
+        raise ConvbenchError(f"auto_pad is {word!r}; it must be one of {', '.join(paddings)}")
+    problem = problem_of(
+        (n, c, *spatial), (k, channels, *taps), _bias(inputs[2:], tensors, k),
+        stride=_numbers(node, "strides", axes, [1] * axes), dilation=_numbers(node, "dilations", axes, [1] * axes),
+        padding=paddings[word], groups=group, dtype=DTYPES[dtype],
+    )  # fmt: skip
+    if word == "SAME_LOWER":
+        (top, bottom), (left, right) = problem.padding
+        problem = replace(problem, padding=((bottom, top), (right, left)))
+    return problem
+
+
+def _bias(inputs: list[str], tensors: Mapping[str, Tensor], k: int) -> tuple[int, ...] | None:
+    """The shape of the third input, None if it is left out; a size that is unknown is taken to be K."""
+    if not inputs or not inputs[0]:
+        return None
+    sizes = tensors[inputs[0]].sizes if inputs[0] in tensors else None
+    return (k,) if sizes is None else tuple(size if isinstance(size, int) else k for size in sizes)
+
+
+def _sizes(role: str, name: str, tensor: Tensor, otherwise: Mapping[int, int] | None = None) -> list[int]:
+    """The sizes of a tensor; an open size is taken from `otherwise`, by its axis. Raises UnknownSizeError."""
+    if tensor.sizes is None:
+        raise UnknownSizeError(f"the shape of its {role} {name!r} is unknown")
+    found = []
+    for axis, size in enumerate(tensor.sizes):
+        known = size if isinstance(size, int) else (otherwise or {}).get(axis)
+        if known is None:
+            axis_name = _AXES[role][len(tensor.sizes)][axis]
+            raise UnknownSizeError(f"the {axis_name} of its {role} {name!r} is unknown ({size})")
+        found.append(known)
+    return found
+
+
+def _attribute(node: Any, name: str, kind: str) -> Iterator[Any]:
+    """The attribute of that name, if the node has it; raises ConvbenchError if it is of another kind."""
+    import onnx  # an optional package
+
+    for attribute in node.attribute:
+        if attribute.name == name:
+            if attribute.type != onnx.AttributeProto.AttributeType.Value(kind):
+                raise ConvbenchError(f"its attribute {name} is not of type {kind}")
+            yield attribute
+
+
+def _number(node: Any, name: str, default: int) -> int:
+    return next((int(attribute.i) for attribute in _attribute(node, name, "INT")), default)
+
+
+def _word(node: Any, name: str, default: str) -> str:
+    return next((attribute.s.decode(errors="replace") for attribute in _attribute(node, name, "STRING")), default)
+
+
+def _numbers(node: Any, name: str, count: int, default: Sequence[int]) -> tuple[int, ...]:
+    for attribute in _attribute(node, name, "INTS"):
+        if len(attribute.ints) != count:
+            raise ConvbenchError(f"{name} is {list(attribute.ints)}; it must be {count} numbers")
+        return tuple(attribute.ints)
+    return tuple(default)
