@@ -65,9 +65,10 @@ def load(name_or_path: str, inputs: Mapping[str, Sequence[int]] | None = None) -
 def from_onnx(model: "str | PathLike[str] | Any", inputs: Mapping[str, Sequence[int]] | None = None) -> Workload:
     """The convolutions of an ONNX model, given as a file's path or as an `onnx.ModelProto`, which is not changed.
 
-    There is one layer for each Conv node with one or two spatial axes, under the node's name. Shapes are inferred from
-    the model's inputs. A batch that an input leaves open is 1. Other convolutions, and those whose sizes are unknown,
-    are listed in `skipped`, with a UserWarning for each.
+    There is one layer for each Conv and ConvTranspose node with one or two spatial axes, under the node's name; that of
+    a ConvTranspose has the direction backward_data. Shapes are inferred from the model's inputs. A batch that an input
+    leaves open is 1. Other convolutions, and those whose sizes are unknown, are listed in `skipped`, with a UserWarning
+    for each.
 
     Parameters
     ----------

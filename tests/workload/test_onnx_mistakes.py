@@ -18,18 +18,24 @@ from support.command_line import assert_refused
 # ---- what is left out
 
 LEFT_OUT = [
-    (helper.make_node("ConvTranspose", ["x", "w"], ["t"], name="up"), "ConvTranspose 'up': a transposed convolution"),
+    (helper.make_node("CausalConvWithState", ["x", "w"], ["t"], name="s"), "CausalConvWithState 's': it keeps a state"),
+    (
+        helper.make_node("CausalConvWithState", ["x", "w"], ["t"], name="s", domain="com.microsoft"),
+        "com.microsoft.CausalConvWithState 's': it keeps a state",
+    ),
     (helper.make_node("DeformConv", ["x", "w", "o"], ["t"], name="bend"), "DeformConv 'bend': its filter's taps move"),
     (helper.make_node("FusedConv", ["x", "w"], ["t"], domain="com.own"), "com.own.FusedConv 't': an operator that"),
     (conv("x5", "w5", "t", name="cube"), "Conv 'cube': it has 3 spatial axes, and a problem one or two"),
     (conv("x8", "w8", "t", name="bytes"), "Conv 'bytes': its numbers are INT8"),
-    (helper.make_node("ConvTranspose", ["x", "w"], ["t"], name="\x1b[2J"), r"ConvTranspose '\x1b[2J': a transposed"),
+    (helper.make_node("DeformConv", ["x", "w", "o"], ["t"], name="\x1b[2J"), r"DeformConv '\x1b[2J': its filter's"),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize(("node", "told"), LEFT_OUT)
 def test_what_cannot_be_computed_is_named_and_left_out(node, told):
-    model = model_of(conv(), node, weights={**W, "w5": (4, 3, 3, 3, 3)}, domains=["com.own"], x5=(1, 3, 8, 8, 8))
+    model = model_of(
+        conv(), node, weights={**W, "w5": (4, 3, 3, 3, 3)}, domains=["com.own", "com.microsoft"], x5=(1, 3, 8, 8, 8)
+    )
     for name, shape in (("x8", (1, 3, 8, 8)), ("w8", (4, 3, 3, 3))):
         model.graph.input.append(helper.make_tensor_value_info(name, TensorProto.INT8, shape))
     with pytest.warns(UserWarning, match="net: skipped ") as warned:
@@ -40,7 +46,7 @@ def test_what_cannot_be_computed_is_named_and_left_out(node, told):
     assert [str(warning.message) for warning in warned] == [f"net: skipped {line}"]
     assert line.isprintable()
     assert found.with_batch(2).where("n == 2").distinct().skipped == found.skipped
-    alone = model_of(node, domains=["com.own"], weights={"w5": (4, 3, 3, 3, 3)}, x5=(1, 3, 8, 8, 8))
+    alone = model_of(node, domains=["com.own", "com.microsoft"], weights={"w5": (4, 3, 3, 3, 3)}, x5=(1, 3, 8, 8, 8))
     alone.graph.input.extend(model.graph.input[-2:])
     with pytest.raises(ConvbenchError) as caught:
         workload.from_onnx(alone)
@@ -133,7 +139,7 @@ def test_the_layers_of_a_model_are_verified_from_the_command_line(convbench, her
         conv("a", "w2", "b", name="one", pads=[1, 1, 1, 1]),
         conv("b", "w2", "c", name="two", pads=[1, 1, 1, 1]),
         conv("c", "w3", "d", name="<b>last</b>"),
-        helper.make_node("ConvTranspose", ["d", "w4"], ["y"], name="\x1b[31mup"),
+        helper.make_node("DeformConv", ["d", "w4", "o"], ["y"], name="\x1b[31mup"),
     ]
     weights = {"w1": (2, 3, 3, 3), "w2": (2, 2, 3, 3), "w3": (4, 2, 1, 1), "w4": (4, 2, 2, 2)}
     (here / "tiny.onnx").write_bytes(model_of(*nodes, x=("N", 3, 5, 6), weights=weights).SerializeToString())
@@ -142,10 +148,7 @@ def test_the_layers_of_a_model_are_verified_from_the_command_line(convbench, her
     assert status == 0
     assert "n2c2h5w6-k2r3s3-pad1" in out
     assert out.count("## ") == 1
-    assert err == (
-        "convbench: skipped ConvTranspose '\\x1b[31mup': a transposed convolution; "
-        "the direction backward_data of its convolution computes it\n"
-    )
+    assert err == ("convbench: skipped DeformConv '\\x1b[31mup': its filter's taps move with the data\n")
     status, out, err = convbench("verify", "--workload", "tiny.onnx", "--where=r == 7", "--algorithm", "direct")
     assert (status, out) == (2, "")
     assert "the filter 'r == 7' leaves none of the 4 layers\n    r is 1, 3" in err

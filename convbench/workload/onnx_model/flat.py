@@ -10,8 +10,11 @@ from math import prod
 from typing import Any
 
 from convbench.errors import ConvbenchError
+from convbench.problem import FilterLayout, Layout
 from convbench.workload.layer import printable
-from convbench.workload.onnx_model import forms
+from convbench.workload.onnx_model import vendor
+from convbench.workload.onnx_model.transposed import OPERATOR as TRANSPOSED
+from convbench.workload.onnx_model.transposed import with_explicit_pads
 
 MOST_NODES = 500_000  # of the list: functions that call functions can multiply
 MOST_DEPTH = 50  # of functions and bodies inside each other; a function that calls itself is no model
@@ -36,6 +39,7 @@ class Place:
     text: str = ""  # such as " in branch then of If 'switch'"
     conditions: tuple[tuple[str, bool], ...] = ()  # the tensors that decide whether it runs, with the value for it
     original: Any = None  # the node of the model for which this one stands
+    layouts: tuple[Layout, FilterLayout] = ("NCHW", "KCRS")  # of the input and the weight of the original
 
 
 @dataclass
@@ -111,10 +115,10 @@ class _Flattening:
                 self._append(node, place)
 
     def _append(self, node: Any, place: Place) -> None:
-        if forms.is_fused(node):
-            parts, place = forms.standard(node, self.dims), replace(place, original=node)
-        else:
-            parts = [forms.like(node)]
+        parts = vendor.standard(node, self.dims)
+        if parts[-1] is not node:
+            place = replace(place, original=node, layouts=vendor.layouts(parts))
+        parts = [with_explicit_pads(part, self.dims) if part.op_type == TRANSPOSED else part for part in parts]
         for part in parts:
             self.found.model.graph.node.append(part)
             self.found.places.append(place)

@@ -1,4 +1,4 @@
-"""Reads the convolutions of an ONNX model: every Conv node with one or two spatial axes.
+"""Reads the convolutions of an ONNX model: every Conv and ConvTranspose node with one or two spatial axes.
 
 `shapes` finds the sizes of the tensors, and `problem` makes a problem of them; `others` lists convolutions that are no
 layers; `inputs` reads the sizes that a user gives, and proposes some.
@@ -11,15 +11,16 @@ from pathlib import Path
 from typing import Any
 
 from convbench.errors import ConvbenchError
+from convbench.problem import Direction
 from convbench.workload.layer import Layer
 from convbench.workload.onnx_model import forms
 from convbench.workload.onnx_model.flat import Flat, flat_of
 from convbench.workload.onnx_model.inputs import as_text, checked, remedy
 from convbench.workload.onnx_model.others import others
 from convbench.workload.onnx_model.outline import MOST_ELEMENTS
-from convbench.workload.onnx_model.problem import NoProblemError, problem_of_node
+from convbench.workload.onnx_model.problem import problem_of_node
 from convbench.workload.onnx_model.shapes import Shapes, is_behind_an_open_input, origin, shapes_of
-from convbench.workload.onnx_model.tensor import BATCH, Given, UnknownSizeError
+from convbench.workload.onnx_model.tensor import BATCH, Given, NoProblemError, UnknownSizeError
 from convbench.workload.workload import Workload
 
 
@@ -93,10 +94,10 @@ def _read(model: Any, name: str, source: str, given: Given) -> Workload:
         except ConvbenchError as error:
             raise ConvbenchError(f"{source}, node {name_of_node!r}{place.text}: {error}") from error
         else:
-            if operator.startswith("Nhwc"):
-                krsc = any("(KCRS)" in name for name in node.input)  # the weight was transposed
-                problem = replace(problem, layout="NHWC", filter_layout="KRSC" if krsc else "KCRS")
-            layers.append(Layer(name=f"{name_of_node}{place.text}", problem=problem))
+            layout, filter_layout = place.layouts
+            problem = replace(problem, layout=layout, filter_layout=filter_layout)
+            direction: Direction = "backward_data" if conv.op_type == "ConvTranspose" else "forward"
+            layers.append(Layer(name=f"{name_of_node}{place.text}", problem=problem, direction=direction))
             told += [(label, note) for note in forms.notes(node, place.original, kinds, dequantised)]
     skipped += others(flat)
     if not layers:
@@ -109,6 +110,7 @@ def _read(model: Any, name: str, source: str, given: Given) -> Workload:
         facts.append(f"whose shapes of {', '.join(map(repr, shapes.declared))} are declared and cannot be inferred")
     return Workload(
         name=name, source=", ".join([source, *facts]), layers=tuple(layers), skipped=tuple(skipped),
+        directed=any(layer.direction != "forward" for layer in layers),
         notes=(
             *(f"the shape of {one!r} is the one that the model declares; it cannot be inferred"
               for one in shapes.declared),

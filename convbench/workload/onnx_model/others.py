@@ -7,11 +7,12 @@ from typing import Any
 from convbench.workload.layer import printable
 from convbench.workload.onnx_model.flat import Flat
 from convbench.workload.onnx_model.forms import as_conv
+from convbench.workload.onnx_model.vendor import VENDOR
 
 _REASONS = {
-    "ConvTranspose": "a transposed convolution; the direction backward_data of its convolution computes it",
     "DeformConv": "its filter's taps move with the data",
     "CausalConvWithState": "it keeps a state",
+    "VarlenCausalConvWithState": "it keeps a state",
 }
 _SUBGRAPH = "how often it runs is known only when it does"
 
@@ -58,4 +59,6 @@ def _operator(node: Any) -> str:
 def _reason(node: Any) -> str:
     if is_standard(node):
         return _REASONS.get(node.op_type, "")
+    if node.domain == VENDOR and node.op_type in _REASONS:
+        return _REASONS[node.op_type]
     return "an operator that is not ONNX's own"

@@ -1,17 +1,19 @@
-"""Reads the problem of a Conv node.
+"""Reads the problem of a Conv or ConvTranspose node.
 
 The attributes of Conv: https://onnx.ai/onnx/operators/onnx__Conv.html. SAME_UPPER is TensorFlow's padding; SAME_LOWER
 is the same with the odd element in front.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 from convbench.errors import ConvbenchError
 from convbench.problem import ConvProblem, Dtype, problem_of
+from convbench.workload.onnx_model import transposed
+from convbench.workload.onnx_model.attributes import number, numbers, word
 from convbench.workload.onnx_model.forms import INTEGERS
-from convbench.workload.onnx_model.tensor import Tensor, UnknownSizeError
+from convbench.workload.onnx_model.tensor import NoProblemError, Tensor, UnknownSizeError
 
 DTYPES: dict[str, Dtype] = {"FLOAT": "float32", "FLOAT16": "float16", "DOUBLE": "float64", "BFLOAT16": "bfloat16"}
 
@@ -25,15 +27,14 @@ _AXES = {
 }
 
 
-class NoProblemError(Exception):
-    """A node is a convolution that a problem cannot describe; it is skipped."""
-
-
 def problem_of_node(node: Any, tensors: Mapping[str, Tensor], *, integers: bool = False) -> ConvProblem:
-    """The problem of a Conv node, in float32 for one of integers; raises ConvbenchError and NoProblemError."""
+    """The problem of a Conv or ConvTranspose node, in float32 for one of integers.
+
+    Raises ConvbenchError and NoProblemError.
+    """
     inputs = list(node.input)
     if len(inputs) < 2 or not (inputs[0] and inputs[1]):
-        raise ConvbenchError(f"it has the inputs {inputs}; Conv has an input, a weight and perhaps a bias")
+        raise ConvbenchError(f"it has the inputs {inputs}; {node.op_type} has an input, a weight and perhaps a bias")
     unknown = Tensor(None, "UNDEFINED")
     x, weight = tensors.get(inputs[0], unknown), tensors.get(inputs[1], unknown)
     dtype = next((tensor.dtype for tensor in (weight, x) if tensor.dtype != "UNDEFINED"), "UNDEFINED")
@@ -45,28 +46,31 @@ def problem_of_node(node: Any, tensors: Mapping[str, Tensor], *, integers: bool 
     if dtype not in (*DTYPES, "UNDEFINED"):
         raise NoProblemError(f"its numbers are {dtype}, and a problem's {', '.join(DTYPES)}")
     k, channels, *taps = _sizes("weight", inputs[1], weight)
-    group = _number(node, "group", 1)
-    n, c, *spatial = _sizes("input", inputs[0], x, {1: channels * group})
+    is_transposed = node.op_type == transposed.OPERATOR
+    group = number(node, "group", 1)
+    n, c, *spatial = _sizes("input", inputs[0], x, {1: k if is_transposed else channels * group})
     if dtype == "UNDEFINED":
         raise ConvbenchError("the type of its numbers is unknown")
     axes = len(taps)
-    kernel = _numbers(node, "kernel_shape", axes, taps)
+    kernel = numbers(node, "kernel_shape", axes, taps)
     if list(kernel) != taps:
         raise ConvbenchError(f"kernel_shape is {list(kernel)}, and its weight has {taps}")
-    pads = _numbers(node, "pads", 2 * axes, [0] * (2 * axes))
-    word = _word(node, "auto_pad", "NOTSET")
+    if is_transposed:
+        return transposed.problem_of_node(node, (n, c, *spatial), (k, channels, *taps), DTYPES[dtype])
+    pads = numbers(node, "pads", 2 * axes, [0] * (2 * axes))
+    pad = word(node, "auto_pad", "NOTSET")
     paddings: dict[str, Any] = {
         "NOTSET": tuple(zip(pads[:axes], pads[axes:], strict=True)), "VALID": "valid", "SAME_UPPER": "same_tensorflow",
         "SAME_LOWER": "same_tensorflow",
     }  # fmt: skip
-    if word not in paddings:
-        raise ConvbenchError(f"auto_pad is {word!r}; it must be one of {', '.join(paddings)}")
+    if pad not in paddings:
+        raise ConvbenchError(f"auto_pad is {pad!r}; it must be one of {', '.join(paddings)}")
     problem = problem_of(
         (n, c, *spatial), (k, channels, *taps), _bias(inputs[2:], tensors, k),
-        stride=_numbers(node, "strides", axes, [1] * axes), dilation=_numbers(node, "dilations", axes, [1] * axes),
-        padding=paddings[word], groups=group, dtype=DTYPES[dtype],
+        stride=numbers(node, "strides", axes, [1] * axes), dilation=numbers(node, "dilations", axes, [1] * axes),
+        padding=paddings[pad], groups=group, dtype=DTYPES[dtype],
     )  # fmt: skip
-    if word == "SAME_LOWER":
+    if pad == "SAME_LOWER":
         (top, bottom), (left, right) = problem.padding
         problem = replace(problem, padding=((bottom, top), (right, left)))
     return problem
@@ -92,30 +96,3 @@ def _sizes(role: str, name: str, tensor: Tensor, otherwise: Mapping[int, int] | 
             raise UnknownSizeError(f"the {axis_name} of its {role} {name!r} is unknown ({size})")
         found.append(known)
     return found
-
-
-def _attribute(node: Any, name: str, kind: str) -> Iterator[Any]:
-    """The attribute of that name, if the node has it; raises ConvbenchError if it is of another kind."""
-    import onnx  # an optional package
-
-    for attribute in node.attribute:
-        if attribute.name == name:
-            if attribute.type != onnx.AttributeProto.AttributeType.Value(kind):
-                raise ConvbenchError(f"its attribute {name} is not of type {kind}")
-            yield attribute
-
-
-def _number(node: Any, name: str, default: int) -> int:
-    return next((int(attribute.i) for attribute in _attribute(node, name, "INT")), default)
-
-
-def _word(node: Any, name: str, default: str) -> str:
-    return next((attribute.s.decode(errors="replace") for attribute in _attribute(node, name, "STRING")), default)
-
-
-def _numbers(node: Any, name: str, count: int, default: Sequence[int]) -> tuple[int, ...]:
-    for attribute in _attribute(node, name, "INTS"):
-        if len(attribute.ints) != count:
-            raise ConvbenchError(f"{name} is {list(attribute.ints)}; it must be {count} numbers")
-        return tuple(attribute.ints)
-    return tuple(default)

@@ -26,6 +26,10 @@ class Tensor:
         return self.sizes is not None and all(isinstance(size, int) for size in self.sizes)
 
 
+class NoProblemError(Exception):
+    """A node is a convolution that a problem cannot describe; it is skipped."""
+
+
 class UnknownSizeError(ConvbenchError):
     """The inference did not find a size."""
 
