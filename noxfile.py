@@ -77,6 +77,13 @@ def false_alarms(session: nox.Session) -> None:
 
 
 @nox.session
+def onnx_files(session: nox.Session) -> None:
+    """The layers of ONNX files that ship inside packages, against the shapes that onnxruntime sees: a table."""
+    install(session, "onnx_files", extras="onnx")
+    session.run("python", "-m", "runs.onnx_files", *session.posargs, env=RUNS)
+
+
+@nox.session
 def upstream(session: nox.Session) -> None:
     """numba-cuda's own tests on the emulator, each against what tests/upstream/expected.csv says of it: minutes."""
     install(session, "upstream")

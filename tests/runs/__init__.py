@@ -1,5 +1,6 @@
 """Programs that take minutes or hours, each started by a nox session. pytest does not collect them.
 
-`mutation` belongs to the session `mutants`, `false_alarms` to `false_alarms`, and `emulator_benchmark` to
-`emulator_speed`. The first two write their tables and pictures to reports/emulator.
+`mutation` belongs to the session `mutants`, `false_alarms` to `false_alarms`, `onnx_files` to `onnx_files`, and
+`emulator_benchmark` to `emulator_speed`. The first two write their tables and pictures to reports/emulator, and
+`onnx_files` to reports/onnx.
 """

@@ -134,6 +134,16 @@ def test_a_proposal_knows_images_whose_channels_are_last():
     assert proposed(message) == {"x": (1, 224, 224, 3)}
 
 
+def test_a_proposal_knows_the_state_of_a_recurrent_network():
+    nodes = [helper.make_node("Gather", ["h", "first"], ["row"]), helper.make_node("Reshape", ["row", "to"], ["r"])]
+    model = model_of(*nodes, conv("r"), x=("N", 9), h=(2, "N", 3), weights={"w": (4, 3, 1)})
+    model.graph.initializer.append(numpy_helper.from_array(np.array(0), "first"))
+    model.graph.initializer.append(numpy_helper.from_array(np.array([-1, 3, 1]), "to"))
+    message = refusal(model)
+    assert "open are 'h' (2, ?, 3)" in message
+    assert proposed(message) == {"h": (2, 1, 3)}
+
+
 def test_reshapes_over_open_axes_need_sizes():
     nodes = [helper.make_node("Reshape", ["x", "to"], ["r"]), conv("r", name="last")]
     model = model_of(*nodes, x=(1, 3, "H", 8), weights=W)

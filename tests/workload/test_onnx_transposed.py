@@ -5,8 +5,7 @@ import warnings
 import numpy as np
 import pytest
 
-from cases.onnx_kinds import OTHERS, TRANSPOSED, up
-from cases.onnx_models import conv, model_of
+from cases.onnx_models import OTHERS, TRANSPOSED, conv, model_of, up
 from convbench import workload
 from convbench.errors import ConvbenchError
 from convbench.reference import compute

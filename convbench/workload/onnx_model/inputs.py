@@ -77,10 +77,14 @@ def _of_operands(operands: Sequence[tuple[str, Tensor | None]]) -> Iterator[dict
 
 
 def _filled(sizes: tuple[Size, ...], channels: int, spatial: int) -> tuple[int, ...]:
-    """Sizes without an open one; the axes are N C H W, or N H W C if the last is so small, or N and a length."""
+    """Sizes without an open one.
+
+    The axes are N C H W, or N H W C if the last is so small, or N and a length; or those of a state, with N second.
+    """
     last = sizes[-1] if len(sizes) == 4 else None
     channels_last = isinstance(last, int) and last <= _MOST_CHANNELS_OF_IMAGES
-    otherwise = (BATCH, channels) if len(sizes) > 2 and not channels_last else (BATCH,)
+    is_state = len(sizes) == 3 and isinstance(sizes[0], int) and sizes[0] > BATCH  # layers, N and features of an RNN
+    otherwise = (BATCH, BATCH if is_state else channels) if len(sizes) > 2 and not channels_last else (BATCH,)
     return tuple(
         size if isinstance(size, int) else (otherwise[axis] if axis < len(otherwise) else spatial)
         for axis, size in enumerate(sizes)
