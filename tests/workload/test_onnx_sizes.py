@@ -134,6 +134,15 @@ def test_a_proposal_knows_images_whose_channels_are_last():
     assert proposed(message) == {"x": (1, 224, 224, 3)}
 
 
+def test_a_proposal_is_one_that_gives_every_convolution_its_sizes():
+    """The second convolution needs a height of 32, because its input has another part with 30 rows."""
+    nodes = [conv(y="t", name="first"), helper.make_node("Concat", ["t", "z"], ["r"], axis=1), conv("r", "v", name="b")]
+    model = model_of(*nodes, x=(1, 3, "H", 32), weights={**W, "v": (1, 8, 1, 1)}, z=(1, 4, 30, 30))
+    message = refusal(model)
+    assert "node 'first'" in message
+    assert proposed(message) == {"x": (1, 3, 32, 32)}
+
+
 def test_a_proposal_knows_the_state_of_a_recurrent_network():
     nodes = [helper.make_node("Gather", ["h", "first"], ["row"]), helper.make_node("Reshape", ["row", "to"], ["r"])]
     model = model_of(*nodes, conv("r"), x=("N", 9), h=(2, "N", 3), weights={"w": (4, 3, 1)})

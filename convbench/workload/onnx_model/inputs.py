@@ -15,6 +15,7 @@ from convbench.workload.onnx_model.tensor import BATCH, Given, Size, Tensor
 _SPATIAL = (224, 512, 32, 640, 16000)
 _CHANNELS = (3, 1)
 _MOST_CHANNELS_OF_IMAGES = 4
+_TRIED = 4  # so many proposals are compared, from the first that helps on; each takes an inference
 
 
 def checked(inputs: Any) -> dict[str, tuple[int, ...]]:
@@ -39,7 +40,7 @@ def as_text(given: Given) -> str:
 def remedy(
     inputs: Mapping[str, tuple[Size, ...] | None],
     operands: Sequence[tuple[str, Tensor | None]],
-    helps: Callable[[Given], bool],
+    helps: Callable[[Given], tuple[int, bool]],
 ) -> str:
     """The end of a message about an unknown size: the options that give it, and the inputs that have open sizes.
 
@@ -47,15 +48,22 @@ def remedy(
     ----------
     inputs : the sizes of the model's inputs
     operands : the input and the weight of the node whose size is unknown, each with its name
-    helps : whether the node has a problem with these sizes; only sizes for which it has one are proposed
+    helps : how many convolutions of the model have a problem with these sizes, 0 if the node has none, and whether all
+        have one; sizes for which the node has none are not proposed
     """
     opened = {name: sizes for name, sizes in inputs.items() if sizes is None or not _known(sizes)}
     told = f"; open are {', '.join(f'{name!r} ({_listed(sizes)})' for name, sizes in opened.items())}" if opened else ""
+    best, most, tried = None, 0, 0
     for proposed in (*_of_inputs(opened), *_of_operands(operands)):
-        if helps(proposed):
-            options = " ".join(f"--input {shlex.quote(as_text({name: sizes}))}" for name, sizes in proposed.items())
-            return f"; give its sizes, such as {options}, in Python inputs={proposed!r}{told}"
-    return told
+        count, complete = helps(proposed)
+        best, most = (proposed, count) if count > most else (best, most)
+        tried += best is not None
+        if complete or tried == _TRIED:
+            break
+    if best is None:
+        return told
+    options = " ".join(f"--input {shlex.quote(as_text({name: sizes}))}" for name, sizes in best.items())
+    return f"; give its sizes, such as {options}, in Python inputs={best!r}{told}"
 
 
 def _of_inputs(opened: Mapping[str, tuple[Size, ...] | None]) -> Iterator[dict[str, tuple[int, ...]]]:

@@ -122,14 +122,24 @@ def _read(model: Any, name: str, source: str, given: Given) -> Workload:
 def _remedy(flat: Flat, source: str, given: Given, shapes: Shapes, node: Any) -> str:
     """The end of a message about an unknown size: the option that gives the node its sizes, ready to copy."""
     conv = forms.as_conv(node)
+    everything = [(each, found) for each in flat.model.graph.node if (found := forms.as_conv(each)) is not None]
 
-    def helps(proposed: Given) -> bool:
+    def helps(proposed: Given) -> tuple[int, bool]:
+        count, sized, helped = 0, 0, False
         try:
-            found = shapes_of(flat, source, {**given, **proposed}).tensors
-            problem_of_node(conv, found, integers=forms.is_of_integers(node))
-        except (ConvbenchError, NoProblemError):
-            return False
-        return True
+            tensors = shapes_of(flat, source, {**given, **proposed}).tensors
+        except ConvbenchError:
+            return 0, False
+        for each, found in everything:
+            try:
+                problem_of_node(found, tensors, integers=forms.is_of_integers(each))
+            except NoProblemError:
+                sized += 1  # no sizes would make it a problem
+            except ConvbenchError:
+                continue
+            else:
+                count, sized, helped = count + 1, sized + 1, helped or each.output == node.output
+        return (count, sized == len(everything)) if helped else (0, False)
 
     inputs = {name: sizes for name, sizes in shapes.inputs.items() if name not in given}
     return remedy(inputs, [(name, shapes.tensors.get(name)) for name in conv.input[:2]], helps)
