@@ -25,6 +25,26 @@ PASSED_OVER = [
 reading = pytest.mark.parametrize("parse", [miopen.parse, notation.parse], ids=["miopen", "notation"])
 
 
+@pytest.mark.parametrize(
+    ("flags", "problem", "directions"),
+    [
+        ("", "n1c4h7w7-k2r3s3-stride2", ("backward_data",)),
+        ("-F 1 -p 1 -q 1 -Y 1 -X 0", "n1c4h6w5-k2r3s3-pad1-stride2", ("backward_data",)),
+        ("-F 2 -g 2 -b 1 -z same", "n1c4h7w7-k2r3s3-stride2-g2", ("forward",)),
+        ("-F 4 -I NHWC -f NHWC -O NHWC", "n1c4h7w7-k2r3s3-stride2-NHWC", ("backward_weights",)),
+        ("-F 0 -l 2", "n1c4h9w7-k2r3s3-stride2-dil2x1", ("backward_data", "forward", "backward_weights")),
+    ],
+)
+def test_a_transposed_convolution_is_the_gradient_of_a_problem(
+    flags: str, problem: str, directions: tuple[str, ...]
+) -> None:
+    """Its input has 2 channels of 3 × 3, its output 4; torch.nn.ConvTranspose2d gives these outputs."""
+    text = f"./bin/MIOpenDriver conv -m trans -n 1 -c 2 -H 3 -W 3 -k 4 -y 3 -x 3 -u 2 -v 2 {flags}"
+    found = notation.read(text)
+    assert (str(found.problem), found.directions) == (problem, directions)
+    assert found.problem.y_shape == (1, 2, 3, 3)
+
+
 @reading
 @pytest.mark.parametrize("flag", PASSED_OVER)
 def test_how_to_run_does_not_change_the_problem(parse: Any, flag: str) -> None:

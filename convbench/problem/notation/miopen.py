@@ -12,7 +12,9 @@
                 stride 1 gives one row less than the input has
     groups      values below 1 count as 1
     directions  -F is a sum: 1 forward, 2 backward_data, 4 backward_weights; 0 is all three
-    mode        `trans`, a transposed convolution, is refused
+    mode        `trans`, a transposed convolution, is read as the problem whose gradient by the data it computes: the
+                flags describe its dy, `-k` is its C, and -Y and -X are rows and columns that are added to dx. Forward
+                is then backward_data, and the other way round. pad_mode and the bias do not count.
 
 Source: MIOpen, driver/conv_driver.hpp (AddCmdLineArgs: names and defaults; SetConvDescriptorFromCmdLineArgs: padding
 modes and groups), driver/InputFlags.cpp (Parse), driver/driver.cpp, driver/README.md.
@@ -60,6 +62,8 @@ _NUMBERS = {
     "group_count": _Number("g", 1),
     "bias": _Number("b", 0),
     "forw": _Number("F", 0),
+    "trans_output_pad_h": _Number("Y", 0),
+    "trans_output_pad_w": _Number("X", 0),
 }
 _LAYOUT_REASON = "the layouts of both are NCHW and NHWC"
 _CHOICES = {
@@ -67,7 +71,7 @@ _CHOICES = {
     "fil_layout": _Choice("f", ("NCHW", "NHWC"), _LAYOUT_REASON),
     "out_layout": _Choice("O", ("NCHW", "NHWC"), _LAYOUT_REASON),
     "pad_mode": _Choice("z", ("default", "same", "valid"), "there is no other padding mode"),
-    "mode": _Choice("m", ("conv",), "a transposed convolution is not read; it is the backward_data of another problem"),
+    "mode": _Choice("m", ("conv", "trans"), "there is no other mode"),
     "spatial_dim": _Choice("_", ("2",), "a problem is 2-D"),
     "tensor_vect": _Choice("Z", ("0",), "vectorised layouts are not supported"),
     "vector_length": _Choice("L", ("1",), "vectorised layouts are not supported"),
@@ -82,8 +86,6 @@ _SKIPPED = {  # name: (letter, the reason why its value does not change the prob
     "pad_d": ("$", "read for spatial_dim 3 only"),
     "dilation_d": ("^", "read for spatial_dim 3 only"),
     "trans_output_pad_d": ("%", "read for mode trans only"),
-    "trans_output_pad_h": ("Y", "read for mode trans only"),
-    "trans_output_pad_w": ("X", "read for mode trans only"),
     "pad_val": ("r", "names a cache file; the padding holds zeros"),
     "in_data": ("d", "where x comes from"),
     "weights": ("e", "where w comes from"),
@@ -105,6 +107,7 @@ _SKIPPED = {  # name: (letter, the reason why its value does not change the prob
     "gpubuffer_check": ("~", "how the buffers are guarded"),
     "init_output_nan": ("N", "what y holds before"),
 }
+_TURNED: dict[Direction, Direction] = {"forward": "backward_data", "backward_data": "forward"}
 _LETTERS = {flag[0]: name for table in (_NUMBERS, _CHOICES, _SKIPPED) for name, flag in table.items()}
 _NAMES = frozenset(_LETTERS.values())
 
@@ -162,6 +165,12 @@ def read(text: str) -> Reading:
         odd = min(positions[name] for name, value in layouts.items() if value == "NHWC")  # the default is NCHW
         described = ", ".join(f"{name} {value}" for name, value in layouts.items())
         raise NotationError(text, odd, f"a problem has one layout, not {described}")
+    directions = _directions(number["forw"]) if "forw" in positions else ()
+    search = "[LogCmdFindConvolution]" in text
+    if choice["mode"] == "trans":
+        problem = _transposed(text, number, dtype, choice["in_layout"])
+        turned = tuple(_TURNED.get(direction, direction) for direction in directions or ("forward",))
+        return Reading(problem=problem, directions=turned, search=search)
     problem = ConvProblem(
         n=number["batchsize"],
         c=number["in_channels"],
@@ -178,8 +187,30 @@ def read(text: str) -> Reading:
         dtype=dtype,
         layout=choice["in_layout"],
     )
-    directions = _directions(number["forw"]) if "forw" in positions else ()
-    return Reading(problem=problem, directions=directions, search="[LogCmdFindConvolution]" in text)
+    return Reading(problem=problem, directions=directions, search=search)
+
+
+def _transposed(text: str, number: dict[str, int], dtype: str, layout: str) -> ConvProblem:
+    """The problem whose gradient by the data a transposed convolution computes. Raises NotationError, ProblemError."""
+    sizes = []
+    for axis, stride, taps, pad, dilation in (
+        ("h", "conv_stride_h", "fil_h", "pad_h", "dilation_h"), ("w", "conv_stride_w", "fil_w", "pad_w", "dilation_w"),
+    ):  # fmt: skip
+        whole = number[stride] * (number[f"in_{axis}"] - 1) + number[dilation] * (number[taps] - 1) + 1
+        sizes.append(whole - 2 * number[pad] + number[f"trans_output_pad_{axis}"])
+    problem = ConvProblem(
+        n=number["batchsize"], c=number["out_channels"], h=sizes[0], w=sizes[1], k=number["in_channels"],
+        r=number["fil_h"], s=number["fil_w"], stride=(number["conv_stride_h"], number["conv_stride_w"]),
+        padding=(number["pad_h"], number["pad_w"]), dilation=(number["dilation_h"], number["dilation_w"]),
+        groups=max(1, number["group_count"]), dtype=dtype, layout=layout,
+    )  # fmt: skip
+    if (problem.p, problem.q) != (number["in_h"], number["in_w"]):
+        reason = (
+            f"the output padding must be at least 0 and less than the stride: {problem} has {problem.p} x {problem.q} "
+            f"windows, and the input is {number['in_h']} x {number['in_w']}"
+        )
+        raise NotationError(text, len(text), reason)
+    return problem
 
 
 def _directions(forw: int) -> tuple[Direction, ...]:

@@ -123,8 +123,10 @@ MALFORMED = {
     "-n -c 3": 3,
     "conv -H 8 -W 0x8": 13,
     # problems that this project does not have
-    "conv -m trans": 8,
+    "conv -m Trans": 8,
     "conv --mode transpose": 12,
+    "conv -m trans -Y 1": 18,  # the stride is 1, so that the last row of the output has no window
+    "conv --mode trans -X -1": 23,
     "-_ 3": 3,
     "--spatial_dim 3 -n 1": 14,
     "-n 1 -F 8": 8,
