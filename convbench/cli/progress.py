@@ -77,7 +77,9 @@ class Layers:
         timed = {one.algorithm: one.timing.series[0].median_us for one in records if one.timing is not None}
         best = min(timed, key=lambda name: timed[name], default=None)
         fastest = "" if best is None else f"; fastest {best}, {duration(timed[best])}"
+        first = records[0]
+        layer = first.layer if first.direction == "forward" else f"{first.layer} {first.direction}"
         print(
-            f"convbench: {self.done} of {self.total}, {seconds:.0f} s: {records[0].layer}: {told}{fastest}",
+            f"convbench: {self.done} of {self.total}, {seconds:.0f} s: {layer}: {told}{fastest}",
             file=sys.stderr, flush=True,
         )  # fmt: skip

@@ -1,6 +1,7 @@
 """Each command prints the documented output, and writes its files to the documented place."""
 
 import json
+import re
 import time
 from itertools import product
 
@@ -232,13 +233,15 @@ def test_commands_on_one_problem_use_its_direction(convbench, command):
     assert "names backward_data, backward_weights; this is backward_data, and --direction chooses another\n" in err
 
 
-def test_each_layer_of_a_workload_has_its_own_direction(convbench, here):
+def test_each_layer_of_a_workload_has_its_own_direction(convbench, here, monkeypatch):
+    monkeypatch.setattr("convbench.cli.progress.QUIET_S", 0)
     (here / "mine.txt").write_text(
         "-n 1 -c 1 -H 5 -W 5 -k 1 -F 1\n-n 1 -c 1 -H 6 -W 6 -k 1 -F 2\n-n 1 -c 1 -H 5 -W 5 -k 1 -F 4\n"
     )
     options = ("--workload", "mine.txt", "--algorithm", "direct")
-    status, _, _ = convbench("bench", *options)
+    status, _, err = convbench("bench", *options)
     assert status == 0
+    assert re.search("2 of 3, .*: n1c1h6w6-k1r3s3 backward_data: 1 passed; fastest direct", err)
     records, _ = read_records(here / "reports" / "local" / "emulator" / "mine.jsonl")
     found = [(record.problem, record.direction) for record in records]
     assert found == [

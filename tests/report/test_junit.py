@@ -82,6 +82,12 @@ def test_each_outcome_is_a_success_a_skip_or_a_failure_with_its_reason(outcome):
         assert "convbench bench 'n1c1h5w5-k2r3s3'" in case[0].text
 
 
+def test_the_directions_of_a_problem_are_cases_of_different_names():
+    records = [timed(1.0), timed(1.0, direction="backward_data")]
+    names = [case.attrib["name"] for case in check(to_junit(records)).iter("testcase")]
+    assert names[1] == names[0].replace("r3s3", "r3s3 backward_data")
+
+
 def test_the_time_of_a_case_is_that_of_its_samples():
     one = synthetic.timed(np.random.default_rng(0), 2000.0)
     (case,) = check(to_junit([one])).iter("testcase")
