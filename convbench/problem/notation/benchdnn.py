@@ -101,6 +101,15 @@ class _Descriptor:
     def refuse(self, name: str, reason: str) -> NoReturn:
         raise NotationError(self.text, self.positions[name], f"{name}{self.values[name]}: {reason}")
 
+    def turned(self) -> "_Descriptor":
+        """The descriptor with its input and its output exchanged."""
+        names = {name: {"i": "o", "o": "i"}.get(name[0], name[0]) + name[1:] for name in self.values}
+        return replace(
+            self,
+            values={names[name]: value for name, value in self.values.items()},
+            positions={names[name]: place for name, place in self.positions.items()},
+        )
+
     @property
     def grouped(self) -> bool:
         """Whether w has an axis for the groups."""

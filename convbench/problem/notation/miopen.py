@@ -25,7 +25,7 @@ from typing import NamedTuple
 
 from convbench.errors import NotationError
 from convbench.problem.fields import DIRECTIONS, Direction, Pair
-from convbench.problem.notation.reading import OtherOperationError, Reading
+from convbench.problem.notation.reading import TURNED, OtherOperationError, Reading
 from convbench.problem.problem import ConvProblem
 
 _BASE_DTYPES = {"conv": "float32", "convfp32": "float32", "convfp16": "float16", "convbfp16": "bfloat16"}
@@ -107,7 +107,6 @@ _SKIPPED = {  # name: (letter, the reason why its value does not change the prob
     "gpubuffer_check": ("~", "how the buffers are guarded"),
     "init_output_nan": ("N", "what y holds before"),
 }
-_TURNED: dict[Direction, Direction] = {"forward": "backward_data", "backward_data": "forward"}
 _LETTERS = {flag[0]: name for table in (_NUMBERS, _CHOICES, _SKIPPED) for name, flag in table.items()}
 _NAMES = frozenset(_LETTERS.values())
 
@@ -169,7 +168,7 @@ def read(text: str) -> Reading:
     search = "[LogCmdFindConvolution]" in text
     if choice["mode"] == "trans":
         problem = _transposed(text, number, dtype, choice["in_layout"])
-        turned = tuple(_TURNED.get(direction, direction) for direction in directions or ("forward",))
+        turned = tuple(TURNED.get(direction, direction) for direction in directions or ("forward",))
         return Reading(problem=problem, directions=turned, search=search)
     problem = ConvProblem(
         n=number["batchsize"],

@@ -6,6 +6,9 @@ from convbench.errors import NotationError
 from convbench.problem.fields import Direction
 from convbench.problem.problem import ConvProblem
 
+# the direction of a problem that a direction of its transposed convolution computes
+TURNED: dict[Direction, Direction] = {"forward": "backward_data", "backward_data": "forward"}
+
 
 @dataclass(frozen=True, kw_only=True)
 class Reading:

@@ -3,8 +3,11 @@
     line        onednn_verbose,v1,primitive,exec,ENGINE,PRIMITIVE,IMPLEMENTATION,PROP_KIND,TENSORS,ATTRIBUTES,AUXILIARY,
                 DESCRIPTOR,TIME. oneDNN 2 leaves out `v1` and `primitive`; a time stamp may follow `v1`. The fields are
                 found by their content. Text before `onednn_verbose` (or `dnnl_verbose`) is not read.
-    convolution only lines that ran (`exec`) a `convolution` are problems. A `deconvolution` is refused; every other
-                primitive, and every other line of the log, is an OtherOperationError.
+    convolution only lines that ran (`exec`) a `convolution` or `deconvolution` are problems. Every other primitive, and
+                every other line of the log, is an OtherOperationError.
+    deconvolution  the problem whose gradient by the data it computes: src is dy, dst is dx. Forward is backward_data,
+                and the other way round. The first two axes of wei (the second and third with groups) are exchanged, in
+                its tag too. The bias is no part of the problem.
     direction   the propagation kind. `backward` is both gradients.
     tensors     NAME:DTYPE:PROPERTIES:KIND:TAG:STRIDES:FLAGS of src, wei, bia and dst, separated by spaces; oneDNN 2
                 writes NAME_DTYPE. The dtypes must be one. A `bia` of dtype `undef` is no bias.
@@ -18,7 +21,7 @@ import re
 from convbench.errors import NotationError
 from convbench.problem.fields import Direction
 from convbench.problem.notation import benchdnn, tags
-from convbench.problem.notation.reading import OtherOperationError, Reading
+from convbench.problem.notation.reading import TURNED, OtherOperationError, Reading
 
 _START = re.compile(r"(?:onednn|dnnl|mkldnn)_verbose,")
 _TENSOR = re.compile(r"\b(src|wei|bia|dst)[:_](\w+):(\w*):(\w*):([^:\s,]*)")
@@ -31,6 +34,8 @@ _DIRECTIONS: dict[str, tuple[Direction, ...]] = {
     "backward_weights": ("backward_weights",),
     "backward": ("backward_data", "backward_weights"),
 }
+# the letters of the axes of wei in a tag, without and with groups
+_EXCHANGED = (str.maketrans("abAB", "baBA"), str.maketrans("bcBC", "cbCB"))
 
 
 def looks_like(text: str) -> bool:
@@ -48,10 +53,7 @@ def read(text: str) -> Reading:
     if "graph" in fields[: fields.index("exec")]:
         raise OtherOperationError(text, start.start(), "graph partition")  # its primitives have lines of their own
     primitive = fields[fields.index("exec") + 2 :][:1]
-    if primitive == ["deconvolution"]:
-        reason = "a deconvolution is not read; it is the backward_data of the convolution from its output to its input"
-        raise NotationError(text, text.index("deconvolution"), reason)
-    if primitive != ["convolution"]:
+    if primitive not in (["convolution"], ["deconvolution"]):
         raise OtherOperationError(text, start.start(), primitive[0] if primitive else "other lines of oneDNN's log")
     kind = next((field for field in fields if field in _DIRECTIONS), None)
     if kind is None:
@@ -68,10 +70,15 @@ def read(text: str) -> Reading:
     dtype = tags.one_dtype(":".join(dtypes))
     if dtype is None:
         raise NotationError(text, tensors["src"].start(2), f"{':'.join(dtypes)}: {tags.DTYPE_RULE}")
-    values = benchdnn.fields(text, *descriptor.span())
-    grouped = values.grouped
-    stored = tags.stored(*(tensors[name][5] for name in ("src", "wei", "dst")), grouped=grouped)
-    problem = benchdnn.problem(
-        values, dtype=dtype, bias="bia" in tensors and tensors["bia"][2] != "undef", stored=stored
-    )
-    return Reading(problem=problem, directions=_DIRECTIONS[kind], tags=stored.others)
+    values, directions = benchdnn.fields(text, *descriptor.span()), _DIRECTIONS[kind]
+    source, weights, destination = (tensors[name][5] for name in ("src", "wei", "dst"))
+    bias = "bia" in tensors and tensors["bia"][2] != "undef"
+    if primitive == ["deconvolution"]:
+        values, directions = values.turned(), tuple(TURNED.get(direction, direction) for direction in directions)
+        source, destination = destination, source
+        bias = False
+        if re.fullmatch("[a-eA-E0-9]+", weights):  # not a word, such as "any"
+            weights = weights.translate(_EXCHANGED[values.grouped])
+    stored = tags.stored(source, weights, destination, grouped=values.grouped)
+    problem = benchdnn.problem(values, dtype=dtype, bias=bias, stored=stored)
+    return Reading(problem=problem, directions=directions, tags=stored.others)
