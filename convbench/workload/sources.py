@@ -87,7 +87,7 @@ def from_onnx(model: "str | PathLike[str] | Any", inputs: Mapping[str, Sequence[
 
 
 def from_torch(
-    module: Any, input_shape: Any, *, dtype: Any = None, device: str = "meta", name: str | None = None
+    module: Any, input_shape: Any = None, *, dtype: Any = None, device: str = "meta", name: str | None = None
 ) -> Workload:
     """The convolutions that a `torch.nn.Module` runs, in evaluation mode, for an input of the given shape.
 
@@ -98,18 +98,23 @@ def from_torch(
 
     Parameters
     ----------
-    input_shape : (N, C, H, W) or another shape that the module takes; a list of shapes if it has several inputs
+    module : a module, also a lazy, compiled, scripted or traced one, or an `ExportedProgram` of `torch.export`
+    input_shape : (N, C, H, W) or another shape that the module takes; a list of shapes if it has several inputs; a
+        mapping from names to shapes if its inputs have names. A tensor may stand in place of each shape, and must do so
+        for an input of integers. Lists and mappings may be nested; an input that is a mapping is given as a list of
+        that mapping. None, which is the default: the example inputs of an `ExportedProgram`.
     dtype : the dtype to run in, as a name or a torch.dtype; by default the module is run as it is, on inputs of its
         own dtype
     device : the PyTorch device to run on. On "meta" nothing is computed; a module whose control flow depends on values
-        needs "cpu".
+        needs "cpu". If a module uses `torch.autocast` for one kind of device, "meta" stands for that kind, also if
+        there is no such device.
     name : of the workload; by default the name of the module's class
 
     Raises
     ------
     ConvbenchError
-        the package torch is missing, the object is not a module, it does not run with this shape, or it runs no
-        convolution.
+        the package torch is missing, the object is not a module, it does not run with this shape, it runs no
+        convolution, or it uses autocast in a way that leaves the dtype unknown.
     """
     from convbench.workload import torch_module  # imports PyTorch, an optional package
 

@@ -42,7 +42,8 @@ class Inverted(nn.Module):
     def forward(self, x):
         y = self.depthwise(nn.functional.hardswish(self.bn(self.expand(x))))
         y = y * torch.sigmoid(self.widen(torch.relu(self.reduce(y.mean((2, 3), keepdim=True)))))
-        return self.project(y) + (x if self.adds else 0)
+        y = self.project(y)
+        return y + x if self.adds else y
 
 
 def mobilenet_like():
@@ -78,6 +79,45 @@ class AlongRows(nn.Module):
 
 def shufflenet_like():
     return nn.Sequential(nn.Conv2d(3, 8, 3, 2), Shuffled(), Shuffled(), AlongRows()), (2, 3, 17, 19)
+
+
+class UNet(nn.Module):
+    """A small UNet: one level down, one up by a transposed convolution, and the skip between them."""
+
+    def __init__(self):
+        super().__init__()
+        self.down = nn.Sequential(nn.Conv2d(3, 6, 3, padding=1), nn.BatchNorm2d(6), nn.ReLU())
+        self.bottom = nn.Conv2d(6, 12, 3, padding="same", dilation=2)
+        self.up = nn.ConvTranspose2d(12, 6, 2, stride=2)
+        self.head = nn.Conv2d(12, 2, 1)
+
+    def forward(self, x):
+        skip = self.down(x)
+        return self.head(torch.cat([skip, self.up(self.bottom(nn.functional.max_pool2d(skip, 2)))], 1))
+
+
+def unet_like():
+    return UNet(), (2, 3, 16, 24)
+
+
+class TextNetwork(nn.Module):
+    """A network of texts: an embedding of integers, and convolutions of several widths over it."""
+
+    def __init__(self):
+        super().__init__()
+        self.embedding = nn.Embedding(20, 6)
+        self.widths = nn.ModuleList(nn.Conv1d(6, 4, width) for width in (2, 3))
+        self.head = nn.Linear(8, 3)
+
+    def forward(self, ids: torch.Tensor, mask: torch.Tensor | None = None):
+        x = self.embedding(ids).transpose(1, 2)
+        if mask is not None:
+            x = x * mask
+        return self.head(torch.cat([torch.relu(conv(x)).amax(2) for conv in self.widths], 1))
+
+
+def text_like():
+    return TextNetwork(), torch.zeros((2, 9), dtype=torch.int64)
 
 
 class Calling(nn.Module):
