@@ -13,15 +13,21 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, Literal, NamedTuple, get_args
 
+import numpy as np
+
 from convbench.devices import Array, Device
 from convbench.errors import ConvbenchError, RefusedError, TensorError
 from convbench.layer import automatic, exchange
 from convbench.layer.automatic import Choice
-from convbench.problem import FILTER_LAYOUTS, LAYOUTS, ConvProblem, Direction, operands, problem_of, shapes
+from convbench.layer.form import form_and_problem
+from convbench.problem import FILTER_LAYOUTS, LAYOUTS, ConvProblem, Direction, operands
 from convbench.tuning import in_use
 
 Gradient = Literal["dx", "dw", "dbias"]
 GRADIENTS: tuple[Gradient, ...] = get_args(Gradient)
+
+# the operands of a problem that a call's arrays are
+_OPERANDS: dict[str, operands.Name] = {"x": "x", "weight": "w", "bias": "bias", "dy": "dy"}
 
 
 class Gradients(NamedTuple):
@@ -37,9 +43,9 @@ def conv2d(
     weight: Any,
     bias: Any | None = None,
     *,
-    stride: int | tuple[int, int] = 1,
+    stride: int | tuple[int, ...] = 1,
     padding: Any = 0,
-    dilation: int | tuple[int, int] = 1,
+    dilation: int | tuple[int, ...] = 1,
     groups: int = 1,
     padding_mode: str = "zeros",
     algorithm: Choice = "auto",
@@ -65,6 +71,9 @@ def conv2d(
     x (N, C, L) and weight (K, C/groups, S) are the one-dimensional case, with y (N, K, Q). There, stride and dilation
     are one number each, and padding is one number, ((left, right),) or a word.
 
+    x may be one image without a batch, (C, H, W) or (C, L), and then y has no batch either. N may be 0: y is empty, the
+    gradients by weight and bias are 0, and no kernel runs.
+
     Raises
     ------
     TensorError, where arrays do not fit each other; the message says what to do
@@ -87,9 +96,9 @@ def conv2d_backward(
     x: Any,
     weight: Any,
     *,
-    stride: int | tuple[int, int] = 1,
+    stride: int | tuple[int, ...] = 1,
     padding: Any = 0,
-    dilation: int | tuple[int, int] = 1,
+    dilation: int | tuple[int, ...] = 1,
     groups: int = 1,
     padding_mode: str = "zeros",
     wanted: Collection[Gradient] = GRADIENTS,
@@ -140,14 +149,15 @@ class _Call:
         self.place, self.like = exchange.place_of(given, device), given["x"]
         views = exchange.views_of(self.place, given)
         x, weight = views["x"], views["weight"]
-        bias_shape = views["bias"].shape if "bias" in views else weight.shape[:1] if bias else None
-        problem = problem_of(tuple(x.shape), tuple(weight.shape), bias_shape, dtype=x.dtype.name, **geometry)
-        self.one_dimensional = len(weight.shape) == 3
-        if "dy" in views and shapes.lifted(tuple(views["dy"].shape)) != problem.y_shape:
-            y_shape = self._without_row(problem.y_shape) if self.one_dimensional else problem.y_shape
+        bias_shape = tuple(views["bias"].shape) if "bias" in views else tuple(weight.shape[:1]) if bias else None
+        self.form, problem = form_and_problem(
+            tuple(x.shape), tuple(weight.shape), bias_shape, dtype=x.dtype.name, **geometry
+        )
+        y_shape = self.form.shape(problem, "dy")
+        if "dy" in views and tuple(views["dy"].shape) != y_shape:
             raise TensorError(f"expected dy {y_shape}, as y has it, got {tuple(views['dy'].shape)}: {problem}")
-        self.views = {name: self._with_row(view) if len(view.shape) == 3 else view for name, view in views.items()}
-        self.problem = self._as_memory_has_it(problem)
+        self.views = {name: self._lifted(name, view) for name, view in views.items()}
+        self.problem = problem if self.form.n == 0 else self._as_memory_has_it(problem)
 
     def results(self, direction: Direction, choice: Choice) -> dict[operands.Name, Any]:
         """Compute a direction. Give its outputs by name, as arrays of the library of x."""
@@ -155,6 +165,10 @@ class _Call:
         if reason := device.refuses(problem):
             raise RefusedError(f"device {device.name} refuses {problem}: {reason}")
         algorithm = automatic.resolved(choice, problem, direction, device)
+        if self.form.n == 0:
+            if reason := algorithm.refuses(problem, direction):
+                raise RefusedError(f"{algorithm.name} refuses {direction} of {problem}: {reason}")
+            return {name: self._zeros(name) for name in operands.outputs(problem, direction)}
         inputs = {name: self._entered(name) for name in operands.inputs(problem, direction)}
         outputs = {
             name: device.empty(operands.memory_shape(problem, name), problem.dtype)
@@ -177,18 +191,17 @@ class _Call:
 
     def _returned(self, name: operands.Name, array: Array) -> Any:
         view = self.place.transposed(self.place.leave(array), operands.from_memory(self.problem, name))
-        if self.one_dimensional and len(view.shape) == 4:
-            view = self.place.restrided(view, self._without_row(view.shape), self._without_row(view.strides))
-        return self.place.returned(view, self.like)
+        shape, strides = self.form.lowered(name, view.shape), self.form.lowered(name, view.strides)
+        return self.place.returned(self.place.restrided(view, shape, strides), self.like)
 
-    def _with_row(self, view: Array) -> Array:
-        """A tensor of a 1-D convolution as one of a 2-D convolution with H = 1, in the same memory."""
-        row = view.shape[2] * view.strides[2]
-        return self.place.restrided(view, shapes.lifted(view.shape), (*view.strides[:2], row, view.strides[2]))
+    def _zeros(self, name: operands.Name) -> Any:
+        zeros = self.place.device.upload(np.zeros(self.form.shape(self.problem, name), self.problem.dtype))
+        return self.place.returned(self.place.leave(zeros), self.like)
 
-    @staticmethod
-    def _without_row(sizes: tuple[int, ...]) -> tuple[int, ...]:
-        return *sizes[:2], sizes[3]
+    def _lifted(self, name: str, view: Array) -> Array:
+        """An array with all axes of the problem's operand, in the same memory."""
+        shape, strides = self.form.lifted(_OPERANDS[name], tuple(view.shape), tuple(view.strides))
+        return self.place.restrided(view, shape, strides)
 
     def _as_memory_has_it(self, problem: ConvProblem) -> ConvProblem:
         """The problem with the layouts that x and the weight have in memory; NCHW or KCRS if theirs is not known."""

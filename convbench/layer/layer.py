@@ -14,6 +14,7 @@ import numpy as np
 from convbench.devices import Device
 from convbench.errors import ConvbenchError, TensorError
 from convbench.layer.automatic import Choice
+from convbench.layer.form import Form, form_and_problem
 from convbench.layer.functional import GRADIENTS, conv2d, conv2d_backward
 from convbench.layer.initializers import Initializer, draw
 from convbench.problem import DTYPES, ConvProblem, Dtype, problem_of, shapes
@@ -140,16 +141,25 @@ class Conv2d:
     def problem(self, input_shape: tuple[int, ...]) -> ConvProblem:
         """The problem that the layer computes for an input of a shape.
 
+        The shape may lack the batch. The problem of an empty batch is that of one image, because a problem has one.
         Raises TensorError, whose message says what to do, and ProblemError.
         """
-        shapes.check_input(tuple(input_shape), self.in_channels, len(self.kernel_size))
+        return self._form_and_problem(input_shape)[1]
+
+    def _form_and_problem(self, input_shape: tuple[int, ...]) -> tuple[Form, ConvProblem]:
+        shape = tuple(input_shape)
+        if not shapes.lacks_batch(shape, self.weight_shape, self.groups):
+            shapes.check_input(shape, self.in_channels, len(self.kernel_size))
         bias = None if self.bias is None else (self.out_channels,)
-        return problem_of(tuple(input_shape), self.weight_shape, bias, **self._geometry, dtype=self.dtype)
+        return form_and_problem(shape, self.weight_shape, bias, **self._geometry, dtype=self.dtype)
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
-        """(N, K, P, Q) for an input (N, C, H, W), or (N, K, Q) for (N, C, L). Raises what `problem` raises."""
-        n, k, p, q = self.problem(input_shape).y_shape
-        return (n, k, p, q) if len(self.kernel_size) == 2 else (n, k, q)
+        """(N, K, P, Q) for an input (N, C, H, W), or (N, K, Q) for (N, C, L); without N for an input without a batch.
+
+        Raises what `problem` raises.
+        """
+        form, problem = self._form_and_problem(input_shape)
+        return form.shape(problem, "y")
 
     def forward(self, x: Any) -> Any:
         """The output for an input. The input is kept, without a copy, for `backward`.

@@ -27,7 +27,9 @@ def whole(name: str, value: object, given: dict[str, Any]) -> int:
 
 
 def pair(name: str, value: object, given: dict[str, Any]) -> Pair:
-    """(height, width), from two numbers or from one number for both."""
+    """(height, width), from two numbers or from one number for both; as in PyTorch, that may be a tuple of one."""
+    if isinstance(value, tuple | list) and len(value) == 1 and not isinstance(value[0], tuple | list):
+        value = value[0]
     if isinstance(value, tuple | list):
         if len(value) != 2:
             raise ProblemError(f"{name} is {value!r}; it must be one number or (height, width): {described(given)}")
@@ -43,6 +45,27 @@ def padding_of(
 
     The other arguments are the problem's fields, (height, width) each.
     """
+    if isinstance(value, str):
+        return _padding_by_a_word(value, given, sizes, taps, stride, dilation)
+    if isinstance(value, tuple | list) and len(value) == 2 and any(isinstance(side, tuple | list) for side in value):
+        return _sides(value[0], given), _sides(value[1], given)
+    height, width = pair("padding", value, given)
+    return (height, height), (width, width)
+
+
+def _sides(value: object, given: dict[str, Any]) -> Pair:
+    """The two sides of one axis, from two numbers or from one number for both."""
+    if isinstance(value, tuple | list) and len(value) != 2:
+        raise ProblemError(
+            f"padding of an axis is {value!r}; it must be one number or (before, after): {described(given)}"
+        )
+    return pair("padding", value, given)
+
+
+def _padding_by_a_word(
+    value: str, given: dict[str, Any], sizes: Pair, taps: Pair, stride: Pair, dilation: Pair
+) -> Padding:
+    """((top, bottom), (left, right)), from a word."""
     if value == "valid":
         return (0, 0), (0, 0)
     if value == "same":
@@ -59,11 +82,4 @@ def padding_of(
             max(0, (-(-size // max(1, u)) - 1) * u + d * (count - 1) + 1 - size) for size, count, u, d in axes
         )
         return (height // 2, height - height // 2), (width // 2, width - width // 2)
-    if isinstance(value, str):
-        raise ProblemError(
-            f'padding is {value!r}; the words are "same", "same_tensorflow" and "valid": {described(given)}'
-        )
-    if isinstance(value, tuple | list) and len(value) == 2 and any(isinstance(side, tuple | list) for side in value):
-        return pair("padding", value[0], given), pair("padding", value[1], given)
-    height, width = pair("padding", value, given)
-    return (height, height), (width, width)
+    raise ProblemError(f'padding is {value!r}; the words are "same", "same_tensorflow" and "valid": {described(given)}')

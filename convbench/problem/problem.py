@@ -42,7 +42,7 @@ class ConvProblem:
     ----------
     n, c, h, w : batch, input channels, input height and width
     k, r, s : output channels, filter height and width
-    stride, dilation : one int for both axes, or (height, width)
+    stride, dilation : one int for both axes, or (height, width); (1,) is 1
     padding : one int, (height, width), ((top, bottom), (left, right)), "valid" (none), "same" (P = H, Q = W; stride 1
         only, the odd element goes to the bottom and right, as in PyTorch) or "same_tensorflow" (P = ⌈H / u⌉, Q alike,
         for any stride, as in TensorFlow, Keras and ONNX's SAME_UPPER)
@@ -86,9 +86,9 @@ class ConvProblem:
         k: SupportsIndex,
         r: SupportsIndex,
         s: SupportsIndex,
-        stride: SupportsIndex | tuple[SupportsIndex, SupportsIndex] = 1,
-        padding: SupportsIndex | tuple[Any, Any] | str = 0,
-        dilation: SupportsIndex | tuple[SupportsIndex, SupportsIndex] = 1,
+        stride: SupportsIndex | tuple[SupportsIndex, ...] = 1,
+        padding: SupportsIndex | tuple[Any, ...] | str = 0,
+        dilation: SupportsIndex | tuple[SupportsIndex, ...] = 1,
         groups: SupportsIndex = 1,
         bias: bool = False,
         padding_mode: str = "zeros",
@@ -111,7 +111,7 @@ class ConvProblem:
         for name, choices in (
             ("padding_mode", PADDING_MODES), ("dtype", DTYPES), ("layout", LAYOUTS), ("filter_layout", FILTER_LAYOUTS),
         ):  # fmt: skip
-            if given[name] not in choices:
+            if not (isinstance(given[name], str) and given[name] in choices):
                 raise ProblemError(
                     f"{name} is {given[name]!r}; it must be one of {', '.join(choices)}: {described(given)}"
                 )

@@ -96,6 +96,11 @@ def lifted(shape: Shape) -> Shape:
     return (*shape[:2], 1, *shape[2:]) if len(shape) == 3 else shape
 
 
+def lacks_batch(x: Shape, weight: Shape, groups: int) -> bool:
+    """Whether an input is one image without a batch: (C, H, W), or (C, L) of a 1-D convolution."""
+    return len(weight) in _ORDERS and len(x) == len(weight) - 1 and x[0] == groups * weight[1]
+
+
 def check_input(shape: Shape, c: int, spatial: int) -> None:
     """Raise TensorError, with a remedy, unless a shape is (N, c, H, W), or for one spatial axis (N, c, L)."""
     if len(shape) == 2 + spatial and shape[1] == c:
@@ -161,6 +166,8 @@ def _input_hints(shape: Shape, c: int, axes: int) -> list[str]:
             hints.append("the batch axis is missing and channels come second; np.moveaxis(x, -1, 0)[None]")
         if c == 1:
             hints.append("the channel axis is missing; x[:, None] has one channel")
+        if not hints:
+            hints.append(f"an input without a batch is ({c}, {'H, W' if axes == 4 else 'L'})")
     elif len(shape) == axes - 2 and c == 1:
         hints.append("the axes of batch and channels are missing; x[None, None]")
     elif len(shape) == axes + 1 == 4:

@@ -191,12 +191,12 @@ def test_tensors_of_torch_go_through_a_layer():
     [
         (Conv2d(768, 100, (2,)), (6, 512, 768),
          "expected input (N, 768, L), got (6, 512, 768): channels come second; transpose axes 1 and 2"),
-        (Conv2d(768, 100, (2,)), (768, 512),
-         "expected input (N, 768, L), got (768, 512): the batch axis is missing; x[None] is a batch of one"),
+        (Conv2d(768, 100, (2,)), (512, 512),
+         "expected input (N, 768, L), got (512, 512): an input without a batch is (768, L)"),
         (Conv2d(3, 8, 3), (8, 9, 9, 3),
          "expected input (N, 3, H, W), got (8, 9, 9, 3): channels come second; np.moveaxis(x, -1, 1) puts them there"),
-        (Conv2d(3, 8, 3), (3, 224, 224),
-         "expected input (N, 3, H, W), got (3, 224, 224): the batch axis is missing; x[None] is a batch of one"),
+        (Conv2d(3, 8, 3), (1, 224, 224),
+         "expected input (N, 3, H, W), got (1, 224, 224): an input without a batch is (3, H, W)"),
         (Conv2d(3, 8, 3), (1, 4, 9, 9), "expected input (N, 3, H, W), got (1, 4, 9, 9)"),
     ],
 )  # fmt: skip

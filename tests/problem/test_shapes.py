@@ -12,7 +12,7 @@ X, W = np.zeros((2, 4, 9, 8), np.float32), np.zeros((6, 4, 3, 2), np.float32)
 MEANT = (
     (np.moveaxis(X, 1, -1), W,
      "expected input (N, 4, H, W), got (2, 9, 8, 4): channels come second; np.moveaxis(x, -1, 1) puts them there"),
-    (X[0], W, "expected input (N, 4, H, W), got (4, 9, 8): the batch axis is missing; x[None] is a batch of one"),
+    (X[0, 1:], W, "expected input (N, 4, H, W), got (3, 9, 8): an input without a batch is (4, H, W)"),
     (np.moveaxis(X[0], 0, -1), W,
      ("expected input (N, 4, H, W), got (9, 8, 4): the batch axis is missing and channels come second; "
      "np.moveaxis(x, -1, 0)[None]")),
