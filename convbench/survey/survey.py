@@ -199,11 +199,9 @@ class Survey:
             f"Compiling took {checks.compile_s + times.compile_s:.0f} s, of all processes together",
             "Of timed layers the first and the last image are compared with the reference, on random numbers",
         ]
-        told += [
-            f"Failed: {row['algorithm']} {row['direction']} {row['problem']}: {row['reason']}"
-            for row in bad[:MOST_NAMED]
-        ]
-        told += [f"Failed: {record.algorithm} {record.problem}: {record.reason}" for record in failed[:MOST_NAMED]]
+        checked = [f"{row['algorithm']} {row['direction']} {row['problem']}: {row['reason']}" for row in bad]
+        told += _failed(checked, CHECKS)
+        told += _failed([f"{record.algorithm} {record.problem}: {record.reason}" for record in failed], RECORDS)
         for part, what in ((checks, "combinations"), (times, "layers")):
             if part.left_out:
                 some, more = part.left_out[:MOST_NAMED], len(part.left_out) - MOST_NAMED
@@ -249,6 +247,14 @@ def _checks(algorithms: Sequence[Algorithm], orders: Orders, until: float) -> li
     dtypes = list(dict.fromkeys(["float32", *(check.dtype for check in found)]))
     directions = list(dict.fromkeys(["forward", *(check.direction for check in found)]))
     return sorted(found, key=lambda check: (dtypes.index(check.dtype), directions.index(check.direction)))
+
+
+def _failed(named: Sequence[str], file: str) -> list[str]:
+    """Sentences on failures: the first of them, and how many more there are and where they are."""
+    told = [f"Failed: {one}" for one in named[:MOST_NAMED]]
+    if (more := len(named) - MOST_NAMED) > 0:
+        told.append(f"Failed: {more} more, in {file}")
+    return told
 
 
 def _library() -> dict[str, Any]:

@@ -1,5 +1,8 @@
 """The processes of a GPU survey: the images that they compare, their tasks, and compilation ahead of the runs."""
 
+import os
+import signal
+import threading
 import time
 from contextlib import nullcontext
 from dataclasses import replace
@@ -195,6 +198,49 @@ def test_processes_time_one_after_the_other_and_one_that_dies_is_replaced(tmp_pa
     turns = [worker for worker, _ in groupby(workers)]
     assert len(turns) <= 3, "each layer's runs follow each other, whichever process has them"
     assert len(set(workers)) <= 3
+
+
+def small(name):
+    measured = Measured(
+        layer=Layer(name=name, problem=parse(SMALL)), group="other", algorithms=("direct",), formats=("NCHW",)
+    )
+    return Times(measured=measured, workload="mine", seed=0, effort=EFFORT, database=None)
+
+
+def test_a_process_that_ends_before_it_begins_a_task_does_not_lose_it():
+    """One is killed while it is idle, and one between being given a task and beginning it."""
+    crew = Crew(1, "emulator", tuple)
+    try:
+        (idle,) = crew._idle
+        idle.process.kill()
+        idle.process.join()
+        ((_, outcome),) = crew.done([small("a")], time.time() + 120)
+        assert (outcome.notes, [one.outcome for one in outcome.records]) == ([], ["passed"])
+        (idle,) = crew._idle
+        os.kill(idle.process.pid, signal.SIGSTOP)
+        threading.Timer(0.5, idle.process.kill).start()
+        ((_, outcome),) = crew.done([small("b")], time.time() + 120)
+        assert (outcome.notes, [one.outcome for one in outcome.records]) == ([], ["passed"])
+        assert not idle.process.is_alive()
+        (idle,) = crew._idle
+        os.kill(idle.process.pid, signal.SIGSTOP)
+        assert list(crew.done([small("c")], time.time() - 20)) == [(small("c"), None)]
+    finally:
+        crew.close()
+
+
+def _end():
+    os._exit(4)
+
+
+def test_a_task_that_no_process_begins_is_told():
+    crew = Crew(1, "emulator", _end)
+    try:
+        ((_, outcome),) = crew.done([small("a")], time.time() + 120)
+    finally:
+        crew.close()
+    assert outcome.is_lost
+    assert "ended its process, with status 4" in outcome.notes[0]
 
 
 # ---- what only a GPU does, as far as it can be seen without one
