@@ -1,9 +1,11 @@
-"""Makes child processes ignore Ctrl-C, where their parent tells them when to end."""
+"""Defines the exit status after Ctrl-C, and makes child processes ignore Ctrl-C, because their parent ends them."""
 
 import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+INTERRUPTED = 130  # the exit status: 128 + SIGINT, as shells have it
 
 
 @contextmanager

@@ -14,9 +14,9 @@ import typer
 
 from convbench.cli import options
 from convbench.cli.fuzz_report import Report, live
-from convbench.cli.measure import INTERRUPTED
 from convbench.cli.streams import message
 from convbench.errors import ConvbenchError
+from convbench.interrupts import INTERRUPTED
 from convbench.problem import DIRECTIONS
 
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ import typer
 
 from convbench.cli import options
 from convbench.cli.asked import Asked, How
-from convbench.cli.measure import INTERRUPTED
 from convbench.cli.output import print_markdown
 from convbench.cli.progress import progress
+from convbench.interrupts import INTERRUPTED
 
 
 def gpu(

@@ -13,6 +13,7 @@ from convbench.cli.asked import Asked, How, takes_asked
 from convbench.cli.output import print_markdown, require_extra, write_pages
 from convbench.cli.progress import Layers, progress
 from convbench.errors import DeviceError, RecordsError
+from convbench.interrupts import INTERRUPTED
 from convbench.report import markdown_table
 
 if TYPE_CHECKING:
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 GPU_SECONDS, SECONDS = 1.0, 0.3  # those of `Effort.for_device`, repeated here so that --help need not import it
-INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 LOCAL = Path("reports") / "local"  # ignored by git: a checkout's own reports stay as they were committed
 SENTENCES = "whole", "verified", "clock", "winner"  # of the summary, the kinds that a run ends with
 

@@ -11,10 +11,10 @@ import typer
 
 from convbench.cli import completion, options
 from convbench.cli.asked import Asked, takes_asked
-from convbench.cli.measure import INTERRUPTED
 from convbench.cli.output import print_markdown
 from convbench.cli.progress import progress
 from convbench.errors import ConvbenchError, DeviceError, UnknownNameError, did_you_mean
+from convbench.interrupts import INTERRUPTED
 from convbench.report import markdown_table
 
 if TYPE_CHECKING:

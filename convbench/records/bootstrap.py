@@ -29,17 +29,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from math import lgamma, log, sqrt
+from statistics import NormalDist
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
-from convbench.records.intervals import FEWEST, effective_count
+from convbench.records.intervals import FEWEST, LEVEL, effective_count
 
 Float64 = npt.NDArray[np.float64]
 
-LEVEL: Final = 0.95  # of every interval
-NORMAL: Final = 1.959964  # the same level of a normal distribution, in standard deviations to either side
+NORMAL: Final = NormalDist().inv_cdf((1 + LEVEL) / 2)  # the interval of a normal distribution, in standard deviations
 NEGLIGIBLE: Final = 1e-10  # weights up to this are left out; no decision depends on them
 CHANCE: Final = 1.645  # the autocorrelation of independent samples exceeds this many standard errors once in 20
 

@@ -13,12 +13,14 @@ the interval contains the true time, on clocks for which that is known.
 
 from collections.abc import Sequence
 from statistics import NormalDist
+from typing import Final
 
 import numpy as np
 
 FEWEST = 6  # for fewer independent samples, not even their range is a 95 % interval: 1 − 2·0.5⁵ is 94 %
-LEVEL = 0.98
-QUANTILE = NormalDist().inv_cdf((1 + LEVEL) / 2)
+LEVEL: Final = 0.95  # of every interval, as it is reported
+RANKS_LEVEL: Final = 0.98  # of the ranks of a median's interval
+QUANTILE = NormalDist().inv_cdf((1 + RANKS_LEVEL) / 2)
 
 
 def median_interval(samples: Sequence[float]) -> tuple[float, float] | None:

@@ -7,7 +7,7 @@ says so.
 from collections.abc import Sequence
 from typing import Any
 
-from convbench.records import Record, bootstrap, comparison, geometric_means, pairing
+from convbench.records import Record, comparison, geometric_means, intervals, pairing
 from convbench.report.chapters import label_of, named
 from convbench.report.frame import is_native
 from convbench.report.inert import markdown_table
@@ -53,7 +53,7 @@ def _counts(compared: comparison.Compared) -> str:
 def _rule(threshold: float) -> str:
     low, high = 1 / (1 + threshold), 1 + threshold
     return (
-        f"Ratios are of medians, NEW / OLD, with intervals of {bootstrap.LEVEL:.0%}. Below 1, NEW is faster; above 1, "
+        f"Ratios are of medians, NEW / OLD, with intervals of {intervals.LEVEL:.0%}. Below 1, NEW is faster; above 1, "
         "it is slower. Slower or faster: by "
         f"{threshold * 100:.3g}% or more, where noise does that with a chance of at most {comparison.EACH:.0%} in one "
         f"comparison, and {comparison.ALL:.0%} in all together. The same: the interval is within {low:.4g} and "

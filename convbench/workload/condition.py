@@ -29,7 +29,7 @@ MOST_BITS = 1024  # of an intermediate whole number; 9**9**9 has more than a tho
 Kind = Literal["number", "text", "condition", "pair", "tuple", "list"]
 
 
-class FilterError(ConvbenchError):
+class ConditionError(ConvbenchError):
     """A text is not a valid condition. The message has the text, a caret under the position, and the columns."""
 
     def __init__(self, text: str, position: int, reason: str, columns: Mapping[str, "Term"]) -> None:
@@ -46,7 +46,7 @@ class Term:
     """A checked expression: the kind of its value, and a function that computes the value for a row."""
 
     kind: Kind
-    value: Callable[[Any], Any]  # of a row; raises FilterError if it divides by zero or a number grows too large
+    value: Callable[[Any], Any]  # of a row; raises ConditionError if it divides by zero or a number grows too large
     items: tuple["Term", ...] = ()  # of a tuple or a list
     constant: bool = False  # True for a number that is the same for every row
 
@@ -69,7 +69,7 @@ def read(text: str, columns: Mapping[str, Term]) -> Term:
 
     Raises
     ------
-    FilterError
+    ConditionError
         the text is not a condition, has a construct that is not allowed, or compares values that can never be equal.
     ConvbenchError
         the text has more than 1,000 characters.
@@ -80,7 +80,7 @@ def read(text: str, columns: Mapping[str, Term]) -> Term:
 
 
 class _Reader:
-    """Parses one text into a Term; raises FilterError at the first mistake."""
+    """Parses one text into a Term; raises ConditionError at the first mistake."""
 
     def __init__(self, text: str, columns: Mapping[str, Term]) -> None:
         self.text, self.columns = text, columns
@@ -125,7 +125,7 @@ class _Reader:
         return self.origin[character] if character < len(self.origin) else len(self.text)
 
     def _fail(self, position: int, reason: str) -> NoReturn:
-        raise FilterError(self.text, position, reason, self.columns) from None
+        raise ConditionError(self.text, position, reason, self.columns) from None
 
     def _refuse(self, node: ast.AST, reason: str) -> NoReturn:
         before = self.python.encode()[: getattr(node, "col_offset", 0)]  # the offsets of ast count bytes

@@ -13,7 +13,7 @@ from typing import Any
 
 from convbench.errors import ConvbenchError
 from convbench.problem import ConvProblem, Direction
-from convbench.workload.condition import FilterError, Kind, Term, read
+from convbench.workload.condition import ConditionError, Kind, Term, read
 from convbench.workload.layer import Layer
 
 MOST_VALUES = 8  # of a column that a message lists
@@ -73,7 +73,7 @@ def select(layers: "Sequence[Layer]", text: str) -> "tuple[Layer, ...]":
 
     Raises
     ------
-    FilterError
+    ConditionError
         the text is not a condition, or has a construct that is not allowed. No part of it has been run.
     ConvbenchError
         no layer fulfils the condition: the message has the values that occur; or it divides by zero for a layer.
@@ -88,7 +88,7 @@ def select(layers: "Sequence[Layer]", text: str) -> "tuple[Layer, ...]":
         try:
             if condition.value(row):
                 chosen.append(row.layer)
-        except FilterError as error:
+        except ConditionError as error:
             raise ConvbenchError(f"layer {row.layer.name!r}, {row.layer.problem}: {error}") from error
     if not chosen:
         raise ConvbenchError(f"the filter {text!r} leaves none of the {len(rows)} layers{_values(text, rows)}")

@@ -11,9 +11,9 @@ import pytest
 from scipy.stats import binom
 
 from cases import synthetic
-from convbench.records.bootstrap import LEVEL
 from convbench.records.comparison import EACH, THRESHOLD, Compared, compare
 from convbench.records.geometric_means import means
+from convbench.records.intervals import LEVEL
 
 SAMPLES = 30
 RUNS = 2000

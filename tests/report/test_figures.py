@@ -1,13 +1,16 @@
 """Figures: each one with data is drawn and valid, mixes no kinds of times, and its text is true."""
 
 import json
+import math
 import re
 import shlex
 import struct
 import sys
 import time
 from dataclasses import replace
+from itertools import pairwise
 
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -19,6 +22,7 @@ from cases.synthetic import EMULATOR
 from convbench.errors import ConvbenchError
 from convbench.report import to_frame
 from convbench.report.chapters import KEY, chapters
+from convbench.report.charts import costs
 from convbench.report.figures import Figure, draw, figures, omitted
 from convbench.report.pictures import to_png
 
@@ -243,3 +247,16 @@ def test_whatever_passed_is_drawn_or_left_out_with_a_reason(records):
         assert drawn.reading if isinstance(drawn, Figure) else drawn.reason
         if isinstance(drawn, Figure):
             json.dumps(drawn.chart.to_dict(validate=False), allow_nan=False)
+
+
+@given(st.lists(st.integers(1, 2**45), min_size=1, max_size=3))
+def test_the_axis_of_the_workspace_has_at_most_seven_ticks(sizes):
+    """Powers of two at equal distances; the first is at or below all sizes, and the next one would be above all."""
+    ticks = costs._powers(pd.Series(sizes))
+    powers = [math.log2(tick) for tick in ticks]
+    steps = {b - a for a, b in pairwise(powers)}
+    assert 1 <= len(ticks) <= 7
+    assert len(steps) <= 1
+    assert all(power == int(power) for power in powers)
+    assert ticks[0] <= min(sizes)
+    assert powers[-1] + max(steps, default=1) > math.log2(max(sizes)) - 1e-9

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from convbench.errors import ConvbenchError
-from convbench.workload.condition import MOST_CHARACTERS, FilterError
+from convbench.workload.condition import MOST_CHARACTERS, ConditionError
 from convbench.workload.where import COLUMNS, select
 from workload.test_where import FRAME, LAYERS, chosen
 
@@ -58,7 +58,7 @@ def test_what_is_no_harmless_condition_is_refused_at_its_place(text, ran):
     try:
         select(LAYERS, text)
         pytest.fail("it was taken")
-    except FilterError as error:
+    except ConditionError as error:
         caught = error
     assert ran == []
     assert 0 <= caught.position <= len(text)
@@ -103,7 +103,7 @@ def test_pandas_would_have_run_it(ran):
     ],
 )
 def test_a_mistake_is_pointed_at(text, place, reason):
-    with pytest.raises(FilterError) as caught:
+    with pytest.raises(ConditionError) as caught:
         select(LAYERS, text)
     assert reason in caught.value.reason
     assert text[caught.value.position :].startswith(place) if place else caught.value.position == len(text)

@@ -10,6 +10,7 @@ from convbench.report.palette import PHASES
 from convbench.report.units import duration, listed, size
 
 WIDE = 0.16  # share from which a bar has room for its name
+TICKS = 7  # on the axis of the workspace, at most: more labels would overlap
 NAMED = 4  # how many algorithms a reading names
 KNOWN_PHASES = "pack", "transform", "multiply", "unpack"
 
@@ -123,9 +124,9 @@ def workspace(canvas: Canvas) -> Drawn | str:
 
 
 def _powers(sizes: "pd.Series[float]") -> list[float]:
-    """Powers of two around some sizes, as ticks; a wide range skips some. Decimal ticks have odd labels in KiB."""
+    """At most `TICKS` powers of two around some sizes; a wide range skips some. Decimal ones have odd labels in KiB."""
     low, high = math.floor(math.log2(sizes.min())), math.ceil(math.log2(sizes.max()))
-    return [2.0**power for power in range(low, high + 1, max(1, (high - low) // 7))]
+    return [2.0**power for power in range(low, high + 1, max(1, math.ceil((high - low) / (TICKS - 1))))]
 
 
 _LABELS = (
