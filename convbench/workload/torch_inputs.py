@@ -5,6 +5,7 @@ have values.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from numbers import Integral
 from typing import Any, NamedTuple
 
 import torch
@@ -12,6 +13,7 @@ from torch.utils import _pytree as pytree
 
 from convbench.errors import ConvbenchError
 
+MOST_CHARACTERS = 200  # of a value in a message
 DEEPEST = 10  # how deep lists and mappings are nested at most; deeper ones contain themselves
 
 
@@ -69,16 +71,19 @@ def _read(one: Any, given: Any, depth: int = 0) -> Any:
     if depth < DEEPEST and isinstance(one, Mapping) and one:
         return {name: _read(value, given, depth + 1) for name, value in one.items()}
     if depth < DEEPEST and isinstance(one, Sequence) and not isinstance(one, str | bytes) and len(one):
-        if not all(isinstance(size, int) and not isinstance(size, bool) for size in one):
+        if not all(isinstance(size, Integral) and not isinstance(size, bool) for size in one):
             return [_read(value, given, depth + 1) for value in one]
         if min(one) > 0:
-            return Shape(one)
+            return Shape(map(int, one))
     raise _mistake(given)
 
 
 def _mistake(given: Any) -> ConvbenchError:
+    told = repr(given)
+    if len(told) > MOST_CHARACTERS:  # an array, perhaps
+        told = f"a {type(given).__name__}"
     return ConvbenchError(
-        f"input_shape is {given!r}; it must be sizes, at least 1, like (1, 3, 224, 224), or a tensor, or a list of "
+        f"input_shape is {told}; it must be sizes, at least 1, like (1, 3, 224, 224), or a tensor, or a list of "
         "such, or a mapping from the names of the module's inputs to such"
     )
 

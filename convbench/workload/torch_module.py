@@ -31,6 +31,8 @@ from convbench.workload.torch_inputs import Inputs
 from convbench.workload.torch_remedies import remedy
 from convbench.workload.torch_seen import Seen
 
+MOST_CHARACTERS = 500  # of an error of PyTorch
+
 
 class _Place(NamedTuple):
     """Where a module runs."""
@@ -66,7 +68,7 @@ def read(given: Any, input_shape: Any, *, dtype: Any, device: str, name: str | N
         tensors = [*module.parameters(), *module.buffers()]
         place = _Place(tensors[0].device.type if tensors else "cpu", fake=True)  # its constants have this device
     run = _Run(module, inputs, what, named, kind, bool(dtype))
-    seen, autocast, fault = run.at(place)
+    seen, autocast, fault, ran = run.at(place)
     if not place.has_values and set(autocast.kinds) - {place.device}:
         if len(autocast.kinds) > 1:
             raise ConvbenchError(
@@ -74,7 +76,9 @@ def read(given: Any, input_shape: Any, *, dtype: Any, device: str, name: str | N
                 'that it runs on, such as device="cpu"'
             )
         place = _Place(next(iter(autocast.kinds)), fake=True)
-        seen, autocast, fault = run.at(place)
+        if _is_lazy(module) and not _is_lazy(ran):  # fake tensors cannot initialise it; the run before has done so
+            run = run._replace(module=ran)
+        seen, autocast, fault, _ = run.at(place)
     if fault is not None:
         raise fault
     if not seen.found:
@@ -97,8 +101,8 @@ class _Run(NamedTuple):
     dtype: Any  # of inputs that are given as a shape
     converts: bool  # whether the module and inputs that are tensors get this dtype, too
 
-    def at(self, place: _Place) -> tuple[Seen, Autocast, ConvbenchError | None]:
-        """Run the module. Give what was seen until its end, and the error that ended it."""
+    def at(self, place: _Place) -> "_Ran":
+        """Run the module at a place."""
         autocast = Autocast(self.what)
         seen = Seen(self.name, autocast)
         converted = self.dtype if self.converts else None
@@ -108,6 +112,7 @@ class _Run(NamedTuple):
                 return place.copied(one, converted)
             return torch.zeros(one, dtype=self.dtype)
 
+        module = self.module
         watching = nullcontext() if place.has_values else autocast.watching()
         try:
             copy = self._copied_scripts(place, converted)
@@ -120,17 +125,17 @@ class _Run(NamedTuple):
                     else:
                         torch.func.functional_call(module, state, args, kwargs)
         except ConvbenchError as error:
-            return seen, autocast, error
+            return _Ran(seen, autocast, error, module)
         except Exception as error:  # noqa: BLE001  (a user's module may raise anything)
-            return seen, autocast, seen.fault or self._fault(error, place)
-        return seen, autocast, None
+            return _Ran(seen, autocast, seen.fault or self._fault(error, place), module)
+        return _Ran(seen, autocast, None, module)
 
     def _ready(self, place: _Place, dtype: Any) -> tuple[Any, dict[str, Any] | None]:
         """A module that can run at a place, and the state to run it with; None if it already has that."""
         module = self.module
         tensors = dict([*module.named_parameters(), *module.named_buffers()])
         state = {name: place.copied(tensor, dtype) for name, tensor in tensors.items()}
-        if any(map(is_lazy, tensors.values())):  # its first run changes its class and its hooks, so a copy is run
+        if _is_lazy(module):  # its first run changes its class and its hooks, so a copy is run
             return deepcopy(module, {id(tensor): _like(state[name], tensor) for name, tensor in tensors.items()}), None
         return module, state
 
@@ -150,11 +155,22 @@ class _Run(NamedTuple):
         said = f"{type(error).__name__}: {error}".strip()
         if "TorchScript" in said:  # a traceback of the script; its last line has the reason
             said = said.splitlines()[-1]
+        if len(said) > MOST_CHARACTERS:
+            said = f"{said[:MOST_CHARACTERS]}…"
         at = repr(place.device) + (" without values" if place.fake else "")
         hint = remedy(error, self.module, place.device, has_values=place.has_values)
         wrong = ConvbenchError(f"{self.what} does not run on {at} with an input of {self.inputs}: {said}{hint}")
         wrong.__cause__ = error
         return wrong
+
+
+class _Ran(NamedTuple):
+    """What was seen of a run until its end, the error that ended it, and the module or the copy that ran."""
+
+    seen: Seen
+    autocast: Autocast
+    fault: ConvbenchError | None
+    module: Any
 
 
 def _opened(given: Any) -> tuple[Any, str]:
@@ -164,10 +180,12 @@ def _opened(given: Any) -> tuple[Any, str]:
             warnings.simplefilter("ignore", FutureWarning)  # PyTorch calls functions that it deprecates
             return torch.export.unflatten(given), _described(given)
     if not isinstance(given, torch.nn.Module):
-        loader = "; load the file first, with torch.export.load or torch.jit.load" if isinstance(given, str) else ""
+        told = "; load the file first, with torch.export.load or torch.jit.load" if isinstance(given, str) else ""
+        if isinstance(given, type) and issubclass(given, torch.nn.Module):
+            told = f"; call the class to get a module: {given.__name__}(…)"
         raise ConvbenchError(
             f"a module is a torch.nn.Module, and not a {type(given).__name__}; programs of torch.export are read, "
-            f"too{loader}"
+            f"too{told}"
         )
     module = _unwrapped(given)
     return module, _described(module)
@@ -201,6 +219,10 @@ def _inputs(given: Any, input_shape: Any, what: str) -> Inputs:
         f"{what}: give input_shape, such as (1, 3, 224, 224); only a program of torch.export with example inputs has "
         "one"
     )
+
+
+def _is_lazy(module: Any) -> bool:
+    return any(map(is_lazy, [*module.parameters(), *module.buffers()]))
 
 
 def _has_scripts(module: Any) -> bool:

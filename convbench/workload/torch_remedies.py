@@ -11,7 +11,9 @@ INTEGERS = re.compile(
 )
 DEVICES = re.compile(r"same device|FakeTensor ?Device|different devices|at least two devices|on device meta")
 VALUES = re.compile(r"[Mm]eta tensor|[Mm]eta kernel|[Dd]ata.?[Dd]ependent|DynamicOutputShape|'Meta' backend|fake impl")
-ARGUMENTS = re.compile(r"positional argument|keyword argument|missing value for argument|argument\(s\)")
+ARGUMENTS = re.compile(
+    r"positional argument|keyword argument|keyword mismatch|missing value for argument|argument\(s\)"
+)
 
 
 def remedy(error: Exception, module: Any, device: str, *, has_values: bool) -> str:
@@ -35,6 +37,8 @@ def remedy(error: Exception, module: Any, device: str, *, has_values: bool) -> s
             "; a tensor that is neither a parameter nor a buffer stays on its own device: make it a buffer "
             f"(register_buffer){other}"
         )
+    if isinstance(error, NotImplementedError) and VALUES.search(said):
+        return '; an operator that PyTorch has for tensors with values only needs device="cpu"'
     if VALUES.search(said):
         what = "that is frozen, or " if isinstance(module, torch.jit.ScriptModule) else ""
         return f'; a module {what}whose control flow depends on values needs device="cpu"'

@@ -2,7 +2,9 @@
 
 import copy
 import re
+from itertools import product
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -52,10 +54,15 @@ FORMS = {
 }
 
 
-@pytest.mark.parametrize("network", [resnet_like, mobilenet_like, unet_like, text_like])
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize(
+    ("form", "network"),
+    [
+        *product(("exported", "scripted", "traced"), (resnet_like, mobilenet_like, unet_like, text_like)),
+        *product(("decomposed", "graph", "compiled", "parallel"), (unet_like,)),
+    ],
+)
 @pytest.mark.filterwarnings("ignore")
-def test_every_form_of_a_network_has_its_layers(network, form):
+def test_every_form_of_a_network_has_its_layers(form, network):
     """Names, problems, counts, and what is skipped are those of the module itself."""
     module, given = network()
     module = module.eval()
@@ -185,6 +192,12 @@ def test_inputs_may_be_tensors_and_have_names():
     )
 
 
+def test_sizes_may_be_of_numpy_and_torch():
+    layer = [("Conv2d", "n1c2h6w6-k3r3s3-bias", 1)]
+    for shape in (torch.Size((1, 2, 6, 6)), [np.int64(size) for size in (1, 2, 6, 6)]):
+        assert found(nn.Conv2d(2, 3, 3), shape) == layer
+
+
 def test_inputs_may_be_nested():
     module = Calling(lambda self, batch, more: self.conv(batch["x"] + more[0]), conv=nn.Conv2d(2, 3, 3))
     layer = [("conv", "n1c2h6w6-k3r3s3-bias", 1)]
@@ -204,6 +217,7 @@ def test_a_tensor_has_its_values_where_values_are_computed():
         (lambda self, ids: self.part(ids), (1, 7), "an input of integers is given as a tensor"),
         (lambda self, ids: F.one_hot(ids), (1, 7), "an input of integers is given as a tensor"),
         (lambda self, ids: torch.ones(3, 4)[ids], (1, 7), "an input of integers is given as a tensor"),
+        (lambda self: self.part, (1, 7), "several inputs are given as a list of shapes"),
         (lambda self, x: F.gelu(x, x, x), (1, 7), "several inputs are given as a list of shapes"),
     ],
 )
@@ -211,6 +225,14 @@ def test_inputs_of_another_kind_are_advised(function, given, hint, device):
     module = Calling(function, part=nn.Embedding(10, 4))
     with pytest.raises(ConvbenchError, match=hint):
         workload.from_torch(module, given, device=device)
+
+
+def test_an_operator_without_meta_tensors_is_told():
+    module = Calling(lambda self, x: torch.ops.aten.thnn_conv2d(x, torch.ones(3, 2, 3, 3), [3, 3]))
+    with pytest.raises(ConvbenchError, match=r'an operator that PyTorch has for .* needs device="cpu"'):
+        workload.from_torch(module, (1, 2, 6, 6))
+    with pytest.raises(ConvbenchError, match=r'missing the required "forward" function$'):
+        workload.from_torch(nn.Module(), (1, 2, 6, 6))
 
 
 def test_the_inputs_of_forward_are_told():
@@ -233,7 +255,7 @@ def test_a_tensor_that_is_no_buffer_is_told():
 # ---- autocast
 
 
-def casting(kind, **options):
+def casting(kind, conv=lambda *sizes: nn.Conv2d(2, *sizes), **options):
     """A module with a convolution before an autocast, one inside, and one after it."""
 
     def forward(self, x):
@@ -242,7 +264,7 @@ def casting(kind, **options):
             x = self.inside(self.norm(x))
         return self.after(x.float())
 
-    parts = {name: nn.Conv2d(2, 2, 1) for name in ("before", "inside", "after")}
+    parts = {name: conv(2, 1) for name in ("before", "inside", "after")}
     return Calling(forward, norm=nn.BatchNorm2d(2), **parts)
 
 
@@ -251,10 +273,13 @@ def dtypes(module, **options):
 
 
 @pytest.mark.parametrize("kind", ["cuda", "cpu", "mps", "xpu"])
-@pytest.mark.filterwarnings("error:CUDA is not available")
+@pytest.mark.filterwarnings("ignore:Lazy modules", "error:CUDA is not available")
 def test_autocast_gives_the_dtype_that_runs(kind):
     """On "meta", autocast has no effect; with or without a GPU, that of "cuda" is read as on a GPU."""
     for inside in ("bfloat16", "float16"):
+        lazy = casting(kind, nn.LazyConv2d, dtype=getattr(torch, inside))
+        assert dtypes(lazy) == ["float32", inside, "float32"]
+        assert lazy.inside.has_uninitialized_params()
         module = casting(kind, dtype=getattr(torch, inside))
         assert dtypes(module) == ["float32", inside, "float32"]
         assert dtypes(Inferring(module)) == ["float32", inside, "float32"]

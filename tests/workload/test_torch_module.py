@@ -3,6 +3,7 @@
 import sys
 import warnings
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -268,6 +269,8 @@ def test_a_network_of_any_size_is_read_without_its_values():
         (nn.LazyConv2d(3, 3), (1, 2, 2, 6), {}, ["in 'LazyConv2d': the filter spans 3 in height"]),
         (nn.Conv2d(2, 3, 3), None, {}, ["Conv2d: give input_shape, such as (1, 3, 224, 224)"]),
         (nn.Conv2d(2, 3, 3), [], {}, ["input_shape is []"]),
+        (nn.Conv2d(2, 3, 3), np.zeros((1, 2, 9, 9)), {}, ["input_shape is a ndarray; it must be sizes"]),
+        (nn.Conv2d, (1, 2, 6, 6), {}, ["not a type", "call the class to get a module: Conv2d(…)"]),
         (nn.Conv2d(2, 3, 3), {1: (1, 2, 6, 6)}, {}, ["input_shape is {1: (1, 2, 6, 6)}", "names"]),
         (nn.Conv2d(2, 3, 3), (True, 2, 6, 6), {}, ["input_shape is (True, 2, 6, 6)"]),
         (nn.Linear(2, 2), (1, 2), {}, ["runs no convolution that can be computed"]),
