@@ -86,8 +86,8 @@ def read(given: Any, input_shape: Any, *, dtype: Any, device: str, name: str | N
         raise ConvbenchError(f"{what}: it runs no convolution that can be computed{told and f'; it has{told}'}")
     layers = tuple(Layer(name=at, problem=problem, count=count) for (at, problem), count in seen.found.items())
     source = f"{what}, input {inputs}"
-    if place.device in autocast.kinds:
-        source += f", autocast of {place.device}"
+    if (kind_of_device := place.device.partition(":")[0]) in autocast.kinds:
+        source += f", autocast of {kind_of_device}"
     return Workload(name=name or named, source=source, layers=layers, skipped=tuple(seen.skipped))
 
 
