@@ -39,8 +39,8 @@ WorkloadOption = Annotated[
     str | None,
     typer.Option(
         "--workload",
-        help="A named workload (see `convbench list`), an ONNX model, a CSV file, or a text file or log with a "
-        "problem on each line.",
+        help="A named workload (see `convbench list`), an ONNX model, a CSV file, a trace of PyTorch's profiler, "
+        "or a text file or log with a problem on each line.",
         autocompletion=completion.workloads,
     ),
 ]

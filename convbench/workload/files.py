@@ -5,16 +5,20 @@ any problem is an error.
 """
 
 import csv
+import gzip
 import io
 import re
+import zlib
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
 from convbench.errors import ConvbenchError
 from convbench.problem import DIRECTIONS, ConvProblem, Direction
 from convbench.problem.notation import LineReader, OtherOperationError, Reading
+from convbench.workload import faults
 from convbench.workload.layer import Layer, printable
 from convbench.workload.workload import Workload
 
@@ -22,19 +26,19 @@ COLUMNS = (
     "source", "name", "N", "C", "H", "W", "K", "R", "S", "pad_t", "pad_l", "pad_b", "pad_r",
     "stride_h", "stride_w", "dil_h", "dil_w", "groups", "OH", "OW",
 )  # fmt: skip
-LISTED = 20  # so many lines that cannot be read are listed; the others are counted
+MOST_BYTES = 2 << 30  # of a compressed file, so that a small file cannot fill the memory
 
 
-def read_text(name: str, path: Path | Traversable) -> Workload:
+def read_text(name: str, path: Path | Traversable, content: str) -> Workload:
     """The workload of a text file or log with a problem on each line; `#` starts a comment. Raises ConvbenchError.
 
-    Raises if the file cannot be read, or if no line of it is a problem.
+    Raises if no line of it is a problem.
     """
-    reader, lines, faults = LineReader(), list[tuple[int, Reading]](), list[ConvbenchError]()
+    reader, lines, unread = LineReader(), list[tuple[int, Reading]](), list[ConvbenchError]()
     others: Counter[str] = Counter()
-    for number, text in _joined(_text(path)):
+    for number, line in _joined(content):
         try:
-            found = reader.read(text)
+            found = reader.read(line)
         except OtherOperationError as error:
             others[printable(f"{error.reason:.40}")] += 1
             continue
@@ -44,12 +48,18 @@ def read_text(name: str, path: Path | Traversable) -> Workload:
             if isinstance(each, Reading):
                 lines.append((number, each))
             else:
-                faults.append(_placed(path, number, each))
+                unread.append(faults.placed(path, number, each))
     read = [
-        (Layer(name=reading.name, problem=reading.problem, count=reading.count, direction=direction), reading.search)
-        for _, reading in lines
+        (
+            Layer(
+                name=reading.name, problem=reading.problem, count=reading.count, direction=direction,
+                place=faults.place([number]),
+            ),
+            reading.search,
+        )
+        for number, reading in lines
         for direction in reading.directions or ("forward",)
-    ]
+    ]  # fmt: skip
     run = {layer.work for layer, search in read if not search}
     layers = [layer for layer, search in read if not (search and layer.work in run)]  # runs follow a search
     notes = []
@@ -57,7 +67,7 @@ def read_text(name: str, path: Path | Traversable) -> Workload:
         told = ", ".join(f"{count} × {what}" for what, count in others.most_common())
         notes.append(f"{path}: lines of other operations: {told}")
     directed = any(reading.directions for _, reading in lines)
-    return _workload(name, path, str(path), layers, faults, notes, directed=directed)
+    return faults.assemble(name, path, str(path), layers, unread, notes, directed=directed)
 
 
 def read_csv(name: str, path: Path | Traversable) -> Workload:
@@ -66,9 +76,9 @@ def read_csv(name: str, path: Path | Traversable) -> Workload:
     The file has COLUMNS, and may have `bias` (0 or 1), `count` and `direction`. Raises if the file cannot be read, if
     it lacks a column, or if no row of it is a problem.
     """
-    layers, sources, faults, notes = list[Layer](), list[str](), list[ConvbenchError](), list[str]()
+    layers, sources, unread, notes = list[Layer](), list[str](), list[ConvbenchError](), list[str]()
     try:
-        reader = csv.DictReader(io.StringIO(_text(path)))
+        reader = csv.DictReader(io.StringIO(text(path)))
         if missing := [column for column in COLUMNS if column not in (reader.fieldnames or ())]:
             raise ConvbenchError(f"{path}: the header lacks {', '.join(missing)}")
         for number, row in enumerate(reader, start=1):
@@ -76,16 +86,16 @@ def read_csv(name: str, path: Path | Traversable) -> Workload:
             try:
                 layer, cropped = _layer(row)
             except ConvbenchError as error:
-                faults.append(_placed(path, reader.line_num, error))
+                unread.append(faults.placed(path, reader.line_num, error))
                 continue
-            layers.append(layer)
+            layers.append(replace(layer, place=faults.place([reader.line_num])))
             sources.append(row["source"])
             if cropped:
                 notes.append(f"{path}, line {reader.line_num}: {cropped}")
     except csv.Error as error:
         raise ConvbenchError(f"{path} is no CSV: {error}") from error
     directed = "direction" in (reader.fieldnames or ())
-    return _workload(name, path, ", ".join(dict.fromkeys(sources)), layers, faults, notes, directed=directed)
+    return faults.assemble(name, path, ", ".join(dict.fromkeys(sources)), layers, unread, notes, directed=directed)
 
 
 def _joined(text: str) -> Iterator[tuple[int, str]]:
@@ -176,36 +186,20 @@ def _direction(row: dict[str, str]) -> Direction:
     raise ConvbenchError(f"direction is {text!r}; it must be one of {', '.join(DIRECTIONS)}")
 
 
-def _workload(
-    name: str, path: Path | Traversable, source: str, layers: list[Layer], faults: list[ConvbenchError],
-    notes: list[str], *, directed: bool,
-) -> Workload:  # fmt: skip
-    if not layers:
-        raise faults[0] if faults else ConvbenchError(f"{path}: no problem in it")
-    skipped = [printable(_in_one_line(fault)) for fault in faults[:LISTED]]
-    if len(faults) > LISTED:
-        skipped.append(f"{len(faults) - LISTED:,} more lines of {path}; a file with only these lines says why")
-    return Workload(
-        name=name, source=source, layers=tuple(layers), skipped=tuple(skipped), directed=directed, notes=tuple(notes)
-    )
-
-
-def _in_one_line(fault: ConvbenchError) -> str:
-    """The message of a fault without the caret under its text; both are shortened."""
-    message, _, text = str(fault).partition("\n")
-    text = text.partition("\n")[0].strip()
-    return f"{message:.300}" + (f" — {text:.100}" + " …" * (len(text) > 100) if text else "")
-
-
-def _placed(path: Path | Traversable, number: int, error: ConvbenchError) -> ConvbenchError:
-    """The same error with the file and the line in front of its message."""
-    placed = ConvbenchError(f"{path}, line {number}: {error}")
-    placed.__cause__ = error
-    return placed
-
-
-def _text(path: Path | Traversable) -> str:
+def text(path: Path | Traversable) -> str:
+    """The text of a file, which may be compressed with gzip. Raises ConvbenchError if it cannot be read."""
     try:
-        return path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
+        content = path.read_bytes()
+        if content.startswith(b"\x1f\x8b"):
+            content = _decompressed(path, content)
+        return content.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
+    except (OSError, EOFError, UnicodeDecodeError, zlib.error) as error:
         raise ConvbenchError(f"{path} cannot be read: {error}") from error
+
+
+def _decompressed(path: Path | Traversable, content: bytes) -> bytes:
+    with gzip.open(io.BytesIO(content)) as file:
+        found = file.read(MOST_BYTES + 1)
+    if len(found) > MOST_BYTES:
+        raise ConvbenchError(f"{path} has more than {MOST_BYTES >> 30} GiB when it is decompressed")
+    return found

@@ -1,6 +1,6 @@
 """Defines the layer: a problem and a direction under the name that it has in a network."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from convbench.errors import ConvbenchError
 from convbench.problem import DIRECTIONS, ConvProblem, Direction
@@ -17,6 +17,7 @@ class Layer:
     problem: ConvProblem
     count: int = 1  # how often the network has this layer
     direction: Direction = "forward"  # which of the three convolutions of the problem is computed
+    place: str = field(default="", compare=False)  # where its source has it, such as "line 3"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "name", printable(self.name))

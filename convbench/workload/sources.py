@@ -1,8 +1,8 @@
 """Loads workloads from every kind of source: the package's lists, files, ONNX models, PyTorch modules, single texts.
 
 The package has CSV files of real networks; their column `source` says where each row is from. A user can bring a CSV
-file with the same columns, a text file with a problem on each line in any notation (`#` starts a comment), an ONNX
-model or a `torch.nn.Module`.
+file with the same columns, a text file with a problem on each line in any notation (`#` starts a comment), a log of
+another library, a trace of PyTorch's profiler, an ONNX model or a `torch.nn.Module`.
 """
 
 import warnings
@@ -30,8 +30,9 @@ def names() -> list[str]:
 def load(name_or_path: str, inputs: Mapping[str, Sequence[int]] | None = None) -> Workload:
     """The workload of the package with this name, or that of the file with this path.
 
-    A file whose name ends in `.csv` has the columns of the package's lists. One that ends in `.onnx` is a model. Any
-    other is a text file with a problem on each line. `inputs` is for models only, as for `from_onnx`.
+    A file whose name ends in `.csv` has the columns of the package's lists. One that ends in `.onnx` is a model. The
+    content tells what any other is: a trace of PyTorch's profiler, or a text file or log with a problem on each line.
+    It may be compressed with gzip. `inputs` is for models only, as for `from_onnx`.
 
     Raises
     ------
@@ -59,7 +60,18 @@ def load(name_or_path: str, inputs: Mapping[str, Sequence[int]] | None = None) -
         case ".csv":
             return files.read_csv(path.stem, path)
         case _:
-            return files.read_text(path.stem, path)
+            return _by_content(path)
+
+
+def _by_content(path: Path) -> Workload:
+    """The workload of a trace, a log or a text file; the content tells which it is."""
+    from convbench.workload import trace  # saves start-up time
+
+    text = files.text(path)
+    name = path.with_suffix("").stem if path.suffix.lower() == ".gz" else path.stem
+    if trace.looks_like(text):
+        return trace.read(name, path, text)
+    return files.read_text(name, path, text)
 
 
 def from_onnx(model: "str | PathLike[str] | Any", inputs: Mapping[str, Sequence[int]] | None = None) -> Workload:

@@ -8,7 +8,7 @@ import pytest
 from convbench import workload
 from convbench.errors import ConvbenchError, UnknownNameError
 from convbench.problem.notation import parse
-from convbench.workload import Layer
+from convbench.workload import Layer, faults
 from convbench.workload import files as workload_files
 
 HEADER = ",".join((*workload_files.COLUMNS, "bias", "count"))
@@ -196,7 +196,7 @@ def test_many_lines_that_cannot_be_read_are_counted(tmp_path):
     path = tmp_path / "mine.txt"
     path.write_text("n1c1h5w5-k1r3s3\n" + f"{'x' * 5000}\n" * 100)
     skipped = workload.load(str(path)).skipped
-    assert (len(skipped), skipped[-1].partition(" of ")[0]) == (workload_files.LISTED + 1, "80 more lines")
+    assert (len(skipped), skipped[-1].partition(" of ")[0]) == (faults.LISTED + 1, "80 more lines")
     assert max(map(len, skipped)) < 1000
 
 
