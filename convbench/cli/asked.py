@@ -72,8 +72,8 @@ class Asked:
             chosen = workload.from_texts(self.problems)
         else:
             chosen = workload.load(str(self.workload), inputs)
-        if self.strict and chosen.skipped:
-            raise ConvbenchError("--strict: not all could be read:\n    " + "\n    ".join(chosen.skipped))
+        if self.strict:
+            options.refuse_skipped(chosen)
         for what in (*(f"skipped {what}" for what in chosen.skipped), *chosen.notes):
             print(f"convbench: {what}", file=sys.stderr)
         if direction is not None:

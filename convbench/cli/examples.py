@@ -3,6 +3,7 @@
 EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
     "list": (
         ("convbench list", "every algorithm and every workload"),
+        ("convbench list lenet5", "the layers of a workload; of a file also their lines, and what was skipped"),
         ("convbench list --json | python -m json.tool", "the same as JSON, for a script"),
     ),
     "show": (

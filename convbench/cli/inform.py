@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from convbench.cli import options
+from convbench.cli import completion, options
 from convbench.cli.output import print_markdown
 from convbench.cli.progress import progress
 from convbench.errors import ConvbenchError
@@ -16,12 +16,35 @@ from convbench.report import markdown_table
 if TYPE_CHECKING:
     from convbench.algorithm import Algorithm
     from convbench.problem import ConvProblem, Direction
+    from convbench.workload import Workload
 
 
-def list_(plugin: options.PluginOption = None, json_: options.JsonOption = False) -> None:
-    """List the algorithms and the workloads."""
+def list_(
+    source: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="WORKLOAD",
+            help="A workload's name or a file. Its layers are listed, each with the line that it was read from.",
+            autocompletion=completion.workloads,
+            show_default=False,
+        ),
+    ] = None,
+    input_: options.InputOption = None,
+    strict: options.StrictOption = False,
+    plugin: options.PluginOption = None,
+    json_: options.JsonOption = False,
+) -> None:
+    """List the algorithms and the workloads; or the layers of one workload.
+
+    Of a file, also list what was read in another way, and the lines that cannot be read.
+    """
     from convbench import workload
 
+    if source is not None:
+        _list_layers(workload.load(source, options.inputs(input_)), strict=strict, json_=json_)
+        return
+    if input_ or strict:
+        raise ConvbenchError("--input and --strict can be given with a WORKLOAD only")
     options.load_plugins(plugin)
     algorithms = options.available_algorithms()
     workloads = [workload.load(name) for name in workload.names()]
@@ -49,6 +72,45 @@ def list_(plugin: options.PluginOption = None, json_: options.JsonOption = False
         ["name", "layers", "GMAC at its own batch"], [(w.name, len(w.layers), f"{w.macs / 1e9:.4g}") for w in workloads]
     )
     print_markdown(f"# Algorithms\n\n{known}\n\n# Workloads\n\n{lists}")
+
+
+def _list_layers(chosen: "Workload", *, strict: bool, json_: bool) -> None:
+    """Print the layers of a workload, its notes, and what was skipped; with --strict the latter is an error."""
+    if strict:
+        options.refuse_skipped(chosen)
+    if json_:
+        layers = [
+            {
+                "place": layer.place, "name": layer.name, "problem": str(layer.problem),
+                "direction": layer.direction, "count": layer.count,
+            }
+            for layer in chosen.layers
+        ]  # fmt: skip
+        found = {
+            "name": chosen.name, "source": chosen.source, "macs": chosen.macs, "layers": layers,
+            "notes": list(chosen.notes), "skipped": list(chosen.skipped),
+        }  # fmt: skip
+        print(json.dumps(found, indent=1))
+        return
+    from convbench.report.inert import inert
+
+    directions = ", ".join(f"{direction} {count:,}" for direction, count in chosen.directions().items())
+    rows = [
+        (
+            layer.place or "–", "–" if layer.name == str(layer.problem) else layer.name, layer.problem,
+            layer.direction, layer.count,
+        )
+        for layer in chosen.layers
+    ]  # fmt: skip
+    parts = [
+        f"# {inert(chosen.name)}",
+        f"{directions}; {chosen.macs / 1e9:.4g} GMAC. Source: {inert(chosen.source)}",
+        markdown_table(["place", "name", "problem", "direction", "count"], rows),
+    ]
+    for heading, told in (("Notes", chosen.notes), ("Skipped", chosen.skipped)):
+        if told:
+            parts.append(f"## {heading}\n\n" + "\n".join(f"- {inert(each)}" for each in told))
+    print_markdown("\n\n".join(parts))
 
 
 def _first_line(thing: object) -> str:

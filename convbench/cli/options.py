@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from convbench.algorithm import Algorithm
     from convbench.problem import ConvProblem
+    from convbench.workload import Workload
 
 DEVICES = (
     "cuda",
@@ -134,6 +135,12 @@ def one_problem(text: str, asked: str | None) -> "tuple[ConvProblem, Direction]"
         told = f"{text} names {', '.join(named)}; this is {named[0]}, and --direction chooses another"
         print(f"convbench: {told}", file=sys.stderr)
     return reading.problem, named[0] if named else "forward"
+
+
+def refuse_skipped(chosen: "Workload") -> None:
+    """Raise ConvbenchError if something of a workload could not be read, as --strict asks."""
+    if chosen.skipped:
+        raise ConvbenchError("--strict: not all could be read:\n    " + "\n    ".join(chosen.skipped))
 
 
 def inputs(texts: list[str] | None) -> dict[str, tuple[int, ...]]:
