@@ -31,8 +31,8 @@ def load(name_or_path: str, inputs: Mapping[str, Sequence[int]] | None = None) -
     """The workload of the package with this name, or that of the file with this path.
 
     A file whose name ends in `.csv` has the columns of the package's lists. One that ends in `.onnx` is a model. The
-    content tells what any other is: a trace of PyTorch's profiler, or a text file or log with a problem on each line.
-    It may be compressed with gzip. `inputs` is for models only, as for `from_onnx`.
+    content tells what any other is: a trace of PyTorch's profiler, a log of cuDNN's frontend, or a text file or log
+    with a problem on each line. It may be compressed with gzip. `inputs` is for models only, as for `from_onnx`.
 
     Raises
     ------
@@ -65,12 +65,14 @@ def load(name_or_path: str, inputs: Mapping[str, Sequence[int]] | None = None) -
 
 def _by_content(path: Path) -> Workload:
     """The workload of a trace, a log or a text file; the content tells which it is."""
-    from convbench.workload import trace  # saves start-up time
+    from convbench.workload import cudnn_log, trace  # saves start-up time
 
     text = files.text(path)
     name = path.with_suffix("").stem if path.suffix.lower() == ".gz" else path.stem
     if trace.looks_like(text):
         return trace.read(name, path, text)
+    if cudnn_log.looks_like(text):
+        return cudnn_log.read(name, path, text)
     return files.read_text(name, path, text)
 
 
