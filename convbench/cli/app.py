@@ -11,7 +11,7 @@ import typer
 from convbench.cli import compare, fuzz, gpu, inform, inspect, measure, report, streams, tune
 from convbench.cli.examples import epilog
 from convbench.errors import ConvbenchError
-from convbench.problem.notation import benchdnn, miopen
+from convbench.problem.notation import benchdnn, cutlass, miopen
 
 app = typer.Typer(
     name="convbench",
@@ -88,7 +88,7 @@ def _quoted_flags(word: str) -> str:
     Quoted flags are one word that starts with a dash. Without the name, the parser would take them for an option.
     """
     if word.startswith("-") and " " in word and not word.startswith(_TEXTS):
-        for program, notation in (("conv", miopen), ("benchdnn", benchdnn)):
+        for program, notation in (("cutlass_profiler", cutlass), ("conv", miopen), ("benchdnn", benchdnn)):
             if notation.looks_like(word):
                 return f"{program} {word}"
     return word

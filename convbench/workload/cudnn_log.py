@@ -6,7 +6,8 @@ With `CUDNN_FRONTEND_LOG_INFO=1`, the frontend prints each graph when it is buil
     nodes    `tag` is the operation: CONV_FPROP, CONV_DGRAD or CONV_WGRAD. `inputs` and `outputs` name tensors.
              `stride`, `dilation`, `pre_padding` and `post_padding` have a number for each spatial axis.
     tensors  `dim` and `stride`, in the order N C H W, of the filter K C/G R S. Both are empty where the frontend
-             derives them later. In version 1.0 it is an object with uids or names as keys, in version 2.0 a list.
+             derives them later. In version 1.0 it is an object with uids or names as keys, in version 2.0 a list. Of
+             tensors with one name, version 1.0 has only the last.
 
 Groups follow from the channels of x and the filter. Sizes of tensors inside a graph are derived from convolutions and
 pointwise operations.
@@ -147,6 +148,8 @@ class _Graph:
         for port, sizes in ((x, of_x), (w, of_w)):
             if not sizes:
                 raise ConvbenchError(f"the log has no sizes of {port}, which is computed inside of the graph")
+        if len({self._key(node, port) for port in (x, w, y)}) < 3:
+            raise ConvbenchError("two of its tensors have one name in the log, which has the sizes of one of them only")
         axes = len(of_x) - 2
         if axes not in (1, 2) or len(of_w) != len(of_x):
             raise ConvbenchError(f"{x} has the sizes {of_x} and {w} {of_w}; a problem has one or two spatial axes")

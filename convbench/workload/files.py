@@ -55,13 +55,19 @@ def read_text(name: str, path: Path | Traversable, content: str) -> Workload:
                 name=reading.name, problem=reading.problem, count=reading.count, direction=direction,
                 place=faults.place([number]),
             ),
-            reading.search,
+            reading,
         )
         for number, reading in lines
         for direction in reading.directions or ("forward",)
     ]  # fmt: skip
-    run = {layer.work for layer, search in read if not search}
-    layers = [layer for layer, search in read if not (search and layer.work in run)]  # runs follow a search
+    run = {layer.work for layer, reading in read if not (reading.search or reading.trial)}
+    layers = list[Layer]()
+    for layer, reading in read:
+        if (reading.search or reading.trial) and layer.work in run:
+            continue  # runs follow a search
+        if reading.trial:
+            run.add(layer.work)
+        layers.append(layer)
     notes = []
     if others:
         told = ", ".join(f"{count} × {what}" for what, count in others.most_common())

@@ -57,18 +57,20 @@ def load(name_or_path: str, inputs: Mapping[str, Sequence[int]] | None = None) -
             from convbench.workload import onnx_model  # few workloads are models; saves start-up time
 
             return onnx_model.read(path, inputs)
-        case ".csv":
-            return files.read_csv(path.stem, path)
-        case _:
-            return _by_content(path)
+        case suffix:
+            return _by_content(path, is_csv=suffix == ".csv")
 
 
-def _by_content(path: Path) -> Workload:
+def _by_content(path: Path, *, is_csv: bool) -> Workload:
     """The workload of a trace, a log or a text file; the content tells which it is."""
-    from convbench.workload import cudnn_log, trace  # saves start-up time
+    from convbench.workload import cudnn_log, cutlass_csv, trace  # saves start-up time
 
     text = files.text(path)
     name = path.with_suffix("").stem if path.suffix.lower() == ".gz" else path.stem
+    if cutlass_csv.looks_like(text):
+        return cutlass_csv.read(name, path, text)
+    if is_csv:
+        return files.read_csv(name, path)
     if trace.looks_like(text):
         return trace.read(name, path, text)
     if cudnn_log.looks_like(text):

@@ -48,6 +48,11 @@ def test_strict_makes_a_skipped_line_an_error(convbench, log):
     assert "convbench: --strict: not all could be read:\n    mine.log, line 3: s missing" in err
 
 
+def test_options_of_the_cutlass_profiler_are_a_problem_when_they_are_quoted(convbench):
+    found = json.loads(convbench("show", "--conv_kind=wgrad --n=8 --k=32", "--json")[1])
+    assert (found["problem"], found["direction"]) == ("n8c64h16w16-k32r3s3-pad1-NHWC", "backward_weights")
+
+
 def test_a_name_of_the_package_is_listed_too(convbench):
     out = squeezed(convbench("list", "lenet5")[1])
     assert "| line 2 | C1 | n1c1h28w28-k6r5s5-pad2-bias | forward | 1 |" in out

@@ -121,6 +121,7 @@ def test_what_a_problem_does_not_have_stands_in_the_name(tmp_path, tensors, more
         ({1: X, 2: W}, {"stride": [1]}, "stride is [1]; it must be 2 whole numbers"),
         ({1: X, 2: W}, {"dilation": [99, 1]}, "the filter spans"),
         ({}, {"inputs": None}, "the log has no sizes of X"),
+        ({1: X, 2: W}, {"inputs": {"X": 1, "W": 1}}, "two of its tensors have one name"),
     ],
 )
 def test_a_node_that_cannot_be_read_is_named_with_its_line(tmp_path, tensors, more, reason):

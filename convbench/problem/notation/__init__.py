@@ -1,9 +1,12 @@
-"""Reads problems from text: in the project's one-word form, as benchdnn descriptors or as MIOpenDriver command lines.
+"""Reads problems from text: in the project's one-word form, or in a form of another program.
+
+The forms are benchdnn's descriptors, command lines of MIOpenDriver and of the CUTLASS profiler, and oneDNN's log.
 
 A text enters; a `ConvProblem` leaves, or a NotationError with the position of the mistake. The form is recognised from
 the text. A MIOpenDriver line has the driver's name, or starts with a base argument (`convfp16`, say) or a flag. A line
-of oneDNN's log has `onednn_verbose`. A oneDNN benchdnn descriptor has a field `ic` or `oc`, and its command line has
-the name `benchdnn` or starts with `--`. Any other text is read in the project's own form, `n1c64h56w56-k64r3s3-pad1`.
+of oneDNN's log has `onednn_verbose`. A line of the CUTLASS profiler has its name, or its options `--conv_kind=` or
+`--operation=conv2d`. A oneDNN benchdnn descriptor has a field `ic` or `oc`, and its command line has the name
+`benchdnn` or starts with `--`. Any other text is read in the project's own form, `n1c64h56w56-k64r3s3-pad1`.
 
 A text also says how often its problem occurs and in which directions it is computed; `read` gives these too. A number
 in front, as `uniq -c` writes it, is how often the line occurs. A line of a file may have several problems, and
@@ -14,7 +17,7 @@ import re
 from dataclasses import replace
 
 from convbench.errors import ConvbenchError, NotationError
-from convbench.problem.notation import benchdnn, miopen, own, verbose
+from convbench.problem.notation import benchdnn, cutlass, miopen, own, verbose
 from convbench.problem.notation.reading import OtherOperationError, Reading
 from convbench.problem.problem import ConvProblem
 
@@ -39,6 +42,8 @@ def read(text: str) -> Reading:
     count, text = _counted(text)
     if verbose.looks_like(text):
         found = verbose.read(text)
+    elif cutlass.looks_like(text):
+        found = cutlass.read_one(text)
     elif miopen.looks_like(text):
         found = miopen.read(text)
     elif benchdnn.looks_like(text):
@@ -68,6 +73,8 @@ class LineReader:
         found: list[Reading | ConvbenchError]
         if verbose.looks_like(text):
             found = [verbose.read(text)]
+        elif cutlass.looks_like(text):
+            found = [*cutlass.read(text)]
         elif miopen.looks_like(text):
             found = [miopen.read(text)]
         elif benchdnn.looks_like(text):
@@ -88,7 +95,8 @@ def _counted(text: str) -> tuple[int, str]:
     text = re.sub(r"^(?:[A-Za-z_][A-Za-z0-9_]*=\S*\s+)+", "", text)  # the environment of a command
     if not text:
         raise NotationError(text, 0, "the text is empty; write a problem like n1c64h56w56-k64r3s3-pad1")
-    log = verbose.looks_like(text) or (benchdnn.looks_like(text) and not miopen.looks_like(text))
+    log = verbose.looks_like(text) or cutlass.looks_like(text)
+    log = log or (benchdnn.looks_like(text) and not miopen.looks_like(text))
     if not log and (long := re.search(r"[0-9]{16,}", text)):  # a log has such numbers in names and times
         raise NotationError(text, long.start(), "this number has more than 15 digits")
     return int(counted[1]) if counted else 1, text

@@ -18,6 +18,7 @@ class Reading:
     count: int = 1
     directions: tuple[Direction, ...] = ()  # empty if the line names none
     tags: tuple[str, ...] = ()  # memory formats that a problem cannot express, such as "wei Acdb32a"
+    trial: bool = False  # whether the line reports one of several kernels that were tried; the problem counts once
     search: bool = False  # whether the line only searched for the fastest kernel, and did not run the layer
 
     @property
