@@ -26,7 +26,7 @@ from typing import Any
 from convbench.errors import ConvbenchError
 from convbench.problem import ConvProblem, Direction, Dtype, FilterLayout, Layout
 from convbench.workload import faults, json_text
-from convbench.workload.layer import Layer
+from convbench.workload.layer import Layer, printable
 from convbench.workload.workload import Workload
 
 _GRAPH = re.compile(
@@ -38,6 +38,7 @@ _NODES: dict[str, tuple[Direction, tuple[str, str, str]]] = {
     "CONV_DGRAD": ("backward_data", ("DX", "W", "DY")),
     "CONV_WGRAD": ("backward_weights", ("X", "DW", "DY")),
 }
+MOST = 10**15  # a number is less
 _DTYPES: dict[str, Dtype] = {"FLOAT": "float32", "DOUBLE": "float64", "HALF": "float16", "BFLOAT16": "bfloat16"}
 
 
@@ -63,7 +64,7 @@ def read(name: str, path: Path | Traversable, text: str) -> Workload:
                 if tag in _NODES:
                     lines.setdefault((*graph.layer(node), _NODES[tag][0]), []).append(line)
                 else:
-                    others[tag[:40]] += 1
+                    others[printable(tag[:40])] += 1
             except ConvbenchError as error:
                 unread.append(faults.placed(path, line, error))
             graph.derive(node)
@@ -255,8 +256,9 @@ class _Graph:
 
 
 def _whole(found: Any) -> list[int]:
-    """A list of whole numbers; empty for anything else."""
-    return found if isinstance(found, list) and all(type(number) is int for number in found) else []
+    """A list of whole numbers of up to 15 digits; empty for anything else."""
+    fits = isinstance(found, list) and all(type(number) is int and abs(number) < MOST for number in found)
+    return found if fits else []
 
 
 def _same(strides: list[int], wanted: list[int], sizes: list[int]) -> bool:

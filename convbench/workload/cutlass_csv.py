@@ -14,7 +14,7 @@ from convbench.errors import ConvbenchError
 from convbench.problem import ConvProblem, Direction
 from convbench.problem.notation import cutlass
 from convbench.workload import faults
-from convbench.workload.layer import Layer
+from convbench.workload.layer import Layer, printable
 from convbench.workload.workload import Workload
 
 _HEADER = {"Problem", "Provider", "OperationKind", "Operation"}
@@ -35,7 +35,7 @@ def read(name: str, path: Path | Traversable, text: str) -> Workload:
             line = rows.line_num + text[: len(text) - len(text.lstrip())].count("\n")
             kind = str(row["OperationKind"])
             if kind.lower() != "conv2d":
-                others[kind[:40]] += 1
+                others[printable(kind[:40])] += 1
                 continue
             given = {column: value for column, value in row.items() if isinstance(column, str) and value is not None}
             try:

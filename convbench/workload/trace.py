@@ -21,6 +21,7 @@ from convbench.workload.layer import Layer
 from convbench.workload.workload import Workload
 
 _MODULE = "nn.Module: "  # the name of an event that with_modules or with_stack records
+LONGEST = 200  # characters of an operator's name; the pattern would take long for a longer one
 _CATEGORIES = ("cpu_op", "Operator")  # of operators; the second is that of old versions
 
 
@@ -109,7 +110,9 @@ def _events(path: Path | Traversable, text: str) -> tuple[dict[tuple[str, str], 
 
 def _is_operator(name: str, category: Any) -> bool:
     """Whether an event is a convolution operator; a range that a user has named is none."""
-    return bool(category in (None, *_CATEGORIES) and trace_operators.OTHERS.fullmatch(name))
+    if category not in (None, *_CATEGORIES) or len(name) > LONGEST:
+        return False
+    return bool(trace_operators.OTHERS.fullmatch(name))
 
 
 def _nested(threads: dict[tuple[str, str], list[_Event]]) -> list[_Event]:
@@ -117,30 +120,34 @@ def _nested(threads: dict[tuple[str, str], list[_Event]]) -> list[_Event]:
     outermost = list[_Event]()
     for events in threads.values():
         events.sort(key=lambda event: (event.start, -event.end))
-        around: list[_Event] = []
+        around: list[tuple[float, _Event | None, str]] = []  # ends, and the innermost operator and module
         for event in events:
-            while around and event.start >= around[-1].end:
+            while around and event.start >= around[-1][0]:
                 around.pop()
-            operators = [each for each in around if not each.name.startswith(_MODULE)]
-            modules = [each.name.removeprefix(_MODULE) for each in around if each.name.startswith(_MODULE)]
-            if not event.name.startswith(_MODULE):
-                event.module = modules[-1] if modules else ""
-                (operators[-1].calls if operators else outermost).append(event)
-            around.append(event)
+            _, operator, module = around[-1] if around else (0.0, None, "")
+            if event.name.startswith(_MODULE):
+                around.append((event.end, operator, event.name.removeprefix(_MODULE)))
+                continue
+            event.module = module
+            (outermost if operator is None else operator.calls).append(event)
+            around.append((event.end, event, module))
     return sorted(outermost, key=lambda event: event.line)
 
 
-def _innermost(events: list[_Event], outer: str = "") -> list[tuple[str, _Event]]:
+def _innermost(events: list[_Event]) -> list[tuple[str, _Event]]:
     """The events that are layers, each with the name of the outermost operator around it.
 
     Instead of an operator that only calls another one, it is the one that is called.
     """
     found = []
-    for event in events:
+    todo = [("", event) for event in reversed(events)]
+    while todo:
+        outer, event = todo.pop()
         known = event.name in trace_operators.OPERATORS
         inner = [each for each in event.calls if not known or each.name in trace_operators.DISPATCHERS]
+        outer = outer or (event.name if known or not inner else "")
         if inner and (not known or event.name in trace_operators.DISPATCHERS):
-            found += _innermost(inner, outer or (event.name if known else ""))
+            todo += [(outer, each) for each in reversed(inner)]
         else:
-            found.append((outer or event.name, event))
+            found.append((outer, event))
     return found

@@ -56,6 +56,7 @@ CALLERS = frozenset(name for name, names in OPERATORS.items() if names in (_CONV
 # Operators that may be other convolutions; packing and reordering weights computes none.
 OTHERS = re.compile(r"(?!autograd::)\w+::(?!\w*(?:weight|pack))\w*conv(?!er)\w*")
 DISPATCHERS = CALLERS | {"aten::convolution", "aten::_convolution"}
+MOST = 10**15  # a size or a number is less
 _DTYPES: dict[str, Dtype] = {
     "float": "float32", "double": "float64", "c10::Half": "float16", "c10::BFloat16": "bfloat16",
 }  # fmt: skip
@@ -170,7 +171,7 @@ class _Arguments:
         """The sizes of a tensor; empty for a tensor that is not given."""
         what = "Input Dims" if "Input Dims" in self.recorded else "Input dims"
         found = self._of(what, name)
-        if not (isinstance(found, list) and all(type(size) is int for size in found)):
+        if not (isinstance(found, list) and all(type(size) is int and 0 <= size < MOST for size in found)):
             found = []
         if not found and name in ("x", "w", "dy"):
             raise ConvbenchError(f"{self.name}: the trace does not record the sizes of {name}")
@@ -186,7 +187,7 @@ class _Arguments:
         if name not in self.names:
             return (1 if name in ("stride", "dilation") else 0,) * axes
         items = self.listed(name)
-        if len(items) not in (1, axes) or not all(item.lstrip("-").isdecimal() and len(item) < 16 for item in items):
+        if len(items) not in (1, axes) or not all(re.fullmatch(r"-?[0-9]{1,15}", item, re.ASCII) for item in items):
             hint = "; it was given as a word, such as same" if name == "padding" and not items else ""
             raise ConvbenchError(f"{self.name}: the trace does not record {name} in numbers{hint}")
         return tuple(map(int, items)) * (axes if len(items) == 1 else 1)

@@ -173,6 +173,8 @@ def test_an_operator_of_a_library_is_read_where_no_other_surrounds_it(tmp_path):
         ({**CUDNN, "args": {**CUDNN["args"], "Input type": ["float", "c10::Half"]}}, "float and c10::Half"),
         ({**CUDNN, "args": {"Input Dims": CUDNN["args"]["Input Dims"]}}, "no Concrete Inputs"),
         ({**CUDNN, "args": {**CUDNN["args"], "Input Dims": "x"}}, "sizes of x"),
+        ({**CUDNN, "args": {**CUDNN["args"], "Input Dims": [[10**400, 3, 9, 9], [4, 3, 3, 3]]}}, "sizes of x"),
+        ({**CUDNN, "args": {**CUDNN["args"], "Concrete Inputs": ["", "", "[--1, 0]", "1", "1", "1"]}}, "padding in"),
         ({**CUDNN, "ts": "soon"}, "no numbers"),
     ],
 )
@@ -192,6 +194,13 @@ def test_a_trace_that_breaks_off_keeps_what_came_before(tmp_path, rest):
     loaded = workload.load(str(path))
     assert len(loaded.layers) == 1
     assert "line 2: no JSON from here on" in loaded.skipped[0]
+
+
+def test_operators_in_operators_are_read_at_any_depth(tmp_path):
+    events = [{**CUDNN, "name": "aten::conv2d", "ts": number, "dur": 1e6 - 2 * number} for number in range(20_000)]
+    long_name = {"name": "aten::" + "conv" * 50_000 + "!", "ts": 1, "args": {}}
+    path = written(tmp_path / "run.json", *events, {**CUDNN, "ts": 3e6}, long_name)
+    assert found(path) == [("n2c3h9w9-k4r3s3-pad1x0-stride2x1", "forward", 1)]
 
 
 def test_a_compressed_file_that_is_damaged_is_refused(tmp_path):
