@@ -51,6 +51,7 @@ def read(name: str, path: Path | Traversable, text: str) -> Workload:
     """The workload of a log's text. Raises ConvbenchError if it has no convolution."""
     lines: dict[tuple[str, ConvProblem, Direction], list[int]] = {}
     unread, others = list[ConvbenchError](), Counter[str]()
+    notes = [f"{path}: a graph counts once each time that it was built; the log does not tell how often it ran"]
     graphs = 0
     for line, found in _graphs(text):
         if isinstance(found, ConvbenchError):
@@ -58,6 +59,12 @@ def read(name: str, path: Path | Traversable, text: str) -> Workload:
             continue
         graphs += 1
         graph = _Graph(found)
+        if shared := graph.shared_filters():
+            named = printable(", ".join(shared)[:100])
+            notes.append(
+                f"{path}, line {line}: several nodes have a filter with the name {named}; if these are different "
+                "tensors, the log has the sizes of one only, and the layers of the others are wrong"
+            )
         for node in graph.nodes:
             tag = str(node.get("tag"))
             try:
@@ -75,7 +82,6 @@ def read(name: str, path: Path | Traversable, text: str) -> Workload:
             else "no graph in it; CUDNN_FRONTEND_LOG_INFO=1 logs them"
         )
         raise ConvbenchError(f"{path}: {told}")
-    notes = [f"{path}: a graph counts once each time that it was built; the log does not tell how often it ran"]
     if others:
         told = ", ".join(f"{count} × {what}" for what, count in others.most_common())
         notes.append(f"{path}: nodes of other operations: {told}")
@@ -127,6 +133,15 @@ class _Graph:
         except ConvbenchError as error:
             raise ConvbenchError(f"{tag} node {own!r}: {error}") from error
         return f"{name} [{', '.join(more)}]" if more else name, problem
+
+    def shared_filters(self) -> list[str]:
+        """The names that several nodes have for their filter; version 1.0 has one tensor for each name."""
+        names = Counter(
+            ports["W"]
+            for node in self.nodes
+            if isinstance(ports := node.get("inputs"), dict) and isinstance(ports.get("W"), str)
+        )
+        return [name for name, count in names.items() if count > 1]
 
     def derive(self, node: dict[str, Any]) -> None:
         """Keep the sizes of a node's output, where the log leaves them out and they follow from its inputs."""

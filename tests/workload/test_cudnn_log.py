@@ -67,6 +67,16 @@ def test_tensors_may_be_named_by_their_names(tmp_path):
     ]
 
 
+def test_a_name_of_several_filters_is_told(tmp_path):
+    """Version 1.0 keeps the sizes of the last tensor with a name; the filters of two layers may have one name."""
+    nodes = [node("CONV_FPROP", {"X": "x", "W": "weight"}, {"Y": name}) for name in ("y", "z")]
+    named = graph(nodes, {})
+    named["tensors"] = {"x": X, "weight": W}
+    path = log(tmp_path / "run.log", named)
+    assert "line 2: several nodes have a filter with the name weight" in workload.load(path).notes[1]
+    assert len(workload.load(log(tmp_path / "run.log", FORWARD)).notes) == 1
+
+
 def test_the_two_paddings_stride_and_dilation_are_those_of_the_node(tmp_path):
     more = {"stride": [2, 1], "dilation": [1, 2], "pre_padding": [1, 0], "post_padding": [1, 2]}
     one = graph([node("CONV_FPROP", {"X": 1, "W": 2}, {"Y": 3}, **more)], {1: X, 2: W, 3: {"dim": [4, 64, 8, 14]}})
