@@ -202,9 +202,9 @@ class _Arguments:
 
     def dtype(self) -> Dtype:
         """The dtype of x and w, which must be one. Packed weights have no recorded dtype."""
-        kinds = [kind for name in ("x", "w") if (kind := self._of("Input type", name))]
+        kinds = [str(kind) for name in ("x", "w") if (kind := self._of("Input type", name))]
         if len(set(kinds)) != 1 or kinds[0] not in _DTYPES:
-            told = " and ".join(map(str, kinds)) or "not recorded"
+            told = " and ".join(kinds) or "not recorded"
             raise ConvbenchError(
                 f"{self.name}: the dtypes of x and w are {told}; a problem has one, of {', '.join(_DTYPES)}"
             )
