@@ -11,7 +11,7 @@ from convbench.cli import completion, options
 from convbench.cli.output import print_markdown
 from convbench.cli.progress import progress
 from convbench.errors import ConvbenchError
-from convbench.report import markdown_table
+from convbench.report import markdown_list, markdown_table
 
 if TYPE_CHECKING:
     from convbench.algorithm import Algorithm
@@ -92,8 +92,6 @@ def _list_layers(chosen: "Workload", *, strict: bool, json_: bool) -> None:
         }  # fmt: skip
         print(json.dumps(found, indent=1))
         return
-    from convbench.report.inert import inert
-
     directions = ", ".join(f"{direction} {count:,}" for direction, count in chosen.directions().items())
     rows = [
         (
@@ -103,13 +101,16 @@ def _list_layers(chosen: "Workload", *, strict: bool, json_: bool) -> None:
         for layer in chosen.layers
     ]  # fmt: skip
     parts = [
-        f"# {inert(chosen.name)}",
-        f"{directions}; {chosen.macs / 1e9:.4g} GMAC. Source: {inert(chosen.source)}",
+        f"# {chosen.name}",
+        markdown_table(
+            ["", ""],
+            [("source", chosen.source), ("convolutions", directions), ("GMAC of all", f"{chosen.macs / 1e9:.4g}")],
+        ),
         markdown_table(["place", "name", "problem", "direction", "count"], rows),
     ]
     for heading, told in (("Notes", chosen.notes), ("Skipped", chosen.skipped)):
         if told:
-            parts.append(f"## {heading}\n\n" + "\n".join(f"- {inert(each)}" for each in told))
+            parts.append(f"## {heading}\n\n" + markdown_list(told))
     print_markdown("\n\n".join(parts))
 
 

@@ -17,6 +17,11 @@ def markdown_table(header: Sequence[str], rows: Iterable[Iterable[object]]) -> s
     return tabulate(cells, headers=list(header), tablefmt="pipe", disable_numparse=True)
 
 
+def markdown_list(items: Iterable[object]) -> str:
+    """A list whose items are shown unchanged."""
+    return "\n".join(f"- {inert(item)}" for item in items)
+
+
 def inert(text: object) -> str:
     """A text on one line that Markdown and a terminal only display: it has no HTML, link or control character."""
     line = " ".join(CONTROLS.sub("\N{REPLACEMENT CHARACTER}", str(text)).split())

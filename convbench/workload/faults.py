@@ -34,10 +34,11 @@ def placed(path: Path | Traversable, number: int, error: ConvbenchError) -> Conv
     return found
 
 
-def place(lines: Sequence[int]) -> str:
-    """Where a layer stands in its file: `line 3`, `lines 3, 8`, or the first lines and how many there are."""
+def place(numbers: Sequence[int], unit: str = "line") -> str:
+    """Where a layer stands in its file: `line 3`, `lines 3, 8`, or the first lines and an ellipsis."""
+    lines = list(dict.fromkeys(numbers))
     told = ", ".join(map(str, lines[:PLACES])) + ", …" * (len(lines) > PLACES)
-    return f"line{'s' * (len(lines) > 1)} {told}"
+    return f"{unit}{'s' * (len(lines) > 1)} {told}"
 
 
 def _in_one_line(fault: ConvbenchError) -> str:

@@ -62,20 +62,14 @@ def load(name_or_path: str, inputs: Mapping[str, Sequence[int]] | None = None) -
 
 
 def _by_content(path: Path, *, is_csv: bool) -> Workload:
-    """The workload of a trace, a log or a text file; the content tells which it is."""
-    from convbench.workload import cudnn_log, cutlass_csv, trace  # saves start-up time
+    """The workload of a trace, a log, a CSV file or a text file; the content tells which it is."""
+    from convbench.workload import logs  # few workloads are logs; saves start-up time
 
     text = files.text(path)
     name = path.with_suffix("").stem if path.suffix.lower() == ".gz" else path.stem
-    if cutlass_csv.looks_like(text):
-        return cutlass_csv.read(name, path, text)
-    if is_csv:
-        return files.read_csv(name, path)
-    if trace.looks_like(text):
-        return trace.read(name, path, text)
-    if cudnn_log.looks_like(text):
-        return cudnn_log.read(name, path, text)
-    return files.read_text(name, path, text)
+    if (found := logs.read(name, path, text)) is not None:
+        return found
+    return files.read_csv(name, path) if is_csv else files.read_text(name, path, text)
 
 
 def from_onnx(model: "str | PathLike[str] | Any", inputs: Mapping[str, Sequence[int]] | None = None) -> Workload:

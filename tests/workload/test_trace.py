@@ -11,7 +11,7 @@ from torch.profiler import ProfilerActivity, profile
 from convbench import workload
 from convbench.errors import ConvbenchError
 from convbench.problem.notation import parse
-from convbench.workload import trace_operators
+from convbench.workload.logs import trace_operators
 
 
 class Network(nn.Module):
@@ -163,6 +163,15 @@ def test_an_operator_of_a_library_is_read_where_no_other_surrounds_it(tmp_path):
     path = written(tmp_path / "gpu.json", CUDNN, {**CUDNN, "ts": 5}, around, inner, nested)
     assert found(path) == [("n2c3h9w9-k4r3s3-pad1x0-stride2x1", "forward", 2), ("n1c1h4w4-k2r3s3", "forward", 1)]
     assert [layer.place for layer in workload.load(path).layers] == ["lines 2, 3", "line 5"]
+
+
+def test_a_trace_on_one_line_names_the_events(tmp_path):
+    path, unread = tmp_path / "run.json", operator("quantized::conv2d", {0: [1, 1, 4, 4]}, {1: ""}, ts=100)
+    events = [{"ph": "X", "pid": 1, "tid": 1, "dur": 1, **one} for one in (unread, CUDNN, {**CUDNN, "ts": 5})]
+    path.write_text(json.dumps({"traceEvents": events}))
+    loaded = workload.load(str(path))
+    assert loaded.layers[0].place == "events 2, 3"
+    assert f"{path}, line 1: event 1: quantized::conv2d" in loaded.skipped[0]
 
 
 @pytest.mark.parametrize(

@@ -12,12 +12,13 @@ from collections import Counter
 from dataclasses import dataclass, field
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from convbench.errors import ConvbenchError
 from convbench.problem import ConvProblem, Direction
-from convbench.workload import faults, json_text, trace_operators
+from convbench.workload import faults
 from convbench.workload.layer import Layer
+from convbench.workload.logs import json_text, trace_operators
 from convbench.workload.workload import Workload
 
 _MODULE = "nn.Module: "  # the name of an event that with_modules or with_stack records
@@ -31,6 +32,7 @@ class _Event:
 
     name: str
     line: int
+    number: int  # its place in the list of events, from 1; it tells more than the line if the trace is one line
     start: float
     end: float
     recorded: dict[str, Any]
@@ -47,6 +49,7 @@ def looks_like(text: str) -> bool:
 def read(name: str, path: Path | Traversable, text: str) -> Workload:
     """The workload of a trace's text. Raises ConvbenchError if it has no convolution, or no shapes."""
     events, unread = _events(path, text)
+    unit: Literal["line", "event"] = "line" if "\n" in text.strip() else "event"
     layers: dict[tuple[str, ConvProblem, Direction], list[int]] = {}
     without_shapes, transposed = list[trace_operators.NoShapesError](), Counter[bool]()
     for outer, event in _innermost(_nested(events)):
@@ -56,10 +59,13 @@ def read(name: str, path: Path | Traversable, text: str) -> Workload:
             without_shapes.append(error)
             continue
         except ConvbenchError as error:
-            unread.append(faults.placed(path, event.line, error))
+            of = error if unit == "line" else ConvbenchError(f"event {event.number}: {error}")
+            unread.append(faults.placed(path, event.line, of))
             continue
         for each in found:
-            layers.setdefault((event.module or outer, each.problem, each.direction), []).append(event.line)
+            layers.setdefault((event.module or outer, each.problem, each.direction), []).append(
+                event.line if unit == "line" else event.number
+            )
             transposed[each.transposed] += 1
     if without_shapes and not layers:
         raise ConvbenchError(
@@ -77,7 +83,7 @@ def read(name: str, path: Path | Traversable, text: str) -> Workload:
     if not (layers or unread):
         raise ConvbenchError(f"{path}: the trace has no convolution; its operators are recorded with activities CPU")
     found_layers = [
-        Layer(name=of, problem=problem, direction=direction, count=len(lines), place=faults.place(lines))
+        Layer(name=of, problem=problem, direction=direction, count=len(lines), place=faults.place(lines, unit))
         for (of, problem, direction), lines in layers.items()
     ]
     return faults.assemble(name, path, str(path), found_layers, unread, notes, directed=True)
@@ -88,7 +94,7 @@ def _events(path: Path | Traversable, text: str) -> tuple[dict[tuple[str, str], 
     threads: dict[tuple[str, str], list[_Event]] = {}
     unread = list[ConvbenchError]()
     try:
-        for line, item in json_text.items(text, "traceEvents"):
+        for number, (line, item) in enumerate(json_text.items(text, "traceEvents"), start=1):
             if not isinstance(item, dict) or item.get("ph") != "X":
                 continue
             name, recorded = item.get("name"), item.get("args")
@@ -101,7 +107,7 @@ def _events(path: Path | Traversable, text: str) -> tuple[dict[tuple[str, str], 
                 unread.append(faults.placed(path, line, ConvbenchError(f"{name}: its ts and dur are no numbers")))
                 continue
             thread = str(item.get("pid")), str(item.get("tid"))
-            event = _Event(name, line, start, end, recorded if isinstance(recorded, dict) else {})
+            event = _Event(name, line, number, start, end, recorded if isinstance(recorded, dict) else {})
             threads.setdefault(thread, []).append(event)
     except json_text.BrokenJsonError as error:
         unread.append(faults.placed(path, error.line, error))
@@ -131,7 +137,7 @@ def _nested(threads: dict[tuple[str, str], list[_Event]]) -> list[_Event]:
             event.module = module
             (outermost if operator is None else operator.calls).append(event)
             around.append((event.end, event, module))
-    return sorted(outermost, key=lambda event: event.line)
+    return sorted(outermost, key=lambda event: event.number)
 
 
 def _innermost(events: list[_Event]) -> list[tuple[str, _Event]]:

@@ -25,8 +25,9 @@ from typing import Any
 
 from convbench.errors import ConvbenchError
 from convbench.problem import ConvProblem, Direction, Dtype, FilterLayout, Layout
-from convbench.workload import faults, json_text
+from convbench.workload import faults
 from convbench.workload.layer import Layer, printable
+from convbench.workload.logs import json_text
 from convbench.workload.workload import Workload
 
 _GRAPH = re.compile(
