@@ -54,6 +54,11 @@ def test_several_values_and_ranges_are_each_combination():
         read(text)
 
 
+def test_an_impossible_combination_does_not_lose_the_others():
+    found = LineReader().read("cutlass_profiler --operation=Conv2d --conv_kind=fprop --g=1,3,4")
+    assert [isinstance(each, ProblemError) for each in found] == [False, True, False]
+
+
 @pytest.mark.parametrize(
     ("options", "tags", "dtype"),
     [

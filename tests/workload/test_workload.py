@@ -1,6 +1,7 @@
 """Workloads: every row of every file is a problem with the row's output size; the totals agree with other sources."""
 
 import csv
+import gzip
 from importlib.resources import files
 
 import pytest
@@ -58,6 +59,16 @@ def test_a_text_file_is_a_workload_in_any_notation(tmp_path):
     loaded = workload.load(str(path))
     assert [layer.problem for layer in loaded.layers] == [parse("n1c1h5w5-k1r3s3")] * 3
     assert [layer.name for layer in loaded.layers] == ["n1c1h5w5-k1r3s3"] * 3
+    assert loaded.name == "mine"
+
+
+def test_a_compressed_log_is_read(tmp_path):
+    path = tmp_path / "mine.log.gz"
+    path.write_bytes(gzip.compress(b"n1c1h5w5-k1r3s3\r\n2 n1c1h6w6-k1r3s3\n"))
+    loaded = workload.load(str(path))
+    assert [(layer.name, layer.count, layer.place) for layer in loaded.layers] == [
+        ("n1c1h5w5-k1r3s3", 1, "line 1"), ("n1c1h6w6-k1r3s3", 2, "line 2"),
+    ]  # fmt: skip
     assert loaded.name == "mine"
 
 

@@ -74,7 +74,7 @@ class LineReader:
         if verbose.looks_like(text):
             found = [verbose.read(text)]
         elif cutlass.looks_like(text):
-            found = [*cutlass.read(text)]
+            found = cutlass.read(text)
         elif miopen.looks_like(text):
             found = [miopen.read(text)]
         elif benchdnn.looks_like(text):

@@ -69,8 +69,8 @@ def looks_like(text: str) -> bool:
     return any(one.search(text) for one in (_PROGRAM, _REPORT, _OPTIONS_ALONE, _LOG))
 
 
-def read(text: str) -> list[Reading]:
-    """The problems of a line, one for each combination of the values of its options.
+def read(text: str) -> list[Reading | ConvbenchError]:
+    """The problems of a line, one for each combination of the values of its options; of an impossible one the reason.
 
     Raises
     ------
@@ -78,8 +78,6 @@ def read(text: str) -> list[Reading]:
         the line is of another operation, or another line of a report.
     NotationError
         the line is malformed.
-    ProblemError
-        a problem is impossible.
     """
     program, report = _PROGRAM.search(text), _REPORT.search(text)
     start = program.end() if program else report.end() if report else 0
@@ -100,10 +98,19 @@ def read(text: str) -> list[Reading]:
     if operation not in ("", "conv2d") or not is_convolution:
         raise OtherOperationError(text, start, operation or "an operation of CUTLASS without a name")
     try:
-        found_here = of_arguments(options)
+        readings = of_arguments(options)
     except _WrongError as error:
-        raise NotationError(text, max(0, text.find(f"--{error.name}")), str(error)) from error
-    return [replace(each, trial=bool(report)) for each in found_here]
+        raise _with_position(text, error) from error
+    return [
+        replace(each, trial=bool(report)) if isinstance(each, Reading)
+        else _with_position(text, each) if isinstance(each, _WrongError) else each
+        for each in readings
+    ]  # fmt: skip
+
+
+def _with_position(text: str, error: _WrongError) -> NotationError:
+    """The same error with the position of its option."""
+    return NotationError(text, max(0, text.find(f"--{error.name}")), str(error))
 
 
 def read_one(text: str) -> Reading:
@@ -111,11 +118,16 @@ def read_one(text: str) -> Reading:
     found = read(text)
     if len(found) != 1:
         raise NotationError(text, 0, f"the options describe {len(found)} problems; a text is one")
+    if isinstance(found[0], ConvbenchError):
+        raise found[0]
     return found[0]
 
 
-def of_arguments(given: Mapping[str, str]) -> list[Reading]:
-    """The problems of arguments by name, which are those of a command line. Raises ConvbenchError."""
+def of_arguments(given: Mapping[str, str]) -> list[Reading | ConvbenchError]:
+    """The problems of arguments by name, which are those of a command line; of an impossible one the reason.
+
+    Raises ConvbenchError if the value of an argument cannot be read.
+    """
     choices = {name: _numbers(name, given[name]) for name in (*NUMBERS, *_OUTPUT) if given.get(name)}
     if (count := prod(map(len, choices.values()))) > MOST_PROBLEMS:
         raise _WrongError(
@@ -125,21 +137,33 @@ def of_arguments(given: Mapping[str, str]) -> list[Reading]:
     if given.get("conv_mode") == "conv":
         tags += ("flipped filter",)
     directions = _directions(given)
-    found = []
+    found: list[Reading | ConvbenchError] = []
     for values in product(*choices.values()):
         number = {**NUMBERS, **dict(zip(choices, values, strict=True))}
-        problem = ConvProblem(
-            n=number["n"], c=number["c"], h=number["h"], w=number["w"], k=number["k"], r=number["r"], s=number["s"],
-            stride=(number["stride_h"], number["stride_w"]),
-            padding=(_sides(number, "h", "r", "p"), _sides(number, "w", "s", "q")),
-            dilation=(number["dilation_h"], number["dilation_w"]), groups=number["g"],
-            dtype=dtype, layout=layout, filter_layout=filter_layout,
-        )  # fmt: skip
-        for name, size in (("p", problem.p), ("q", problem.q)):
-            if number.get(name, size) != size:
-                raise _WrongError(name, f"is {number[name]}, but {problem} has {size}: windows at the end are left out")
-        found.append(Reading(problem=problem, directions=directions, tags=tags))
+        try:
+            problem = _problem(number, dtype=dtype, layout=layout, filter_layout=filter_layout)
+        except ConvbenchError as error:
+            found.append(error)
+        else:
+            found.append(Reading(problem=problem, directions=directions, tags=tags))
     return found
+
+
+def _problem(
+    number: Mapping[str, int], *, dtype: Dtype, layout: Layout, filter_layout: FilterLayout | None
+) -> ConvProblem:
+    """The problem of one value for each number. Raises ConvbenchError."""
+    problem = ConvProblem(
+        n=number["n"], c=number["c"], h=number["h"], w=number["w"], k=number["k"], r=number["r"], s=number["s"],
+        stride=(number["stride_h"], number["stride_w"]),
+        padding=(_sides(number, "h", "r", "p"), _sides(number, "w", "s", "q")),
+        dilation=(number["dilation_h"], number["dilation_w"]), groups=number["g"],
+        dtype=dtype, layout=layout, filter_layout=filter_layout,
+    )  # fmt: skip
+    for name, size in (("p", problem.p), ("q", problem.q)):
+        if number.get(name, size) != size:
+            raise _WrongError(name, f"is {number[name]}, but {problem} has {size}: windows at the end are left out")
+    return problem
 
 
 def _numbers(name: str, text: str) -> list[int]:

@@ -44,6 +44,9 @@ def read(name: str, path: Path | Traversable, text: str) -> Workload:
                 unread.append(faults.placed(path, line, error))
                 continue
             for reading in found:
+                if isinstance(reading, ConvbenchError):
+                    unread.append(faults.placed(path, line, reading))
+                    continue
                 for direction in reading.directions:
                     layer = Layer(
                         name=reading.name, problem=reading.problem, direction=direction, place=faults.place([line])
