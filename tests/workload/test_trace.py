@@ -144,7 +144,7 @@ def test_modules_name_the_layers_where_they_are_recorded(tmp_path):
 
 def test_a_trace_without_shapes_is_refused_with_the_option_to_set(tmp_path):
     path = recorded(lambda: nn.Conv2d(1, 2, 3)(torch.zeros(1, 1, 8, 8)), tmp_path / "run.json", record_shapes=False)
-    with pytest.raises(ConvbenchError, match=r"1 convolutions and no shapes.*record_shapes=True"):
+    with pytest.raises(ConvbenchError, match=r"1 × convolution and no shapes.*record_shapes=True"):
         workload.load(path)
 
 
@@ -184,7 +184,9 @@ def test_a_trace_on_one_line_names_the_events(tmp_path):
         ({**CUDNN, "args": {**CUDNN["args"], "Input Dims": "x"}}, "sizes of x"),
         ({**CUDNN, "args": {**CUDNN["args"], "Input Dims": [[10**400, 3, 9, 9], [4, 3, 3, 3]]}}, "sizes of x"),
         ({**CUDNN, "args": {**CUDNN["args"], "Concrete Inputs": ["", "", "[--1, 0]", "1", "1", "1"]}}, "padding in"),
+        ({**CUDNN, "args": {}}, "the trace has no shapes"),
         ({**CUDNN, "ts": "soon"}, "no numbers"),
+        ({**CUDNN, "ts": 10**400}, "no numbers"),
     ],
 )
 def test_an_event_that_cannot_be_read_is_named_with_its_line(tmp_path, event, reason):

@@ -8,7 +8,6 @@ padding in numbers and the dtype that runs. An operator that such an event does 
 Source: https://docs.pytorch.org/docs/stable/profiler.html; events as PyTorch 2.13 writes them.
 """
 
-from collections import Counter
 from dataclasses import dataclass, field
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -51,14 +50,12 @@ def read(name: str, path: Path | Traversable, text: str) -> Workload:
     events, unread = _events(path, text)
     unit: Literal["line", "event"] = "line" if "\n" in text.strip() else "event"
     layers: dict[tuple[str, ConvProblem, Direction], list[int]] = {}
-    without_shapes, transposed = list[trace_operators.NoShapesError](), Counter[bool]()
+    without_shapes = transposed = 0
     for outer, event in _innermost(_nested(events)):
         try:
             found = trace_operators.read(event.name, event.recorded)
-        except trace_operators.NoShapesError as error:
-            without_shapes.append(error)
-            continue
         except ConvbenchError as error:
+            without_shapes += isinstance(error, trace_operators.NoShapesError)
             of = error if unit == "line" else ConvbenchError(f"event {event.number}: {error}")
             unread.append(faults.placed(path, event.line, of))
             continue
@@ -66,18 +63,16 @@ def read(name: str, path: Path | Traversable, text: str) -> Workload:
             layers.setdefault((event.module or outer, each.problem, each.direction), []).append(
                 event.line if unit == "line" else event.number
             )
-            transposed[each.transposed] += 1
+            transposed += each.transposed
     if without_shapes and not layers:
         raise ConvbenchError(
-            f"{path}: the trace has {len(without_shapes)} convolutions and no shapes; record it again with "
+            f"{path}: the trace has {without_shapes} × convolution and no shapes; record it again with "
             "torch.profiler.profile(record_shapes=True)"
         )
     notes = []
-    if without_shapes:
-        notes.append(f"{path}: {len(without_shapes)} more convolutions have no shapes")
-    if transposed[True]:
+    if transposed:
         notes.append(
-            f"{path}: {transposed[True]} × transposed convolution, read as another direction of the problem from its "
+            f"{path}: {transposed} × transposed convolution, read as another direction of the problem from its "
             "output to its input, without its bias"
         )
     if not (layers or unread):
@@ -103,7 +98,7 @@ def _events(path: Path | Traversable, text: str) -> tuple[dict[tuple[str, str], 
             try:
                 start = float(item["ts"])
                 end = start + float(item.get("dur", 0))
-            except (KeyError, TypeError, ValueError):
+            except (KeyError, TypeError, ValueError, OverflowError):
                 unread.append(faults.placed(path, line, ConvbenchError(f"{name}: its ts and dur are no numbers")))
                 continue
             thread = str(item.get("pid")), str(item.get("tid"))
