@@ -98,6 +98,13 @@ def emulator_speed(session: nox.Session) -> None:
 
 
 @nox.session
+def ptx_values(session: nox.Session) -> None:
+    """Scalar PTX instructions on the emulator, against an oracle of the ISA and what ptxas folds: minutes."""
+    install(session, "test")
+    session.run("python", "-m", "runs.ptx_values", *session.posargs, env=RUNS)
+
+
+@nox.session
 def lint(session: nox.Session) -> None:
     """Ruff: rules and format. import-linter: which folder may import which, and no circle."""
     session.install(*nox.project.dependency_groups(PROJECT, "lint"))
