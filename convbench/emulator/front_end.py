@@ -16,6 +16,7 @@ from typing import Any
 
 from packaging.specifiers import SpecifierSet
 
+from convbench.emulator import shortcuts
 from convbench.emulator.compilation import why_not
 from convbench.emulator.errors import CompilationError, UnsupportedError, VersionError
 from convbench.emulator.index_checks import IndexChecks, keep_negative
@@ -27,6 +28,7 @@ NUMPY = SpecifierSet(">=2.0,<2.5")
 
 DEVICE_FUNCTIONS_KEPT = 100  # their compiled code refers to them, so they would not be freed otherwise
 
+_ABSENT = object()
 _lock = threading.RLock()  # held while a kernel compiles, because numba-cuda is patched meanwhile
 
 
@@ -166,17 +168,21 @@ def _compiler_for(compute_capability: tuple[int, int], strict: bool) -> Iterator
         (cgutils, "get_item_pointer", index_checks.get_item_pointer),
         (arrayobj, "basic_indexing", index_checks.basic_indexing),
         (arrayobj, "make_array_flat_cls", index_checks.flat_class),
+        *shortcuts.patches(),
     ]
     if strict:
         patches.append((arrayobj, "fix_integer_index", keep_negative))
-    before = [(owner, name, owner.__dict__.get(name)) for owner, name, _ in patches]
+    before = [(owner, name, owner.__dict__.get(name, _ABSENT)) for owner, name, _ in patches]
     for owner, name, value in patches:
         setattr(owner, name, value)
     try:
         yield
     finally:
         for owner, name, value in before:
-            setattr(owner, name, value)
+            if value is _ABSENT:
+                delattr(owner, name)
+            else:
+                setattr(owner, name, value)
         device_functions.restore()
 
 

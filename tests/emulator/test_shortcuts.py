@@ -1,0 +1,68 @@
+"""Shortcuts in numba-cuda and llvmlite leave every kernel as it is, and are gone when the kernel is compiled."""
+
+import re
+
+import pytest
+from numba import cuda, float32, types
+
+from convbench.emulator import shortcuts
+from convbench.emulator.front_end import lower
+
+NUMBER = re.compile(r"\d+")  # functions are numbered, and their names end with the number
+
+
+@cuda.jit(device=True, inline="always")
+def clipped(values, i, least):
+    value = values[i]
+    while value < least:
+        value += float32(1)
+    return value
+
+
+@cuda.jit(device=True)
+def scaled(value, factor):
+    for _ in range(3):
+        value *= factor
+    return value
+
+
+def make_kernel():
+    @cuda.jit
+    def kernel(x, y, factor):
+        i = cuda.grid(1)
+        if i < y.size:
+            y[i] = clipped(x, i, float32(0)) + scaled(clipped(x, i, float32(2)), factor) ** 2
+
+    return kernel
+
+
+def lines_of(strict):
+    vectors = types.Array(types.float32, 1, "C")
+    modules = lower(make_kernel(), (vectors, vectors, types.float32), compute_capability=(9, 0), strict=strict).modules
+    return sorted(NUMBER.sub("0", line) for module in modules for line in module.splitlines())
+
+
+@pytest.mark.parametrize("strict", [False, True])
+def test_a_kernel_is_the_same_without_shortcuts(strict, monkeypatch):
+    """Each instruction, call and debug location; the order of equal declarations is not fixed."""
+    shortened = lines_of(strict)
+    assert len(shortened) > 300
+    monkeypatch.setattr(shortcuts, "patches", list)
+    assert lines_of(strict) == shortened
+
+
+def test_no_shortcut_is_left_after_a_compilation():
+    owners = {owner for owner, _, _ in shortcuts.patches()}
+    before = {owner: dict(vars(owner)) for owner in owners}
+    lines_of(strict=False)
+    assert {owner: dict(vars(owner)) for owner in owners} == before
+
+
+def test_a_node_of_metadata_computes_its_hash_once():
+    from llvmlite import ir
+
+    node = ir.Module().add_debug_info("DIFile", {"filename": "a.py", "directory": "/"})
+    computed = []
+    kept = shortcuts._kept(lambda node: computed.append(node) or 5)
+    assert [kept(node), kept(node)] == [5, 5]
+    assert computed == [node]
