@@ -45,6 +45,7 @@ def verify(asked: Asked, json_: options.JsonOption = False) -> None:
                         "outcome": verdict.outcome,
                         "exact": verdict.exact,
                         "fraction_of_bound": verdict.fraction,
+                        **verdict.error_ulp,
                         "reason": verdict.reason,
                     }
                 )

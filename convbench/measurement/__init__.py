@@ -7,6 +7,7 @@ samples are enough, and the `Harness` does both for every pair of a layer and an
 from convbench.measurement.execution import Execution
 from convbench.measurement.harness import Harness, Job, jobs
 from convbench.measurement.sampling import Effort
+from convbench.measurement.true_error import TrueError, true_error
 from convbench.measurement.verification import (
     Case,
     Comparison,
@@ -25,9 +26,11 @@ __all__ = [
     "Harness",
     "Job",
     "SampledCase",
+    "TrueError",
     "Verification",
     "compare",
     "jobs",
+    "true_error",
     "verify",
     "verify_kinds",
 ]

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from itertools import groupby
+from math import isfinite
 from typing import Any, Protocol
 
 import numpy as np
@@ -20,6 +21,7 @@ from convbench.measurement.contest import Contender, hold
 from convbench.measurement.execution import Execution
 from convbench.measurement.floor import floor_us
 from convbench.measurement.sampling import Effort
+from convbench.measurement.true_error import TrueError
 from convbench.measurement.verification import Case, digest_of, verify
 from convbench.problem import ConvProblem, Direction
 from convbench.records import Cache, Outcome, Record, Timing, environment, key_of
@@ -61,7 +63,15 @@ class Judgement:
     reason: str | None
     exact: bool = False
     fraction: float | None = None
+    error: TrueError | None = None
     digest: str | None = None  # of the verified output; the timed runs must reproduce it
+
+    @property
+    def error_ulp(self) -> dict[str, float | None]:
+        """The fields of a record for the true error. A size that is not finite is None, because JSON cannot hold it."""
+        if self.error is None or not isfinite(self.error.worst):
+            return {"rms_error_ulp": None, "worst_error_ulp": None}
+        return {"rms_error_ulp": self.error.rms, "worst_error_ulp": self.error.worst}
 
 
 @dataclass(frozen=True)
@@ -146,7 +156,7 @@ class Harness:
             return _failure(error)
         return Judgement(
             outcome="passed" if verdict.passed else "wrong", reason=verdict.explained,
-            exact=verdict.exact, fraction=verdict.fraction, digest=verdict.digest,
+            exact=verdict.exact, fraction=verdict.fraction, error=verdict.error, digest=verdict.digest,
         )  # fmt: skip
 
     def _ready_or_record(self, workload: Workload, job: Job) -> "Ready | Record":
@@ -233,11 +243,13 @@ class Harness:
         timing: Timing | None = None,
         workspace_bytes: int | None = None,
     ) -> Record:
+        errors = judgement.error_ulp
         return Record(
             problem=str(job.layer.problem), direction=job.layer.direction, algorithm=job.algorithm.name,
             family=job.algorithm.family, precision=job.algorithm.precision(job.layer.problem),
             config=self._config_of(job), device=self.description,
             outcome=judgement.outcome, reason=judgement.reason, exact=judgement.exact, fraction=judgement.fraction,
+            rms_error_ulp=errors["rms_error_ulp"], worst_error_ulp=errors["worst_error_ulp"],
             workload=workload.name, layer=job.layer.name, count=job.layer.count, seed=self.seed, timing=timing,
             workspace_bytes=workspace_bytes, environment=self.environment,
             when=self.now().isoformat(timespec="seconds"),

@@ -21,6 +21,7 @@ from convbench.devices import Device
 from convbench.errors import KernelError
 from convbench.measurement.diagnosis import Failure, explain
 from convbench.measurement.reuse import run_both
+from convbench.measurement.true_error import TrueError, true_error
 from convbench.problem import ConvProblem, Direction, operands
 from convbench.reference import ACCUMULATOR, KINDS, Float64, Kind, compute, data, error_model
 
@@ -110,6 +111,7 @@ class Verification:
     fraction: float | None  # part of the bound that was used, in the bounded regime; None if it was not reached
     reason: str | None
     digest: str | None = None  # SHA-256 of the outputs on uniform numbers
+    error: TrueError | None = None  # of y, dx or dw on uniform numbers; None if the algorithm did not get so far
     failure: Failure | None = field(default=None, repr=False, compare=False)  # of a wrong result, for `explain`
 
     @property
@@ -197,6 +199,7 @@ def verify_kinds(
     odd number of kinds is paired with other data of its own kind.
     """
     exact, fraction, digest = False, None, None
+    true: TrueError | None = None
     for first in range(0, len(kinds), 2):
         pair = [(kind, False) for kind in kinds[first : first + 2]]
         pair += [(kinds[first], True)] * (2 - len(pair))
@@ -209,7 +212,10 @@ def verify_kinds(
             return Verification(exact=exact, fraction=fraction, reason=str(error))
         if runs.fault is not None:
             return Verification(exact=exact, fraction=fraction, reason=runs.fault)
-        for (kind, again), results in zip(pair, (runs.second, runs.first), strict=True):
+        results_of = dict(zip(pair, (runs.second, runs.first), strict=True))
+        if ("uniform", False) in results_of:  # measured first, so that a wrong result has its error, too
+            true = _error(case, results_of["uniform", False])
+        for (kind, again), results in results_of.items():
             on_integers = kind == "integers" and algorithm.error_model.exact_headroom is not None
             verdict = _judged(algorithm, case, kind, results, config, exactly=on_integers, again=again)
             if not on_integers and isfinite(verdict.fraction):  # infinite where NaN was computed
@@ -218,11 +224,18 @@ def verify_kinds(
                 words = {"integers": "integers, exactly" if on_integers else "integers", "uniform": "random numbers"}
                 told = f"on {words.get(kind, f'{kind} numbers')}{' of a second run' if again else ''}: {verdict}"
                 failure = _failure(case, kind, verdict, results, headroom, again=again)
-                return Verification(exact=exact, fraction=fraction, reason=told, failure=failure)
+                return Verification(exact=exact, fraction=fraction, reason=told, error=true, failure=failure)
             exact |= on_integers
             if kind == "uniform" and not again:
                 digest = digest_of(results)
-    return Verification(exact=exact, fraction=fraction, reason=None, digest=digest)
+    return Verification(exact=exact, fraction=fraction, reason=None, digest=digest, error=true)
+
+
+def _error(case: Case, results: Mapping[str, operands.Values]) -> TrueError:
+    """The true error of the main output on uniform numbers."""
+    expected = case.of("uniform")[1]
+    main = next(iter(expected))
+    return true_error(actual=case.part(dict(results))[main], expected=expected[main], dtype=case.problem.dtype)
 
 
 def _failure(

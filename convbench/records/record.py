@@ -48,6 +48,8 @@ class Record:
     seed: int
     exact: bool = False  # whether it matched bit for bit on integers
     fraction: float | None = None  # the error in the worst element, as a fraction of its bound
+    rms_error_ulp: float | None = None  # on random numbers (`convbench.measurement.true_error`); None in old records
+    worst_error_ulp: float | None = None
     workspace_bytes: int | None = None
     timing: Timing | None = None
     environment: dict[str, Any]
@@ -63,6 +65,9 @@ class Record:
             raise ValueError(f"its device has a name and a clock that are texts, not {self.device}")
         if self.outcome not in OUTCOMES:
             raise ValueError(f"outcome {self.outcome!r} is none of {', '.join(OUTCOMES)}")
+        errors = self.rms_error_ulp, self.worst_error_ulp
+        if (errors[0] is None) != (errors[1] is None) or any(error is not None and error < 0 for error in errors):
+            raise ValueError(f"a record has both errors or none, and none is negative, not {errors}")
         if (self.timing is not None) != (self.outcome == "passed"):
             raise ValueError(f"a record has a timing if and only if it passed; this one is {self.outcome}")
         if (self.reason is None) != (self.outcome == "passed"):

@@ -32,7 +32,7 @@ THEMES: tuple[tuple[str, str, Callable[[Canvas], Drawn | str]], ...] = (
     ("roofline", "Roofline", roofline),
     ("baseline", "Against the baseline", ratio_to_baseline),
     ("phases", "Time by phase", time_by_phase),
-    ("front", "Fraction of the bound against speed", error_against_speed),
+    ("front", "Error against speed", error_against_speed),
     ("bound", "Fraction of the error bound", fraction_of_bound),
     ("spread", "Spread of the samples", spread_of_samples),
     ("compile", "Compile time", compile_time),

@@ -25,7 +25,7 @@ STATISTICS = (
 COLUMNS = (
     "row", "workload", "layer", "count", "problem", "direction", "dtype", "precision", "layout", "algorithm", "family",
     "config", "device", "clock", "is_gpu", "is_native", "outcome", "reason", *STATISTICS, "tflops", "fraction", "exact",
-    "workspace_bytes", *SIZES, "intensity", "seed", "commit", "when", "command",
+    "rms_error_ulp", "worst_error_ulp", "workspace_bytes", *SIZES, "intensity", "seed", "commit", "when", "command",
 )  # fmt: skip
 
 
@@ -38,8 +38,10 @@ def to_frame(records: Iterable[Record]) -> pd.DataFrame:
     queue one run on a GPU. `tflops` counts the FLOPs of the direct method, and `intensity` is these FLOPs per byte of
     `min_bytes`. `slowed` says that all samples were taken while the GPU was slowed down: there is a median of them, but
     neither an interval nor a spread. `is_native` says that a baseline computed on the processor itself, while other
-    times of the device are emulated or simulated. `fraction` is the used part of the algorithm's error bound, and
-    `command` repeats the measurement. Values that a record does not have are None or NaN.
+    times of the device are emulated or simulated. `fraction` is the used part of the algorithm's error bound.
+    `rms_error_ulp` and `worst_error_ulp` are the error on random numbers, in units of the last place of the output's
+    magnitude (`convbench.measurement.true_error`). `command` repeats the measurement. Values that a record does not
+    have are None or NaN.
     """
     problems: dict[str, dict[str, Any]] = {}
     rows = []
@@ -61,6 +63,7 @@ def _row(row: int, record: Record, problem: dict[str, Any]) -> dict[str, Any]:
         "device": str(record.device["name"]), "clock": str(record.device["clock"]),
         "is_gpu": bool(record.device["is_gpu"]), "is_native": is_native(record),
         "outcome": record.outcome, "reason": record.reason, "fraction": record.fraction, "exact": record.exact,
+        "rms_error_ulp": record.rms_error_ulp, "worst_error_ulp": record.worst_error_ulp,
         "workspace_bytes": record.workspace_bytes, "seed": record.seed,
         "commit": _text(record.environment.get("commit")), "when": record.when, "command": command_of(record),
         **problem,

@@ -29,8 +29,8 @@ TIMES = (
     "other_high_us",
 )  # these have five digits, because intervals are narrow
 NUMBERS = (
-    "spread", "tflops", "fraction", "workspace_bytes", "prepare_us", "compile_s", "host_us", "queue_us", "floor_us",
-    "samples", "of_best",
+    "spread", "tflops", "fraction", "rms_error_ulp", "worst_error_ulp", "workspace_bytes", "prepare_us", "compile_s",
+    "host_us", "queue_us", "floor_us", "samples", "of_best",
 )  # fmt: skip
 # A sample is packed as one of these characters, none of which JSON or HTML would escape. There are more of them than
 # rows of pixels in the picture of the samples.

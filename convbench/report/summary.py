@@ -18,7 +18,18 @@ from convbench.report.units import counted, listed
 from convbench.report.winners import winners, wins
 
 Kind = Literal[
-    "whole", "noisy", "what", "verified", "failed", "clock", "winner", "lead", "baseline", "throttled", "slowed"
+    "whole",
+    "noisy",
+    "what",
+    "verified",
+    "failed",
+    "clock",
+    "winner",
+    "lead",
+    "baseline",
+    "throttled",
+    "slowed",
+    "errors",
 ]
 # From this spread on (interquartile range over median), the page begins with a warning. The 95 % interval of a median
 # of n samples reaches about 1.57 spreads / √n to either side (McGill, Tukey & Larsen 1978, "Variations of box plots").
@@ -26,6 +37,7 @@ Kind = Literal[
 # stay below it; a machine that is busy with something else does not.
 LARGE_SPREAD = 0.5
 LOUD: tuple[Kind, ...] = ("noisy", "failed", "clock")  # kinds of warnings, which nobody must overlook
+NO_ERRORS = "these records hold no error in units of the last place, like all records of earlier versions"
 NAMED = 5  # how many winners or results a sentence names; it counts the others
 
 
@@ -67,7 +79,7 @@ def of_chapter(chapter: Chapter) -> list[Statement]:
         won = winners(chapter)
         told += [("winner", who_wins(won)), ("lead", _lead(won)), ("baseline", _baseline(chapter))]
         told.append(("throttled", _throttled(chapter.passed)))
-    told.append(("slowed", _slowed(chapter.slowed)))
+    told += [("errors", _errors(chapter)), ("slowed", _slowed(chapter.slowed))]
     return [Statement(kind, chapter.heading, text) for kind, text in told if text is not None]
 
 
@@ -102,6 +114,53 @@ def _verified(chapter: Chapter) -> tuple[Kind, str | None]:
     if exact:
         text += f", and {exact:,} of {len(passed):,} matched bit for bit on integers"
     return "verified", text + "."
+
+
+def _errors(chapter: Chapter) -> str | None:
+    """Which algorithms have the smallest and the largest error; or that the records hold none."""
+    timed = chapter.timed
+    if timed.empty:
+        return None
+    if timed.rms_error_ulp.isna().all():
+        return f"{NO_ERRORS[0].upper()}{NO_ERRORS[1:]}. Measure again to see it."
+    rows, over = compared(timed)
+    means = mean_errors(rows)
+    if means.empty:
+        return "No result has any error on random numbers."
+    text = f"On random numbers, {means.index[0]} has a root-mean-square error of {means.iloc[0]:.3g} ulp"
+    if len(means) > 1:
+        text += f", the smallest, and {means.index[-1]} one of {means.iloc[-1]:.3g} ulp, the largest"
+    if timed.groupby(LAYER).ngroups > 1:
+        text += f", in the geometric mean of {over}"
+    text += "; 1 ulp is the last place of a number of the output's magnitude."
+    if timed["dtype"].iloc[0] == "float64":
+        text += " The float64 reference has an error of this size itself, which is included."
+    return text
+
+
+def compared(timed: pd.DataFrame) -> tuple[pd.DataFrame, str]:
+    """The results by which algorithms are compared in their errors, and words for the layers that they are of.
+
+    Errors grow with the length of the sums, so only layers that all algorithms computed are used, if there are any.
+    Results whose error is unknown or 0 are left out.
+    """
+    known = timed[timed.rms_error_ulp > 0]
+    layers = pd.MultiIndex.from_frame(known[LAYER])
+    algorithms = known.groupby(LAYER).algorithm.nunique()
+    common = algorithms.index[algorithms == known.algorithm.nunique()]
+    if common.empty:
+        return known, "the layers that each computed"
+    count = "one layer" if len(common) == 1 else counted(len(common), "layer")
+    if len(common) == len(algorithms):
+        return known, f"{'the' if len(common) == 1 else 'all'} {count}"
+    return known[layers.isin(common)], f"the {count} that all algorithms computed"
+
+
+def mean_errors(rows: pd.DataFrame) -> "pd.Series[float]":
+    """The geometric mean of each algorithm's rms errors, the smallest first."""
+    logs = rows.assign(log=np.log(rows.rms_error_ulp.astype(float)))
+    means: pd.Series[float] = logs.groupby("algorithm").log.mean().apply(np.exp)
+    return means.sort_values(kind="stable")
 
 
 def _clock(chapter: Chapter) -> str | None:

@@ -72,6 +72,8 @@ def layers(chapter: Chapter) -> str:
         f"{unit}{label}": (order.tflops * scale).map(number),
         "of best": (order.best_us / order.median_us).map(lambda ratio: NOTHING if missing(ratio) else f"{ratio:.2f}"),
         "of bound": order.fraction.map(number),
+        "rms error, ulp": order.rms_error_ulp.map(number),
+        "worst error, ulp": order.worst_error_ulp.map(number),
         "exact": order.exact.map({True: "yes", False: NOTHING}),
     }
     return _table(columns)

@@ -100,7 +100,8 @@ def _check(task: Check, device: Device) -> Outcome:
             {
                 "algorithm": task.algorithm, "direction": task.direction, "dtype": task.dtype, "problem": text,
                 "config": None if config is None else asdict(config), "outcome": verdict.outcome,
-                "exact": verdict.exact, "fraction_of_bound": verdict.fraction, "reason": verdict.reason,
+                "exact": verdict.exact, "fraction_of_bound": verdict.fraction, **verdict.error_ulp,
+                "reason": verdict.reason,
                 "compile_s": round(device.compile_s - before, 3),
             }
         )  # fmt: skip

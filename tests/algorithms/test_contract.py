@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from itertools import product
+from math import inf
 from typing import Any, ClassVar
 
 import pytest
@@ -54,6 +55,8 @@ def check_contract(
     assert algorithm.plan(problem, counting, direction=direction).workspace_bytes >= 0
     verdict = assert_passes(algorithm, Case(problem, 1, direction), device)
     assert verdict.fraction is not None
+    assert verdict.error is not None
+    assert 0 <= verdict.error.rms <= verdict.error.worst < inf
     assert verdict.exact == (algorithm.error_model.exact_headroom is not None)
     return True
 

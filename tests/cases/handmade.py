@@ -32,8 +32,8 @@ def record(**changes) -> Record:
         "precision": "float32", "config": {"threads": 256},
         "device": {"name": "NVIDIA H200", "clock": "CUDA events", "is_gpu": True},
         "outcome": "passed", "workload": "mine", "layer": "conv1", "count": 1, "seed": 0, "timing": TIMING,
-        "fraction": 0.25, "exact": True, "workspace_bytes": 0, "environment": {"python": "3.11"},
-        "when": "2026-01-02T03:04:05+00:00",
+        "fraction": 0.25, "rms_error_ulp": 2.5, "worst_error_ulp": 12.5, "exact": True, "workspace_bytes": 0,
+        "environment": {"python": "3.11"}, "when": "2026-01-02T03:04:05+00:00",
     }  # fmt: skip
     return Record(**fields | changes)
 

@@ -49,9 +49,11 @@ def timed(
         prepare_us=true_us / 10, queue_us=12.5, compile_s=1.25,
         phases_us={"transform": true_us / 4, "multiply": true_us * 3 / 4},
     )  # fmt: skip
+    fraction = float(random.uniform(0.05, 0.6))
+    errors = {"rms_error_ulp": 1 / fraction, "worst_error_ulp": 6 / fraction}  # in another order than the fractions
     return record(
-        outcome="passed", timing=timing, fraction=float(random.uniform(0.05, 0.6)), workspace_bytes=2**20, **fields
-    )
+        outcome="passed", timing=timing, fraction=fraction, workspace_bytes=2**20, **(errors | fields)
+    )  # fmt: skip
 
 
 def sampled(us: Sequence[float], *, cache: str = "warm", throttled: Sequence[int] = (), **fields: Any) -> Record:

@@ -55,6 +55,7 @@ def test_verify_says_by_how_much_of_the_bound(convbench):
     rows = json.loads(convbench("verify", PROBLEM, "--algorithm", "direct", "--json")[1])
     assert [(row["outcome"], row["exact"]) for row in rows] == [("passed", True)]
     assert 0 < rows[0]["fraction_of_bound"] < 1
+    assert 0 < rows[0]["rms_error_ulp"] <= rows[0]["worst_error_ulp"] < 20
 
 
 def test_bench_records_and_reports(convbench, here):

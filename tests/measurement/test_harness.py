@@ -50,6 +50,7 @@ def test_a_right_algorithm_is_verified_and_timed():
     assert record.exact
     assert record.fraction is not None
     assert 0 < record.fraction < 1
+    assert 0 < record.rms_error_ulp <= record.worst_error_ulp < 20
     assert record.timing is not None
     (series,) = record.timing.series
     assert (len(series.samples_us), series.stop, series.cache) == (EFFORT.maximum, "samples", "warm")

@@ -64,6 +64,14 @@ def test_statistics_of_samples():
     assert timing_of((1.0,)).of("cold") is None
 
 
+def test_a_record_of_an_earlier_version_has_no_error():
+    old = json.loads(record().to_json())
+    del old["rms_error_ulp"], old["worst_error_ulp"]
+    read = Record.from_json(json.dumps(old))
+    assert (read.rms_error_ulp, read.worst_error_ulp) == (None, None)
+    assert read.fraction == record().fraction
+
+
 def test_speed_counts_the_flops_of_the_direct_method():
     assert record().tflops == PROBLEM.flops / 2.0e-6 / 1e12
     assert failed().tflops is None
@@ -128,6 +136,9 @@ def test_a_torn_last_line_is_reported_and_nothing_else_is_lost(tmp_path, torn):
                 ("count", {"count": 1.5}),
                 ("environment", {"environment": 3}),
                 ("fraction", {"fraction": "x"}),
+                ("rms_error_ulp", {"rms_error_ulp": "x"}),
+                ("both errors or none", {"worst_error_ulp": None}),
+                ("both errors or none", {"rms_error_ulp": -1.0}),
                 ("layer", {"layer": None}),
                 ("phases_us", {"timing": json.loads(record().to_json())["timing"] | {"phases_us": [1]}}),
                 ("prepare_us", {"timing": json.loads(record().to_json())["timing"] | {"prepare_us": None}}),

@@ -82,7 +82,7 @@ def test_nothing_is_drawn_without_data_and_the_reason_is_said():
 
 def test_every_axis_of_times_says_when_they_are_no_gpus():
     timeless = {
-        "fraction of the error bound (1 is the limit)", "fraction of the algorithm's own error bound",
+        "fraction of the error bound (1 is the limit)", "rms error, ulp of the output's magnitude",
         "workspace, bytes", "input channels C", "image size √(H·W)",
     }  # fmt: skip
     seen = set()
@@ -141,7 +141,7 @@ def test_a_mark_of_one_record_can_be_picked_and_says_all_of_it():
             assert (row["algorithm"], row["problem"]) == (whole.algorithm, whole.problem)
             assert row["time"] == pytest.approx(whole.median_us / 1000, rel=1e-3)
         tips = {tip["field"] for part in specs(spec) for tip in part.get("tooltip", []) if isinstance(tip, dict)}
-        assert {"algorithm", "problem", "time", "low", "high", "rate", "bound", "command"} <= tips
+        assert {"algorithm", "problem", "time", "low", "high", "rate", "rms", "worst", "bound", "command"} <= tips
 
 
 def commands(figure) -> list[tuple[dict, str]]:
@@ -235,6 +235,9 @@ def odd_records(draw):
         timing=timing, algorithm=algorithm, family="baseline" if algorithm == "cudnn" else "x", layer="<b>",
         problem=draw(st.sampled_from(PROBLEMS)), workload=draw(st.sampled_from("vw")),
         fraction=draw(st.sampled_from([None, 0.0, 0.5, 1.0, 1e-12])), seed=draw(st.integers(0, 1)),
+        **dict.fromkeys(
+            ("rms_error_ulp", "worst_error_ulp"), draw(st.sampled_from([None, 0.0, 1e-12, 2.5, 1e300]))
+        ),
         workspace_bytes=draw(st.sampled_from([None, 0, 5, 2**40])),
         device=draw(st.sampled_from([synthetic.GPU, EMULATOR])),
     )  # fmt: skip

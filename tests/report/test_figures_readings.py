@@ -1,6 +1,7 @@
 """The sentence below a figure's title, and the values in the figure, agree with the times of its records."""
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from cases.drawn import FIGURES, PASSED, named, network, rows_of
 from cases.handmade import timed
 from convbench.problem.notation import own
 from convbench.report.chapters import LAYER, chapters
+from convbench.report.figures import omitted
 from convbench.report.pictures import to_png
 
 
@@ -39,14 +41,48 @@ def test_readings_are_true(seed):
 def test_nothing_beats_what_is_on_the_front(seed):
     records = list(network(seed))
     passed = chapters(records)[0].passed
-    means = np.exp(np.log(passed[["fraction", "speed"]]).groupby(passed.algorithm).mean())
+    everywhere = passed[passed.groupby(LAYER).algorithm.transform("nunique") == passed.algorithm.nunique()]
+    means = np.exp(np.log(everywhere[["rms_error_ulp", "speed"]]).groupby(everywhere.algorithm).mean())
     on_it = {
         name for name, mine in means.iterrows()
-        if not ((means.fraction < mine.fraction) & (means.speed >= mine.speed)).any()
-        and not ((means.fraction <= mine.fraction) & (means.speed > mine.speed)).any()
+        if not ((means.rms_error_ulp < mine.rms_error_ulp) & (means.speed >= mine.speed)).any()
+        and not ((means.rms_error_ulp <= mine.rms_error_ulp) & (means.speed > mine.speed)).any()
     }  # fmt: skip
-    said = named(records)["front"].reading.split(": ")[1].split(". No")[0]
-    assert set(re.split(", | and ", said)) == on_it
+    reading = named(records)["front"].reading
+    assert set(re.split(", | and ", reading.split(": ")[1].split(". No")[0])) == on_it
+    least, most = means.rms_error_ulp.idxmin(), means.rms_error_ulp.idxmax()
+    assert f"{least} has the smallest rms error, {means.rms_error_ulp[least]:.3g} ulp" in reading
+    assert f"{most} has the largest, {means.rms_error_ulp[most]:.3g} ulp" in reading
+    assert "in the geometric mean of the 6 layers that all algorithms computed" in reading  # Winograd refuses two
+
+
+def test_error_against_speed_has_the_true_errors_on_its_axis():
+    """Not the used fractions of bounds, which differ between algorithms."""
+    figure = FIGURES["front"]
+    assert figure.title == "Error against speed"
+    assert "ulp" in next(layer["encoding"]["x"]["title"] for layer in figure.chart.to_dict()["layer"])
+    marks = {row["row"]: row for row in rows_of(figure.chart.to_dict()) if "row" in row}
+    assert set(marks) == set(PASSED.row)
+    for number, row in marks.items():
+        assert row["rms_error_ulp"] == pytest.approx(PASSED.rms_error_ulp[number], rel=1e-3)
+
+
+def test_error_against_speed_counts_what_it_leaves_out():
+    """Records without an error, and results that have none, which a logarithm cannot show."""
+    old = {"rms_error_ulp": None, "worst_error_ulp": None}
+    none = {"rms_error_ulp": 0.0, "worst_error_ulp": 0.0}
+    one, two = timed(1.0, rms_error_ulp=4.0), timed(2.0, algorithm="fft_tiled", rms_error_ulp=1.0)
+    records = [one, two, timed(3.0, algorithm="cudnn", **old), timed(3.0, algorithm="im2col_gemm", **none)]
+    reading = named(records)["front"].reading
+    assert reading.startswith("On the front: direct and fft_tiled. ")
+    assert reading.endswith(" 1 result without any error is left out. 1 result has no recorded error.")
+    assert "in the geometric mean of the one layer. There, fft_tiled has the smallest rms error, 1 ulp;" in reading
+    apart = [one, replace(two, layer="conv2", problem="n1c1h9w9-k2r3s3")]
+    assert "in the geometric mean of the layers that each computed" in named(apart)["front"].reading
+    left = {gone.title: gone.reason for gone in omitted([replace(one, **old), replace(two, **old)])}
+    assert "hold no error" in left["Error against speed"]
+    alone = {gone.title: gone.reason for gone in omitted([one, replace(two, **old)])}
+    assert "fewer than two algorithms" in alone["Error against speed"]
 
 
 @pytest.mark.parametrize("seed", range(2))

@@ -56,6 +56,42 @@ def test_layers_are_ranked_by_time():
         ("conv2", "direct", "30.0 µs", "1.00"),
     ]
     assert {row["of bound"] for row in rows} == {"0.25"}
+    assert {(row["rms error, ulp"], row["worst error, ulp"]) for row in rows} == {("2.5", "12.5")}
+
+
+def test_records_without_an_error_have_a_dash_and_the_page_says_so():
+    """Records of earlier versions, which lack the fields."""
+    old = [replace(one, rms_error_ulp=None, worst_error_ulp=None) for one in RECORDS]
+    page = to_markdown(old, title="t")
+    rows = table(page, "Every layer and algorithm")
+    assert {(row["rms error, ulp"], row["worst error, ulp"]) for row in rows} == {("–", "–")}
+    said = "These records hold no error in units of the last place, like all records of earlier versions."
+    assert said in page
+    assert said not in to_markdown(RECORDS, title="t")
+    assert said not in to_markdown([old[0], RECORDS[1]], title="t")
+
+
+def test_the_smallest_and_the_largest_error_are_named():
+    """By the geometric means of the errors on random numbers."""
+    records = [
+        timed(10.0, rms_error_ulp=rms, algorithm=name, layer=layer)
+        for name, layer, rms in (
+            ("direct", "conv1", 2.0), ("direct", "conv2", 8.0), ("fft_tiled", "conv1", 3.0), ("fft_tiled", "conv2", 3.0)
+        )
+    ]  # fmt: skip
+    page = to_markdown(records, title="t")
+    assert (
+        "On random numbers, fft_tiled has a root-mean-square error of 3 ulp, the smallest, and direct one of 4 ulp, "
+        "the largest, in the geometric mean of all 2 layers; 1 ulp is the last place" in squeezed(page)
+    )
+    longer = to_markdown([*records, timed(1.0, rms_error_ulp=99.0, layer="conv3", algorithm="direct")], title="t")
+    assert "direct one of 4 ulp, the largest, in the geometric mean of the 2 layers that all algorithms" in longer
+    assert "fft_tiled" not in to_markdown(records[:2], title="t").partition("; 1 ulp")[0]
+    assert "reference" not in page
+    wide = to_markdown([timed(1.0, problem="n1c1h5w5-k2r3s3-float64", precision="float64")], title="t")
+    assert "The float64 reference has an error of this size itself" in wide
+    exact = to_markdown([timed(1.0, rms_error_ulp=0.0, worst_error_ulp=0.0)], title="t")
+    assert "No result has any error on random numbers." in exact
 
 
 def test_warm_and_cold_times_stand_apart_with_their_intervals():

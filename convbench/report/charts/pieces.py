@@ -82,6 +82,7 @@ class Canvas:
                 "time": _digits(frame.median_us * scale), "low": _digits(frame.low_us * scale),
                 "high": _digits(frame.high_us * scale), "cold": _digits(frame.cold_us * scale),
                 "rate": _digits(frame.tflops * self.rate_unit[1]), "speed": _digits(frame.speed),
+                "rms": _digits(frame.rms_error_ulp), "worst": _digits(frame.worst_error_ulp),
                 "bound": _digits(frame.fraction), "iqr": _digits(frame.spread), "workspace": frame.workspace_bytes,
                 "host": _digits(frame.host_us), "compile": _digits(frame.compile_s),
             }
@@ -98,7 +99,8 @@ class Canvas:
         names = {
             "algorithm": "algorithm", "layer": "layer", "problem": "problem", "time": f"median, {unit}{self.label}",
             "low": "95 % interval from", "high": "95 % interval to", "cold": f"cold cache, {unit}{self.label}",
-            "rate": f"{rate}{self.label}", "speed": "speed, of the fastest", "bound": "fraction of its error bound",
+            "rate": f"{rate}{self.label}", "speed": "speed, of the fastest", "rms": "rms error, ulp",
+            "worst": "worst error, ulp", "bound": "fraction of its error bound",
             "iqr": "spread (IQR / median)", "workspace": "workspace, bytes", "host": f"host, µs{self.label}",
             "compile": f"compile, s{self.label}",
         }  # fmt: skip

@@ -53,6 +53,8 @@ function rate(tflops) {
 
 const percent = (share) => (Number.isFinite(share) ? `${digits(share * 100)} %` : NOTHING);
 
+const ulps = (error) => (Number.isFinite(error) ? `${digits(error)} ulp` : NOTHING);
+
 function size(bytes) {
   if (!Number.isFinite(bytes)) return NOTHING;
   const [unit, scale] = [["GiB", 2 ** 30], ["MiB", 2 ** 20], ["KiB", 2 ** 10]].find(([, s]) => bytes >= s) ?? ["B", 1];
@@ -105,6 +107,8 @@ function figuresOf(row) {
     ["spread (IQR of median)", percent(us("spread"))],
     [`rate${mark}`, rate(us("tflops"))],
     ["speed of the best", percent(us("of_best"))],
+    ["rms error", ulps(us("rms_error_ulp"))],
+    ["worst error", ulps(us("worst_error_ulp"))],
     ["used of the error bound", percent(us("fraction"))],
     ["exact on integers", data.exact[row] ? "yes, bit for bit" : NOTHING],
     ["workspace", size(us("workspace_bytes"))],
