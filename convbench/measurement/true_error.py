@@ -27,8 +27,7 @@ import numpy as np
 
 from convbench.problem import Dtype
 from convbench.problem.operands import Values
-from convbench.reference import Float64
-from convbench.reference.error_model import SMALLEST_NORMAL, UNIT_ROUNDOFF
+from convbench.reference import SMALLEST_NORMAL, UNIT_ROUNDOFF, Float64
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,6 +6,26 @@ straight from the equation, and an `ErrorModel` gives the largest error that an 
 
 from convbench.reference.data import KINDS, Kind
 from convbench.reference.definition import Float64, compute
-from convbench.reference.error_model import ACCUMULATOR, LAMBDA, ErrorModel, Outputs, Tensors
+from convbench.reference.error_model import (
+    ACCUMULATOR,
+    LAMBDA,
+    SMALLEST_NORMAL,
+    UNIT_ROUNDOFF,
+    ErrorModel,
+    Outputs,
+    Tensors,
+)
 
-__all__ = ["ACCUMULATOR", "KINDS", "LAMBDA", "ErrorModel", "Float64", "Kind", "Outputs", "Tensors", "compute"]
+__all__ = [
+    "ACCUMULATOR",
+    "KINDS",
+    "LAMBDA",
+    "SMALLEST_NORMAL",
+    "UNIT_ROUNDOFF",
+    "ErrorModel",
+    "Float64",
+    "Kind",
+    "Outputs",
+    "Tensors",
+    "compute",
+]

@@ -47,7 +47,7 @@ def test_it_loads_without_a_network_and_draws_every_figure(gpu):
     assert gpu.count() == (len(GPU), len(GPU))
 
 
-@pytest.mark.parametrize("key", ["median_us", "algorithm", "fraction"])
+@pytest.mark.parametrize("key", ["median_us", "algorithm", "fraction", "rms_error_ulp"])
 def test_a_column_sorts_both_ways_and_what_is_missing_comes_last(gpu, key):
     gpu.page.locator("#size").select_option("250")
     head = gpu.page.locator(f"thead th:has([data-sort={key}])")
