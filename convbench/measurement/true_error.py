@@ -25,8 +25,7 @@ from math import inf, sqrt
 
 import numpy as np
 
-from convbench.problem import Dtype
-from convbench.problem.operands import Values
+from convbench.problem import Dtype, operands
 from convbench.reference import SMALLEST_NORMAL, UNIT_ROUNDOFF, Float64
 
 
@@ -44,7 +43,7 @@ class TrueError:
     worst: float
 
 
-def true_error(*, actual: Values, expected: Float64, dtype: Dtype) -> TrueError:
+def true_error(*, actual: operands.Values, expected: Float64, dtype: Dtype) -> TrueError:
     """Measure the error of an output of a dtype. Elements that are expected to be NaN or infinite are left out.
 
     Raises
