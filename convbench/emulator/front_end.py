@@ -20,6 +20,7 @@ from convbench.emulator import shortcuts
 from convbench.emulator.compilation import why_not
 from convbench.emulator.errors import CompilationError, UnsupportedError, VersionError
 from convbench.emulator.index_checks import IndexChecks, keep_negative
+from convbench.emulator.patching import patched
 
 NUMBA_CUDA = SpecifierSet(">=0.30.4,<0.31")
 NUMBA = SpecifierSet(">=0.68,<0.69")
@@ -28,7 +29,6 @@ NUMPY = SpecifierSet(">=2.0,<2.5")
 
 DEVICE_FUNCTIONS_KEPT = 100  # their compiled code refers to them, so they would not be freed otherwise
 
-_ABSENT = object()
 _lock = threading.RLock()  # held while a kernel compiles, because numba-cuda is patched meanwhile
 
 
@@ -172,17 +172,10 @@ def _compiler_for(compute_capability: tuple[int, int], strict: bool) -> Iterator
     ]
     if strict:
         patches.append((arrayobj, "fix_integer_index", keep_negative))
-    before = [(owner, name, owner.__dict__.get(name, _ABSENT)) for owner, name, _ in patches]
-    for owner, name, value in patches:
-        setattr(owner, name, value)
     try:
-        yield
+        with patched(patches):
+            yield
     finally:
-        for owner, name, value in before:
-            if value is _ABSENT:
-                delattr(owner, name)
-            else:
-                setattr(owner, name, value)
         device_functions.restore()
 
 

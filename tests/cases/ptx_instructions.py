@@ -253,6 +253,8 @@ def _conversions() -> Iterator[Scalar]:
                 (to, source),
                 lambda a, t=to, s=source: masked(oracle.integer(a, s), width(t)),
             )
+            if _ranges(to)[0] <= _ranges(source)[0] and _ranges(source)[1] <= _ranges(to)[1]:
+                continue  # .sat is illegal where nothing can saturate
             yield Scalar(
                 f"cvt.sat.{to}.{source} {{d}}, {{a}};",
                 (to, source),
@@ -404,9 +406,13 @@ def _times(a: int, b: int) -> int:
     return a * b
 
 
-def _clamped(value: int, kind: str) -> int:
+def _ranges(kind: str) -> tuple[int, int]:
     bits = width(kind)
-    low, high = (-(1 << (bits - 1)), (1 << (bits - 1)) - 1) if kind[0] == "s" else (0, (1 << bits) - 1)
+    return (-(1 << (bits - 1)), (1 << (bits - 1)) - 1) if kind[0] == "s" else (0, (1 << bits) - 1)
+
+
+def _clamped(value: int, kind: str) -> int:
+    low, high = _ranges(kind)
     return max(low, min(high, value))
 
 

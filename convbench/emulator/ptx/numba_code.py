@@ -13,9 +13,10 @@ from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any
 
-from convbench.emulator import front_end
+from convbench.emulator import front_end, shortcuts
 from convbench.emulator.compilation import why_not
 from convbench.emulator.errors import CompilationError, UnsupportedError
+from convbench.emulator.patching import patched
 
 # numba-cuda marks its debug information as one to warn about if another module has another version, and NVRTC as an
 # error. nvJitLink refuses to link the two, for example a kernel with lines that uses bfloat16.
@@ -90,12 +91,7 @@ def _current_device(capability: tuple[int, int, str]) -> Iterator[None]:
         (dispatcher, "get_current_device", lambda: device),
         (CUDACodeLibrary, "_ensure_cc", lambda _, cc: capability if cc is None else cc),
         (nvvm, "compile_ir", compile_lines),
+        *shortcuts.patches(),
     ]
-    before = [(owner, name, getattr(owner, name)) for owner, name, _ in patches]
-    for owner, name, value in patches:
-        setattr(owner, name, value)
-    try:
+    with patched(patches):
         yield
-    finally:
-        for owner, name, value in before:
-            setattr(owner, name, value)
