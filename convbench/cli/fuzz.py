@@ -54,8 +54,8 @@ FuzzDeviceOption = Annotated[
     str | None,
     typer.Option(
         "--device",
-        help="One of cuda, emulator, emulator-checked, simulator. Default: the GPU if there is one, else "
-        "emulator-checked.",
+        help="One of cuda, emulator, emulator-ptx, emulator-checked, simulator. Default: the GPU if there is one, "
+        "else emulator-checked.",
     ),
 ]
 CorpusOption = Annotated[

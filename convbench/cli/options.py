@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 DEVICES = (
     "cuda",
     "emulator",
+    "emulator-ptx",
     "emulator-checked",
     "simulator",
 )  # the names in `convbench.devices.NAMES`, repeated here so that completion need not import it

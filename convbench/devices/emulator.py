@@ -1,4 +1,4 @@
-"""Implements the devices `emulator` and `emulator-checked`, which compile kernels for the CPU of this machine.
+"""Implements the devices `emulator`, `emulator-ptx` and `emulator-checked`, which compile kernels for the CPU.
 
 It converts the emulator's errors to those of `convbench.errors`: KernelError if a kernel is wrong, ConfigError if
 hardware would refuse the launch, and RefusedError if the kernel uses a feature that the emulator does not support.
@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +24,7 @@ from convbench.emulator import (
     UnsupportedError,
     VersionError,
     compilation,
+    compiler_fault,
     front_end,
     state,
 )
@@ -37,29 +38,47 @@ SMALL_BYTES = 2**24  # up to this size, free memory is not checked
 
 
 class EmulatorDevice(Device):
-    """Runs CUDA kernels on the CPU, compiled to native code; with `checked`, every access and barrier is checked.
+    """Runs CUDA kernels on the CPU, compiled to native code.
+
+    With `checked`, every access and barrier is checked. With `code="ptx"`, the code runs that a GPU gets, with the
+    values of the PTX ISA.
 
     Raises
     ------
     DeviceError
-        the emulator does not work with the installed version of numba-cuda or NumPy.
+        the emulator does not work with the installed version of numba-cuda or NumPy, or NVIDIA's compiler is missing,
+        which makes the PTX.
     """
 
     name: ClassVar[str] = "emulator"
     clock: ClassVar[str] = "CPU wall clock, emulated on CPU"
     is_gpu: ClassVar[bool] = False
 
-    def __init__(self, *, checked: bool = False, workers: int | None = None, max_macs: int | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        checked: bool = False,
+        workers: int | None = None,
+        max_macs: int | None = None,
+        code: Literal["llvm", "ptx"] = "llvm",
+    ) -> None:
         super().__init__()
         self.max_macs = MAX_CHECKED_MACS if checked and max_macs is None else max_macs
         if checked:
             self.name = "emulator-checked"  # type: ignore[misc]
+        elif code == "ptx":
+            self.name = "emulator-ptx"  # type: ignore[misc]
         try:
             front_end.check_versions()
         except VersionError as error:
             raise DeviceError(f"device {self.name} cannot be used: {error}") from error
+        if code == "ptx" and (fault := compiler_fault()):
+            raise DeviceError(
+                f"device {self.name} needs NVIDIA's compiler, which does not work: {fault}: "
+                'pip install "convbench[cu13]" (or [cu12])'
+            )
         workers = environment.cores() if workers is None else workers
-        self._emulator = Emulator(checked=checked, workers=workers)
+        self._emulator = Emulator(checked=checked, workers=workers, code=code)
         self.compute_capability = self._emulator.limits.compute_capability
 
     # ---- memory

@@ -91,6 +91,12 @@ def _emulator() -> Device:
     return EmulatorDevice()
 
 
+def _ptx_emulator() -> Device:
+    from convbench.devices.emulator import EmulatorDevice  # takes long to import
+
+    return EmulatorDevice(code="ptx")
+
+
 def _checked_emulator() -> Device:
     from convbench.devices.emulator import EmulatorDevice  # takes long to import
 
@@ -106,6 +112,7 @@ def _simulator() -> Device:
 NAMES: dict[str, Callable[[], Device]] = {
     "cuda": _cuda,
     "emulator": _emulator,
+    "emulator-ptx": _ptx_emulator,
     "emulator-checked": _checked_emulator,
     "simulator": _simulator,
 }

@@ -31,6 +31,7 @@ from convbench.emulator.errors import (
 from convbench.emulator.launch import Emulator, launch
 from convbench.emulator.loaded import LoadedKernel, LoadedModule, load_ptx
 from convbench.emulator.orders import Order
+from convbench.emulator.ptx.numba_code import compiler_fault
 from convbench.emulator.state import FaultKind
 
 __all__ = [
@@ -46,6 +47,7 @@ __all__ = [
     "OrderDependenceError",
     "UnsupportedError",
     "VersionError",
+    "compiler_fault",
     "launch",
     "load_ptx",
 ]

@@ -62,6 +62,17 @@ def ptx_of(kernel: Any, types: tuple[Any, ...], compute_capability: tuple[int, i
     return (text if isinstance(text, str) else text.decode()), str(made.entry_name)
 
 
+def compiler_fault() -> str | None:
+    """The reason why no PTX can be made, in one line; None if NVVM is there."""
+    try:
+        from numba.cuda.cudadrv.nvvm import NVVM  # here, because Numba's simulator lacks it
+
+        NVVM()
+    except Exception as error:  # noqa: BLE001  (any error is the reason)
+        return " ".join(f"{type(error).__name__}: {error}".split())
+    return None
+
+
 def is_linked() -> bool:
     """Whether nvJitLink is installed, through which numba-cuda then links every kernel."""
     from cuda.bindings import nvjitlink  # here, because the simulator and old toolkits lack it

@@ -1,0 +1,61 @@
+"""The device `emulator-ptx` runs the code that a GPU gets: every algorithm is right on it, and integers are exact."""
+
+import numpy as np
+import pytest
+from numba import cuda
+
+from convbench.algorithm import registry
+from convbench.devices import select
+from convbench.emulator.ptx import numba_code
+from convbench.errors import DeviceError
+from convbench.measurement import Case
+from convbench.problem.notation import parse
+from support.running import assert_passes
+
+DEVICE = select("emulator-ptx")
+PROBLEMS = {
+    "depthwise": "n1c4h7w7-k4r3s3-pad1-g4",
+    "winograd_4x4_3x3": "n1c3h9w9-k5r3s3-pad1",
+    "implicit_gemm_f16": "n1c5h6w6-k9r3s3-pad1-float16",
+    "implicit_gemm_bf16": "n1c5h6w6-k9r3s3-pad1-bfloat16",
+}
+
+
+@pytest.mark.parametrize("name", registry.names())
+def test_every_algorithm_passes(name):
+    problem = parse(PROBLEMS.get(name, "n2c5h7w6-k9r3s3-pad1"))
+    assert_passes(registry.get(name), Case(problem, 2), DEVICE)
+
+
+def test_the_device_tells_what_it_is():
+    about = DEVICE.describe()
+    assert (about["name"], about["is_gpu"], about["checked"]) == ("emulator-ptx", False, False)
+    assert "emulated on CPU" in about["clock"]
+
+
+def test_sums_of_products_are_fused_on_this_device_alone():
+    @cuda.jit
+    def difference(x, y, out):
+        i = cuda.threadIdx.x
+        out[i] = x[i] * x[i] - y[i] * y[i]
+
+    found = {}
+    for name in ("emulator", "emulator-ptx"):
+        device = select(name)
+        x, out = device.upload(np.full(1, 0.1, np.float32)), device.upload(np.zeros(1, np.float32))
+        device.launch("multiply", difference, 1, 1, x, x, out)
+        found[name] = device.download(out)[0]
+    assert found["emulator"] == 0
+    assert abs(found["emulator-ptx"]) > 0
+
+
+def test_a_missing_compiler_is_told_with_its_remedy(monkeypatch):
+    from numba.cuda.cudadrv import nvvm
+
+    def missing():
+        raise OSError("libnvvm.so not found")
+
+    monkeypatch.setattr(nvvm, "NVVM", missing)
+    assert "libnvvm" in numba_code.compiler_fault()
+    with pytest.raises(DeviceError, match=r'needs NVIDIA.s compiler.*libnvvm.*pip install "convbench\[cu13\]"'):
+        select("emulator-ptx")
