@@ -12,7 +12,7 @@ from numba.cuda import dispatcher
 from convbench.emulator import Emulator, FaultKind, KernelFault, disk
 
 PAGE_KIB = 4
-COMPILATIONS = 1000
+COMPILATIONS = 500
 
 
 def resident_kib() -> int:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from hypothesis import settings
 from hypothesis import strategies as st
 
 from convbench.algorithm import Algorithm
@@ -47,6 +48,12 @@ FORMATS: tuple[tuple[Mapping[str, str], tuple[str, ...]], ...] = (
 )
 
 seeds = st.integers(0, 2**32 - 1)
+
+
+def fewer(times: int) -> settings:
+    """A part of the profile's examples, for a slow property whose faults another property finds."""
+    return settings(max_examples=settings.default.max_examples // times)
+
 
 # a few, or close to a whole number of tiles (the tiles of all algorithms have 2, 4, 8, 12 or 16 outputs)
 _few = st.integers(1, 3)
