@@ -78,7 +78,7 @@ def lower(kernel: Any, types: tuple[Any, ...], *, compute_capability: tuple[int,
         raise UnsupportedError(f"{kernel.py_func.__name__}: debug=True is not emulated; the checked mode sees more")
     if options.get("link"):
         raise UnsupportedError(f"{kernel.py_func.__name__}: linked code is not emulated: {options['link']}")
-    with _lock, _compiler_for(compute_capability, strict), warnings.catch_warnings():
+    with _lock, shortcuts.taken(), _compiler_for(compute_capability, strict), warnings.catch_warnings():
         # the source of a kernel typed at a prompt cannot be found, which is no reason for a warning
         warnings.simplefilter("ignore", NumbaDebugInfoWarning)
         try:
@@ -168,7 +168,6 @@ def _compiler_for(compute_capability: tuple[int, int], strict: bool) -> Iterator
         (cgutils, "get_item_pointer", index_checks.get_item_pointer),
         (arrayobj, "basic_indexing", index_checks.basic_indexing),
         (arrayobj, "make_array_flat_cls", index_checks.flat_class),
-        *shortcuts.patches(),
     ]
     if strict:
         patches.append((arrayobj, "fix_integer_index", keep_negative))

@@ -9,8 +9,15 @@
   Here they are read without the properties.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
+
+@contextmanager
+def taken() -> Iterator[None]:
+    """Take the shortcuts meanwhile. The caller holds the lock of `front_end`."""
+    with patched(patches()):
+        yield
 
 
 def patches() -> list[tuple[Any, str, Any]]:

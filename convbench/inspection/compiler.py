@@ -20,7 +20,7 @@ from numba import cuda
 from numba.cuda.core import config
 from packaging.specifiers import SpecifierSet
 
-from convbench.emulator import front_end
+from convbench.emulator import front_end, shortcuts
 from convbench.errors import DeviceError, KernelError
 from convbench.inspection.architecture import Architecture
 from convbench.inspection.resources import Resources, read_log
@@ -71,7 +71,7 @@ def _built(kernel: Any, types: tuple[Any, ...], architecture: Architecture) -> C
     suffix = "a" if architecture.compute_capability >= SUFFIX_SINCE else ""
     capability = (*architecture.compute_capability, suffix)
     patching = front_end._lock  # noqa: SLF001  (the emulator patches numba-cuda while a kernel compiles, as is done here)
-    with patching, _current_device(capability):
+    with patching, shortcuts.taken(), _current_device(capability):
         made = _Kernel(kernel.py_func, types, **kernel.targetoptions)
         library = made._codelibrary  # noqa: SLF001  (numba-cuda has no public name for it)
         cubin, log = bytes(library.get_cubin().code), library.get_linkerinfo(capability)

@@ -51,6 +51,14 @@ def test_a_kernel_is_the_same_without_shortcuts(strict, monkeypatch):
     assert lines_of(strict) == shortened
 
 
+def test_no_shortcut_is_left_after_an_error():
+    owners = {owner for owner, _, _ in shortcuts.patches()}
+    before = {owner: dict(vars(owner)) for owner in owners}
+    with pytest.raises(ValueError, match="of the kernel"), shortcuts.taken():
+        raise ValueError("of the kernel")
+    assert {owner: dict(vars(owner)) for owner in owners} == before
+
+
 def test_no_shortcut_is_left_after_a_compilation():
     owners = {owner for owner, _, _ in shortcuts.patches()}
     before = {owner: dict(vars(owner)) for owner in owners}

@@ -48,7 +48,7 @@ def ptx_of(kernel: Any, types: tuple[Any, ...], compute_capability: tuple[int, i
         raise UnsupportedError(f"{name}: debug=True is not emulated; the checked mode sees more")
     capability = (*compute_capability, "a" if compute_capability >= SUFFIX_SINCE else "")
     lock = front_end._lock  # noqa: SLF001  (numba-cuda is patched under it)
-    with lock, _current_device(capability), warnings.catch_warnings():
+    with lock, shortcuts.taken(), _current_device(capability), warnings.catch_warnings():
         # the source of a kernel typed at a prompt cannot be found, which is no reason for a warning
         warnings.simplefilter("ignore", NumbaDebugInfoWarning)
         try:
@@ -102,7 +102,6 @@ def _current_device(capability: tuple[int, int, str]) -> Iterator[None]:
         (dispatcher, "get_current_device", lambda: device),
         (CUDACodeLibrary, "_ensure_cc", lambda _, cc: capability if cc is None else cc),
         (nvvm, "compile_ir", compile_lines),
-        *shortcuts.patches(),
     ]
     with patched(patches):
         yield
