@@ -10,6 +10,7 @@ from numba import cuda, types
 from cases.problems import PROBLEMS
 from convbench.algorithm import registry
 from convbench.devices.simulator import SimulatorDevice
+from convbench.emulator import shortcuts
 from convbench.measurement import Execution
 from convbench.problem import DIRECTIONS
 from convbench.problem.notation import parse
@@ -50,12 +51,13 @@ def launched_by(name: str) -> Compiler:
 
 @pytest.fixture(autouse=True)
 def no_device_needed(monkeypatch):
-    """Numba asks the current device which architecture a device function is for."""
+    """Numba asks the current device which architecture a device function is for. Shortcuts compile in less time."""
     from numba.cuda import dispatcher
 
     current = SimpleNamespace(compute_capability=(9, 0))
     monkeypatch.setattr(dispatcher, "get_current_device", lambda: current)
-    return current
+    with shortcuts.taken():
+        yield current
 
 
 @pytest.mark.parametrize("capability", ARCHITECTURES, ids=lambda cc: f"sm_{cc[0]}{cc[1]}")
