@@ -13,6 +13,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from convbench.emulator.patching import patched
+
+
 @contextmanager
 def taken() -> Iterator[None]:
     """Take the shortcuts meanwhile. The caller holds the lock of `front_end`."""
