@@ -28,6 +28,7 @@ from convbench.emulator import (
     front_end,
     state,
 )
+from convbench.emulator.arguments import types_of
 from convbench.errors import CompileError, ConfigError, DeviceError, KernelError, OutOfDeviceMemoryError, RefusedError
 from convbench.problem import ConvProblem
 from convbench.records import environment
@@ -134,7 +135,9 @@ class EmulatorDevice(Device):
     ) -> None:
         try:
             with compile_errors(kernel), _errors_of_the_suite(kernel):
-                self._emulator.launch(kernel, grid, block, *args, shared_bytes=shared_bytes)
+                self._emulator.launch(
+                    kernel, grid, block, *args, shared_bytes=shared_bytes, types=_types_on_a_gpu(kernel, args)
+                )
         finally:
             self.compile_s = self._emulator.compile_s
 
@@ -183,6 +186,33 @@ def _errors_of_the_suite(kernel: Kernel) -> Iterator[None]:
         raise CompileError(f"does not compile: {compilation.why_not(kernel, cause)}") from error
     except UnsupportedError as error:
         raise RefusedError(str(error)) from error
+
+
+def _types_on_a_gpu(kernel: Kernel, args: tuple[Any, ...]) -> tuple[Any, ...] | None:
+    """The Numba types of arrays as numba-cuda finds them for arrays on a GPU.
+
+    NumPy calls an array contiguous whatever the strides of its axes of size 1 are. numba-cuda looks at all strides of a
+    device array. So a view has one type here, and one compiled kernel, whatever its sizes are.
+    """
+    if not hasattr(kernel, "py_func"):
+        return None  # the launch says what is wrong
+    found = []
+    for kind, value in zip(types_of(kernel, args), args, strict=True):
+        if isinstance(value, np.ndarray) and value.ndim and kind.layout != "A" and not _is_dense(value, kind.layout):
+            kind = kind.copy(layout="A")
+        found.append(kind)
+    return tuple(found)
+
+
+def _is_dense(array: Array, layout: str) -> bool:
+    """Whether the strides of all axes are those of a contiguous array, also where an axis has size 1."""
+    step = 1 if layout == "F" else -1
+    stride = array.itemsize
+    for size, own in zip(array.shape[::step], array.strides[::step], strict=True):
+        if own != stride:
+            return False
+        stride *= size
+    return True
 
 
 def _free_bytes(meminfo: Path = Path("/proc/meminfo")) -> int | None:

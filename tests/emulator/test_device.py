@@ -281,3 +281,27 @@ def test_a_plan_that_launches_what_is_no_kernel_does_not_compile(name):
         device.launch("multiply", plain, 1, 1, device.upload(np.zeros(1, np.float32)))
     with pytest.raises(CompileError, match="NoneType is of type NoneType and no kernel"):
         device.launch("multiply", None, 1, 1, device.upload(np.zeros(1, np.float32)))
+
+
+def test_a_view_has_the_type_that_numba_cuda_gives_it_on_a_gpu():
+    """numba-cuda looks at the strides of all axes of a device array, and NumPy leaves out those of size 1."""
+
+    @cuda.jit
+    def takes(x, y, out):
+        out[0] = x[0, 0, 0, 0] + y[0]
+
+    kernels = []
+    device = EmulatorDevice(workers=1)
+    inner = device._emulator.launch
+    device._emulator.launch = lambda *args, types, **options: (
+        kernels.append(types),
+        inner(*args, types=types, **options),
+    )
+    out = device.upload(np.zeros(1, np.float32))
+    for channels in (1, 3):
+        x = device.upload(np.ones((2, 5, 4, channels), np.float32)).transpose(0, 3, 1, 2)
+        y = device.upload(np.ones(8, np.float32))
+        device.launch("multiply", takes, 1, 1, x, y, out)
+    assert kernels[0] == kernels[1]
+    assert [kind.layout for kind in kernels[0]] == ["A", "C", "C"]
+    assert device.download(out)[0] == 2
