@@ -16,7 +16,7 @@ from convbench.algorithm.plan import Plan
 from convbench.devices import Device
 from convbench.errors import ConfigError, RefusedError
 from convbench.problem import ConvProblem, Direction, Dtype
-from convbench.reference import ErrorModel, Float64, Outputs
+from convbench.reference import ErrorModel, Float64, Outputs, Places
 
 Family = Literal["direct", "gemm", "winograd", "fft", "baseline"]
 
@@ -195,6 +195,7 @@ class Algorithm:
         expected: Mapping[str, Float64],
         config: Any = None,
         independent: bool = True,
+        places: Mapping[str, Places] | None = None,
     ) -> Outputs:
         """The largest |actual − expected| that this algorithm may have on these tensors, for each output by name.
 
@@ -202,7 +203,7 @@ class Algorithm:
         """
         return self.error_model.bounds(
             problem, direction, tensors,
-            expected=expected, config=self.resolved(problem, direction, config), independent=independent,
+            expected=expected, config=self.resolved(problem, direction, config), independent=independent, places=places,
         )  # fmt: skip
 
     def _inner(self, problem: ConvProblem, direction: Direction) -> ConvProblem:

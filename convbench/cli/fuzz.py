@@ -172,12 +172,23 @@ def _replay(line: str, device: str | None, plugin: list[str] | None, json_: bool
     case = FuzzCase.read(line)
     options.load_plugins(plugin)
     algorithm, chosen = registry.get(case.algorithm), _device(device)
-    verdict = judge(case, algorithm, chosen)
+    verdict = judge(case, algorithm, chosen, whole=True)
     if json_:
         told = {"case": str(case), "device": chosen.name, "outcome": verdict.outcome, "reason": verdict.reason}
-        print(json.dumps(told | {"cause": verdict.cause and str(verdict.cause), "fraction_of_bound": verdict.fraction}))
+        print(
+            json.dumps(
+                told
+                | {
+                    "cause": verdict.cause and str(verdict.cause),
+                    "fraction_of_bound": verdict.fraction,
+                    "samples": verdict.samples,
+                }
+            )
+        )
     else:
         used = "" if verdict.fraction is None else f", {verdict.fraction:.3g} of the bound"
+        if verdict.samples is not None:
+            used += f", compared at {verdict.samples} elements that seed {case.seed} chose"
         print(f"{case}\n{verdict.outcome} on {chosen.name}{used}")
         if verdict.reason:
             print(message(verdict.reason))

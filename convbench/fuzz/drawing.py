@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, Verbosity, given, settings
 from hypothesis import strategies as st
 
 from convbench.fuzz.cases import FuzzCase, config_text
+from convbench.fuzz.large import Large, large_axes
 from convbench.fuzz.rows import Row
 from convbench.fuzz.shapes import Shape, shapes
 from convbench.fuzz.suiting import Suit
@@ -20,6 +21,7 @@ BYTES = 512  # enough for all but very rare cases, which are thrown away
 MOST_SEEDS = 2**16
 # integers are drawn most often: on them, an exact method must match bit for bit, which is the sharpest test
 _KINDS: tuple[Kind, ...] = ("integers", "integers", "integers", *KINDS)
+_IS_LARGE = *[False] * 5, True  # whether one axis of a case is large
 
 
 class Drawer:
@@ -36,6 +38,7 @@ class Drawer:
         self._drawn: list[FuzzCase | None] = []
         parts = (
             st.sampled_from(rows), st.sampled_from(_KINDS), st.integers(0, MOST_SEEDS - 1), shapes(suit.tiles),
+            st.sampled_from(_IS_LARGE), large_axes(),
         )  # fmt: skip
 
         @settings(database=None, deadline=None, verbosity=Verbosity.quiet, suppress_health_check=list(HealthCheck))
@@ -51,9 +54,9 @@ class Drawer:
         self._read(source)
         return self._drawn[0] if self._drawn else None
 
-    def _case(self, drawn: tuple[Row, Kind, int, Shape]) -> FuzzCase | None:
-        row, kind, seed, shape = drawn
-        problem, algorithm = self.suit.problem(shape, row), self.suit.algorithm
+    def _case(self, drawn: tuple[Row, Kind, int, Shape, bool, Large]) -> FuzzCase | None:
+        row, kind, seed, shape, is_large, large = drawn
+        problem, algorithm = self.suit.problem(shape, row, large if is_large else None), self.suit.algorithm
         if problem is None:
             return None
         configs = self.suit.configs(problem, row.direction)

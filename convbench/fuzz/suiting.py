@@ -11,8 +11,9 @@ from functools import cached_property
 from itertools import combinations, product
 from typing import Any
 
-from convbench.algorithm import Algorithm
+from convbench.algorithm import Algorithm, Family
 from convbench.devices import Device
+from convbench.fuzz.large import LESS, Large
 from convbench.fuzz.rows import Row, plain_of
 from convbench.fuzz.shapes import NO_PADDING, SMALLER, TILES, Shape, is_small
 from convbench.problem import FILTER_LAYOUTS, LAYOUTS, ConvProblem, Direction
@@ -71,13 +72,19 @@ class Suit:
         except (Exception, SystemExit):  # noqa: BLE001  (the code of a plugin may raise anything)
             return ()
 
-    def problem(self, shape: Shape, row: Row) -> ConvProblem | None:
-        """The problem of a shape, changed as little as possible to be accepted; None if no change helps."""
+    def problem(self, shape: Shape, row: Row, large: Large | None = None) -> ConvProblem | None:
+        """The problem of a shape, changed as little as possible to be accepted; None if no change helps.
+
+        It is small, except for the axis that is to be large.
+        """
         needs = self.needs(row)
         if needs is None:
             return None
         for changes in ((), needs, *((*needs, change) for change in CHANGES), *combinations(CHANGES, 2)):
-            problem = _made(shape, row, changes)
+            if large is None:
+                problem = _made(shape, row, changes)
+            else:
+                problem = _made_large(shape, row, changes, large, self.algorithm.family)
             if self.refuses(problem, row.direction) is None:
                 return problem
         return None
@@ -118,16 +125,30 @@ class Suit:
 
 def _made(shape: Shape, row: Row, changes: Changes) -> ConvProblem:
     """The problem of a shape in a row after some changes, made smaller if it is too large."""
-
-    def finished(shape: Shape) -> ConvProblem:
-        shape = row.hold(shape)
-        for change in changes:
-            shape = change(shape)
-        return shape.problem(row.dtype, row.layout, row.filter_layout)
-
     for smaller in SMALLER:
-        problem = finished(shape)
+        problem = _changed(shape, row, changes)
         if is_small(problem):
             return problem
         shape = smaller(shape)
-    return finished(shape)
+    return _changed(shape, row, changes)
+
+
+def _made_large(shape: Shape, row: Row, changes: Changes, large: Large, family: Family) -> ConvProblem:
+    """The same with one large axis, which is halved if nothing else can be made smaller."""
+    shape = large.of(shape)
+    for less in LESS:
+        problem = _changed(shape, row, changes)
+        if large.fits(problem, row.direction, family):
+            return problem
+        shape = large.stretched(less(shape))
+    while large.size > 1 and not large.fits(_changed(shape, row, changes), row.direction, family):
+        large = replace(large, size=large.size // 2)
+        shape = large.stretched(shape)
+    return _changed(shape, row, changes)
+
+
+def _changed(shape: Shape, row: Row, changes: Changes) -> ConvProblem:
+    shape = row.hold(shape)
+    for change in changes:
+        shape = change(shape)
+    return shape.problem(row.dtype, row.layout, row.filter_layout)

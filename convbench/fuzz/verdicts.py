@@ -16,7 +16,8 @@ from convbench.algorithm import Algorithm
 from convbench.devices import Device
 from convbench.errors import CompileError, ConfigError, OutOfDeviceMemoryError, RefusedError
 from convbench.fuzz.cases import FuzzCase, config_of
-from convbench.measurement import Case, Verification, diagnosis, verify_kinds
+from convbench.fuzz.shapes import is_small
+from convbench.measurement import Case, SpotCase, Verification, diagnosis, verify_kinds
 from convbench.problem import USUAL_FILTERS, Direction
 from convbench.reference import Kind
 
@@ -36,6 +37,7 @@ _REASONS: tuple[tuple[Fault, str], ...] = (
     ("writes outside its arrays", r"out of bounds: ()"),
 )
 _NUMBER = re.compile(r"[-+]?\b\d[\w.]*(?:(?<=e)[-+]\d+)?|\bnan\b|-?\binf\b")
+MOST_WHOLE_MACS = 500_000_000  # of a problem that a user asks to be compared as a whole
 MOST_WORDS = 300  # characters of a fault's words that are kept: an exception's text may be a page long
 
 
@@ -59,6 +61,7 @@ class Verdict:
     reason: str | None = None  # unless it passed
     cause: Cause | None = None  # if it failed
     fraction: float | None = None  # of the error bound, where one applies
+    samples: int | None = None  # elements that were compared, unless all were
     found: Verification | None = field(default=None, repr=False, compare=False)  # of wrong values
 
     @property
@@ -83,14 +86,19 @@ class Finding:
         return cause == self.cause and traits(self.case) <= traits(case)
 
 
-def judge(case: FuzzCase, algorithm: Algorithm, device: Device) -> Verdict:
-    """Run a case and judge it. An error of the algorithm becomes the verdict; it is never raised."""
+def judge(case: FuzzCase, algorithm: Algorithm, device: Device, *, whole: bool = False) -> Verdict:
+    """Run a case and judge it. An error of the algorithm becomes the verdict; it is never raised.
+
+    Every element of the outputs is compared if the problem is small. Of other problems, elements that the case's seed
+    chooses are compared, or with `whole` every element as long as the reference takes seconds and not minutes.
+    """
     problem, direction = case.problem, case.direction
     try:
         if reason := algorithm.refuses(problem, direction) or device.refuses(problem):
             return Verdict(outcome="refused", reason=reason)
         config = config_of(algorithm, case)
-        data, kinds = Case(problem, case.seed, direction), (case.kind,)
+        every = is_small(problem) or (whole and problem.macs <= MOST_WHOLE_MACS)
+        data, kinds = (Case if every else SpotCase)(problem, case.seed, direction), (case.kind,)
         found = verify_kinds(algorithm, data, device, kinds, config=config)
     except RefusedError as error:
         return Verdict(outcome="refused", reason=str(error))
@@ -98,7 +106,7 @@ def judge(case: FuzzCase, algorithm: Algorithm, device: Device) -> Verdict:
         fault, reason = _of_exception(error)
         return Verdict(outcome="failed", reason=reason, cause=_cause(case, fault, without_numbers(reason)))
     if found.reason is None:
-        return Verdict(outcome="passed", fraction=found.fraction)
+        return Verdict(outcome="passed", fraction=found.fraction, samples=found.samples)
     fault, words = _of_reason(found.reason)
     return Verdict(
         outcome="failed", reason=found.reason, cause=_cause(case, fault, words), fraction=found.fraction, found=found

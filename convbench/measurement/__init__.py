@@ -4,19 +4,12 @@ A workload and algorithms enter, and records leave. `verification` judges the re
 samples are enough, and the `Harness` does both for every pair of a layer and an algorithm.
 """
 
+from convbench.measurement.case import Case, SampledCase, SpotCase
 from convbench.measurement.execution import Execution
 from convbench.measurement.harness import Harness, Job, jobs
 from convbench.measurement.sampling import Effort
 from convbench.measurement.true_error import TrueError, true_error
-from convbench.measurement.verification import (
-    Case,
-    Comparison,
-    SampledCase,
-    Verification,
-    compare,
-    verify,
-    verify_kinds,
-)
+from convbench.measurement.verification import Comparison, Verification, compare, verify, verify_kinds
 
 __all__ = [
     "Case",
@@ -26,6 +19,7 @@ __all__ = [
     "Harness",
     "Job",
     "SampledCase",
+    "SpotCase",
     "TrueError",
     "Verification",
     "compare",

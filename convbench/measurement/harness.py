@@ -17,12 +17,13 @@ import numpy as np
 from convbench.algorithm import Algorithm
 from convbench.devices import Device
 from convbench.errors import CompileError, ConfigError, DeviceError, KernelError, OutOfDeviceMemoryError, RefusedError
+from convbench.measurement.case import Case
 from convbench.measurement.contest import Contender, hold
 from convbench.measurement.execution import Execution
 from convbench.measurement.floor import floor_us
 from convbench.measurement.sampling import Effort
 from convbench.measurement.true_error import TrueError
-from convbench.measurement.verification import Case, digest_of, verify
+from convbench.measurement.verification import digest_of, verify
 from convbench.problem import ConvProblem, Direction
 from convbench.records import Cache, Outcome, Record, Timing, environment, key_of
 from convbench.workload import Layer, Workload

@@ -19,11 +19,12 @@ import numpy.typing as npt
 from convbench.algorithm import Algorithm
 from convbench.devices import Device
 from convbench.errors import KernelError
+from convbench.measurement.case import Case
 from convbench.measurement.diagnosis import Failure, explain
 from convbench.measurement.reuse import run_both
 from convbench.measurement.true_error import TrueError, true_error
-from convbench.problem import ConvProblem, Direction, operands
-from convbench.reference import ACCUMULATOR, KINDS, Float64, Kind, compute, data, error_model
+from convbench.problem import operands
+from convbench.reference import ACCUMULATOR, Float64, Kind, data, error_model
 
 LARGEST = float(np.finfo(np.float64).max)  # caps the bound: an infinite difference is wrong whatever the bound is
 
@@ -40,6 +41,7 @@ class Comparison:
     worst_actual: float
     worst_expected: float
     places: npt.NDArray[np.bool_] = field(repr=False, compare=False)  # where it is wrong
+    seed: int | None = None  # of the samples, if only samples were compared
 
     @property
     def passed(self) -> bool:
@@ -47,9 +49,10 @@ class Comparison:
 
     def __str__(self) -> str:
         where = ",".join(map(str, self.worst_index))
+        what = "elements" if self.seed is None else f"samples, chosen by seed {self.seed},"
         return (
             f"{self.name}[{where}] is {self.worst_actual!r}, expected {self.worst_expected!r}: "
-            f"{self.fraction:.3g} of the bound; {self.wrong:,} of {self.compared:,} elements are wrong"
+            f"{self.fraction:.3g} of the bound; {self.wrong:,} of {self.compared:,} {what} are wrong"
         )
 
 
@@ -113,6 +116,7 @@ class Verification:
     digest: str | None = None  # SHA-256 of the outputs on uniform numbers
     error: TrueError | None = None  # of y, dx or dw on uniform numbers; None if the algorithm did not get so far
     failure: Failure | None = field(default=None, repr=False, compare=False)  # of a wrong result, for `explain`
+    samples: int | None = None  # elements of the main output that were compared, unless all were
 
     @property
     def passed(self) -> bool:
@@ -124,60 +128,6 @@ class Verification:
         if self.failure is None:
             return self.reason
         return f"{self.reason}; {explain(self.failure)}"
-
-
-class Case:
-    """One problem's data and references, computed when first needed and shared by all algorithms."""
-
-    kinds: Sequence[Kind] = KINDS  # kinds of data that `verify` may use
-
-    def __init__(self, problem: ConvProblem, seed: int, direction: Direction = "forward") -> None:
-        self.problem, self.seed, self.direction = problem, seed, direction
-        self._made: dict[tuple[Kind, int, bool], tuple[data.Tensors, dict[str, Float64]]] = {}
-
-    def of(self, kind: Kind, headroom: int = 1, *, again: bool = False) -> tuple[data.Tensors, dict[str, Float64]]:
-        """The inputs of a kind, and the outputs in float64; the headroom only matters for integers.
-
-        `again` gives other inputs of the same kind.
-        """
-        key = kind, headroom if kind == "integers" else 1, again
-        if key not in self._made:
-            given = data.tensors(self.problem, self.direction, self.seed + again, kind, headroom=headroom)
-            with np.errstate(invalid="ignore", over="ignore"):  # some kinds of data give ∞ − ∞, or overflow
-                self._made[key] = given, compute(self.judged, self.direction, self.part(given))
-        return self._made[key]
-
-    @property
-    def judged(self) -> ConvProblem:
-        """The problem whose outputs are compared: here the whole problem."""
-        return self.problem
-
-    def part(self, tensors: data.Tensors) -> data.Tensors:
-        """The part of the problem's inputs or outputs that belongs to the problem `judged`: here all of them."""
-        return tensors
-
-
-class SampledCase(Case):
-    """A case that compares only the first and the last image, on random numbers.
-
-    The reference of a whole batch would take too long at the size of a network's layers. Every image is computed.
-    Gradients by the weights are compared as a whole, because every image contributes to them.
-    """
-
-    kinds: Sequence[Kind] = ("uniform",)
-
-    @property
-    def judged(self) -> ConvProblem:
-        if self.direction == "backward_weights" or self.problem.n <= 2:
-            return self.problem
-        return replace(self.problem, n=2)
-
-    def part(self, tensors: data.Tensors) -> data.Tensors:
-        if self.judged is self.problem:
-            return tensors
-        return {
-            name: value if name in ("w", "bias") else value[:: self.problem.n - 1] for name, value in tensors.items()
-        }
 
 
 def verify(algorithm: Algorithm, case: Case, device: Device, *, config: object = None) -> Verification:
@@ -220,15 +170,21 @@ def verify_kinds(
             verdict = _judged(algorithm, case, kind, results, config, exactly=on_integers, again=again)
             if not on_integers and isfinite(verdict.fraction):  # infinite where NaN was computed
                 fraction = max(fraction or 0.0, verdict.fraction)
+            judged = case
+            if not verdict.passed and (whole := case.whole) is not None:
+                entire = _judged(algorithm, whole, kind, results, config, exactly=on_integers, again=again)
+                judged, verdict = (case, verdict) if entire.passed else (whole, entire)
             if not verdict.passed:
                 words = {"integers": "integers, exactly" if on_integers else "integers", "uniform": "random numbers"}
                 told = f"on {words.get(kind, f'{kind} numbers')}{' of a second run' if again else ''}: {verdict}"
-                failure = _failure(case, kind, verdict, results, headroom, again=again)
+                is_whole = judged.places is None
+                failure = _failure(judged, kind, verdict, results, headroom, again=again) if is_whole else None
                 return Verification(exact=exact, fraction=fraction, reason=told, error=true, failure=failure)
             exact |= on_integers
             if kind == "uniform" and not again:
                 digest = digest_of(results)
-    return Verification(exact=exact, fraction=fraction, reason=None, digest=digest, error=true)
+    compared = None if case.places is None else len(next(iter(case.places.values()))[0])
+    return Verification(exact=exact, fraction=fraction, reason=None, digest=digest, error=true, samples=compared)
 
 
 def _error(case: Case, results: Mapping[str, operands.Values]) -> TrueError:
@@ -276,7 +232,7 @@ def _judged(
         bounds = bounds_of(
             problem, direction, finite,
             expected={name: np.where(np.isfinite(value), value, 0.0) for name, value in expected.items()},
-            config=config, independent=kind in data.INDEPENDENT,
+            config=config, independent=kind in data.INDEPENDENT, places=case.places,
         )  # fmt: skip
     narrow = not exactly and ACCUMULATOR[problem.dtype] != problem.dtype
     verdicts = [
@@ -286,7 +242,12 @@ def _judged(
         )
         for name in expected
     ]  # fmt: skip
-    return max(verdicts, key=lambda verdict: (verdict.wrong > 0, verdict.fraction))
+    worst = max(verdicts, key=lambda verdict: (verdict.wrong > 0, verdict.fraction))
+    if case.places is None:
+        return worst
+    (number,) = worst.worst_index
+    place = tuple(int(axis[number]) for axis in case.places[worst.name])
+    return replace(worst, worst_index=place, seed=case.seed)
 
 
 def _reached(
@@ -299,8 +260,10 @@ def _reached(
     map_name = data.MAP[case.direction]
     marks[map_name] = (~np.isfinite(given[map_name])).astype(np.float64)
     resolved = algorithm.resolved(case.problem, case.direction, config)
-    reach = algorithm.error_model.reach(case.problem, case.direction, marks, resolved) > 0
-    return {name: reach if name == next(iter(expected)) else False for name in expected}
+    main = next(iter(expected))
+    places = None if case.places is None else case.places[main]
+    reach = algorithm.error_model.reach(case.problem, case.direction, marks, resolved, places) > 0
+    return {name: reach if name == main else False for name in expected}
 
 
 def digest_of(results: Mapping[str, operands.Values]) -> str:

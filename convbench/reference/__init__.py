@@ -1,7 +1,8 @@
 """Computes the expected results, and how much an algorithm's results may differ from them.
 
 A problem, a direction and a seed enter. `data` makes the input tensors, `definition` computes the outputs in float64
-straight from the equation, and an `ErrorModel` gives the largest error that an algorithm may have at each element.
+straight from the equation, `samples` computes a few elements of them one by one, and an `ErrorModel` gives the largest
+error that an algorithm may have at each element.
 """
 
 from convbench.reference.data import KINDS, Kind
@@ -15,6 +16,7 @@ from convbench.reference.error_model import (
     Outputs,
     Tensors,
 )
+from convbench.reference.samples import Places
 
 __all__ = [
     "ACCUMULATOR",
@@ -26,6 +28,7 @@ __all__ = [
     "Float64",
     "Kind",
     "Outputs",
+    "Places",
     "Tensors",
     "compute",
 ]

@@ -29,8 +29,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from convbench.problem import ConvProblem, Direction, Dtype
+from convbench.problem import ConvProblem, Direction, Dtype, operands
 from convbench.reference.definition import Float64, compute, copies, fold_back, pad
+from convbench.reference.samples import Places, values_at
 
 LAMBDA = 4.0
 
@@ -114,6 +115,7 @@ class ErrorModel:
         expected: Mapping[str, Float64],
         config: Any = None,
         independent: bool = True,
+        places: Mapping[str, Places] | None = None,
     ) -> Outputs:
         """The largest allowed |actual − expected| of each output, by name.
 
@@ -123,25 +125,27 @@ class ErrorModel:
         expected : all its outputs, as `convbench.reference.compute` gives them
         config : the config with which the algorithm computed the result
         independent : whether the roundings of these data may be assumed to be independent of each other
+        places : the indices of a few elements of each output; `expected` has these alone, and so has the result
         """
         values = {name: np.asarray(value, np.float64) for name, value in tensors.items()}
         accumulator = ACCUMULATOR[problem.dtype]
         u = UNIT_ROUNDOFF[accumulator]
         growth = roundings if independent else float
         main, *others = expected
+        at = None if places is None else places[main]
 
         def of_main(given: Tensors) -> Float64:
-            magnitude = self.reach(problem, direction, given, config)
+            magnitude = self.reach(problem, direction, given, config, at)
             if "bias" in given:
-                magnitude = magnitude + np.abs(given["bias"]).reshape(1, -1, 1, 1)
+                size = np.abs(given["bias"])
+                magnitude = magnitude + (size.reshape(1, -1, 1, 1) if at is None else size[at[1]])
             spread = copies(problem) - 1 if direction == "backward_data" else 0
             inner = _zero_padded(problem)
             units = growth(self.count(inner, direction, config) + spread) + self.certain(inner, direction, config)
             found: Float64 = units * u * magnitude
             if problem.dtype == "float64":
-                found = found + growth(count_of_sum(problem, direction)) * u * elementwise_magnitude(
-                    problem, direction, given
-                )
+                exact = _elementwise(problem, direction, given, at)
+                found = found + growth(count_of_sum(problem, direction)) * u * exact
             return found
 
         bounds = {main: of_main(values)}
@@ -150,17 +154,36 @@ class ErrorModel:
             bounds[main] += smallest * of_main(ones)
         for name in others:  # dbias, which is summed by the same kernel for all algorithms
             total = np.abs(values["dy"]).sum((0, 2, 3))
+            total = total if places is None else total[places[name]]
             bounds[name] = (1 + (problem.dtype == "float64")) * growth(problem.terms_of(direction)) * u * total
         return {name: bound + storage_rounding(problem.dtype, expected[name], bound) for name, bound in bounds.items()}
 
-    def reach(self, problem: ConvProblem, direction: Direction, tensors: Tensors, config: Any = None) -> Float64:
-        """The magnitude for any padding mode; it is more than 0 exactly where an output depends on the tensors."""
+    def reach(
+        self, problem: ConvProblem, direction: Direction, tensors: Tensors, config: Any = None,
+        places: Places | None = None,
+    ) -> Float64:  # fmt: skip
+        """The magnitude for any padding mode; it is more than 0 exactly where an output depends on the tensors.
+
+        `places` asks for a few elements only. Only the usual magnitude can be computed one by one.
+        """
+        if places is not None and self.magnitude is elementwise_magnitude:
+            return _elementwise(problem, direction, tensors, places)
+        if places is not None:
+            return self.reach(problem, direction, tensors, config)[places]
         inner = _zero_padded(problem)
         if inner is problem:
             return self.magnitude(problem, direction, tensors, config)
         if direction == "backward_data":
             return fold_back(problem, self.magnitude(inner, direction, tensors, config))
         return self.magnitude(inner, direction, {**tensors, "x": pad(problem, tensors["x"])}, config)
+
+
+def _elementwise(problem: ConvProblem, direction: Direction, tensors: Tensors, places: Places | None) -> Float64:
+    """The usual magnitude: everywhere, or at some places of the main output."""
+    if places is None:
+        return elementwise_magnitude(problem, direction, tensors)
+    given = {name: np.abs(value) for name, value in tensors.items() if name != "bias"}
+    return values_at(replace(problem, bias=False), direction, given, operands.WRITTEN[direction][0], places)
 
 
 def _zero_padded(problem: ConvProblem) -> ConvProblem:

@@ -257,7 +257,7 @@ from convbench.devices import cuda
 from convbench.devices.cuda import CudaDevice
 from convbench.measurement.execution import Execution
 from convbench.problem.notation import parse
-from convbench.measurement.verification import Case
+from convbench.measurement import Case
 
 class Device(CudaDevice):
     max_shared_bytes = 48 * 1024  # Numba's simulator does not know this of its GPU

@@ -16,6 +16,7 @@ from convbench.devices.emulator import EmulatorDevice
 from convbench.fuzz import Suit, possible
 from convbench.fuzz.coverage import AXES, IMPOSSIBLE, pairs, values
 from convbench.fuzz.drawing import BYTES, Drawer
+from convbench.fuzz.large import BUDGETS, MOST_MACS, steps
 from convbench.fuzz.rows import MOST_CASES, MOST_FRESH, blocks, plain_of
 from convbench.fuzz.shapes import TILES, edges, is_small
 from convbench.fuzz.suiting import AWKWARD
@@ -35,6 +36,10 @@ def suit_of(algorithm, device, directions=DIRECTIONS):
 def drawn(suit, rows, count, seed=0):
     drawer, random = Drawer(suit, rows), Random(seed)
     return [drawer.draw(random.randbytes(BYTES)) for _ in range(count)]
+
+
+def affordable(case, family):
+    return case.problem.macs <= MOST_MACS and steps(case.problem, case.direction, family) <= max(BUDGETS)
 
 
 # ---- shapes
@@ -97,14 +102,15 @@ def test_edges_are_one_or_two_tiles_and_one_less_and_more():
 # ---- algorithms
 
 
-def test_what_is_drawn_is_small_and_not_refused(emulator):
+def test_what_is_drawn_is_small_or_has_one_large_axis_and_is_not_refused(emulator):
     for algorithm in (Direct, DirectTiled, Depthwise, Picky):
         suit = suit_of(algorithm, emulator)
         cases = drawn(suit, suit.rows, 300)
         assert None not in cases
         for case in cases:
             assert suit.refuses(case.problem, case.direction) is None
-            assert is_small(case.problem)
+            assert is_small(case.problem) or affordable(case, algorithm.family)
+        assert sum(is_small(case.problem) for case in cases) > 0.75 * len(cases)
         assert {case.direction for case in cases} == set(DIRECTIONS)
         assert {case.kind for case in cases} == set(KINDS)
 
