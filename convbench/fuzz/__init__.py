@@ -17,9 +17,10 @@ The same seed gives the same cases, for each algorithm and in each job. Each job
 call depend only on the seed, on the number of jobs, and on the versions of convbench, the algorithm and Hypothesis; the
 limit decides how many of them are run.
 
-The modules: `shapes` draws problems, `rows` limits the number of kernels, `suiting` fits a draw to an algorithm,
-`drawing` makes cases of draws, `verdicts` judges cases, and `shrinking` makes them small. `campaign` runs in one
-process; `orders`, `worker`, `jobs` and `tally` run several. `coverage` counts pairs of axes, and `corpus` is the file.
+The modules: `shapes` draws problems, `large` gives some of them one large axis, `rows` limits the number of kernels,
+`tour` takes all configs in turn, `suiting` fits a draw to an algorithm, `drawing` makes cases of draws, `verdicts`
+judges cases, and `shrinking` makes them small. `campaign` runs in one process; `orders`, `worker`, `jobs` and `tally`
+run several. `coverage` counts pairs of axes, and `corpus` is the file.
 """
 
 from convbench.fuzz.campaign import Campaign, Figures, Result, Step, fuzz

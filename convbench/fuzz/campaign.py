@@ -20,6 +20,7 @@ from convbench.fuzz.cases import FuzzCase
 from convbench.fuzz.drawing import BYTES, Drawer
 from convbench.fuzz.rows import blocks
 from convbench.fuzz.suiting import Suit
+from convbench.fuzz.tour import Tour
 from convbench.fuzz.verdicts import Finding, Verdict, judge
 from convbench.measurement import contest
 from convbench.problem import DIRECTIONS, Direction
@@ -141,7 +142,8 @@ class Campaign:
 
     def _block(self, queue: "_Queue") -> Iterator[Step]:
         block, algorithm = next(queue.blocks), queue.suit.algorithm
-        drawer = Drawer(queue.suit, block.rows)
+        drawer = Drawer(queue.suit, block.rows, queue.tour if queue.turns else None)
+        queue.turns += 1
         for _ in range(block.cases):
             yield self._step(algorithm, partial(drawer.draw, queue.sources.randbytes(BYTES)))
 
@@ -169,7 +171,8 @@ class _Queue:
 
     def __init__(self, suit: Suit, key: str) -> None:
         self.suit, self.blocks = suit, blocks(suit.rows, Random(f"rows {key}"))
-        self.sources = Random(f"cases {key}")
+        self.sources, self.tour = Random(f"cases {key}"), Tour(suit, Random(f"tour {key}"))
+        self.turns = 0  # blocks so far; the first is without the tour, so that each algorithm has cases soon
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,12 +15,16 @@ from convbench.fuzz.large import Large, large_axes
 from convbench.fuzz.rows import Row
 from convbench.fuzz.shapes import Shape, shapes
 from convbench.fuzz.suiting import Suit
+from convbench.fuzz.tour import Size, Tour
+from convbench.problem import ConvProblem
 from convbench.reference import KINDS, Kind
 
 BYTES = 512  # enough for all but very rare cases, which are thrown away
 MOST_SEEDS = 2**16
 # integers are drawn most often: on them, an exact method must match bit for bit, which is the sharpest test
 _KINDS: tuple[Kind, ...] = ("integers", "integers", "integers", *KINDS)
+# more than the largest tile of usual kernels, and enough steps for a sum of many parts
+SIZES: dict[Size, int] = {"k": 250, "c": 290, "pixels": 60}
 _IS_LARGE = *[False] * 5, True  # whether one axis of a case is large
 
 
@@ -31,10 +35,11 @@ class Drawer:
     ----------
     suit : the suit of the algorithm
     rows : the rows to draw from, the plainest first
+    tour : the configs that some cases have instead of those of the rows; None: no case has others
     """
 
-    def __init__(self, suit: Suit, rows: Sequence[Row]) -> None:
-        self.suit, self.rows = suit, rows
+    def __init__(self, suit: Suit, rows: Sequence[Row], tour: Tour | None = None) -> None:
+        self.suit, self.rows, self.tour = suit, rows, tour
         self._drawn: list[FuzzCase | None] = []
         parts = (
             st.sampled_from(rows), st.sampled_from(_KINDS), st.integers(0, MOST_SEEDS - 1), shapes(suit.tiles),
@@ -56,6 +61,8 @@ class Drawer:
 
     def _case(self, drawn: tuple[Row, Kind, int, Shape, bool, Large]) -> FuzzCase | None:
         row, kind, seed, shape, is_large, large = drawn
+        if self.tour is not None and (found := self._of_tour(self.tour, kind, seed, shape, large)):
+            return found
         problem, algorithm = self.suit.problem(shape, row, large if is_large else None), self.suit.algorithm
         if problem is None:
             return None
@@ -64,3 +71,21 @@ class Drawer:
         return FuzzCase(
             algorithm=algorithm.name, direction=row.direction, problem=problem, kind=kind, seed=seed, config=config
         )
+
+    def _of_tour(self, tour: Tour, kind: Kind, seed: int, shape: Shape, large: Large) -> FuzzCase | None:
+        """A case with a config that no case had; None if it is not the turn of one, or if there is none."""
+
+        def problem_of(row: Row, size: Size) -> ConvProblem | None:
+            if size == "small" or size == "large":
+                return self.suit.problem(shape, row, large if size == "large" else None)
+            return self.suit.problem(shape, row, Large.along(size, SIZES[size] + seed % 8))
+
+        found = tour.next(problem_of)
+        if found is None:
+            return None
+        problem, row, config = found
+        configs = self.suit.configs(problem, row.direction)
+        return FuzzCase(
+            algorithm=self.suit.algorithm.name, direction=row.direction, problem=problem, kind=kind, seed=seed,
+            config=config_text(config, configs[0]),
+        )  # fmt: skip

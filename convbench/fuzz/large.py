@@ -73,6 +73,11 @@ class Large:
         budget = BUDGETS[-1] if self.axis == "pixels" else self.budget
         return is_small and steps(problem, direction, family) <= budget * SLOW.get(family, 1)
 
+    @classmethod
+    def along(cls, axis: Axis, size: int) -> "Large":
+        """An axis of a given size, with the largest budget."""
+        return cls(axis, min(size, LARGEST[axis]), BUDGETS[-1])
+
 
 def _at_most(sizes: tuple[int, int], most: int, least: int = 1) -> tuple[int, int]:
     return max(least, min(sizes[0], most)), max(least, min(sizes[1], most))

@@ -13,6 +13,7 @@ from typing import Any
 
 from convbench.algorithm import Algorithm, Family
 from convbench.devices import Device
+from convbench.errors import ConfigError, OutOfDeviceMemoryError, RefusedError
 from convbench.fuzz.large import LESS, Large
 from convbench.fuzz.rows import Row, plain_of
 from convbench.fuzz.shapes import NO_PADDING, SMALLER, TILES, Shape, is_small
@@ -71,6 +72,23 @@ class Suit:
             return self.algorithm.configs_for(problem, direction)
         except (Exception, SystemExit):  # noqa: BLE001  (the code of a plugin may raise anything)
             return ()
+
+    def space(self, problem: ConvProblem, direction: Direction) -> Sequence[Any]:
+        """All configs that the algorithm offers for a problem; empty if asking for them raises an error."""
+        try:
+            return self.algorithm.space_for(problem, direction)
+        except (Exception, SystemExit):  # noqa: BLE001  (the code of a plugin may raise anything)
+            return ()
+
+    def can_plan(self, problem: ConvProblem, direction: Direction, config: Any) -> bool:
+        """Whether the device can have a plan with a config. A search also tries configs that some devices lack."""
+        try:
+            self.algorithm.plan(problem, self.device, direction=direction, config=config)
+        except (ConfigError, OutOfDeviceMemoryError, RefusedError):
+            return False
+        except (Exception, SystemExit):  # noqa: BLE001  (the error comes again when the case is run)
+            return True
+        return True
 
     def problem(self, shape: Shape, row: Row, large: Large | None = None) -> ConvProblem | None:
         """The problem of a shape, changed as little as possible to be accepted; None if no change helps.
