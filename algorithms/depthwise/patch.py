@@ -39,6 +39,7 @@ ENOUGH = 0.8  # of the time that the memory takes: other work that takes less th
 MOST_SUMS = 64  # of a thread
 LEAST_WIDE = 2**32  # from so many threads on, 32 bits do not hold their number
 MOST_STEPS = 1024  # products of one thread and channel in the unrolled loop
+MOST_READS = 500  # elements of the map below a patch: code for more takes a compiler very long, if it ends at all
 MOST_VALUES = 200  # sums, filter and a row of the map, for which 255 registers have room beside the addresses
 
 
@@ -76,6 +77,9 @@ def fault(config: PatchConfig, problem: ConvProblem, direction: Direction) -> st
     if sums * r * s > MOST_STEPS:
         return f"{r} · {s} taps of {sums} results are {sums * r * s} products, of which {MOST_STEPS} are written out"
     window = _extent(config.columns, geometry.stride[1], s, geometry.dilation[1])
+    rows = _extent(config.rows, geometry.stride[0], r, geometry.dilation[0])
+    if rows * window > MOST_READS:
+        return f"a patch reads from {rows} × {window} elements, {MOST_READS} at most: its neighbours share too few"
     if sums + r * s + window > MOST_VALUES:
         return f"a thread has {sums + r * s + window} numbers in registers, {MOST_VALUES} at most: a row of {window}"
     return None

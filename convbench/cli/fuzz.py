@@ -61,7 +61,13 @@ FuzzDeviceOption = Annotated[
 CorpusOption = Annotated[
     Path, typer.Option("--corpus", help="File of known cases. They run first, and new failures are appended to it.")
 ]
-ReplayOption = Annotated[str | None, typer.Option("--replay", help="Run only this case, given as a line of a corpus.")]
+ReplayOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--replay",
+        help="Run only this case, a line of a corpus. Repeat the option to run several in their order, in one process.",
+    ),
+]
 
 
 def fuzz(
@@ -82,7 +88,7 @@ def fuzz(
 
     Exit status 1 if a case failed, or if an algorithm had no case.
     """
-    if replay is not None:
+    if replay:
         if (seconds, examples, seed, algorithm, direction, jobs, keep_going) != (None, None, 0, None, None, 1, False):
             raise ConvbenchError("--replay runs one case as it is; only --device, --plugin and --json go with it")
         _replay(replay, device, plugin, json_)
@@ -164,35 +170,35 @@ def _interrupts_noted() -> Iterator[threading.Event]:
         signal.signal(signal.SIGINT, usual)
 
 
-def _replay(line: str, device: str | None, plugin: list[str] | None, json_: bool) -> None:
-    """Run one case in this process."""
+def _replay(lines: list[str], device: str | None, plugin: list[str] | None, json_: bool) -> None:
+    """Run cases in this process, in their order."""
     from convbench.algorithm import registry
-    from convbench.fuzz import FuzzCase, judge
+    from convbench.fuzz import FuzzCase, judge_in_order
 
-    case = FuzzCase.read(line)
+    cases = [FuzzCase.read(line) for line in lines]
     options.load_plugins(plugin)
-    algorithm, chosen = registry.get(case.algorithm), _device(device)
-    verdict = judge(case, algorithm, chosen, whole=True)
+    for case in cases:
+        registry.get(case.algorithm)  # an unknown name is told before anything is run
+    chosen, told, passed = _device(device), [], True
+    for case, verdict in zip(cases, judge_in_order(cases, registry.get, chosen, whole=True), strict=True):
+        passed &= verdict.outcome == "passed"
+        told.append(
+            {
+                "case": str(case), "device": chosen.name, "outcome": verdict.outcome, "reason": verdict.reason,
+                "cause": verdict.cause and str(verdict.cause), "fraction_of_bound": verdict.fraction,
+                "samples": verdict.samples,
+            }
+        )  # fmt: skip
+        if not json_:
+            used = "" if verdict.fraction is None else f", {verdict.fraction:.3g} of the bound"
+            if verdict.samples is not None:
+                used += f", compared at {verdict.samples} elements that seed {case.seed} chose"
+            print(f"{case}\n{verdict.outcome} on {chosen.name}{used}")
+            if verdict.reason:
+                print(message(verdict.reason))
     if json_:
-        told = {"case": str(case), "device": chosen.name, "outcome": verdict.outcome, "reason": verdict.reason}
-        print(
-            json.dumps(
-                told
-                | {
-                    "cause": verdict.cause and str(verdict.cause),
-                    "fraction_of_bound": verdict.fraction,
-                    "samples": verdict.samples,
-                }
-            )
-        )
-    else:
-        used = "" if verdict.fraction is None else f", {verdict.fraction:.3g} of the bound"
-        if verdict.samples is not None:
-            used += f", compared at {verdict.samples} elements that seed {case.seed} chose"
-        print(f"{case}\n{verdict.outcome} on {chosen.name}{used}")
-        if verdict.reason:
-            print(message(verdict.reason))
-    if verdict.outcome != "passed":
+        print(json.dumps(told[0] if len(told) == 1 else told))
+    if not passed:
         raise typer.Exit(1)
 
 

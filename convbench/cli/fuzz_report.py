@@ -36,16 +36,27 @@ class Report:
             known = "in the corpus" if from_corpus else f"saved in {self.corpus.path}"
             small = "" if finding.shrunk or from_corpus else ", not shrunk to the end"
             explanation = f"\n  {message(finding.explanation)}" if finding.explanation else ""
+            calls = len(finding.before)
+            before = f"\n  after   {calls} other call{'s' * (calls != 1)}, which the command repeats" if calls else ""
             print(
                 f"FAILED {visible(str(finding.cause))}\n  {message(finding.reason)}{explanation}\n"
-                f"  case    {finding.case}\n"
+                f"  case    {finding.case}{before}\n"
                 f"  repeat  {self.command(finding)}\n  {known}{small}\n",
                 flush=True,
             )
 
     def command(self, finding: "Finding") -> str:
         """The command that repeats a finding."""
-        return repeat_command(finding.case, self.orders.device, self.plugins)
+        if finding.cause.fault == "depends on calls before it" and not finding.before:
+            return self._whole_command(finding.cause.algorithm)
+        return repeat_command([*finding.before, finding.case], self.orders.device, self.plugins)
+
+    def _whole_command(self, algorithm: str) -> str:
+        """The command that draws the same cases of an algorithm in the same order."""
+        orders = self.orders
+        words = ["--algorithm", algorithm, "--seed", orders.seed, "--jobs", orders.jobs]
+        words += ["--examples", max(1, self.tally.total.cases * orders.jobs)]
+        return shlex.join([*_command(orders.device, self.plugins), *map(str, words)])
 
     def finish(self, *, interrupted: bool) -> None:
         """Print the summary."""
@@ -102,6 +113,7 @@ class Report:
                 {
                     "cause": finding.cause._asdict(), "reason": finding.reason,
                     "explanation": finding.explanation, "case": str(finding.case),
+                    "before": list(map(str, finding.before)),
                     "from_corpus": finding.case in self.from_corpus,
                     "shrunk": finding.shrunk or finding.case in self.from_corpus,
                     "repeat": self.command(finding),
@@ -111,10 +123,14 @@ class Report:
         }  # fmt: skip
 
 
-def repeat_command(case: "FuzzCase", device: str, plugins: Sequence[str]) -> str:
-    """The command that runs a case again."""
-    words = ["convbench", "fuzz", *(word for plugin in plugins for word in ("--plugin", plugin)), "--device", device]
-    return shlex.join([*words, "--replay", str(case)])
+def repeat_command(cases: "Sequence[FuzzCase]", device: str, plugins: Sequence[str]) -> str:
+    """The command that runs cases again, in their order."""
+    replays = (word for case in cases for word in ("--replay", str(case)))
+    return shlex.join([*_command(device, plugins), *replays])
+
+
+def _command(device: str, plugins: Sequence[str]) -> list[str]:
+    return ["convbench", "fuzz", *(word for plugin in plugins for word in ("--plugin", plugin)), "--device", device]
 
 
 @contextmanager

@@ -19,10 +19,11 @@ limit decides how many of them are run.
 
 The modules: `shapes` draws problems, `large` gives some of them one large axis, `rows` limits the number of kernels,
 `tour` takes all configs in turn, `suiting` fits a draw to an algorithm, `drawing` makes cases of draws, `verdicts`
-judges cases, and `shrinking` makes them small. `campaign` runs in one process; `orders`, `worker`, `jobs` and `tally`
-run several. `coverage` counts pairs of axes, and `corpus` is the file.
+judges cases, `again` repeats them in an order, and `shrinking` makes them small. `campaign` runs in one process;
+`orders`, `worker`, `jobs` and `tally` run several. `coverage` counts pairs of axes, and `corpus` is the file.
 """
 
+from convbench.fuzz.again import judge_in_order
 from convbench.fuzz.campaign import Campaign, Figures, Result, Step, fuzz
 from convbench.fuzz.cases import FuzzCase, config_of
 from convbench.fuzz.corpus import Corpus
@@ -35,5 +36,5 @@ from convbench.fuzz.verdicts import Cause, Finding, Verdict, judge
 
 __all__ = [
     "Campaign", "Cause", "Corpus", "Crew", "Figures", "Finding", "Found", "FuzzCase", "Orders", "Result", "Step",
-    "Suit", "Tally", "Verdict", "config_of", "fuzz", "judge", "possible",
+    "Suit", "Tally", "Verdict", "config_of", "fuzz", "judge", "judge_in_order", "possible",
 ]  # fmt: skip

@@ -8,22 +8,32 @@ The caller decides when to stop. `fuzz` stops after a number of cases, or at a f
 """
 
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from random import Random
 
 from convbench.algorithm import Algorithm
 from convbench.devices import Device
 from convbench.fuzz import shrinking
+from convbench.fuzz.again import MOST_CALLS, calls_needed, depends, is_same
 from convbench.fuzz.cases import FuzzCase
-from convbench.fuzz.drawing import BYTES, Drawer
+from convbench.fuzz.drawing import BYTES, Drawer, sibling
 from convbench.fuzz.rows import blocks
 from convbench.fuzz.suiting import Suit
 from convbench.fuzz.tour import Tour
-from convbench.fuzz.verdicts import Finding, Verdict, judge
+from convbench.fuzz.verdicts import Fault, Finding, Verdict, judge
 from convbench.measurement import contest
 from convbench.problem import DIRECTIONS, Direction
+
+AGAIN_EVERY = 10  # of so many draws, after one a case that passed is run again
+MOST_AGAIN = 4  # cases that are run again when a case fails, or one or two more
+SIBLING_EVERY = 9  # of so many draws, one is a sibling of the case before it
+# faults that calls before it may cause
+STATEFUL: tuple[Fault, ...] = (
+    "wrong values", "elements never written", "two runs differ", "keeps its first run", "depends on calls before it",
+    "crash",
+)  # fmt: skip
 
 
 @dataclass(kw_only=True)
@@ -31,6 +41,7 @@ class Figures:
     """Counts and times of the cases of one algorithm."""
 
     cases: int = 0
+    repeated: int = 0  # passed cases that were run again
     refused: int = 0  # draws that the algorithm refused, and cases that the device refused
     run_s: float = 0.0  # drawing and running, compiling included
     compile_s: float = 0.0
@@ -39,6 +50,7 @@ class Figures:
     def add(self, other: "Figures") -> None:
         """Add the figures of another."""
         self.cases += other.cases
+        self.repeated += other.repeated
         self.refused += other.refused
         self.run_s += other.run_s
         self.compile_s += other.compile_s
@@ -47,11 +59,15 @@ class Figures:
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
-    """A case that was run. If the draw was refused instead, `case` is None."""
+    """A case that was run. If the draw was refused instead, `case` is None.
+
+    A case that failed only because of the calls before it is a step of its own, with `is_again`.
+    """
 
     algorithm: Algorithm
     case: FuzzCase | None
     verdict: Verdict
+    is_again: bool = False  # whether the case had passed before
 
 
 class Campaign:
@@ -64,6 +80,7 @@ class Campaign:
         the seed and its number; the order in which it takes the algorithms also depends on `jobs`.
     known : earlier findings, which are not reported again
     announce : called with every case before it is run
+    fresh : the verdict on the last of some cases, run in their order in a new process; None: nothing is run there
     """
 
     def __init__(
@@ -77,7 +94,9 @@ class Campaign:
         jobs: int = 1,
         known: Iterable[Finding] = (),
         announce: Callable[[FuzzCase], None] = lambda _: None,
+        fresh: Callable[[Sequence[FuzzCase]], Verdict | None] | None = None,
     ) -> None:
+        self.fresh, self.history = fresh, deque[FuzzCase](maxlen=MOST_CALLS)
         self.device, self.seed, self.job, self.known, self.announce = device, seed, job, list(known), announce
         turn = job * len(algorithms) // jobs
         self.suits = [Suit(algorithm, device, directions) for algorithm in (*algorithms[turn:], *algorithms[:turn])]
@@ -118,6 +137,9 @@ class Campaign:
         ----------
         until : called before every trial; if it returns true, the search ends with the smallest case so far
         """
+        if (found := self._of_calls_before(finding, until)) is not None:
+            self.known.append(found)
+            return found
         verdicts: dict[FuzzCase, Verdict] = {}
 
         def fails(case: FuzzCase) -> bool:
@@ -140,15 +162,68 @@ class Campaign:
     def _is_known(self, finding: Finding) -> bool:
         return any(known.explains(finding.case, finding.cause) for known in self.known)
 
+    def _of_calls_before(self, finding: Finding, until: Callable[[], bool]) -> Finding | None:
+        """The finding with the calls that it needs; None if its case fails by itself, or if this cannot be told."""
+        is_again = finding.cause.fault == "depends on calls before it"
+        if self.fresh is None or finding.cause.fault not in STATEFUL:
+            return finding if is_again else None
+        fresh, case, history = self.fresh, finding.case, list(self.history)
+        if not is_again:
+            alone = fresh([case])
+            if alone is None or alone.outcome != "passed":
+                return None
+
+        def fails(cases: Sequence[FuzzCase]) -> bool:
+            verdict = fresh(cases)
+            return verdict is not None and verdict.outcome == "failed"
+
+        # the calls before the failing one; where the case passed before, it is among them
+        while history and history.pop() != case:
+            pass
+        before = calls_needed(case, history, fails, until)
+        cause = finding.cause._replace(fault="depends on calls before it", words="the same case gives another result")
+        reason = finding.reason
+        if not is_again:
+            reason = f"it passes in a new process, and in this one {reason}"
+        return replace(finding, cause=cause, reason=reason, before=before or (), shrunk=before is not None)
+
     def _block(self, queue: "_Queue") -> Iterator[Step]:
         block, algorithm = next(queue.blocks), queue.suit.algorithm
         drawer = Drawer(queue.suit, block.rows, queue.tour if queue.turns else None)
         queue.turns += 1
         for _ in range(block.cases):
-            yield self._step(algorithm, partial(drawer.draw, queue.sources.randbytes(BYTES)))
+            queue.draws += 1
+            source = queue.sources.randbytes(BYTES)
+            last = queue.last if queue.draws % SIBLING_EVERY == 0 else None
+            step = self._step(algorithm, lambda: (last and sibling(queue.suit, last)) or drawer.draw(source))  # noqa: B023
+            queue.last = step.case or queue.last
+            if step.case is not None and step.verdict.outcome == "passed":
+                queue.passed.append((step.case, step.verdict))
+            elif self.new(step) is not None:  # what passed before may fail now for the same reason
+                again = (
+                    self._again(algorithm, *one) for one in queue.passed[:: max(1, len(queue.passed) // MOST_AGAIN)]
+                )
+                step = next((one for one in again if one.verdict.outcome == "failed"), step)
+            yield step
+            if queue.draws % AGAIN_EVERY == 0 and queue.passed:
+                step = self._again(algorithm, *queue.order.choice(queue.passed))
+                if step.verdict.outcome == "failed":
+                    yield step
+
+    def _again(self, algorithm: Algorithm, case: FuzzCase, first: Verdict) -> Step:
+        """Run a case that has passed once more. It must pass with the same bits."""
+        start, compiled = time.perf_counter(), self.device.compile_s
+        verdict = self._judged(case, algorithm)
+        if not is_same(first, verdict):
+            verdict = depends(case, verdict, len(self.history) - 1)
+        self.figures.setdefault(algorithm.name, Figures()).add(
+            Figures(repeated=1, run_s=time.perf_counter() - start, compile_s=self.device.compile_s - compiled)
+        )
+        return Step(algorithm=algorithm, case=case, verdict=verdict, is_again=True)
 
     def _judged(self, case: FuzzCase, algorithm: Algorithm) -> Verdict:
         self.announce(case)
+        self.history.append(case)
         return judge(case, algorithm, self.device)
 
     def _step(self, algorithm: Algorithm, draw: Callable[[], FuzzCase | None]) -> Step:
@@ -172,6 +247,9 @@ class _Queue:
     def __init__(self, suit: Suit, key: str) -> None:
         self.suit, self.blocks = suit, blocks(suit.rows, Random(f"rows {key}"))
         self.sources, self.tour = Random(f"cases {key}"), Tour(suit, Random(f"tour {key}"))
+        self.order, self.draws = Random(f"order {key}"), 0
+        self.passed: list[tuple[FuzzCase, Verdict]] = []
+        self.last: FuzzCase | None = None
         self.turns = 0  # blocks so far; the first is without the tour, so that each algorithm has cases soon
 
 

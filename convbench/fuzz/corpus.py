@@ -2,7 +2,8 @@
 
     mine forward n1c1h1w2-k1r1s2-stride2 integers seed=0  # mine, forward: wrong values (y)
 
-Empty lines and comments are ignored. Lines are only appended, never changed.
+Empty lines and comments are ignored. Lines are only appended, never changed. A case that depends on calls before it
+has these in comments above it.
 """
 
 from dataclasses import dataclass
@@ -45,7 +46,8 @@ class Corpus:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with self.path.open("a", encoding="utf-8") as file:
-                file.write(f"{end}{finding.case}  # {' '.join(str(finding.cause).split())}\n")
+                file.write(end + "".join(f"# before it: {case}\n" for case in finding.before))
+                file.write(f"{finding.case}  # {' '.join(str(finding.cause).split())}\n")
         except OSError as error:
             raise ConvbenchError(f"the corpus cannot be written to {self.path}: {error.strerror}") from error
 

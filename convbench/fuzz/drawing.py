@@ -5,15 +5,17 @@ gives the same cases on any machine, whatever else is imported and whatever fail
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, cast
 
 from hypothesis import HealthCheck, Verbosity, given, settings
 from hypothesis import strategies as st
 
+from convbench.errors import ProblemError
 from convbench.fuzz.cases import FuzzCase, config_text
 from convbench.fuzz.large import Large, large_axes
 from convbench.fuzz.rows import Row
-from convbench.fuzz.shapes import Shape, shapes
+from convbench.fuzz.shapes import Shape, is_small, shapes
 from convbench.fuzz.suiting import Suit
 from convbench.fuzz.tour import Size, Tour
 from convbench.problem import ConvProblem
@@ -89,3 +91,26 @@ class Drawer:
             algorithm=self.suit.algorithm.name, direction=row.direction, problem=problem, kind=kind, seed=seed,
             config=config_text(config, configs[0]),
         )  # fmt: skip
+
+
+def sibling(suit: Suit, case: FuzzCase) -> FuzzCase | None:
+    """A case with the same tensors, another padding, stride or dilation, and the default config; None if there is none.
+
+    Whatever an algorithm keeps by the shapes of tensors alone is wrong for one of the two.
+    """
+    problem = case.problem
+    sides = tuple((after, before + 1) for before, after in problem.padding)
+    shifted = tuple((before + min(after, 1), after - min(after, 1)) for before, after in problem.padding)
+    for change in (
+        {"padding": shifted}, {"padding": tuple(pair[::-1] for pair in problem.padding)},
+        {"padding": sides, "padding_mode": "zeros"}, {"padding": sides, "padding_mode": "zeros", "stride": (1, 1)},
+        {"dilation": (1, 1), "stride": (1, 1)}, {"padding": ((0, 0), (0, 0)), "padding_mode": "zeros"},
+    ):  # fmt: skip
+        try:
+            other = replace(problem, **change)
+        except ProblemError:
+            continue
+        is_other = (other.padding, other.stride, other.dilation) != (problem.padding, problem.stride, problem.dilation)
+        if is_other and is_small(other) and suit.refuses(other, case.direction) is None:
+            return replace(case, problem=other, config="")
+    return None

@@ -47,7 +47,11 @@ class Tally:
                 if not message.final:
                     self._shrinking[job] = message.finding
                     return
-                if job in self._shrinking and self._shrinking[job].cause == message.finding.cause:
+                cause = message.finding.cause
+                # what depends on earlier calls may have looked like another fault at first
+                if job in self._shrinking and (
+                    self._shrinking[job].cause == cause or cause.fault == "depends on calls before it"
+                ):
                     del self._shrinking[job]
                 self._add(message.finding, message.from_corpus)
             case Ended():

@@ -23,8 +23,8 @@ from convbench.reference import Kind
 
 Fault = Literal[
     "wrong values", "elements never written", "writes outside its arrays", "changes its input", "two runs differ",
-    "keeps its first run", "kernel fault", "does not compile", "cannot be launched", "out of memory", "crash",
-    "the process ended",
+    "keeps its first run", "depends on calls before it", "kernel fault", "does not compile", "cannot be launched",
+    "out of memory", "crash", "the process ended",
 ]  # fmt: skip
 
 # how the reasons of `verify_kinds` begin; every other reason is a device's message about a kernel
@@ -62,6 +62,7 @@ class Verdict:
     cause: Cause | None = None  # if it failed
     fraction: float | None = None  # of the error bound, where one applies
     samples: int | None = None  # elements that were compared, unless all were
+    bits: str | None = field(default=None, repr=False, compare=False)  # a digest of the outputs of all runs
     found: Verification | None = field(default=None, repr=False, compare=False)  # of wrong values
 
     @property
@@ -80,6 +81,7 @@ class Finding:
     reason: str
     shrunk: bool = False
     explanation: str = ""  # where wrong values are, and which known mistake gives them
+    before: tuple[FuzzCase, ...] = ()  # calls without which it does not fail
 
     def explains(self, case: FuzzCase, cause: Cause) -> bool:
         """Whether a failure is taken as this bug: it has the same cause, and all traits of this finding's case."""
@@ -106,7 +108,7 @@ def judge(case: FuzzCase, algorithm: Algorithm, device: Device, *, whole: bool =
         fault, reason = _of_exception(error)
         return Verdict(outcome="failed", reason=reason, cause=_cause(case, fault, without_numbers(reason)))
     if found.reason is None:
-        return Verdict(outcome="passed", fraction=found.fraction, samples=found.samples)
+        return Verdict(outcome="passed", fraction=found.fraction, samples=found.samples, bits=found.bits)
     fault, words = _of_reason(found.reason)
     return Verdict(
         outcome="failed", reason=found.reason, cause=_cause(case, fault, words), fraction=found.fraction, found=found

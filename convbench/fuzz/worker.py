@@ -4,6 +4,7 @@ import signal
 import time
 import traceback
 from contextlib import suppress
+from functools import partial
 from math import inf
 from multiprocessing.connection import Connection
 from typing import Any
@@ -14,6 +15,7 @@ from convbench import devices
 from convbench.algorithm import registry
 from convbench.devices import Device
 from convbench.errors import ConvbenchError
+from convbench.fuzz.again import Fresh
 from convbench.fuzz.campaign import Campaign, Step
 from convbench.fuzz.cases import FuzzCase
 from convbench.fuzz.coverage import Pair, pairs
@@ -62,11 +64,14 @@ class _Worker:
         """Run the corpus and the campaign. Gives the reason if the job had to give up, else None."""
         orders = self.orders
         orders.prepare()
+        if orders.device.startswith("emulator"):
+            import convbench.devices.emulator  # noqa: F401  (slow to import; so it is done once for all copies)
+        fresh = Fresh(registry.get, partial(_device, orders), close=[self.connection])  # before any case, or device
         self.device = _device(orders)
         algorithms = {name: registry.get(name) for name in orders.algorithms}
         self.campaign = Campaign(
             list(algorithms.values()), self.device, directions=orders.directions, seed=orders.seed,
-            job=self.number, jobs=orders.jobs, announce=self._announce,
+            job=self.number, jobs=orders.jobs, announce=self._announce, fresh=fresh.verdict,
         )  # fmt: skip
         deadline, left = time.monotonic() + (orders.seconds or inf), orders.examples_of(self.number)
         try:
@@ -75,12 +80,13 @@ class _Worker:
                 self._take(self.campaign.replay(case, algorithms[case.algorithm]), from_corpus=True)
             for step in self.campaign.steps() if left > 0 else ():
                 self._take(step)
-                left -= step.case is not None
+                left -= step.case is not None and not step.is_again
                 if left <= 0 or time.monotonic() >= deadline:
                     break
         except _StoppedError as stopped:
             return stopped.lost
         finally:
+            fresh.close()
             self._report()
         return None
 

@@ -116,6 +116,7 @@ class Verification:
     digest: str | None = None  # SHA-256 of the outputs on uniform numbers
     error: TrueError | None = None  # of y, dx or dw on uniform numbers; None if the algorithm did not get so far
     failure: Failure | None = field(default=None, repr=False, compare=False)  # of a wrong result, for `explain`
+    bits: str | None = None  # SHA-256 of the outputs on all data
     samples: int | None = None  # elements of the main output that were compared, unless all were
 
     @property
@@ -148,7 +149,7 @@ def verify_kinds(
     Data are taken in pairs, because a plan must also be right on data that are not its first (`reuse`). The last of an
     odd number of kinds is paired with other data of its own kind.
     """
-    exact, fraction, digest = False, None, None
+    exact, fraction, digest, bits = False, None, None, sha256()
     true: TrueError | None = None
     for first in range(0, len(kinds), 2):
         pair = [(kind, False) for kind in kinds[first : first + 2]]
@@ -162,6 +163,7 @@ def verify_kinds(
             return Verification(exact=exact, fraction=fraction, reason=str(error))
         if runs.fault is not None:
             return Verification(exact=exact, fraction=fraction, reason=runs.fault)
+        bits.update(f"{digest_of(runs.first)} {digest_of(runs.second)}".encode())
         results_of = dict(zip(pair, (runs.second, runs.first), strict=True))
         if ("uniform", False) in results_of:  # measured first, so that a wrong result has its error, too
             true = _error(case, results_of["uniform", False])
@@ -184,7 +186,9 @@ def verify_kinds(
             if kind == "uniform" and not again:
                 digest = digest_of(results)
     compared = None if case.places is None else len(next(iter(case.places.values()))[0])
-    return Verification(exact=exact, fraction=fraction, reason=None, digest=digest, error=true, samples=compared)
+    return Verification(
+        exact=exact, fraction=fraction, reason=None, digest=digest, error=true, bits=bits.hexdigest(), samples=compared
+    )
 
 
 def _error(case: Case, results: Mapping[str, operands.Values]) -> TrueError:

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from algorithms.direct.plain import Direct
+from cases.on_the_host import Reference
 from cases.wrong_algorithms import WithoutMistake
-from convbench.algorithm import Algorithm, Plan, registry
+from convbench.algorithm import Algorithm, registry
 from convbench.devices.emulator import EmulatorDevice
 from convbench.fuzz import FuzzCase, Suit, judge
 from convbench.fuzz.drawing import BYTES, Drawer
@@ -149,27 +150,6 @@ def test_a_sample_of_a_problem_too_large_to_compare_names_its_place_and_its_seed
 def test_a_case_that_a_user_asks_for_is_compared_as_a_whole(emulator):
     case = FuzzCase.read("forgets forward n40c3h16w16-k9r3s3 uniform seed=1")
     assert judge(case, Forgets(), emulator, whole=True).samples is None
-
-
-class OnTheHost(Plan):
-    """Copies the reference, so that no kernel is compiled."""
-
-    def run(self, *arrays, **_):
-        problem, direction = self.problem, self.direction
-        names = (*operands.READ[direction], *operands.outputs(problem, direction))
-        seen = dict(zip(names, arrays, strict=True))
-        given = {name: self.device.download(seen[name]) for name in operands.READ[direction]}
-        loaded = {"w": self.weights, "bias": self.bias} if direction != "backward_weights" else {}
-        wanted = operands.inputs(problem, direction)
-        given |= {name: self.device.download(array) for name, array in loaded.items() if name in wanted}
-        with np.errstate(all="ignore"):
-            for name, value in compute(problem, direction, given).items():
-                self.device.write(seen[name], value.astype(problem.dtype))
-
-
-class Reference(Algorithm):
-    name, family = "reference", "direct"
-    plans, dtypes, any_order = dict.fromkeys(DIRECTIONS, OnTheHost), DTYPES, True
 
 
 @pytest.mark.parametrize(("direction", "dtype"), [*product(DIRECTIONS, DTYPES)])

@@ -19,7 +19,7 @@ from convbench.problem import DIRECTIONS
 
 CASES = 200
 # of the tiles of a window, which are ranked anew for each problem, only the best are ever launched
-OFFERED_ANEW = {"direct_tiled": 25, "fft_tiled": 12}
+OFFERED_ANEW = {"direct_tiled": 25, "fft_tiled": 10}
 
 
 @pytest.fixture(scope="module")
