@@ -28,7 +28,7 @@ from convbench.problem import DIRECTIONS, Direction
 
 AGAIN_EVERY = 10  # of so many draws, after one a case that passed is run again
 MOST_AGAIN = 4  # cases that are run again when a case fails, or one or two more
-SIBLING_EVERY = 9  # of so many draws, one is a sibling of the case before it
+SIBLING_EVERY = 16  # of so many draws, one is a sibling of the case before it
 # faults that calls before it may cause
 STATEFUL: tuple[Fault, ...] = (
     "wrong values", "elements never written", "two runs differ", "keeps its first run", "depends on calls before it",

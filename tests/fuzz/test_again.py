@@ -65,9 +65,12 @@ def test_a_variable_of_the_environment_is_seen(emulator, monkeypatch):
 
 
 def test_what_only_changes_bits_is_seen_when_a_case_is_repeated(emulator, monkeypatch):
-    monkeypatch.setattr(LeavesItsMode.Plan, "mode", "usual")
-    found = fuzz(LeavesItsMode(), emulator, examples=200).failure
+    found = None
+    for seed in range(4):  # which cases are run again is left to chance
+        monkeypatch.setattr(LeavesItsMode.Plan, "mode", "usual")
+        found = found or fuzz(LeavesItsMode(), emulator, examples=150, seed=seed).failure
     assert found.cause.fault == "depends on calls before it"
+    assert "its output has other bits" in found.reason
 
 
 def test_a_right_algorithm_gives_the_same_bits_in_any_order(emulator):
