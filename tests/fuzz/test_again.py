@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from cases.on_the_host import CountsItsCalls, LeavesItsMode, Reference, SetsAVariable
+from cases.forgetful import CountsItsCalls, LeavesItsMode, Reference, SetsAVariable
 from convbench.devices.emulator import EmulatorDevice
 from convbench.fuzz import FuzzCase, Verdict, fuzz, judge_in_order
 from convbench.fuzz.again import calls_needed
@@ -25,7 +25,7 @@ def emulator():
 
 def convbench(folder, *words):
     (folder / "dependent.py").write_text(
-        f"import sys\nsys.path.insert(0, {str(TESTS)!r})\nimport convbench\nfrom cases.on_the_host import DEPENDENT\n"
+        f"import sys\nsys.path.insert(0, {str(TESTS)!r})\nimport convbench\nfrom cases.forgetful import DEPENDENT\n"
         "for one in DEPENDENT: convbench.register(one)\n"
     )
     done = subprocess.run(

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from algorithms.direct.plain import Direct
-from cases.on_the_host import Reference
+from cases.forgetful import Reference
 from cases.wrong_algorithms import WithoutMistake
 from convbench.algorithm import Algorithm, registry
 from convbench.devices.emulator import EmulatorDevice
