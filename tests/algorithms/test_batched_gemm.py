@@ -5,8 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from algorithms.fft.stages_config import TILES as FFT_TILES
 from algorithms.gemm import launch_batched_gemm, padded
 from algorithms.gemm.batched import Tile
+from algorithms.winograd.staged import TILES as WINOGRAD_TILES
 from convbench.devices import Device, GuardedDevice
 from convbench.devices.emulator import EmulatorDevice
 from convbench.devices.simulator import SimulatorDevice
@@ -73,6 +75,34 @@ def test_other_tiles_and_baked_in_sizes_are_as_exact(tile, is_complex, is_specia
         checked, batches=2, i=61, j=130, l=l, tile=tile, is_complex=is_complex, is_specialised=is_specialised
     )
     assert np.array_equal(actual, expected)
+
+
+@pytest.mark.parametrize("is_specialised", [False, True])
+@pytest.mark.parametrize("stages", [2, 3, 4])
+def test_a_pipeline_of_any_length_is_exact_at_each_of_its_ends(stages, is_specialised):
+    """Depths end within the first tile, between the first and the second, at the last stage, and after it.
+
+    All checks are on. They find a read of a copy that nothing waits for, even if the result happens to be right.
+    """
+    tile = Tile(stages=stages)
+    depths = (stages * 8,) if is_specialised else (1, 8, 9, 15, 16, 8 * stages - 8, 8 * stages, 8 * stages + 1, 70)
+    for depth in depths:
+        actual, expected = product(
+            checked, batches=2, i=5, j=19, l=depth, tile=tile, hole=True, is_specialised=is_specialised
+        )
+        assert np.array_equal(actual, expected), depth
+
+
+@pytest.mark.parametrize(
+    ("tile", "is_complex"),
+    [*((tile, False) for tile in WINOGRAD_TILES), *((tile, True) for tile in FFT_TILES)],
+    ids=str,
+)
+def test_every_tile_that_an_algorithm_offers_is_exact(tile, is_complex):
+    """The depth ends in the first tile, in the second, and beyond the last stage."""
+    for depth in (1, tile.tile_l + 1, tile.stages * tile.tile_l + 1):
+        actual, expected = product(emulator, batches=2, i=5, j=19, l=depth, tile=tile, is_complex=is_complex, hole=True)
+        assert np.array_equal(actual, expected), depth
 
 
 @pytest.mark.parametrize(
