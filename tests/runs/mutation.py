@@ -3,6 +3,9 @@
 Every mutant of every kernel, or every n-th with --every, is fuzzed on the checked emulator until a case fails, 200
 cases at most. The table goes to reports/emulator/mutants.md, and each mutant to mutants.csv beside it. Exit status 1
 when fewer than 98 % of the mutants that are not equivalent are killed, or one that is listed as equivalent is.
+
+With --by-hand, the mutants of `cases.mutants_by_hand` are fuzzed instead, 400 cases at most. Their table goes to
+mutants_by_hand.md and mutants_by_hand.csv. Exit status 1 when fewer than 95 % are killed.
 """
 
 import argparse
@@ -18,6 +21,7 @@ from convbench.devices.emulator import EmulatorDevice
 from convbench.emulator.disk import nothing_kept
 from convbench.records.environment import cores
 from convbench.report import markdown_table
+from runs import mutation_by_hand as by_hand
 
 FOLDER = Path(__file__).parents[2] / "reports" / "emulator"
 TARGET = 0.98
@@ -44,9 +48,16 @@ def main() -> int:
     """Run and write the results; returns the exit status."""
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--every", type=int, default=1, help="take every n-th mutant of a module")
-    arguments.add_argument("--module", action="append", choices=list(MODULES), help="only these modules")
+    arguments.add_argument(
+        "--module", action="append", choices=sorted({*MODULES, *by_hand.REACHED}), help="only these modules"
+    )
     arguments.add_argument("--out", type=Path, default=FOLDER, help="folder of the table")
+    arguments.add_argument("--by-hand", action="store_true", help="the mutants that were written by hand")
     given = arguments.parse_args()
+    if given.by_hand:
+        return by_hand.run(given.out, modules=given.module, every_nth=given.every)
+    if lacking := sorted(set(given.module or ()) - MODULES.keys()):
+        arguments.error(f"{', '.join(lacking)}: only --by-hand has mutants of these modules")
     known = {name: list(places(name)) for name in given.module or MODULES}
     todo = [(name, number) for name, found in known.items() for number in range(0, len(found), given.every)]
     results: dict[tuple[str, int], tuple[int | None, str]] = {}

@@ -3,7 +3,7 @@
 import ast
 import inspect
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
@@ -47,7 +47,7 @@ MODULES = {
     "convbench.algorithm.padding": "direct",
 }
 
-# with kernels that only large problems have, or a config that is asked for: cases of the fuzzer never reach them
+# kernels that only large problems have, or a config that is asked for; `cases.mutants_by_hand` has mutants of these
 BEYOND = {
     "algorithms.depthwise.patch", "algorithms.direct.window_plan", "algorithms.direct.window",
     "algorithms.tensor_cores.warpgroup_gemm", "algorithms.winograd.fused",
@@ -167,9 +167,16 @@ def examples_until_killed(
     place: Place, device: Device, *, examples: int = EXAMPLES, seed: int = 0
 ) -> tuple[int, str] | None:
     """How many cases the fuzzer ran until one failed, and what it said; None if the mutant survived them all."""
+    return examples_of(place, MODULES[place.module].split(), device, examples=examples, seed=seed)
+
+
+def examples_of(
+    place: Place, names: Iterable[str], device: Device, *, examples: int, seed: int
+) -> tuple[int, str] | None:
+    """The same for the algorithms of these names, one after the other."""
     cases = 0
     with mutated(place):
-        for name in MODULES[place.module].split():
+        for name in names:
             result = fuzz(registry.get(name), device, examples=examples, seed=seed)
             cases += result.figures.cases
             if result.failure is not None:
