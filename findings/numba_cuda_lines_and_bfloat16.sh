@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # numba-cuda 0.30.4 with the CUDA 13.5 wheels: a kernel that uses bfloat16 does not link if it has line numbers.
 #
-# cuda.jit(lineinfo=True) is the usual way to see lines in a profiler or a disassembly. With bfloat16 (or another function
-# that numba-cuda takes from CUDA's C++ headers through NVRTC), nvJitLink refuses the link-time code of the two compilers:
-# numba-cuda marks its debug information as one to warn about (behaviour 2 of LLVM's module flags) where NVRTC marks its
-# own as an error (behaviour 1). No GPU is needed to see it.
+# cuda.jit(lineinfo=True) is the usual way to see lines in a profiler or a disassembly. With bfloat16 (or another
+# function that numba-cuda takes from CUDA's C++ headers through NVRTC), nvJitLink refuses the link-time code of the two
+# compilers: numba-cuda marks its debug information as one to warn about (behaviour 2 of LLVM's module flags) where NVRTC
+# marks its own as an error (behaviour 1). No GPU is needed to see it.
 #
 # Seen: without lines linked; with lines "linking module flags 'Debug Info Version': IDs have conflicting behaviors".
 set -euo pipefail
