@@ -113,14 +113,18 @@ def convolution(interpreted: float) -> list[Line]:
     from convbench.emulator import Emulator  # not at the top: Numba's simulator and the emulator exclude each other
 
     fast, checked = Emulator(workers=1), Emulator(checked=True, orders=("forward",))
+    lowered = Emulator(workers=1, code="ptx")
     x, w, y = _layer(64, 56)
-    loops = np.empty_like(y)
+    loops, fused = np.empty_like(y), np.empty_like(y)
     macs = y.size * 64 * 9
     grid = -(-y.size // 128)
-    native, ours = least_s(
-        lambda: naive_loops(x, w, loops, 1), lambda: fast.launch(naive_convolution, grid, 128, x, w, y, 1)
+    native, ours, ptx = least_s(
+        lambda: naive_loops(x, w, loops, 1),
+        lambda: fast.launch(naive_convolution, grid, 128, x, w, y, 1),
+        lambda: lowered.launch(naive_convolution, grid, 128, x, w, fused, 1),
     )
     assert np.array_equal(y, loops), "the emulator and njit differ"
+    assert np.allclose(fused, loops, rtol=1e-4, atol=1e-4), "PTX and njit differ"
     x, w, y = _layer(*SMALL_LAYER)
     grid, small = -(-y.size // 128), y.size * SMALL_LAYER[0] * 9
     ours_small, watched = least_s(
@@ -131,6 +135,7 @@ def convolution(interpreted: float) -> list[Line]:
         Line(f"naive convolution, {macs / 1e6:.0f} M MACs, njit", native / macs * 1e9, "ns/MAC"),
         Line("the same, emulated", ours / macs * 1e9, "ns/MAC"),
         Line("emulated / njit", ours / native, "", 1.3),
+        Line("the same, as PTX", ptx / macs * 1e9, "ns/MAC"),
         Line(f"naive convolution, {small / 1e6:.1f} M MACs, Numba's simulator", interpreted / small * 1e9, "ns/MAC"),
         Line("Numba's simulator / emulated", interpreted / ours_small, "", -1000),
         Line("naive convolution, checked", watched / small * 1e9, "ns/MAC", 25),
@@ -149,24 +154,27 @@ def gemm(interpreted: float) -> list[Line]:
     from convbench.emulator import Emulator
 
     fast, checked = Emulator(workers=1), Emulator(checked=True, orders=("forward",))
-    every_order = Emulator(checked=True)
+    every_order, lowered = Emulator(checked=True), Emulator(workers=1, code="ptx")
     a, b, out = _matrices(512, 512, 512)
-    loops = np.empty_like(out)
+    loops, fused = np.empty_like(out), np.empty_like(out)
     grid, macs = (8, 8), 512**3
-    native, ours, watched, orders = least_s(
+    native, ours, ptx, watched, orders = least_s(
         lambda: tiled_loops(a, b, loops),
         lambda: fast.launch(tiled_gemm, grid, SIDE * SIDE, a, b, out),
+        lambda: lowered.launch(tiled_gemm, grid, SIDE * SIDE, a, b, fused),
         lambda: checked.launch(tiled_gemm, grid, SIDE * SIDE, a, b, out),
         lambda: every_order.launch(tiled_gemm, grid, SIDE * SIDE, a, b, out),
         times=3,
     )
     assert np.allclose(out, loops, rtol=1e-4, atol=1e-4), "the emulator and njit differ"
+    assert np.allclose(fused, loops, rtol=1e-4, atol=1e-4), "PTX and njit differ"
     a, b, out = _matrices(*SMALL_GEMM)
     (small,) = least_s(lambda: fast.launch(tiled_gemm, (2, 2), SIDE * SIDE, a, b, out))
     return [
         Line("tiled GEMM, 512 cubed, njit by hand", native / macs * 1e9, "ns/MAC"),
         Line("the same, emulated", ours / macs * 1e9, "ns/MAC"),
         Line("emulated / njit by hand", ours / native, "", 2),
+        Line("the same, as PTX", ptx / macs * 1e9, "ns/MAC"),
         Line("checked", watched / macs * 1e9, "ns/MAC"),
         Line("checked / emulated", watched / ours, "", 40),
         Line("checked, in all three orders / emulated", orders / ours, "", 40),
