@@ -101,6 +101,8 @@ def _access(stop: Stop, places: Places) -> tuple[str, str]:
         return f"a thread took more than {a:,} steps of its loops: the kernel may never end", ""
     if kind == FaultKind.UNFENCED:
         return "multiplies registers with no wgmma.fence behind the last wait", ""
+    if kind == FaultKind.SPINNING:
+        return "spins on memory that nobody changes: it waits for a thread, or for a block, that never comes", ""
     if kind == FaultKind.TRAP:
         return "the kernel aborts itself: a trap, or an assertion that failed", ""
     if kind == FaultKind.UNEVEN_OPERANDS:

@@ -42,7 +42,8 @@ class Emulator:
     workers : number of blocks that run at once; by default the number of cores. In checked mode it is always 1
     compute_capability : the capability to compile for, whose limits a launch must keep
     checked : whether to check every access and every barrier; blocks then run one after another
-    budget : in checked mode, how many steps of loops a thread may take in one block
+    budget : in checked mode, how many steps of loops a thread may take in one block; in PTX, how many turns of a loop
+        all threads of a block may wait for others
     code : what runs: "ptx", the code that a GPU gets, with the values of the PTX ISA; or "llvm", numba-cuda's own code
         before NVVM, with the host's arithmetic. PTX needs NVIDIA's compiler (the extra `cu13` or `cu12`)
 

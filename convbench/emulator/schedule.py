@@ -13,13 +13,14 @@ from numba import njit, types
 from numba.extending import intrinsic
 
 from convbench.emulator import raw, shadow, tensor, warp, warpgroup
-from convbench.emulator.state import THREAD, WARP, FaultKind, Status, fingerprint
+from convbench.emulator.state import THREAD, TURNS, WARP, FaultKind, Status, fingerprint
 from convbench.emulator.warp import answer_warp
 from convbench.emulator.warpgroup import answer_warpgroup, begin_block
 
 READY, DONE, FAULT = int(Status.READY), int(Status.DONE), int(Status.FAULT)
 BARRIER, SYNCWARP, TENSOR = int(Status.BARRIER), int(Status.SYNCWARP), int(Status.TENSOR)
 IN_WARPGROUP, WARPGROUP = int(Status.WARPGROUP), warpgroup.WARPGROUP
+SPINNING = int(FaultKind.SPINNING)
 NAMED, ARRIVE, BARRIERS = int(Status.NAMED), int(Status.ARRIVE), 16
 DIVERGENT_BARRIER, EARLY_EXIT = int(FaultKind.DIVERGENT_BARRIER), int(FaultKind.EARLY_EXIT)
 INCOMPLETE, INCOMPLETE_BARRIER = int(FaultKind.INCOMPLETE_COLLECTIVE), int(FaultKind.INCOMPLETE_BARRIER)
@@ -94,6 +95,7 @@ def _unwritten(threads, header):
 def _run_block(start, resume, threads, rows, order, header, clocks, tables, arrived):
     clocks[:] = 0
     arrived[:] = 0
+    header.rounds = 0
     if tables is not None:
         begin_block(tables)
     waiting = False
@@ -127,7 +129,7 @@ def _run_block(start, resume, threads, rows, order, header, clocks, tables, arri
 @njit(nogil=True)
 def _answer(threads, rows, count, header, clocks, tables, arrived):
     """Make all threads ready that can go on. Returns (fault, thread, whether any thread is left)."""
-    at_barrier, done, first_done, named = 0, 0, -1, -1
+    at_barrier, done, first_done, named, spinning = 0, 0, -1, -1, -1
     for i in range(count):
         status = threads[i].status
         if status == BARRIER:
@@ -138,6 +140,8 @@ def _answer(threads, rows, count, header, clocks, tables, arrived):
                 first_done = i
         elif status >= NAMED:
             named = i
+        elif status == READY:
+            spinning = i  # it let others run (`support.ptx`)
     if at_barrier == count:
         if header.unwritten_by:
             return UNWRITTEN, header.unwritten_by - 1, True
@@ -176,7 +180,14 @@ def _answer(threads, rows, count, header, clocks, tables, arrived):
                 else:
                     stuck = asker
     if answered:
+        header.rounds = 0
         return 0, 0, True
+    if spinning >= 0:
+        header.rounds += 1
+        if header.rounds * TURNS < header.budget:
+            return 0, 0, True
+        threads[spinning].fault_site = threads[spinning].site
+        return SPINNING, spinning, True
     if stuck >= 0:
         return INCOMPLETE, stuck, True
     if named >= 0:

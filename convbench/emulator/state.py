@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 WARP = 32
 MAX_THREADS = 1024
+TURNS = 256  # of a loop, after which a thread that may be waiting for another lets others run
 
 
 class Status(IntEnum):
@@ -61,6 +62,7 @@ class FaultKind(IntEnum):
     UNEVEN_OPERANDS = 20
     TRAP = 21
     INCOMPLETE_BARRIER = 22
+    SPINNING = 23
 
 
 THREAD = np.dtype(
@@ -92,6 +94,7 @@ WORKER = np.dtype(
             *("epoch", "block_epoch", "ranges", "n_ranges", "clocks", "syncwarps", "budget"),
             # the noted read of unwritten memory: the thread's index + 1, the place in the source, the address
             *("unwritten_by", "unwritten_site", "unwritten_address"),
+            "rounds",  # how often in a row the threads of the block did nothing but spin
             "anywhere",  # whether threads may wait for each other at different places of the code, as on a GPU
             "copies",  # the table of asynchronous copies under way, COPIES rows for each thread
             # set by another thread to end a launch early

@@ -67,7 +67,7 @@ class Worker:
             self.frames = aligned_bytes(count * pitch, FRAME_ALIGNMENT)
             rows["frame"] = self.frames.ctypes.data + index * pitch
         if compiled.pointers is not None:
-            header["anywhere"] = 1
+            header["anywhere"], header["budget"] = 1, budget
             self.bounds = bounds(compiled.pointers, arguments, self.shared)
             header["ranges"], header["n_ranges"] = self.bounds.ctypes.data, self.bounds.size
         if compiled.watch:

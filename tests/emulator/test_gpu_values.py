@@ -14,7 +14,7 @@ from numba import cuda
 from numba.cuda import fp16, libdevice
 from numba.cuda.types import float16
 
-from convbench.emulator import Emulator
+from convbench.emulator import CompilationError, Emulator, KernelFault
 
 EMULATOR = Emulator(code="ptx", workers=1)
 LEAST, MOST = -(2**63), 2**63 - 1
@@ -361,3 +361,54 @@ def test_bits_of_immediates():
     out = np.zeros(5, np.float32)
     EMULATOR.launch(writes, 1, 1, out)
     assert bits_of(out) == bits_of(np.array(constants, np.float32))
+
+
+# ---- threads that wait for each other (independent since compute capability 7.0)
+
+
+@cuda.jit
+def waits_for_another_thread(flag, out):
+    i = cuda.threadIdx.x
+    if i == 0:
+        while cuda.atomic.add(flag, 0, 0) == 0:
+            pass
+        out[0] = 7
+    elif i == cuda.blockDim.x - 1:
+        cuda.atomic.add(flag, 0, 1)
+
+
+@pytest.mark.parametrize("threads", [2, 32, 64])
+def test_a_thread_may_wait_for_another_of_its_block(threads):
+    flag, out = np.zeros(1, np.int32), np.zeros(1, np.int32)
+    EMULATOR.launch(waits_for_another_thread, 1, threads, flag, out)
+    assert out[0] == 7
+
+
+def test_a_thread_that_waits_for_ever_is_told():
+    flag, out = np.zeros(1, np.int32), np.zeros(1, np.int32)
+    with pytest.raises(KernelFault, match="spins on memory that nobody changes") as caught:
+        EMULATOR.launch(waits_for_another_thread, 1, 1, flag, out)
+    assert caught.value.thread == (0, 0, 0)
+    assert caught.value.line == waits_for_another_thread.py_func.__code__.co_firstlineno + 4
+
+
+# ---- what a GPU refuses
+
+LARGE = np.zeros(20_000, np.float32)
+
+
+@cuda.jit
+def reads_many_constants(i, out):
+    out[0] = LARGE[i[0]]
+
+
+@cuda.jit(fma=False)
+def has_an_unknown_option(out):
+    out[0] = 1
+
+
+def test_a_kernel_that_a_gpu_refuses_is_refused():
+    with pytest.raises(CompilationError, match=r"80,000 bytes of constants.*65,536"):
+        EMULATOR.launch(reads_many_constants, 1, 1, np.zeros(1, np.int64), np.zeros(1, np.float32))
+    with pytest.raises(CompilationError, match="unexpected keyword argument 'fma'"):
+        EMULATOR.launch(has_an_unknown_option, 1, 1, np.zeros(1))

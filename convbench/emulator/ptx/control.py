@@ -8,7 +8,7 @@ from convbench.emulator.ptx.kinds import kinds_of
 from convbench.emulator.ptx.special import read_special
 from convbench.emulator.ptx.syntax import Function, Instruction, Pair, Vector
 from convbench.emulator.ptx.table import lowers
-from convbench.emulator.state import FaultKind
+from convbench.emulator.state import TURNS, FaultKind
 from convbench.emulator.support.collectives import REDUCTIONS
 from convbench.emulator.warp import ADD, AND, LARGEST, LEAST, MOST, OR, SMALLEST, XOR
 
@@ -25,6 +25,15 @@ def block_name(label: str) -> str:
 def branch(e: Body, i: Instruction) -> None:
     """Go to a label."""
     e.end(f"br label %{block_name(str(i.operands[0]))}")
+
+
+def let_others_run(e: Body) -> None:
+    """Let other threads run after some turns of a loop, in case this thread waits for one of them."""
+    counter = e.place("%turns", "u32")
+    turns = e.op(f"add i32 {e.op(f'load i32, ptr {counter}')}, 1")
+    e.put(f"store i32 {turns}, ptr {counter}")
+    rest = e.op(f"and i32 {turns}, {TURNS - 1}")
+    e.either(e.op(f"icmp eq i32 {rest}, 0"), lambda: e.put(f"call void @emu.ptx.yield(i64 {e.site})"))
 
 
 @lowers("brx", section=f"{_CONTROL}: brx.idx")

@@ -6,7 +6,7 @@ Both are found without regard to order: a register is whatever any instruction t
 from collections.abc import Iterable, Mapping
 
 from convbench.emulator.ptx.kinds import kinds_of
-from convbench.emulator.ptx.syntax import Address, Function, Instruction, Operand, Pair, Vector
+from convbench.emulator.ptx.syntax import Address, Function, Instruction, Label, Operand, Pair, Vector
 
 Root = tuple[str, str]  # a kind of memory, and which: ("parameter", name), ("variable", name)
 LOADED: Root = ("loaded", "")  # an address that was read from memory, or that a function returned
@@ -81,6 +81,29 @@ def _propagate(roots: dict[str, set[Root]], edges: dict[str, set[str]]) -> None:
             if not roots[name] <= before:
                 before |= roots[name]
                 waiting.append(target)
+
+
+def find_spins(function: Function) -> set[int]:
+    """The branches that end a loop in which a thread may wait for another: it reads memory atomically or anew.
+
+    Such a thread lets others run now and then, as hardware does since compute capability 7.0.
+    """
+    places = {label.name: place for place, label in enumerate(function.body) if isinstance(label, Label)}
+    found = set()
+    for place, i in enumerate(function.body):
+        if isinstance(i, Instruction) and i.opcode == "bra":
+            first = places.get(str(i.operands[0]), place)
+            if any(_looks_anew(statement) for statement in function.body[first:place]):
+                found.add(place)
+    return found
+
+
+def _looks_anew(statement: Instruction | Label) -> bool:
+    if not isinstance(statement, Instruction):
+        return False
+    return statement.opcode == "atom" or (
+        statement.opcode == "ld" and bool({"volatile", "relaxed", "acquire", "mmio"} & set(statement.modifiers))
+    )
 
 
 def find_computed(function: Function) -> set[str]:

@@ -17,6 +17,7 @@ from convbench.emulator.ptx import (  # noqa: F401  (the others fill the table)
     matrices,
 )
 from convbench.emulator.ptx.body import Body
+from convbench.emulator.ptx.flow import find_spins
 from convbench.emulator.ptx.kinds import kinds_of, literal, llvm
 from convbench.emulator.ptx.memory import Places, check_variables, symbol
 from convbench.emulator.ptx.syntax import Function, Instruction, Label, Module, Variable
@@ -113,6 +114,7 @@ def _global(module: Module, variable: Variable) -> str:
 
 def _function(body: Body) -> str:
     """A function as IR."""
+    spins = find_spins(body.function)
     for place, statement in enumerate(body.function.body):
         for copy, name in body.function.copies.get(place, {}).items():
             kind = body.function.registers[copy]
@@ -121,6 +123,8 @@ def _function(body: Body) -> str:
             body.label(control.block_name(statement.name))
         else:
             body.number = place
+            if place in spins:
+                control.let_others_run(body)
             _instruction(body, statement)
     if body.is_open:
         body.end("br label %leave")

@@ -10,7 +10,7 @@ this is one comparison. Otherwise a function looks for the array among all that 
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from convbench.emulator.errors import UnsupportedError
+from convbench.emulator.errors import CompilationError, UnsupportedError
 from convbench.emulator.ptx.emitter import Emitter
 from convbench.emulator.ptx.flow import LOADED, Root
 from convbench.emulator.ptx.syntax import Address, Function, Instruction, Module, Variable
@@ -272,10 +272,10 @@ def pointer_words(function: Function, words: tuple[int, ...]) -> dict[str, Root]
 
 
 def check_variables(module: Module) -> None:
-    """Raise UnsupportedError for variables that the emulator lacks, and for more constants than hardware takes."""
+    """Raise UnsupportedError for variables that the emulator lacks, CompilationError for too many constants."""
     constants = sum(variable.size for variable in module.variables.values() if variable.space == "const")
     if constants > 64 * 1024:
-        raise UnsupportedError(f"the kernel has {constants:,} bytes of constants; the hardware takes 65,536 at most")
+        raise CompilationError(f"the kernel has {constants:,} bytes of constants; the hardware takes 65,536 at most")
     for variable in module.variables.values():
         if variable.kind in ("texref", "samplerref", "surfref"):
             raise UnsupportedError(f"PTX: textures and surfaces are not emulated: {variable.name}")
