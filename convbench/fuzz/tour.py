@@ -21,7 +21,8 @@ from convbench.fuzz.rows import Row, plain_of
 from convbench.fuzz.suiting import Suit
 from convbench.problem import ConvProblem, Direction, Dtype
 
-EVERY = 3  # of so many draws, one is of the tour, unless it is complete
+BEGINS = 40  # draws before the tour, whose kernels take long to compile: most faults are found by then
+EVERY = 2  # of so many draws from then on, one is of the tour, unless it is complete
 OF_LARGE = 3  # of so many cases of the tour, one has a large axis
 OF_QUICK = 0.75  # share of configs that are not specialised, if both are equally new
 PATIENCE = 3  # turns without a new config, after which only one turn in `BREAK` is taken
@@ -55,8 +56,8 @@ class Tour:
         the problem has no new config: some configs are only for many channels, filters or outputs.
         """
         self._draws += 1
-        turn, beside = divmod(self._draws, EVERY)
-        if beside or (self._in_vain >= PATIENCE and turn % BREAK):
+        turn, beside = divmod(self._draws - BEGINS, EVERY)
+        if turn < 0 or beside or (self._in_vain >= PATIENCE and turn % BREAK):
             return None
         usual: Size = "large" if turn % OF_LARGE == 0 else "small"
         for size in (usual, *LARGER):
