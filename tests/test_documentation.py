@@ -54,7 +54,7 @@ GUIDE = {
     ),
     *(
         f"explanation/{page}"
-        for page in ("index", "correctness", "timing", "emulator", "fuzzer", "fast_kernels", "layout")
+        for page in ("index", "correctness", "timing", "emulator", "ptx", "fuzzer", "fast_kernels", "layout")
     ),
 }  # fmt: skip
 NOT_RUN = {DOCS / "reference" / name for name in ("index.md", "command_line.md", "python_api.md")}  # nothing to run

@@ -27,8 +27,8 @@ from convbench.emulator import (
     compiler_fault,
     front_end,
     state,
+    types_of,
 )
-from convbench.emulator.arguments import types_of
 from convbench.errors import CompileError, ConfigError, DeviceError, KernelError, OutOfDeviceMemoryError, RefusedError
 from convbench.problem import ConvProblem
 from convbench.records import environment

@@ -19,6 +19,7 @@ a block in one of the `orders` that hardware may choose, and answers threads tha
 share, `raw` their access to memory, and `errors` the exceptions.
 """
 
+from convbench.emulator.arguments import types_of
 from convbench.emulator.errors import (
     CompilationError,
     EmulatorError,
@@ -50,4 +51,5 @@ __all__ = [
     "compiler_fault",
     "launch",
     "load_ptx",
+    "types_of",
 ]

@@ -14,7 +14,7 @@ from convbench.problem.notation import parse
 from convbench.reference import compute
 from convbench.reference.data import tensors
 from support.running import assert_within, run_direction
-from support.strategies import TILES, directions_of, formatted_problems, in_own_dtype, seeds
+from support.strategies import TILES, directions_of, fewer, formatted_problems, in_own_dtype, seeds
 
 # problems that take the simulator seconds; together they have every feature, and several tiles of most kernels
 TINY = (
@@ -60,6 +60,7 @@ def test_the_simulator_computes_some_of_each(algorithm):
     assert any(algorithm.refuses(in_own_dtype(parse(text), algorithm)) is None for text in TINY)
 
 
+@fewer(2)
 @given(data=st.data(), seed=seeds)
 def test_no_check_gives_a_false_alarm(relatives, data, seed):
     """Guarded and poisoned as in verification, by any config, in every order of threads; integers, and one run."""

@@ -1,7 +1,7 @@
 """Compare the emulator's PTX mode with the PTX ISA and with ptxas: `python -m nox -s ptx_values`.
 
 Each scalar instruction runs on hundreds of rows of operands, edges among them. Its results are compared with an oracle
-that was written from the ISA alone (`cases.ptx_oracle`). ptxas assembles the same rows with constants as operands, and
+that was written from the ISA alone (`cases.ptx.oracle`). ptxas assembles the same rows with constants as operands, and
 folds what it can; what it folds is compared, too. Exit status 1 if anything differs without a reason in REASONS. The
 table goes to reports/emulator/ptx_values.csv.
 """
@@ -17,8 +17,8 @@ from pathlib import Path
 import pandas as pd
 from cuda.bindings import nvjitlink
 
-from cases import ptx_oracle as oracle
-from cases.ptx_instructions import TABLE, Scalar, rows
+from cases.ptx import oracle
+from cases.ptx.instructions import TABLE, Scalar, rows
 from convbench.inspection import toolkit
 from support import ptx
 

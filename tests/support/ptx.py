@@ -5,8 +5,8 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from cases import ptx_oracle as oracle
-from cases.ptx_instructions import Scalar, rows
+from cases.ptx import oracle
+from cases.ptx.instructions import Scalar, rows
 from convbench.emulator import load_ptx
 
 HEAD = ".version 9.0\n.target sm_90\n.address_size 64\n"

@@ -5,8 +5,8 @@ import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from cases import ptx_oracle as oracle
-from cases.ptx_oracle import masked, number, rounded, signed, width
+from cases.ptx import oracle
+from cases.ptx.oracle import masked, number, rounded, signed, width
 
 ROUNDINGS = ("rn", "rz", "rm", "rp")
 # the ISA restricts place and length of a field to 8 bits; ptxas cuts them for 32-bit fields alone

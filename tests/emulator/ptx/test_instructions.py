@@ -2,7 +2,7 @@
 
 import pytest
 
-from cases.ptx_instructions import TABLE
+from cases.ptx.instructions import TABLE
 from support import ptx
 
 ROWS, GROUP = 240, 40
