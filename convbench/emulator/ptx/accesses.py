@@ -232,16 +232,24 @@ def _issue(e: Body, i: Instruction) -> None:
     def clear() -> None:
         e.call("void", f"emu.copy.issue.{size}", f"ptr {to}", f"ptr {to}", "i32 0")
 
+    def part() -> None:
+        address, root = memory.value(e, source), memory.root(source)
+        begin = memory.inside(e, address, root, "global", 1, FaultKind.READ_OUTSIDE)
+        wide = e.op(f"zext i32 {used} to i64")
+        last = e.op(f"sub i64 {e.op(f'add i64 {address}, {wide}')}, 1")
+        memory.inside(e, last, root, "global", 1, FaultKind.READ_OUTSIDE)
+        e.put(f"call void @llvm.memset.p0.i64(ptr {to}, i8 0, i64 {size}, i1 false)")
+        e.put(f"call void @llvm.memcpy.p0.p0.i64(ptr {to}, ptr {begin}, i64 {wide}, i1 false)")
+
     if not rest:
         issue()
     elif e.kind_of(str(rest[0]).lstrip("!")) == "pred":  # the predicate says: ignore the source
         e.either(e.get(rest[0], "pred"), clear, issue)
     else:
         used = e.get(rest[0], "u32")
-        whole = e.op(f"icmp eq i32 {used}, {size}")
+        whole = e.op(f"icmp uge i32 {used}, {size}")
         none = e.op(f"icmp eq i32 {used}, 0")
-        e.unless(e.op(f"or i1 {whole}, {none}"), FaultKind.TRAP)  # a part of the bytes is not known here
-        e.either(whole, issue, clear)
+        e.either(whole, issue, lambda: e.either(none, clear, part))
 
 
 @lowers("prefetch", "prefetchu", "applypriority", "discard", section=f"{_MOVES}: prefetch, applypriority, discard")

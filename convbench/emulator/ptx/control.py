@@ -70,8 +70,8 @@ def call(e: Body, i: Instruction) -> None:
     assert isinstance(arguments, Vector)
     parameters = e.parameters
     if name == "vprintf":
-        form, values = (parameters.argument(item, 8) for item in arguments.items)
-        pointers = [e.op(f"inttoptr i64 {value} to ptr") for value in (form, values)]
+        given = (parameters.argument(item, 8) for item in arguments.items)
+        pointers = [e.memory.search(e, value, 1, FaultKind.READ_OUTSIDE) for value in given]
         found = e.call("i32", "vprintf", *(f"ptr {pointer}" for pointer in pointers))
         parameters.receive(results.items[0], 4, found)
         return

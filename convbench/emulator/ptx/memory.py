@@ -129,8 +129,10 @@ class Memory:
 
     def pointer(self, e: Emitter, operand: Address, space: str, width: int, fault: FaultKind) -> str:
         """The pointer of an access of `width` bytes, which is inside its array; otherwise the kernel ends here."""
-        address = self.value(e, operand)
-        root = self._root(operand)
+        return self.inside(e, self.value(e, operand), self.root(operand), space, width, fault)
+
+    def inside(self, e: Emitter, address: str, root: Root | None, space: str, width: int, fault: FaultKind) -> str:
+        """The same for an address, and the memory that it leads into, if that is known."""
         if space == "local" or (root and root[0] == "variable" and root[1] in self.local):
             return self._in_local(e, address, space, width, fault)
         if space == "shared" or (root and root[0] == "variable" and root[1] in self.places.shared):
@@ -147,10 +149,10 @@ class Memory:
         self._check(e, inside, str(max(variable.size - width + 1, 0)), address, width, fault)
         return e.op(f"getelementptr i8, ptr {symbol(name)}, i64 {inside}")
 
-    def _root(self, operand: Address) -> Root | None:
+    def root(self, operand: Address) -> Root | None:
         """The memory that an address leads into, if there is one alone."""
-        if e_variable := self.variable(operand.base):
-            return "variable", e_variable.name
+        if self.variable(operand.base):
+            return "variable", operand.base
         found = self.roots.get(operand.base, frozenset())
         return next(iter(found)) if len(found) == 1 and LOADED not in found else None
 
@@ -225,20 +227,14 @@ class Memory:
         """Look for the array that holds a generic address, among all that the launch may touch."""
         local, size = ("0", 0) if not self.local_bytes else (self.base_address(e, "local"), self.local_bytes)
         worker = e.hoist("worker", lambda op: op("call ptr @emu.worker()"))
-        own = ", ".join(
-            f"i64 ptrtoint (ptr {symbol(name)} to i64), i64 {variable.size}"
-            for name, variable in self.places.module.variables.items()
-            if variable.space in ("global", "const") and variable.size
-        )
         found = e.call(
             "i1", "emu.ptx.find", f"ptr {worker}", f"i64 {address}", f"i64 {width}", f"i64 {local}", f"i64 {size}"
         )
-        if own:
-            for name, variable in self.places.module.variables.items():
-                if variable.space in ("global", "const") and variable.size >= width:
-                    inside = e.op(f"sub i64 {address}, ptrtoint (ptr {symbol(name)} to i64)")
-                    here = e.op(f"icmp ult i64 {inside}, {variable.size - width + 1}")
-                    found = e.op(f"or i1 {found}, {here}")
+        for name, variable in self.places.module.variables.items():
+            if variable.space in ("global", "const") and variable.size >= width:
+                inside = e.op(f"sub i64 {address}, ptrtoint (ptr {symbol(name)} to i64)")
+                here = e.op(f"icmp ult i64 {inside}, {variable.size - width + 1}")
+                found = e.op(f"or i1 {found}, {here}")
         e.unless(found, fault, address, str(width))
         return e.op(f"inttoptr i64 {address} to ptr")
 
@@ -253,8 +249,6 @@ def space_of(i: Instruction) -> str:
     for modifier in i.modifiers:
         word = modifier.partition("::")[0]
         if word in SPACES:
-            if modifier == "shared::cluster":
-                continue
             return word
     return ""
 

@@ -286,3 +286,23 @@ def test_redux_reduces_as_its_type_says(operation, expected):
     out = np.zeros(1, np.int32)
     load_ptx(body(text))["k"].launch(1, 32, out)
     assert int(out[0]) & 0xFFFFFFFF == expected & 0xFFFFFFFF
+
+
+@pytest.mark.parametrize("used", [0, 1, 5, 8, 15, 16])
+def test_an_asynchronous_copy_of_a_part_fills_the_rest_with_zeros(used):
+    text = """
+    mov.u32 %t6, tile;
+    ld.param.u64 %a2, [source]; ld.param.u32 %t5, [used];
+    cp.async.cg.shared.global [%t6], [%a2], 16, %t5;
+    cp.async.wait_all;
+    ld.shared.v4.b32 {%t1, %t2, %t3, %t4}, [%t6];
+    st.global.v4.b32 [%a1], {%t1, %t2, %t3, %t4};
+    """
+    parameters = ".param .u64 out, .param .u64 source, .param .u32 used"
+    kernel = load_ptx(body(text, parameters).replace("{\n", "{\n.shared .align 16 .b8 tile[16];\n", 1))["k"]
+    source, out = np.arange(1, used + 1, dtype=np.uint8), np.full(16, 99, np.uint8)
+    kernel.launch(1, 1, out, source, used)
+    assert out.tolist() == [*range(1, used + 1), *[0] * (16 - used)]
+    if used > 1:
+        with pytest.raises(KernelFault, match="reads 1 bytes outside" if used < 16 else "reads 16 bytes outside"):
+            kernel.launch(1, 1, out, source[:-1], used)
