@@ -26,6 +26,7 @@ from convbench.intrinsics import unflatten_on_device
 from convbench.problem import ConvProblem, Direction, Dtype, Pair
 
 THREADS = 256
+INDICES = 2**31  # indices that a signed number of 32 bits can hold
 
 # multiply-adds of a problem. From these on, the compilation of a larger tile, and of a specialised kernel, pays
 LARGE_MACS, HUGE_MACS = 50_000_000, 10**9
@@ -117,6 +118,22 @@ class WeightsPlan(Plan):
     def __init__(self, problem: ConvProblem, direction: Direction, device: Device, config: Any = None) -> None:
         super().__init__(problem, direction, device, config)
         self.geometry = Correlation.of(problem, "forward")
+
+
+def farthest(geometry: Correlation, more: Pair = (0, 0)) -> int:
+    """Bound the positions in the dense map that a kernel computes along an axis, and the sizes of the maps.
+
+    A tile may have up to `more` rows and columns beyond the target.
+    """
+    axes = zip(
+        geometry.outputs, more, geometry.stride, geometry.taps, geometry.dilation, geometry.top_left, geometry.size,
+        geometry.spread, strict=True,
+    )  # fmt: skip
+    reached: list[int] = [
+        max((outputs - 1 + beyond) * stride + (taps - 1) * dilation + abs(before), outputs + beyond, size, spread)
+        for outputs, beyond, stride, taps, dilation, before, size, spread in axes
+    ]
+    return max(reached)
 
 
 def not_neighbours(problem: ConvProblem, direction: Direction) -> str | None:

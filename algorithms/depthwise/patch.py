@@ -23,7 +23,7 @@ from typing import Any
 
 from numba import cuda, float32, int32, int64, uint32
 
-from algorithms.correlation import Correlation, CorrelationPlan, not_neighbours
+from algorithms.correlation import INDICES, Correlation, CorrelationPlan, farthest, not_neighbours
 from convbench.devices import MAX_THREADS_PER_BLOCK, Array, Device, Kernel
 from convbench.errors import ConfigError
 from convbench.intrinsics import fast_kernel, load_1, load_1_if, static, store_1, store_2, store_4, unrolled
@@ -82,6 +82,9 @@ def fault(config: PatchConfig, problem: ConvProblem, direction: Direction) -> st
         return f"a patch reads from {rows} × {window} elements, {MOST_READS} at most: its neighbours share too few"
     if sums + r * s + window > MOST_VALUES:
         return f"a thread has {sums + r * s + window} numbers in registers, {MOST_VALUES} at most: a row of {window}"
+    most = max(farthest(geometry, (config.rows + rows, config.columns + window)), geometry.sources, geometry.targets)
+    if most >= INDICES:
+        return f"its indices of rows, of columns and of channels have 31 bits, and one of them reaches {most:,}"
     return None
 
 

@@ -62,7 +62,9 @@ def default_configs(problem: ConvProblem, direction: Direction) -> tuple[WindowC
     fitting = [
         each
         for each in _ranked(geometry)
-        if layout_of(each, geometry).shared_bytes <= MAX_SHARED_BYTES and each.pixels * each.filters <= MOST_SUMS
+        if layout_of(each, geometry).shared_bytes <= MAX_SHARED_BYTES
+        and each.pixels * each.filters <= MOST_SUMS
+        and fault(each, problem, direction) is None
     ]
     return (*fitting[:SOME], *small)
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from math import prod
 
-from algorithms.correlation import Correlation, not_neighbours
+from algorithms.correlation import INDICES, Correlation, farthest, not_neighbours
 from convbench.devices import MAX_THREADS_PER_BLOCK
 from convbench.errors import ConfigError
 from convbench.problem import ConvProblem, Direction, Pair
@@ -141,4 +141,10 @@ def fault(config: WindowConfig, problem: ConvProblem, direction: Direction) -> s
     needed = 4 * layout.vectors + config.filters + config.pixels * config.filters
     if needed > MOST_VALUES:
         return f"a thread has {needed} numbers in registers, {MOST_VALUES} at most: a window of {4 * layout.vectors}"
+    most = max(
+        farthest(geometry, (config.tile_i + layout.halo[0], config.tile_j + layout.halo[1])),
+        geometry.sources_per_group + config.channels, geometry.targets + config.tile_m,
+    )  # fmt: skip
+    if most >= INDICES:
+        return f"its indices of rows, of columns and of channels have 31 bits, and one of them reaches {most:,}"
     return None

@@ -79,7 +79,8 @@ class StagesConfig:
                 strict=True,
             )
         )  # fmt: skip
-        if max(_tiles_of(geometry, self.length) + self.step, *spans) >= INDICES:
+        filters = geometry.targets + self.filter_step
+        if max(_tiles_of(geometry, self.length) + self.step, filters, geometry.sources, *spans) >= INDICES:
             return f"its indices of tiles and of samples have 31 bits, and one of them reaches {INDICES:,}"
         return None
 

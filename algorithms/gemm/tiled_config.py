@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from algorithms.correlation import HUGE_MACS, LARGE_MACS, Correlation
-from convbench.devices import MAX_SHARED_BYTES, MAX_THREADS_PER_BLOCK
+from convbench.devices import MAX_GRID, MAX_SHARED_BYTES, MAX_THREADS_PER_BLOCK
 from convbench.errors import ConfigError
 
 LANES_K, LANES_O = 4, 8  # of a warp, along filters and along outputs
@@ -108,8 +108,13 @@ class TiledConfig:
             )
         )
         steps = (geometry.sources_per_group + self.tile_t) * geometry.taps[0] * geometry.taps[1]
-        if max(outputs_of(geometry) + self.tile_o, geometry.targets + self.tile_k, steps, *spans) >= INDICES:
+        if (
+            max(outputs_of(geometry) + self.tile_o, geometry.targets + self.tile_k, steps, *geometry.size, *spans)
+            >= INDICES
+        ):
             return f"its indices of outputs, of filters and of steps have 31 bits, and one of them reaches {INDICES:,}"
+        if geometry.groups > MAX_GRID[1]:
+            return f"{geometry.groups:,} groups: its grid has a row for each, and {MAX_GRID[1]:,} at most"
         return None
 
 

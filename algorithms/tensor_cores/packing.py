@@ -117,7 +117,7 @@ def make_map_kernel(kind: Kind) -> Kernel:
 
         # load
         pixel = u(first_pixel + column)
-        image = int64(u(n * groups + g) * per_group) * int64(pixels) + int64(pixel)
+        image = int64(n * groups + g) * int64(per_group) * int64(pixels) + int64(pixel)
         for number in static(passes):
             row = u(line + u(number * ROWS))
             first = u((first_word + row) * u(per_word))  # channel within the group

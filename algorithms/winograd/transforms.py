@@ -30,6 +30,7 @@ from convbench.intrinsics import fast_kernel, load_1, load_1_if, static, store_1
 from convbench.problem import Pair
 
 THREADS = 128
+MOST_COUNTED = 2**32 - 1024  # tiles and channels: 32 bits also hold what whole blocks and tiles add to them
 BLOCKS = 8  # in a multiprocessor, which then has 64 registers for a thread, and enough loads under way
 
 
@@ -147,6 +148,14 @@ class Places:
         return self.dilation != (1, 1)
 
 
+def miscounts(geometry: Correlation, transforms: Transforms) -> str | None:
+    """The reason why kernels that count tiles and channels in 32 bits cannot compute a correlation; or None."""
+    tiles = geometry.n * Tiling.of(geometry, (transforms.m, transforms.m)).per_image
+    if (most := max(tiles, geometry.sources, geometry.targets)) > MOST_COUNTED:
+        return f"its counts of tiles and of channels have 32 bits, and one of them reaches {most:,}"
+    return None
+
+
 @cuda.jit(device=True)
 def tile_place(
     t: int, tile_rows: int, tile_columns: int, phases_h: int, phases_w: int, step_h: int, step_w: int
@@ -154,7 +163,7 @@ def tile_place(
     """The image of tile t of all images, and its first output in the target, by `indexing.tile_start`.
 
     A step is the number of outputs of one tile along an axis, times the dilation. Divisions have 32 bits: one of 64
-    bits takes some hundred instructions. There are fewer than 2³² tiles, because each takes a share of the memory.
+    bits takes some hundred instructions. `miscounts` refuses problems with more tiles than they can count.
     """
     row_of_all, column = uint32(uint32(t) // uint32(tile_columns)), uint32(uint32(t) % uint32(tile_columns))
     n, row = uint32(row_of_all // uint32(tile_rows)), uint32(row_of_all % uint32(tile_rows))

@@ -23,6 +23,7 @@ from algorithms.winograd.fused_plan import Fused, FusedConfig
 from algorithms.winograd.matrices import F2, F4, TAPS, Transforms
 from algorithms.winograd.plain import Plain, PlainConfig
 from algorithms.winograd.staged import SMALL, Staged, StagedConfig, staged, staged_for, staged_space
+from algorithms.winograd.transforms import miscounts
 from convbench.algorithm import Algorithm, Family, Plan
 from convbench.devices import Array, Device
 from convbench.errors import ConfigError
@@ -39,7 +40,10 @@ class WinogradPlan(CorrelationPlan):
 
     def __init__(self, problem: ConvProblem, direction: Direction, device: Device, config: Any) -> None:
         super().__init__(problem, direction, device, config)
-        if lacking := config.lacks(problem, device):
+        lacking = config.lacks(problem, device)
+        if lacking is None and not isinstance(config, PlainConfig):
+            lacking = miscounts(self.geometry, self.transforms)
+        if lacking:
             raise ConfigError(f"{config} cannot be run for {direction} of {problem}: {lacking}")
         self.method = METHODS[type(config)](self, self.transforms)
         self.tiling = self.method.tiling
@@ -74,7 +78,7 @@ class _Winograd(Algorithm):
 
     def configs(self, problem: ConvProblem, direction: Direction) -> Sequence[Any]:
         geometry = Correlation.of(problem, direction)
-        if problem.dtype == "float64":
+        if self._is_plain(problem, geometry):
             rows, columns = geometry.outputs
             sides = tiles_for(geometry.targets_per_group, geometry.n * rows * columns // self.transforms.m**2)
             return tuple(PlainConfig(tile=tile) for tile in sides)
@@ -84,13 +88,17 @@ class _Winograd(Algorithm):
         every: tuple[Any, ...] = (*self._fused(problem), default)
         return tuple(replace(config, is_specialised=one) for config in every for one in (is_huge, not is_huge))
 
+    def _is_plain(self, problem: ConvProblem, geometry: Correlation) -> bool:
+        """Whether only the plain kernels can compute the problem: in float64, or with indices of 64 bits."""
+        return problem.dtype == "float64" or miscounts(geometry, self.transforms) is not None
+
     def _fused(self, problem: ConvProblem) -> tuple[FusedConfig, ...]:
         """The config for one kernel, if that can compute the problem."""
         is_able = self.is_fusible and problem.dtype == "float32" and problem.dilation == (1, 1)
         return (FusedConfig(),) if is_able else ()
 
     def space(self, problem: ConvProblem, direction: Direction) -> Sequence[Any]:
-        if problem.dtype == "float64":
+        if self._is_plain(problem, Correlation.of(problem, direction)):
             return self.configs(problem, direction)
         fused = (replace(config, is_specialised=one) for config in self._fused(problem) for one in (False, True))
         return *self.configs(problem, direction), *fused, *staged_space(), PlainConfig()
