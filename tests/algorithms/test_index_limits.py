@@ -3,7 +3,11 @@
 Nothing runs, and no array is allocated.
 """
 
+import operator
+
 import pytest
+from numba.cuda import types
+from numba.cuda.descriptor import cuda_target
 
 from algorithms.correlation import INDICES
 from algorithms.depthwise.patch import PatchConfig
@@ -107,3 +111,27 @@ def test_a_grid_of_more_blocks_than_a_device_has_is_refused(name, text, directio
     algorithm, beyond = registry.get(name), parse(text)
     with pytest.raises(ConfigError, match="a grid holds at most"):
         launches_of(algorithm, beyond, direction, HOPPER)
+
+
+PLAIN = ("direct", "direct_tiled", "depthwise", "im2col_gemm", "implicit_gemm", "fft_tiled", "winograd_2x2_3x3")
+
+
+@pytest.mark.parametrize("direction", ["forward", "backward_data", "backward_weights"])
+@pytest.mark.parametrize("name", PLAIN)
+def test_plain_kernels_never_narrow_an_index(name, direction):
+    """In float64 every kernel is a plain one. Those that add parts, copy and pad are launched for NHWC and bias."""
+    algorithm, problem = registry.get(name), parse("n2c4h8w8-k4r3s3-pad1-g4-bias-reflect-float64-NHWC")
+    if direction not in algorithm.plans:
+        assert name.startswith("winograd_")
+        return
+    for config in algorithm.configs_for(problem, direction):
+        for launch in launches_of(algorithm, problem, direction, HOPPER, config):
+            assert {"int32", "uint32"}.isdisjoint(launch.kernel.py_func.__code__.co_names), launch.name
+
+
+@pytest.mark.parametrize("operation", [operator.add, operator.sub, operator.mul])
+def test_numba_widens_thread_and_block_numbers_to_64_bits(operation):
+    typing = cuda_target.typing_context
+    typing.refresh()
+    for other in (types.int32, types.int64):
+        assert typing.resolve_function_type(operation, (types.int32, other), {}).return_type == types.int64
