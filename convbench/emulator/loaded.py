@@ -9,7 +9,8 @@ import numpy.typing as npt
 from convbench.emulator.errors import CompilationError
 from convbench.emulator.launch import Dimensions, Emulator
 from convbench.emulator.ptx.kernel import PtxKernel
-from convbench.emulator.ptx.syntax import Module, parse
+from convbench.emulator.ptx.parser import parse
+from convbench.emulator.ptx.syntax import Module
 
 
 class LoadedKernel:

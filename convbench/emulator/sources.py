@@ -17,7 +17,7 @@ from convbench.emulator.build import Linked, Machine, link, link_ptx
 from convbench.emulator.errors import CompilationError, UnsupportedError
 from convbench.emulator.ptx.kernel import PtxKernel
 from convbench.emulator.ptx.numba_code import ptx_of
-from convbench.emulator.ptx.syntax import parse
+from convbench.emulator.ptx.parser import parse
 
 Code = Literal["llvm", "ptx"]
 Bounds = int | tuple[int, ...] | None

@@ -5,9 +5,9 @@ roundings are those of the processor (`support.rounding`). An approximate instru
 function, which lies inside the bound that the ISA states; a GPU may give another value inside the bound.
 """
 
+from convbench.emulator.ptx.comparison import store_predicates, store_set
 from convbench.emulator.ptx.emitter import Emitter
-from convbench.emulator.ptx.integers import store_predicates, store_set
-from convbench.emulator.ptx.kinds import CANONICAL_NAN, SIXTEEN, kinds_of, llvm
+from convbench.emulator.ptx.kinds import CANONICAL_NAN, SIXTEEN, kind_of, llvm
 from convbench.emulator.ptx.syntax import Instruction, Operand
 from convbench.emulator.ptx.table import FLOATING, lowers
 
@@ -16,10 +16,6 @@ _HALF = "Half Precision Floating Point Instructions"
 ROUNDINGS = {"rz": 0, "rn": 1, "rp": 2, "rm": 3}  # as LLVM numbers them
 _SIXTEEN_ROUNDINGS = {"rn": "rn", "rz": "rz", "rm": "rd", "rp": "ru"}
 _LEAST = {"float": "0x3810000000000000", "double": "0x0010000000000000"}  # the smallest normal number
-
-
-def _kind(i: Instruction) -> str:
-    return kinds_of(i.modifiers)[-1]
 
 
 def _rounding(i: Instruction) -> str:
@@ -122,7 +118,7 @@ def _in_lanes(e: Emitter, i: Instruction, kind: str, one: str) -> bool:
 @lowers("add", "sub", "mul", section=f"{_FLOATING}: add, sub, mul; {_HALF}", family=FLOATING)
 def arithmetic(e: Emitter, i: Instruction) -> None:
     """Set d = a op b."""
-    kind = _kind(i)
+    kind = kind_of(i)
     if _in_lanes(e, i, kind, i.opcode):
         return
     a, b = (taken(e, i, operand, kind) for operand in i.operands[1:3])
@@ -144,7 +140,7 @@ def rounded(e: Emitter, operation: str, kind: str, rounding: str, *values: str) 
 @lowers("mad", section=f"{_FLOATING}: mad", family=FLOATING)
 def fused(e: Emitter, i: Instruction) -> None:
     """Set d = a · b + c, rounded once."""
-    kind = _kind(i)
+    kind = kind_of(i)
     if _in_lanes(e, i, kind, i.opcode):
         return
     a, b, c = (taken(e, i, operand, kind) for operand in i.operands[1:4])
@@ -159,7 +155,7 @@ def fused(e: Emitter, i: Instruction) -> None:
 @lowers("div", section=f"{_FLOATING}: div", family=FLOATING)
 def divide(e: Emitter, i: Instruction) -> None:
     """Set d = a / b. `.approx` and `.full` are within 2 units of the last place; they are exact here."""
-    kind = _kind(i)
+    kind = kind_of(i)
     a, b = (taken(e, i, operand, kind) for operand in i.operands[1:3])
     given(e, i, i.operands[0], kind, rounded(e, "fdiv", kind, _rounding(i), a, b))
 
@@ -167,7 +163,7 @@ def divide(e: Emitter, i: Instruction) -> None:
 @lowers("rcp", section=f"{_FLOATING}: rcp", family=FLOATING)
 def reciprocal(e: Emitter, i: Instruction) -> None:
     """Set d = 1 / a. `.approx.ftz.f64` reads and writes the high 32 bits only."""
-    kind = _kind(i)
+    kind = kind_of(i)
     a = _high_word(e, i, taken(e, i, i.operands[1], kind))
     found = rounded(e, "fdiv", kind, _rounding(i), "1.0", a)
     given(e, i, i.operands[0], kind, _high_word(e, i, found))
@@ -183,7 +179,7 @@ def _high_word(e: Emitter, i: Instruction, value: str) -> str:
 @lowers("sqrt", section=f"{_FLOATING}: sqrt", family=FLOATING)
 def square_root(e: Emitter, i: Instruction) -> None:
     """Set d = √a."""
-    kind = _kind(i)
+    kind = kind_of(i)
     a = taken(e, i, i.operands[1], kind)
     given(e, i, i.operands[0], kind, rounded(e, "sqrt", kind, _rounding(i), a))
 
@@ -191,7 +187,7 @@ def square_root(e: Emitter, i: Instruction) -> None:
 @lowers("rsqrt", section=f"{_FLOATING}: rsqrt", family=FLOATING)
 def reciprocal_root(e: Emitter, i: Instruction) -> None:
     """Set d = 1 / √a, computed in double."""
-    kind = _kind(i)
+    kind = kind_of(i)
     a = _high_word(e, i, taken(e, i, i.operands[1], kind))
     wide = e.op(f"fpext float {a} to double") if kind == "f32" else a
     found = e.op(f"fdiv double 1.0, {e.intrinsic('sqrt', 'double', wide)}")
@@ -205,7 +201,7 @@ _FUNCTIONS = {"sin": "sin", "cos": "cos", "ex2": "exp2", "lg2": "log2", "tanh": 
 @lowers(*_FUNCTIONS, section=f"{_FLOATING}: sin, cos, ex2, lg2, tanh; {_HALF}", family=FLOATING)
 def function(e: Emitter, i: Instruction) -> None:
     """Set d = f(a), approximately: computed in double and rounded."""
-    kind = _kind(i)
+    kind = kind_of(i)
     if _in_lanes(e, i, kind, i.opcode):
         return
     a = taken(e, i, i.operands[1], kind)
@@ -220,7 +216,7 @@ def function(e: Emitter, i: Instruction) -> None:
 @lowers("abs", "neg", section=f"{_FLOATING}: abs, neg; {_HALF}", family=FLOATING)
 def sign(e: Emitter, i: Instruction) -> None:
     """Set d = |a| or −a; the sign of a NaN is unspecified."""
-    kind = _kind(i)
+    kind = kind_of(i)
     if kind in ("f16", "bf16", "f16x2", "bf16x2"):
         own, word = llvm(kind), 0x80008000 if kind.endswith("x2") else 0x8000
         mask = word if i.opcode == "neg" else word ^ ((1 << int(own[1:])) - 1)
@@ -235,7 +231,7 @@ def sign(e: Emitter, i: Instruction) -> None:
 @lowers("copysign", section=f"{_FLOATING}: copysign", family=FLOATING)
 def copy_sign(e: Emitter, i: Instruction) -> None:
     """Set d = b with the sign of a."""
-    kind = _kind(i)
+    kind = kind_of(i)
     a, b = e.bits(i.operands[1], kind), e.bits(i.operands[2], kind)
     e.set(i.operands[0], kind, e.intrinsic("copysign", llvm(kind), b, a))
 
@@ -243,7 +239,7 @@ def copy_sign(e: Emitter, i: Instruction) -> None:
 @lowers("min", "max", section=f"{_FLOATING}: min, max; {_HALF}", family=FLOATING)
 def extremum(e: Emitter, i: Instruction) -> None:
     """Set d = min or max of two or three numbers; +0 is above −0. Without `.NaN`, a number wins against a NaN."""
-    kind = _kind(i)
+    kind = kind_of(i)
     if _in_lanes(e, i, kind, i.opcode):
         return
     name = f"{i.opcode}imum" + ("" if "NaN" in i.modifiers else "num")
@@ -281,7 +277,7 @@ def _comparison(e: Emitter, i: Instruction, kind: str) -> str:
 @lowers("setp", section="Comparison and Selection Instructions: setp; Half Precision", family=FLOATING)
 def set_predicate(e: Emitter, i: Instruction) -> None:
     """Set p = (a op b) boolOp c. On two halves, p and q are the results of the lower and the upper."""
-    kind = _kind(i)
+    kind = kind_of(i)
     if kind.endswith("x2"):
         raise e.refuse("it compares two halves at once")
     store_predicates(e, i, _comparison(e, i, kind))
@@ -290,7 +286,7 @@ def set_predicate(e: Emitter, i: Instruction) -> None:
 @lowers("set", section="Comparison and Selection Instructions: set; Half Precision", family=FLOATING)
 def set_value(e: Emitter, i: Instruction) -> None:
     """Set d = all bits set, or 1.0, if (a op b) boolOp c."""
-    kind = _kind(i)
+    kind = kind_of(i)
     if kind.endswith("x2"):
         raise e.refuse("it compares two halves at once")
     store_set(e, i, _comparison(e, i, kind))
@@ -299,7 +295,7 @@ def set_value(e: Emitter, i: Instruction) -> None:
 @lowers("testp", section=f"{_FLOATING}: testp", family=FLOATING)
 def test(e: Emitter, i: Instruction) -> None:
     """Set p = whether a is finite, infinite, a number, not a number, normal or subnormal (zero counts as normal)."""
-    kind = _kind(i)
+    kind = kind_of(i)
     own = llvm(kind)
     mask = {
         "finite": 0x1F8, "infinite": 0x204, "number": 0x3FC, "notanumber": 0x3, "normal": 0x168, "subnormal": 0x90,

@@ -1,27 +1,21 @@
-"""Integer arithmetic, logic and shifts, comparison and selection, as the PTX ISA defines them.
+"""Integer arithmetic, as the PTX ISA defines it.
 
-No instruction here traps on the CPU: a divisor of 0 or −1 is replaced before LLVM's division, a shift is clamped.
+No instruction here traps on the CPU: a divisor of 0 or −1 is replaced before LLVM's division.
 """
 
 from convbench.emulator.ptx.emitter import Emitter
-from convbench.emulator.ptx.kinds import bits, is_signed, kinds_of, llvm
-from convbench.emulator.ptx.syntax import Instruction, Pair
-from convbench.emulator.ptx.table import ANY, INTEGER, lowers
+from convbench.emulator.ptx.kinds import bits, is_signed, kind_of, kinds_of, llvm
+from convbench.emulator.ptx.syntax import Instruction
+from convbench.emulator.ptx.table import INTEGER, lowers
 
 _ARITHMETIC = "Integer Arithmetic Instructions"
 _EXTENDED = "Extended-Precision Integer Arithmetic Instructions"
-_LOGIC = "Logic and Shift Instructions"
-_COMPARISON = "Comparison and Selection Instructions"
-
-
-def _kind(i: Instruction) -> str:
-    return kinds_of(i.modifiers)[-1]
 
 
 @lowers("add", "sub", section=f"{_ARITHMETIC}: add, sub", family=INTEGER)
 def add(e: Emitter, i: Instruction) -> None:
     """Set d = a ± b; `.cc` writes the carry, `.sat` clamps, u16x2 and s16x2 are two sums."""
-    kind = _kind(i)
+    kind = kind_of(i)
     a, b = e.get(i.operands[1], kind), e.get(i.operands[2], kind)
     if "cc" in i.modifiers:
         _carried(e, i, kind, a, b, None)
@@ -46,7 +40,7 @@ CARRY = "%CC.CF"  # the condition code's carry; no register of PTX has this name
 @lowers("addc", "subc", section=f"{_EXTENDED}: addc, subc")
 def add_with_carry(e: Emitter, i: Instruction) -> None:
     """Set d = a + b + carry, or a − b − borrow."""
-    kind = _kind(i)
+    kind = kind_of(i)
     a, b = e.get(i.operands[1], kind), e.get(i.operands[2], kind)
     _carried(e, i, kind, a, b, e.op(f"load i1, ptr {_carry(e)}"))
 
@@ -72,7 +66,7 @@ def _carried(e: Emitter, i: Instruction, kind: str, a: str, b: str, carry: str |
 @lowers("mul", "mul24", section=f"{_ARITHMETIC}: mul, mul24", family=INTEGER)
 def multiply(e: Emitter, i: Instruction) -> None:
     """Set d = a · b: its low half, its high half, or all of it."""
-    kind = _kind(i)
+    kind = kind_of(i)
     value, result = _product(e, i, kind)
     e.set(i.operands[0], result, value, signed=is_signed(kind))
 
@@ -106,7 +100,7 @@ def _low_24(e: Emitter, value: str, kind: str) -> str:
 @lowers("mad", "mad24", section=f"{_ARITHMETIC}: mad, mad24", family=INTEGER)
 def multiply_add(e: Emitter, i: Instruction) -> None:
     """Set d = a · b + c; `.hi.sat.s32` clamps the sum."""
-    kind = _kind(i)
+    kind = kind_of(i)
     value, result = _product(e, i, kind)
     c = e.get(i.operands[3], result)
     if "sat" in i.modifiers:
@@ -122,7 +116,7 @@ def multiply_add(e: Emitter, i: Instruction) -> None:
 @lowers("madc", section=f"{_EXTENDED}: madc")
 def multiply_add_with_carry(e: Emitter, i: Instruction) -> None:
     """Set d = a · b + c + carry."""
-    kind = _kind(i)
+    kind = kind_of(i)
     value, _ = _product(e, i, kind)
     _carried_product(e, i, kind, value, e.get(i.operands[3], kind), e.op(f"load i1, ptr {_carry(e)}"))
 
@@ -134,7 +128,7 @@ def _carried_product(e: Emitter, i: Instruction, kind: str, product: str, c: str
 @lowers("sad", section=f"{_ARITHMETIC}: sad")
 def sum_of_differences(e: Emitter, i: Instruction) -> None:
     """Set d = c + |a − b|."""
-    kind = _kind(i)
+    kind = kind_of(i)
     own = llvm(kind)
     a, b, c = (e.get(operand, kind) for operand in i.operands[1:])
     sign = "s" if is_signed(kind) else "u"
@@ -149,7 +143,7 @@ def divide(e: Emitter, i: Instruction) -> None:
     Division by zero is unspecified in the ISA. Both have all bits set here, as ptxas folds them. The smallest number
     divided by −1 is itself, with remainder 0.
     """
-    kind = _kind(i)
+    kind = kind_of(i)
     own, signed = llvm(kind), is_signed(kind)
     a, b = e.get(i.operands[1], kind), e.get(i.operands[2], kind)
     is_zero = e.op(f"icmp eq {own} {b}, 0")
@@ -167,7 +161,7 @@ def divide(e: Emitter, i: Instruction) -> None:
 @lowers("abs", section=f"{_ARITHMETIC}: abs", family=INTEGER)
 def absolute(e: Emitter, i: Instruction) -> None:
     """Set d = |a|."""
-    kind = _kind(i)
+    kind = kind_of(i)
     own = llvm(kind)
     e.set(i.operands[0], kind, e.call(own, f"llvm.abs.{own}", f"{own} {e.get(i.operands[1], kind)}", "i1 false"))
 
@@ -175,14 +169,14 @@ def absolute(e: Emitter, i: Instruction) -> None:
 @lowers("neg", section=f"{_ARITHMETIC}: neg", family=INTEGER)
 def negate(e: Emitter, i: Instruction) -> None:
     """Set d = −a."""
-    kind = _kind(i)
+    kind = kind_of(i)
     e.set(i.operands[0], kind, e.op(f"sub {llvm(kind)} 0, {e.get(i.operands[1], kind)}"))
 
 
 @lowers("min", "max", section=f"{_ARITHMETIC}: min, max", family=INTEGER)
 def extremum(e: Emitter, i: Instruction) -> None:
     """Set d = min(a, b) or max(a, b); `.relu` clamps at 0; u16x2 and s16x2 are two."""
-    kind = _kind(i)
+    kind = kind_of(i)
     name = f"{'s' if is_signed(kind) else 'u'}{i.opcode}"
     a, b = e.get(i.operands[1], kind), e.get(i.operands[2], kind)
     own = llvm(kind)
@@ -203,7 +197,7 @@ def extremum(e: Emitter, i: Instruction) -> None:
 @lowers("popc", "clz", section=f"{_ARITHMETIC}: popc, clz")
 def count_bits(e: Emitter, i: Instruction) -> None:
     """Set d = the number of bits set in a, or of leading zeros, as u32."""
-    kind = _kind(i)
+    kind = kind_of(i)
     own, a = llvm(kind), e.get(i.operands[1], kind)
     if i.opcode == "popc":
         found = e.intrinsic("ctpop", own, a)
@@ -219,7 +213,7 @@ def _to_word(e: Emitter, value: str, own: str) -> str:
 @lowers("bfind", section=f"{_ARITHMETIC}: bfind")
 def find_highest(e: Emitter, i: Instruction) -> None:
     """Set d = the place of the highest bit that is not the sign, or 0xffffffff; `.shiftamt` counts from the top."""
-    kind = _kind(i)
+    kind = kind_of(i)
     own, width = llvm(kind), bits(kind)
     a = e.get(i.operands[1], kind)
     if is_signed(kind):
@@ -234,7 +228,7 @@ def find_highest(e: Emitter, i: Instruction) -> None:
 @lowers("brev", section=f"{_ARITHMETIC}: brev")
 def reverse(e: Emitter, i: Instruction) -> None:
     """Set d = a with its bits in reverse."""
-    kind = _kind(i)
+    kind = kind_of(i)
     e.set(i.operands[0], kind, e.intrinsic("bitreverse", llvm(kind), e.get(i.operands[1], kind)))
 
 
@@ -248,7 +242,7 @@ def find_nth(e: Emitter, i: Instruction) -> None:
 @lowers("bfe", section=f"{_ARITHMETIC}: bfe")
 def extract_field(e: Emitter, i: Instruction) -> None:
     """Set d = the field of a from bit b on, of c bits, extended by its highest bit if the type is signed."""
-    kind = _kind(i)
+    kind = kind_of(i)
     own = llvm(kind)
     a, b, c = e.get(i.operands[1], kind), e.get(i.operands[2], "u32"), e.get(i.operands[3], "u32")
     sign = "s" if is_signed(kind) else "u"
@@ -258,7 +252,7 @@ def extract_field(e: Emitter, i: Instruction) -> None:
 @lowers("bfi", section=f"{_ARITHMETIC}: bfi")
 def insert_field(e: Emitter, i: Instruction) -> None:
     """Set d = b with d bits of a in place of its own, from bit c on."""
-    kind = _kind(i)
+    kind = kind_of(i)
     own = llvm(kind)
     a, b = e.get(i.operands[1], kind), e.get(i.operands[2], kind)
     c, d = e.get(i.operands[3], "u32"), e.get(i.operands[4], "u32")
@@ -267,20 +261,10 @@ def insert_field(e: Emitter, i: Instruction) -> None:
     )
 
 
-@lowers("bmsk", section=f"{_ARITHMETIC}: bmsk")
-def make_mask(e: Emitter, i: Instruction) -> None:
-    """Set d = a mask of b bits from bit a on; `.clamp` ends at bit 31, `.wrap` takes both modulo 32."""
-    a, b = e.get(i.operands[1], "u32"), e.get(i.operands[2], "u32")
-    if "wrap" in i.modifiers:
-        a, b = e.op(f"and i32 {a}, 31"), e.op(f"and i32 {b}, 31")
-    ones = e.op(f"sub i32 {_clamped_shift(e, 'shl', '1', b, 'i32')}, 1")
-    e.set(i.operands[0], "b32", _clamped_shift(e, "shl", ones, a, "i32"))
-
-
 @lowers("szext", section=f"{_ARITHMETIC}: szext")
 def extend_from(e: Emitter, i: Instruction) -> None:
     """Set d = the low b bits of a, extended by zeros or by their sign."""
-    kind = _kind(i)
+    kind = kind_of(i)
     a, b = e.get(i.operands[1], kind), e.get(i.operands[2], "u32")
     if "wrap" in i.modifiers:
         b = e.op(f"and i32 {b}, 31")
@@ -308,191 +292,3 @@ def dot_product(e: Emitter, i: Instruction) -> None:
 def _part(e: Emitter, word: str, first: int, width: int, *, signed: bool) -> str:
     high = e.op(f"shl i32 {word}, {32 - first - width}")
     return e.op(f"{'ashr' if signed else 'lshr'} i32 {high}, {32 - width}")
-
-
-# ---- logic and shifts
-
-
-@lowers("and", "or", "xor", section=f"{_LOGIC}: and, or, xor")
-def logic(e: Emitter, i: Instruction) -> None:
-    """Set d = a op b, bit by bit."""
-    kind = _kind(i)
-    e.set(
-        i.operands[0], kind,
-        e.op(f"{i.opcode} {llvm(kind)} {e.bits(i.operands[1], kind)}, {e.bits(i.operands[2], kind)}"),
-    )  # fmt: skip
-
-
-@lowers("not", section=f"{_LOGIC}: not")
-def invert(e: Emitter, i: Instruction) -> None:
-    """Set d = ~a."""
-    kind = _kind(i)
-    ones = "true" if kind == "pred" else "-1"
-    e.set(i.operands[0], kind, e.op(f"xor {llvm(kind)} {e.bits(i.operands[1], kind)}, {ones}"))
-
-
-@lowers("cnot", section=f"{_LOGIC}: cnot")
-def is_zero(e: Emitter, i: Instruction) -> None:
-    """Set d = 1 if a is 0, else 0."""
-    kind = _kind(i)
-    own = llvm(kind)
-    zero = e.op(f"icmp eq {own} {e.get(i.operands[1], kind)}, 0")
-    e.set(i.operands[0], kind, e.op(f"zext i1 {zero} to {own}"))
-
-
-@lowers("lop3", section=f"{_LOGIC}: lop3")
-def three_way(e: Emitter, i: Instruction) -> None:
-    """Set d = the function of a, b and c whose truth table is the immediate: bit 4a + 2b + c of it is the result."""
-    destination, operands = i.operands[0], i.operands[1:5]
-    table = int(e.get(operands[3], "u32")) & 0xFF
-    a, b, c = (e.bits(operand, "b32") for operand in operands[:3])
-    inverse = {value: e.op(f"xor i32 {value}, -1") for value in (a, b, c)}
-    found = "0"
-    for row in range(8):
-        if table >> row & 1:
-            chosen = [value if row >> place & 1 else inverse[value] for value, place in ((a, 2), (b, 1), (c, 0))]
-            both = e.op(f"and i32 {chosen[0]}, {chosen[1]}")
-            found = e.op(f"or i32 {found}, {e.op(f'and i32 {both}, {chosen[2]}')}")
-    if isinstance(destination, Pair):  # d|p = lop3.BoolOp a, b, c, table, q
-        other = e.get(i.operands[5], "pred")
-        boolean = "or" if "or" in i.modifiers else "and"
-        nonzero = e.op(f"icmp ne i32 {found}, 0")
-        e.set(destination.second, "pred", e.op(f"{boolean} i1 {nonzero}, {other}"))
-        destination = destination.first
-    e.set(destination, "b32", found)
-
-
-@lowers("shl", "shr", section=f"{_LOGIC}: shl, shr")
-def shift(e: Emitter, i: Instruction) -> None:
-    """Set d = a << b or a >> b. Amounts above the width are clamped to it."""
-    kind = _kind(i)
-    operation = "shl" if i.opcode == "shl" else "ashr" if is_signed(kind) else "lshr"
-    own = llvm(kind)
-    amount = e.get(i.operands[2], "u32")
-    e.set(i.operands[0], kind, _clamped_shift(e, operation, e.bits(i.operands[1], kind), amount, own))
-
-
-def _clamped_shift(e: Emitter, operation: str, value: str, amount: str, own: str) -> str:
-    """A shift by a u32 that may be as large as the width or larger."""
-    width = int(own[1:])
-    if amount.lstrip("-").isdigit():
-        number = int(amount) & 0xFFFFFFFF
-        if number < width:
-            return e.op(f"{operation} {own} {value}, {number}")
-        return e.op(f"ashr {own} {value}, {width - 1}") if operation == "ashr" else "0"
-    inside = e.op(f"icmp ult i32 {amount}, {width}")
-    most = e.op(f"select i1 {inside}, i32 {amount}, i32 {width - 1}")
-    if width != 32:
-        most = e.op(f"{'zext' if width > 32 else 'trunc'} i32 {most} to {own}")
-    shifted = e.op(f"{operation} {own} {value}, {most}")
-    return shifted if operation == "ashr" else e.op(f"select i1 {inside}, {own} {shifted}, {own} 0")
-
-
-@lowers("shf", section=f"{_LOGIC}: shf")
-def funnel_shift(e: Emitter, i: Instruction) -> None:
-    """Set d = 32 bits of b:a, shifted left or right by c; c is clamped at 32 or taken modulo 32."""
-    a, b = e.bits(i.operands[1], "b32"), e.bits(i.operands[2], "b32")
-    amount = e.get(i.operands[3], "u32")
-    is_wrapped = "wrap" in i.modifiers
-    amount = e.op(f"and i32 {amount}, 31") if is_wrapped else e.intrinsic("umin", "i32", amount, "32")
-    low, high = e.op(f"zext i32 {a} to i64"), e.op(f"zext i32 {b} to i64")
-    both = e.op(f"or i64 {low}, {e.op(f'shl i64 {high}, 32')}")
-    wide = e.op(f"zext i32 {amount} to i64")
-    if i.modifiers[0] == "l":
-        found = e.op(f"lshr i64 {e.op(f'shl i64 {both}, {wide}')}, 32")
-    else:
-        found = e.op(f"lshr i64 {both}, {wide}")
-    e.set(i.operands[0], "b32", e.op(f"trunc i64 {found} to i32"))
-
-
-@lowers("prmt", section="Data Movement and Conversion Instructions: prmt")
-def permute(e: Emitter, i: Instruction) -> None:
-    """Set d = four bytes of b:a, which the selectors in c name; the modes are f4e, b4e, rc8, ecl, ecr and rc16."""
-    a, b, c = (e.bits(operand, "b32") for operand in i.operands[1:])
-    mode = next((word for word in i.modifiers if word != "b32"), "")
-    e.set(i.operands[0], "b32", e.call("i32", f"emu.ptx.prmt{mode and '.' + mode}", f"i32 {a}", f"i32 {b}", f"i32 {c}"))
-
-
-# ---- comparison and selection
-
-_SIGNED = {"lt": "slt", "le": "sle", "gt": "sgt", "ge": "sge"}
-_UNSIGNED = {"lt": "ult", "le": "ule", "gt": "ugt", "ge": "uge", "lo": "ult", "ls": "ule", "hi": "ugt", "hs": "uge"}
-
-
-def compared(e: Emitter, comparison: str, kind: str, a: str, b: str) -> str:
-    """The i1 of a comparison of integers or bits."""
-    order = comparison if comparison in ("eq", "ne") else (_SIGNED if is_signed(kind) else _UNSIGNED)[comparison]
-    return e.op(f"icmp {order} {llvm(kind)} {a}, {b}")
-
-
-@lowers("setp", section=f"{_COMPARISON}: setp", family=INTEGER)
-def set_predicate(e: Emitter, i: Instruction) -> None:
-    """Set p = (a op b) boolOp c; q = !(a op b) boolOp c."""
-    kind = _kind(i)
-    a, b = e.bits(i.operands[1], kind), e.bits(i.operands[2], kind)
-    store_predicates(e, i, compared(e, i.modifiers[0], kind, a, b))
-
-
-def store_predicates(e: Emitter, i: Instruction, found: str) -> None:
-    """Combine the result of a comparison with a third operand, and store it and its opposite."""
-    destination = i.operands[0]
-    opposite = e.op(f"xor i1 {found}, true") if isinstance(destination, Pair) else ""
-    if len(i.operands) > 3:
-        other = e.get(i.operands[3], "pred")
-        boolean = i.modifiers[1]
-        found = e.op(f"{boolean} i1 {found}, {other}")
-        if opposite:
-            opposite = e.op(f"{boolean} i1 {opposite}, {other}")
-    if isinstance(destination, Pair):
-        e.set(destination.first, "pred", found)
-        e.set(destination.second, "pred", opposite)
-    else:
-        e.set(destination, "pred", found)
-
-
-@lowers("set", section=f"{_COMPARISON}: set", family=INTEGER)
-def set_value(e: Emitter, i: Instruction) -> None:
-    """Set d = all bits set, or 1.0, if (a op b) boolOp c."""
-    kind = _kind(i)
-    found = compared(e, i.modifiers[0], kind, e.bits(i.operands[1], kind), e.bits(i.operands[2], kind))
-    store_set(e, i, found)
-
-
-def store_set(e: Emitter, i: Instruction, found: str) -> None:
-    """Store the result of a comparison as a number of the first type."""
-    if len(i.operands) > 3:
-        found = e.op(f"{i.modifiers[1]} i1 {found}, {e.get(i.operands[3], 'pred')}")
-    result = kinds_of(i.modifiers)[0]
-    if result == "f32":
-        value = e.op(f"uitofp i1 {found} to float")
-    elif result in ("f16", "bf16"):
-        value = e.op(f"select i1 {found}, i16 {0x3C00 if result == 'f16' else 0x3F80}, i16 0")
-    else:
-        value = e.op(f"sext i1 {found} to {llvm(result)}")
-    e.set(i.operands[0], result, value)
-
-
-@lowers("selp", section=f"{_COMPARISON}: selp", family=ANY)
-def select(e: Emitter, i: Instruction) -> None:
-    """Set d = c ? a : b."""
-    kind = _kind(i)
-    own = llvm(kind)
-    take = e.get if i.operands[0] in e.canonical else e.bits
-    a, b, c = take(i.operands[1], kind), take(i.operands[2], kind), e.get(i.operands[3], "pred")
-    e.set(i.operands[0], kind, e.op(f"select i1 {c}, {own} {a}, {own} {b}"))
-
-
-@lowers("slct", section=f"{_COMPARISON}: slct", family=ANY)
-def select_by_sign(e: Emitter, i: Instruction) -> None:
-    """Set d = a if c ≥ 0, else b; a NaN selects b."""
-    kind, by = kinds_of(i.modifiers)[:2]
-    own = llvm(kind)
-    a, b, c = e.bits(i.operands[1], kind), e.bits(i.operands[2], kind), e.get(i.operands[3], by)
-    if by == "f32":
-        # ftz flushes a negative subnormal to −0, which is ≥ 0
-        edge = "bitcast (i32 -2139095040 to float)" if "ftz" in i.modifiers else "-0.0"
-        order = "ogt" if "ftz" in i.modifiers else "oge"
-        chosen = e.op(f"fcmp {order} float {c}, {edge}")
-    else:
-        chosen = e.op(f"icmp sge i32 {c}, 0")
-    e.set(i.operands[0], kind, e.op(f"select i1 {chosen}, {own} {a}, {own} {b}"))

@@ -8,7 +8,7 @@ import re
 import struct
 
 from convbench.emulator.errors import UnsupportedError
-from convbench.emulator.ptx.syntax import bytes_of, integer
+from convbench.emulator.ptx.syntax import Instruction, bytes_of, integer
 
 _KIND = re.compile(r"pred|[bsuf]\d+(?:x2)?|bf16(?:x2)?|tf32")
 CANONICAL_NAN = {  # PTX ISA, "Floating Point Instructions"
@@ -27,6 +27,11 @@ def is_kind(modifier: str) -> bool:
 def kinds_of(modifiers: tuple[str, ...]) -> list[str]:
     """The types among the modifiers, in order."""
     return [modifier for modifier in modifiers if is_kind(modifier)]
+
+
+def kind_of(i: Instruction) -> str:
+    """The last type of an instruction, which for most is that of its operands."""
+    return kinds_of(i.modifiers)[-1]
 
 
 def llvm(kind: str) -> str:

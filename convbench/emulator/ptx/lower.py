@@ -10,10 +10,12 @@ from dataclasses import dataclass
 from convbench.emulator.errors import UnsupportedError
 from convbench.emulator.ptx import (  # noqa: F401  (the others fill the table)
     accesses,
+    comparison,
     control,
     conversions,
     floats,
     integers,
+    logic,
     matrices,
 )
 from convbench.emulator.ptx.body import Body
@@ -164,6 +166,8 @@ def declarations(text: str) -> str:
     for result, name, arguments in re.findall(r'call (\S+|\{[^}]*\}) @("[^"]+"|[\w.$]+)\((.*?)\)$', text, re.MULTILINE):
         if name in defined or name in found:
             continue
+        while "(" in arguments:  # of constant expressions, only the type in front counts
+            arguments = re.sub(r"\([^()]*\)", "", arguments)
         kinds = ", ".join(re.findall(r"(?:^|, )((?:\{[^}]*\}|<[^>]*>|\w+))", arguments))
         pure = " memory(none)" if name.startswith(("emu.nvvm.read", "emu.thread", "emu.worker")) else ""
         more = " cold noreturn" if name == "emu.fault" else ""

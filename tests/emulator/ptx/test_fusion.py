@@ -3,7 +3,8 @@
 import pytest
 
 from convbench.emulator.ptx.fusion import fused
-from convbench.emulator.ptx.syntax import Instruction, parse
+from convbench.emulator.ptx.parser import parse
+from convbench.emulator.ptx.syntax import Instruction
 
 HEAD = ".version 9.0\n.target sm_90\n.address_size 64\n.visible .entry k(.param .u64 out)\n{\n"
 REGISTERS = ".reg .f32 %f<20>; .reg .f64 %d<20>; .reg .b16 %h<20>; .reg .b32 %r<20>; .reg .b64 %o; .reg .pred %p;\n"
