@@ -8,22 +8,12 @@ import re
 from dataclasses import dataclass
 
 from convbench.emulator.errors import UnsupportedError
-from convbench.emulator.ptx import (  # noqa: F401  (the others fill the table)
-    accesses,
-    comparison,
-    control,
-    conversions,
-    floats,
-    integers,
-    logic,
-    matrices,
-)
 from convbench.emulator.ptx.body import Body
 from convbench.emulator.ptx.flow import find_spins
+from convbench.emulator.ptx.instructions import block_name, handler_of, let_others_run
 from convbench.emulator.ptx.kinds import kinds_of, literal, llvm
 from convbench.emulator.ptx.memory import Places, check_variables, symbol
 from convbench.emulator.ptx.syntax import Function, Instruction, Label, Module, Variable
-from convbench.emulator.ptx.table import handler_of
 from convbench.emulator.source import Site, Sites
 
 FLOATING_KINDS = ("f16", "f16x2", "bf16", "bf16x2", "f32", "f64")
@@ -122,11 +112,11 @@ def _function(body: Body) -> str:
             kind = body.function.registers[copy]
             body.set(copy, kind, body.get(name, kind))
         if isinstance(statement, Label):
-            body.label(control.block_name(statement.name))
+            body.label(block_name(statement.name))
         else:
             body.number = place
             if place in spins:
-                control.let_others_run(body)
+                let_others_run(body)
             _instruction(body, statement)
     if body.is_open:
         body.end("br label %leave")

@@ -4,11 +4,11 @@ Source: PTX ISA, "Data Movement and Conversion Instructions", "Parallel Synchron
 """
 
 from convbench.emulator.ptx.body import Body
+from convbench.emulator.ptx.instructions.table import lowers
 from convbench.emulator.ptx.kinds import bits, is_signed, kinds_of, llvm
 from convbench.emulator.ptx.memory import space_of
 from convbench.emulator.ptx.special import is_special, read_special
 from convbench.emulator.ptx.syntax import Address, Instruction, Operand, Vector, bytes_of
-from convbench.emulator.ptx.table import lowers
 from convbench.emulator.state import FaultKind
 
 _MOVES = "Data Movement and Conversion Instructions"

@@ -5,11 +5,11 @@ roundings are those of the processor (`support.rounding`). An approximate instru
 function, which lies inside the bound that the ISA states; a GPU may give another value inside the bound.
 """
 
-from convbench.emulator.ptx.comparison import store_predicates, store_set
 from convbench.emulator.ptx.emitter import Emitter
+from convbench.emulator.ptx.instructions.comparison import store_predicates, store_set
+from convbench.emulator.ptx.instructions.table import FLOATING, lowers
 from convbench.emulator.ptx.kinds import CANONICAL_NAN, SIXTEEN, kind_of, llvm
 from convbench.emulator.ptx.syntax import Instruction, Operand
-from convbench.emulator.ptx.table import FLOATING, lowers
 
 _FLOATING = "Floating Point Instructions"
 _HALF = "Half Precision Floating Point Instructions"
@@ -84,7 +84,7 @@ def _in_lanes(e: Emitter, i: Instruction, kind: str, one: str) -> bool:
     """Lower an instruction on two halves as two on one half. Returns whether it was one."""
     if not kind.endswith("x2"):
         return False
-    from convbench.emulator.ptx.table import handler_of  # here, because the table is filled by this module
+    from convbench.emulator.ptx.instructions.table import handler_of  # here, because the table is filled by this module
 
     single = kind[:-2]
     halves = []

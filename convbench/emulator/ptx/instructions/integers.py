@@ -4,9 +4,9 @@ No instruction here traps on the CPU: a divisor of 0 or −1 is replaced before 
 """
 
 from convbench.emulator.ptx.emitter import Emitter
+from convbench.emulator.ptx.instructions.table import INTEGER, lowers
 from convbench.emulator.ptx.kinds import bits, is_signed, kind_of, kinds_of, llvm
 from convbench.emulator.ptx.syntax import Instruction
-from convbench.emulator.ptx.table import INTEGER, lowers
 
 _ARITHMETIC = "Integer Arithmetic Instructions"
 _EXTENDED = "Extended-Precision Integer Arithmetic Instructions"

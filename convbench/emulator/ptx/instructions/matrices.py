@@ -5,8 +5,8 @@ tell the difference.
 """
 
 from convbench.emulator.ptx.body import Body
+from convbench.emulator.ptx.instructions.table import lowers
 from convbench.emulator.ptx.syntax import Address, Instruction, Operand, Vector
-from convbench.emulator.ptx.table import lowers
 from convbench.emulator.state import FaultKind
 from convbench.emulator.support import inline_ptx, warpgroup
 

@@ -5,10 +5,10 @@ destination. NaN becomes 0; from f64, or to a 64-bit integer, it becomes the int
 """
 
 from convbench.emulator.ptx.emitter import Emitter
-from convbench.emulator.ptx.floats import ROUNDINGS, flushed, given, saturated, taken
+from convbench.emulator.ptx.instructions.floats import ROUNDINGS, flushed, given, saturated, taken
+from convbench.emulator.ptx.instructions.table import lowers
 from convbench.emulator.ptx.kinds import CANONICAL_NAN, SIXTEEN, bits, is_signed, kinds_of, llvm
 from convbench.emulator.ptx.syntax import Instruction
-from convbench.emulator.ptx.table import lowers
 
 _SECTION = "Data Movement and Conversion Instructions: cvt"
 _WHOLE = {"rni": "roundeven", "rzi": "trunc", "rmi": "floor", "rpi": "ceil"}

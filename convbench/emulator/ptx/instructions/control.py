@@ -4,10 +4,10 @@ Source: PTX ISA, "Control Flow Instructions", "Parallel Synchronization and Comm
 """
 
 from convbench.emulator.ptx.body import Body
+from convbench.emulator.ptx.instructions.table import lowers
 from convbench.emulator.ptx.kinds import kinds_of
 from convbench.emulator.ptx.special import read_special
 from convbench.emulator.ptx.syntax import Function, Instruction, Pair, Vector
-from convbench.emulator.ptx.table import lowers
 from convbench.emulator.state import TURNS, FaultKind
 from convbench.emulator.support.collectives import REDUCTIONS
 from convbench.emulator.warp import ADD, AND, LARGEST, LEAST, MOST, OR, SMALLEST, XOR

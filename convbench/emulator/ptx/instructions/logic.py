@@ -1,9 +1,9 @@
 """Logic, shifts, masks and permutations of bytes, as the PTX ISA defines them. A shift is clamped."""
 
 from convbench.emulator.ptx.emitter import Emitter
+from convbench.emulator.ptx.instructions.table import lowers
 from convbench.emulator.ptx.kinds import is_signed, kind_of, llvm
 from convbench.emulator.ptx.syntax import Instruction, Pair
-from convbench.emulator.ptx.table import lowers
 
 _ARITHMETIC = "Integer Arithmetic Instructions"
 _LOGIC = "Logic and Shift Instructions"

@@ -1,9 +1,9 @@
 """Comparison and selection, as the PTX ISA defines them; `floats` compares floating-point numbers."""
 
 from convbench.emulator.ptx.emitter import Emitter
+from convbench.emulator.ptx.instructions.table import ANY, INTEGER, lowers
 from convbench.emulator.ptx.kinds import is_signed, kind_of, kinds_of, llvm
 from convbench.emulator.ptx.syntax import Instruction, Pair
-from convbench.emulator.ptx.table import ANY, INTEGER, lowers
 
 _COMPARISON = "Comparison and Selection Instructions"
 _SIGNED = {"lt": "slt", "le": "sle", "gt": "sgt", "ge": "sge"}

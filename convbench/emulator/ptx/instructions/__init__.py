@@ -1,0 +1,20 @@
+"""The instructions of PTX: each module has functions that lower some, and enters them into the `table`.
+
+`integers`, `logic`, `comparison`, `floats` and `conversions` compute. `accesses` moves data and has the atomics.
+`control` has branches, calls, barriers and what warps do together. `matrices` has matrix products.
+"""
+
+from convbench.emulator.ptx.instructions import (  # noqa: F401  (importing them fills the table)
+    accesses,
+    comparison,
+    control,
+    conversions,
+    floats,
+    integers,
+    logic,
+    matrices,
+)
+from convbench.emulator.ptx.instructions.control import block_name, let_others_run
+from convbench.emulator.ptx.instructions.table import handler_of
+
+__all__ = ["block_name", "handler_of", "let_others_run"]
