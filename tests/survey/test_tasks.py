@@ -229,12 +229,8 @@ def test_a_process_that_ends_before_it_begins_a_task_does_not_lose_it():
         crew.close()
 
 
-def _end():
-    os._exit(4)
-
-
 def test_a_task_that_no_process_begins_is_told():
-    crew = Crew(1, "emulator", _end)
+    crew = Crew(1, "emulator", partial(os._exit, 4))
     try:
         ((_, outcome),) = crew.done([small("a")], time.time() + 120)
     finally:
