@@ -9,18 +9,15 @@ no harm: the front end asks for the capability in two places only, atomics and t
 capabilities from 7.5 on, which are all that this package knows.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
-from types import SimpleNamespace
 from typing import Any
 
 from numba import cuda
 from numba.cuda.core import config
 from packaging.specifiers import SpecifierSet
 
-from convbench.emulator import front_end, shortcuts
+from convbench.emulator import front_end, shortcuts, without_device
 from convbench.errors import DeviceError, KernelError
 from convbench.inspection.architecture import Architecture
 from convbench.inspection.resources import Resources, read_log
@@ -71,7 +68,7 @@ def _built(kernel: Any, types: tuple[Any, ...], architecture: Architecture) -> C
     suffix = "a" if architecture.compute_capability >= SUFFIX_SINCE else ""
     capability = (*architecture.compute_capability, suffix)
     patching = front_end._lock  # noqa: SLF001  (the emulator patches numba-cuda while a kernel compiles, as is done here)
-    with patching, shortcuts.taken(), _current_device(capability):
+    with patching, shortcuts.taken(), without_device.compiling_for(capability, _telling()):
         made = _Kernel(kernel.py_func, types, **kernel.targetoptions)
         library = made._codelibrary  # noqa: SLF001  (numba-cuda has no public name for it)
         cubin, log = bytes(library.get_cubin().code), library.get_linkerinfo(capability)
@@ -103,11 +100,9 @@ def check_version() -> None:
         raise DeviceError("NUMBA_ENABLE_CUDASIM is set, so Numba only simulates; unset it to compile kernels")
 
 
-@contextmanager
-def _current_device(capability: tuple[int, int, str]) -> Iterator[None]:
-    """Make numba-cuda compile for a capability, which it would ask of the current device or its context."""
+def _telling() -> list[tuple[Any, str, Any]]:
+    """What to replace so that the linker tells registers and spills, and no PTX is made."""
     # here, because other versions of numba-cuda may lack these, and Numba's simulator does
-    from numba.cuda import dispatcher
     from numba.cuda.codegen import CUDACodeLibrary
     from numba.cuda.cudadrv.driver import _Linker
 
@@ -118,22 +113,11 @@ def _current_device(capability: tuple[int, int, str]) -> Iterator[None]:
         options.verbose = True  # so that ptxas reports registers and spills
         return options
 
-    device = SimpleNamespace(compute_capability=capability[:2])
-    patches: list[tuple[Any, str, Any]] = [
-        (dispatcher, "get_current_device", lambda: device),
-        (CUDACodeLibrary, "_ensure_cc", lambda _, cc: capability if cc is None else cc),
+    return [
         # it is only searched for calls of functions to link, and making PTX takes as long as compiling the kernel
         (CUDACodeLibrary, "get_asm_str", CUDACodeLibrary.get_llvm_str),
         (_Linker, "_get_linker_options", verbose),
     ]
-    before = [(owner, name, getattr(owner, name)) for owner, name, _ in patches]
-    for owner, name, value in patches:
-        setattr(owner, name, value)
-    try:
-        yield
-    finally:
-        for owner, name, value in before:
-            setattr(owner, name, value)
 
 
 def _brief(error: BaseException) -> str:

@@ -8,15 +8,12 @@ numba-cuda has no public function for this, so its internals are used, as in `fr
 
 import re
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
-from types import SimpleNamespace
 from typing import Any
 
 from convbench.emulator import front_end, shortcuts
 from convbench.emulator.compilation import why_not
 from convbench.emulator.errors import CompilationError, UnsupportedError
-from convbench.emulator.patching import patched
+from convbench.emulator.without_device import compiling_for
 
 # numba-cuda marks its debug information as one to warn about if another module has another version, and NVRTC as an
 # error. nvJitLink refuses to link the two, for example a kernel with lines that uses bfloat16.
@@ -48,7 +45,7 @@ def ptx_of(kernel: Any, types: tuple[Any, ...], compute_capability: tuple[int, i
         raise UnsupportedError(f"{name}: debug=True is not emulated; the checked mode sees more")
     capability = (*compute_capability, "a" if compute_capability >= SUFFIX_SINCE else "")
     lock = front_end._lock  # noqa: SLF001  (numba-cuda is patched under it)
-    with lock, shortcuts.taken(), _current_device(capability), warnings.catch_warnings():
+    with lock, shortcuts.taken(), compiling_for(capability, _with_lines()), warnings.catch_warnings():
         # the source of a kernel typed at a prompt cannot be found, which is no reason for a warning
         warnings.simplefilter("ignore", NumbaDebugInfoWarning)
         try:
@@ -84,12 +81,9 @@ def is_linked() -> bool:
     return True
 
 
-@contextmanager
-def _current_device(capability: tuple[int, int, str]) -> Iterator[None]:
-    """Make numba-cuda compile for a capability, which it would ask of the current device or its context."""
-    from numba.cuda import dispatcher
-    from numba.cuda.codegen import CUDACodeLibrary
-    from numba.cuda.cudadrv import nvvm
+def _with_lines() -> list[tuple[Any, str, Any]]:
+    """What to replace so that nvJitLink links code with lines (see `_FLAG`)."""
+    from numba.cuda.cudadrv import nvvm  # here, because Numba's simulator lacks it
 
     compile_ir = nvvm.compile_ir
 
@@ -97,11 +91,4 @@ def _current_device(capability: tuple[int, int, str]) -> Iterator[None]:
         texts = [modules] if isinstance(modules, str) else modules
         return compile_ir([_FLAG.sub(r"!{ i32 1, \1", text) for text in texts], **options)
 
-    device = SimpleNamespace(compute_capability=capability[:2])
-    patches: list[tuple[Any, str, Any]] = [
-        (dispatcher, "get_current_device", lambda: device),
-        (CUDACodeLibrary, "_ensure_cc", lambda _, cc: capability if cc is None else cc),
-        (nvvm, "compile_ir", compile_lines),
-    ]
-    with patched(patches):
-        yield
+    return [(nvvm, "compile_ir", compile_lines)]
