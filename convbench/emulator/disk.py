@@ -21,8 +21,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from convbench.emulator.build import Linked, Machine, bind
+from convbench.emulator.build import Linked, bind
 from convbench.emulator.identity import identity
+from convbench.emulator.machine import Machine
 
 DAYS_KEPT = 30  # a folder that no process used for so long belongs to another version, and is removed
 MOST_FILES = 20_000  # in one folder; a file has 20 to 200 KiB

@@ -13,8 +13,9 @@ import numpy.typing as npt
 
 from convbench.emulator import disk
 from convbench.emulator.arguments import Arguments, marshal, raw_pointer, types_of
-from convbench.emulator.build import Linked, Machine, link, link_ptx
+from convbench.emulator.build import Linked, link, link_ptx
 from convbench.emulator.errors import CompilationError, UnsupportedError
+from convbench.emulator.machine import Machine
 from convbench.emulator.ptx.kernel import PtxKernel
 from convbench.emulator.ptx.numba_code import ptx_of
 from convbench.emulator.ptx.parser import parse

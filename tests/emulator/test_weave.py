@@ -8,7 +8,8 @@ from numba import cuda, float32
 
 from convbench.emulator import UnsupportedError
 from convbench.emulator.arguments import types_of
-from convbench.emulator.build import Machine, build, link
+from convbench.emulator.build import build, link
+from convbench.emulator.machine import Machine
 from convbench.emulator.weave import Layout, Weaver, find_kernel
 
 DEFINE = 'define void @kernel(ptr nocapture readonly %x, i64 %n, ptr %"y.4", float %scale) local_unnamed_addr #0 {'

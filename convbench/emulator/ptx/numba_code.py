@@ -51,7 +51,7 @@ def ptx_of(kernel: Any, types: tuple[Any, ...], compute_capability: tuple[int, i
         try:
             made = _Kernel(kernel.py_func, types, **options)
             library = made._codelibrary  # noqa: SLF001  (numba-cuda has no public name for it)
-            text = library.get_lto_ptx(capability) if is_linked() else library.get_asm_str(capability)
+            text = library.get_lto_ptx(capability) if library._lto else library.get_asm_str(capability)  # noqa: SLF001
         except NumbaError:
             raise
         except Exception as error:
@@ -68,17 +68,6 @@ def compiler_fault() -> str | None:
     except Exception as error:  # noqa: BLE001  (any error is the reason)
         return " ".join(f"{type(error).__name__}: {error}".split())
     return None
-
-
-def is_linked() -> bool:
-    """Whether nvJitLink is installed, through which numba-cuda then links every kernel."""
-    from cuda.bindings import nvjitlink  # here, because the simulator and old toolkits lack it
-
-    try:
-        nvjitlink.version()
-    except Exception:  # noqa: BLE001  (the library cannot be loaded, whatever the reason)
-        return False
-    return True
 
 
 def _with_lines() -> list[tuple[Any, str, Any]]:

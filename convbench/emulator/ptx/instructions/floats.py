@@ -269,6 +269,8 @@ _UNORDERED = {"equ": "ueq", "neu": "une", "ltu": "ult", "leu": "ule", "gtu": "ug
 
 
 def _comparison(e: Emitter, i: Instruction, kind: str) -> str:
+    if kind.endswith("x2"):
+        raise e.refuse("it compares two halves at once")
     a, b = (taken(e, i, operand, kind) for operand in i.operands[1:3])
     order = (_ORDERED | _UNORDERED)[i.modifiers[0]]
     return e.op(f"fcmp {order} {'double' if kind in SIXTEEN else llvm(kind)} {a}, {b}")
@@ -277,19 +279,13 @@ def _comparison(e: Emitter, i: Instruction, kind: str) -> str:
 @lowers("setp", section="Comparison and Selection Instructions: setp; Half Precision", family=FLOATING)
 def set_predicate(e: Emitter, i: Instruction) -> None:
     """Set p = (a op b) boolOp c. On two halves, p and q are the results of the lower and the upper."""
-    kind = kind_of(i)
-    if kind.endswith("x2"):
-        raise e.refuse("it compares two halves at once")
-    store_predicates(e, i, _comparison(e, i, kind))
+    store_predicates(e, i, _comparison(e, i, kind_of(i)))
 
 
 @lowers("set", section="Comparison and Selection Instructions: set; Half Precision", family=FLOATING)
 def set_value(e: Emitter, i: Instruction) -> None:
     """Set d = all bits set, or 1.0, if (a op b) boolOp c."""
-    kind = kind_of(i)
-    if kind.endswith("x2"):
-        raise e.refuse("it compares two halves at once")
-    store_set(e, i, _comparison(e, i, kind))
+    store_set(e, i, _comparison(e, i, kind_of(i)))
 
 
 @lowers("testp", section=f"{_FLOATING}: testp", family=FLOATING)
