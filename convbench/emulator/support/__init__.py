@@ -23,6 +23,7 @@ from convbench.emulator.support import (
     inline_ptx,
     mathematics,
     ptx,
+    ptx_atomics,
     sixteen_bits,
     tensor,
 )
@@ -66,6 +67,7 @@ def _definitions(checked: bool) -> tuple[dict[str, str], list[str]]:
         half_precision,
         half_conversions,
         ptx,
+        ptx_atomics,
     )
     by_mode = (part.definitions(checked=checked) for part in (copies, tensor))
     text = "\n".join([*(part.definitions() for part in parts), *by_mode])

@@ -10,12 +10,10 @@ _PRMT_MODES = ("f4e", "b4e", "rc8", "ecl", "ecr", "rc16")
 
 def definitions() -> str:
     """IR of `emu.ptx.*`."""
-    found = [_FIND, _FNS, _SUM_TO_ODD, _TO_ODD_SIGNED, _TO_ODD_UNSIGNED, _ADD_FTZ]
+    found = [_FIND, _FNS, _SUM_TO_ODD, _TO_ODD_SIGNED, _TO_ODD_UNSIGNED]
     for width in (32, 64):
         found += [_bfe(width, "s"), _bfe(width, "u"), _bfi(width)]
     found += [_prmt(), *map(_prmt_mode, _PRMT_MODES)]
-    for kind, short in (("f16", "half"), ("bf16", "bfloat16")):
-        found += [_atomic_half(kind, short), _atomic_halves(kind, short)]
     return "\n".join(found)
 
 
@@ -274,78 +272,3 @@ def _prmt_mode(mode: str) -> str:
         body += _chosen(f"%pick.{number}", number)
     head = f"define linkonce_odr i32 @emu.ptx.prmt.{mode}(i32 %a, i32 %b, i32 %c) alwaysinline nounwind {{\n"
     return head + body + _joined("%byte") + "}"
-
-
-_FLUSH = "  %{0}.size = and i32 {1}, 2139095040\n  %{0}.small = icmp eq i32 %{0}.size, 0\n"
-_FLUSH += "  %{0}.sign = and i32 {1}, -2147483648\n  %{0} = select i1 %{0}.small, i32 %{0}.sign, i32 {1}\n"
-_ADD_FTZ = f"""define linkonce_odr float @emu.ptx.atomic.add.ftz(ptr %p, float %v) alwaysinline nounwind {{
-entry:
-  %first = load atomic i32, ptr %p monotonic, align 4
-  %v.bits = bitcast float %v to i32
-{_FLUSH.format("b", "%v.bits")}  %y = bitcast i32 %b to float
-  br label %again
-again:
-  %old = phi i32 [ %first, %entry ], [ %seen, %again ]
-{_FLUSH.format("a", "%old")}  %x = bitcast i32 %a to float
-  %sum = fadd float %x, %y
-  %nan = fcmp uno float %sum, %sum
-  %sum.bits = bitcast float %sum to i32
-{_FLUSH.format("s", "%sum.bits")}  %new = select i1 %nan, i32 2147483647, i32 %s
-  %pair = cmpxchg ptr %p, i32 %old, i32 %new seq_cst seq_cst
-  %seen = extractvalue {{i32, i1}} %pair, 0
-  %ok = extractvalue {{i32, i1}} %pair, 1
-  br i1 %ok, label %done, label %again
-done:
-  %r = bitcast i32 %old to float
-  ret float %r
-}}"""
-
-
-def _sum_of_halves(short: str, number: str, old: str, value: str) -> str:
-    return (
-        f"  %x.{number} = call double @emu.{short}.wide(i16 {old})\n"
-        f"  %y.{number} = call double @emu.{short}.wide(i16 {value})\n"
-        f"  %z.{number} = fadd double %x.{number}, %y.{number}\n"
-        f"  %s.{number} = call i16 @emu.{short}.rn(double %z.{number})\n"
-    )
-
-
-def _atomic_half(kind: str, short: str) -> str:
-    return f"""define linkonce_odr i16 @emu.ptx.atomic.add.{kind}(ptr %p, i16 %v) alwaysinline nounwind {{
-entry:
-  %first = load atomic i16, ptr %p monotonic, align 2
-  br label %again
-again:
-  %old = phi i16 [ %first, %entry ], [ %seen, %again ]
-{_sum_of_halves(short, "0", "%old", "%v")}  %pair = cmpxchg ptr %p, i16 %old, i16 %s.0 seq_cst seq_cst
-  %seen = extractvalue {{i16, i1}} %pair, 0
-  %ok = extractvalue {{i16, i1}} %pair, 1
-  br i1 %ok, label %done, label %again
-done:
-  ret i16 %old
-}}"""
-
-
-def _atomic_halves(kind: str, short: str) -> str:
-    split = ""
-    for number in range(2):
-        for name in ("old", "v"):
-            split += f"  %{name}.{number}.w = lshr i32 %{name}, {16 * number}\n"
-            split += f"  %{name}.{number} = trunc i32 %{name}.{number}.w to i16\n"
-        split += _sum_of_halves(short, str(number), f"%old.{number}", f"%v.{number}")
-        split += f"  %n.{number} = zext i16 %s.{number} to i32\n"
-    return f"""define linkonce_odr i32 @emu.ptx.atomic.add.{kind}x2(ptr %p, i32 %v) alwaysinline nounwind {{
-entry:
-  %first = load atomic i32, ptr %p monotonic, align 4
-  br label %again
-again:
-  %old = phi i32 [ %first, %entry ], [ %seen, %again ]
-{split}  %up = shl i32 %n.1, 16
-  %new = or i32 %up, %n.0
-  %pair = cmpxchg ptr %p, i32 %old, i32 %new seq_cst seq_cst
-  %seen = extractvalue {{i32, i1}} %pair, 0
-  %ok = extractvalue {{i32, i1}} %pair, 1
-  br i1 %ok, label %done, label %again
-done:
-  ret i32 %old
-}}"""

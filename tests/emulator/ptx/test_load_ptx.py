@@ -306,3 +306,19 @@ def test_an_asynchronous_copy_of_a_part_fills_the_rest_with_zeros(used):
     if used > 1:
         with pytest.raises(KernelFault, match="reads 1 bytes outside" if used < 16 else "reads 16 bytes outside"):
             kernel.launch(1, 1, out, source[:-1], used)
+
+
+@pytest.mark.parametrize("kind", ["f16", "bf16", "f16x2", "bf16x2"])
+def test_halves_are_added_atomically(kind):
+    width = 32 if kind.endswith("x2") else 16
+    text = f"""
+    .reg .b{width} %v, %old;
+    ld.param.u64 %a2, [value];
+    ld.global.b{width} %v, [%a2];
+    atom.add.noftz.{kind} %old, [%a1], %v;
+    """
+    out, lanes = np.zeros(2, np.uint16), width // 16
+    one = np.array([0x3C00, 0x4000] if kind.startswith("f16") else [0x3F80, 0x4000], np.uint16)  # 1 and 2
+    load_ptx(body(text, ".param .u64 out, .param .u64 value"))["k"].launch(1, 3, out, one)
+    sums = [0x4200, 0x4600] if kind.startswith("f16") else [0x4040, 0x40C0]  # 3 and 6
+    assert out.tolist() == [*sums[:lanes], *[0] * (2 - lanes)]

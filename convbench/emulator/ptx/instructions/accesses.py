@@ -179,7 +179,8 @@ def _updated(e: Body, i: Instruction, place: Operand, operands: tuple[Operand, .
     if kind in ("f32", "f64") and operation == "add":
         if kind == "f32" and space != "shared":
             # atomic addition of float32 in global memory flushes subnormals (PTX ISA, "atom")
-            return e.call("float", "emu.ptx.atomic.add.ftz", f"ptr {pointer}, float {first}"), kind
+            word = e.cast(first, own, "b32")
+            return e.cast(e.call("i32", "emu.ptx.atomic.add.ftz", f"ptr {pointer}", f"i32 {word}"), "i32", kind), kind
         return e.op(f"atomicrmw fadd ptr {pointer}, {own} {first} seq_cst, align {size}"), kind
     if kind in ("f16", "bf16", "f16x2", "bf16x2"):
         name = f"emu.ptx.atomic.{operation}.{kind}"
