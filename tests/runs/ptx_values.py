@@ -94,15 +94,13 @@ def _module(one: Scalar, part: list[tuple[int, ...]]) -> str:
     """A kernel that stores the result for each row, with constants as operands."""
     registers, body = [], []
     for number, row in enumerate(part):
-        names = {}
-        for place, kind in enumerate(one.kinds):
-            bits = oracle.width(kind)
-            name = names["dabce"[place]] = f"%x{number}_{place}"
-            registers.append(f".reg .{kind if kind in ('f32', 'f64') else f'b{bits}'} {name};")
-            if place:
-                body.append(f"mov.b{bits} {name}, {row[place - 1]:#x};")
-        body.append(one.text.format(**names))
-        body.append(f"st.global.b{oracle.width(one.kinds[0])} [%out+{8 * number}], {names['d']};")
+
+        def load(place: int, bits: int, name: str, row: tuple[int, ...] = row) -> str:
+            return f"mov.b{bits} {name}, {row[place]:#x};"
+
+        declared, lines = ptx.statements(one, number, 8 * number, load)
+        registers += declared
+        body += lines
     listed = "\n".join([".reg .b64 %out;", *registers, "ld.param.u64 %out, [out];", *body])
     return f"{ptx.HEAD}\n.visible .entry k(.param .u64 out)\n{{\n{listed}\nret;\n}}\n"
 

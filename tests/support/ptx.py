@@ -1,6 +1,6 @@
 """Run scalar PTX instructions on the emulator, many rows of operands at once."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -31,16 +31,13 @@ def module(group: Sequence[Scalar], count: int) -> str:
     """A kernel whose thread i does row i of each instruction."""
     registers, body = [], []
     for number, one in enumerate(group):
-        names = {}
-        for place, kind in enumerate(one.kinds):
-            bits = oracle.width(kind)
-            name = names["dabce"[place]] = f"%x{number}_{place}"
-            registers.append(f".reg .{kind if kind in ('f32', 'f64') else f'b{bits}'} {name};")
-            if place:
-                offset = ((place - 1) * len(group) + number) * count * 8
-                body.append(f"ld.global.b{bits} {name}, [%in+{offset}];")
-        body.append(one.text.format(**names))
-        body.append(f"st.global.b{oracle.width(one.kinds[0])} [%out+{number * count * 8}], {names['d']};")
+
+        def load(place: int, bits: int, name: str, number: int = number) -> str:
+            return f"ld.global.b{bits} {name}, [%in+{(place * len(group) + number) * count * 8}];"
+
+        declared, lines = statements(one, number, number * count * 8, load)
+        registers += declared
+        body += lines
     return f"""{HEAD}
 .visible .entry scalars(.param .u64 in, .param .u64 out)
 {{
@@ -57,6 +54,22 @@ def module(group: Sequence[Scalar], count: int) -> str:
     ret;
 }}
 """
+
+
+def statements(
+    one: Scalar, number: int, offset: int, give: Callable[[int, int, str], str]
+) -> tuple[list[str], list[str]]:
+    """Declarations and statements for one row: `give` writes an operand, and the result is stored at an offset."""
+    registers, body, names = [], [], {}
+    for place, kind in enumerate(one.kinds):
+        bits = oracle.width(kind)
+        name = names["dabce"[place]] = f"%x{number}_{place}"
+        registers.append(f".reg .{kind if kind in ('f32', 'f64') else f'b{bits}'} {name};")
+        if place:
+            body.append(give(place - 1, bits, name))
+    body.append(one.text.format(**names))
+    body.append(f"st.global.b{oracle.width(one.kinds[0])} [%out+{offset}], {names['d']};")
+    return registers, body
 
 
 def differences(one: Scalar, operands: Sequence[tuple[int, ...]], found: Iterable[int]) -> list[str]:
