@@ -13,20 +13,25 @@ from hypothesis import strategies as st
 
 from convbench.errors import ProblemError
 from convbench.fuzz.cases import FuzzCase, config_text
-from convbench.fuzz.large import Large, large_axes
+from convbench.fuzz.large import Axis, Large, large_axes
 from convbench.fuzz.rows import Row
 from convbench.fuzz.shapes import Shape, is_small, shapes
 from convbench.fuzz.suiting import Suit
 from convbench.fuzz.tour import Size, Tour
-from convbench.problem import ConvProblem
+from convbench.problem import ConvProblem, Direction
 from convbench.reference import KINDS, Kind
 
 BYTES = 512  # enough for all but very rare cases, which are thrown away
 MOST_SEEDS = 2**16
 # integers are drawn most often: on them, an exact method must match bit for bit, which is the sharpest test
 _KINDS: tuple[Kind, ...] = ("integers", "integers", "integers", *KINDS)
-# more than the largest tile of usual kernels, and enough steps for a sum of many parts
-SIZES: dict[Size, int] = {"k": 250, "c": 290, "pixels": 60}
+# more than the largest tile of usual kernels, enough steps for a sum of many parts, more images than a thread computes
+SIZES: dict[Axis, int] = {"k": 250, "c": 290, "pixels": 60, "n": 6}
+# what a sum runs over, more of it than usual; and what the results are for, more of them than one wave of blocks has
+OF_DIRECTION: dict[Size, dict[Direction, tuple[Axis, int]]] = {
+    "terms": {"forward": ("c", 1030), "backward_data": ("k", 1030), "backward_weights": ("n", 50)},
+    "results": {"forward": ("k", 4089), "backward_data": ("c", 4089), "backward_weights": ("k", 4089)},
+}
 _IS_LARGE = *[False] * 5, True  # whether one axis of a case is large
 
 
@@ -80,7 +85,11 @@ class Drawer:
         def problem_of(row: Row, size: Size) -> ConvProblem | None:
             if size == "small" or size == "large":
                 return self.suit.problem(shape, row, large if size == "large" else None)
-            return self.suit.problem(shape, row, Large.along(size, SIZES[size] + seed % 8))
+            if size == "terms" or size == "results":
+                axis, least = OF_DIRECTION[size][row.direction]
+            else:
+                axis, least = size, SIZES[size]
+            return self.suit.problem(shape, row, Large.along(axis, least + seed % 8))
 
         found = tour.next(problem_of)
         if found is None:

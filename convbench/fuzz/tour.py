@@ -7,8 +7,10 @@ a problem (`Algorithm.space_for`), and prefers a config
     1. with a value of a field that no case had, of that dtype and direction
     2. whose kernel no case launched: the class of the config and all of its fields, without the modifiers
 
-until there is none. Modifiers change little of the kernel: the number of parts of a sum, the most tiles at a time, the
-width of a copy, and whether sizes are compiled in.
+until there is none. Then each class of configs has a case with many images, one with many channels, and so on.
+
+Modifiers change little of the kernel: the number of parts of a sum, the most tiles at a time, the width of a copy, and
+whether sizes are compiled in.
 """
 
 from collections import deque
@@ -28,8 +30,9 @@ OF_QUICK = 0.75  # share of configs that are not specialised, if both are equall
 PATIENCE = 3  # turns without a new config, after which only one turn in `BREAK` is taken
 BREAK = 8
 _MODIFIERS = "splits", "most_tiles", "is_specialised", "blocks", "pixels"
-Size = Literal["small", "large", "k", "c", "pixels"]
+Size = Literal["small", "large", "n", "k", "c", "pixels", "terms", "results"]
 LARGER: tuple[Size, ...] = "k", "c", "pixels"
+ALL_LARGER: tuple[Size, ...] = *LARGER, "n", "terms", "results"
 MOST_VALUES = 64  # larger numbers are counts that depend on the problem, and not choices
 
 Facet = tuple[object, ...]
@@ -60,36 +63,36 @@ class Tour:
         if turn < 0 or beside or (self._in_vain >= PATIENCE and turn % BREAK):
             return None
         usual: Size = "large" if turn % OF_LARGE == 0 else "small"
-        for size in (usual, *LARGER):
+        for size, of_size in (*((one, False) for one in (usual, *LARGER)), *((one, True) for one in ALL_LARGER)):
             for _ in range(len(self._rows)):
                 row = self._rows[0]
                 self._rows.rotate(-1)
                 problem = problem_of(row, size)
-                config = None if problem is None else self._newest(problem, row)
+                config = None if problem is None else self._newest(problem, row, size if of_size else None)
                 if problem is not None and config is not None:
                     self._in_vain = 0
                     return problem, row, config
         self._in_vain += 1
         return None
 
-    def _newest(self, problem: ConvProblem, row: Row) -> Any:
-        """The config for a problem that is the newest; None if no config is new."""
+    def _newest(self, problem: ConvProblem, row: Row, size: Size | None) -> Any:
+        """The config for a problem that is the newest; None if none is new, or new in the size if one is given."""
         quick = self.random.random() < OF_QUICK
         found = [
-            (self._newness(config, row), quick != _is_specialised(config), self.random.random(), config)
+            (self._newness(config, row, size), quick != _is_specialised(config), self.random.random(), config)
             for config in self.suit.space(problem, row.direction)
         ]
         for newness, *_, config in sorted(found, key=lambda one: one[:3], reverse=True):
             if newness == (0, 0):
                 break
-            self.seen |= facets(config, row.direction, row.dtype)
+            self.seen |= facets(config, row.direction, row.dtype, size)
             if self.suit.can_plan(problem, row.direction, config):
                 return config
         return None
 
-    def _newness(self, config: Any, row: Row) -> tuple[int, int]:
-        values, kernel = values_of(config, row.direction, row.dtype), kernel_of(config, row.direction)
-        return len(values - self.seen), int(kernel not in self.seen)
+    def _newness(self, config: Any, row: Row, size: Size | None) -> tuple[int, int]:
+        found, kernel = facets(config, row.direction, row.dtype, size), kernel_of(config, row.direction)
+        return len(found - self.seen - {kernel}), int(kernel not in self.seen)
 
 
 def _rows_of(suit: Suit) -> list[Row]:
@@ -110,9 +113,10 @@ def is_like(row: Row, other: Row) -> bool:
     return (row.direction, row.layout, row.filter_layout) == (other.direction, other.layout, other.filter_layout)
 
 
-def facets(config: Any, direction: Direction, dtype: Dtype) -> set[Facet]:
-    """All that a case with a config has: the values of its fields, and the kernel."""
-    return values_of(config, direction, dtype) | {kernel_of(config, direction)}
+def facets(config: Any, direction: Direction, dtype: Dtype, size: Size | None = None) -> set[Facet]:
+    """All that a case with a config has: the values of its fields, the kernel, and the class in a size."""
+    of_size: set[Facet] = set() if size is None else {("size", type(config).__name__, direction, size)}
+    return values_of(config, direction, dtype) | {kernel_of(config, direction)} | of_size
 
 
 def values_of(config: Any, direction: Direction, dtype: Dtype) -> set[Facet]:

@@ -7,6 +7,7 @@ import pytest
 
 from algorithms.direct.plain import Direct
 from algorithms.gemm.tiled_config import SPLITS, TILES, TiledConfig
+from algorithms.winograd.fused_plan import FusedConfig
 from algorithms.winograd.staged import TILES as WINOGRAD_TILES
 from algorithms.winograd.staged import StagedConfig
 from cases.planted.algorithms import CannotBeAsked
@@ -110,3 +111,17 @@ def test_a_config_that_the_device_cannot_run_is_no_case(emulator):
 
 def test_an_algorithm_that_cannot_be_asked_has_no_tour(emulator):
     assert Tour(Suit(CannotBeAsked(), emulator, DIRECTIONS), Random(0)).next(lambda *_: None) is None
+
+
+def test_400_cases_have_each_class_of_configs_with_many_images_terms_and_results(emulator, monkeypatch):
+    """Kernels that are only for large problems are no config of the rows, which have the most sizes."""
+    monkeypatch.setattr(campaign, "judge", lambda *_: Verdict(outcome="passed"))
+    algorithm = registry.get("winograd_2x2_3x3")
+    steps = islice(Campaign([algorithm], emulator, seed=0).steps(), 2 * CASES)
+    found = [(step.case, config_of(algorithm, step.case)) for step in steps if step.case]
+    fused = [case for case, config in found if isinstance(config, FusedConfig)]
+    assert max(case.problem.n for case in fused) >= 6
+    for direction, terms, results in (("forward", "c", "k"), ("backward_data", "k", "c")):
+        problems = [case.problem for case in fused if case.direction == direction]
+        assert max(getattr(problem, terms) // problem.groups for problem in problems) > 100
+        assert max(getattr(problem, results) // problem.groups for problem in problems) > 100
