@@ -77,6 +77,13 @@ def false_alarms(session: nox.Session) -> None:
 
 
 @nox.session
+def configs(session: nox.Session) -> None:
+    """Every kernel that every algorithm offers, launched once on the checked emulator: minutes."""
+    install(session, "test")
+    session.run("python", "-m", "runs.every_config", *session.posargs, env=RUNS)
+
+
+@nox.session
 def onnx_files(session: nox.Session) -> None:
     """The layers of ONNX files that ship inside packages, against the shapes that onnxruntime sees: a table."""
     install(session, "onnx_files", extras="onnx")

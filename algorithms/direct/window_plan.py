@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numba import cuda
 
-from algorithms.copies import lacks_copies
+from algorithms.copies import require_copies, require_shared_memory
 from algorithms.correlation import Correlation
 from algorithms.direct.window import make_window_kernel
 from algorithms.direct.window_shapes import fault, layout_of, packed_shape, sizes_of, tiles_of
@@ -26,9 +26,9 @@ class WindowPlan(Plan):
         super().__init__(problem, direction, device, config)
         if reason := fault(config, problem, direction):
             raise ConfigError(f"{config} is not for {direction} of {problem}: {reason}")
-        if lacks_copies(device):
-            raise ConfigError(f"{config} needs asynchronous copies; device {device.name} has none: take another config")
+        require_copies(config, device)
         self.geometry = Correlation.of(problem, direction)
+        require_shared_memory(config, device, layout_of(config, self.geometry).shared_bytes)
         self.packed = self.kept(packed_shape(config, self.geometry))
         self.addend = device.upload(np.zeros(self.geometry.targets, problem.dtype))
 

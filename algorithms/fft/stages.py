@@ -14,7 +14,7 @@ Source    Mathieu, Henaff & LeCun 2014, arXiv 1312.5851; Vasilache et al. 2015, 
 
 import numpy as np
 
-from algorithms.copies import lacks_copies
+from algorithms.copies import require_copies
 from algorithms.correlation import CorrelationPlan
 from algorithms.fft.spectra import (
     THREADS,
@@ -41,8 +41,8 @@ class StagesPlan(CorrelationPlan):
         geometry = self.geometry
         if reason := config.misfit(geometry):
             raise ConfigError(f"{config} cannot compute {direction} of {problem}: {reason}")
-        if isinstance(config.gemm, Tile) and lacks_copies(device):
-            raise ConfigError(f"{config} needs asynchronous copies; device {device.name} has none: take another config")
+        if isinstance(config.gemm, Tile):
+            require_copies(config, device)
         self.tiling = Tiling.of(geometry, config.outputs(problem))
         self.all_tiles = geometry.n * self.tiling.per_image
         self.at_once = padded(min(self.all_tiles, config.most_tiles), config.step)

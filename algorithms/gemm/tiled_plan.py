@@ -2,7 +2,7 @@
 
 from numba import cuda, float32
 
-from algorithms.copies import is_aligned, lacks_copies
+from algorithms.copies import is_aligned, require_copies, require_shared_memory
 from algorithms.correlation import CorrelationPlan
 from algorithms.gemm.tiled import make_kernel
 from algorithms.gemm.tiled_config import Sizes, TiledConfig, outputs_of
@@ -22,8 +22,8 @@ class TiledPlan(CorrelationPlan):
         geometry = self.geometry
         if reason := config.misfit(geometry):
             raise ConfigError(f"{config} is none for {direction} of {problem}: {reason}")
-        if lacks_copies(device):
-            raise ConfigError(f"{config} needs asynchronous copies; device {device.name} has none: take another config")
+        require_copies(config, device)
+        require_shared_memory(config, device, config.dynamic_bytes)
         self.tiles = -(-geometry.targets_per_group // config.tile_k), -(-outputs_of(geometry) // config.tile_o)
         self.chunks = -(-geometry.sources_per_group // config.tile_t)
         self.packed = self.kept(

@@ -4,6 +4,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from algorithms.copies import require_shared_memory
 from algorithms.correlation import CorrelationPlan
 from algorithms.tensor_cores.packing import (
     Kind,
@@ -27,6 +28,7 @@ class PackedPlan(CorrelationPlan):
 
     def __init__(self, problem: ConvProblem, direction: Direction, device: Device, config: Any = None) -> None:
         super().__init__(problem, direction, device, config)
+        require_shared_memory(config, device, self.shared_bytes)
         geometry = self.geometry
         pixels = geometry.n * geometry.size[0] * geometry.size[1]
         per_group, taps = geometry.sources_per_group, geometry.taps[0] * geometry.taps[1]
