@@ -20,7 +20,7 @@ from random import Random
 from typing import Any, Literal
 
 from convbench.fuzz.rows import Row, plain_of
-from convbench.fuzz.suiting import Suit
+from convbench.fuzz.suiting import AWKWARD, Suit
 from convbench.problem import ConvProblem, Direction, Dtype
 
 BEGINS = 40  # draws before the tour, whose kernels take long to compile: most faults are found by then
@@ -29,6 +29,7 @@ OF_LARGE = 3  # of so many cases of the tour, one has a large axis
 OF_QUICK = 0.75  # share of configs that are not specialised, if both are equally new
 PATIENCE = 3  # turns without a new config, after which only one turn in `BREAK` is taken
 BREAK = 8
+AGAIN = 2  # of so many turns from then on, one launches such a kernel again, with other sizes
 _MODIFIERS = "splits", "most_tiles", "is_specialised", "blocks", "pixels"
 Size = Literal["small", "large", "n", "k", "c", "pixels", "terms", "results"]
 LARGER: tuple[Size, ...] = "k", "c", "pixels"
@@ -36,6 +37,7 @@ ALL_LARGER: tuple[Size, ...] = *LARGER, "n", "terms", "results"
 MOST_VALUES = 64  # larger numbers are counts that depend on the problem, and not choices
 
 Facet = tuple[object, ...]
+Found = tuple[ConvProblem, Row, Any]
 
 
 class Tour:
@@ -51,8 +53,10 @@ class Tour:
         self.seen: set[Facet] = set()
         self._rows = deque(_rows_of(suit))
         self._draws, self._in_vain = 0, 0
+        small = ((row, suit.problem(AWKWARD, row)) for row in self._rows)
+        self._usual = {type(one) for row, problem in small if problem for one in suit.configs(problem, row.direction)}
 
-    def next(self, problem_of: Callable[[Row, Size], ConvProblem | None]) -> tuple[ConvProblem, Row, Any] | None:
+    def next(self, problem_of: Callable[[Row, Size], ConvProblem | None]) -> Found | None:
         """The problem, the row and the config of the next case; None if the next case is not of the tour.
 
         `problem_of` makes the problem of a case for a row and a size. Other sizes than the usual one are asked for if
@@ -60,9 +64,11 @@ class Tour:
         """
         self._draws += 1
         turn, beside = divmod(self._draws - BEGINS, EVERY)
-        if turn < 0 or beside or (self._in_vain >= PATIENCE and turn % BREAK):
+        if turn < 0 or beside:
             return None
         usual: Size = "large" if turn % OF_LARGE == 0 else "small"
+        if self._in_vain >= PATIENCE and turn % BREAK:
+            return self._again(problem_of, usual) if turn % AGAIN == 0 else None
         for size, of_size in (*((one, False) for one in (usual, *LARGER)), *((one, True) for one in ALL_LARGER)):
             for _ in range(len(self._rows)):
                 row = self._rows[0]
@@ -73,6 +79,23 @@ class Tour:
                     self._in_vain = 0
                     return problem, row, config
         self._in_vain += 1
+        return None
+
+    def _again(self, problem_of: Callable[[Row, Size], ConvProblem | None], size: Size) -> Found | None:
+        """A case with a class of configs that rows never ask for, because the configs of small problems lack it."""
+        for _ in range(len(self._rows)):
+            row = self._rows[0]
+            self._rows.rotate(-1)
+            problem = problem_of(row, size)
+            if problem is None:
+                continue
+            others = [one for one in self.suit.space(problem, row.direction) if type(one) not in self._usual]
+            others = [config for config in others if not _is_specialised(config)] or others
+            if not others:
+                continue
+            config = self.random.choice(others)
+            if self.suit.can_plan(problem, row.direction, config):
+                return problem, row, config
         return None
 
     def _newest(self, problem: ConvProblem, row: Row, size: Size | None) -> Any:

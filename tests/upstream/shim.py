@@ -1,5 +1,6 @@
 """Make numba-cuda launch on the emulator. Its dispatcher, choice of signature and compilation stay unchanged."""
 
+import os
 from typing import Any
 
 import host_driver
@@ -10,6 +11,8 @@ from numba.cuda.cudadrv import driver
 
 from convbench.emulator import Emulator, LaunchError, UnsupportedError
 from convbench.emulator.limits import MAX_THREADS
+
+CODE = os.environ.get("CONVBENCH_CODE", "llvm")
 
 _original_init = dispatcher._Kernel.__init__
 
@@ -54,7 +57,7 @@ def _launch(kernel: Any, args: Any, griddim: Any, blockdim: Any, stream: Any = 0
             kind, value = extension.prepare_args(kind, value, stream=stream, retr=after)
         values.append(_value(value))
     try:
-        Emulator().launch(
+        Emulator(code=CODE).launch(
             kernel,
             griddim,
             blockdim,
