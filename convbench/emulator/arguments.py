@@ -6,6 +6,7 @@ becomes its items, a record the address of its bytes, and a complex number two w
 
 import ctypes
 import operator
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -97,6 +98,11 @@ def marshal(kernel: Any, types: tuple[Any, ...], args: tuple[Any, ...]) -> Argum
         _flatten(kind, value, _name(kernel, index), words, found.arrays, kernel.py_func.__name__)
     found.words = words_of(words)
     return found
+
+
+def also(memory: Sequence[npt.NDArray[Any]]) -> list[Passed]:
+    """Arrays that a kernel reaches through pointers alone, as `memory` of a launch names them."""
+    return [Passed(f"memory[{number}]", array, -1) for number, array in enumerate(memory)]
 
 
 def words_of(words: list[int]) -> npt.NDArray[np.int64]:

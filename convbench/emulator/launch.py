@@ -95,7 +95,7 @@ class Emulator:
         args : NumPy arrays, which the kernel reads and writes in place; numbers; tuples and records of them
         shared_bytes : dynamic shared memory of a block
         types : Numba types to compile for; by default those that numba-cuda finds for `args`
-        memory : for a kernel of `load_ptx`, arrays that it reaches through pointers in structures or in other arrays
+        memory : in PTX, arrays that it reaches through pointers alone: in structures, in other arrays, or as constants
 
         Raises
         ------

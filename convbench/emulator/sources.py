@@ -12,7 +12,7 @@ from typing import Any, Literal, Protocol
 import numpy.typing as npt
 
 from convbench.emulator import disk
-from convbench.emulator.arguments import Arguments, marshal, raw_pointer, types_of
+from convbench.emulator.arguments import Arguments, also, marshal, raw_pointer, types_of
 from convbench.emulator.build import Linked, link, link_ptx
 from convbench.emulator.errors import CompilationError, UnsupportedError
 from convbench.emulator.machine import Machine
@@ -123,11 +123,13 @@ def source_of(
             raise UnsupportedError(f"{kernel.name} is PTX: launch it with Emulator(code='ptx')")
         return _PtxSource(kernel, args, memory)
     _check_kernel(kernel)
-    if len(memory):
-        raise CompilationError(f"{kernel.py_func.__name__}: only a kernel of load_ptx takes `memory`")
+    if len(memory) and code != "ptx":
+        raise CompilationError(f"{kernel.py_func.__name__}: only code='ptx' and kernels of load_ptx take `memory`")
     types = types_of(kernel, args) if types is None else types
     kind = _LoweredSource if code == "ptx" else _NumbaSource
-    return kind(kernel, args, types, compute_capability, checked=checked)
+    source = kind(kernel, args, types, compute_capability, checked=checked)
+    source.arguments.arrays += also(memory)
+    return source
 
 
 def _check_kernel(kernel: Any) -> None:

@@ -6,7 +6,7 @@ from convbench.emulator.ptx.emitter import Emitter
 from convbench.emulator.ptx.flow import Root, find_computed, find_roots
 from convbench.emulator.ptx.fusion import fused
 from convbench.emulator.ptx.kinds import bits, is_signed, literal, llvm
-from convbench.emulator.ptx.memory import Memory, Places, pointer_words
+from convbench.emulator.ptx.memory import LOCAL, Memory, Places, pointer_words
 from convbench.emulator.ptx.special import is_special, read_special
 from convbench.emulator.ptx.syntax import Address, Function, Instruction, Module, Operand, bytes_of
 
@@ -57,7 +57,7 @@ class Parameters:
     def signature(self) -> tuple[str, str, str]:
         """The result type, the last instruction and the parameters of a device function."""
         function = self.e.function
-        listed = ", ".join(f'i{8 * p.size} %"argument.{p.name}"' for p in function.parameters)
+        listed = ", ".join((f"ptr {LOCAL}", *(f'i{8 * p.size} %"argument.{p.name}"' for p in function.parameters)))
         if not function.results:
             return "void", "  ret void", listed
         result = function.results[0]

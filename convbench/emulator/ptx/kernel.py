@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from convbench.emulator.arguments import Arguments, Passed, words_of
+from convbench.emulator.arguments import Arguments, Passed, also, words_of
 from convbench.emulator.errors import CompilationError
 from convbench.emulator.ptx.kinds import bits
 from convbench.emulator.ptx.memory import WORD
@@ -66,8 +66,7 @@ class PtxKernel:
                 words += self._aggregate(number, parameter, value)
             else:
                 words.append(self._number(number, parameter, value))
-        arrays += [Passed(f"memory[{number}]", array, -1) for number, array in enumerate(memory)]
-        return Arguments(words_of(words), arrays)
+        return Arguments(words_of(words), [*arrays, *also(memory)])
 
     def _wrong(self, number: int, parameter: Variable, what: str) -> CompilationError:
         return CompilationError(f"{self.name}: argument number {number} is .{parameter.kind} and cannot take {what}")

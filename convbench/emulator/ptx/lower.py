@@ -55,13 +55,14 @@ def lower(module: Module, entry: str, places: Places, readable: str) -> Lowered:
     parts = [
         _global(module, variable) for variable in module.variables.values() if variable.space in ("global", "const")
     ]
-    local = 0
-    for name in _reached(module, entry):
-        body = Body(module, module.functions[name], places, site_of)
-        parts.append(_function(body))
-        local += body.memory.local_bytes
+    reached = [module.functions[name] for name in _reached(module, entry)]
+    for function in reached:
+        places.local.add(function)
+    parts += [_function(Body(module, function, places, site_of)) for function in reached]
     text = "\n".join(parts)
-    return Lowered(text + "\n" + declarations(text), _llvm_name(module.functions[entry]).strip('"'), sites, local)
+    return Lowered(
+        text + "\n" + declarations(text), _llvm_name(module.functions[entry]).strip('"'), sites, places.local.size
+    )
 
 
 def _reached(module: Module, entry: str) -> list[str]:

@@ -17,6 +17,7 @@ from convbench.emulator.ptx.syntax import Address, Function, Instruction, Module
 from convbench.emulator.state import RANGE, FaultKind, offset
 
 WORD = 8  # bytes of a parameter in the launch's list of arguments, at least
+LOCAL = '%"local memory"'  # a parameter of every device function
 SPACES = ("global", "shared", "local", "const", "param")
 
 
@@ -32,10 +33,33 @@ class Places:
     begins: frozenset[int] = frozenset()  # those of them that are the lowest address of their array
     shared_sizes: dict[str, int] = field(default_factory=dict)
 
+    local: "LocalPlaces" = field(default_factory=lambda: LocalPlaces())
+
     @property
     def shared_row(self) -> int:
         """The row of the whole shared memory in the table of ranges."""
         return len(self.pointers)
+
+
+@dataclass
+class LocalPlaces:
+    """Where the local variables of all functions lie in a thread's local memory.
+
+    No function calls itself, so each variable has one place. A function can follow a pointer into its caller's memory.
+    """
+
+    names: dict[str, dict[str, int]] = field(default_factory=dict)  # by function and variable
+    size: int = 0
+    align: int = 16
+
+    def add(self, function: Function) -> None:
+        """Place the variables of a function behind all others."""
+        own = self.names.setdefault(function.name, {})
+        for variable in function.variables.values():
+            if variable.space == "local":
+                self.align = max(self.align, variable.align)
+                own[variable.name] = -(-self.size // variable.align) * variable.align
+                self.size = own[variable.name] + variable.size
 
 
 def parameter_offsets(function: Function) -> dict[str, int]:
@@ -48,19 +72,14 @@ def parameter_offsets(function: Function) -> dict[str, int]:
 
 
 class Memory:
-    """The memory that one function sees."""
+    """The memory that one function sees. Local memory is the entry's, which passes its address to what it calls."""
 
     def __init__(self, places: Places, function: Function, roots: dict[str, frozenset[Root]]) -> None:
         self.places, self.function, self.roots = places, function, roots
         self.offsets = parameter_offsets(function)
-        self.local: dict[str, tuple[int, int]] = {}  # offset and size of local variables
-        end = 0
-        for variable in function.variables.values():
-            if variable.space == "local":
-                end = -(-end // variable.align) * variable.align
-                self.local[variable.name] = end, variable.size
-                end += variable.size
-        self.local_bytes = end
+        mine = places.local.names.get(function.name, {})
+        self.local = {name: (place, function.variables[name].size) for name, place in mine.items()}
+        self.local_bytes = places.local.size  # of all functions
 
     # ---- addresses
 
@@ -91,9 +110,12 @@ class Memory:
         return e.field("worker", "shared", "ptr") if space == "shared" else self._depot(e)
 
     def _depot(self, e: Emitter) -> str:
+        if not self.function.is_entry:
+            return LOCAL
+
         def make(op: Callable[[str], str]) -> str:
             size = max(self.local_bytes, 1)
-            depot = op(f"alloca [{size} x i8], align 16")
+            depot = op(f"alloca [{size} x i8], align {self.places.local.align}")
             # all bits set: NaN in every floating type
             e.entry.append(f"  call void @llvm.memset.p0.i64(ptr {depot}, i8 -1, i64 {size}, i1 false)")
             return depot

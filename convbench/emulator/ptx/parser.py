@@ -66,6 +66,11 @@ class _Parser:
             raise UnsupportedError("the PTX ends in the middle of a statement")
         return self.tokens[self.at - 1]
 
+    def give_back(self, token: str) -> None:
+        """Put a token, or its rest, in the place of the one taken last."""
+        self.at -= 1
+        self.tokens[self.at] = token
+
     def accept(self, token: str) -> bool:
         if self.peek() == token:
             self.at += 1
@@ -278,8 +283,10 @@ class _Block:
         parser = self.parser
         if word == ".loc":
             parser._loc()  # noqa: SLF001  (a block is a part of the parser)
-        elif word == ".reg":
-            for variable in parser._variables(word):  # noqa: SLF001
+        elif word == ".reg" or word.startswith(".reg."):  # inline assembly may leave out the space
+            if word != ".reg":
+                parser.give_back(word.removeprefix(".reg"))
+            for variable in parser._variables(".reg"):  # noqa: SLF001
                 self._register(variable)
         elif word in _SPACES:
             for variable in parser._variables(word):  # noqa: SLF001

@@ -4,6 +4,8 @@ import ctypes
 
 import numpy as np
 import pytest
+from numba import cuda, types
+from numba.cuda.extending import intrinsic
 
 from convbench.emulator import (
     CompilationError,
@@ -322,3 +324,60 @@ def test_halves_are_added_atomically(kind):
     load_ptx(body(text, ".param .u64 out, .param .u64 value"))["k"].launch(1, 3, out, one)
     sums = [0x4200, 0x4600] if kind.startswith("f16") else [0x4040, 0x40C0]  # 3 and 6
     assert out.tolist() == [*sums[:lanes], *[0] * (2 - lanes)]
+
+
+def test_a_function_follows_pointers_into_its_callers_local_memory():
+    """Code that NVVM does not inline, as with debug=True, returns its results so."""
+    text = f"""{HEAD}
+    .func fill(.param .b64 into)
+    {{
+        .local .align 4 .b8 own[8]; .reg .b64 %a<2>; .reg .b32 %t<2>;
+        mov.u32 %t1, 7; st.local.u32 [own], %t1; ld.local.u32 %t1, [own];
+        ld.param.u64 %a1, [into]; st.u32 [%a1], %t1;
+        ret;
+    }}
+    .visible .entry k(.param .u64 out)
+    {{
+        .local .align 256 .b8 depot[8]; .reg .b64 %a<4>; .reg .b32 %t<3>;
+        mov.u64 %a1, depot; cvta.local.u64 %a2, %a1; add.u64 %a2, %a2, 4;
+        {{ .param .b64 p; st.param.b64 [p], %a2; call.uni fill, (p); }}
+        ld.local.u32 %t1, [depot+4];
+        and.b64 %a3, %a2, 255; cvt.u32.u64 %t2, %a3;
+        ld.param.u64 %a1, [out]; st.global.v2.u32 [%a1], {{%t1, %t2}};
+        ret;
+    }}"""
+    out = np.zeros(2, np.uint32)
+    load_ptx(text)["k"].launch(1, 1, out)
+    assert out.tolist() == [7, 4]
+
+
+def test_memory_that_a_numba_kernel_reaches_through_a_pointer_alone_is_named():
+    @cuda.jit
+    def k(addresses, out):
+        out[0] = as_pointer(addresses[0])[1]
+
+    hidden, out = np.array([3, 5], np.float32), np.zeros(1, np.float32)
+    addresses = np.array([hidden.ctypes.data], np.uint64)
+    with pytest.raises(KernelFault, match="outside every array"):
+        Emulator(code="ptx").launch(k, 1, 1, addresses, out)
+    Emulator(code="ptx").launch(k, 1, 1, addresses, out, memory=[hidden])
+    assert out[0] == 5
+    with pytest.raises(CompilationError, match="memory"):
+        Emulator().launch(k, 1, 1, addresses, out, memory=[hidden])
+
+
+@intrinsic
+def as_pointer(context, address):
+    """A pointer to float32 from an address."""
+
+    def cast(context, builder, signature, arguments):
+        return builder.inttoptr(arguments[0], context.get_value_type(signature.return_type))
+
+    return types.CPointer(types.float32)(address), cast
+
+
+def test_a_register_may_be_declared_without_a_space_before_its_type():
+    """numba-cuda's inline assembly for halves is written so."""
+    out = np.zeros(1, np.uint32)
+    load_ptx(body("{.reg.b32 %mine; mov.u32 %mine, 5; st.global.u32 [%a1], %mine;}"))["k"].launch(1, 1, out)
+    assert out[0] == 5

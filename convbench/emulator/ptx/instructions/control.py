@@ -87,7 +87,8 @@ def call(e: Body, i: Instruction) -> None:
 
 def _call(e: Body, function: Function, results: Vector, arguments: Vector) -> None:
     parameters = e.parameters
-    given = [
+    local = e.memory.base(e, "local") if e.memory.local_bytes else "null"
+    given = [f"ptr {local}"] + [
         f"i{8 * parameter.size} {parameters.argument(item, parameter.size)}"
         for item, parameter in zip(arguments.items, function.parameters, strict=True)
     ]
