@@ -34,6 +34,9 @@ class _Function:
 
 def _init(kernel: Any, py_func: Any, argument_types: Any, **options: Any) -> None:
     kernel.targetoptions = options
+    if CODE == "ptx":
+        _original_init(kernel, py_func, argument_types, **options)
+        return
     write_ptx = codegen.CUDACodeLibrary.get_asm_str
     codegen.CUDACodeLibrary.get_asm_str = lambda library: ""  # it is only searched for libraries to link
     try:
@@ -47,6 +50,12 @@ def _value(argument: Any) -> Any:
         value = host_driver.on_host(argument.value)
         return value.copy() if value is argument.value else value  # what the kernel writes there is lost
     return host_driver.on_host(argument.value if isinstance(argument, hints.ArgHint) else argument)
+
+
+def _captured(kernel: Any) -> list[Any]:
+    """The device arrays that the kernel has as constants."""
+    objects = kernel._codelibrary.referenced_objects.values()
+    return [host_driver.on_host(item) for item in objects if hasattr(item, "__cuda_array_interface__")]
 
 
 def _launch(kernel: Any, args: Any, griddim: Any, blockdim: Any, stream: Any = 0, sharedmem: int = 0) -> None:
@@ -64,6 +73,7 @@ def _launch(kernel: Any, args: Any, griddim: Any, blockdim: Any, stream: Any = 0
             *values,
             shared_bytes=sharedmem,
             types=tuple(kernel.argument_types),
+            memory=_captured(kernel) if CODE == "ptx" else (),
         )
     except LaunchError as refused:
         raise CUDAError(f"CUDA_ERROR_INVALID_VALUE: {refused}") from refused  # in the driver's words

@@ -49,7 +49,8 @@ def ptx_of(kernel: Any, types: tuple[Any, ...], compute_capability: tuple[int, i
         # the source of a kernel typed at a prompt cannot be found, which is no reason for a warning
         warnings.simplefilter("ignore", NumbaDebugInfoWarning)
         try:
-            made = _Kernel(kernel.py_func, types, **options)
+            # one that is compiled already knows what a launch of it links
+            made = kernel if isinstance(kernel, _Kernel) else _Kernel(kernel.py_func, types, **options)
             library = made._codelibrary  # noqa: SLF001  (numba-cuda has no public name for it)
             text = library.get_lto_ptx(capability) if library._lto else library.get_asm_str(capability)  # noqa: SLF001
         except NumbaError:
