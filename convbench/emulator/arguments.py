@@ -54,6 +54,12 @@ class Arguments:
         begins = (item.word for item in passed if lowest(item.array)[0] == item.array.ctypes.data)
         return Pointers(tuple(item.word for item in passed), frozenset(begins))
 
+    @property
+    def scalars(self) -> tuple[int, ...]:
+        """The words, with 0 for each address of an array, so that they are the same for other arrays."""
+        addresses = {item.word for item in self.arrays}
+        return tuple(0 if word in addresses else int(value) for word, value in enumerate(self.words))
+
 
 def types_of(kernel: Any, args: tuple[Any, ...]) -> tuple[Any, ...]:
     """The Numba types of the arguments.

@@ -3,9 +3,10 @@
 import ctypes
 import re
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 import llvmlite.binding as llvm
@@ -61,6 +62,9 @@ class Compiled:
     warpgroups: bool = False  # whether it has wgmma, for which threads need tables
     watch: "Watch | None" = None
     pointers: tuple[int, ...] | None = None  # words of the arguments whose bounds the code asks for; None: it does not
+    build_s: float = 0.0  # how long the machine code took
+    scalars: tuple[int, ...] | None = None  # the words of the arguments whose integers are part of the code
+    ran_s: dict[tuple[int, ...], float] = field(default_factory=dict)  # how long it has run with which of them
     _frame_bytes: int = -1
 
     def frame_bytes(self, threads: npt.NDArray[Any]) -> int:
@@ -122,12 +126,15 @@ def link_ptx(module: PtxModule, entry: str, name: str, pointers: Pointers, machi
     return linked
 
 
-def build(linked: Linked, machine: Machine, block: tuple[int, int, int]) -> Compiled:
-    """Compile a linked kernel to machine code for blocks of one shape."""
+def build(
+    linked: Linked, machine: Machine, block: tuple[int, int, int], scalars: tuple[int, ...] | None = None
+) -> Compiled:
+    """Compile a linked kernel to machine code for blocks of one shape, and with `scalars` for these integers alone."""
+    begin = time.perf_counter()
     layout, static_bytes, shared_bytes = _lay_out(linked.retargeted, machine)
     lines = [line for line in linked.text.splitlines() if not line.lstrip().startswith("#dbg_")]
     first, last = find_kernel(lines, linked.entry)
-    weaver = _weaver(linked, lines[first], lines[first + 1 : last], layout, block, machine)
+    weaver = _weaver(linked, lines[first], lines[first + 1 : last], layout, block, machine, scalars)
     woven = "\n".join(lines[:first]) + "\n" + weaver.weave() + "\n".join(_rest(lines[last + 1 :]))
     module = machine.parse(woven)
     # the checks leave little to optimise, and with level 1 they compile in half the time
@@ -149,6 +156,8 @@ def build(linked: Linked, machine: Machine, block: tuple[int, int, int]) -> Comp
         warpgroups=any("@emu.ptx.wgmma_" in module for module in linked.retargeted.modules),
         watch=_watch(weaver, linked) if isinstance(weaver, Watcher) else None,
         pointers=linked.pointers,
+        build_s=time.perf_counter() - begin,
+        scalars=scalars,
     )
 
 
@@ -165,10 +174,16 @@ def _watch(watcher: Watcher, linked: Linked) -> Watch:
 
 
 def _weaver(
-    linked: Linked, define: str, body: list[str], layout: Layout, block: tuple[int, int, int], machine: Machine
+    linked: Linked,
+    define: str,
+    body: list[str],
+    layout: Layout,
+    block: tuple[int, int, int],
+    machine: Machine,
+    scalars: tuple[int, ...] | None,
 ) -> Weaver:
     if not linked.checked:
-        return Weaver(define, body, layout, block)
+        return Weaver(define, body, layout, block, scalars)
     return Watcher(
         define,
         body,

@@ -28,6 +28,8 @@ from convbench.emulator.workers import Shape, Worker, run_all
 Dimensions = int | tuple[int, ...]
 STEPS = 100_000_000  # default of `budget`
 LONG_S = 0.5  # a run that takes longer is repeated in other orders without checks
+PAYS = 3  # code for the integers of a launch alone is made when its runs took this many times as long as a compilation
+MOST_NOTED = 1000  # launches with different integers whose times are counted for one kernel
 PIECES_PER_WORKER = 8  # blocks are handed out in pieces, because some take longer than others
 
 
@@ -121,7 +123,10 @@ class Emulator:
 
         def run(order: Order, *, checked: bool, muted: bool = False) -> None:
             this = compiled if checked == self.checked else self._compiled(source, block_3, checked=checked)
+            this = self._specialised(this, source, block_3)
+            start = time.perf_counter()
             _Launch(self, this, arguments, shape, muted=muted).run(order)
+            _note(this, arguments, time.perf_counter() - start)
 
         first, *others = self.orders
         if not others:
@@ -145,7 +150,18 @@ class Emulator:
         if self.checked:
             self.memory.wrote(array)
 
-    def _compiled(self, source: Source, block: tuple[int, int, int], *, checked: bool) -> Compiled:
+    def _specialised(self, compiled: Compiled, source: Source, block: tuple[int, int, int]) -> Compiled:
+        """The code for a launch's integers alone, once the common code has run with them long enough to pay for it."""
+        if compiled.pointers is None:
+            return compiled
+        scalars = source.arguments.scalars
+        if compiled.ran_s.get(scalars, 0.0) < PAYS * compiled.build_s:
+            return compiled
+        return self._compiled(source, block, checked=False, scalars=scalars)
+
+    def _compiled(
+        self, source: Source, block: tuple[int, int, int], *, checked: bool, scalars: tuple[int, ...] | None = None
+    ) -> Compiled:
         key = source.key(checked=checked)
 
         def linked() -> Linked:
@@ -155,11 +171,21 @@ class Emulator:
             start = time.perf_counter()
             try:
                 with _no_collections():
-                    return build(linked(), machine(), block)
+                    return build(linked(), machine(), block, scalars)
             finally:
                 self.compile_s += time.perf_counter() - start
 
-        return _CACHE.get((*key, block), made)
+        return _CACHE.get((*key, block, scalars), made)
+
+
+def _note(compiled: Compiled, arguments: Arguments, seconds: float) -> None:
+    """Count the time that common code of PTX has run, for `Emulator._specialised`."""
+    if compiled.pointers is None or compiled.scalars is not None:
+        return
+    if len(compiled.ran_s) > MOST_NOTED:
+        compiled.ran_s.clear()
+    scalars = arguments.scalars
+    compiled.ran_s[scalars] = compiled.ran_s.get(scalars, 0.0) + seconds
 
 
 @contextmanager

@@ -9,6 +9,7 @@ goes to the block `emu.exit`. So a fault deep inside an inlined device function 
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from convbench.emulator.errors import UnsupportedError
@@ -97,9 +98,20 @@ def _demangled(name: str) -> str:
 
 
 class Weaver:
-    """Turns the body of one kernel into a coroutine."""
+    """Turns the body of one kernel into a coroutine.
 
-    def __init__(self, define: str, body: list[str], layout: Layout, block: tuple[int, int, int]) -> None:
+    `scalars` are the words of the arguments, if the code is to run with these integers alone.
+    """
+
+    def __init__(
+        self,
+        define: str,
+        body: list[str],
+        layout: Layout,
+        block: tuple[int, int, int],
+        scalars: Sequence[int] | None = None,
+    ) -> None:
+        self.scalars = scalars
         self.parameters = _parameters(define)
         self.body = body
         self.layout = layout
@@ -153,6 +165,8 @@ class Weaver:
             self.out.append(f"  {value} = getelementptr i8, ptr %emu.{name}, i64 0")
         elif name.startswith(registers.PREFIX):
             self.out.append(registers.read(name.removeprefix(registers.PREFIX), value, self.block_shape))
+        elif name == "scalars":
+            self._scalars(value)
         elif name == "suspend":
             self._suspend()
         elif name == "fault":
@@ -165,6 +179,15 @@ class Weaver:
         else:
             self.instruction(line)
         return False
+
+    def _scalars(self, value: str) -> None:
+        """The list of arguments, or a constant one, of which only the integers are read."""
+        if self.scalars is None:
+            place = offset(WORKER, "arguments")
+            self.out.append(f"  {value}.at = getelementptr i8, ptr %emu.worker, i64 {place}")
+            self.out.append(f"  {value} = load ptr, ptr {value}.at, !invariant.load !{{}}")
+        else:
+            self.out.append(f"  {value} = getelementptr i8, ptr @emu.scalars.words, i64 0")
 
     def piece(self) -> str:
         self.pieces += 1
@@ -234,7 +257,11 @@ emu.exit:
             loads += f"  %v{number} = load {kind}, ptr %p{number}\n"
         values = ", ".join(["ptr %thread", *(f"{kind} %v{n}" for n, (kind, _) in enumerate(self.parameters))])
         handle = f"  %handle.at = getelementptr i8, ptr %thread, i64 {offset(THREAD, 'handle')}\n"
-        return f"""
+        words = ", ".join(f"i64 {word}" for word in self.scalars or ())
+        constant = f"@emu.scalars.words = internal constant [{len(self.scalars or ())} x i64] [{words}]\n"
+        return (
+            constant
+            + f"""
 define void @emu_start(ptr %thread) {{
   %worker.at = getelementptr i8, ptr %thread, i64 {offset(THREAD, "worker")}
   %worker = load ptr, ptr %worker.at
@@ -250,6 +277,7 @@ define void @emu_resume(ptr %thread) {{
   ret void
 }}
 """
+        )
 
 
 def load(name: str, row: str, kind: str = "ptr") -> str:

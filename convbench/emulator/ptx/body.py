@@ -5,8 +5,8 @@ from collections.abc import Callable
 from convbench.emulator.ptx.emitter import Emitter
 from convbench.emulator.ptx.flow import Root, find_computed, find_roots
 from convbench.emulator.ptx.fusion import fused
-from convbench.emulator.ptx.kinds import bits, is_signed, literal, llvm
-from convbench.emulator.ptx.memory import LOCAL, Memory, Places, pointer_words
+from convbench.emulator.ptx.kinds import bits, is_floating, is_signed, literal, llvm
+from convbench.emulator.ptx.memory import LOCAL, WORD, Memory, Places, pointer_words
 from convbench.emulator.ptx.special import is_special, read_special
 from convbench.emulator.ptx.syntax import Address, Function, Instruction, Module, Operand, bytes_of
 
@@ -73,13 +73,24 @@ class Parameters:
             place = address.offset + number * size
             mark = ""
             if e.function.is_entry and address.base in e.memory.offsets:
-                begin = e.field("worker", "arguments", "ptr")
                 place += e.memory.offsets[address.base]
+                begin = self._arguments(kind, place, size)
                 mark = ", !invariant.load !{}"
             else:
                 begin = self._slot(address.base)
             at = e.op(f"getelementptr i8, ptr {begin}, i64 {place}")
             e.set(target, kind, e.op(f"load {own}, ptr {at}, align 1{mark}"), signed=is_signed(kind))
+
+    def _arguments(self, kind: str, place: int, size: int) -> str:
+        """The list of arguments to load one from. Of `emu.scalars`, `weave` may make constants.
+
+        Numbers of a floating type never become constants: LLVM folds some functions of constants in its own way.
+        """
+        e = self.e
+        words = range(place // WORD, (place + size - 1) // WORD + 1)
+        if is_floating(kind) or any(word in e.memory.places.pointers for word in words):
+            return e.field("worker", "arguments", "ptr")
+        return e.hoist("scalars", lambda op: op("call ptr @emu.scalars()"))
 
     def store(self, sources: tuple[Operand, ...], kind: str, address: Address) -> None:
         """st.param: an argument of a call, or a device function's result."""

@@ -51,6 +51,11 @@ def is_signed(kind: str) -> bool:
     return kind.startswith("s")
 
 
+def is_floating(kind: str) -> bool:
+    """Whether it is a floating type."""
+    return kind.startswith(("f", "bf", "tf"))
+
+
 def literal(token: str, kind: str) -> str:
     """An immediate operand as a constant of LLVM's type for `kind`. Raises UnsupportedError for what is none."""
     sign = token.startswith("-")

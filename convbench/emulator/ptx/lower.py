@@ -160,7 +160,7 @@ def declarations(text: str) -> str:
         while "(" in arguments:  # of constant expressions, only the type in front counts
             arguments = re.sub(r"\([^()]*\)", "", arguments)
         kinds = ", ".join(re.findall(r"(?:^|, )((?:\{[^}]*\}|<[^>]*>|\w+))", arguments))
-        pure = " memory(none)" if name.startswith(("emu.nvvm.read", "emu.thread", "emu.worker")) else ""
+        pure = " memory(none)" if name.startswith(("emu.nvvm.read", "emu.thread", "emu.worker", "emu.scalars")) else ""
         more = " cold noreturn" if name == "emu.fault" else ""
         found[name] = f"declare {result} @{name}({kinds}){pure}{more}" + (
             " nounwind" if name.startswith("emu.") else ""
