@@ -151,7 +151,7 @@ def _compiler_for(compute_capability: tuple[int, int], strict: bool) -> Iterator
     from numba.cuda.np import arrayobj
 
     contexts = _contexts_for(compute_capability, strict)
-    index_checks = IndexChecks(cgutils, arrayobj)
+    index_checks = IndexChecks(cgutils, arrayobj, strict=strict)
     device_functions = _DeviceFunctions(contexts, dispatcher.CUDADispatcher)
 
     class Device:

@@ -14,7 +14,8 @@ def keep_negative(context: Any, builder: Any, index_type: Any, index: Any, size:
 class IndexChecks:
     """Replacements that call `emu.axis(index, extent, axis, data)` for every index into an array."""
 
-    def __init__(self, cgutils: Any, arrayobj: Any) -> None:
+    def __init__(self, cgutils: Any, arrayobj: Any, *, strict: bool) -> None:
+        self._strict = strict
         self._cgutils = cgutils
         self._get_item_pointer = cgutils.get_item_pointer
         self._basic_indexing = arrayobj.basic_indexing
@@ -47,6 +48,8 @@ class IndexChecks:
     ) -> Any:
         """Replaces `get_item_pointer`. Atomics call it directly, and have no other check of their indices."""
         options["boundscheck"] = not self._checked
+        if self._strict:
+            options["wraparound"] = False  # a negative index is out of bounds, and is told as it is
         before = self._array
         self._array = array
         try:

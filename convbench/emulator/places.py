@@ -69,9 +69,16 @@ class Places:
                 array = self._compiled.shared[name]
                 begin = worker.shared.ctypes.data + place
                 bytes_of = worker.shared.size - place if array.dynamic else size
-                itemsize = size // array.count if array.count else 1
+                itemsize = size // array.count if array.count else _bytes_of(array.element)
                 found.append((array.variable, begin, bytes_of, max(itemsize, 1)))
         return found
+
+
+def _bytes_of(element: str) -> int:
+    """Bytes of an element of a dynamic array, of LLVM's type; 1 for a type that is not plain."""
+    if element.startswith("i") and element[1:].isdigit():
+        return int(element[1:]) // 8
+    return {"half": 2, "float": 4, "double": 8}.get(element, 1)
 
 
 def _index(array: npt.NDArray[Any], address: int) -> str:

@@ -82,6 +82,7 @@ class Ranges:
         self._atomics = watch.atomics
         places = _GlobalCells([item.array for item in arguments.arrays], watch.shift)
         cells, atomics = self._cells(places.count)
+        dynamic: tuple[int, int] | None = None  # cells of dynamic shared memory: its arrays are all the same memory
         for row, (kind, name) in zip(self.table, watch.rows, strict=True):
             if kind == "argument" and name in passed and passed[name].size:
                 low, high = np.lib.array_utils.byte_bounds(passed[name])
@@ -95,8 +96,11 @@ class Ranges:
             elif kind == "shared":
                 place, size = compiled.layout.shared[name]
                 row["begin"] = shared.ctypes.data + place
-                row["size"] = dynamic_bytes if compiled.shared[name].dynamic else size
-                row["cells"], row["atomics"] = self._cells((int(row["size"]) >> watch.shift) + 2)
+                is_dynamic = compiled.shared[name].dynamic
+                row["size"] = dynamic_bytes if is_dynamic else size
+                made = dynamic if is_dynamic and dynamic else self._cells((int(row["size"]) >> watch.shift) + 2)
+                row["cells"], row["atomics"] = made
+                dynamic = made if is_dynamic else dynamic
                 row["is_shared"] = 1
         self.table["shift"] = watch.shift
 

@@ -3,7 +3,8 @@
 Shuffle, vote and match follow the PTX ISA ("shfl.sync", "vote.sync", "match.sync"). The instructions of tensor cores
 are in `tensor`; all 32 lanes must ask for them. For the other collectives, lanes of the mask that have returned need
 not come (CUDA C++ Programming Guide, "Warp Vote Functions"). But then the result depends on which lanes have returned,
-so the checked mode reports a fault, except for syncwarp, which has no result.
+so the checked mode reports a fault, except for syncwarp, which has no result. Lanes may also reach one syncwarp at
+different lines of the source, which is valid since compute capability 7.0.
 """
 
 from numba import njit
@@ -51,7 +52,7 @@ def answer_warp(threads, warp, lanes, lane, clocks, anywhere):
                 return 0, False
             if thread.status != status or thread.mask != asker.mask:
                 return 0, False
-            if thread.site != site and not anywhere:
+            if thread.site != site and not anywhere and status != SYNCWARP:
                 return DIVERGENT_COLLECTIVE, False
     ballot = 0
     for other in range(lanes):

@@ -171,3 +171,48 @@ def test_a_kernel_prints_once_however_often_a_launch_is_repeated(capsys, checked
     assert capsys.readouterr().out == "0 5\n1 5\n"
     Emulator(checked=checked).launch(prints, 1, 1, np.full(1, 6, np.int64))
     assert capsys.readouterr().out == "0 6\n", "a later launch prints again"
+
+
+# ---- records
+
+PADDED = np.dtype([("flag", np.int8), ("value", np.float64), ("pair", np.dtype("i2,i4", align=True), (2,))], align=True)
+
+
+@cuda.jit
+def fill_records(records, other):
+    i = cuda.grid(1)
+    records[i].flag = 1
+    records[i].value = other * i
+
+
+@cuda.jit
+def last_record(records, other):
+    records[0].value = cuda.blockIdx.x
+
+
+def test_the_padding_of_records_is_no_result():
+    records = np.zeros(8, PADDED)
+    records.view(np.uint8)[:] = np.arange(8 * PADDED.itemsize) % 251
+    Emulator(checked=True).launch(fill_records, 2, 4, records, 2.0)
+    assert records["value"].tolist() == [2.0 * i for i in range(8)]
+
+
+def test_a_field_beside_padding_is_a_result():
+    with pytest.raises(OrderDependenceError, match="records"):
+        Emulator(orders=("forward", "reverse")).launch(last_record, 2, 1, np.zeros(2, PADDED), 2.0)
+
+
+# ---- lanes
+
+
+@cuda.jit
+def active_lanes(masks, other):
+    i = cuda.threadIdx.x
+    if i < other:
+        masks[i] = cuda.activemask()
+
+
+def test_activemask_names_the_lanes_that_are_there():
+    masks = np.zeros(40, np.uint32)
+    Emulator(checked=True).launch(active_lanes, 1, 40, masks, 35)
+    assert masks.tolist() == [0xFFFFFFFF] * 32 + [0b111] * 3 + [0] * 5

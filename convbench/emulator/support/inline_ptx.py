@@ -32,6 +32,7 @@ def _bodies() -> dict[str, tuple[str, tuple[str, ...], str]]:
         ),
         "mov.u32 $0, %dynamic_smem_size;": ("i32", (), WORKER_ROW + field("r", "worker", "dynamic_bytes", kind="i32")),
         "nanosleep.u32 $0;": ("void", ("i32 %x",), ""),
+        "activemask.b32 $0;": ("i32", ("i64 %site",), "  %r = call i32 @emu.ptx.activemask(i64 %site)\n"),
         "tanh.approx.f32 $0, $1;": ("float", ("float %x",), "  %r = call float @llvm.tanh.f32(float %x)\n"),
     }
     found[_LOAD_IF] = "float", ("ptr %p", "i32 %ok"), _LOADED_IF

@@ -1,7 +1,7 @@
 """Kernels with planted bugs of indices: beyond the end of an axis, or before its beginning."""
 
 import numpy as np
-from numba import cuda, float32
+from numba import cuda, float32, int32
 
 from cases.planted.bugs import FaultKind, floats, pair, planted
 
@@ -204,5 +204,50 @@ def compare_and_swap_beyond_the_end(bug):
     def kernel(x, y):
         i = cuda.threadIdx.x
         cuda.atomic.cas(y, i + bug, 0, 1)  # planted
+
+    return kernel
+
+
+# ---- negative indices of atomics
+
+
+@planted(INDEX, "y", 1, 1, args=pair(8), thread=(0, 0, 0))
+def atomic_addition_before_the_beginning(bug):
+    @cuda.jit
+    def kernel(x, y):
+        cuda.atomic.add(y, -9 * bug, x[1])  # planted
+
+    return kernel
+
+
+@planted(INDEX, "y", 1, 4, args=pair(8), thread=(0, 0, 0))
+def atomic_maximum_at_the_last_element_from_the_end(bug):
+    @cuda.jit
+    def kernel(x, y):
+        i = cuda.threadIdx.x
+        cuda.atomic.max(y, i - bug, x[i])  # planted
+
+    return kernel
+
+
+@planted(INDEX, "y", 1, 4, args=lambda: (floats(4), np.zeros((4, 4), np.int32)), thread=(0, 0, 0))
+def atomic_exchange_before_the_beginning_of_axis_1(bug):
+    @cuda.jit
+    def kernel(x, y):
+        i = cuda.threadIdx.x
+        cuda.atomic.exch(y, (i, i - bug), 7)  # planted
+
+    return kernel
+
+
+@planted(INDEX, "tile", 1, 4, args=pair(8), thread=(0, 0, 0))
+def atomic_comparison_before_the_beginning_of_a_shared_array(bug):
+    @cuda.jit
+    def kernel(x, y):
+        tile = cuda.shared.array(4, int32)
+        i = cuda.threadIdx.x
+        tile[i] = 0
+        cuda.syncthreads()
+        cuda.atomic.cas(tile, i - bug, 0, 1)  # planted
 
     return kernel

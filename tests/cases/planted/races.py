@@ -1,7 +1,7 @@
 """Kernels with planted races in shared memory: inside a block, and inside a warp."""
 
 import numpy as np
-from numba import cuda, float32
+from numba import cuda, float32, int32
 
 from cases.planted.bugs import FaultKind, floats, pair, planted
 
@@ -216,5 +216,43 @@ def only_the_second_block_overwrites_too_early(bug):
             cuda.syncthreads()
         if i == 31:
             tile[i] = 0  # planted
+
+    return kernel
+
+
+# ---- through two dynamic arrays, which are one memory
+
+
+@planted(READ, "words", 1, 64, args=pair(64), shared_bytes=256)
+def a_race_through_two_types_of_dynamic_memory(bug):
+    @cuda.jit
+    def kernel(x, y):
+        words = cuda.shared.array(0, float32)
+        counts = cuda.shared.array(0, int32)
+        i = cuda.threadIdx.x
+        words[i] = x[i]
+        cuda.syncthreads()
+        y[i] = counts[63 - i]  # planted
+        if not bug:
+            cuda.syncthreads()
+        words[i] = 0
+
+    return kernel
+
+
+@planted(READ, "tile", 1, 32, args=pair(32), others=frozenset({READ, OVERWRITE}))
+def halves_meet_at_two_lines(bug):
+    @cuda.jit
+    def kernel(x, y):
+        tile = cuda.shared.array(32, float32)
+        i = cuda.threadIdx.x
+        tile[i] = 0
+        cuda.syncthreads()
+        if i < 16:
+            tile[i] = x[i]
+            cuda.syncwarp(EVERYBODY - 0xFFFF0000 * bug)
+        else:
+            cuda.syncwarp(EVERYBODY - 0xFFFF * bug)
+            y[i] = tile[i - 16]  # planted
 
     return kernel
