@@ -28,6 +28,11 @@ class Passed(NamedTuple):
     array: npt.NDArray[Any]
     word: int  # index of the word that is its address; -1 if only other pointers lead to it
 
+    @property
+    def range(self) -> tuple[str, str]:
+        """The name of its range of memory, as the table of ranges knows it."""
+        return ("argument", str(self.word)) if self.word >= 0 else ("memory", self.name)
+
 
 class Pointers(NamedTuple):
     """Which words of the arguments are addresses of arrays, and which of these are their array's lowest address.

@@ -10,17 +10,21 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 import llvmlite.binding as llvm
+import numpy as np
 import numpy.typing as npt
 
 from convbench.emulator import support
 from convbench.emulator.analysis import Root
-from convbench.emulator.arguments import Pointers
+from convbench.emulator.arguments import Passed, Pointers
 from convbench.emulator.errors import UnsupportedError
 from convbench.emulator.front_end import lower
 from convbench.emulator.machine import Machine
+from convbench.emulator.ptx import watched
 from convbench.emulator.ptx.lower import lower as lower_ptx
-from convbench.emulator.ptx.memory import Places
+from convbench.emulator.ptx.memory import WORD, Places, symbol
 from convbench.emulator.ptx.syntax import Module as PtxModule
+from convbench.emulator.ptx.syntax import bytes_of
+from convbench.emulator.ptx.watched import Watching
 from convbench.emulator.retarget import Array, Retargeted, retarget
 from convbench.emulator.source import UNKNOWN, DebugInfo, Sites
 from convbench.emulator.support import printing, rounding
@@ -39,6 +43,7 @@ class Watch:
     rows: list[Root]  # the ranges of memory, in the order of their table
     shift: int  # a cell of the shadow stands for 2 ** shift bytes
     local: list[Array]
+    variables: dict[str, tuple[int, int]]  # bytes of an element, and elements, of a module's variables
     syncwarps: bool  # whether the kernel has syncwarps, which order lanes of a warp without a barrier
     atomics: bool  # whether it has atomics
     copies: bool  # whether it has asynchronous copies
@@ -65,6 +70,7 @@ class Compiled:
     build_s: float = 0.0  # how long the machine code took
     scalars: tuple[int, ...] | None = None  # the words of the arguments whose integers are part of the code
     ran_s: dict[tuple[int, ...], float] = field(default_factory=dict)  # how long it has run with which of them
+    variables: list[Passed] = field(default_factory=list)  # the variables of its module, if it is watched
     _frame_bytes: int = -1
 
     def frame_bytes(self, threads: npt.NDArray[Any]) -> int:
@@ -87,6 +93,7 @@ class Linked:
     symbols: tuple[str, ...]  # functions of the C library, which a process must bind before it builds
     pointers: tuple[int, ...] | None = None  # see `Compiled`
     local_bytes: int = 0  # of local memory that `retargeted.local` does not list
+    watch: Watch | None = None  # of checked PTX, whose checks the lowering has written
 
 
 def link(
@@ -101,7 +108,9 @@ def link(
     return _link(kernel.py_func.__name__, retargeted, lowered.entry, machine, checked=checked)
 
 
-def link_ptx(module: PtxModule, entry: str, name: str, pointers: Pointers, machine: Machine) -> Linked:
+def link_ptx(
+    module: PtxModule, entry: str, name: str, pointers: Pointers, machine: Machine, *, checked: bool
+) -> Linked:
     """Link a kernel of a PTX module, for blocks of any shape. Raises UnsupportedError."""
     retargeted = Retargeted()
     for variable in (*module.variables.values(), *(v for f in module.functions.values() for v in f.variables.values())):
@@ -118,11 +127,29 @@ def link_ptx(module: PtxModule, entry: str, name: str, pointers: Pointers, machi
         pointers.begins,
         {shared: size for shared, (_, size) in layout.shared.items()},
     )
-    lowered = lower_ptx(module, entry, places, name)
+    variables = [variable for variable in module.variables.values() if variable.space in ("global", "const")]
+    watching = None
+    if checked:
+        words = [("argument", str(word)) for word in pointers.words]
+        shared = [("shared", name) for name in layout.shared]
+        watching = Watching([*words, *shared, *(("memory", variable.name) for variable in variables)])
+    lowered = lower_ptx(module, entry, places, name, watching)
     retargeted.modules.append(lowered.text)
     retargeted.sites = lowered.sites
-    linked = _link(name, retargeted, lowered.entry, machine, checked=False)
-    linked.pointers, linked.local_bytes = pointers.words, lowered.local_bytes
+    linked = _link(name, retargeted, lowered.entry, machine, checked=checked)
+    linked.local_bytes = lowered.local_bytes
+    if watching is None:
+        linked.pointers = pointers.words
+    else:
+        linked.watch = Watch(
+            watching.rows,
+            watching.shift,
+            [Array(label, 0, "i8", 1, UNKNOWN, label=label) for label in watching.local],
+            {variable.name: (bytes_of(variable.kind), variable.count) for variable in variables},
+            _has_syncwarps(retargeted),
+            watching.atomics,
+            watching.copies,
+        )
     return linked
 
 
@@ -141,6 +168,7 @@ def build(
     machine.optimise(module, 1 if linked.checked else 3, vectorise=not linked.checked)
     engine = llvm.create_mcjit_compiler(module, machine.new())
     engine.finalize_object()
+    watch = _watch(weaver, linked) if isinstance(weaver, Watcher) else linked.watch
     return Compiled(
         name=linked.name,
         engine=engine,
@@ -154,23 +182,39 @@ def build(
         local_bytes=sum(layout.local.values()) + linked.local_bytes,
         sites=linked.retargeted.sites,
         warpgroups=any("@emu.ptx.wgmma_" in module for module in linked.retargeted.modules),
-        watch=_watch(weaver, linked) if isinstance(weaver, Watcher) else None,
+        watch=watch,
         pointers=linked.pointers,
         build_s=time.perf_counter() - begin,
         scalars=scalars,
+        variables=_variables(engine, watch) if watch else [],
     )
 
 
 def _watch(watcher: Watcher, linked: Linked) -> Watch:
-    syncwarps = any("call void @emu.nvvm.bar.warp.sync(" in module for module in linked.retargeted.modules)
     return Watch(
         watcher.rows,
         watcher.shift,
         list(watcher.local_arrays.values()),
-        syncwarps,
+        {},
+        _has_syncwarps(linked.retargeted),
         watcher.has_atomics,
         watcher.has_copies,
     )
+
+
+def _has_syncwarps(retargeted: Retargeted) -> bool:
+    return any("call void @emu.nvvm.bar.warp.sync(" in module for module in retargeted.modules)
+
+
+def _variables(engine: Any, watch: Watch) -> list[Passed]:
+    """The variables of a module as arrays: the memory is the engine's."""
+    found = []
+    for name, (itemsize, count) in watch.variables.items():
+        address = engine.get_global_value_address(symbol(name).strip('@"'))
+        memory = (ctypes.c_uint8 * (itemsize * count)).from_address(address)
+        array = np.ctypeslib.as_array(memory)
+        found.append(Passed(name, array.view(f"u{itemsize}") if itemsize <= WORD else array, -1))
+    return found
 
 
 def _weaver(
@@ -182,7 +226,7 @@ def _weaver(
     machine: Machine,
     scalars: tuple[int, ...] | None,
 ) -> Weaver:
-    if not linked.checked:
+    if not linked.checked or linked.watch is not None:
         return Weaver(define, body, layout, block, scalars)
     return Watcher(
         define,
@@ -227,12 +271,14 @@ def bind(symbols: tuple[str, ...]) -> None:
         llvm.add_symbol(name, _address(name))
 
 
-def _address(symbol: str) -> int | None:
-    if symbol == "vprintf":
+def _address(name: str) -> int | None:
+    if name == "vprintf":
         return printing.address()
-    if symbol.startswith(rounding.PREFIX):
-        return rounding.address(symbol)
-    address: int | None = llvm.address_of_symbol(symbol.removeprefix("__nv_"))
+    if name.startswith(rounding.PREFIX):
+        return rounding.address(name)
+    if name.startswith(watched.PREFIX):
+        return watched.address(name)
+    address: int | None = llvm.address_of_symbol(name.removeprefix("__nv_"))
     return address
 
 
@@ -245,7 +291,7 @@ def _resolve(name: str, module: Any, asked: set[str], retargeted: Retargeted) ->
         # a function that the optimiser calls is the C library's; one that the kernel calls may only share its name
         is_known = (
             function.name == "vprintf"
-            or function.name.startswith(("__nv_", rounding.PREFIX))
+            or function.name.startswith(("__nv_", rounding.PREFIX, watched.PREFIX))
             or function.name not in asked
         )
         if is_known and _address(function.name):

@@ -110,9 +110,14 @@ def _access(stop: Stop, places: Places) -> tuple[str, str]:
     if kind == FaultKind.UNWRITTEN and b < 0:
         array = places.local(-1 - b)
         return f"reads an element of local array {array} that was never written", array
+    verb = "reads" if kind == FaultKind.READ_OUTSIDE else "writes"
+    if c < 0:  # the local memory of a function of PTX, whose addresses count from its beginning
+        array = places.local(-1 - c)
+        if kind == FaultKind.MISALIGNED:
+            return f"accesses byte {a} of local memory {array}, an address that is no multiple of {b} bytes", array
+        return f"{verb} {b} bytes outside local memory {array}, at its byte {a}", array
     if kind in (FaultKind.READ_OUTSIDE, FaultKind.WRITE_OUTSIDE):
         array, where = places.nearest(a)
-        verb = "reads" if kind == FaultKind.READ_OUTSIDE else "writes"
         return f"{verb} {b} bytes outside every array, {where}", array
     array, element = places.element(a)
     if kind == FaultKind.UNWRITTEN:

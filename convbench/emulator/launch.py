@@ -43,16 +43,12 @@ class Emulator:
     seed : seed of the order "random"
     workers : number of blocks that run at once; by default the number of cores. In checked mode it is always 1
     compute_capability : the capability to compile for, whose limits a launch must keep
-    checked : whether to check every access and every barrier; blocks then run one after another
+    checked : whether to check every access and every barrier; blocks then run one after another. In PTX an access is an
+        instruction: an index beyond its axis that stays inside the array is no fault there
     budget : in checked mode, how many steps of loops a thread may take in one block; in PTX, how many turns of a loop
         all threads of a block may wait for others
     code : what runs: "ptx", the code that a GPU gets, with the values of the PTX ISA; or "llvm", numba-cuda's own code
         before NVVM, with the host's arithmetic. PTX needs NVIDIA's compiler (the extra `cu13` or `cu12`)
-
-    Raises
-    ------
-    ValueError
-        for `code="ptx"` in checked mode.
     """
 
     def __init__(
@@ -66,8 +62,6 @@ class Emulator:
         budget: int = STEPS,
         code: Code = "llvm",
     ) -> None:
-        if code == "ptx" and checked:
-            raise ValueError("code='ptx' has no checked mode yet: use code='llvm' with checked=True")
         self.orders = tuple(orders or (ORDERS if checked else ORDERS[:1]))
         self.seed = seed
         self.checked = checked
@@ -119,6 +113,7 @@ class Emulator:
         compiled = self._compiled(source, block_3, checked=self.checked)
         static, local = compiled.static_bytes, compiled.local_bytes
         self.limits.check(name, grid_3, block_3, static=static, dynamic=shared_bytes, local=local)
+        arguments = Arguments(arguments.words, [*arguments.arrays, *compiled.variables])
         shape = Shape(grid_3, block_3, shared_bytes)
 
         def run(order: Order, *, checked: bool, muted: bool = False) -> None:
@@ -136,7 +131,9 @@ class Emulator:
         with Repetition(name, arguments, self.memory) as repetition:
             repetition.first(first, partial(run, first, checked=self.checked))
             # the checks find the same in every order: after a long run they are not worth their time again
-            checked = self.checked and (source.has_raw_pointer or time.perf_counter() - start < LONG_S)
+            is_quick = time.perf_counter() - start < LONG_S
+            # variables of a module belong to its machine code: code without checks has others
+            checked = self.checked and (is_quick or source.has_raw_pointer or bool(compiled.variables))
             for order in others:
                 repetition.again(order, partial(run, order, checked=checked, muted=True))
 
@@ -152,7 +149,7 @@ class Emulator:
 
     def _specialised(self, compiled: Compiled, source: Source, block: tuple[int, int, int]) -> Compiled:
         """The code for a launch's integers alone, once the common code has run with them long enough to pay for it."""
-        if compiled.pointers is None:
+        if compiled.pointers is None or compiled.watch is not None:
             return compiled
         scalars = source.arguments.scalars
         if compiled.ran_s.get(scalars, 0.0) < PAYS * compiled.build_s:
@@ -180,7 +177,7 @@ class Emulator:
 
 def _note(compiled: Compiled, arguments: Arguments, seconds: float) -> None:
     """Count the time that common code of PTX has run, for `Emulator._specialised`."""
-    if compiled.pointers is None or compiled.scalars is not None:
+    if compiled.pointers is None or compiled.watch is not None or compiled.scalars is not None:
         return
     if len(compiled.ran_s) > MOST_NOTED:
         compiled.ran_s.clear()

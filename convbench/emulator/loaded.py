@@ -16,8 +16,8 @@ from convbench.emulator.ptx.syntax import Module
 class LoadedKernel:
     """A kernel that can be launched."""
 
-    def __init__(self, kernel: PtxKernel, emulator: Emulator) -> None:
-        self._kernel, self._emulator = kernel, emulator
+    def __init__(self, kernel: PtxKernel, emulator: Emulator, watching: Emulator) -> None:
+        self._kernel, self._emulator, self._watching = kernel, emulator, watching
 
     def launch(
         self,
@@ -26,6 +26,7 @@ class LoadedKernel:
         *args: Any,
         shared_bytes: int = 0,
         memory: Sequence[npt.NDArray[Any]] = (),
+        checked: bool = False,
     ) -> None:
         """Run the kernel on the CPU.
 
@@ -36,6 +37,7 @@ class LoadedKernel:
             records of NumPy or bytes for parameters that are aggregates
         shared_bytes : dynamic shared memory of a block
         memory : arrays that the kernel reaches through pointers in structures or in other arrays; it may touch no more
+        checked : whether to check every access and barrier, and to try every order of threads
 
         Raises
         ------
@@ -43,15 +45,19 @@ class LoadedKernel:
             an argument does not fit, an instruction has no counterpart, or the hardware would refuse the launch.
         KernelFault
             the kernel made an error.
+        OrderDependenceError
+            with `checked`: another order of threads and blocks gave another result.
         """
-        self._emulator.launch(self._kernel, grid, block, *args, shared_bytes=shared_bytes, memory=memory)
+        emulator = self._watching if checked else self._emulator
+        emulator.launch(self._kernel, grid, block, *args, shared_bytes=shared_bytes, memory=memory)
 
 
 class LoadedModule(Mapping[str, LoadedKernel]):
     """The kernels of a PTX module, by name. A name is the whole mangled one, or the part of it that is unique."""
 
     def __init__(self, module: Module, emulator: Emulator) -> None:
-        self._kernels = {name: LoadedKernel(PtxKernel(module, name), emulator) for name in module.entries()}
+        watching = Emulator(code="ptx", checked=True)
+        self._kernels = {name: LoadedKernel(PtxKernel(module, name), emulator, watching) for name in module.entries()}
 
     def __getitem__(self, name: str) -> LoadedKernel:
         if name in self._kernels:
@@ -72,7 +78,7 @@ def load_ptx(source: str | Path, *, workers: int | None = None) -> LoadedModule:
     """Load PTX: its text, or the path of a file.
 
     A variable in global memory keeps its value from one launch to the next while its kernel stays compiled. It is not
-    shared between kernels of a module.
+    shared between kernels of a module, nor between launches with checks and without.
 
     Raises
     ------

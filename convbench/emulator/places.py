@@ -31,7 +31,8 @@ class Places:
                     return name, name + _index(array, address)
         for name, begin, size, itemsize in self._shared():
             if begin <= address < begin + size:
-                return name, f"{name}[{(address - begin) // itemsize}]"
+                place = address - begin
+                return name, f"{name}[{place // itemsize}]" if itemsize else f"byte {place} of {name}"
         return "", ""
 
     def array(self, data: int) -> str:
@@ -62,7 +63,7 @@ class Places:
         return watch.local[number].variable
 
     def _shared(self) -> list[tuple[str, int, int, int]]:
-        """The shared arrays of each worker: name, first address, bytes, and bytes of an element."""
+        """The shared arrays of each worker: name, first address, bytes, and bytes of an element; 0 if PTX has none."""
         found = []
         for worker in self._workers:
             for name, (place, size) in self._compiled.layout.shared.items():
@@ -70,7 +71,7 @@ class Places:
                 begin = worker.shared.ctypes.data + place
                 bytes_of = worker.shared.size - place if array.dynamic else size
                 itemsize = size // array.count if array.count else _bytes_of(array.element)
-                found.append((array.variable, begin, bytes_of, max(itemsize, 1)))
+                found.append((array.variable, begin, bytes_of, 0 if array.label else max(itemsize, 1)))
         return found
 
 

@@ -75,21 +75,23 @@ class Ranges:
     ) -> None:
         watch = compiled.watch
         assert watch is not None
-        self.table = np.zeros(len(watch.rows), RANGE)
+        passed = {item.range: item.array for item in arguments.arrays}
+        rows = list(dict.fromkeys([*watch.rows, *(key for key in passed if key[0] == "memory")]))
+        self.table = np.zeros(len(rows), RANGE)
         self.shift = watch.shift
         self._kept: list[npt.NDArray[Any]] = []  # kept alive, because the table has only addresses
-        passed = {str(item.word): item.array for item in arguments.arrays}
         self._atomics = watch.atomics
         places = _GlobalCells([item.array for item in arguments.arrays], watch.shift)
         cells, atomics = self._cells(places.count)
         dynamic: tuple[int, int] | None = None  # cells of dynamic shared memory: its arrays are all the same memory
-        for row, (kind, name) in zip(self.table, watch.rows, strict=True):
-            if kind == "argument" and name in passed and passed[name].size:
-                low, high = np.lib.array_utils.byte_bounds(passed[name])
+        for row, (kind, name) in zip(self.table, rows, strict=True):
+            array = passed.get((kind, name))
+            if array is not None and array.size:
+                low, high = np.lib.array_utils.byte_bounds(array)
                 first = places.of(low)
                 row["begin"], row["size"], row["cells"] = low, high - low, cells + first * CELL_BYTES
                 row["atomics"] = atomics + first * ATOMIC_BYTES if atomics else 0
-                written = memory.map_of(passed[name])
+                written = memory.map_of(array)
                 if written is not None:
                     self._kept.append(written)
                     row["written"] = written.ctypes.data

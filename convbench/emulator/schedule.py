@@ -150,7 +150,7 @@ def _answer(threads, rows, count, header, clocks, tables, arrived):
         return 0, 0, False
     answered = False
     stuck = -1
-    if named >= 0 and _release_named(threads, count, arrived):
+    if named >= 0 and _release_named(threads, count, header, arrived):
         return 0, 0, True
     if at_barrier + done < count:
         for warp in range(0, count, WARP):
@@ -221,7 +221,7 @@ def _release(threads, count, header, clocks):
 
 
 @njit(nogil=True)
-def _release_named(threads, count, arrived):
+def _release_named(threads, count, header, arrived):
     """Release the barriers that enough threads have reached (PTX ISA, "bar"). Returns whether anybody goes on.
 
     A barrier's number is in `mask`, its count of threads in `extra`; a count of 0 means all threads of the block.
@@ -249,6 +249,8 @@ def _release_named(threads, count, arrived):
                 threads[i].result = result
                 threads[i].status = READY
         arrived[number] = 0
+        # no access before it races with one after it, not even of a thread that took no part
+        header.epoch += 1
         answered = True
     return answered
 

@@ -30,6 +30,8 @@ from convbench.emulator.raw import load, load_byte, store, store_byte
 from convbench.emulator.state import RANGE, THREAD, WARP, WORKER, FaultKind, fingerprint, offset
 
 READ, WRITE, ATOMIC = 0, 1, 2  # kinds of access
+STRONG = 4  # a flag: the access does not race with atomics
+STRONG_READ = READ | STRONG
 CELL_BYTES = 32
 _READERS = 8  # offset in a cell of who has read
 FREE = 24  # offset in a cell of the epoch in which reads are free
@@ -168,7 +170,7 @@ def _note_unwritten(worker, thread, site, address):
 
 
 @njit(error_model="numpy", inline="always")
-def _check_cell(access, cell, atomics, epoch, block_epoch, me, index, worker, is_shared, thread, address, site):
+def _check_cell(access, strong, cell, atomics, epoch, block_epoch, me, index, worker, is_shared, thread, address, site):
     """The fault of an access to one cell, or 0. `atomics` is the address of the cell's entry for atomics, or 0."""
     written = load(cell)
     write_epoch = written >> _EPOCH
@@ -180,11 +182,13 @@ def _check_cell(access, cell, atomics, epoch, block_epoch, me, index, worker, is
     atomic_epoch = 0
     if atomics:
         atomic_epoch = load(atomics) >> _EPOCH
-        if access != ATOMIC and _meets(atomics, epoch, block_epoch, thread, index, worker, is_shared):
+        if access != ATOMIC and not strong and _meets(atomics, epoch, block_epoch, thread, index, worker, is_shared):
             return _fault(thread, _RACE_READ if access == READ else _RACE_WRITE, address, load(atomics), 0)
     unwritten = is_shared and write_epoch < block_epoch and atomic_epoch < block_epoch
     if unwritten and access != WRITE:
         _note_unwritten(worker, thread, site, address)
+    if strong:
+        return 0  # a later write is no race with it if it is strong, too: another order shows the other case
     if access == READ:
         full = _enter(cell + _READERS, epoch, block_epoch, me, index, worker, is_shared)
         # no read is free of memory that is unwritten, or that was written in this epoch: only some threads may read it
@@ -226,7 +230,8 @@ def check(thread, address, what, row):
     what : `describe_access` of it
     row : address of the RANGE that the access should be in; 0 to find the range by the address of the access
     """
-    access, alignment, size, site = what & 255, what >> 8 & 255, what >> 16 & (1 << 24) - 1, what >> 40
+    access, strong = what & 3, what & STRONG
+    alignment, size, site = what >> 8 & 255, what >> 16 & (1 << 24) - 1, what >> 40
     worker = load(thread + _WORKER)
     if row == 0 or load(row + _SIZE) == 0:  # it is not known into which array the pointer leads
         row = _find(worker, address)
@@ -256,6 +261,7 @@ def check(thread, address, what, row):
     for number in range(first, last + 1):
         fault = _check_cell(
             access,
+            strong,
             cells + number * CELL_BYTES,
             atomics + number * ATOMIC_BYTES if atomics else 0,
             epoch,

@@ -86,7 +86,7 @@ class _LoweredSource(_NumbaSource):
 
     def _link(self, *, checked: bool) -> Linked:
         text, entry = ptx_of(self.kernel, self.types, self.capability)
-        return link_ptx(parse(text), entry, self.name, self.arguments.pointers, machine())
+        return link_ptx(parse(text), entry, self.name, self.arguments.pointers, machine(), checked=checked)
 
 
 class _PtxSource:
@@ -103,8 +103,9 @@ class _PtxSource:
         return self.kernel, self.arguments.pointers, checked
 
     def linked(self, key: tuple[Any, ...], *, checked: bool) -> Linked:
-        del key, checked
-        return link_ptx(self.kernel.module, self.kernel.entry, self.name, self.arguments.pointers, machine())
+        del key
+        module, pointers = self.kernel.module, self.arguments.pointers
+        return link_ptx(module, self.kernel.entry, self.name, pointers, machine(), checked=checked)
 
 
 def source_of(

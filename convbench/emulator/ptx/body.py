@@ -9,6 +9,7 @@ from convbench.emulator.ptx.kinds import bits, is_floating, is_signed, literal, 
 from convbench.emulator.ptx.memory import LOCAL, WORD, Memory, Places, pointer_words
 from convbench.emulator.ptx.special import is_special, read_special
 from convbench.emulator.ptx.syntax import Address, Function, Instruction, Module, Operand, bytes_of
+from convbench.emulator.ptx.watched import WatchedMemory, Watching
 
 
 class Body(Emitter):
@@ -19,10 +20,16 @@ class Body(Emitter):
     module, function : what is lowered
     places : where the module's shared variables lie, and which arguments are arrays
     site_of : as in `Emitter`
+    watching : what the checks of the kernel share; None without checks
     """
 
     def __init__(
-        self, module: Module, function: Function, places: Places, site_of: Callable[[Instruction, int], int]
+        self,
+        module: Module,
+        function: Function,
+        places: Places,
+        site_of: Callable[[Instruction, int], int],
+        watching: Watching | None = None,
     ) -> None:
         function = fused(function)
         super().__init__(function, site_of, find_computed(function))
@@ -34,7 +41,8 @@ class Body(Emitter):
         if function.is_entry:
             known |= pointer_words(function, places.pointers)
         self.functions = module.functions
-        self.memory = Memory(places, function, find_roots(function, known))
+        roots = find_roots(function, known)
+        self.memory = WatchedMemory(places, function, roots, watching) if watching else Memory(places, function, roots)
         self.parameters = Parameters(self)
 
     def constant(self, operand: str, kind: str) -> str:

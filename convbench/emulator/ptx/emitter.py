@@ -142,12 +142,12 @@ class Emitter:
 
     # ---- faults
 
-    def unless(self, good: str, kind: FaultKind, a: str = "0", b: str = "0") -> None:
+    def unless(self, good: str, kind: FaultKind, a: str = "0", b: str = "0", c: str = "0") -> None:
         """End the kernel with a fault unless the i1 `good` is true."""
         name = self.new()[1:]
         self.end(f"br i1 {good}, label %in.{name}, label %out.{name}, {LIKELY}")
         self.cold.append(
-            f"out.{name}:\n  call void @emu.fault(i64 {int(kind)}, i64 {self.site}, i64 {a}, i64 {b}, i64 0)\n"
+            f"out.{name}:\n  call void @emu.fault(i64 {int(kind)}, i64 {self.site}, i64 {a}, i64 {b}, i64 {c})\n"
             "  unreachable"
         )
         self.go_on(f"in.{name}")

@@ -16,6 +16,7 @@ CANONICAL_NAN = {  # PTX ISA, "Floating Point Instructions"
     "f16": "32767",
     "bf16": "32767",
 }
+STRONG = {"volatile", "relaxed", "acquire", "release", "mmio"}  # modifiers of accesses that other threads may await
 SIXTEEN = {"f16": "half", "bf16": "bfloat16"}  # in the names of `support.sixteen_bits`
 
 

@@ -14,6 +14,7 @@ from convbench.emulator.ptx.instructions import block_name, handler_of, let_othe
 from convbench.emulator.ptx.kinds import kinds_of, literal, llvm
 from convbench.emulator.ptx.memory import Places, check_variables, symbol
 from convbench.emulator.ptx.syntax import Function, Instruction, Label, Module, Variable
+from convbench.emulator.ptx.watched import WatchedMemory, Watching, cell_shift, count_turn, find_turns
 from convbench.emulator.source import Site, Sites
 
 FLOATING_KINDS = ("f16", "f16x2", "bf16", "bf16x2", "f32", "f64")
@@ -29,13 +30,14 @@ class Lowered:
     local_bytes: int
 
 
-def lower(module: Module, entry: str, places: Places, readable: str) -> Lowered:
+def lower(module: Module, entry: str, places: Places, readable: str, watching: Watching | None = None) -> Lowered:
     """Lower an entry and the device functions that it may call.
 
     Parameters
     ----------
     places : where the module's shared variables lie, and which arguments are arrays
     readable : the kernel's name in the source, which faults tell
+    watching : the ranges of memory, if every access is checked; what the checks need besides is noted there
 
     Raises
     ------
@@ -52,13 +54,19 @@ def lower(module: Module, entry: str, places: Places, readable: str) -> Lowered:
             Site(file, i.line.line, readable) if file and i.line.line else Site(function=f"instruction {number}, `{i}`")
         )
 
+    # a launch looks up where watched variables lie, and LLVM must not change them
+    linkage = "" if watching else "internal "
     parts = [
-        _global(module, variable) for variable in module.variables.values() if variable.space in ("global", "const")
+        _global(module, variable, linkage)
+        for variable in module.variables.values()
+        if variable.space in ("global", "const")
     ]
     reached = [module.functions[name] for name in _reached(module, entry)]
     for function in reached:
         places.local.add(function)
-    parts += [_function(Body(module, function, places, site_of)) for function in reached]
+    if watching:
+        watching.shift = cell_shift(reached)
+    parts += [_function(Body(module, function, places, site_of, watching)) for function in reached]
     text = "\n".join(parts)
     return Lowered(
         text + "\n" + declarations(text), _llvm_name(module.functions[entry]).strip('"'), sites, places.local.size
@@ -85,7 +93,7 @@ def _llvm_name(function: Function) -> str:
     return f'"ptx.{function.name}"'
 
 
-def _global(module: Module, variable: Variable) -> str:
+def _global(module: Module, variable: Variable, linkage: str) -> str:
     """A variable in global or constant memory, with its initial values."""
     if variable.external and not variable.size:
         raise UnsupportedError(f"PTX: the external variable {variable.name} is not linked")
@@ -102,12 +110,13 @@ def _global(module: Module, variable: Variable) -> str:
     items += [f"{element} {zero}"] * (variable.count - len(items))
     listed = f"[{', '.join(items)}]" if variable.values else "zeroinitializer"
     form = f"[{variable.count} x {element}] {listed}"
-    return f"{symbol(variable.name)} = internal global {form}, align {max(variable.align, 16)}"
+    return f"{symbol(variable.name)} = {linkage}global {form}, align {max(variable.align, 16)}"
 
 
 def _function(body: Body) -> str:
     """A function as IR."""
     spins = find_spins(body.function)
+    turns = find_turns(body.function) - spins if isinstance(body.memory, WatchedMemory) else set()
     for place, statement in enumerate(body.function.body):
         for copy, name in body.function.copies.get(place, {}).items():
             kind = body.function.registers[copy]
@@ -118,6 +127,8 @@ def _function(body: Body) -> str:
             body.number = place
             if place in spins:
                 let_others_run(body)
+            elif place in turns:
+                count_turn(body)
             _instruction(body, statement)
     if body.is_open:
         body.end("br label %leave")

@@ -114,13 +114,19 @@ class Memory:
             return LOCAL
 
         def make(op: Callable[[str], str]) -> str:
-            size = max(self.local_bytes, 1)
-            depot = op(f"alloca [{size} x i8], align {self.places.local.align}")
-            # all bits set: NaN in every floating type
+            size, whole = max(self.local_bytes, 1), self._depot_bytes()
+            depot = op(f"alloca [{whole} x i8], align {self.places.local.align}")
+            # all bits set: NaN in every floating type; zeros in what lies behind
             e.entry.append(f"  call void @llvm.memset.p0.i64(ptr {depot}, i8 -1, i64 {size}, i1 false)")
+            if whole > size:
+                rest = op(f"getelementptr i8, ptr {depot}, i64 {size}")
+                e.entry.append(f"  call void @llvm.memset.p0.i64(ptr {rest}, i8 0, i64 {whole - size}, i1 false)")
             return depot
 
         return e.hoist("depot", make)
+
+    def _depot_bytes(self) -> int:
+        return max(self.local_bytes, 1)
 
     def base_address(self, e: Emitter, space: str) -> str:
         """The generic address where a space begins."""

@@ -3,17 +3,19 @@
 Source: PTX ISA, "Data Movement and Conversion Instructions", "Parallel Synchronization and Communication Instructions".
 """
 
+from collections.abc import Callable
+
 from convbench.emulator.ptx.body import Body
 from convbench.emulator.ptx.instructions.table import lowers
-from convbench.emulator.ptx.kinds import bits, is_signed, kinds_of, llvm
+from convbench.emulator.ptx.kinds import STRONG, bits, is_signed, kinds_of, llvm
 from convbench.emulator.ptx.memory import space_of
 from convbench.emulator.ptx.special import is_special, read_special
 from convbench.emulator.ptx.syntax import Address, Instruction, Operand, Vector, bytes_of
+from convbench.emulator.ptx.watched import WatchedMemory
 from convbench.emulator.state import FaultKind
 
 _MOVES = "Data Movement and Conversion Instructions"
 _SYNC = "Parallel Synchronization and Communication Instructions"
-_STRONG = {"volatile", "relaxed", "acquire", "release", "mmio"}
 
 
 @lowers("mov", section=f"{_MOVES}: mov")
@@ -97,7 +99,7 @@ def load(e: Body, i: Instruction) -> None:
     size = bytes_of(kind)
     pointer = e.memory.pointer(e, address, space_of(i), size * len(targets), FaultKind.READ_OUTSIDE)
     own = llvm(kind)
-    strong = "volatile " if _STRONG & set(i.modifiers) else ""
+    strong = "volatile " if STRONG & set(i.modifiers) else ""
     if len(targets) == 1:
         value = e.op(f"load {strong}{own}, ptr {pointer}, align 1")
         e.set(targets[0], kind, value, signed=is_signed(kind))
@@ -120,7 +122,7 @@ def store(e: Body, i: Instruction) -> None:
     size = bytes_of(kind)
     pointer = e.memory.pointer(e, address, space_of(i), size * len(sources), FaultKind.WRITE_OUTSIDE)
     own = llvm(kind)
-    strong = "volatile " if _STRONG & set(i.modifiers) else ""
+    strong = "volatile " if STRONG & set(i.modifiers) else ""
     values = [e.bits(source, kind) for source in sources]
     if len(values) == 1:
         e.put(f"store {strong}{own} {values[0]}, ptr {pointer}, align 1")
@@ -209,22 +211,67 @@ def copy(e: Body, i: Instruction) -> None:
     if words[:1] != ("async",) or "bulk" in words or "mbarrier" in words:
         raise e.refuse("only cp.async without bulk and without mbarrier is")
     if "commit_group" in words:
-        e.call("void", "emu.copy.commit")
+        _commit(e)
     elif "wait_all" in words:
-        e.call("void", "emu.copy.commit")
-        e.call("void", "emu.copy.wait", "i64 0")
+        _commit(e)
+        _wait(e, "0")
     elif "wait_group" in words:
-        e.call("void", "emu.copy.wait", f"i64 {e.get(i.operands[0], 'u64')}")
+        _wait(e, e.get(i.operands[0], "u64"))
     else:
         _issue(e, i)
 
 
+def _commit(e: Body) -> None:
+    if isinstance(e.memory, WatchedMemory):
+        e.memory.commit(e)
+    else:
+        e.call("void", "emu.copy.commit")
+
+
+def _wait(e: Body, pending: str) -> None:
+    if isinstance(e.memory, WatchedMemory):
+        e.memory.wait(e, pending)
+    else:
+        e.call("void", "emu.copy.wait", f"i64 {pending}")
+
+
 def _issue(e: Body, i: Instruction) -> None:
+    """Begin a copy: of all bytes, of none, or of some; zeros fill the rest."""
     size = int(e.get(i.operands[2], "u32"))
-    memory = e.memory
-    to = memory.pointer(e, _address(e, i.operands[0]), "shared", size, FaultKind.WRITE_OUTSIDE)
     rest = i.operands[3:-1] if any("cache_hint" in word for word in i.modifiers) else i.operands[3:]
-    source = _address(e, i.operands[1])
+    to, source = _address(e, i.operands[0]), _address(e, i.operands[1])
+    is_number = bool(rest) and e.kind_of(str(rest[0]).lstrip("!")) != "pred"
+    used = e.get(rest[0], "u32") if is_number else str(size)
+    if isinstance(e.memory, WatchedMemory):
+        issue, clear, part = _later(e, e.memory, to, source, size, used)
+    else:
+        issue, clear, part = _at_once(e, to, source, size, used)
+    if not rest:
+        issue()
+    elif not is_number:  # the predicate says: ignore the source
+        e.either(e.get(rest[0], "pred"), clear, issue)
+    else:
+        whole = e.op(f"icmp uge i32 {used}, {size}")
+        none = e.op(f"icmp eq i32 {used}, 0")
+        e.either(whole, issue, lambda: e.either(none, clear, part))
+
+
+Copies = tuple[Callable[[], None], Callable[[], None], Callable[[], None]]  # of all bytes, of none, of some
+
+
+def _later(e: Body, memory: WatchedMemory, to: Address, source: Address, size: int, used: str) -> Copies:
+    """Copies that land when the thread waits for them."""
+
+    def part() -> None:
+        memory.issue(e, to, source, size, e.op(f"zext i32 {used} to i64"))
+
+    return lambda: memory.issue(e, to, source, size), lambda: memory.issue(e, to, None, size), part
+
+
+def _at_once(e: Body, target: Address, source: Address, size: int, used: str) -> Copies:
+    """Copies that land at once."""
+    memory = e.memory
+    to = memory.pointer(e, target, "shared", size, FaultKind.WRITE_OUTSIDE)
 
     def issue() -> None:
         begin = memory.pointer(e, source, "global", size, FaultKind.READ_OUTSIDE)
@@ -242,15 +289,7 @@ def _issue(e: Body, i: Instruction) -> None:
         e.put(f"call void @llvm.memset.p0.i64(ptr {to}, i8 0, i64 {size}, i1 false)")
         e.put(f"call void @llvm.memcpy.p0.p0.i64(ptr {to}, ptr {begin}, i64 {wide}, i1 false)")
 
-    if not rest:
-        issue()
-    elif e.kind_of(str(rest[0]).lstrip("!")) == "pred":  # the predicate says: ignore the source
-        e.either(e.get(rest[0], "pred"), clear, issue)
-    else:
-        used = e.get(rest[0], "u32")
-        whole = e.op(f"icmp uge i32 {used}, {size}")
-        none = e.op(f"icmp eq i32 {used}, 0")
-        e.either(whole, issue, lambda: e.either(none, clear, part))
+    return issue, clear, part
 
 
 @lowers("prefetch", "prefetchu", "applypriority", "discard", section=f"{_MOVES}: prefetch, applypriority, discard")
