@@ -89,7 +89,8 @@ class Drawer:
                 axis, least = OF_DIRECTION[size][row.direction]
             else:
                 axis, least = size, SIZES[size]
-            return self.suit.problem(shape, row, Large.along(axis, least + seed % 8))
+            full = replace(shape, bias=True, groups=max(shape.groups, 1 + seed % 2))  # a bias for many channels, too
+            return self.suit.problem(full, row, Large.along(axis, least + seed % 8))
 
         found = tour.next(problem_of)
         if found is None:
