@@ -8,9 +8,9 @@ places in the memory of the block or thread. Code without a counterpart is refus
 import re
 from dataclasses import dataclass, field
 
-from convbench.emulator.errors import UnsupportedError
+from convbench.emulator.errors import CompilationError, UnsupportedError
 from convbench.emulator.source import DebugInfo, Site, Sites
-from convbench.emulator.support import registers
+from convbench.emulator.support import arithmetic, registers
 from convbench.emulator.support.inline_ptx import is_sited, name_of, types_of
 
 _NAME = r'@"?(?P<name>[-\w.$]+)"?'
@@ -38,6 +38,7 @@ _WINDOW = re.compile(
     r"^(?P<head>\s+%\S+ = )ptrtoint (?P<kind>\S+) addrspace\(3\)\* (?P<pointer>%\S+) to i32(?P<tail>.*)$"
 )
 _VECTOR = re.compile(r"^(?P<access>\s+(?:%\S+ = load|store) <(?P<count>\d+) x .*), align \d+(?P<tail>.*)$")
+_HALF_TEST = re.compile(r"^\s+%\S+ = fcmp une i16 ")
 _DROP = re.compile(r"^(?:target |!nvvm\.|!nvvmir|@\"?llvm\.used|source_filename)")
 _DEBUG_CALL = re.compile(r'\bcall void @"?llvm\.dbg\.')
 
@@ -74,7 +75,7 @@ class Retargeted:
 
 
 def retarget(modules: list[str], *, watch_local: bool) -> Retargeted:
-    """Rewrite every module. Raises UnsupportedError for PTX that has no counterpart.
+    """Rewrite every module. Raises UnsupportedError for PTX that has no counterpart, CompilationError for invalid code.
 
     With `watch_local`, local arrays become places in memory, where every access can be checked. Otherwise LLVM may keep
     them in registers.
@@ -126,6 +127,14 @@ class _Module:
             return self._declaration(match)
         if match := _CALL.match(line):
             return self._call(match, line)
+        if _HALF_TEST.match(line):
+            raise CompilationError(
+                f"{_at(self.debug.site(line))}: numba-cuda makes no valid code of a float16 as a condition, for a GPU "
+                "either; compare it with 0"
+            )
+        if defined := arithmetic.replaced(line):
+            line, declaration = defined
+            self.declared[declaration] = declaration
         return line
 
     def _declare_shared(self, match: re.Match[str]) -> None:

@@ -13,6 +13,7 @@ import re
 from functools import cache
 
 from convbench.emulator.support import (
+    arithmetic,
     atomics,
     collectives,
     conversions,
@@ -57,6 +58,7 @@ def module(kernel: list[str], *, checked: bool) -> str:
 def _definitions(checked: bool) -> tuple[dict[str, str], list[str]]:
     """The text of every function by its name, and every other line once."""
     parts = (
+        arithmetic,
         collectives,
         atomics,
         indices,

@@ -49,12 +49,7 @@ def _bodies() -> dict[str, tuple[str, tuple[str, ...], str]]:
             narrow = max(bits, 16)  # PTX has no 8-bit registers
             body = f"  %half = {operation} i{narrow} %x to half\n" + _TO_HALF
             found[f"cvt.rn.f16.{sign}{bits} $0, $1;"] = "i16", (f"i{narrow} %x",), body
-            back = {"s": "fptosi", "u": "fptoui"}[sign]
-            found[f"cvt.rni.{sign}{bits}.f16 $0, $1;"] = (
-                f"i{narrow}",
-                ("i16 %x",),
-                _HALF + f"  %whole = call half @llvm.rint.f16(half %half)\n  %r = {back} half %whole to i{narrow}\n",
-            )
+            found[f"cvt.rni.{sign}{bits}.f16 $0, $1;"] = f"i{narrow}", ("i16 %x",), _rounded(sign, bits, narrow)
     for bits in (8, 16, 32, 64):
         for operator in ("ca", "cg", "cs", "lu", "cv"):
             body = f"  %r = load i{bits}, ptr %p\n"
@@ -63,6 +58,17 @@ def _bodies() -> dict[str, tuple[str, tuple[str, ...], str]]:
             body = f"  store i{bits} %v, ptr %p\n"
             found[f"st.global.{operator}.b{bits} [$0], $1;"] = "void", ("ptr %p", f"i{bits} %v"), body
     return found
+
+
+def _rounded(sign: str, bits: int, narrow: int) -> str:
+    """The nearest integer in the range of the type, in a register of `narrow` bits. NaN as in `arithmetic`."""
+    extend = {"s": "sext", "u": "zext"}[sign]
+    body = _HALF + "  %whole = call half @llvm.rint.f16(half %half)\n"
+    body += f"  %inside = call i{bits} @llvm.fpto{sign}i.sat.i{bits}.f16(half %whole)\n"
+    if narrow > bits:
+        return body + f"  %r = {extend} i{bits} %inside to i{narrow}\n"
+    missing = -(1 << 63) if bits == 64 else 0
+    return body + f"  %nan = fcmp uno half %half, %half\n  %r = select i1 %nan, i{bits} {missing}, i{bits} %inside\n"
 
 
 _BODIES = _bodies()
@@ -88,6 +94,7 @@ def is_sited(ptx: str) -> bool:
 def definitions() -> str:
     """IR of all these functions."""
     found = ["declare float @llvm.tanh.f32(float)", "declare half @llvm.rint.f16(half)"]
+    found += [f"declare i{n} @llvm.fpto{sign}i.sat.i{n}.f16(half)" for n in (8, 16, 32, 64) for sign in "su"]
     for ptx, (kind, parameters, body) in _BODIES.items():
         result = "  ret void\n" if kind == "void" else f"  ret {kind} %r\n"
         head = f"define linkonce_odr {kind} @{name_of(ptx)}({', '.join(parameters)}) alwaysinline nounwind"
