@@ -5,6 +5,7 @@ destination. NaN becomes 0; from f64, or to a 64-bit integer, it becomes the int
 """
 
 from convbench.emulator.ptx.emitter import Emitter
+from convbench.emulator.ptx.instructions.eight_bits import convert_pair, format_of
 from convbench.emulator.ptx.instructions.floats import ROUNDINGS, flushed, given, saturated, taken
 from convbench.emulator.ptx.instructions.table import lowers
 from convbench.emulator.ptx.kinds import CANONICAL_NAN, SIXTEEN, bits, is_signed, kinds_of, llvm
@@ -18,6 +19,9 @@ _FLOATS = ("f16", "bf16", "f32", "f64")
 @lowers("cvt", section=_SECTION)
 def convert(e: Emitter, i: Instruction) -> None:
     """Set d = a, converted from the second type to the first."""
+    if format_of(i):
+        convert_pair(e, i)
+        return
     to, *rest = kinds_of(i.modifiers)
     if not rest:
         raise e.refuse("it names one type")
