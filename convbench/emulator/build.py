@@ -19,7 +19,7 @@ from convbench.emulator.arguments import Passed, Pointers
 from convbench.emulator.errors import UnsupportedError
 from convbench.emulator.front_end import lower
 from convbench.emulator.machine import Machine
-from convbench.emulator.ptx import watched
+from convbench.emulator.ptx import heap, watched
 from convbench.emulator.ptx.lower import lower as lower_ptx
 from convbench.emulator.ptx.memory import WORD, Places, symbol
 from convbench.emulator.ptx.syntax import Module as PtxModule
@@ -278,6 +278,8 @@ def _address(name: str) -> int | None:
         return rounding.address(name)
     if name.startswith(watched.PREFIX):
         return watched.address(name)
+    if name.startswith(heap.PREFIX):
+        return heap.address(name)
     address: int | None = llvm.address_of_symbol(name.removeprefix("__nv_"))
     return address
 
@@ -291,7 +293,7 @@ def _resolve(name: str, module: Any, asked: set[str], retargeted: Retargeted) ->
         # a function that the optimiser calls is the C library's; one that the kernel calls may only share its name
         is_known = (
             function.name == "vprintf"
-            or function.name.startswith(("__nv_", rounding.PREFIX, watched.PREFIX))
+            or function.name.startswith(("__nv_", rounding.PREFIX, watched.PREFIX, heap.PREFIX))
             or function.name not in asked
         )
         if is_known and _address(function.name):

@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from convbench.emulator.arguments import Arguments
 from convbench.emulator.build import Compiled
+from convbench.emulator.ptx import heap
 from convbench.emulator.shadow import ATOMIC_BYTES, CELL_BYTES
 from convbench.emulator.state import RANGE
 
@@ -119,7 +120,7 @@ class Ranges:
 def bounds(pointers: tuple[int, ...], arguments: Arguments, shared: npt.NDArray[np.uint8]) -> npt.NDArray[Any]:
     """The bounds of the memory that PTX may touch: each array that is passed, the block's memory, the other arrays."""
     passed = {item.word: item.array for item in arguments.arrays if item.word >= 0}
-    others = [item.array for item in arguments.arrays if item.word < 0]
+    others = [*(item.array for item in arguments.arrays if item.word < 0), *heap.memory()]
     arrays = [*(passed[word] for word in pointers), shared, *others]
     table = np.zeros(len(arrays), RANGE)
     for row, array in zip(table, arrays, strict=True):

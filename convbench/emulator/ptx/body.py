@@ -8,8 +8,29 @@ from convbench.emulator.ptx.fusion import fused
 from convbench.emulator.ptx.kinds import bits, is_floating, is_signed, literal, llvm
 from convbench.emulator.ptx.memory import LOCAL, WORD, Memory, Places, pointer_words
 from convbench.emulator.ptx.special import is_special, read_special
-from convbench.emulator.ptx.syntax import Address, Function, Instruction, Module, Operand, bytes_of
+from convbench.emulator.ptx.syntax import Address, Function, Instruction, Label, Module, Operand, bytes_of
 from convbench.emulator.ptx.watched import WatchedMemory, Watching
+
+
+def function_name(function: Function) -> str:
+    """The LLVM name of a function."""
+    return f'"ptx.{function.name}"'
+
+
+def is_call_through(i: Instruction | Label, function: Function) -> bool:
+    """Whether a statement calls the function whose address is in a register."""
+    return isinstance(i, Instruction) and i.opcode == "call" and function.register(str(i.operands[1])) is not None
+
+
+def taken_addresses(module: Module) -> list[str]:
+    """The functions whose address some instruction takes, which may be called through a register."""
+    found: dict[str, None] = {}
+    for function in module.functions.values():
+        for i in function.body:
+            if isinstance(i, Instruction) and i.opcode != "call":
+                names = [operand for operand in i.operands if isinstance(operand, str)]
+                found |= dict.fromkeys(n for n in names if n in module.functions and module.functions[n].has_body)
+    return list(found)
 
 
 class Body(Emitter):
@@ -41,6 +62,7 @@ class Body(Emitter):
         if function.is_entry:
             known |= pointer_words(function, places.pointers)
         self.functions = module.functions
+        self.taken = taken_addresses(module)
         roots = find_roots(function, known)
         self.memory = WatchedMemory(places, function, roots, watching) if watching else Memory(places, function, roots)
         self.parameters = Parameters(self)

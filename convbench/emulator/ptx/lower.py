@@ -8,12 +8,12 @@ import re
 from dataclasses import dataclass
 
 from convbench.emulator.errors import UnsupportedError
-from convbench.emulator.ptx.body import Body
+from convbench.emulator.ptx.body import Body, function_name
 from convbench.emulator.ptx.flow import find_spins
 from convbench.emulator.ptx.instructions import block_name, handler_of, let_others_run
 from convbench.emulator.ptx.kinds import kinds_of, literal, llvm
 from convbench.emulator.ptx.memory import Places, check_variables, symbol
-from convbench.emulator.ptx.syntax import Function, Instruction, Label, Module, Variable
+from convbench.emulator.ptx.syntax import Instruction, Label, Module, Variable
 from convbench.emulator.ptx.watched import WatchedMemory, Watching, cell_shift, count_turn, find_turns
 from convbench.emulator.source import Site, Sites
 
@@ -69,7 +69,7 @@ def lower(module: Module, entry: str, places: Places, readable: str, watching: W
     parts += [_function(Body(module, function, places, site_of, watching)) for function in reached]
     text = "\n".join(parts)
     return Lowered(
-        text + "\n" + declarations(text), _llvm_name(module.functions[entry]).strip('"'), sites, places.local.size
+        text + "\n" + declarations(text), function_name(module.functions[entry]).strip('"'), sites, places.local.size
     )
 
 
@@ -82,15 +82,11 @@ def _reached(module: Module, entry: str) -> list[str]:
             continue
         found.append(name)
         for i in module.functions[name].body:
-            if isinstance(i, Instruction) and i.opcode == "call" and isinstance(i.operands[1], str):
-                function = module.functions.get(i.operands[1])
+            for operand in i.operands if isinstance(i, Instruction) else ():
+                function = module.functions.get(operand) if isinstance(operand, str) else None
                 if function is not None and function.has_body:
                     waiting.append(function.name)
     return found
-
-
-def _llvm_name(function: Function) -> str:
-    return f'"ptx.{function.name}"'
 
 
 def _global(module: Module, variable: Variable, linkage: str) -> str:
@@ -136,7 +132,7 @@ def _function(body: Body) -> str:
     if not body.function.is_entry:
         head, leave, listed = body.parameters.signature()
         head = f"internal {head}"
-    begin = [f"define {head} @{_llvm_name(body.function)}({listed}) {{", "entry:"]
+    begin = [f"define {head} @{function_name(body.function)}({listed}) {{", "entry:"]
     return "\n".join([*begin, *body.entry, "  br label %begin", "begin:", *body.out, "leave:", leave, *body.cold, "}"])
 
 

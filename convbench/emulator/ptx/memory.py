@@ -95,7 +95,7 @@ class Memory:
         variable = self.variable(base)
         if variable is None:
             if base in self.places.module.functions:
-                raise e.refuse("it takes the address of a function")
+                return f'ptrtoint (ptr @"ptx.{base}" to i64)'
             raise e.refuse(f"{base} is not declared")
         if base in self.places.shared:
             return str(self.places.shared[base] + extra)

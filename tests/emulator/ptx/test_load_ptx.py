@@ -381,3 +381,82 @@ def test_a_register_may_be_declared_without_a_space_before_its_type():
     out = np.zeros(1, np.uint32)
     load_ptx(body("{.reg.b32 %mine; mov.u32 %mine, 5; st.global.u32 [%a1], %mine;}"))["k"].launch(1, 1, out)
     assert out[0] == 5
+
+
+THROUGH = f"""{HEAD}
+.func (.param .b32 r) twice(.param .b32 a)
+{{
+    .reg .b32 %t<2>; ld.param.u32 %t1, [a]; add.u32 %t1, %t1, %t1; st.param.b32 [r], %t1; ret;
+}}
+.func (.param .b32 r) next(.param .b32 a)
+{{
+    .reg .b32 %t<2>; ld.param.u32 %t1, [a]; add.u32 %t1, %t1, 1; st.param.b32 [r], %t1; ret;
+}}
+.visible .entry k(.param .u64 out, .param .u32 which)
+{{
+    .reg .b32 %t<4>; .reg .b64 %a<5>; .reg .pred %p<3>;
+    ld.param.u32 %t1, [which];
+    mov.u64 %a1, twice; mov.u64 %a2, next; setp.eq.u32 %p1, %t1, 0;
+    selp.b64 %a3, %a1, %a2, %p1; setp.eq.u32 %p2, %t1, 2; selp.b64 %a3, 0, %a3, %p2;
+    {{
+        .param .b32 p; .param .b32 q;
+        st.param.b32 [p], 20;
+        shape : .callprototype (.param .b32 _) _ (.param .b32 _);
+        call (q), %a3, (p), shape;
+        ld.param.b32 %t2, [q];
+    }}
+    ld.param.u64 %a4, [out]; st.global.u32 [%a4], %t2;
+    ret;
+}}"""
+
+
+def test_functions_are_called_through_registers():
+    out = np.zeros(1, np.uint32)
+    for which, result in ((0, 40), (1, 21)):
+        load_ptx(THROUGH)["k"].launch(1, 1, out, which)
+        assert out[0] == result
+    with pytest.raises(KernelFault) as caught:
+        load_ptx(THROUGH)["k"].launch(1, 1, out, 2)  # through address 0
+    assert caught.value.kind is FaultKind.TRAP
+
+
+HEAP = f"""{HEAD}
+.extern .func (.param .b64 r) malloc(.param .b64 size);
+.extern .func free(.param .b64 address);
+.visible .entry get(.param .u64 places, .param .u64 size)
+{{
+    {INDEX}
+    ld.param.u64 %a2, [size];
+    {{
+        .param .b64 p; .param .b64 q; st.param.b64 [p], %a2; call.uni (q), malloc, (p); ld.param.b64 %a3, [q];
+    }}
+    setp.ne.u64 %p1, %a3, 0; @%p1 st.u32 [%a3], %t1;
+    ld.param.u64 %a1, [places]; mul.wide.u32 %a4, %t1, 8; add.u64 %a1, %a1, %a4; st.global.u64 [%a1], %a3;
+    ret;
+}}
+.visible .entry give(.param .u64 places, .param .u64 out)
+{{
+    {INDEX}
+    ld.param.u64 %a1, [places]; mul.wide.u32 %a4, %t1, 8; add.u64 %a1, %a1, %a4; ld.global.u64 %a3, [%a1];
+    ld.u32 %t4, [%a3];
+    ld.param.u64 %a2, [out]; mul.wide.u32 %a5, %t1, 4; add.u64 %a2, %a2, %a5; st.global.u32 [%a2], %t4;
+    {{ .param .b64 p; st.param.b64 [p], %a3; call.uni free, (p); }}
+    ret;
+}}"""
+
+
+def test_kernels_allocate_from_a_heap_that_lives_longer_than_they():
+    kernels, places, out = load_ptx(HEAP), np.zeros(100, np.uint64), np.zeros(100, np.uint32)
+    for _ in range(3):  # more than the heap would hold without `free`
+        kernels["get"].launch(1, 100, places, 2**15)
+        assert len(set(places.tolist())) == 100
+        assert not (places % 16).any()
+        kernels["give"].launch(1, 100, places, out)
+        assert out.tolist() == list(range(100))
+    with pytest.raises(KernelFault) as caught:
+        kernels["give"].launch(1, 1, places, out)  # once more
+    assert caught.value.kind is FaultKind.TRAP
+    kernels["get"].launch(1, 1, places, 2**24)
+    assert places[0] == 0
+    with pytest.raises(UnsupportedError, match="checked mode does not watch memory from malloc"):
+        kernels["get"].launch(1, 1, places, 16, checked=True)

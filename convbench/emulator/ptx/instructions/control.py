@@ -3,11 +3,15 @@
 Source: PTX ISA, "Control Flow Instructions", "Parallel Synchronization and Communication Instructions".
 """
 
-from convbench.emulator.ptx.body import Body
+from functools import partial
+
+from convbench.emulator.ptx import heap
+from convbench.emulator.ptx.body import Body, function_name, is_call_through
 from convbench.emulator.ptx.instructions.table import lowers
 from convbench.emulator.ptx.kinds import kinds_of
 from convbench.emulator.ptx.special import read_special
 from convbench.emulator.ptx.syntax import Function, Instruction, Pair, Vector
+from convbench.emulator.ptx.watched import WatchedMemory
 from convbench.emulator.state import TURNS, FaultKind
 from convbench.emulator.support.collectives import REDUCTIONS
 from convbench.emulator.warp import ADD, AND, LARGEST, LEAST, MOST, OR, SMALLEST, XOR
@@ -75,14 +79,46 @@ def call(e: Body, i: Instruction) -> None:
         found = e.call("i32", "vprintf", *(f"ptr {pointer}" for pointer in pointers))
         parameters.receive(results.items[0], 4, found)
         return
+    if name in ("malloc", "free") and not (name in e.functions and e.functions[name].has_body):
+        _on_heap(e, name, results, arguments)
+        return
     if name == "__assertfail":
         e.unless("false", FaultKind.TRAP)
         return
+    if isinstance(name, str) and e.kind_of(name):
+        _call_through(e, name, results, arguments)
+        return
     function = e.functions.get(str(name))
     if function is None or not function.has_body:
-        known = "it calls through a register" if e.kind_of(name) else f"the function {name} has no body"
-        raise e.refuse(known)
+        raise e.refuse(f"the function {name} has no body")
     _call(e, function, results, arguments)
+
+
+def _call_through(e: Body, register: str, results: Vector, arguments: Vector) -> None:
+    """Call the function whose address is in a register, if it is one whose address the module takes.
+
+    A function whose own address is taken does not call others that call through registers: it might call itself.
+    """
+    address, found = e.get(register, "b64"), "false"
+    mine = e.function.name in e.taken
+    for function in (e.functions[name] for name in e.taken):
+        counts = (len(function.results), len(function.parameters)) == (len(results.items), len(arguments.items))
+        if counts and not (mine and any(is_call_through(i, function) for i in function.body)):
+            is_this = e.op(f"icmp eq i64 {address}, ptrtoint (ptr @{function_name(function)} to i64)")
+            e.either(is_this, partial(_call, e, function, results, arguments))
+            found = e.op(f"or i1 {found}, {is_this}")
+    e.unless(found, FaultKind.TRAP)
+
+
+def _on_heap(e: Body, name: str, results: Vector, arguments: Vector) -> None:
+    """`malloc` and `free` of device code."""
+    if isinstance(e.memory, WatchedMemory):
+        raise e.refuse(f"the checked mode does not watch memory from {name}")
+    given = f"i64 {e.parameters.argument(arguments.items[0], 8)}"
+    if name == "malloc":
+        e.parameters.receive(results.items[0], 8, e.call("i64", f"{heap.PREFIX}malloc", given))
+    else:
+        e.unless(e.op(f"icmp ne i32 {e.call('i32', f'{heap.PREFIX}free', given)}, 0"), FaultKind.TRAP)
 
 
 def _call(e: Body, function: Function, results: Vector, arguments: Vector) -> None:
@@ -92,7 +128,7 @@ def _call(e: Body, function: Function, results: Vector, arguments: Vector) -> No
         f"i{8 * parameter.size} {parameters.argument(item, parameter.size)}"
         for item, parameter in zip(arguments.items, function.parameters, strict=True)
     ]
-    target = f'"ptx.{function.name}"'
+    target = function_name(function)
     if not function.results:
         e.call("void", target, *given)
         return
