@@ -3,6 +3,7 @@
 The cases are those that a fuzzer draws, without running any.
 """
 
+from collections import Counter
 from collections.abc import Mapping
 from functools import cache
 from itertools import islice
@@ -15,6 +16,7 @@ from convbench.fuzz.tour import Facet, kernel_of
 
 __all__ = ["every_kernel", "few_kernels"]
 
+MOST_VALUES = 8  # a field with more is a size in small steps: tile_j of a window
 DRAWS = 400  # cases; a tour of all configs of every algorithm is complete by then
 
 
@@ -31,9 +33,11 @@ def every_kernel(name: str) -> Mapping[Facet, FuzzCase]:
 
 
 def few_kernels(name: str) -> list[FuzzCase]:
-    """Few cases, whose configs have each value of each field of each class of config."""
-    chosen, seen = [], set[Facet]()
-    drawn = [(_values_of(kernel), case) for kernel, case in every_kernel(name).items()]
+    """Few cases, whose configs have each value of each field of each class of config, but of sizes in small steps."""
+    chosen, every = [], [(_values_of(kernel), case) for kernel, case in every_kernel(name).items()]
+    counts = Counter(value[:-1] for value in set[Facet]().union(*(values for values, _ in every)))
+    drawn = [({value for value in values if counts[value[:-1]] <= MOST_VALUES}, case) for values, case in every]
+    seen = set[Facet]()
     while drawn:
         values, case = max(drawn, key=lambda one: len(one[0] - seen))
         if values <= seen:
@@ -46,4 +50,4 @@ def few_kernels(name: str) -> list[FuzzCase]:
 def _values_of(kernel: Facet) -> set[Facet]:
     """The values of the fields of a kernel that `kernel_of` names."""
     _, kind, of_weights, *fields = kernel
-    return {("value", kind, of_weights)} | {("value", kind, of_weights, field) for field in fields}
+    return {("class", kind, of_weights)} | {("value", kind, of_weights, *field) for field in fields}
