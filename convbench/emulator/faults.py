@@ -111,7 +111,7 @@ def _access(stop: Stop, places: Places) -> tuple[str, str]:
         array = places.local(-1 - b)
         return f"reads an element of local array {array} that was never written", array
     verb = "reads" if kind == FaultKind.READ_OUTSIDE else "writes"
-    if c < 0:  # the local memory of a function of PTX, whose addresses count from its beginning
+    if c < 0:  # the local memory of a thread in PTX, whose addresses count from its beginning
         array = places.local(-1 - c)
         if kind == FaultKind.MISALIGNED:
             return f"accesses byte {a} of local memory {array}, an address that is no multiple of {b} bytes", array

@@ -1,7 +1,7 @@
 """State spaces: where variables lie, and how an address becomes a pointer that is inside its array.
 
 Global addresses and generic addresses are those of the process. Addresses of shared memory count from the beginning of
-the block's memory, and addresses of local memory from the beginning of the function's (PTX ISA, "State Spaces").
+the block's memory, and addresses of local memory from the beginning of the thread's (PTX ISA, "State Spaces").
 
 No access is made before its address was compared with the bounds of its array. If the flow of values tells the array,
 this is one comparison. Otherwise a function looks for the array among all that the launch may touch.

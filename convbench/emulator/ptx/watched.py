@@ -213,7 +213,7 @@ class WatchedMemory(Memory):
     # ---- local memory
 
     def _show_own(self, e: Emitter, place: str, width: int, fault: FaultKind) -> None:
-        """Add the check of an access to the function's local memory, by its offset there."""
+        """Add the check of an access to local memory, by its offset in that of the thread."""
         which = str(-1 - self.number)
         count = max(self.local_bytes - width + 1, 0)
         e.unless(e.op(f"icmp ult i64 {place}, {count}"), fault, place, str(width), which)
