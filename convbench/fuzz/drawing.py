@@ -26,12 +26,18 @@ MOST_SEEDS = 2**16
 # integers are drawn most often: on them, an exact method must match bit for bit, which is the sharpest test
 _KINDS: tuple[Kind, ...] = ("integers", "integers", "integers", *KINDS)
 # more than the largest tile of usual kernels, enough steps for a sum of many parts, more images than a thread computes
-SIZES: dict[Axis, int] = {"k": 250, "c": 290, "pixels": 60, "n": 6}
-# what a sum runs over, more of it than usual; and what the results are for, more of them than one wave of blocks has
+SIZES: dict[Size, tuple[Axis, int]] = {
+    "k": ("k", 250), "c": ("c", 290), "pixels": ("pixels", 60), "n": ("n", 6), "columns": ("w", 131),
+    "filters": ("filters", 257),
+}  # fmt: skip
+# what a sum runs over, more of it than usual; what the results are for, more of them than one wave of blocks has; and
+# fewer of these, with many pixels each
 OF_DIRECTION: dict[Size, dict[Direction, tuple[Axis, int]]] = {
     "terms": {"forward": ("c", 1030), "backward_data": ("k", 1030), "backward_weights": ("n", 50)},
     "results": {"forward": ("k", 4089), "backward_data": ("c", 4089), "backward_weights": ("k", 4089)},
+    "planes": {"forward": ("k", 1030), "backward_data": ("c", 1030), "backward_weights": ("c", 1030)},
 }
+BESIDE = 16, 15  # rows and columns of the output beside 1,030 of them: more than 65,536 elements, or tiles of 2 × 2
 _IS_LARGE = *[False] * 5, True  # whether one axis of a case is large
 
 
@@ -85,12 +91,15 @@ class Drawer:
         def problem_of(row: Row, size: Size) -> ConvProblem | None:
             if size == "small" or size == "large":
                 return self.suit.problem(shape, row, large if size == "large" else None)
-            if size == "terms" or size == "results":
-                axis, least = OF_DIRECTION[size][row.direction]
-            else:
-                axis, least = size, SIZES[size]
             full = replace(shape, bias=True, groups=max(shape.groups, 1 + seed % 2))  # a bias for many channels, too
-            return self.suit.problem(full, row, Large.along(axis, least + seed % 8))
+            axis, least = OF_DIRECTION[size][row.direction] if size in OF_DIRECTION else SIZES[size]
+            if size == "terms" or size == "planes":
+                full = replace(full, n=1, c=1, k=1, p=BESIDE[0], q=BESIDE[1])
+            elif size == "filters" and row.direction == "backward_weights":
+                full = replace(full, p=6, q=6, r=1, s=1)  # enough outputs for a sum of several parts
+            elif size == "filters":
+                full = replace(full, p=2, q=2)
+            return self.suit.problem(full, row, Large.along(axis, least + seed % 8, BESIDE))
 
         found = tour.next(problem_of)
         if found is None:

@@ -16,14 +16,17 @@ from convbench.algorithm import Family
 from convbench.fuzz.shapes import Shape
 from convbench.problem import ConvProblem, Direction
 
-Axis = Literal["n", "c", "k", "h", "w", "r", "s", "groups", "pixels"]
+Axis = Literal["n", "c", "k", "h", "w", "r", "s", "groups", "pixels", "filters"]
 
-# the largest size of each axis; "pixels" is a large height with a width of 64, for more than 65,536 outputs
+# the largest size of each axis. "pixels" is a large height with a width of 64, for more than 65,536 outputs; "filters"
+# is as many channels as filters, for more than 65,536 of their products
 LARGEST: dict[Axis, int] = {
     "n": 64, "c": 4096, "k": 4096, "h": 1024, "w": 1024, "r": 31, "s": 31, "groups": 512, "pixels": 1024,
+    "filters": 264,
 }  # fmt: skip
 WIDE = 65  # columns of "pixels"
 MOST_MACS, MOST_ELEMENTS = 600_000, 150_000
+MOST_OF_ALONG = 4  # so many times as many for an axis of a given size
 # steps of all blocks: some 0.2 ms each with checks, and a case runs five times
 BUDGETS = *[150] * 18, *[500] * 5, 4500
 SLOW: dict[Family, int] = {"fft": 8, "winograd": 4}  # methods whose small cases take longer too
@@ -39,13 +42,14 @@ class Large:
     axis: Axis
     size: int
     budget: int  # in steps
+    beside: tuple[int, int] = (4, 5)  # most rows and columns of the output beside another axis
+    times: int = 1  # so many times the usual multiply-adds and elements are allowed
 
     def of(self, shape: Shape) -> Shape:
         """The shape with its axis large, and with few of everything else."""
-        few: dict[str, Any] = {
-            name: min(getattr(shape, name), most)
-            for name, most in {"n": FEW, "c": FEW, "k": FEW, "p": 4, "q": 5, "r": 3, "s": 3, "groups": 2}.items()
-        }
+        p, q = self.beside
+        most = {"n": FEW, "c": FEW, "k": FEW, "p": p, "q": q, "r": 3, "s": 3, "groups": 2}
+        few: dict[str, Any] = {name: min(getattr(shape, name), size) for name, size in most.items()}
         small = replace(
             shape, style="plain", beyond=False, stride=_at_most(shape.stride, 3), dilation=_at_most(shape.dilation, 2),
             sides=(_at_most(shape.sides[0], 3, 0), _at_most(shape.sides[1], 3, 0)), **few,
@@ -61,6 +65,8 @@ class Large:
             return replace(shape, q=max(1, size // shape.stride[1]))
         if axis == "pixels":
             return replace(shape, p=size, q=WIDE, n=1, c=1, k=1, groups=1, stride=(1, 1))
+        if axis == "filters":
+            return replace(shape, c=size, k=size, n=1, groups=1)
         if axis in ("c", "k"):
             size = max(1, size // shape.groups)
         sizes: dict[str, Any] = {axis: size}
@@ -69,14 +75,14 @@ class Large:
     def fits(self, problem: ConvProblem, direction: Direction, family: Family) -> bool:
         """Whether a problem can be run within the budget."""
         elements = max(prod(problem.padded_shape), prod(problem.y_shape), prod(problem.w_shape))
-        is_small = problem.macs <= MOST_MACS and elements <= MOST_ELEMENTS
-        budget = BUDGETS[-1] if self.axis == "pixels" else self.budget
+        is_small = problem.macs <= self.times * MOST_MACS and elements <= self.times * MOST_ELEMENTS
+        budget = {"pixels": BUDGETS[-1], "filters": 4 * BUDGETS[-1]}.get(self.axis, self.budget)
         return is_small and steps(problem, direction, family) <= budget * SLOW.get(family, 1)
 
     @classmethod
-    def along(cls, axis: Axis, size: int) -> "Large":
+    def along(cls, axis: Axis, size: int, beside: tuple[int, int] = (4, 5)) -> "Large":
         """An axis of a given size, with the largest budget."""
-        return cls(axis, min(size, LARGEST[axis]), BUDGETS[-1])
+        return cls(axis, min(size, LARGEST[axis]), BUDGETS[-1], beside, MOST_OF_ALONG)
 
 
 def _at_most(sizes: tuple[int, int], most: int, least: int = 1) -> tuple[int, int]:

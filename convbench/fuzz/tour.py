@@ -7,7 +7,8 @@ a problem (`Algorithm.space_for`), and prefers a config
     1. with a value of a field that no case had, of that dtype and direction
     2. whose kernel no case launched: the class of the config and all of its fields, without the modifiers
 
-until there is none. Then each class of configs has a case with many images, one with many channels, and so on.
+until there is none. Then each class of configs has a case with many images, one with many channels, and so on. Where
+there are very many configs, some of the later cases are of these.
 
 Modifiers change little of the kernel: the number of parts of a sum, the most tiles at a time, the width of a copy, and
 whether sizes are compiled in.
@@ -26,14 +27,17 @@ from convbench.problem import ConvProblem, Direction, Dtype
 BEGINS = 40  # draws before the tour, whose kernels take long to compile: most faults are found by then
 EVERY = 2  # of so many draws from then on, one is of the tour, unless it is complete
 OF_LARGE = 3  # of so many cases of the tour, one has a large axis
+VALUES_FIRST = 80  # turns before one turn of `OF_SIZES` has a class of configs in a size that the class did not have
+OF_SIZES = 2
 OF_QUICK = 0.75  # share of configs that are not specialised, if both are equally new
 PATIENCE = 3  # turns without a new config, after which only one turn in `BREAK` is taken
 BREAK = 8
 AGAIN = 2  # of so many turns from then on, one launches such a kernel again, with other sizes
 _MODIFIERS = "splits", "most_tiles", "is_specialised", "blocks", "pixels"
-Size = Literal["small", "large", "n", "k", "c", "pixels", "terms", "results"]
+_EXACT = "float32", "float64"  # dtypes whose bounds are so small that one missing term of a large sum is seen
+Size = Literal["small", "large", "n", "k", "c", "pixels", "columns", "terms", "results", "planes", "filters"]
 LARGER: tuple[Size, ...] = "k", "c", "pixels"
-ALL_LARGER: tuple[Size, ...] = *LARGER, "n", "terms", "results"
+ALL_LARGER: tuple[Size, ...] = *LARGER, "n", "columns", "terms", "results", "planes", "filters"
 MOST_VALUES = 64  # larger numbers are counts that depend on the problem, and not choices
 
 Facet = tuple[object, ...]
@@ -69,7 +73,9 @@ class Tour:
         usual: Size = "large" if turn % OF_LARGE == 0 else "small"
         if self._in_vain >= PATIENCE and turn % BREAK:
             return self._again(problem_of, usual) if turn % AGAIN == 0 else None
-        for size, of_size in (*((one, False) for one in (usual, *LARGER)), *((one, True) for one in ALL_LARGER)):
+        is_of_sizes = turn >= VALUES_FIRST and turn % OF_SIZES == 0
+        of_values, of_sizes = [(one, False) for one in (usual, *LARGER)], [(one, True) for one in ALL_LARGER]
+        for size, of_size in (*of_sizes, *of_values) if is_of_sizes else (*of_values, *of_sizes):
             for _ in range(len(self._rows)):
                 row = self._rows[0]
                 self._rows.rotate(-1)
@@ -114,6 +120,8 @@ class Tour:
         return None
 
     def _newness(self, config: Any, row: Row, size: Size | None) -> tuple[int, int]:
+        if size is not None and in_size(config, row.direction, row.dtype, size) in self.seen:
+            return 0, 0
         found, kernel = facets(config, row.direction, row.dtype, size), kernel_of(config, row.direction)
         return len(found - self.seen - {kernel}), int(kernel not in self.seen)
 
@@ -138,8 +146,13 @@ def is_like(row: Row, other: Row) -> bool:
 
 def facets(config: Any, direction: Direction, dtype: Dtype, size: Size | None = None) -> set[Facet]:
     """All that a case with a config has: the values of its fields, the kernel, and the class in a size."""
-    of_size: set[Facet] = set() if size is None else {("size", type(config).__name__, direction, size)}
-    return values_of(config, direction, dtype) | {kernel_of(config, direction)} | of_size
+    found = values_of(config, direction, dtype) | {kernel_of(config, direction)}
+    return found if size is None else found | {in_size(config, direction, dtype, size)}
+
+
+def in_size(config: Any, direction: Direction, dtype: Dtype, size: Size) -> Facet:
+    """The class of a config in a size, with and without a split sum, by a small and a large bound of the error."""
+    return "size", type(config).__name__, direction, size, dtype in _EXACT, getattr(config, "splits", 1) > 1
 
 
 def values_of(config: Any, direction: Direction, dtype: Dtype) -> set[Facet]:
