@@ -54,7 +54,7 @@ FuzzDeviceOption = Annotated[
     str | None,
     typer.Option(
         "--device",
-        help="One of cuda, emulator, emulator-ptx, emulator-checked, simulator. Default: the GPU if there is one, "
+        help="One of cuda, emulator, emulator-llvm, emulator-checked, simulator. Default: the GPU if there is one, "
         "else emulator-checked.",
     ),
 ]

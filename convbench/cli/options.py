@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 DEVICES = (
     "cuda",
     "emulator",
-    "emulator-ptx",
+    "emulator-llvm",
     "emulator-checked",
     "simulator",
 )  # the names in `convbench.devices.NAMES`, repeated here so that completion need not import it

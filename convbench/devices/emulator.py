@@ -1,4 +1,4 @@
-"""Implements the devices `emulator`, `emulator-ptx` and `emulator-checked`, which compile kernels for the CPU.
+"""Implements the devices `emulator`, `emulator-llvm` and `emulator-checked`, which compile kernels for the CPU.
 
 It converts the emulator's errors to those of `convbench.errors`: KernelError if a kernel is wrong, ConfigError if
 hardware would refuse the launch, and RefusedError if the kernel uses a feature that the emulator does not support.
@@ -41,8 +41,8 @@ SMALL_BYTES = 2**24  # up to this size, free memory is not checked
 class EmulatorDevice(Device):
     """Runs CUDA kernels on the CPU, compiled to native code.
 
-    With `checked`, every access and barrier is checked. With `code="ptx"`, the code runs that a GPU gets, with the
-    values of the PTX ISA.
+    With `checked`, every access and barrier is checked. `code` is as for `convbench.emulator.Emulator`. By default fast
+    mode runs the PTX that a GPU gets, and checked mode numba-cuda's code before NVVM.
 
     Raises
     ------
@@ -61,14 +61,14 @@ class EmulatorDevice(Device):
         checked: bool = False,
         workers: int | None = None,
         max_macs: int | None = None,
-        code: Literal["llvm", "ptx"] = "llvm",
+        code: Literal["llvm", "ptx"] | None = None,
     ) -> None:
         super().__init__()
         self.max_macs = MAX_CHECKED_MACS if checked and max_macs is None else max_macs
         if checked:
             self.name = "emulator-checked"  # type: ignore[misc]
-        elif code == "ptx":
-            self.name = "emulator-ptx"  # type: ignore[misc]
+        elif code:
+            self.name = f"emulator-{code}"  # type: ignore[misc]
         try:
             front_end.check_versions()
         except VersionError as error:
@@ -169,6 +169,7 @@ class EmulatorDevice(Device):
             "cores": environment.cores(),
             "workers": self._emulator.workers,
             "checked": self._emulator.checked,
+            "code": self._emulator.code,
             "compute_capability": ".".join(map(str, self._emulator.limits.compute_capability)),
         }
 

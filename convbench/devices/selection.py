@@ -91,10 +91,10 @@ def _emulator() -> Device:
     return EmulatorDevice()
 
 
-def _ptx_emulator() -> Device:
+def _llvm_emulator() -> Device:
     from convbench.devices.emulator import EmulatorDevice  # takes long to import
 
-    return EmulatorDevice(code="ptx")
+    return EmulatorDevice(code="llvm")
 
 
 def _checked_emulator() -> Device:
@@ -112,7 +112,7 @@ def _simulator() -> Device:
 NAMES: dict[str, Callable[[], Device]] = {
     "cuda": _cuda,
     "emulator": _emulator,
-    "emulator-ptx": _ptx_emulator,
+    "emulator-llvm": _llvm_emulator,
     "emulator-checked": _checked_emulator,
     "simulator": _simulator,
 }

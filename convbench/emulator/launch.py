@@ -20,7 +20,7 @@ from convbench.emulator.limits import Limits
 from convbench.emulator.orders import ORDERS, Order, Repetition, permutation
 from convbench.emulator.places import Places
 from convbench.emulator.ranges import WrittenMemory
-from convbench.emulator.sources import Code, Source, machine, source_of
+from convbench.emulator.sources import Code, Source, default_code, machine, source_of
 from convbench.emulator.state import FaultKind
 from convbench.emulator.support import printing
 from convbench.emulator.workers import Shape, Worker, run_all
@@ -48,7 +48,8 @@ class Emulator:
     budget : in checked mode, how many steps of loops a thread may take in one block; in PTX, how many turns of a loop
         all threads of a block may wait for others
     code : what runs: "ptx", the code that a GPU gets, with the values of the PTX ISA; or "llvm", numba-cuda's own code
-        before NVVM, with the host's arithmetic. PTX needs NVIDIA's compiler (the extra `cu13` or `cu12`)
+        before NVVM, with the host's arithmetic. PTX needs NVIDIA's compiler (the extra `cu13` or `cu12`). By default
+        "llvm" in checked mode, where more is known of arrays, and else `default_code()`
     """
 
     def __init__(
@@ -60,13 +61,13 @@ class Emulator:
         compute_capability: tuple[int, int] = (9, 0),
         checked: bool = False,
         budget: int = STEPS,
-        code: Code = "llvm",
+        code: Code | None = None,
     ) -> None:
         self.orders = tuple(orders or (ORDERS if checked else ORDERS[:1]))
         self.seed = seed
         self.checked = checked
         self.budget = budget
-        self.code = code
+        self.code: Code = code or ("llvm" if checked else default_code())
         self.workers = 1 if checked else workers or os.cpu_count() or 1
         self.memory = WrittenMemory()
         self.limits = Limits(compute_capability)

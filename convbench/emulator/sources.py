@@ -5,7 +5,9 @@ and how to link the kernel.
 """
 
 import threading
+import warnings
 from collections.abc import Sequence
+from functools import cache
 from types import FunctionType
 from typing import Any, Literal, Protocol
 
@@ -17,7 +19,7 @@ from convbench.emulator.build import Linked, link, link_ptx
 from convbench.emulator.errors import CompilationError, UnsupportedError
 from convbench.emulator.machine import Machine
 from convbench.emulator.ptx.kernel import PtxKernel
-from convbench.emulator.ptx.numba_code import ptx_of
+from convbench.emulator.ptx.numba_code import compiler_fault, ptx_of
 from convbench.emulator.ptx.parser import parse
 
 Code = Literal["llvm", "ptx"]
@@ -33,6 +35,19 @@ def machine() -> Machine:
         if not _machines:
             _machines.append(Machine())
         return _machines[0]
+
+
+@cache
+def default_code() -> Code:
+    """The code that fast mode runs: PTX, or numba-cuda's own where NVIDIA's compiler is missing, with one warning."""
+    if (fault := compiler_fault()) is None:
+        return "ptx"
+    warnings.warn(
+        f"the emulator runs numba-cuda's code before NVVM, with values that differ from a GPU's: {fault}: "
+        'pip install "convbench[cu13]" (or [cu12]) for the code that a GPU gets',
+        stacklevel=3,
+    )
+    return "llvm"
 
 
 class Source(Protocol):

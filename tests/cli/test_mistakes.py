@@ -94,7 +94,7 @@ def test_nothing_is_appended_to_a_foreign_file(convbench, here):
         (("verify", PROBLEM, "--workload", "lenet5"), ("one of the two",)),
         (("verify",), ("one of the two", "lenet5")),
         (("verify", PROBLEM, "--batch", "0"), ("n is 0",)),
-        (("verify", PROBLEM, "--device", "tpu"), ("'tpu'", "emulator, emulator-ptx, emulator-checked, simulator")),
+        (("verify", PROBLEM, "--device", "tpu"), ("'tpu'", "emulator, emulator-llvm, emulator-checked, simulator")),
         (("verify", PROBLEM, "--device", "cuda"), ("cuda was asked for", "no driver, for the test")),
         (("bench", PROBLEM, "--device", "cuda"), ("cuda was asked for",)),
         (("verify", PROBLEM, "--plugin", "none.py"), ("none.py", "no file")),

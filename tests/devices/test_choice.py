@@ -49,7 +49,7 @@ def test_asking_for_cuda_without_a_gpu_is_an_error(no_gpu):
 
 
 def test_an_unknown_device_is_an_error_with_the_names():
-    with pytest.raises(UnknownNameError, match=r"'tpu'.*cuda, emulator, emulator-ptx, emulator-checked, simulator"):
+    with pytest.raises(UnknownNameError, match=r"'tpu'.*cuda, emulator, emulator-llvm, emulator-checked, simulator"):
         selection.select("tpu")
 
 

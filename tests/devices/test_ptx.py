@@ -1,4 +1,4 @@
-"""The device `emulator-ptx` runs the code that a GPU gets. Algorithms of each kind are right on it."""
+"""The device `emulator` runs the code that a GPU gets, and `emulator-llvm` the code before NVVM."""
 
 import numpy as np
 import pytest
@@ -6,13 +6,16 @@ from numba import cuda
 
 from convbench.algorithm import registry
 from convbench.devices import select
+from convbench.devices.emulator import EmulatorDevice
+from convbench.emulator import sources
 from convbench.emulator.ptx import numba_code
 from convbench.errors import DeviceError
 from convbench.measurement import Case
 from convbench.problem.notation import parse
 from support.running import assert_passes
 
-DEVICE = select("emulator-ptx")
+DEVICE = select("emulator-llvm")
+CODES = {"emulator": "ptx", "emulator-llvm": "llvm", "emulator-checked": "llvm"}
 USUAL = "n2c5h7w6-k9r3s3-pad1"
 PROBLEMS = {
     "direct": USUAL,
@@ -32,24 +35,25 @@ def test_algorithms_pass(name):
 
 def test_the_device_tells_what_it_is():
     about = DEVICE.describe()
-    assert (about["name"], about["is_gpu"], about["checked"]) == ("emulator-ptx", False, False)
+    assert (about["name"], about["is_gpu"], about["checked"]) == ("emulator-llvm", False, False)
     assert "emulated on CPU" in about["clock"]
+    assert [select(name).describe()["code"] for name in CODES] == list(CODES.values())
 
 
-def test_sums_of_products_are_fused_on_this_device_alone():
+def test_sums_of_products_are_fused_as_on_a_gpu():
     @cuda.jit
     def difference(x, y, out):
         i = cuda.threadIdx.x
         out[i] = x[i] * x[i] - y[i] * y[i]
 
     found = {}
-    for name in ("emulator", "emulator-ptx"):
+    for name in ("emulator", "emulator-llvm"):
         device = select(name)
         x, out = device.upload(np.full(1, 0.1, np.float32)), device.upload(np.zeros(1, np.float32))
         device.launch("multiply", difference, 1, 1, x, x, out)
         found[name] = device.download(out)[0]
-    assert found["emulator"] == 0
-    assert abs(found["emulator-ptx"]) > 0
+    assert found["emulator-llvm"] == 0
+    assert abs(found["emulator"]) > 0
 
 
 def test_a_missing_compiler_is_told_with_its_remedy(monkeypatch):
@@ -61,4 +65,15 @@ def test_a_missing_compiler_is_told_with_its_remedy(monkeypatch):
     monkeypatch.setattr(nvvm, "NVVM", missing)
     assert "libnvvm" in numba_code.compiler_fault()
     with pytest.raises(DeviceError, match=r'needs NVIDIA.s compiler.*libnvvm.*pip install "convbench\[cu13\]"'):
-        select("emulator-ptx")
+        EmulatorDevice(code="ptx")
+
+
+def test_where_the_compiler_is_missing_the_other_code_serves_and_says_so_once(monkeypatch):
+    monkeypatch.setattr(sources, "compiler_fault", lambda: "OSError: libnvvm.so not found")
+    sources.default_code.cache_clear()
+    try:
+        with pytest.warns(UserWarning, match=r'before NVVM.*libnvvm.*pip install "convbench\[cu13\]"') as caught:
+            assert [EmulatorDevice().describe()["code"] for _ in range(3)] == ["llvm"] * 3
+        assert len(caught) == 1
+    finally:
+        sources.default_code.cache_clear()

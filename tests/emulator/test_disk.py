@@ -14,6 +14,7 @@ from convbench.emulator.build import Cache
 
 LAUNCH = sys.modules["convbench.emulator.launch"]  # the package has a function of that name
 SIZE = 32
+ORIGINALS = {"link": sources.link, "ptx_of": sources.ptx_of}  # one for each code
 
 
 def made(factor=2):
@@ -49,15 +50,15 @@ def forget(monkeypatch):
 
     def anew():
         linked = []
-        original = sources.link
-
-        def counted(kernel, *rest, **options):
-            linked.append(kernel.py_func.__name__)
-            return original(kernel, *rest, **options)
-
         monkeypatch.setattr(LAUNCH, "_CACHE", Cache())
         monkeypatch.setattr(LAUNCH, "_LINKED", Cache())
-        monkeypatch.setattr(sources, "link", counted)
+        for name, original in ORIGINALS.items():
+
+            def counted(kernel, *rest, original=original, **options):
+                linked.append(kernel.py_func.__name__)
+                return original(kernel, *rest, **options)
+
+            monkeypatch.setattr(sources, name, counted)
         return linked
 
     return anew

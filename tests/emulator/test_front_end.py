@@ -65,7 +65,7 @@ def test_foreign_code_is_refused_by_the_kernels_name():
         y[0] = 1
 
     with pytest.raises(UnsupportedError, match=r"^kernel: linked code is not emulated"):
-        Emulator().launch(kernel, 1, 1, np.zeros(1))
+        Emulator(code="llvm").launch(kernel, 1, 1, np.zeros(1))
 
 
 def test_what_numba_cannot_compile_is_numbas_error():

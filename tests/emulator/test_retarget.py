@@ -125,6 +125,9 @@ def prefetch(typingctx, x):
     return types.int32(types.int32), generate
 
 
+NOT_THERE = "calls_what_is_not_there", "llvm.nvvm.no.such.thing"
+
+
 @cuda.jit
 def reads_the_clock(y):
     y[0] = clock()
@@ -135,18 +138,20 @@ def calls_what_is_not_there(y):
     y[0] = prefetch(y[0])
 
 
-@pytest.mark.parametrize("checked", [False, True])
 @pytest.mark.parametrize(
-    ("kernel", "text", "words"),
+    ("kernel", "text", "words", "emulator"),
     [
-        (reads_the_clock, "clock()", ("inline PTX 'mov.u32 $0, %clock;'",)),
-        (calls_what_is_not_there, "prefetch(", ("calls_what_is_not_there: ", "llvm.nvvm.no.such.thing")),
+        (reads_the_clock, "clock()", ("inline PTX 'mov.u32 $0, %clock;'",), Emulator(code="llvm")),
+        (reads_the_clock, "clock()", ("inline PTX 'mov.u32 $0, %clock;'",), Emulator(checked=True)),
+        (calls_what_is_not_there, "prefetch(", NOT_THERE, Emulator(code="llvm")),
+        (calls_what_is_not_there, "prefetch(", NOT_THERE, Emulator(code="ptx")),
+        (calls_what_is_not_there, "prefetch(", NOT_THERE, Emulator(checked=True)),
     ],
 )
-def test_what_has_no_counterpart_is_refused_by_name_file_and_line(kernel, text, words, checked):
+def test_what_has_no_counterpart_is_refused_by_name_file_and_line(kernel, text, words, emulator):
     y = np.ones(1, np.int32)
     with pytest.raises(UnsupportedError) as caught:
-        Emulator(checked=checked).launch(kernel, 1, 1, y)
+        emulator.launch(kernel, 1, 1, y)
     for part in (*words, f"{HERE}:{line_of(kernel, text)}", "has no counterpart on the CPU"):
         assert part in str(caught.value)
     assert y[0] == 1

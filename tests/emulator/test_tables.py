@@ -10,7 +10,7 @@ from convbench.emulator import Emulator
 from convbench.emulator.orders import ORDERS
 
 EMULATORS = {
-    **{f"fast-{order}": Emulator(orders=[order], workers=1) for order in ORDERS},
+    **{f"llvm-{order}": Emulator(orders=[order], workers=1, code="llvm") for order in ORDERS},
     "ptx": Emulator(code="ptx"),
     "checked": Emulator(checked=True),
 }

@@ -112,7 +112,7 @@ def convolution(interpreted: float) -> list[Line]:
     """64 channels of 56 x 56 for the fast mode, and a shape that the simulator can finish in a minute."""
     from convbench.emulator import Emulator  # not at the top: Numba's simulator and the emulator exclude each other
 
-    fast, checked = Emulator(workers=1), Emulator(checked=True, orders=("forward",))
+    fast, checked = Emulator(workers=1, code="llvm"), Emulator(checked=True, orders=("forward",))
     lowered = Emulator(workers=1, code="ptx")
     x, w, y = _layer(64, 56)
     loops, fused = np.empty_like(y), np.empty_like(y)
@@ -154,7 +154,7 @@ def gemm(interpreted: float) -> list[Line]:
     """512 cubed for both modes; 128 x 128 x 64 for the simulator."""
     from convbench.emulator import Emulator
 
-    fast, checked = Emulator(workers=1), Emulator(checked=True, orders=("forward",))
+    fast, checked = Emulator(workers=1, code="llvm"), Emulator(checked=True, orders=("forward",))
     every_order, lowered = Emulator(checked=True), Emulator(workers=1, code="ptx")
     a, b, out = _matrices(512, 512, 512)
     loops, fused = np.empty_like(out), np.empty_like(out)

@@ -1,9 +1,9 @@
 """Compare the emulator's PTX mode with the PTX ISA and with ptxas: `python -m nox -s ptx_values`.
 
-Each scalar instruction runs on hundreds of rows of operands, edges among them. Its results are compared with an oracle
-that was written from the ISA alone (`cases.ptx.oracle`). ptxas assembles the same rows with constants as operands, and
-folds what it can; what it folds is compared, too. Exit status 1 if anything differs without a reason in REASONS. The
-table goes to reports/emulator/ptx_values.csv.
+Each scalar instruction runs on hundreds of rows of operands, edges among them, in fast and in checked mode, and some of
+the rows with constants as operands, which LLVM folds. The results are compared with an oracle that was written from the
+ISA alone (`cases.ptx.oracle`). ptxas assembles the rows of constants and folds what it can; what it folds is compared,
+too. Exit status 1 if anything differs without a reason in REASONS. The table goes to reports/emulator/ptx_values.csv.
 """
 
 import argparse
@@ -11,7 +11,7 @@ import re
 import struct
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pandas as pd
@@ -37,7 +37,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run, write the table and print what differs. Returns the exit status."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--rows", type=int, default=400, help="rows of each instruction on the emulator")
-    parser.add_argument("--ptxas-rows", type=int, default=60, help="rows of each instruction that ptxas assembles")
+    parser.add_argument("--constant-rows", type=int, default=60, help="rows of each with constants as operands")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=FOLDER)
     asked = parser.parse_args(arguments)
@@ -45,24 +45,39 @@ def main(arguments: list[str] | None = None) -> int:
     for first in range(0, len(TABLE), GROUP):
         group = TABLE[first : first + GROUP]
         operands, found = ptx.results(group, asked.rows, asked.seed)
-        for one, given, bits in zip(group, operands, found, strict=True):
-            wrong = ptx.differences(one, given, bits)
-            folded, other = _against_ptxas(one, asked.ptxas_rows, asked.seed)
+        _, watched = ptx.results(group, asked.rows, asked.seed, checked=True)
+        few = [rows(one, asked.constant_rows, asked.seed) for one in group]
+        flat = [(one, row) for one, listed in zip(group, few, strict=True) for row in listed]
+        folded_here = ptx.results_of_constants(flat).reshape(len(group), asked.constant_rows)
+        for number, (one, given, bits, checked) in enumerate(zip(group, operands, found, watched, strict=True)):
+            wrong = [*ptx.differences(one, given, bits), *_unlike(one, given, bits, checked)]
+            wrong += [f"constant: {line}" for line in ptx.differences(one, few[number], folded_here[number])]
+            folded, other = _against_ptxas(one, asked.constant_rows, asked.seed)
             reason = next((why for name, why in REASONS.items() if re.fullmatch(name, str(one))), "")
             failed |= bool(wrong) or (bool(other) and not reason)
             for line in [*wrong[:3], *(f"ptxas: {line}" for line in other[:3])]:
                 print(line, flush=True)
-            lines.append((str(one), len(given), len(wrong), folded, len(other), reason if other else ""))
-    columns = ["instruction", "rows", "differ", "folded_by_ptxas", "differ_from_ptxas", "reason"]
+            lines.append(
+                (str(one), len(given), asked.constant_rows, len(wrong), folded, len(other), reason if other else "")
+            )
+    columns = ["instruction", "rows", "constants", "differ", "folded_by_ptxas", "differ_from_ptxas", "reason"]
     table = pd.DataFrame(lines, columns=columns)
     asked.out.mkdir(parents=True, exist_ok=True)
     table.to_csv(asked.out / "ptx_values.csv", index=False)
     print(
-        f"{len(table)} instructions, {table.rows.sum():,} rows: {table.differ.sum()} differ from the oracle; "
-        f"ptxas folds {table.folded_by_ptxas.sum():,}, of which {table.differ_from_ptxas.sum()} differ; "
-        f"{time.perf_counter() - start:.0f} s"
+        f"{len(table)} instructions, {table.rows.sum():,} rows in each mode, {table.constants.sum():,} of constants: "
+        f"{table.differ.sum()} differ from the oracle; ptxas folds {table.folded_by_ptxas.sum():,}, of which "
+        f"{table.differ_from_ptxas.sum()} differ; {time.perf_counter() - start:.0f} s"
     )
     return int(failed)
+
+
+def _unlike(one: Scalar, given: list[tuple[int, ...]], fast: Iterable[int], checked: Iterable[int]) -> list[str]:
+    """The rows whose result in checked mode is another."""
+    return [
+        f"{one}: {', '.join(f'{value:#x}' for value in row)}: {a:#x}, and {b:#x} in checked mode"
+        for row, a, b in zip(given, map(int, fast), map(int, checked), strict=True) if a != b
+    ]  # fmt: skip
 
 
 def _against_ptxas(one: Scalar, count: int, seed: int) -> tuple[int, list[str]]:
@@ -80,7 +95,7 @@ def _folded(one: Scalar, part: list[tuple[int, ...]]) -> Iterator[tuple[tuple[in
     """The rows that ptxas folds, with the bits that it stores."""
     width = oracle.width(one.kinds[0])
     try:
-        code = _assembled(_module(one, part))
+        code = _assembled(ptx.constants([(one, row) for row in part]))
     except nvjitlink.nvJitLinkError as error:
         raise SystemExit(f"ptxas refuses {one.text}: {error}") from error
     values = _constants(code)
@@ -88,21 +103,6 @@ def _folded(one: Scalar, part: list[tuple[int, ...]]) -> Iterator[tuple[tuple[in
         words = [values.get(8 * number), values.get(8 * number + 4)]
         if words[0] is not None and (width < 64 or words[1] is not None):
             yield row, (words[0] & ((1 << min(width, 32)) - 1)) | (words[1] << 32 if width == 64 else 0)
-
-
-def _module(one: Scalar, part: list[tuple[int, ...]]) -> str:
-    """A kernel that stores the result for each row, with constants as operands."""
-    registers, body = [], []
-    for number, row in enumerate(part):
-
-        def load(place: int, bits: int, name: str, row: tuple[int, ...] = row) -> str:
-            return f"mov.b{bits} {name}, {row[place]:#x};"
-
-        declared, lines = ptx.statements(one, number, 8 * number, load)
-        registers += declared
-        body += lines
-    listed = "\n".join([".reg .b64 %out;", *registers, "ld.param.u64 %out, [out];", *body])
-    return f"{ptx.HEAD}\n.visible .entry k(.param .u64 out)\n{{\n{listed}\nret;\n}}\n"
 
 
 def _assembled(text: str) -> str:

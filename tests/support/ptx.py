@@ -14,7 +14,7 @@ _NAMES = "abce"
 
 
 def results(
-    group: Sequence[Scalar], count: int, seed: int
+    group: Sequence[Scalar], count: int, seed: int, *, checked: bool = False
 ) -> tuple[list[list[tuple[int, ...]]], npt.NDArray[np.uint64]]:
     """The operands of each instruction, and the bits that the emulator gives for each row, (instruction, row)."""
     operands = [rows(one, count, seed) for one in group]
@@ -23,8 +23,30 @@ def results(
         for place in range(len(one.kinds) - 1):
             columns[place, number] = [row[place] for row in operands[number]]
     found = np.zeros((len(group), count), np.uint64)
-    load_ptx(module(group, count))["scalars"].launch(-(-count // 128), 128, columns, found)
+    load_ptx(module(group, count))["scalars"].launch(-(-count // 128), 128, columns, found, checked=checked)
     return operands, found
+
+
+def results_of_constants(rows: Sequence[tuple[Scalar, tuple[int, ...]]]) -> npt.NDArray[np.uint64]:
+    """The bits that the emulator gives for some rows whose operands are constants in the code."""
+    found = np.zeros(len(rows), np.uint64)
+    load_ptx(constants(rows))["k"].launch(1, 1, found)
+    return found
+
+
+def constants(rows: Sequence[tuple[Scalar, tuple[int, ...]]]) -> str:
+    """A kernel that stores the result for each row, with constants as operands."""
+    registers, body = [], []
+    for number, (one, row) in enumerate(rows):
+
+        def load(place: int, bits: int, name: str, row: tuple[int, ...] = row) -> str:
+            return f"mov.b{bits} {name}, {row[place]:#x};"
+
+        declared, lines = statements(one, number, 8 * number, load)
+        registers += declared
+        body += lines
+    listed = "\n".join([".reg .b64 %out;", *registers, "ld.param.u64 %out, [out];", *body])
+    return f"{HEAD}\n.visible .entry k(.param .u64 out)\n{{\n{listed}\nret;\n}}\n"
 
 
 def module(group: Sequence[Scalar], count: int) -> str:

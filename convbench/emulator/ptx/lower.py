@@ -66,7 +66,15 @@ def lower(module: Module, entry: str, places: Places, readable: str, watching: W
         places.local.add(function)
     if watching:
         watching.shift = cell_shift(reached)
-    parts += [_function(Body(module, function, places, site_of, watching)) for function in reached]
+    for function in reached:
+        body = Body(module, function, places, site_of, watching)
+        try:
+            parts.append(_function(body))
+        except UnsupportedError as error:
+            line = body.instruction.line
+            file = module.files.get(line.file, "")
+            where = f" ({file}:{line.line})" if file and line.line else ""
+            raise UnsupportedError(f"{readable}{where}: {error}") from error
     text = "\n".join(parts)
     return Lowered(
         text + "\n" + declarations(text), function_name(module.functions[entry]).strip('"'), sites, places.local.size

@@ -1,10 +1,11 @@
-"""Run wild kernels in fast mode, one after the other: `python -m cases.wild.run [name …]`.
+"""Run wild kernels in fast mode, one after the other: `python -m cases.wild.run CODE [name …]`.
 
 Prints the name of each kernel before it runs, then the outcome: "done", or the kind of error. After a crash, the last
 line has the name of the kernel that crashed.
 """
 
 import sys
+from typing import Literal, cast
 
 from numba.cuda.core.errors import NumbaError
 
@@ -14,9 +15,9 @@ from cases.wild.launches import CASES
 from convbench.emulator import Emulator, EmulatorError, FaultKind, KernelFault
 
 
-def main(names: list[str]) -> None:
+def main(code: Literal["llvm", "ptx"], names: list[str]) -> None:
     """Run the cases of these names, by default all."""
-    emulator = Emulator(workers=2)
+    emulator = Emulator(workers=2, code=code)
     for name in names or CASES:
         print(name, end=" ", flush=True)
         try:
@@ -32,4 +33,4 @@ def main(names: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main(cast("Literal['llvm', 'ptx']", sys.argv[1]), sys.argv[2:])

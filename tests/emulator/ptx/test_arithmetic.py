@@ -24,12 +24,12 @@ def _count(a, out):
     out[0] = count
 
 
-@pytest.mark.parametrize("checked", [False, True])
+@pytest.mark.parametrize("options", [{"code": "ptx"}, {"code": "llvm"}, {"checked": True}])
 @pytest.mark.parametrize("kind", [np.int32, np.int64])
-def test_a_range_from_0_to_the_smallest_number_by_minus_one_does_not_trap(kind, checked):
+def test_a_range_from_0_to_the_smallest_number_by_minus_one_does_not_trap(kind, options):
     """The quotient is the smallest number itself, so that the range is empty, as in PTX."""
     found = np.full(1, 7.0)
-    Emulator(checked=checked).launch(_count, 1, 1, np.array([0, np.iinfo(kind).min, -1], kind), found)
+    Emulator(**options).launch(_count, 1, 1, np.array([0, np.iinfo(kind).min, -1], kind), found)
     assert found[0] == 0
 
 
@@ -56,7 +56,7 @@ def _remainders(a, b, remainder):
 def _everywhere(kernel, inputs, kinds):
     """Assert that both modes on LLVM code give the results of PTX."""
     found = []
-    for options in ({"code": "ptx"}, {}, {"checked": True}):
+    for options in ({"code": "ptx"}, {"code": "llvm"}, {"checked": True}):
         outputs = [np.zeros(inputs[0].size, kind) for kind in kinds]
         Emulator(**options).launch(kernel, 1, inputs[0].size, *inputs, *outputs)
         found.append(outputs)

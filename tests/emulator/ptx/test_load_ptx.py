@@ -210,7 +210,7 @@ def test_limits_of_the_module_are_kept():
 def test_ptx_is_not_launched_by_an_emulator_of_other_code():
     kernel = load_ptx(SCALE)["scale"]._kernel
     with pytest.raises(UnsupportedError, match="launch it with Emulator"):
-        Emulator().launch(kernel, 1, 1, 0, 0, 0.0, 0)
+        Emulator(code="llvm").launch(kernel, 1, 1, 0, 0, 0.0, 0)
 
 
 # ---- threads that wait for each other
@@ -363,7 +363,7 @@ def test_memory_that_a_numba_kernel_reaches_through_a_pointer_alone_is_named():
     Emulator(code="ptx").launch(k, 1, 1, addresses, out, memory=[hidden])
     assert out[0] == 5
     with pytest.raises(CompilationError, match="memory"):
-        Emulator().launch(k, 1, 1, addresses, out, memory=[hidden])
+        Emulator(code="llvm").launch(k, 1, 1, addresses, out, memory=[hidden])
 
 
 @intrinsic

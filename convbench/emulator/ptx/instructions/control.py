@@ -90,7 +90,7 @@ def call(e: Body, i: Instruction) -> None:
         return
     function = e.functions.get(str(name))
     if function is None or not function.has_body:
-        raise e.refuse(f"the function {name} has no body")
+        raise e.refuse(f"it has no counterpart on the CPU, because the function {name} has no body")
     _call(e, function, results, arguments)
 
 
