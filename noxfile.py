@@ -98,6 +98,13 @@ def upstream(session: nox.Session) -> None:
 
 
 @nox.session
+def foreign_ptx(session: nox.Session) -> None:
+    """PTX of nvcc, NVRTC, Triton and numba-cuda-mlir on the emulator, compared with NumPy: minutes."""
+    install(session, "foreign_ptx", extras="cu13")
+    session.run("pytest", "-c", "tests/foreign/pytest.ini", "tests/foreign", *session.posargs)
+
+
+@nox.session
 def emulator_speed(session: nox.Session) -> None:
     """What the emulator costs, against njit and Numba's simulator: a table, and failure where a promise is broken."""
     install(session)

@@ -21,6 +21,7 @@ from convbench.emulator.front_end import lower
 from convbench.emulator.machine import Machine
 from convbench.emulator.ptx import heap, watched
 from convbench.emulator.ptx.lower import lower as lower_ptx
+from convbench.emulator.ptx.lower import shared_variables
 from convbench.emulator.ptx.memory import WORD, Places, symbol
 from convbench.emulator.ptx.syntax import Module as PtxModule
 from convbench.emulator.ptx.syntax import bytes_of
@@ -113,11 +114,10 @@ def link_ptx(
 ) -> Linked:
     """Link a kernel of a PTX module, for blocks of any shape. Raises UnsupportedError."""
     retargeted = Retargeted()
-    for variable in (*module.variables.values(), *(v for f in module.functions.values() for v in f.variables.values())):
-        if variable.space == "shared":
-            is_dynamic = not variable.size
-            array = Array(variable.name, variable.size, "i8", variable.align, UNKNOWN, is_dynamic, variable.name)
-            retargeted.shared[variable.name] = array
+    for variable in shared_variables(module, entry):
+        is_dynamic = not variable.size
+        array = Array(variable.name, variable.size, "i8", variable.align, UNKNOWN, is_dynamic, variable.name)
+        retargeted.shared[variable.name] = array
     layout, *_ = _lay_out(retargeted, machine)
     places = Places(
         module,

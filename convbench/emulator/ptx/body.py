@@ -22,9 +22,15 @@ def is_call_through(i: Instruction | Label, function: Function) -> bool:
     return isinstance(i, Instruction) and i.opcode == "call" and function.register(str(i.operands[1])) is not None
 
 
+def listed_functions(module: Module) -> list[str]:
+    """The functions whose addresses are initial values of variables."""
+    values = {value for variable in module.variables.values() for value in variable.values}
+    return [name for name, function in module.functions.items() if name in values and function.has_body]
+
+
 def taken_addresses(module: Module) -> list[str]:
-    """The functions whose address some instruction takes, which may be called through a register."""
-    found: dict[str, None] = {}
+    """The functions whose address is taken, which may be called through a register."""
+    found: dict[str, None] = dict.fromkeys(listed_functions(module))
     for function in module.functions.values():
         for i in function.body:
             if isinstance(i, Instruction) and i.opcode != "call":

@@ -21,7 +21,8 @@ _COMPUTED = {
 _NO_RESULT = {"st", "red", "bra", "bar", "barrier", "ret", "exit", "membar", "fence", "prefetch", "cp", "wgmma"}
 
 
-def _names(operand: Operand) -> Iterable[str]:
+def names_in(operand: Operand) -> Iterable[str]:
+    """The names and numbers of which an operand consists."""
     if isinstance(operand, Vector):
         return operand.items
     if isinstance(operand, Pair):
@@ -41,7 +42,7 @@ def find_roots(function: Function, known: Mapping[str, Root]) -> dict[str, froze
     for i in function.body:
         if not isinstance(i, Instruction) or not i.operands or i.opcode in _NO_RESULT:
             continue
-        targets = _names(i.operands[0])
+        targets = names_in(i.operands[0])
         if i.opcode == "ld" and "param" in i.modifiers and isinstance(i.operands[1], Address):
             address = i.operands[1]
             root = known.get(f"{address.base}+{address.offset}")
@@ -55,7 +56,7 @@ def find_roots(function: Function, known: Mapping[str, Root]) -> dict[str, froze
         elif i.opcode in _PASSING or i.opcode in _ADDING_LAST:
             operands = i.operands[-1:] if i.opcode in _ADDING_LAST else i.operands[1:]
             for target in targets:
-                for name in (name for operand in operands for name in _names(operand)):
+                for name in (name for operand in operands for name in names_in(operand)):
                     variable = name.partition("+")[0]
                     if variable in known:
                         roots.setdefault(target, set()).add(known[variable])
@@ -114,7 +115,7 @@ def find_computed(function: Function) -> set[str]:
     writers: dict[str, list[Instruction]] = {}
     for i in function.body:
         if isinstance(i, Instruction) and i.operands and i.opcode not in _NO_RESULT:
-            for name in _names(i.operands[0]):
+            for name in names_in(i.operands[0]):
                 writers.setdefault(name, []).append(i)
     found = {name for name in writers if function.register(name) == "f32"}
     changed = True

@@ -8,8 +8,8 @@ import re
 from dataclasses import dataclass
 
 from convbench.emulator.errors import UnsupportedError
-from convbench.emulator.ptx.body import Body, function_name
-from convbench.emulator.ptx.flow import find_spins
+from convbench.emulator.ptx.body import Body, function_name, listed_functions
+from convbench.emulator.ptx.flow import find_spins, names_in
 from convbench.emulator.ptx.instructions import block_name, handler_of, let_others_run
 from convbench.emulator.ptx.kinds import kinds_of, literal, llvm
 from convbench.emulator.ptx.memory import Places, check_variables, symbol
@@ -61,7 +61,7 @@ def lower(module: Module, entry: str, places: Places, readable: str, watching: W
         for variable in module.variables.values()
         if variable.space in ("global", "const")
     ]
-    reached = [module.functions[name] for name in _reached(module, entry)]
+    reached = [module.functions[name] for name in called(module, entry)]
     for function in reached:
         places.local.add(function)
     if watching:
@@ -81,9 +81,9 @@ def lower(module: Module, entry: str, places: Places, readable: str, watching: W
     )
 
 
-def _reached(module: Module, entry: str) -> list[str]:
-    """The functions that an entry may call, with itself."""
-    found, waiting = [], [entry]
+def called(module: Module, entry: str) -> list[str]:
+    """The functions that an entry may call, with itself. A table of functions is a variable with initial values."""
+    found, waiting = [], [entry, *listed_functions(module)]
     while waiting:
         name = waiting.pop()
         if name in found:
@@ -97,6 +97,18 @@ def _reached(module: Module, entry: str) -> list[str]:
     return found
 
 
+def shared_variables(module: Module, entry: str) -> list[Variable]:
+    """The shared variables that an entry uses: its own, its functions', and those of the module that they name."""
+    functions = [module.functions[name] for name in called(module, entry)]
+    named = {
+        name.partition("+")[0] for function in functions for i in function.body
+        if isinstance(i, Instruction) for operand in i.operands for name in names_in(operand)
+    }  # fmt: skip
+    found = [variable for name, variable in module.variables.items() if name in named]
+    found += [variable for function in functions for variable in function.variables.values()]
+    return [variable for variable in found if variable.space == "shared"]
+
+
 def _global(module: Module, variable: Variable, linkage: str) -> str:
     """A variable in global or constant memory, with its initial values."""
     if variable.external and not variable.size:
@@ -108,6 +120,8 @@ def _global(module: Module, variable: Variable, linkage: str) -> str:
             items.append(
                 f"{element} ptrtoint (ptr getelementptr (i8, ptr {symbol(base)}, i64 {more or 0}) to {element})"
             )
+        elif base in module.functions:
+            items.append(f"{element} {module.address(base)}")
         else:
             items.append(f"{element} {literal(value, variable.kind)}")
     zero = {"float": "0.0", "double": "0.0"}.get(element, "0")

@@ -95,7 +95,7 @@ class Memory:
         variable = self.variable(base)
         if variable is None:
             if base in self.places.module.functions:
-                return f'ptrtoint (ptr @"ptx.{base}" to i64)'
+                return str(self.places.module.address(base))
             raise e.refuse(f"{base} is not declared")
         if base in self.places.shared:
             return str(self.places.shared[base] + extra)
@@ -149,9 +149,10 @@ class Memory:
         if kind is None:
             return self.address_of(e, f"{operand.base}+{operand.offset}")
         value = e.get(operand.base, kind)
-        if kind.endswith("32"):
-            value = e.op(f"zext i32 {value} to i64")
-        return e.op(f"add i64 {value}, {operand.offset}") if operand.offset else value
+        own = "i32" if kind.endswith("32") else "i64"  # an address of 32 bits wraps
+        if operand.offset:
+            value = e.op(f"add {own} {value}, {operand.offset}")
+        return e.op(f"zext i32 {value} to i64") if own == "i32" else value
 
     # ---- pointers
 

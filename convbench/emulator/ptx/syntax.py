@@ -85,6 +85,9 @@ class Variable:
         return self.count * bytes_of(self.kind)
 
 
+_FIRST_FUNCTION = 0x7FFF_F000_0000_0000
+
+
 @dataclass
 class Function:
     """An entry or a device function."""
@@ -129,6 +132,10 @@ class Module:
     def entries(self) -> list[str]:
         """The names of the kernels."""
         return [name for name, function in self.functions.items() if function.is_entry and function.has_body]
+
+    def address(self, name: str) -> int:
+        """The number that stands for the address of a function. No memory has such an address."""
+        return _FIRST_FUNCTION + 16 * list(self.functions).index(name)
 
 
 def bytes_of(kind: str) -> int:

@@ -104,7 +104,7 @@ def _call_through(e: Body, register: str, results: Vector, arguments: Vector) ->
     for function in (e.functions[name] for name in e.taken):
         counts = (len(function.results), len(function.parameters)) == (len(results.items), len(arguments.items))
         if counts and not (mine and any(is_call_through(i, function) for i in function.body)):
-            is_this = e.op(f"icmp eq i64 {address}, ptrtoint (ptr @{function_name(function)} to i64)")
+            is_this = e.op(f"icmp eq i64 {address}, {e.memory.places.module.address(function.name)}")
             e.either(is_this, partial(_call, e, function, results, arguments))
             found = e.op(f"or i1 {found}, {is_this}")
     e.unless(found, FaultKind.TRAP)

@@ -1,0 +1,148 @@
+"""Patterns that compilers other than numba-cuda write: tables of functions, printf, addresses that wrap."""
+
+import numpy as np
+import pytest
+
+from convbench.emulator import LaunchError, load_ptx
+
+HEAD = ".version 9.0\n.target sm_90\n.address_size 64\n"
+TABLE = (
+    HEAD
+    + """
+.func (.param .b32 r) twice(.param .b32 x)
+{ .reg .b32 %v; ld.param.b32 %v, [x]; add.s32 %v, %v, %v; st.param.b32 [r], %v; ret; }
+.func (.param .b32 r) squared(.param .b32 x)
+{ .reg .b32 %v; ld.param.b32 %v, [x]; mul.lo.s32 %v, %v, %v; st.param.b32 [r], %v; ret; }
+.global .align 8 .u64 chosen[3] = {twice, squared, twice};
+.visible .entry called(.param .u64 out)
+{
+    .reg .b32 %t, %v; .reg .b64 %a, %f, %o;
+    mov.u32 %t, %tid.x;
+    mul.wide.u32 %o, %t, 8;
+    mov.u64 %a, chosen;
+    add.u64 %a, %a, %o;
+    ld.global.u64 %f, [%a];
+    add.s32 %t, %t, 5;
+    { .param .b32 p; .param .b32 q;
+      st.param.b32 [p], %t;
+      prototype : .callprototype (.param .b32 _) _ (.param .b32 _);
+      call (q), %f, (p), prototype;
+      ld.param.b32 %v, [q]; }
+    ld.param.u64 %a, [out];
+    shr.u64 %o, %o, 1;
+    add.u64 %a, %a, %o;
+    st.global.u32 [%a], %v;
+    ret;
+}
+"""
+)
+
+
+@pytest.mark.parametrize("checked", [False, True])
+def test_functions_are_called_through_a_table(checked):
+    out = np.zeros(3, np.int32)
+    load_ptx(TABLE)["called"].launch(1, 3, out, checked=checked)
+    assert out.tolist() == [10, 36, 14]
+
+
+def printing(form, stores):
+    listed = ", ".join(map(str, [*form.encode(), 0]))
+    return f"""{HEAD}
+.extern .func (.param .b32 r) vprintf (.param .b64 a, .param .b64 b);
+.global .align 1 .b8 form[{len(form.encode()) + 1}] = {{{listed}}};
+.global .align 1 .b8 word[5] = {{119, 111, 114, 100, 0}};
+.visible .entry print()
+{{
+    .local .align 8 .b8 values[64];
+    .reg .b64 %a, %b, %c; .reg .b32 %r;
+    {stores}
+    mov.u64 %a, form; cvta.global.u64 %a, %a;
+    mov.u64 %b, values; cvta.local.u64 %b, %b;
+    {{ .param .b64 p; .param .b64 q; .param .b32 r;
+      st.param.b64 [p], %a; st.param.b64 [q], %b;
+      call (r), vprintf, (p, q);
+      ld.param.b32 %r, [r]; }}
+    ret;
+}}
+"""
+
+
+def stored(kind, *values):
+    size = int(kind[1:]) // 8
+    return "".join(f"st.local.{kind} [values+{size * n}], {value};" for n, value in enumerate(values))
+
+
+LONG = "st.local.u32 [values], 258; st.local.u32 [values+4], 65537; st.local.u64 [values+8], -3;"
+STARS = "st.local.u32 [values], 6; st.local.u32 [values+4], 42; st.local.u32 [values+8], 1;"
+ONE_AND_A_HALF = "0d3FF8000000000000"
+HIGH = 0xFFFFFFBF
+
+
+@pytest.mark.parametrize(
+    ("form", "stores", "told"),
+    [
+        ("%d %5d|%-5d|%05d %+d %%", stored("u32", *[42] * 5), "42    42|42   |00042 +42 %"),
+        ("%u %x %#X %o %c", stored("u32", *[HIGH] * 4, 65), "4294967231 ffffffbf 0XFFFFFFBF 37777777677 A"),
+        ("%hhd %hd %ld %lld", f"{LONG} st.local.u64 [values+16], 1099511627776;", "2 1 -3 1099511627776"),
+        ("%.3f %8.2e %g %a", stored("f64", *[ONE_AND_A_HALF] * 4), "1.500 1.50e+00 1.5 0x1.8p+0"),
+        ("%*d %.*f", f"{STARS} st.local.f64 [values+16], {ONE_AND_A_HALF};", "    42 1.5"),
+        ("%s %6s %.2s", "mov.u64 %a, word;" + stored("u64", "%a", "%a", "%a"), "word   word wo"),
+        ("%s %p", stored("u64", 16, 16), "(not an address) 0x10"),
+    ],
+)
+def test_printf_converts_as_c_does(form, stores, told, capsys):
+    load_ptx(printing(form, stores))["print"].launch(1, 1)
+    assert capsys.readouterr().out == told
+
+
+def test_an_address_of_32_bits_wraps():
+    text = f"""{HEAD}
+.visible .entry behind(.param .u64 out)
+{{
+    .shared .align 4 .b8 tile[256];
+    .reg .b32 %t, %back, %v; .reg .b64 %a, %o;
+    mov.u32 %t, %tid.x;
+    mov.u32 %back, tile;
+    mad.lo.s32 %back, %t, -4, %back;  // below the beginning: the offset leads back
+    st.shared.u32 [%back+124], %t;
+    bar.sync 0;
+    ld.shared.u32 %v, [%back+124];
+    ld.param.u64 %a, [out];
+    mul.wide.u32 %o, %t, 4;
+    add.u64 %a, %a, %o;
+    st.global.u32 [%a], %v;
+    ret;
+}}
+"""
+    for checked in (False, True):
+        out = np.zeros(32, np.uint32)
+        load_ptx(text)["behind"].launch(1, 32, out, checked=checked)
+        np.testing.assert_array_equal(out, np.arange(32))
+
+
+def test_a_kernel_takes_the_shared_memory_that_it_uses_itself():
+    def kernel(name, size):
+        return f"""
+.shared .align 4 .b8 of_{name}[{size}];
+.visible .entry {name}(.param .u64 out)
+{{
+    .shared .align 4 .b8 own[{size}];
+    .reg .b32 %v; .reg .b64 %a;
+    st.shared.u32 [of_{name}+{size - 4}], 3;
+    st.shared.u32 [own], 4;
+    ld.shared.u32 %v, [own];
+    mov.u32 %v, %total_smem_size;
+    ld.param.u64 %a, [out];
+    st.global.u32 [%a], %v;
+    ret;
+}}
+"""
+
+    module = load_ptx(HEAD + kernel("small", 1024) + kernel("large", 20_000) + kernel("too_large", 200_000))
+    out = np.zeros(1, np.uint32)
+    module["small"].launch(1, 1, out)
+    assert 2048 <= out[0] < 4096
+    module["large"].launch(1, 1, out)
+    assert out[0] >= 40_000
+    with pytest.raises(LaunchError, match="shared"):
+        module["too_large"].launch(1, 1, out)
