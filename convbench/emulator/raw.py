@@ -90,3 +90,23 @@ def bits_of(typingctx: Any, value: Any) -> Any:
         return builder.zext(builder.bitcast(values[0], ir.IntType(32)), ir.IntType(64))
 
     return types.int64(types.float32), generate
+
+
+@intrinsic
+def double_of(typingctx: Any, bits: Any) -> Any:
+    """The float64 with these bits."""
+
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        return builder.bitcast(values[0], ir.DoubleType())
+
+    return types.float64(types.int64), generate
+
+
+@intrinsic
+def fused(typingctx: Any, a: Any, b: Any, c: Any) -> Any:
+    """The value a · b + c in float64, rounded once."""
+
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        return builder.fma(*values)
+
+    return types.float64(types.float64, types.float64, types.float64), generate

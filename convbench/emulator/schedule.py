@@ -12,7 +12,7 @@ from llvmlite import ir
 from numba import njit, types
 from numba.extending import intrinsic
 
-from convbench.emulator import raw, shadow, tensor, warp, warpgroup
+from convbench.emulator import products, raw, shadow, tensor, warp, warpgroup, warpgroup_products
 from convbench.emulator.state import THREAD, TURNS, WARP, FaultKind, Status, fingerprint
 from convbench.emulator.warp import answer_warp
 from convbench.emulator.warpgroup import answer_warpgroup, begin_block
@@ -255,6 +255,5 @@ def _release_named(threads, count, header, arrived):
     return answered
 
 
-run_blocks = _make_run_blocks(
-    fingerprint(__file__, raw.__file__, shadow.__file__, tensor.__file__, warp.__file__, warpgroup.__file__)
-)
+_MODULES = raw, shadow, tensor, warp, warpgroup, products, warpgroup_products
+run_blocks = _make_run_blocks(fingerprint(__file__, *(str(module.__file__) for module in _MODULES)))

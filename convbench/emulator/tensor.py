@@ -9,26 +9,30 @@ hardware does (Fasi, Higham, Mikaitis & Pranesh 2021, "Numerical behavior of NVI
 Science 7:e330). Hardware may cut the addends as well, to no fewer bits than float32 has for the largest of them. Its
 results may be further off by that much.
 
+`mma` and matrix moves of any shape, which only PTX has, are in `products`.
+
 Source    PTX ISA, "Warp-level matrix instructions": ldmatrix, and the fragments of mma.m16n8k8 and .m16n8k16.
 """
 
 import numpy as np
 from numba import njit
 
+from convbench.emulator.products import GENERAL, TF32, answer_general, cut, value_in
 from convbench.emulator.raw import bits_of, float_of, load_word, store_word
 from convbench.emulator.state import WARP
 
 # the instructions, as a lane notes them in `option`
-LOAD, LOAD_TRANSPOSED, TF32, F16, BF16 = range(5)
+LOAD, LOAD_TRANSPOSED = range(2)  # the others are the types TF32, F16 and BF16
 A, B, C = 0, 4, 6  # offsets of the fragments in a lane's block, in words
 ROWS, COLUMNS = 16, 8
-_TF32_BITS = 0xFFFFE000  # those of a float32 that the hardware reads
 
 
 @njit(nogil=True)
 def answer_tensor(threads, warp, instruction):
     """Compute the results of an instruction for every lane of the warp whose first thread is `warp`."""
-    if instruction in (LOAD, LOAD_TRANSPOSED):
+    if instruction >= GENERAL:
+        answer_general(threads, warp, instruction)
+    elif instruction in (LOAD, LOAD_TRANSPOSED):
         _exchange(threads, warp, instruction == LOAD_TRANSPOSED)
     else:
         _multiply(threads, warp, instruction)
@@ -78,27 +82,3 @@ def _multiply(threads, warp, kind):
             for k in range(depth):
                 total += a[row, k] * b[k, column]
             store_word(place, bits_of(cut(total)))
-
-
-@njit(nogil=True)
-def value_in(word, half, kind):
-    """The number in a word, or in one half of it."""
-    if kind == TF32:
-        return np.float64(float_of(word & _TF32_BITS))
-    bits = word >> 16 * half & 0xFFFF
-    if kind == BF16:
-        return np.float64(float_of(bits << 16))
-    # shifted into a float32, a float16 has an exponent that is 112 too small; infinities and NaNs are a separate case
-    size, sign = bits & 0x7FFF, (bits & 0x8000) << 16
-    if size >= 0x7C00:
-        return np.float64(float_of(sign | 0x7F800000 | (size & 0x3FF) << 13))
-    return np.float64(float_of(sign | size << 13)) * 2.0**112
-
-
-@njit(nogil=True)
-def cut(total):
-    """The nearest float32 that is not further from zero. Beyond the largest one, the result is infinite."""
-    near = np.float32(total)
-    if abs(np.float64(near)) > abs(total) and not np.isinf(near):
-        return float_of(bits_of(near) - 1)
-    return near

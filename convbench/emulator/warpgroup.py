@@ -22,10 +22,11 @@ Source    PTX ISA, "Asynchronous Warpgroup Level Matrix Multiply-Accumulate Inst
 import numpy as np
 from numba import njit
 
+from convbench.emulator.products import TF32, cut, value_in
 from convbench.emulator.raw import bits_of, float_of, load_word, store_word
 from convbench.emulator.shadow import READ, check
 from convbench.emulator.state import THREAD, FaultKind, Status
-from convbench.emulator.tensor import TF32, cut, value_in
+from convbench.emulator.warpgroup_products import NOW, multiply_now
 
 WARPGROUP = 128  # threads
 # the requests, as a thread notes them in the lowest 4 bits of `option`; above these are the parameters
@@ -67,12 +68,19 @@ def answer_warpgroup(threads, rows, first, count, tables, header):
         if threads[i].site != asker.site or threads[i].option != asker.option:
             return _DIVERGENT, i, False
     action = asker.option & 15
+    if action == NOW:
+        fault, who = multiply_now(threads, rows, first, header)
+        if fault:
+            threads[who].fault, threads[who].fault_site = fault, threads[who].site
+            return fault, who, False
     for i in range(first, first + WARPGROUP):
         fault = 0
         if action == FENCE:
             tables[i, _FENCED] = 1
         elif action == COMMIT:
             tables[i, _GROUP] += 1
+        elif action == NOW:
+            pass
         elif action == WAIT:
             fault = _wait(threads, rows, i, tables, header)
         else:

@@ -4,6 +4,7 @@
 #include <cuda_bf16.h>
 #include <cuda_fp16.h>
 #include <cuda_pipeline.h>
+#include <mma.h>
 
 namespace cg = cooperative_groups;
 
@@ -302,4 +303,21 @@ extern "C" __global__ void switched(const int* x, int* out) {
         default: r = 1000;
     }
     out[threadIdx.x] = r;
+}
+
+// ---- tensor cores
+
+extern "C" __global__ void wmma_halves(const __half* a, const __half* b, float* c) {
+    using namespace nvcuda::wmma;
+    fragment<matrix_a, 16, 16, 16, __half, row_major> left;
+    fragment<matrix_b, 16, 16, 16, __half, col_major> right;
+    fragment<accumulator, 16, 16, 16, float> sum;
+    fill_fragment(sum, 1.0f);
+    for (int k = 0; k < 64; k += 16) {
+        load_matrix_sync(left, a + k, 64);
+        load_matrix_sync(right, b + k, 64);
+        mma_sync(sum, left, right, sum);
+    }
+    for (int i = 0; i < sum.num_elements; i++) sum.x[i] *= 2;
+    store_matrix_sync(c, sum, 16, mem_row_major);
 }

@@ -232,3 +232,13 @@ def test_a_switch(module, checked):
     module["switched"].launch(1, 32, x, out, checked=checked)
     wanted = [11, 29, 28, -3, (4 * 977).bit_count(), 160, 2, 1000, 1000]
     assert out.tolist() == [wanted[v] for v in x]
+
+
+# ---- tensor cores
+
+
+def test_fragments_of_wmma(module, checked):
+    a, b = integers(-8, 8, 16, 64).astype(np.float16), integers(-8, 8, 16, 64).astype(np.float16)
+    c = np.zeros((16, 16), np.float32)
+    module["wmma_halves"].launch(1, 32, a, b, c, checked=checked)
+    np.testing.assert_array_equal(c, 2 * (1 + a.astype(float) @ b.T.astype(float)))

@@ -18,7 +18,9 @@ _COMPUTED = {
     "add", "sub", "mul", "fma", "mad", "div", "rcp", "sqrt", "rsqrt", "sin", "cos", "ex2", "lg2", "tanh", "min", "max",
     "abs", "neg", "cvt",
 }  # fmt: skip
-_NO_RESULT = {"st", "red", "bra", "bar", "barrier", "ret", "exit", "membar", "fence", "prefetch", "cp", "wgmma"}
+_NO_RESULT = {
+    "st", "red", "bra", "bar", "barrier", "ret", "exit", "membar", "fence", "prefetch", "cp", "wgmma", "stmatrix",
+}  # fmt: skip
 
 
 def names_in(operand: Operand) -> Iterable[str]:

@@ -59,6 +59,8 @@ def cell_shift(functions: Iterable[Function]) -> int:
                     smallest = min(smallest, bytes_of(kinds_of(i.modifiers)[-1]) * _elements(i))
             elif isinstance(i, Instruction) and i.opcode == "cp" and len(i.operands) > 1:
                 smallest = min(smallest, 4)
+            elif isinstance(i, Instruction) and i.opcode == "wmma" and "mma" not in i.modifiers:
+                smallest = 1
     return smallest.bit_length() - 1
 
 
@@ -130,7 +132,7 @@ class WatchedMemory(Memory):
         if i.opcode in ("atom", "red"):
             return shadow.ATOMIC
         is_strong = bool(STRONG & set(i.modifiers))
-        if i.opcode == "st":
+        if i.opcode in ("st", "stmatrix") or (i.opcode == "wmma" and "store" in i.modifiers):
             return shadow.ATOMIC if is_strong else shadow.WRITE
         if is_strong:  # a loop around a compare-and-swap begins with such a read, and is one atomic access
             return shadow.ATOMIC if i.operands[1] in self._swapped else shadow.STRONG_READ

@@ -32,6 +32,10 @@ def definitions() -> str:
     found.append(_ask("void", "emu.ptx.yield", (), Status.READY, {}))
     asked = {"mask": "%m.wide", "option": "%o.wide", "value": "%v.wide"}
     found.append(_ask("i32", "emu.ptx.redux", ("i32 %m", "i32 %o", "i32 %v"), Status.REDUCE, asked))
+    for name, status in (("tensor", Status.TENSOR), ("wgmma_now", Status.WARPGROUP)):
+        asked = {"mask": str(0xFFFFFFFF), "option": "%option", "value": "%where"}
+        where = "  %where = ptrtoint ptr %block to i64\n"
+        found.append(_ask("void", f"emu.ptx.{name}", ("ptr %block", "i64 %option"), status, asked, where))
     for bits in (32, 64):
         value = "%v.wide" if bits == 32 else "%v"
         for number, (name, kind) in enumerate((("any", "i32"), ("all", "{i32, i1}"))):
@@ -67,7 +71,7 @@ def _ask(
     body = THREAD_ROW
     for parameter in parameters:
         narrow, variable = parameter.split()
-        if narrow != "i64":
+        if narrow not in ("i64", "ptr"):
             body += f"  {variable}.wide = zext {narrow} {variable} to i64\n"
     body += extra
     for row_field, value in {"status": str(int(status)), "site": "%site", **asked}.items():

@@ -4,9 +4,9 @@
 same shared memory.
 """
 
+from convbench.emulator.products import BF16, F16, TF32
 from convbench.emulator.state import THREAD, Status, offset
 from convbench.emulator.support.registers import THREAD_ROW
-from convbench.emulator.tensor import BF16, F16, TF32
 from convbench.emulator.warpgroup import (
     BEGINS,
     BY_DESCRIPTOR,

@@ -175,7 +175,7 @@ def body(text: str, parameters: str = ".param .u64 out") -> str:
     [
         ("tex.2d.v4.f32.f32 {%f1, %f2, %f3, %f4}, [%a1, {%f1, %f2}];", "textures"),
         ("shfl.up.b32 %t1, %t2, 1, 0;", "does not exist since compute capability 7.0"),
-        ("mma.sync.aligned.m8n8k4.row.col.f64.f64.f64.f64 {%f1,%f2}, {%f3}, {%f4}, {%f5,%f6};", "not known here"),
+        ("mma.sync.aligned.m8n8k4.row.col.f32.f32.f32.f32 {%f1,%f2}, {%f3}, {%f4}, {%f5,%f6};", "not known here"),
         ("frobnicate.b32 %t1, %t2;", r"`frobnicate\.b32 %t1, %t2;` is not emulated: it has no counterpart"),
         ("call.uni somewhere;", "the function somewhere has no body"),
         ("ld.global.u32 %t1, [unknown];", "unknown is not declared"),

@@ -1,7 +1,8 @@
 """The instructions of PTX: each module has functions that lower some, and enters them into the `table`.
 
 `integers`, `logic`, `comparison`, `floats` and `conversions` compute. `accesses` moves data and has the atomics.
-`control` has branches, calls, barriers and what warps do together. `matrices` has matrix products.
+`control` has branches, calls, barriers and what warps do together. `matrices`, `wmma` and `warpgroups`
+have matrix products, whose operands `blocks` moves.
 """
 
 from convbench.emulator.ptx.instructions import (  # noqa: F401  (importing them fills the table)
@@ -13,6 +14,8 @@ from convbench.emulator.ptx.instructions import (  # noqa: F401  (importing them
     integers,
     logic,
     matrices,
+    warpgroups,
+    wmma,
 )
 from convbench.emulator.ptx.instructions.control import block_name, let_others_run
 from convbench.emulator.ptx.instructions.table import handler_of

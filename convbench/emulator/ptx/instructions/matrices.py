@@ -1,102 +1,139 @@
-"""Matrix instructions of warps and warpgroups, by the functions that stand for inline PTX (`support.inline_ptx`).
+"""Matrix instructions of warps: mma, and moves between fragments and shared memory. `emulator.products` computes."""
 
-A product of a warpgroup is computed where it is issued: it fences, commits and waits at once. A right program cannot
-tell the difference.
-"""
+from collections.abc import Callable
 
+from convbench.emulator import products
 from convbench.emulator.ptx.body import Body
+from convbench.emulator.ptx.instructions.blocks import (
+    SUMS,
+    UNKNOWN,
+    ask,
+    block_of,
+    factor_of,
+    kinds_among,
+    put,
+    register_of,
+    shape_among,
+    take,
+    words_of,
+)
 from convbench.emulator.ptx.instructions.table import lowers
-from convbench.emulator.ptx.syntax import Address, Instruction, Operand, Vector
+from convbench.emulator.ptx.special import read_special
+from convbench.emulator.ptx.syntax import Address, Instruction
 from convbench.emulator.state import FaultKind
-from convbench.emulator.support import inline_ptx, warpgroup
 
 _WARP = "Warp-Level Matrix Instructions"
-_GROUP = "Asynchronous Warpgroup-Level Matrix Multiply-Accumulate Instructions"
 _ROW_BYTES = 16  # that a lane brings to ldmatrix
-
-
-def _called(e: Body, text: str, values: list[str]) -> tuple[str, str]:
-    """Call the function that stands for a piece of PTX. Returns its value and type."""
-    name = inline_ptx.name_of(text)
-    if name is None:
-        raise e.refuse("this shape or these types are not known here")
-    result, kinds = inline_ptx.types_of(text)
-    if inline_ptx.is_sited(text):
-        values = [*values, str(e.site)]
-    arguments = (f"{kind} {value}" for kind, value in zip(kinds, values, strict=True))
-    return e.call(result, name, *arguments), result
-
-
-def _values(e: Body, operands: tuple[Operand, ...], text: str) -> list[str]:
-    """The elements of all operands, of the types that the function takes."""
-    _, kinds = inline_ptx.types_of(text)
-    items = [item for operand in operands for item in e.items(operand)]
-    wanted = {"float": "f32", "i32": "b32", "i64": "b64", "double": "f64"}
-    return [e.get(item, wanted[kind]) for item, kind in zip(items, kinds, strict=False)]
-
-
-def _spread(e: Body, to: Operand, value: str, result: str) -> None:
-    """Give the registers of a vector the elements of a structure."""
-    for number, item in enumerate(e.items(to)):
-        kind = result.strip("{}").split(", ")[0]
-        e.set(item, "f32" if kind == "float" else "b32", e.op(f"extractvalue {result} {value}, {number}"))
-
-
-def _text(i: Instruction) -> str:
-    """The piece of inline PTX that has the same opcode, with its operands numbered."""
-    number = 0
-    shown = []
-    for operand in i.operands:
-        count = len(operand.items) if isinstance(operand, Vector) else 1
-        names = ", ".join(f"${number + place}" for place in range(count))
-        shown.append(f"{{{names}}}" if isinstance(operand, Vector) else names)
-        if isinstance(operand, Address):
-            shown[-1] = f"[{names}]"
-        number += count
-    return f"{i.name} {', '.join(shown)};"
+_HALVES = {"f16", "f32"}
+# the shapes, rows and depth, of which factors, and the types of sums; all have eight columns
+_SHAPES: list[tuple[set[str], set[tuple[int, int]], set[str]]] = [
+    ({"f16"}, {(16, 8), (16, 16)}, _HALVES),
+    ({"bf16"}, {(16, 8), (16, 16)}, {"f32"}),
+    ({"tf32"}, {(16, 4), (16, 8)}, {"f32"}),
+    ({"f64"}, {(8, 4), (16, 4), (16, 8), (16, 16)}, {"f64"}),
+    ({"e4m3", "e5m2"}, {(16, 16), (16, 32)}, _HALVES),
+    ({"s8", "u8"}, {(8, 16), (16, 16), (16, 32)}, {"s32"}),
+    ({"s4", "u4"}, {(8, 32), (16, 32), (16, 64)}, {"s32"}),
+    ({"b1"}, {(8, 128), (16, 128), (16, 256)}, {"s32"}),
+]
+_REFUSED = {
+    "sp": "sparse factors are not", "sp::ordered_metadata": "sparse factors are not",
+    "block_scale": "factors with scales for blocks are not",
+}  # fmt: skip
+# the instructions that `tensor` computes faster
+_FAST = {
+    ("m16n8k8", "tf32"): products.TF32, ("m16n8k16", "f16"): products.F16, ("m16n8k16", "bf16"): products.BF16,
+}  # fmt: skip
 
 
 @lowers("mma", section=f"{_WARP}: mma")
 def multiply(e: Body, i: Instruction) -> None:
     """Set d = a · b + c, for the fragments of a warp."""
-    text = _text(i)
-    if inline_ptx.name_of(text) is None:
-        raise e.refuse("this shape or these types are not known here")
-    _spread(e, i.operands[0], *_called(e, text, _values(e, i.operands[1:], text)))
+    words = i.modifiers
+    for word, why in _REFUSED.items():
+        if word in words:
+            raise e.refuse(why)
+    kinds, (rows, columns, depth) = kinds_among(words), shape_among(words)
+    if len(kinds) != 4 or not _is_known(kinds, (rows, columns, depth)):
+        raise e.refuse(UNKNOWN)
+    if {"rz", "rm", "rp"} & set(words):
+        raise e.refuse("only rounding to nearest is")
+    to, left, right, added = kinds
+    d, a, b, c = i.operands[:4]
+    kind, kind_c, kind_d = "f64" if left == "f64" else "b32", register_of(added), register_of(to)
+    first = words_of(a, kind) + words_of(b, kind)
+    block = block_of(e, first + max(words_of(c, kind_c), words_of(d, kind_d)))
+    put(e, block, put(e, block, put(e, block, 0, a, kind), b, kind), c, kind_c)
+    fast = _FAST.get((f"m{rows}n{columns}k{depth}", left)) if to == added == "f32" else None
+    factors = factor_of(left, words), factor_of(right, words)
+    ask(e, block, fast if fast is not None else products.mma_option(
+        rows, depth, factors, (SUMS[added], SUMS[to]), saturates="satfinite" in words
+    ))  # fmt: skip
+    take(e, d, block, first, kind_d)
+
+
+def _is_known(kinds: list[str], shape: tuple[int, int, int]) -> bool:
+    to, left, right, added = kinds
+    rows, columns, depth = shape
+    return columns == products.COLUMNS and any(
+        {left, right} <= factors and (rows, depth) in shapes and {to, added} <= sums
+        for factors, shapes, sums in _SHAPES
+    )  # fmt: skip
+
+
+# ---- moves
 
 
 @lowers("ldmatrix", section=f"{_WARP}: ldmatrix")
 def load_matrix(e: Body, i: Instruction) -> None:
-    """Load four matrices of 8 × 8 halves for a warp."""
-    text = _text(i)
-    if inline_ptx.name_of(text) is None:
-        raise e.refuse("only .x4 of b16 is known here")
-    address = i.operands[1]
+    """Load one, two or four matrices of 8 × 8 halves for a warp."""
+    count, address = _matrices(e, i), i.operands[1]
     assert isinstance(address, Address)
-    memory = e.memory
-    pointer = memory.pointer(e, address, "shared", _ROW_BYTES, FaultKind.READ_OUTSIDE)
-    place = e.op(f"sub i64 {e.op(f'ptrtoint ptr {pointer} to i64')}, {memory.base_address(e, 'shared')}")
-    _spread(e, i.operands[0], *_called(e, text, [e.op(f"trunc i64 {place} to i32")]))
+    block = block_of(e, 4)
+
+    def read() -> None:
+        pointer = e.memory.pointer(e, address, "shared", _ROW_BYTES, FaultKind.READ_OUTSIDE)
+        e.put(f"store <4 x i32> {e.op(f'load <4 x i32>, ptr {pointer}, align 1')}, ptr {block}, align 16")
+
+    _for_lanes(e, 8 * count, read)
+    ask(e, block, products.move_option(i.opcode, count, transposed="trans" in i.modifiers))
+    take(e, i.operands[0], block, 0, "b32")
 
 
-@lowers("wgmma", section=_GROUP)
-def multiply_in_warpgroup(e: Body, i: Instruction) -> None:
-    """Set d = a · b + d, for the fragments of a warpgroup; a is in registers or in shared memory."""
-    if i.modifiers[0] != "mma_async":
-        return  # fences, groups and waits order what has happened already
-    sums, left, right, scale, *rest = i.operands
-    shape, _, kind, *_ = i.modifiers[3:]
-    width = int(shape.partition("n")[2].partition("k")[0])
-    if [operand for operand in rest[:2] if operand != "1"] or [operand for operand in rest[2:] if operand != "0"]:
-        raise e.refuse("negated or transposed factors")
-    if kind not in warpgroup.KINDS or width not in warpgroup.WIDTHS:
-        raise e.refuse("this shape or these types are not known here")
-    if scale not in ("0", "1"):
-        raise e.refuse("whether it begins a sum is not known when it compiles")
-    text = warpgroup.multiply_text(kind, width, begins=scale == "0", by_descriptor=not isinstance(left, Vector))
-    operands = (left, right) if scale == "0" else (sums, left, right)
-    _called(e, "wgmma.fence.sync.aligned;", [])
-    value, result = _called(e, text, _values(e, operands, text))
-    _called(e, "wgmma.commit_group.sync.aligned;", [])
-    marks = [e.op(f"extractvalue {result} {value}, {number}") for number in range(len(e.items(sums)))]
-    _spread(e, sums, *_called(e, warpgroup.wait_text(0, width), marks))
+@lowers("stmatrix", section=f"{_WARP}: stmatrix")
+def store_matrix(e: Body, i: Instruction) -> None:
+    """Store one, two or four matrices of 8 × 8 halves of a warp."""
+    count, address = _matrices(e, i), i.operands[0]
+    assert isinstance(address, Address)
+    block = block_of(e, 4)
+    put(e, block, 0, i.operands[1], "b32")
+    ask(e, block, products.move_option(i.opcode, count, transposed="trans" in i.modifiers))
+
+    def write() -> None:
+        pointer = e.memory.pointer(e, address, "shared", _ROW_BYTES, FaultKind.WRITE_OUTSIDE)
+        e.put(f"store <4 x i32> {e.op(f'load <4 x i32>, ptr {block}, align 16')}, ptr {pointer}, align 1")
+
+    _for_lanes(e, 8 * count, write)
+
+
+@lowers("movmatrix", section=f"{_WARP}: movmatrix")
+def transpose_matrix(e: Body, i: Instruction) -> None:
+    """Set d = the fragment of the transposed matrix."""
+    block = block_of(e, 4)
+    put(e, block, 0, i.operands[1], "b32")
+    ask(e, block, products.move_option(i.opcode, 1, transposed=True))
+    take(e, i.operands[0], block, 0, "b32")
+
+
+def _matrices(e: Body, i: Instruction) -> int:
+    if not {"m8n8", "b16"} <= set(i.modifiers):
+        raise e.refuse("only matrices of 8 × 8 halves, m8n8 and b16, are")
+    return next(int(word[1:]) for word in i.modifiers if word in ("x1", "x2", "x4"))
+
+
+def _for_lanes(e: Body, count: int, act: Callable[[], None]) -> None:
+    """Act in the first lanes of the warp: the others bring no address."""
+    if count == 32:
+        act()
+    else:
+        e.either(e.op(f"icmp ult i32 {read_special(e, '%laneid', 'u32')}, {count}"), act)
