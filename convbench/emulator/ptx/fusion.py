@@ -90,7 +90,7 @@ def _writes(i: Instruction) -> bool:
 def _is_open(i: Instruction) -> bool:
     """Whether the ISA lets the optimiser fuse this product or sum."""
     kinds = kinds_of(i.modifiers)
-    return bool(kinds) and kinds[-1] in _KINDS and not _ROUNDINGS & set(i.modifiers)
+    return len(kinds) == 1 and kinds[0] in _KINDS and not _ROUNDINGS & set(i.modifiers)
 
 
 def _is_product(statement: object) -> bool:

@@ -17,7 +17,7 @@ from convbench.emulator.ptx.syntax import Instruction, Label, Module, Variable
 from convbench.emulator.ptx.watched import WatchedMemory, Watching, cell_shift, count_turn, find_turns
 from convbench.emulator.source import Site, Sites
 
-FLOATING_KINDS = ("f16", "f16x2", "bf16", "bf16x2", "f32", "f64")
+FLOATING_KINDS = ("f16", "f16x2", "bf16", "bf16x2", "f32", "f32x2", "f64")
 
 
 @dataclass

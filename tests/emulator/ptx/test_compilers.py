@@ -146,3 +146,60 @@ def test_a_kernel_takes_the_shared_memory_that_it_uses_itself():
     assert out[0] >= 40_000
     with pytest.raises(LaunchError, match="shared"):
         module["too_large"].launch(1, 1, out)
+
+
+ON_PAIRS = """
+.visible .entry computed(.param .u64 x, .param .u64 out)
+{
+    .reg .b32 %t, %u, %v; .reg .b64 %x, %out, %a, %b, %c, %d; .reg .b16 %h, %k; .reg .f32 %f, %g;
+    mov.u32 %t, %tid.x;
+    ld.param.u64 %x, [x]; ld.param.u64 %out, [out];
+    mad.wide.u32 %x, %t, 24, %x;
+    mad.wide.u32 %out, %t, 44, %out;
+    ld.global.b64 %a, [%x]; ld.global.b64 %b, [%x+8]; ld.global.b64 %c, [%x+16];
+    fma.rn.f32x2 %d, %a, %b, %c;
+    mov.b64 {%u, %v}, %d; st.global.b32 [%out], %u; st.global.b32 [%out+4], %v;
+    add.rz.f32x2 %d, %a, %b;
+    mov.b64 {%u, %v}, %d; st.global.b32 [%out+8], %u; st.global.b32 [%out+12], %v;
+    mul.ftz.f32x2 %d, %a, %c;
+    mov.b64 {%u, %v}, %d; st.global.b32 [%out+16], %u; st.global.b32 [%out+20], %v;
+    mov.b64 {%u, %v}, %a; mov.b32 %f, %u;
+    mov.b64 {%u, %v}, %b; mov.b32 {%h, %k}, %u;
+    add.f32.f16 %g, %h, %f; st.global.f32 [%out+24], %g;
+    sub.rn.f32.f16 %g, %k, %f; st.global.f32 [%out+28], %g;
+    add.rp.sat.f32.bf16 %g, %h, %f; st.global.f32 [%out+32], %g;
+    fma.rn.f32.f16 %g, %h, %k, %f; st.global.f32 [%out+36], %g;
+    fma.rz.f32.bf16 %g, %h, %k, %f; st.global.f32 [%out+40], %g;
+    ret;
+}
+"""
+
+
+def test_pairs_and_mixed_types_are_computed_as_one_by_one():
+    rng = np.random.default_rng(2)
+    x = rng.standard_normal((64, 6)).astype(np.float32)
+    halves = rng.standard_normal((64, 2)).astype(np.float16)
+    x[:, 2] = halves.view(np.float32)[:, 0]
+    x[0, 1] = np.inf
+    x[0, 3] = -np.inf
+    out = np.zeros((64, 11), np.float32)
+    load_ptx(HEAD.replace("sm_90", "sm_100") + ON_PAIRS)["computed"].launch(1, 64, x, out)
+    wide = x.astype(np.longdouble)  # holds every product
+    a, b, c = wide[:, 0:2], wide[:, 2:4], wide[:, 4:6]
+    np.testing.assert_array_equal(out[1:, :2], (a[1:] * b[1:] + c[1:]).astype(np.float32))
+    near = (a[1:] + b[1:]).astype(np.float32)
+    far = np.abs(near) > np.abs(a[1:] + b[1:])
+    np.testing.assert_array_equal(out[1:, 2:4], np.where(far, np.nextafter(near, np.float32(0)), near))
+    np.testing.assert_array_equal(out[:, 4:6], (a * c).astype(np.float32))
+    assert out[0, 3].view(np.uint32) == 0x7FFFFFFF, "the sum of infinities of both signs is the canonical NaN"
+    h, k, f = halves[:, 0].astype(np.longdouble), halves[:, 1].astype(np.longdouble), wide[:, 0]
+    np.testing.assert_array_equal(out[:, 6], (h + f).astype(np.float32))
+    np.testing.assert_array_equal(out[:, 7], (k - f).astype(np.float32))
+    np.testing.assert_array_equal(out[:, 9], (h * k + f).astype(np.float32))
+    brain = (halves.view(np.uint16).astype(np.uint32) << 16).view(np.float32).astype(np.longdouble)
+    clamped = np.clip(brain[:, 0] + f, 0, 1)
+    np.testing.assert_allclose(out[:, 8], clamped.astype(np.float64), rtol=2**-22)
+    assert (out[:, 8] >= clamped).all(), "rounded up"
+    exact = brain[:, 0] * brain[:, 1] + f
+    np.testing.assert_allclose(out[:, 10], exact.astype(np.float64), rtol=2**-22)
+    assert (np.abs(out[:, 10]) <= np.abs(exact)).all(), "rounded towards zero"

@@ -8,7 +8,7 @@ function, which lies inside the bound that the ISA states; a GPU may give anothe
 from convbench.emulator.ptx.emitter import Emitter
 from convbench.emulator.ptx.instructions.comparison import store_predicates, store_set
 from convbench.emulator.ptx.instructions.table import FLOATING, lowers
-from convbench.emulator.ptx.kinds import CANONICAL_NAN, SIXTEEN, kind_of, llvm
+from convbench.emulator.ptx.kinds import CANONICAL_NAN, SIXTEEN, bits, kind_of, kinds_of, llvm
 from convbench.emulator.ptx.syntax import Instruction, Operand
 
 _FLOATING = "Floating Point Instructions"
@@ -31,6 +31,20 @@ def taken(e: Emitter, i: Instruction, operand: Operand, kind: str) -> str:
         return e.call("double", f"emu.{SIXTEEN[kind]}.wide", f"i16 {e.get(operand, kind)}")
     value = e.get(operand, kind)
     return flushed(e, value, llvm(kind)) if "ftz" in i.modifiers and kind == "f32" else value
+
+
+def _operands(e: Emitter, i: Instruction, count: int) -> tuple[str, list[str]]:
+    """The type that an instruction computes in, and its operands. All but the last may have sixteen bits (`.f32.f16`).
+
+    See the PTX ISA, "Mixed Precision Floating Point Instructions".
+    """
+    first, *more = kinds_of(i.modifiers)
+    kind = more[-1] if more else first
+    if first != "f32" or kind not in SIXTEEN:
+        return kind, [taken(e, i, operand, kind) for operand in i.operands[1 : count + 1]]
+    narrow = [taken(e, i, operand, kind) for operand in i.operands[1:count]]
+    wide = [e.op(f"fptrunc double {value} to float") for value in narrow]
+    return first, [*wide, taken(e, i, i.operands[count], first)]
 
 
 def flushed(e: Emitter, value: str, own: str) -> str:
@@ -81,34 +95,36 @@ def sixteen(e: Emitter, i: Instruction, kind: str, value: str) -> str:
 
 
 def _in_lanes(e: Emitter, i: Instruction, kind: str, one: str) -> bool:
-    """Lower an instruction on two halves as two on one half. Returns whether it was one."""
+    """Lower an instruction on two numbers in one register as two on one number. Returns whether it was one."""
     if not kind.endswith("x2"):
         return False
     from convbench.emulator.ptx.instructions.table import handler_of  # here, because the table is filled by this module
 
-    single = kind[:-2]
+    single, width = kind[:-2], bits(kind) // 2
+    whole, part = f"i{2 * width}", f"i{width}"
     halves = []
     for lane in range(2):
         names: list[Operand] = []
         for number, operand in enumerate(i.operands):
             kind_of = e.kind_of(operand)
-            name = f"%half.{one}.{number}.{lane}"
-            e.function.registers[name] = "b16"
+            name = f"%half.{width}.{one}.{number}.{lane}"
+            e.function.registers[name] = single if single == "f32" else "b16"
             if number and kind_of == "pred":
                 names.append(operand)
                 continue
             names.append(name)
             if number:
-                word = e.get(operand, "b32")
-                part = e.op(f"lshr i32 {word}, {16 * lane}")
-                e.set(name, "b16", e.op(f"trunc i32 {part} to i16"))
+                word = e.get(operand, f"b{2 * width}")
+                moved = e.op(f"lshr {whole} {word}, {width * lane}")
+                e.set(name, f"b{width}", e.op(f"trunc {whole} {moved} to {part}"))
         modifiers = tuple(single if word == kind else word for word in i.modifiers)
         handler = handler_of(i.opcode, is_floating=True)
         assert handler is not None
         handler(e, Instruction(i.opcode, modifiers, tuple(names), line=i.line))
-        halves.append(e.op(f"zext i16 {e.get(names[0], 'b16')} to i32"))
-    high = e.op(f"shl i32 {halves[1]}, 16")
-    e.set(i.operands[0], "b32", e.op(f"or i32 {halves[0]}, {high}"))
+        found = e.canonical_nan(e.get(names[0], "f32")) if single == "f32" else e.get(names[0], "b16")
+        halves.append(e.op(f"zext {part} {found} to {whole}"))
+    high = e.op(f"shl {whole} {halves[1]}, {width}")
+    e.set(i.operands[0], f"b{2 * width}", e.op(f"or {whole} {halves[0]}, {high}"))
     return True
 
 
@@ -118,10 +134,9 @@ def _in_lanes(e: Emitter, i: Instruction, kind: str, one: str) -> bool:
 @lowers("add", "sub", "mul", section=f"{_FLOATING}: add, sub, mul; {_HALF}", family=FLOATING)
 def arithmetic(e: Emitter, i: Instruction) -> None:
     """Set d = a op b."""
-    kind = kind_of(i)
-    if _in_lanes(e, i, kind, i.opcode):
+    if _in_lanes(e, i, kind_of(i), i.opcode):
         return
-    a, b = (taken(e, i, operand, kind) for operand in i.operands[1:3])
+    kind, (a, b) = _operands(e, i, 2)
     given(e, i, i.operands[0], kind, rounded(e, f"f{i.opcode}", kind, _rounding(i), a, b))
 
 
@@ -140,10 +155,9 @@ def rounded(e: Emitter, operation: str, kind: str, rounding: str, *values: str) 
 @lowers("mad", section=f"{_FLOATING}: mad", family=FLOATING)
 def fused(e: Emitter, i: Instruction) -> None:
     """Set d = a · b + c, rounded once."""
-    kind = kind_of(i)
-    if _in_lanes(e, i, kind, i.opcode):
+    if _in_lanes(e, i, kind_of(i), i.opcode):
         return
-    a, b, c = (taken(e, i, operand, kind) for operand in i.operands[1:4])
+    kind, (a, b, c) = _operands(e, i, 3)
     if kind in SIXTEEN:  # a double holds the product, and not always the sum
         product = e.op(f"fmul double {a}, {b}")
         found = e.call("double", "emu.ptx.sum.to.odd", f"double {product}", f"double {c}")
