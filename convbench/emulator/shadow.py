@@ -32,6 +32,7 @@ from convbench.emulator.state import RANGE, THREAD, WARP, WORKER, FaultKind, fin
 READ, WRITE, ATOMIC = 0, 1, 2  # kinds of access
 STRONG = 4  # a flag: the access does not race with atomics
 STRONG_READ = READ | STRONG
+STRONG_WRITE = ATOMIC | STRONG  # it reads nothing
 CELL_BYTES = 32
 _READERS = 8  # offset in a cell of who has read
 FREE = 24  # offset in a cell of the epoch in which reads are free
@@ -185,9 +186,9 @@ def _check_cell(access, strong, cell, atomics, epoch, block_epoch, me, index, wo
         if access != ATOMIC and not strong and _meets(atomics, epoch, block_epoch, thread, index, worker, is_shared):
             return _fault(thread, _RACE_READ if access == READ else _RACE_WRITE, address, load(atomics), 0)
     unwritten = is_shared and write_epoch < block_epoch and atomic_epoch < block_epoch
-    if unwritten and access != WRITE:
+    if unwritten and access != WRITE and not (strong and access == ATOMIC):
         _note_unwritten(worker, thread, site, address)
-    if strong:
+    if strong and access == READ:
         return 0  # a later write is no race with it if it is strong, too: another order shows the other case
     if access == READ:
         full = _enter(cell + _READERS, epoch, block_epoch, me, index, worker, is_shared)
@@ -245,7 +246,7 @@ def check(thread, address, what, row):
     written = load(row + _WRITTEN)
     if written:
         for byte in range(place, place + size):
-            if access != WRITE and not load_byte(written + byte):
+            if access != WRITE and what & 7 != STRONG_WRITE and not load_byte(written + byte):
                 _note_unwritten(worker, thread, site, address)
             if access != READ:
                 store_byte(written + byte, 1)

@@ -104,6 +104,8 @@ def find_spins(function: Function) -> set[int]:
 def _looks_anew(statement: Instruction | Label) -> bool:
     if not isinstance(statement, Instruction):
         return False
+    if statement.opcode == "mbarrier":
+        return bool({"test_wait", "try_wait"} & set(statement.modifiers))
     return statement.opcode == "atom" or (
         statement.opcode == "ld" and bool({"volatile", "relaxed", "acquire", "mmio"} & set(statement.modifiers))
     )

@@ -21,6 +21,7 @@ from convbench.emulator.state import RANGE, THREAD, WORKER, FaultKind, offset
 
 PREFIX = "emu_shadow_"  # of the functions that checked code calls
 LARGEST_CELL = 8
+MBARRIER_BYTES = 8
 
 
 def address(name: str) -> int:
@@ -121,19 +122,23 @@ class WatchedMemory(Memory):
             place = self.window(e, address, "local")
             is_own = e.op(f"icmp ult i64 {place}, {self.local_bytes}")
             e.either(
-                is_own, lambda: self._show_own(e, place, width, fault), lambda: self._show(e, address, None, width)
+                is_own,
+                lambda: self._show_own(e, place, width, fault),
+                lambda: self._show(e, address, None, width, fault),
             )
         else:
-            self._show(e, address, root, width)
+            self._show(e, address, root, width, fault)
         return e.op(f"inttoptr i64 {address} to ptr")
 
-    def _access(self, i: Instruction) -> int:
-        """The kind of access that an instruction makes."""
-        if i.opcode in ("atom", "red"):
+    def _access(self, i: Instruction, width: int, fault: FaultKind) -> int:
+        """The kind of access that an instruction makes; `fault` is the one that it would be outside its array."""
+        if i.opcode in ("atom", "red") or (i.opcode == "mbarrier" and "init" not in i.modifiers):
+            return shadow.ATOMIC
+        if i.opcode == "cp" and width == MBARRIER_BYTES:  # copies have 16 bytes: it is their mbarrier
             return shadow.ATOMIC
         is_strong = bool(STRONG & set(i.modifiers))
-        if i.opcode in ("st", "stmatrix") or (i.opcode == "wmma" and "store" in i.modifiers):
-            return shadow.ATOMIC if is_strong else shadow.WRITE
+        if fault == FaultKind.WRITE_OUTSIDE:
+            return shadow.STRONG_WRITE if is_strong else shadow.WRITE
         if is_strong:  # a loop around a compare-and-swap begins with such a read, and is one atomic access
             return shadow.ATOMIC if i.operands[1] in self._swapped else shadow.STRONG_READ
         return shadow.READ
@@ -156,10 +161,10 @@ class WatchedMemory(Memory):
         begin = e.field("worker", "ranges")
         return number, e.hoist(f"row.{number}", lambda op: op(f"add i64 {begin}, {number * RANGE.itemsize}"))
 
-    def _show(self, e: Emitter, address: str, root: Root | None, width: int) -> None:
+    def _show(self, e: Emitter, address: str, root: Root | None, width: int, fault: FaultKind) -> None:
         """Add the check of an access to memory that other threads see."""
-        access = self._access(e.instruction)
-        self.watching.atomics |= access == shadow.ATOMIC
+        access = self._access(e.instruction, width, fault)
+        self.watching.atomics |= bool(access & shadow.ATOMIC)
         number, row = self._row(e, root)
         what = str(shadow.describe_access(access, width, width, e.site))
         thread = self._thread(e)

@@ -203,3 +203,86 @@ def test_pairs_and_mixed_types_are_computed_as_one_by_one():
     exact = brain[:, 0] * brain[:, 1] + f
     np.testing.assert_allclose(out[:, 10], exact.astype(np.float64), rtol=2**-22)
     assert (np.abs(out[:, 10]) <= np.abs(exact)).all(), "rounded towards zero"
+
+
+CARRIES = """
+.visible .entry subtracted(.param .u64 x, .param .u64 out)
+{
+    .reg .b32 %t, %a, %b, %c, %d, %e, %f, %zero; .reg .b64 %x, %out, %o;
+    ld.param.u64 %x, [x]; ld.param.u64 %out, [out];
+    mov.u32 %t, %tid.x;
+    mov.u32 %zero, 0;
+    mad.wide.u32 %x, %t, 8, %x;
+    mad.wide.u32 %out, %t, 16, %out;
+    ld.global.v2.u32 {%a, %b}, [%x];
+    sub.cc.u32 %c, %a, %b;
+    addc.u32 %c, %zero, %zero;
+    sub.cc.u32 %d, %a, %b;
+    subc.u32 %d, 10, %zero;
+    add.cc.u32 %e, %a, %b;
+    subc.u32 %e, 10, %zero;
+    add.cc.u32 %f, %a, %b;
+    addc.u32 %f, %zero, %zero;
+    st.global.v4.u32 [%out], {%c, %d, %e, %f};
+    ret;
+}
+"""
+
+
+def test_the_carry_of_a_difference_is_set_where_nothing_is_borrowed():
+    x = np.array([(5, 3), (3, 5), (3, 0xFFFFFFFF), (7, 7)], np.uint32)
+    out = np.zeros((4, 4), np.uint32)
+    load_ptx(HEAD + CARRIES)["subtracted"].launch(1, 4, x, out)
+    # as ptxas folds them for the first three rows, and as the machine code computes them
+    assert out.tolist() == [[1, 10, 9, 0], [0, 9, 9, 0], [0, 9, 10, 1], [1, 10, 9, 0]]
+
+
+ON_VECTORS = """
+.visible .entry added(.param .u64 x, .param .u64 out)
+{
+    .reg .f32 %a<4>, %b<4>; .reg .b64 %x, %out, %o; .reg .b32 %t; .reg .b16 %h;
+    ld.param.u64 %x, [x]; ld.param.u64 %out, [out];
+    mov.u32 %t, %tid.x;
+    mul.wide.u32 %o, %t, 16;
+    mov.f32 %a0, 0f3F800000; mov.f32 %a1, 0f40000000; mov.f32 %a2, 0f40400000; mov.f32 %a3, 0f40800000;
+    atom.global.v4.f32.add {%b0, %b1, %b2, %b3}, [%x], {%a0, %a1, %a2, %a3};
+    red.global.v2.f32.add [%x+16], {%a2, %a3};
+    mov.b16 %h, 0x3C00;
+    red.global.add.noftz.v2.f16 [%x+24], {%h, %h};
+    add.u64 %out, %out, %o;
+    st.global.v4.f32 [%out], {%b0, %b1, %b2, %b3};
+    ret;
+}
+"""
+
+
+def test_atomics_update_each_element_of_a_vector():
+    x, out = np.zeros(7, np.float32), np.zeros((32, 4), np.float32)
+    load_ptx(HEAD + ON_VECTORS)["added"].launch(1, 32, x, out)
+    assert x[:6].tolist() == [32, 64, 96, 128, 96, 128]
+    assert x[6:].view(np.float16).tolist() == [32, 32]
+    order = out[:, :1].argsort(0)[:, 0]
+    np.testing.assert_array_equal(out[order], np.arange(32)[:, None] * np.arange(1, 5))
+
+
+STRONG_STORES = """
+.visible .entry stored(.param .u64 out)
+{
+    .shared .align 4 .b8 tile[16];
+    .reg .b32 %v; .reg .b64 %a;
+    mov.u64 %a, tile; cvta.shared.u64 %a, %a;
+    mov.u32 %v, 3;
+    st.relaxed.cta.b32 [%a], %v;
+    st.volatile.shared.b32 [tile+4], %v;
+    ld.shared.u32 %v, [tile+4];
+    ld.param.u64 %a, [out];
+    st.global.u32 [%a], %v;
+    ret;
+}
+"""
+
+
+def test_a_strong_store_reads_nothing():
+    out = np.zeros(1, np.uint32)
+    load_ptx(HEAD + STRONG_STORES)["stored"].launch(1, 1, out, checked=True)
+    assert out[0] == 3

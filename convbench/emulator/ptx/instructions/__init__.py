@@ -1,7 +1,8 @@
 """The instructions of PTX: each module has functions that lower some, and enters them into the `table`.
 
 `integers`, `logic`, `comparison`, `floats` and `conversions` compute. `accesses` moves data and has the atomics.
-`control` has branches, calls, barriers and what warps do together. `matrices`, `wmma` and `warpgroups`
+`control` has branches, calls, barriers and what warps do together; `mbarriers` has
+barriers in memory. `matrices`, `wmma` and `warpgroups`
 have matrix products, whose operands `blocks` moves.
 """
 
@@ -14,6 +15,7 @@ from convbench.emulator.ptx.instructions import (  # noqa: F401  (importing them
     integers,
     logic,
     matrices,
+    mbarriers,
     warpgroups,
     wmma,
 )

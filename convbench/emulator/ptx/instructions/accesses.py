@@ -3,9 +3,10 @@
 Source: PTX ISA, "Data Movement and Conversion Instructions", "Parallel Synchronization and Communication Instructions".
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from convbench.emulator.ptx.body import Body
+from convbench.emulator.ptx.instructions.mbarriers import arrive_behind_copies, copy_in_bulk
 from convbench.emulator.ptx.instructions.table import lowers
 from convbench.emulator.ptx.kinds import STRONG, bits, is_signed, kinds_of, llvm
 from convbench.emulator.ptx.memory import space_of
@@ -148,7 +149,13 @@ _INTEGER = {
 
 @lowers("atom", section=f"{_SYNC}: atom")
 def atomic(e: Body, i: Instruction) -> None:
-    """Set d = [a]; [a] = d op b, at once."""
+    """Set d = [a]; [a] = d op b, at once. Of a vector, each element is updated at once."""
+    if isinstance(i.operands[0], Vector):
+        elements = _elements(e, i, i.operands[1], i.operands[2])
+        for to, (place, value) in zip(i.operands[0].items, elements, strict=True):
+            found, kind = _updated(e, i, place, (value,))
+            e.set(to, kind, found)
+        return
     found, kind = _updated(e, i, i.operands[1], i.operands[2:])
     e.set(i.operands[0], kind, found)
 
@@ -158,15 +165,24 @@ def reduction(e: Body, i: Instruction) -> None:
     """[a] = [a] op b, at once."""
     if "async" in i.modifiers:
         raise e.refuse("red.async needs a cluster of blocks")
+    if isinstance(i.operands[1], Vector):
+        for place, value in _elements(e, i, i.operands[0], i.operands[1]):
+            _updated(e, i, place, (value,))
+        return
     _updated(e, i, i.operands[0], i.operands[1:])
+
+
+def _elements(e: Body, i: Instruction, place: Operand, values: Operand) -> Iterator[tuple[Address, Operand]]:
+    """The address and the value of each element of an atomic instruction on vectors."""
+    first, size = _address(e, place), bytes_of(kinds_of(i.modifiers)[-1])
+    for number, value in enumerate(e.items(values)):
+        yield Address(first.base, first.offset + number * size), value
 
 
 def _updated(e: Body, i: Instruction, place: Operand, operands: tuple[Operand, ...]) -> tuple[str, str]:
     """The value before the update, and its PTX type."""
     kind = kinds_of(i.modifiers)[-1]
     space = space_of(i)
-    if any(word in i.modifiers for word in ("v2", "v4", "v8")):
-        raise e.refuse("it updates a vector")
     size = bytes_of(kind)
     pointer = e.memory.pointer(e, _address(e, place), space, size, FaultKind.WRITE_OUTSIDE)
     operation = next(word for word in i.modifiers if word in (*_INTEGER, "cas", "min", "max"))
@@ -208,9 +224,16 @@ def _is_aligned(e: Body, pointer: str, size: int) -> str:
 def copy(e: Body, i: Instruction) -> None:
     """Copy 4, 8 or 16 bytes from global to shared memory. It lands at once here, and at the wait in checked mode."""
     words = i.modifiers
-    if words[:1] != ("async",) or "bulk" in words or "mbarrier" in words:
-        raise e.refuse("only cp.async without bulk and without mbarrier is")
-    if "commit_group" in words:
+    if words[:1] != ("async",):
+        raise e.refuse("only cp.async and cp.async.bulk are")
+    if "bulk" in words:
+        copy_in_bulk(e, i)
+    elif "mbarrier" in words:
+        if isinstance(e.memory, WatchedMemory):  # the copies land
+            _commit(e)
+            _wait(e, "0")
+        arrive_behind_copies(e, i)
+    elif "commit_group" in words:
         _commit(e)
     elif "wait_all" in words:
         _commit(e)

@@ -3,6 +3,7 @@
 from convbench.emulator import products
 from convbench.emulator.ptx.body import Body
 from convbench.emulator.ptx.syntax import Operand, Vector
+from convbench.emulator.ptx.watched import WatchedMemory
 
 FACTORS = {
     "tf32": products.TF32, "f16": products.F16, "bf16": products.BF16, "s8": products.S8, "u8": products.U8,
@@ -72,3 +73,9 @@ def take(e: Body, to: Operand, block: str, word: int, kind: str) -> None:
 def ask(e: Body, block: str, option: int) -> None:
     """Wait for the warp, and let the scheduler compute the results of an instruction in the block."""
     e.call("void", "emu.ptx.tensor", f"ptr {block}", f"i64 {option}", f"i64 {e.site}")
+
+
+def run_together(e: Body) -> None:
+    """Let no lane go on before all have stored, as on hardware. Checked mode leaves it to the program to order them."""
+    if not isinstance(e.memory, WatchedMemory):
+        e.call("void", "emu.nvvm.bar.warp.sync", "i32 -1", f"i64 {e.site}")

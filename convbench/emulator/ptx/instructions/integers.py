@@ -50,13 +50,16 @@ def _carry(e: Emitter) -> str:
 
 
 def _carried(e: Emitter, i: Instruction, kind: str, a: str, b: str, carry: str | None) -> None:
-    """Add or subtract with a carry that enters, or None, and note the carry that leaves if `.cc` asks for it."""
+    """Add or subtract with a carry that enters, or None, and note the carry that leaves if `.cc` asks for it.
+
+    A difference is a + ~b + carry, as in the machine code of ptxas: its carry is set where nothing is borrowed. Code
+    may look at the carry of a difference by `addc`, for example NVVM's division of 128-bit integers.
+    """
     own, wide = llvm(kind), f"i{bits(kind) + 1}"
-    operation = i.opcode[:3]
-    a, b = (e.op(f"zext {own} {value} to {wide}") for value in (a, b))
-    total = e.op(f"{operation} {wide} {a}, {b}")
-    if carry is not None:
-        total = e.op(f"{operation} {wide} {total}, {e.op(f'zext i1 {carry} to {wide}')}")
+    is_sum = i.opcode.startswith("add")
+    a, b = (e.op(f"zext {own} {value} to {wide}") for value in (a, b if is_sum else e.op(f"xor {own} {b}, -1")))
+    enters = e.op(f"zext i1 {carry} to {wide}") if carry is not None else "0" if is_sum else "1"
+    total = e.op(f"add {wide} {e.op(f'add {wide} {a}, {b}')}, {enters}")
     if "cc" in i.modifiers:
         left = e.op(f"lshr {wide} {total}, {bits(kind)}")
         e.put(f"store i1 {e.op(f'trunc {wide} {left} to i1')}, ptr {_carry(e)}")

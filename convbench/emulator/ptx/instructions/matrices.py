@@ -13,6 +13,7 @@ from convbench.emulator.ptx.instructions.blocks import (
     kinds_among,
     put,
     register_of,
+    run_together,
     shape_among,
     take,
     words_of,
@@ -114,6 +115,7 @@ def store_matrix(e: Body, i: Instruction) -> None:
         e.put(f"store <4 x i32> {e.op(f'load <4 x i32>, ptr {block}, align 16')}, ptr {pointer}, align 1")
 
     _for_lanes(e, 8 * count, write)
+    run_together(e)
 
 
 @lowers("movmatrix", section=f"{_WARP}: movmatrix")

@@ -16,6 +16,7 @@ from convbench.emulator.ptx.instructions.blocks import (
     kinds_among,
     put,
     register_of,
+    run_together,
     shape_among,
     take,
     words_of,
@@ -106,5 +107,7 @@ def _move(e: Body, i: Instruction) -> None:
         own = e.op(f"getelementptr i8, ptr {block}, i64 {number * width // 8}")
         to, source = (own, memory) if is_load else (memory, own)
         e.put(f"store i{8 * moved} {e.op(f'load i{8 * moved}, ptr {source}, align 1')}, ptr {to}, align 1")
+    if not is_load:
+        run_together(e)
     if is_load:
         take(e, fragment, block, 0, register if register == "f64" else register_of(kind))
