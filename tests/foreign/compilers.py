@@ -12,21 +12,22 @@ from convbench.emulator import load_ptx
 from convbench.emulator.loaded import LoadedModule
 
 WHEELS = Path(next(iter(nvidia.cu13.__path__)))
-SOURCE = Path(__file__).with_name("kernels.cu")
+INCLUDES = [f"-I{WHEELS / 'include'}", f"-I{WHEELS / 'include' / 'cccl'}"]
+FOLDER = Path(__file__).parent
 
 
-def by_nvcc(architecture: str, folder: Path) -> LoadedModule:
-    """The kernels of `kernels.cu` from nvcc, which needs a C++ compiler of the machine for the preprocessor."""
+def by_nvcc(name: str, architecture: str, folder: Path) -> LoadedModule:
+    """The kernels of a file from nvcc, which needs a C++ compiler of the machine for the preprocessor."""
     if shutil.which("g++") is None:
         raise RuntimeError("nvcc needs g++: install it")
     out = folder / f"{architecture}.ptx"
-    command = [WHEELS / "bin" / "nvcc", "-ptx", "-lineinfo", f"-arch={architecture}", f"-I{WHEELS / 'include'}"]
-    subprocess.run([*command, "-o", out, SOURCE], check=True)
+    command = [WHEELS / "bin" / "nvcc", "-ptx", "-lineinfo", f"-arch={architecture}", *INCLUDES]
+    subprocess.run([*command, "-o", out, FOLDER / name], check=True)
     return load_ptx(out)
 
 
-def by_nvrtc(architecture: str, folder: Path) -> LoadedModule:
-    """The kernels of `kernels.cu` from NVIDIA's compiler at run time, which CuPy uses."""
+def by_nvrtc(name: str, architecture: str, folder: Path) -> LoadedModule:
+    """The kernels of a file from NVIDIA's compiler at run time, which CuPy uses."""
 
     def call(name: str, *arguments: Any) -> Any:
         error, *found = getattr(nvrtc, name)(*arguments)
@@ -39,10 +40,16 @@ def by_nvrtc(architecture: str, folder: Path) -> LoadedModule:
         nvrtc.nvrtcGetProgramLog(program, text)
         return text.decode()
 
-    include = WHEELS / "include"
-    options = [f"-arch={architecture}", f"-I{include}", f"-I{include / 'cccl'}", "-lineinfo", "-std=c++17"]
-    program = call("nvrtcCreateProgram", SOURCE.read_bytes(), str(SOURCE).encode(), 0, [], [])
+    options = [f"-arch={architecture}", *INCLUDES, "-lineinfo", "-std=c++17", "--device-int128"]
+    source = FOLDER / name
+    program = call("nvrtcCreateProgram", source.read_bytes(), str(source).encode(), 0, [], [])
     call("nvrtcCompileProgram", program, len(options), [option.encode() for option in options])
     text = bytes(call("nvrtcGetPTXSize", program))
     call("nvrtcGetPTX", program, text)
     return load_ptx(text.rstrip(b"\0").decode())
+
+
+def compiled(name: str, compiler_and_architecture: str, folder: Path) -> LoadedModule:
+    """The kernels of a file from "nvcc sm_90" or "nvrtc sm_90"."""
+    compiler, architecture = compiler_and_architecture.split()
+    return {"nvcc": by_nvcc, "nvrtc": by_nvrtc}[compiler](name, architecture, folder)

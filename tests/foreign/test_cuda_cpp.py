@@ -5,7 +5,7 @@ from math import erf
 
 import numpy as np
 import pytest
-from compilers import by_nvcc, by_nvrtc
+from compilers import compiled
 
 RNG = np.random.default_rng(0)
 
@@ -20,8 +20,7 @@ def integers(low, high, *shape):
 
 @pytest.fixture(scope="module", params=["nvcc sm_80", "nvcc sm_90a", "nvrtc sm_90", "nvrtc sm_120"])
 def module(request, tmp_path_factory):
-    compiler, architecture = request.param.split()
-    return {"nvcc": by_nvcc, "nvrtc": by_nvrtc}[compiler](architecture, tmp_path_factory.mktemp(compiler))
+    return compiled("kernels.cu", request.param, tmp_path_factory.mktemp("ptx"))
 
 
 @pytest.fixture(params=[False, True], ids=["fast", "checked"])

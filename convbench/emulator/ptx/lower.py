@@ -45,6 +45,10 @@ def lower(module: Module, entry: str, places: Places, readable: str, watching: W
         an instruction or a variable has no counterpart here; the message shows it.
     """
     check_variables(module)
+    blocks = module.functions[entry].directives.get("reqnctapercluster", ())
+    if any(count > 1 for count in blocks):
+        shape = " × ".join(map(str, blocks))
+        raise UnsupportedError(f"PTX: clusters of blocks are not emulated: {readable} asks for {shape} blocks")
     sites = Sites()
 
     def site_of(i: Instruction, number: int) -> int:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from convbench.emulator import LaunchError, load_ptx
+from convbench.emulator import LaunchError, UnsupportedError, load_ptx
 
 HEAD = ".version 9.0\n.target sm_90\n.address_size 64\n"
 TABLE = (
@@ -286,3 +286,10 @@ def test_a_strong_store_reads_nothing():
     out = np.zeros(1, np.uint32)
     load_ptx(HEAD + STRONG_STORES)["stored"].launch(1, 1, out, checked=True)
     assert out[0] == 3
+
+
+def test_clusters_are_refused_by_name():
+    kernel = ".visible .entry k()\n.reqnctapercluster 2, 1, 1\n.explicitcluster\n{ barrier.cluster.arrive; ret; }\n"
+    with pytest.raises(UnsupportedError, match="clusters of blocks are not emulated: k asks for 2 × 1 × 1 blocks"):
+        load_ptx(HEAD + kernel)["k"].launch(2, 1)
+    load_ptx(HEAD + kernel.replace("2, 1, 1", "1, 1, 1"))["k"].launch(2, 1)
