@@ -31,7 +31,7 @@ SCRATCH = 0, 0  # memory for all programs, and for a profiler: Triton adds them 
 
 
 @cache
-def compiled(name, types, constants, capability, warps, aligned):
+def compiled(name, types, constants, capability, warps, aligned, stages):
     function = getattr(kernels, name)
     names = function.arg_names
     signature = dict(zip(names, (*types, *["constexpr"] * len(constants)), strict=True))
@@ -39,12 +39,12 @@ def compiled(name, types, constants, capability, warps, aligned):
     attributes = {(n,): [["tt.divisibility", 16]] for n in range(len(types)) if aligned and types[n] != "fp32"}
     kernel = triton.compile(
         ASTSource(function, signature, values, attributes), target=GPUTarget("cuda", capability, 32),
-        options={"num_warps": warps, "enable_fp_fusion": True},
+        options={"num_warps": warps, "num_stages": stages, "enable_fp_fusion": True},
     )  # fmt: skip
     return load_ptx(kernel.asm["ptx"])[name], kernel.metadata.shared, kernel.asm["ptx"]
 
 
-def launch(name, grid, *arguments, constants, capability, warps=4, checked=False, aligned=False):
+def launch(name, grid, *arguments, constants, capability, warps=4, checked=False, aligned=False, stages=3):
     types = tuple(
         f"*{TYPES[value.dtype.name]}"
         if isinstance(value, np.ndarray)
@@ -53,7 +53,7 @@ def launch(name, grid, *arguments, constants, capability, warps=4, checked=False
         else "i32"
         for value in arguments
     )
-    kernel, shared, text = compiled(name, types, constants, capability, warps, aligned)
+    kernel, shared, text = compiled(name, types, constants, capability, warps, aligned, stages)
     given = [
         value.view(f"u{value.itemsize}") if isinstance(value, np.ndarray) and value.dtype.kind == "V" else value
         for value in arguments
@@ -209,3 +209,74 @@ def test_what_is_missing_is_refused_by_name():
     x, out = floats(64, 64), np.zeros((32, 32), np.float32)
     with pytest.raises(UnsupportedError, match="textures and tensors"):
         launch("described", 1, x, out, 64, constants=(32,), capability=90, aligned=True)
+
+
+@pytest.mark.parametrize(("dtype", "warps"), [("float16", 4), ("bfloat16", 2)])
+def test_attention(capability, dtype, warps):
+    q, k, v = (floats(128, 64).astype(dtype) for _ in range(3))
+    out = np.zeros((128, 64), np.float32)
+    arguments = q, k, v, out, 128, 0.125
+    launch("attention", 2, *arguments, constants=(64, 64, 64), capability=capability, warps=warps, aligned=True)
+    s = q.astype(float) @ k.astype(float).T * 0.125
+    p = np.exp(s - s.max(1, keepdims=True))
+    wanted = p / p.sum(1, keepdims=True) @ v.astype(float)
+    np.testing.assert_allclose(out, wanted, atol=5e-3 if dtype == "float16" else 4e-2)
+
+
+@pytest.mark.parametrize("stages", [1, 3, 4])
+def test_stages_of_copies(capability, checked, stages):
+    a, b = (RNG.integers(-3, 4, (128, 128)).astype(np.float16) for _ in range(2))
+    c = np.zeros((128, 128), np.float32)
+    text = launch(
+        "matmul", (2, 2), a, b, c, 128, 128, 128, constants=(64, 64, 32), capability=capability, checked=checked,
+        aligned=True, stages=stages,
+    )  # fmt: skip
+    assert ("cp.async" in text) == (stages > 1)
+    np.testing.assert_array_equal(c, a.astype(float) @ b.astype(float))
+
+
+def test_a_product_of_halves(capability, checked):
+    a, b = (RNG.integers(-3, 4, (64, 64)).astype(np.float16) for _ in range(2))
+    c = np.zeros((64, 64), np.float16)
+    launch("half_product", 1, a, b, c, constants=(64,), capability=capability, checked=checked, aligned=True)
+    np.testing.assert_array_equal(c, a.astype(float) @ b.astype(float))
+
+
+def test_gathers_and_flips(capability):
+    x, out = floats(128), np.zeros(128, np.float32)
+    index = RNG.integers(0, 128, 128).astype(np.int32)
+    launch("gathered", 1, x, index, out, constants=(128,), capability=capability)
+    np.testing.assert_array_equal(out, x[index] + x[::-1])
+
+
+def test_counts(capability):
+    x, out = RNG.integers(0, 16, 256).astype(np.int32), np.zeros(16, np.int32)
+    launch("counted", 1, x, out, constants=(256, 16), capability=capability)
+    np.testing.assert_array_equal(out, np.bincount(x, minlength=16))
+
+
+@pytest.mark.parametrize("capability", [90, 120])
+def test_conversions(capability, checked):
+    x = (floats(256) * 8).astype(np.float32)
+    four, five, back = np.zeros(256, np.int8), np.zeros(256, np.int8), np.zeros(256, np.float32)
+    launch("small_numbers", 1, x, four, five, back, constants=(256,), capability=capability, checked=checked)
+    np.testing.assert_array_equal(four.view(np.uint8), x.astype("float8_e4m3fn").view(np.uint8))
+    np.testing.assert_array_equal(five.view(np.uint8), x.astype("float8_e5m2").view(np.uint8))
+    rounded = (x.astype(dtype).astype(np.float32) for dtype in ("float8_e5m2", "bfloat16", "float16"))
+    np.testing.assert_allclose(back, sum(rounded), rtol=1e-6)
+
+
+def test_random_numbers(capability, checked):
+    out = np.zeros(64, np.int32)
+    launch("random_numbers", 1, out, 42, constants=(64,), capability=capability, checked=checked)
+    np.testing.assert_array_equal(out.view(np.uint32), [philox(i, 42) for i in range(64)])
+
+
+def philox(counter, key):
+    """The first word of Philox 4×32-10 (Salmon, Moraes, Dror & Shaw 2011)."""
+    c, k = [counter, 0, 0, 0], [key, 0]
+    for _ in range(10):
+        low, high = 0xD2511F53 * c[0], 0xCD9E8D57 * c[2]
+        c = [high >> 32 ^ c[1] ^ k[0], high & 0xFFFFFFFF, low >> 32 ^ c[3] ^ k[1], low & 0xFFFFFFFF]
+        k = [k[0] + 0x9E3779B9 & 0xFFFFFFFF, k[1] + 0xBB67AE85 & 0xFFFFFFFF]
+    return c[0]

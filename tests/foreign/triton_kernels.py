@@ -138,3 +138,62 @@ def described(x, out, n, size: tl.constexpr):
     wanted = tl.make_tensor_descriptor(x, shape=[n, n], strides=[n, 1], block_shape=[size, size])
     i, j = tl.arange(0, size), tl.arange(0, size)
     tl.store(out + i[:, None] * size + j[None, :], wanted.load([0, 0]))
+
+
+@triton.jit
+def attention(q, k, v, out, length, scale, rows: tl.constexpr, columns: tl.constexpr, size: tl.constexpr):
+    """One head: softmax(q · kᵀ · scale) · v, with a running maximum."""
+    i = tl.program_id(0) * rows + tl.arange(0, rows)
+    j, d = tl.arange(0, columns), tl.arange(0, size)
+    x = tl.load(q + i[:, None] * size + d[None, :])
+    most = tl.full((rows,), -float("inf"), tl.float32)
+    total = tl.zeros((rows,), tl.float32)
+    found = tl.zeros((rows, size), tl.float32)
+    for first in range(0, length, columns):
+        y = tl.load(k + (first + j)[None, :] * size + d[:, None])
+        s = tl.dot(x, y) * scale
+        larger = tl.maximum(most, tl.max(s, 1))
+        p = tl.exp(s - larger[:, None])
+        shrunk = tl.exp(most - larger)
+        total = total * shrunk + tl.sum(p, 1)
+        w = tl.load(v + (first + j)[:, None] * size + d[None, :])
+        found = tl.dot(p.to(w.dtype), w, found * shrunk[:, None])
+        most = larger
+    tl.store(out + i[:, None] * size + d[None, :], found / total[:, None])
+
+
+@triton.jit
+def half_product(a, b, c, size: tl.constexpr):
+    """Sums are float16."""
+    i = tl.arange(0, size)
+    at = i[:, None] * size + i[None, :]
+    tl.store(c + at, tl.dot(tl.load(a + at), tl.load(b + at), out_dtype=tl.float16))
+
+
+@triton.jit
+def gathered(x, index, out, n: tl.constexpr):
+    i = tl.arange(0, n)
+    v = tl.load(x + i)
+    tl.store(out + i, tl.gather(v, tl.load(index + i), 0) + tl.flip(v))
+
+
+@triton.jit
+def counted(x, out, n: tl.constexpr, bins: tl.constexpr):
+    tl.store(out + tl.arange(0, bins), tl.histogram(tl.load(x + tl.arange(0, n)), bins))
+
+
+@triton.jit
+def small_numbers(x, four, five, back, n: tl.constexpr):
+    i = tl.arange(0, n)
+    v = tl.load(x + i)
+    tl.store(four + i, v.to(tl.float8e4nv).to(tl.uint8, bitcast=True))
+    tl.store(five + i, v.to(tl.float8e5).to(tl.uint8, bitcast=True))
+    tl.store(
+        back + i, v.to(tl.float8e5).to(tl.float32) + v.to(tl.bfloat16).to(tl.float32) + v.to(tl.float16).to(tl.float32)
+    )
+
+
+@triton.jit
+def random_numbers(out, seed, n: tl.constexpr):
+    i = tl.arange(0, n)
+    tl.store(out + i, tl.randint(seed, i))
