@@ -155,6 +155,17 @@ extern "C" __global__ void cgroups(const int* x, int* out) {
     o[5] = cg::reduce(two, 1, cg::plus<int>());
 }
 
+struct Table { int a[8]; float f; double d[3]; };
+
+__noinline__ __device__ int taken(const Table* table, int i) { return table->a[i & 7]; }
+
+extern "C" __global__ void of_parameters(const __grid_constant__ Table table, const int* x, int* out) {
+    int v = x[threadIdx.x];
+    out[threadIdx.x] = taken(&table, v) + table.a[(v + 1) & 7] + (int)table.d[v % 3] + (int)table.f;
+}
+
+// ---- tensor cores
+
 extern "C" __global__ void wmma_bytes(const signed char* a, const signed char* b, int* c) {
     fragment<matrix_a, 8, 32, 16, signed char, row_major> l;
     fragment<accumulator, 8, 32, 16, int> s;

@@ -110,6 +110,15 @@ def test_groups(module, checked):
         assert out[n, 3:].tolist() == [(row & 1 == v & 1).sum(), same[: n % 32].sum(), same.sum()]
 
 
+def test_addresses_of_parameters(module, checked):
+    table = np.zeros(1, np.dtype([("a", np.int32, 8), ("f", np.float32), ("d", np.float64, 3)], align=True))
+    table["a"], table["f"], table["d"] = np.arange(10, 18), 3, [100, 200, 300]
+    x, out = integers(0, 1000, 32), np.zeros(32, np.int32)
+    module["of_parameters"].launch(1, 32, table, x, out, checked=checked)
+    a, d = table["a"][0], table["d"][0]
+    np.testing.assert_array_equal(out, a[x & 7] + a[(x + 1) & 7] + d[x % 3] + 3)
+
+
 # ---- tensor cores
 
 

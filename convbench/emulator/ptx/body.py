@@ -3,13 +3,14 @@
 from collections.abc import Callable
 
 from convbench.emulator.ptx.emitter import Emitter
-from convbench.emulator.ptx.flow import Root, find_computed, find_roots
+from convbench.emulator.ptx.flow import LOADED, Root, find_computed, find_roots
 from convbench.emulator.ptx.fusion import fused
 from convbench.emulator.ptx.kinds import bits, is_floating, is_signed, literal, llvm
 from convbench.emulator.ptx.memory import LOCAL, WORD, Memory, Places, pointer_words
 from convbench.emulator.ptx.special import is_special, read_special
 from convbench.emulator.ptx.syntax import Address, Function, Instruction, Label, Module, Operand, bytes_of
 from convbench.emulator.ptx.watched import WatchedMemory, Watching
+from convbench.emulator.state import FaultKind
 
 
 def function_name(function: Function) -> str:
@@ -67,6 +68,7 @@ class Body(Emitter):
         }
         if function.is_entry:
             known |= pointer_words(function, places.pointers)
+            known |= {parameter.name: LOADED for parameter in function.parameters}  # if its address is taken
         self.functions = module.functions
         self.taken = taken_addresses(module)
         roots = find_roots(function, known)
@@ -105,6 +107,13 @@ class Parameters:
     def load(self, targets: tuple[Operand, ...], kind: str, address: Address) -> None:
         """ld.param: from the kernel's arguments, a device function's, or the result of a call."""
         e, own, size = self.e, llvm(kind), bytes_of(kind)
+        if e.kind_of(address.base):  # a parameter whose address was taken
+            begin, width = e.memory.value(e, address), size * len(targets)
+            e.unless(e.memory.in_parameters(e, begin, width), FaultKind.READ_OUTSIDE, begin, str(width))
+            for number, target in enumerate(targets):
+                at = e.op(f"inttoptr i64 {e.op(f'add i64 {begin}, {number * size}')} to ptr")
+                e.set(target, kind, e.op(f"load {own}, ptr {at}, align 1"), signed=is_signed(kind))
+            return
         for number, target in enumerate(targets):
             place = address.offset + number * size
             mark = ""

@@ -12,8 +12,8 @@ from convbench.emulator.ptx.body import Body, function_name, listed_functions
 from convbench.emulator.ptx.flow import find_spins, names_in
 from convbench.emulator.ptx.instructions import block_name, handler_of, let_others_run
 from convbench.emulator.ptx.kinds import kinds_of, literal, llvm
-from convbench.emulator.ptx.memory import Places, check_variables, symbol
-from convbench.emulator.ptx.syntax import Instruction, Label, Module, Variable
+from convbench.emulator.ptx.memory import WORD, Places, check_variables, symbol
+from convbench.emulator.ptx.syntax import Function, Instruction, Label, Module, Variable
 from convbench.emulator.ptx.watched import WatchedMemory, Watching, cell_shift, count_turn, find_turns
 from convbench.emulator.source import Site, Sites
 
@@ -66,6 +66,8 @@ def lower(module: Module, entry: str, places: Places, readable: str, watching: W
         if variable.space in ("global", "const")
     ]
     reached = [module.functions[name] for name in called(module, entry)]
+    if _takes_address(module.functions[entry]):
+        places.parameter_bytes = sum(-(-p.size // WORD) * WORD for p in module.functions[entry].parameters)
     for function in reached:
         places.local.add(function)
     if watching:
@@ -99,6 +101,13 @@ def called(module: Module, entry: str) -> list[str]:
                 if function is not None and function.has_body:
                     waiting.append(function.name)
     return found
+
+
+def _takes_address(function: Function) -> bool:
+    """Whether an instruction takes the address of a parameter."""
+    names = {parameter.name for parameter in function.parameters}
+    operands = (operand for i in function.body if isinstance(i, Instruction) for operand in i.operands)
+    return any(isinstance(operand, str) and operand.partition("+")[0] in names for operand in operands)
 
 
 def shared_variables(module: Module, entry: str) -> list[Variable]:

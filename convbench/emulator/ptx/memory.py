@@ -32,6 +32,7 @@ class Places:
     pointers: tuple[int, ...] = ()
     begins: frozenset[int] = frozenset()  # those of them that are the lowest address of their array
     shared_sizes: dict[str, int] = field(default_factory=dict)
+    parameter_bytes: int = 0  # of the kernel's parameters, if it takes the address of one
 
     local: "LocalPlaces" = field(default_factory=lambda: LocalPlaces())
 
@@ -101,6 +102,8 @@ class Memory:
             return str(self.places.shared[base] + extra)
         if base in self.local:
             return str(self.local[base][0] + extra)
+        if self.function.is_entry and base in self.offsets:
+            return e.op(f"add i64 {e.field('worker', 'arguments')}, {self.offsets[base] + extra}")
         if variable.space in ("global", "const"):
             return f"ptrtoint (ptr getelementptr (i8, ptr {symbol(base)}, i64 {extra}) to i64)"
         raise e.refuse(f"it takes the address of {base}, which is a parameter")
@@ -264,8 +267,15 @@ class Memory:
                 inside = e.op(f"sub i64 {address}, ptrtoint (ptr {symbol(name)} to i64)")
                 here = e.op(f"icmp ult i64 {inside}, {variable.size - width + 1}")
                 found = e.op(f"or i1 {found}, {here}")
+        if self.places.parameter_bytes and fault == FaultKind.READ_OUTSIDE:
+            found = e.op(f"or i1 {found}, {self.in_parameters(e, address, width)}")
         e.unless(found, fault, address, str(width))
         return e.op(f"inttoptr i64 {address} to ptr")
+
+    def in_parameters(self, e: Emitter, address: str, width: int) -> str:
+        """Whether `width` bytes at an address are parameters of the kernel."""
+        inside = e.op(f"sub i64 {address}, {e.field('worker', 'arguments')}")
+        return e.op(f"icmp ult i64 {inside}, {max(self.places.parameter_bytes - width + 1, 0)}")
 
 
 def symbol(name: str) -> str:

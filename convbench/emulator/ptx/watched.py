@@ -118,6 +118,15 @@ class WatchedMemory(Memory):
                 root = None
                 self._bound(e, address, width, fault)
             address = self.generic(e, address, "shared")
+        if self.places.parameter_bytes and root is None and not space and fault == FaultKind.READ_OUTSIDE:
+            is_parameter = self.in_parameters(e, address, width)
+            e.either(is_parameter, lambda: None, lambda: self._show_any(e, address, root, space, width, fault))
+        else:
+            self._show_any(e, address, root, space, width, fault)
+        return e.op(f"inttoptr i64 {address} to ptr")
+
+    def _show_any(self, e: Emitter, address: str, root: Root | None, space: str, width: int, fault: FaultKind) -> None:
+        """Add the check of an access to memory that may be the thread's own, if nobody knows its array."""
         if root is None and not space and self.local_bytes:
             place = self.window(e, address, "local")
             is_own = e.op(f"icmp ult i64 {place}, {self.local_bytes}")
@@ -128,7 +137,6 @@ class WatchedMemory(Memory):
             )
         else:
             self._show(e, address, root, width, fault)
-        return e.op(f"inttoptr i64 {address} to ptr")
 
     def _access(self, i: Instruction, width: int, fault: FaultKind) -> int:
         """The kind of access that an instruction makes; `fault` is the one that it would be outside its array."""

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from convbench.emulator import LaunchError, UnsupportedError, load_ptx
+from convbench.emulator import KernelFault, LaunchError, UnsupportedError, load_ptx
 
 HEAD = ".version 9.0\n.target sm_90\n.address_size 64\n"
 TABLE = (
@@ -293,3 +293,38 @@ def test_clusters_are_refused_by_name():
     with pytest.raises(UnsupportedError, match="clusters of blocks are not emulated: k asks for 2 × 1 × 1 blocks"):
         load_ptx(HEAD + kernel)["k"].launch(2, 1)
     load_ptx(HEAD + kernel.replace("2, 1, 1", "1, 1, 1"))["k"].launch(2, 1)
+
+
+OF_PARAMETERS = """
+.func (.param .b32 r) read(.param .b64 at)
+{ .reg .b32 %v; .reg .b64 %a; ld.param.u64 %a, [at]; ld.u32 %v, [%a]; st.param.b32 [r], %v; ret; }
+.visible .entry chosen(.param .align 8 .b8 given[32], .param .u64 out, .param .u32 first)
+{
+    .reg .b32 %t, %v, %w; .reg .b64 %a, %g, %o, %out;
+    ld.param.u64 %out, [out]; ld.param.u32 %v, [first];
+    mov.u32 %t, %tid.x;
+    mul.wide.u32 %o, %t, 4;
+    add.u64 %out, %out, %o;
+    add.u32 %v, %v, %t;
+    mul.wide.u32 %o, %v, 4;
+    mov.b64 %a, given;
+    cvta.param.u64 %g, %a;
+    add.u64 %a, %a, %o;
+    add.u64 %g, %g, %o;
+    ld.param.u32 %v, [%a];
+    { .param .b64 p; .param .b32 q; st.param.b64 [p], %g; call (q), read, (p); ld.param.b32 %w, [q]; }
+    mad.lo.u32 %v, %w, 100, %v;
+    st.global.u32 [%out], %v;
+    ret;
+}
+"""
+
+
+@pytest.mark.parametrize("checked", [False, True])
+def test_the_address_of_a_parameter_can_be_taken(checked):
+    given, out = np.arange(8, dtype=np.uint32), np.zeros(8, np.uint32)
+    kernel = load_ptx(HEAD + OF_PARAMETERS)["chosen"]
+    kernel.launch(1, 8, given, out, 0, checked=checked)
+    np.testing.assert_array_equal(out, given * 101)
+    with pytest.raises(KernelFault, match="reads 4 bytes outside"):
+        kernel.launch(1, 8, given, out, 8, checked=checked)
