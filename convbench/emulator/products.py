@@ -5,7 +5,7 @@ instruction it is, with its shape and types, is packed into one number (`mma_opt
 
 A register of 32 bits holds p elements of a factor. Lane 4·g + t has, in element e of register i, row g + 8·(i mod 2)
 and column p·(t + 4·(i // 2)) + e of A, and row p·(t + 4·i) + e and column g of B. Of a sum it has, in element i, row
-g + 8·(i // 2) and column 2·t + (i mod 2). This holds for all shapes but m8n8k4 of halves, which is refused.
+g + 8·(i // 2) and column 2·t + (i mod 2). This holds for all shapes but m8n8k4 of halves.
 
 Products are exact. A sum of floats is computed in float64, and then cut towards zero to float32, or rounded to nearest
 to float16, as hardware does (Fasi, Higham, Mikaitis & Pranesh 2021, "Numerical behavior of NVIDIA tensor cores", PeerJ
@@ -17,14 +17,14 @@ Source    PTX ISA, "Warp-level matrix instructions".
 import numpy as np
 from numba import njit
 
-from convbench.emulator.raw import bits_of, double_of, float_of, fused, load, load_word, store, store_word
+from convbench.emulator.raw import bits_of, double_of, float_of, fused, load, load_word, store, store_half, store_word
 from convbench.emulator.state import WARP
 
 TF32, F16, BF16, S8, U8, E4M3, E5M2, S4, U4, F64, AND, XOR = range(2, 14)  # types of factors; the last two are bits
 FLOAT, HALF, INTEGER, DOUBLE = range(4)  # types of sums
 BITS = {TF32: 32, F16: 16, BF16: 16, S8: 8, U8: 8, E4M3: 8, E5M2: 8, S4: 4, U4: 4, F64: 64, AND: 1, XOR: 1}
 GENERAL = 16  # the instructions here begin with this number
-_MMA, _LOAD, _STORE, _TRANSPOSE, _WMMA = range(5)
+_MMA, _LOAD, _STORE, _TRANSPOSE, _WMMA, _QUADS = range(6)
 COLUMNS = 8
 _TF32_BITS = 0xFFFFE000  # those of a float32 that the hardware reads
 WIDTHS = np.array([BITS.get(kind, 0) for kind in range(16)])
@@ -50,6 +50,11 @@ def wmma_option(
     return option | columns << 44 | words[0] << 52 | words[1] << 57
 
 
+def quads_option(sums: tuple[int, int], rows: tuple[bool, bool]) -> int:
+    """The number of mma.m8n8k4 of halves: the types of C and D, and whether A and B are in the order of rows."""
+    return GENERAL | _QUADS << 5 | sums[0] << 16 | sums[1] << 18 | rows[0] << 24 | rows[1] << 25
+
+
 def move_option(opcode: str, count: int, *, transposed: bool) -> int:
     """The number of ldmatrix, stmatrix or movmatrix, for this many matrices."""
     action = {"ldmatrix": _LOAD, "stmatrix": _STORE, "movmatrix": _TRANSPOSE}[opcode]
@@ -64,6 +69,9 @@ def answer_general(threads, warp, option):
         _multiply(threads, warp, option)
     elif action == _WMMA:
         _multiply_whole(threads, warp, option)
+    elif action == _QUADS:
+        for quad in range(4):
+            _multiply_quads(threads, warp + 4 * quad, option)
     else:
         _move(threads, warp, action, option >> 8 & 15, option >> 12 & 1)
 
@@ -132,6 +140,43 @@ def _multiply(threads, warp, option):
             found[i] = _added(_sum_at(block, i, kind_c), a, row, b, column, kind_a)
         for i in range(rows // 4):
             put_sum(block, i, kind_d, found[i], saturates)
+
+
+@njit(error_model="numpy", nogil=True)
+def _multiply_quads(threads, first, option):
+    """D = A · B + C, 8 × 8 × 4, of mma.m8n8k4, for four lanes from `first` on and the four that are 16 behind them."""
+    kind_c, kind_d, by_rows_a, by_rows_b = option >> 16 & 3, option >> 18 & 3, option >> 24 & 1, option >> 25 & 1
+    a, b = np.empty((8, 4)), np.empty((4, 8))
+    for t in range(8):
+        block, low, high = threads[first + (t & 3) + (t >> 2 << 4)].value, t & 3, t & 4
+        for i in range(4):
+            left = value_in(load_word(block + 4 * (i >> 1)), i & 1, F16)
+            right = value_in(load_word(block + 8 + 4 * (i >> 1)), i & 1, F16)
+            if by_rows_a:
+                a[low + high, i] = left
+            else:
+                a[i + high, low] = left
+            if by_rows_b:
+                b[low, i + high] = right
+            else:
+                b[i, low + high] = right
+    found = np.empty(8)
+    for t in range(8):
+        block = threads[first + (t & 3) + (t >> 2 << 4)].value + 16
+        for i in range(8):
+            row, column = _of_quads(t, i, kind_c)
+            found[i] = _sum_at(block, i, kind_c)
+            found[i] = _added(found[i], a, row, b, column, F16)
+        for i in range(8):
+            put_sum(block, i, kind_d, found[i], 0)
+
+
+@njit(error_model="numpy", nogil=True)
+def _of_quads(t, i, kind):
+    """The row and column of a sum of m8n8k4: of float32, and of float16."""
+    if kind == FLOAT:
+        return (t & 1) + (i & 2) + (t & 4), (i & 4) + (t & 2) + (i & 1)
+    return t, i
 
 
 @njit(error_model="numpy", nogil=True)
@@ -204,9 +249,7 @@ def put_sum(block, i, kind, value, saturates):
     elif kind == FLOAT:
         store_word(block + 4 * i, bits_of(cut(value)))
     elif kind == HALF:
-        at = block + 4 * (i >> 1)
-        word, shift = load_word(at), 16 * (i & 1)
-        store_word(at, word & ~(0xFFFF << shift) | half_bits(value) << shift)
+        store_half(block + 2 * i, half_bits(value))
     else:
         if saturates:
             value = min(max(value, -(2.0**31)), 2.0**31 - 1)

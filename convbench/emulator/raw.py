@@ -73,6 +73,18 @@ def store_word(typingctx: Any, address: Any, value: Any) -> Any:
 
 
 @intrinsic
+def store_half(typingctx: Any, address: Any, value: Any) -> Any:
+    """Write the low 16 bits of a value at an address."""
+
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        half = builder.trunc(values[1], ir.IntType(16))
+        builder.store(half, builder.inttoptr(values[0], ir.IntType(16).as_pointer()))
+        return context.get_dummy_value()
+
+    return types.void(types.int64, types.int64), generate
+
+
+@intrinsic
 def float_of(typingctx: Any, bits: Any) -> Any:
     """The float32 whose bits are the low 32 bits of a word."""
 

@@ -168,6 +168,46 @@ def test_a_product_of_fragments_is_exact(case):
     np.testing.assert_array_equal(found.astype(np.float64), sums(wanted))
 
 
+@pytest.mark.parametrize("kind", ["f16", "f32"])
+@pytest.mark.parametrize("orders", ["row.col", "col.row", "row.row", "col.col"])
+def test_four_small_products_of_halves_are_exact(kind, orders):
+    rng = np.random.default_rng(4)
+    a, b, c = (numbers(rng, "f16", (4, *shape)) for shape in ((8, 4), (4, 8), (8, 8)))
+    lane, i = np.arange(32)[:, None], np.arange(8)
+    quad, low, high = lane // 4 % 4, lane % 4, 4 * (lane >= 16)
+    by_rows = [order == "row" for order in orders.split(".")]
+    left = a[quad, low + high, i[:4]] if by_rows[0] else a[quad, i[:4] + high, low]
+    right = b[quad, low, i[:4] + high] if by_rows[1] else b[quad, i[:4], low + high]
+    if kind == "f16":
+        row, column = low + high + 0 * i, i + 0 * lane
+    else:
+        row, column = (lane & 1) + (i & 2) + high, (i & 4) + (lane & 2) + (i & 1)
+    words = [packed(left, "f16"), packed(right, "f16"), packed(c[quad, row, column], kind)]
+    memory = np.concatenate(words, 1)
+    count = memory.shape[1] - 4
+    own = "b32" if kind == "f16" else "f32"
+    sums = [f"%{own}c{n}" for n in range(count)]
+    listed = "{" + ", ".join(sums) + "}"
+    loads = [f"ld.global.{own} {name}, [%x+{16 + 4 * n}];" for n, name in enumerate(sums)]
+    stores = [f"st.global.{own} [%x+{16 + 4 * n}], {name};" for n, name in enumerate(sums)]
+    kernel = f"""{HEAD}.visible .entry k(.param .u64 x)
+{{
+    .reg .b64 %x; .reg .b32 %t, %a, %b, %c, %d;
+{declared()}    ld.param.u64 %x, [x];
+    mov.u32 %t, %tid.x;
+    mad.wide.u32 %x, %t, {4 * memory.shape[1]}, %x;
+    ld.global.v4.b32 {{%a, %b, %c, %d}}, [%x];
+    {" ".join(loads)}
+    mma.sync.aligned.m8n8k4.{orders}.{kind}.f16.f16.{kind} {listed}, {{%a, %b}}, {{%c, %d}}, {listed};
+    {" ".join(stores)}
+    ret;
+}}
+"""
+    load_ptx(kernel)["k"].launch(1, 32, memory)
+    found = np.ascontiguousarray(memory[:, 4:]).view(DTYPES[kind]).astype(np.float64)
+    np.testing.assert_array_equal(found, (a @ b + c)[quad, row, column])
+
+
 SPARSE = "mma.sp.sync.aligned.m16n8k32.row.col.f32.f16.f16.f32 %f, {%r0,%r1,%r2,%r3}, {%r4,%r5,%r6,%r7}, %f, %r8, 0;"
 SCALED = "mma.sync.aligned.m16n8k64.row.col.kind::mxf4.block_scale.scale_vec::2X.f32.e2m1.e2m1.f32.ue8m0 "
 SCALED += "%f, {%r0,%r1,%r2,%r3}, {%r4,%r5}, %f, %r6, {0, 0}, %r7, {0, 0};"

@@ -55,7 +55,8 @@ def multiply(e: Body, i: Instruction) -> None:
         if word in words:
             raise e.refuse(why)
     kinds, (rows, columns, depth) = kinds_among(words), shape_among(words)
-    if len(kinds) != 4 or not _is_known(kinds, (rows, columns, depth)):
+    is_by_quads = kinds[1:3] == ["f16", "f16"] and (rows, columns, depth) == (8, 8, 4) and kinds[:1] == kinds[3:]
+    if len(kinds) != 4 or not (is_by_quads or _is_known(kinds, (rows, columns, depth))):
         raise e.refuse(UNKNOWN)
     if {"rz", "rm", "rp"} & set(words):
         raise e.refuse("only rounding to nearest is")
@@ -65,6 +66,11 @@ def multiply(e: Body, i: Instruction) -> None:
     first = words_of(a, kind) + words_of(b, kind)
     block = block_of(e, first + max(words_of(c, kind_c), words_of(d, kind_d)))
     put(e, block, put(e, block, put(e, block, 0, a, kind), b, kind), c, kind_c)
+    if is_by_quads:
+        orders = [word == "row" for word in words if word in ("row", "col")]
+        ask(e, block, products.quads_option((SUMS[added], SUMS[to]), (orders[0], orders[1])))
+        take(e, d, block, first, kind_d)
+        return
     fast = _FAST.get((f"m{rows}n{columns}k{depth}", left)) if to == added == "f32" else None
     factors = factor_of(left, words), factor_of(right, words)
     ask(e, block, fast if fast is not None else products.mma_option(
