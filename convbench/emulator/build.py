@@ -47,6 +47,7 @@ class Watch:
     syncwarps: bool  # whether the kernel has syncwarps, which order lanes of a warp without a barrier
     atomics: bool  # whether it has atomics
     copies: bool  # whether it has asynchronous copies
+    fences: bool  # whether it has fences, which order accesses around atomics
 
 
 @dataclass
@@ -199,6 +200,7 @@ def _watch(watcher: Watcher, linked: Linked) -> Watch:
         _has_syncwarps(linked.retargeted),
         watcher.has_atomics,
         watcher.has_copies,
+        watcher.has_fences,
     )
 
 

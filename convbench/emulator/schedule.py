@@ -12,7 +12,7 @@ from llvmlite import ir
 from numba import njit, types
 from numba.extending import intrinsic
 
-from convbench.emulator import raw, shadow, tensor, warp, warpgroup
+from convbench.emulator import happens, raw, shadow, tensor, warp, warpgroup
 from convbench.emulator.state import THREAD, TURNS, WARP, FaultKind, Status, fingerprint
 from convbench.emulator.warp import answer_warp
 from convbench.emulator.warpgroup import answer_warpgroup, begin_block
@@ -71,6 +71,7 @@ def _make_run_blocks(version: int) -> Any:
             header.ctaid_z = block // (header.nctaid_x * header.nctaid_y)
             header.epoch += 1
             header.block_epoch = header.epoch
+            header.acquired = 0
             shared[:dirty] = 0xFF
             fault, thread = _run_block(start, resume, threads, rows, order, header, clocks, tables, arrived)
             if header.unwritten_by and not RACE_READ <= fault <= RACE_OVERWRITE:
@@ -256,5 +257,7 @@ def _release_named(threads, count, header, arrived):
 
 
 run_blocks = _make_run_blocks(
-    fingerprint(__file__, raw.__file__, shadow.__file__, tensor.__file__, warp.__file__, warpgroup.__file__)
+    fingerprint(
+        __file__, raw.__file__, happens.__file__, shadow.__file__, tensor.__file__, warp.__file__, warpgroup.__file__
+    )
 )

@@ -10,9 +10,9 @@ syncwarp that the lane took part in, and the thread. If several lanes of one war
 set of these lanes.
 
 Two accesses of different threads are ordered if a barrier lies between them (their epochs differ), or if they are of
-one warp and the later lane knows of a syncwarp after the earlier access. Accesses of different blocks are never
-ordered. Two accesses are a race if they are not ordered, one of them is a write, and not both are atomic. It does not
-matter which of them happened to run first, so the result does not depend on the schedule.
+one warp and the later lane knows of a syncwarp after the earlier access. Otherwise, and between blocks, only fences and
+atomics order them (`happens`). Two accesses are a race if they are not ordered, one of them is a write, and not both
+are atomic. It does not matter which of them happened to run first, so the result does not depend on the schedule.
 
 One thing is approximate. If several lanes have read since different syncwarps, the earliest number stands for all, so
 that a write which is ordered with only some of them may seem ordered with all. This may hide a race. It never gives a
@@ -25,7 +25,8 @@ from functools import cache
 
 from numba import cfunc, njit, types
 
-from convbench.emulator import raw
+from convbench.emulator import happens, raw
+from convbench.emulator.happens import fence, is_ordered, synchronise
 from convbench.emulator.raw import load, load_byte, store, store_byte
 from convbench.emulator.state import RANGE, THREAD, WARP, WORKER, FaultKind, fingerprint, offset
 
@@ -50,6 +51,7 @@ _NOW, _BLOCK_EPOCH, _CLOCKS = offset(WORKER, "epoch"), offset(WORKER, "block_epo
 _SYNCWARPS = offset(WORKER, "syncwarps")
 _PENDING, _PENDING_SITE = offset(WORKER, "unwritten_by"), offset(WORKER, "unwritten_site")
 _PENDING_ADDRESS = offset(WORKER, "unwritten_address")
+_ORDER = offset(WORKER, "order")
 _RANGES, _N_RANGES = offset(WORKER, "ranges"), offset(WORKER, "n_ranges")
 
 _READ_OUTSIDE, _WRITE_OUTSIDE = int(FaultKind.READ_OUTSIDE), int(FaultKind.WRITE_OUTSIDE)
@@ -107,17 +109,20 @@ def _before(lanes, stamp, index, worker):
 
 
 @njit(error_model="numpy", inline="always")
-def _enter(at, epoch, block_epoch, me, index, worker, is_shared):
+def _enter(at, epoch, block_epoch, me, thread, index, worker, is_shared):
     """Add thread `index` to the set at an address. Returns whether more threads of this epoch would change nothing."""
     stamp = load(at)
     if stamp >> _EPOCH != epoch:
-        if 0 < stamp >> _EPOCH < block_epoch and not is_shared:
+        if 0 < stamp >> _EPOCH < block_epoch and not is_shared and not is_ordered(stamp, thread, index, worker):
             return True  # another block is in the set, so any conflicting access is a race, whoever else is in it
         store(at, me)
         return False
     if stamp == me:
         return False
     other = stamp & _THREAD_MASK
+    if load(worker + _ORDER) and not stamp & (_WARPS | _LANES) and is_ordered(stamp, thread, index, worker):
+        store(at, me)
+        return False
     if stamp & _WARPS or (other // WARP) != (index // WARP) or not load(worker + _SYNCWARPS):
         # until the next barrier, no thread is ordered with all of them
         if other != index or stamp & _WARPS:
@@ -146,14 +151,15 @@ def _meets(at, epoch, block_epoch, thread, index, worker, is_shared):
     stamp = load(at)
     stamp_epoch = stamp >> _EPOCH
     if stamp_epoch != epoch:
-        return 0 < stamp_epoch < block_epoch and not is_shared
+        foreign = 0 < stamp_epoch < block_epoch and not is_shared
+        return foreign and not is_ordered(stamp, thread, index, worker)
     if stamp & _WARPS:
         return True
     if stamp & _LANES:
         lanes = load(at + 8) & ~(1 << (index % WARP))
         foreign = (stamp & _THREAD_MASK) // WARP != index // WARP
         return foreign or (lanes & ~_before(lanes, stamp, index, worker)) != 0
-    return _unordered(stamp, thread, index, worker)
+    return _unordered(stamp, thread, index, worker) and not is_ordered(stamp, thread, index, worker)
 
 
 @njit(error_model="numpy")
@@ -174,10 +180,11 @@ def _check_cell(access, strong, cell, atomics, epoch, block_epoch, me, index, wo
     """The fault of an access to one cell, or 0. `atomics` is the address of the cell's entry for atomics, or 0."""
     written = load(cell)
     write_epoch = written >> _EPOCH
+    foreign = 0 < write_epoch < block_epoch and not is_shared
     if write_epoch == epoch:
-        if _unordered(written, thread, index, worker):
+        if _unordered(written, thread, index, worker) and not is_ordered(written, thread, index, worker):
             return _fault(thread, _RACE_READ if access == READ else _RACE_WRITE, address, written, 0)
-    elif 0 < write_epoch < block_epoch and not is_shared:
+    elif foreign and not is_ordered(written, thread, index, worker):
         return _fault(thread, _RACE_READ if access == READ else _RACE_WRITE, address, written, 0)
     atomic_epoch = 0
     if atomics:
@@ -190,15 +197,18 @@ def _check_cell(access, strong, cell, atomics, epoch, block_epoch, me, index, wo
     if strong:
         return 0  # a later write is no race with it if it is strong, too: another order shows the other case
     if access == READ:
-        full = _enter(cell + _READERS, epoch, block_epoch, me, index, worker, is_shared)
+        full = _enter(cell + _READERS, epoch, block_epoch, me, thread, index, worker, is_shared)
         # no read is free of memory that is unwritten, or that was written in this epoch: only some threads may read it
-        if full and not (unwritten or write_epoch == epoch or atomic_epoch == epoch):
+        if full and not (unwritten or foreign or write_epoch == epoch or atomic_epoch == epoch):
             store(cell + FREE, epoch)
         return 0
     if _meets(cell + _READERS, epoch, block_epoch, thread, index, worker, is_shared):
         return _fault(thread, _RACE_OVERWRITE, address, load(cell + _READERS), 0)
     if access == ATOMIC:
-        _enter(atomics, epoch, block_epoch, me, index, worker, is_shared)
+        if load(worker + _ORDER):
+            store(atomics, me)  # it comes after all others at its address, so that the last one stands for all
+        else:
+            _enter(atomics, epoch, block_epoch, me, thread, index, worker, is_shared)
     else:
         store(cell, me)
     store(cell + FREE, 0)
@@ -302,13 +312,32 @@ def is_unwritten(written, size):
 @cache
 def check_address() -> int:
     """The address of `check` in machine code, which is compiled at the first call."""
-    version = fingerprint(__file__, raw.__file__)
+    version = fingerprint(__file__, raw.__file__, happens.__file__)
 
     @cfunc(types.int64(*[types.int64] * 4), error_model="numpy", cache=True)
     def entry(thread, address, what, row):
         return check(thread, address, what, row) if version else 0
 
     return int(entry.address)
+
+
+@cache
+def ordering_addresses() -> tuple[int, int]:
+    """The addresses of `synchronise` and `fence` of `happens` in machine code, compiled at the first call."""
+    version = fingerprint(__file__, raw.__file__, happens.__file__)
+
+    @cfunc(types.void(types.int64, types.int64), error_model="numpy", cache=True)
+    def enter_atomic(thread, address):
+        if version:
+            row = _find(load(thread + _WORKER), address)
+            synchronise(thread, address, row != 0 and load(row + _SHARED))
+
+    @cfunc(types.void(types.int64, types.int64), error_model="numpy", cache=True)
+    def enter_fence(thread, is_device):
+        if version:
+            fence(thread, is_device)
+
+    return int(enter_atomic.address), int(enter_fence.address)
 
 
 @cache

@@ -77,6 +77,7 @@ THREAD = np.dtype(
             *("sync", "fault", "fault_site", "fault_a", "fault_b", "fault_c"),
             # its asynchronous copies in checked mode: numbers of the first under way and of the next, groups so far
             *("copies_first", "copies_next", "copies_group"),
+            *("fence", "fence_of_block"),  # the times of its last fences, of the device and of any (`happens`)
         )
     ]
 )
@@ -96,6 +97,7 @@ WORKER = np.dtype(
             *("unwritten_by", "unwritten_site", "unwritten_address"),
             "rounds",  # how often in a row the threads of the block did nothing but spin
             "anywhere",  # whether threads may wait for each other at different places of the code, as on a GPU
+            *("order", "acquired"),  # the log of atomics (`happens`) or 0, and the block's last acquisition in it
             "copies",  # the table of asynchronous copies under way, COPIES rows for each thread
             # set by another thread to end a launch early
             "stop",

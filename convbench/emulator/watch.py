@@ -34,6 +34,7 @@ _COPY = re.compile(
     rf"call void @llvm\.mem(?:cpy|move)\S*\("
     rf"ptr[^%]*(?P<to>{VALUE}), ptr[^%]*(?P<source>{VALUE}), i64 (?P<size>[^,]+),"
 )
+_FENCE = re.compile(r"^\s+fence (?P<scope>syncscope)?")
 _WORD = re.compile(rf"^\s+(?P<word>{VALUE}) = ptrtoint ptr (?P<pointer>{VALUE}) to i64")
 
 
@@ -70,6 +71,7 @@ class Watcher(Weaver):
         self.stops: list[str] = []
         self.has_atomics = False
         self.has_copies = False
+        self.has_fences = any(_FENCE.match(line) for line in body)
 
     def prologue(self) -> str:
         """Load the words that the checks need, and allocate the local arrays with their maps."""
@@ -137,6 +139,7 @@ class Watcher(Weaver):
             self._block_read(line, match["source"], match["size"])
             self._block_write(line, match["to"], match["size"])
         super().instruction(line)
+        self._order(line)
         self._mirror(line)
 
     def _name_local(self, line: str) -> str:
@@ -147,6 +150,20 @@ class Watcher(Weaver):
         word = line[line.rindex("i64 ") + 4 : line.rindex(")")]
         root = self.roots.get(self.words.get(word, ""), UNKNOWN)
         return line.replace(f"i64 {word})", f"i64 {-1 - self._number_of(root)})") if root[0] == "local" else line
+
+    def _order(self, line: str) -> None:
+        """After a fence, or an atomic of a kernel with fences, note it: the two order what lies around them."""
+        if not self.has_fences:
+            return
+        atomic, fence = (f"call void inttoptr (i64 {address} to ptr)" for address in shadow.ordering_addresses())
+        if match := _FENCE.match(line):
+            self.out.append(f"  {fence}(i64 %emu.row, i64 {int(not match['scope'])})")
+        elif (match := ACCESS.match(line)) and (pointer := accessed_pointer(match)):
+            is_atomic = match["operation"] in ("atomicrmw", "cmpxchg") or "atomic" in match["flags"]
+            if is_atomic and self.roots.get(pointer, UNKNOWN)[0] not in ("own", "local"):
+                name = self.piece()
+                self.out.append(f"  %{name}.place = ptrtoint ptr {pointer} to i64")
+                self.out.append(f"  {atomic}(i64 %emu.row, i64 %{name}.place)")
 
     # ---- one access
 

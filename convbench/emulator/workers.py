@@ -11,6 +11,7 @@ import numpy as np
 
 from convbench.emulator.arguments import Arguments
 from convbench.emulator.build import Compiled
+from convbench.emulator.happens import LOG_BYTES
 from convbench.emulator.ranges import Ranges, WrittenMemory, bounds
 from convbench.emulator.state import COPIES, COPY, THREAD, WARP, WORKER, aligned_bytes
 from convbench.emulator.warpgroup import ROW_WORDS
@@ -76,6 +77,9 @@ class Worker:
             header["syncwarps"], header["budget"] = compiled.watch.syncwarps, budget
             self.copies = np.zeros(count * COPIES if compiled.watch.copies else 0, COPY)
             header["copies"] = self.copies.ctypes.data
+            if compiled.watch.atomics and compiled.watch.fences:
+                self.log = np.zeros(LOG_BYTES, np.uint8)
+                header["order"] = self.log.ctypes.data
 
     def stop(self) -> None:
         """Make the running block end at its next barrier, and let no other block begin."""

@@ -11,8 +11,9 @@ _FLOATS = {"float": ("i32", "f32"), "double": ("i64", "f64")}
 def definitions() -> str:
     """IR of `emu.nvvm.atomic.*`, `___numba_atomic_*` and the fences."""
     found = [
-        f"define linkonce_odr void @emu.nvvm.membar.{scope}() alwaysinline nounwind {{\n  fence seq_cst\n  ret void\n}}"
-        for scope in ("cta", "gl", "sys")
+        f"define linkonce_odr void @emu.nvvm.membar.{scope}() alwaysinline nounwind {{\n"
+        f"  fence {of}seq_cst\n  ret void\n}}"
+        for scope, of in (("cta", 'syncscope("block") '), ("gl", ""), ("sys", ""))
     ]
     for kind, (bits, short) in _FLOATS.items():
         found.append(_swap(kind, f"emu.nvvm.atomic.load.add.{short}.p0{short}", "fadd"))
