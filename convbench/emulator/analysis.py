@@ -16,6 +16,9 @@ _ROW = re.compile(rf"^\s+(?P<value>{VALUE}) = .*call ptr @emu\.(?:thread|worker)
 _PHI_POINTER = re.compile(rf"\[ (?P<pointer>{VALUE}),")
 _TARGET = re.compile(r"label %(?P<label>\"[^\"]+\"|[-\w.$]+)")
 _LABEL = re.compile(r'^(?P<label>"[^"]+"|[-\w.$]+):')
+_SWAP = re.compile(rf"^\s+\S+ = cmpxchg (?:weak )?ptr (?P<pointer>{VALUE}), \w+ (?P<old>{VALUE}), ")
+_SAME_VALUE = ("phi", "select", "freeze", "bitcast", "trunc", "zext", "sext")
+_PHI_VALUE = re.compile(rf"\[ ({VALUE}),")
 _TYPE = r"(?:\{[^}]*\}|\[[^\]]*\]|<[^>]*>|[\w.]+)"
 
 Root = tuple[str, str]  # the memory that a pointer leads into: "argument", "shared" or "local", and which of them
@@ -75,6 +78,30 @@ def find_roots(body: list[str], parameters: list[tuple[str, str]]) -> dict[str, 
                 roots[value] = new
                 changed = True
     return roots
+
+
+def find_rechecked(body: list[str], roots: dict[str, Root]) -> set[str]:
+    """The values of loads that a compare-and-swap in the same memory compares again: an old value does no harm."""
+    lines = {match["value"]: line for line in body if (match := RESULT.match(line))}
+    found: set[str] = set()
+    for line in body:
+        if not (swap := _SWAP.match(line)):
+            continue
+        root = roots.get(swap["pointer"], UNKNOWN)
+        waiting, seen = [swap["old"]], set()
+        while root != UNKNOWN and waiting:
+            value = waiting.pop()
+            if value in seen or value not in lines:
+                continue
+            seen.add(value)
+            operation = RESULT.match(lines[value])["operation"]  # type: ignore[index]
+            if operation in _SAME_VALUE:
+                waiting += (
+                    _PHI_VALUE.findall(lines[value]) if operation == "phi" else re.findall(VALUE, lines[value])[1:]
+                )
+            elif operation == "load" and roots.get(re.findall(VALUE, lines[value])[1], UNKNOWN) == root:
+                found.add(value)
+    return found
 
 
 def find_loop_heads(body: list[str]) -> set[str]:

@@ -37,7 +37,7 @@ def _land(thread, number):
     """Move the bytes of a copy. Returns the fault of its write, or 0."""
     row = _row(thread, number)
     to, source, what = load(row + _TO), load(row + _FROM), load(row + _WHAT)
-    fault = check(thread, to, what | WRITE, 0)
+    fault = check(thread, to, what | WRITE, 0, True)
     for byte in range(what >> 16 & (1 << 24) - 1):
         store_byte(to + byte, load_byte(source + byte) if source else 0)
     return fault
@@ -49,9 +49,9 @@ def issue(thread, to, source, what):
 
     `what` is `shadow.describe_access` of the copy, without the kind of access.
     """
-    fault = check(thread, to, what | WRITE, 0)
+    fault = check(thread, to, what | WRITE, 0, True)
     if fault == _NONE and source:
-        fault = check(thread, source, what | READ, 0)
+        fault = check(thread, source, what | READ, 0, True)
     if fault != _NONE:
         return fault
     first, number = load(thread + _FIRST), load(thread + _NEXT)

@@ -150,6 +150,7 @@ def link_ptx(
             _has_syncwarps(retargeted),
             watching.atomics,
             watching.copies,
+            watching.fences,
         )
     return linked
 

@@ -30,10 +30,11 @@ LOG_BYTES = _STACK + (EVENTS + 1) * 16
 
 _TIME_SHIFT, _EPOCH_SHIFT, _SYNC = 12, 24, (1 << 24) - 1  # of a stamp, of a time
 _ORDER, _ACQUIRED_BY_BLOCK = offset(WORKER, "order"), offset(WORKER, "acquired")
-_EPOCH, _BLOCK_EPOCH = offset(WORKER, "epoch"), offset(WORKER, "block_epoch")
+_EPOCH, _RANGE_BEGIN = offset(WORKER, "epoch"), offset(WORKER, "range_begin")
 _CLOCKS, _SYNCWARPS = offset(WORKER, "clocks"), offset(WORKER, "syncwarps")
 _WORKER, _INDEX, _SYNCED = offset(THREAD, "worker"), offset(THREAD, "index"), offset(THREAD, "sync")
 _FENCE, _FENCE_OF_BLOCK = offset(THREAD, "fence"), offset(THREAD, "fence_of_block")
+_LAST = offset(THREAD, "acquired")
 
 
 @njit(error_model="numpy")
@@ -64,17 +65,23 @@ def _slot(log, address, block):
 
 
 @njit(error_model="numpy")
-def synchronise(thread, address, is_shared):
-    """Note an atomic: it acquires what the atomics before it at its address released, and releases in its turn."""
+def synchronise(thread, address, is_shared, writes):
+    """Note an atomic: it acquires what those before it at its address released. If it writes, it releases."""
     worker = load(thread + _WORKER)
-    log, block = load(worker + _ORDER), load(worker + _BLOCK_EPOCH)
+    log, block = load(worker + _ORDER), load(worker + _RANGE_BEGIN)
     number, acquisition = load(log + _COUNT) + 1, load(log + _ACQUISITIONS) + 1
     slot = _slot(log, address, block if is_shared else 0)
     if slot == 0 or number >= EVENTS or acquisition >= EVENTS:
         return
     now = load(worker + _EPOCH) << _EPOCH_SHIFT | load(thread + _SYNCED)
     before = load(slot + 8)
-    if before:
+    head = log + _LOG + before * _EVENT
+    if before and load(head + _BLOCK) == block and load(head + _THREAD) == load(thread + _INDEX):
+        fences = load(head + _DEVICE) == load(thread + _FENCE) and load(head + _CTA) == load(thread + _FENCE_OF_BLOCK)
+        if fences and load(head + _NOW) == now and load(head + _HEAD) == load(worker + _ACQUIRED_BY_BLOCK):
+            return  # it spins, and nothing has changed
+    if before and before != load(thread + _LAST):
+        store(thread + _LAST, before)
         node = log + _LIST + acquisition * _ACQUIRED
         store(node + _TIME, now)
         store(node + _WHO, load(thread + _INDEX))
@@ -82,6 +89,8 @@ def synchronise(thread, address, is_shared):
         store(node + _NEXT, load(worker + _ACQUIRED_BY_BLOCK))
         store(worker + _ACQUIRED_BY_BLOCK, acquisition)
         store(log + _ACQUISITIONS, acquisition)
+    if not writes:
+        return
     event = log + _LOG + number * _EVENT
     store(event + _BLOCK, block)
     store(event + _THREAD, load(thread + _INDEX))
@@ -139,7 +148,7 @@ def is_ordered(stamp, thread, index, worker):
     if load(log + _COUNT) + 1 >= EVENTS or load(log + _ACQUISITIONS) + 1 >= EVENTS:
         return True  # too many atomics to remember them all
     time, who = stamp >> _TIME_SHIFT, stamp & 1023
-    epoch, block = load(worker + _EPOCH), load(worker + _BLOCK_EPOCH)
+    epoch, block = load(worker + _EPOCH), load(worker + _RANGE_BEGIN)
     query = load(log + _QUERIES) + 1
     store(log + _QUERIES, query)
     syncwarps = load(worker + _SYNCWARPS)

@@ -27,6 +27,7 @@ INCOMPLETE, INCOMPLETE_BARRIER = int(FaultKind.INCOMPLETE_COLLECTIVE), int(Fault
 STOPPED, UNWRITTEN = int(FaultKind.STOPPED), int(FaultKind.UNWRITTEN)
 RACE_READ, RACE_OVERWRITE = int(FaultKind.RACE_READ), int(FaultKind.RACE_OVERWRITE)
 ROW_BYTES = THREAD.itemsize
+EVER = 1 << 40  # an epoch that no block reaches
 ALL, ANY = 2, 3  # as in `collectives.REDUCTIONS`; 1 is popc, 0 is a plain barrier
 
 
@@ -72,6 +73,7 @@ def _make_run_blocks(version: int) -> Any:
             header.epoch += 1
             header.block_epoch = header.epoch
             header.acquired = 0
+            header.range_begin, header.range_end = header.epoch, EVER
             shared[:dirty] = 0xFF
             fault, thread = _run_block(start, resume, threads, rows, order, header, clocks, tables, arrived)
             if header.unwritten_by and not RACE_READ <= fault <= RACE_OVERWRITE:
@@ -103,7 +105,7 @@ def _run_block(start, resume, threads, rows, order, header, clocks, tables, arri
     for i in order:
         thread = threads[i]
         thread.status = READY
-        thread.sync = 0
+        thread.sync = thread.acquired = 0
         thread.copies_first = thread.copies_next  # forget copies that the last block did not wait for
         _enter(start, rows + i * ROW_BYTES)
         if thread.status != DONE:

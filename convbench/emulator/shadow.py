@@ -51,7 +51,8 @@ _NOW, _BLOCK_EPOCH, _CLOCKS = offset(WORKER, "epoch"), offset(WORKER, "block_epo
 _SYNCWARPS = offset(WORKER, "syncwarps")
 _PENDING, _PENDING_SITE = offset(WORKER, "unwritten_by"), offset(WORKER, "unwritten_site")
 _PENDING_ADDRESS = offset(WORKER, "unwritten_address")
-_ORDER = offset(WORKER, "order")
+_ORDER, _GRID = offset(WORKER, "order"), offset(WORKER, "grid_epoch")
+_RANGE_BEGIN, _RANGE_END = offset(WORKER, "range_begin"), offset(WORKER, "range_end")
 _RANGES, _N_RANGES = offset(WORKER, "ranges"), offset(WORKER, "n_ranges")
 
 _READ_OUTSIDE, _WRITE_OUTSIDE = int(FaultKind.READ_OUTSIDE), int(FaultKind.WRITE_OUTSIDE)
@@ -96,6 +97,17 @@ def _unordered(stamp, thread, index, worker):
     return known <= (stamp >> _SYNC & _SYNC_MASK)
 
 
+@njit(error_model="numpy", inline="always")
+def _is_foreign(stamp_epoch, block_epoch, worker, ordered):
+    """Whether the access of a stamp is another block's, and no grid synchronisation lies between."""
+    if ordered:  # blocks may run side by side, each in epochs of its own
+        own = load(worker + _RANGE_BEGIN) <= stamp_epoch <= load(worker + _RANGE_END)
+        found = stamp_epoch > load(worker + _GRID) and not own
+    else:
+        found = 0 < stamp_epoch < block_epoch
+    return found
+
+
 @njit(error_model="numpy")
 def _before(lanes, stamp, index, worker):
     """The lanes of a set whose accesses are ordered before an access that thread `index` makes now."""
@@ -109,18 +121,19 @@ def _before(lanes, stamp, index, worker):
 
 
 @njit(error_model="numpy", inline="always")
-def _enter(at, epoch, block_epoch, me, thread, index, worker, is_shared):
+def _enter(at, epoch, block_epoch, me, thread, index, worker, is_shared, ordered):
     """Add thread `index` to the set at an address. Returns whether more threads of this epoch would change nothing."""
     stamp = load(at)
     if stamp >> _EPOCH != epoch:
-        if 0 < stamp >> _EPOCH < block_epoch and not is_shared and not is_ordered(stamp, thread, index, worker):
+        foreign = not is_shared and _is_foreign(stamp >> _EPOCH, block_epoch, worker, ordered)
+        if foreign and not (ordered and is_ordered(stamp, thread, index, worker)):
             return True  # another block is in the set, so any conflicting access is a race, whoever else is in it
         store(at, me)
         return False
     if stamp == me:
         return False
     other = stamp & _THREAD_MASK
-    if load(worker + _ORDER) and not stamp & (_WARPS | _LANES) and is_ordered(stamp, thread, index, worker):
+    if ordered and load(worker + _ORDER) and not stamp & (_WARPS | _LANES) and is_ordered(stamp, thread, index, worker):
         store(at, me)
         return False
     if stamp & _WARPS or (other // WARP) != (index // WARP) or not load(worker + _SYNCWARPS):
@@ -146,20 +159,21 @@ def _enter(at, epoch, block_epoch, me, thread, index, worker, is_shared):
 
 
 @njit(error_model="numpy", inline="always")
-def _meets(at, epoch, block_epoch, thread, index, worker, is_shared):
+def _meets(at, epoch, block_epoch, thread, index, worker, is_shared, ordered):
     """Whether some thread of the set at an address is unordered with an access that thread `index` makes now."""
     stamp = load(at)
     stamp_epoch = stamp >> _EPOCH
     if stamp_epoch != epoch:
-        foreign = 0 < stamp_epoch < block_epoch and not is_shared
-        return foreign and not is_ordered(stamp, thread, index, worker)
+        foreign = not is_shared and _is_foreign(stamp_epoch, block_epoch, worker, ordered)
+        return foreign and not (ordered and is_ordered(stamp, thread, index, worker))
     if stamp & _WARPS:
         return True
     if stamp & _LANES:
         lanes = load(at + 8) & ~(1 << (index % WARP))
         foreign = (stamp & _THREAD_MASK) // WARP != index // WARP
         return foreign or (lanes & ~_before(lanes, stamp, index, worker)) != 0
-    return _unordered(stamp, thread, index, worker) and not is_ordered(stamp, thread, index, worker)
+    unordered = _unordered(stamp, thread, index, worker)
+    return unordered and not (ordered and is_ordered(stamp, thread, index, worker))
 
 
 @njit(error_model="numpy")
@@ -176,20 +190,27 @@ def _note_unwritten(worker, thread, site, address):
 
 
 @njit(error_model="numpy", inline="always")
-def _check_cell(access, strong, cell, atomics, epoch, block_epoch, me, index, worker, is_shared, thread, address, site):
+def _check_cell(
+    access, strong, cell, atomics, epoch, block_epoch, me, index, worker, is_shared, thread, address, site, ordered
+):
     """The fault of an access to one cell, or 0. `atomics` is the address of the cell's entry for atomics, or 0."""
     written = load(cell)
     write_epoch = written >> _EPOCH
-    foreign = 0 < write_epoch < block_epoch and not is_shared
+    foreign = not is_shared and _is_foreign(write_epoch, block_epoch, worker, ordered)
     if write_epoch == epoch:
-        if _unordered(written, thread, index, worker) and not is_ordered(written, thread, index, worker):
+        unordered = _unordered(written, thread, index, worker)
+        if unordered and not (ordered and is_ordered(written, thread, index, worker)):
             return _fault(thread, _RACE_READ if access == READ else _RACE_WRITE, address, written, 0)
-    elif foreign and not is_ordered(written, thread, index, worker):
+    elif foreign and not (ordered and is_ordered(written, thread, index, worker)):
         return _fault(thread, _RACE_READ if access == READ else _RACE_WRITE, address, written, 0)
     atomic_epoch = 0
     if atomics:
         atomic_epoch = load(atomics) >> _EPOCH
-        if access != ATOMIC and not strong and _meets(atomics, epoch, block_epoch, thread, index, worker, is_shared):
+        if (
+            access != ATOMIC
+            and not strong
+            and _meets(atomics, epoch, block_epoch, thread, index, worker, is_shared, ordered)
+        ):
             return _fault(thread, _RACE_READ if access == READ else _RACE_WRITE, address, load(atomics), 0)
     unwritten = is_shared and write_epoch < block_epoch and atomic_epoch < block_epoch
     if unwritten and access != WRITE:
@@ -197,18 +218,18 @@ def _check_cell(access, strong, cell, atomics, epoch, block_epoch, me, index, wo
     if strong:
         return 0  # a later write is no race with it if it is strong, too: another order shows the other case
     if access == READ:
-        full = _enter(cell + _READERS, epoch, block_epoch, me, thread, index, worker, is_shared)
+        full = _enter(cell + _READERS, epoch, block_epoch, me, thread, index, worker, is_shared, ordered)
         # no read is free of memory that is unwritten, or that was written in this epoch: only some threads may read it
         if full and not (unwritten or foreign or write_epoch == epoch or atomic_epoch == epoch):
             store(cell + FREE, epoch)
         return 0
-    if _meets(cell + _READERS, epoch, block_epoch, thread, index, worker, is_shared):
+    if _meets(cell + _READERS, epoch, block_epoch, thread, index, worker, is_shared, ordered):
         return _fault(thread, _RACE_OVERWRITE, address, load(cell + _READERS), 0)
     if access == ATOMIC:
-        if load(worker + _ORDER):
+        if ordered and load(worker + _ORDER):
             store(atomics, me)  # it comes after all others at its address, so that the last one stands for all
         else:
-            _enter(atomics, epoch, block_epoch, me, thread, index, worker, is_shared)
+            _enter(atomics, epoch, block_epoch, me, thread, index, worker, is_shared, ordered)
     else:
         store(cell, me)
     store(cell + FREE, 0)
@@ -230,7 +251,7 @@ RANGE_BYTES = RANGE.itemsize
 
 
 @njit(error_model="numpy", inline="always")
-def check(thread, address, what, row):
+def check(thread, address, what, row, ordered):
     """The fault of an access to global or shared memory, or 0.
 
     Parameters
@@ -239,6 +260,7 @@ def check(thread, address, what, row):
     address : of the first byte
     what : `describe_access` of it
     row : address of the RANGE that the access should be in; 0 to find the range by the address of the access
+    ordered : a constant: whether atomics or other blocks, which run side by side, may order accesses
     """
     access, strong = what & 3, what & STRONG
     alignment, size, site = what >> 8 & 255, what >> 16 & (1 << 24) - 1, what >> 40
@@ -283,6 +305,7 @@ def check(thread, address, what, row):
             thread,
             address,
             site,
+            ordered,
         )
         if fault:
             return fault
@@ -310,15 +333,22 @@ def is_unwritten(written, size):
 
 
 @cache
-def check_address() -> int:
-    """The address of `check` in machine code, which is compiled at the first call."""
+def check_address(*, ordered: bool) -> int:
+    """The address of `check` in machine code, which is compiled at the first call.
+
+    Kernels with atomics, or whose blocks wait for each other, need the variant that is `ordered`; it is slower.
+    """
     version = fingerprint(__file__, raw.__file__, happens.__file__)
 
     @cfunc(types.int64(*[types.int64] * 4), error_model="numpy", cache=True)
-    def entry(thread, address, what, row):
-        return check(thread, address, what, row) if version else 0
+    def plain(thread, address, what, row):
+        return check(thread, address, what, row, False) if version else 0
 
-    return int(entry.address)
+    @cfunc(types.int64(*[types.int64] * 4), error_model="numpy", cache=True)
+    def with_order(thread, address, what, row):
+        return check(thread, address, what, row, True) if version else 0
+
+    return int((with_order if ordered else plain).address)
 
 
 @cache
@@ -326,11 +356,11 @@ def ordering_addresses() -> tuple[int, int]:
     """The addresses of `synchronise` and `fence` of `happens` in machine code, compiled at the first call."""
     version = fingerprint(__file__, raw.__file__, happens.__file__)
 
-    @cfunc(types.void(types.int64, types.int64), error_model="numpy", cache=True)
-    def enter_atomic(thread, address):
-        if version:
+    @cfunc(types.void(types.int64, types.int64, types.int64), error_model="numpy", cache=True)
+    def enter_atomic(thread, address, writes):
+        if version and load(load(thread + _WORKER) + _ORDER):
             row = _find(load(thread + _WORKER), address)
-            synchronise(thread, address, row != 0 and load(row + _SHARED))
+            synchronise(thread, address, row != 0 and load(row + _SHARED), writes)
 
     @cfunc(types.void(types.int64, types.int64), error_model="numpy", cache=True)
     def enter_fence(thread, is_device):

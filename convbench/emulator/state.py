@@ -77,7 +77,8 @@ THREAD = np.dtype(
             *("sync", "fault", "fault_site", "fault_a", "fault_b", "fault_c"),
             # its asynchronous copies in checked mode: numbers of the first under way and of the next, groups so far
             *("copies_first", "copies_next", "copies_group"),
-            *("fence", "fence_of_block"),  # the times of its last fences, of the device and of any (`happens`)
+            # the times of its last fences, of the device and of any, and the last atomic that it saw (`happens`)
+            *("fence", "fence_of_block", "acquired"),
         )
     ]
 )
@@ -98,6 +99,9 @@ WORKER = np.dtype(
             "rounds",  # how often in a row the threads of the block did nothing but spin
             "anywhere",  # whether threads may wait for each other at different places of the code, as on a GPU
             *("order", "acquired"),  # the log of atomics (`happens`) or 0, and the block's last acquisition in it
+            # the epochs of the block, which no other block has, and the last one before a grid synchronisation
+            *("range_begin", "range_end", "grid_epoch"),
+            *("parked", "at_grid"),  # whether a block is begun and lets others run; whether it waits for the whole grid
             "copies",  # the table of asynchronous copies under way, COPIES rows for each thread
             # set by another thread to end a launch early
             "stop",

@@ -21,6 +21,7 @@ from convbench.emulator.analysis import (
     accessed_pointer,
     accessed_type,
     find_loop_heads,
+    find_rechecked,
     find_roots,
 )
 from convbench.emulator.retarget import Array
@@ -69,9 +70,11 @@ class Watcher(Weaver):
         self.heads = find_loop_heads(body)
         self.shift = self._shift()
         self.stops: list[str] = []
-        self.has_atomics = False
         self.has_copies = False
         self.has_fences = any(_FENCE.match(line) for line in body)
+        self.has_atomics = any(self._is_atomic(match) for line in body if (match := ACCESS.match(line)))
+        self.ordered = self.has_atomics
+        self.rechecked = find_rechecked(body, self.roots) if self.has_atomics else set()
 
     def prologue(self) -> str:
         """Load the words that the checks need, and allocate the local arrays with their maps."""
@@ -153,17 +156,28 @@ class Watcher(Weaver):
 
     def _order(self, line: str) -> None:
         """After a fence, or an atomic of a kernel with fences, note it: the two order what lies around them."""
-        if not self.has_fences:
+        if not (self.has_fences and self.has_atomics):
             return
         atomic, fence = (f"call void inttoptr (i64 {address} to ptr)" for address in shadow.ordering_addresses())
         if match := _FENCE.match(line):
             self.out.append(f"  {fence}(i64 %emu.row, i64 {int(not match['scope'])})")
-        elif (match := ACCESS.match(line)) and (pointer := accessed_pointer(match)):
-            is_atomic = match["operation"] in ("atomicrmw", "cmpxchg") or "atomic" in match["flags"]
-            if is_atomic and self.roots.get(pointer, UNKNOWN)[0] not in ("own", "local"):
-                name = self.piece()
-                self.out.append(f"  %{name}.place = ptrtoint ptr {pointer} to i64")
-                self.out.append(f"  {atomic}(i64 %emu.row, i64 %{name}.place)")
+        elif (match := ACCESS.match(line)) and self._is_atomic(match):
+            name = self.piece()
+            self.out.append(f"  %{name}.place = ptrtoint ptr {accessed_pointer(match)} to i64")
+            writes = str(int(match["operation"] != "load"))
+            if match["operation"] == "cmpxchg" and (result := RESULT.match(line)):
+                pair = f"{{ {accessed_type(match)}, i1 }}"
+                self.out.append(f"  %{name}.swapped = extractvalue {pair} {result['value']}, 1")
+                self.out.append(f"  %{name}.writes = zext i1 %{name}.swapped to i64")
+                writes = f"%{name}.writes"
+            self.out.append(f"  {atomic}(i64 %emu.row, i64 %{name}.place, i64 {writes})")
+
+    def _is_atomic(self, access: re.Match[str]) -> bool:
+        """Whether it is an atomic access to memory that other threads see."""
+        if access["operation"] not in ("atomicrmw", "cmpxchg") and "atomic" not in access["flags"]:
+            return False
+        pointer = accessed_pointer(access)
+        return pointer is not None and self.roots.get(pointer, UNKNOWN)[0] not in ("own", "local")
 
     # ---- one access
 
@@ -186,9 +200,11 @@ class Watcher(Weaver):
         if root[0] == "local":
             self._local_access(line, pointer, root, size, is_read=operation == "load")
             return
-        is_atomic = operation in ("atomicrmw", "cmpxchg") or "atomic" in match["flags"]
-        self.has_atomics |= is_atomic
-        kind = shadow.ATOMIC if is_atomic else shadow.READ if operation == "load" else shadow.WRITE
+        kind = shadow.READ if operation == "load" else shadow.WRITE
+        if self._is_atomic(match):
+            kind = shadow.ATOMIC
+        elif (result := RESULT.match(line)) and result["value"] in self.rechecked:
+            kind = shadow.STRONG_READ
         align = _ALIGN.search(match["rest"])
         what = shadow.describe_access(kind, size, int(align[1]) if align else 1, self._site(line))
         behind = ""
@@ -237,7 +253,7 @@ class Watcher(Weaver):
         else:
             self.out.append(f"  {row} = add i64 0, 0")
         self.out.append(f"  %{name}.address = ptrtoint ptr {pointer} to i64")
-        called = f"call i64 inttoptr (i64 {shadow.check_address()} to ptr)"
+        called = f"call i64 inttoptr (i64 {shadow.check_address(ordered=self.ordered)} to ptr)"
         arguments = f"i64 %emu.row, i64 %{name}.address, i64 {what}, i64 {row}"
         self.out.append(f"  %{name}.fault = {called}({arguments})")
         self.out.append(f"  %{name}.bad = icmp ne i64 %{name}.fault, 0")
