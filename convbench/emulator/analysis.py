@@ -104,6 +104,51 @@ def find_rechecked(body: list[str], roots: dict[str, Root]) -> set[str]:
     return found
 
 
+def find_spins(body: list[str]) -> set[str]:
+    """The heads of loops in which a thread may wait for another: it reads memory atomically.
+
+    Such a thread lets others run now and then, as hardware does since compute capability 7.0. The loops of `support`,
+    which try an update again, wait for nobody. Their accesses are weak or unordered.
+    """
+    looks: set[str] = set()
+    here = ""
+    for line in body:
+        if match := _LABEL.match(line):
+            here = match["label"].strip('"')
+        elif (" atomic" in line or "cmpxchg" in line) and (match := ACCESS.match(line)) and _looks_anew(match, body):
+            looks.add(here)
+    if not looks:
+        return looks
+    order: dict[str, int] = {}
+    for line in body:
+        if match := _LABEL.match(line):
+            order[match["label"].strip('"')] = len(order)
+    heads: set[str] = set()
+    here = ""
+    for line in body:
+        if match := _LABEL.match(line):
+            here = match["label"].strip('"')
+            continue
+        for found in _TARGET.finditer(line):
+            head = found["label"].strip('"')
+            if any(order[head] <= order[label] <= order[here] for label in looks):
+                heads.add(head)
+    return heads
+
+
+def _looks_anew(access: re.Match[str], body: list[str]) -> bool:
+    """Whether an access reads a value that another thread may have changed, and the value is used."""
+    if "weak " in access["flags"] or " unordered" in access["rest"]:
+        return False
+    if access["operation"] == "load":
+        return "atomic" in access["flags"]
+    result = RESULT.match(access[0])
+    if access["operation"] == "store" or result is None:
+        return False
+    used = re.compile(rf"{re.escape(result['value'])}(?![-\w.$])")
+    return sum(bool(used.search(line)) for line in body) > 1
+
+
 def find_loop_heads(body: list[str]) -> set[str]:
     """The blocks that a later block, or the block itself, branches to. Every loop runs through one of them."""
     order: dict[str, int] = {}

@@ -66,6 +66,8 @@ class Compiled:
     local_bytes: int  # of all local arrays of a thread
     sites: Sites
     warpgroups: bool = False  # whether it has wgmma, for which threads need tables
+    spins: bool = False  # whether it has loops in which a thread may wait for others, of other blocks too
+    grid: bool = False  # whether it synchronises the whole grid
     watch: "Watch | None" = None
     pointers: tuple[int, ...] | None = None  # words of the arguments whose bounds the code asks for; None: it does not
     build_s: float = 0.0  # how long the machine code took
@@ -183,6 +185,8 @@ def build(
         shared_bytes=shared_bytes,
         local_bytes=sum(layout.local.values()) + linked.local_bytes,
         sites=linked.retargeted.sites,
+        spins=bool(weaver.spins) or any("@emu.ptx.yield(" in module for module in linked.retargeted.modules),
+        grid=weaver.grid,
         warpgroups=any("@emu.ptx.wgmma_" in module for module in linked.retargeted.modules),
         watch=watch,
         pointers=linked.pointers,
@@ -229,8 +233,11 @@ def _weaver(
     machine: Machine,
     scalars: tuple[int, ...] | None,
 ) -> Weaver:
-    if not linked.checked or linked.watch is not None:
+    if linked.pointers is not None or linked.watch is not None:  # PTX, whose loops let others run already
         return Weaver(define, body, layout, block, scalars)
+    if not linked.checked:
+        debug, sites = DebugInfo(linked.text), linked.retargeted.sites
+        return Weaver(define, body, layout, block, scalars, lambda line: sites.number(debug.site(line)))
     return Watcher(
         define,
         body,

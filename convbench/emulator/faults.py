@@ -25,6 +25,12 @@ _BETWEEN_THREADS = {
     FaultKind.INCOMPLETE_BARRIER: "a barrier waits for threads that never come",
     FaultKind.INCOMPLETE_COLLECTIVE: "a warp collective waits for lanes that never come",
 }
+_WAITS: dict[int, str] = {
+    Status.READY: "spinning",
+    Status.BARRIER: "at a barrier",
+    Status.NAMED: "at a barrier",
+    Status.GRID: "at a grid synchronisation",
+}
 _RACES = {
     FaultKind.RACE_READ: "reads {element}, which {other} wrote",
     FaultKind.RACE_WRITE: "writes {element}, which {other} wrote",
@@ -40,6 +46,7 @@ class Stop:
     thread: npt.NDArray[Any]
     threads: npt.NDArray[Any]
     header: npt.NDArray[Any]
+    others: tuple[str, ...] = ()  # who else waits, and where
 
 
 def report(stop: Stop, compiled: Compiled, places: Places) -> KernelFault:
@@ -72,7 +79,7 @@ def _between_threads(stop: Stop, sites: Sites) -> tuple[Site, str]:
     """The place and the description of an error between threads, with the lines at which they wait."""
     what = _BETWEEN_THREADS[stop.kind]
     if stop.kind in (FaultKind.DIVERGENT_BARRIER, FaultKind.EARLY_EXIT, FaultKind.INCOMPLETE_BARRIER):
-        waiting = stop.threads[np.isin(stop.threads["status"], (Status.BARRIER, Status.NAMED))]
+        waiting = stop.threads[np.isin(stop.threads["status"], (Status.BARRIER, Status.NAMED, Status.GRID))]
     else:
         warp = int(stop.thread["index"]) // WARP
         waiting = stop.threads[(stop.threads["status"] > Status.FAULT) & (stop.threads["index"] // WARP == warp)]
@@ -81,6 +88,20 @@ def _between_threads(stop: Stop, sites: Sites) -> tuple[Site, str]:
     own = sites[int(stop.thread["site"])] if stop.thread["status"] > Status.FAULT else places[0]
     others = _lines([place for place in places if place != own])
     return own, what + (f"; others wait at {others}" if others else "")
+
+
+def waiting(header: npt.NDArray[Any], threads: npt.NDArray[Any], sites: Sites) -> list[str]:
+    """Who waits where in one block that cannot go on, a sentence for each place."""
+    block = (int(header["ctaid_x"]), int(header["ctaid_y"]), int(header["ctaid_z"]))
+    found: dict[tuple[int, int], int] = {}
+    for row in threads[threads["status"] != Status.DONE]:
+        key = int(row["status"]), int(row["site"])
+        found[key] = found.get(key, 0) + 1
+    return [
+        f"block {block}: {count} thread{'s' * (count > 1)} "
+        f"{_WAITS.get(status, 'at a warp collective')} at line {sites[site].line or '?'}"
+        for (status, site), count in found.items()
+    ]
 
 
 def _lines(places: Sequence[Site]) -> str:
@@ -102,7 +123,8 @@ def _access(stop: Stop, places: Places) -> tuple[str, str]:
     if kind == FaultKind.UNFENCED:
         return "multiplies registers with no wgmma.fence behind the last wait", ""
     if kind == FaultKind.SPINNING:
-        return "spins on memory that nobody changes: it waits for a thread, or for a block, that never comes", ""
+        what = "spins on memory that nobody changes: it waits for a thread, or for a block, that never comes"
+        return what + "".join(f"; {other}" for other in stop.others), ""
     if kind == FaultKind.TRAP:
         return "the kernel aborts itself: a trap, or an assertion that failed", ""
     if kind == FaultKind.UNEVEN_OPERANDS:
@@ -133,7 +155,7 @@ def _other(stop: Stop, stamp: int) -> tuple[str, str]:
     x, y = int(stop.header["ntid_x"]), int(stop.header["ntid_y"])
     index = thread_of(stamp)
     thread = (index % x, index // x % y, index // (x * y))
-    if epoch_of(stamp) < int(stop.header["block_epoch"]):
+    if not int(stop.header["range_begin"]) <= epoch_of(stamp) <= int(stop.header["range_end"]):
         return f"thread {thread} of another block", ""
     if index == int(stop.thread["index"]):
         return "several threads", ", with no barrier between"  # the stamp names only the last of them

@@ -34,6 +34,7 @@ class Status(IntEnum):
     WARPGROUP = 11  # the instructions are in `warpgroup`
     NAMED = 12  # a barrier with a number or a count of threads
     ARRIVE = 13  # it arrives at such a barrier, and does not wait
+    GRID = 14  # it waits for all threads of the grid
 
 
 class FaultKind(IntEnum):
@@ -97,6 +98,7 @@ WORKER = np.dtype(
             # the noted read of unwritten memory: the thread's index + 1, the place in the source, the address
             *("unwritten_by", "unwritten_site", "unwritten_address"),
             "rounds",  # how often in a row the threads of the block did nothing but spin
+            "progress",  # whether a thread of the block has begun or ended to wait, or has returned
             "anywhere",  # whether threads may wait for each other at different places of the code, as on a GPU
             *("order", "acquired"),  # the log of atomics (`happens`) or 0, and the block's last acquisition in it
             # the epochs of the block, which no other block has, and the last one before a grid synchronisation

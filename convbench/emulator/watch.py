@@ -61,8 +61,8 @@ class Watcher(Weaver):
         size_of: Callable[[str], int],
         local_arrays: dict[str, Array],
     ) -> None:
-        super().__init__(define, body, layout, block)
         self.debug, self.sites, self.size_of, self.local_arrays = debug, sites, size_of, local_arrays
+        super().__init__(define, body, layout, block, site_of=self._site)
         pointers = [("argument", str(j)) for j, (kind, _) in enumerate(self.parameters) if kind == "ptr"]
         self.rows: list[Root] = [*pointers, *(("shared", name) for name in layout.shared)]
         self.roots = find_roots(body, self.parameters)
@@ -73,7 +73,7 @@ class Watcher(Weaver):
         self.has_copies = False
         self.has_fences = any(_FENCE.match(line) for line in body)
         self.has_atomics = any(self._is_atomic(match) for line in body if (match := ACCESS.match(line)))
-        self.ordered = self.has_atomics
+        self.ordered = self.has_atomics or self.grid
         self.rechecked = find_rechecked(body, self.roots) if self.has_atomics else set()
 
     def prologue(self) -> str:
@@ -122,8 +122,8 @@ class Watcher(Weaver):
         return False
 
     def enter(self, line: str) -> None:
-        """Count the steps of a loop at its head."""
-        if self.block not in self.heads:
+        """Count the steps of a loop at its head. Where it may wait for others, the scheduler counts."""
+        if self.block not in self.heads or self.block in self.spins:
             return
         name = self.piece()
         self.out.append(f"  %{name}.before = load i64, ptr %emu.steps")

@@ -9,11 +9,12 @@ goes to the block `emu.exit`. So a fault deep inside an inlined device function 
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from convbench.emulator.analysis import find_spins
 from convbench.emulator.errors import UnsupportedError
-from convbench.emulator.state import THREAD, WORKER, Status, offset
+from convbench.emulator.state import THREAD, TURNS, WORKER, Status, offset
 from convbench.emulator.support import registers
 
 FRAME_ALIGNMENT = 64  # vector registers that live across a barrier are saved in the frame
@@ -100,7 +101,8 @@ def _demangled(name: str) -> str:
 class Weaver:
     """Turns the body of one kernel into a coroutine.
 
-    `scalars` are the words of the arguments, if the code is to run with these integers alone.
+    `scalars` are the words of the arguments, if the code is to run with these integers alone. `site_of` numbers the
+    place in the source of a line, in code whose loops do not let others run yet.
     """
 
     def __init__(
@@ -110,6 +112,7 @@ class Weaver:
         layout: Layout,
         block: tuple[int, int, int],
         scalars: Sequence[int] | None = None,
+        site_of: Callable[[str], int] | None = None,
     ) -> None:
         self.scalars = scalars
         self.parameters = _parameters(define)
@@ -121,7 +124,10 @@ class Weaver:
         self.split: dict[str, str] = {}  # from a block to the last of the blocks that it was split into
         self.block = ""
         self.pieces = 0
-        self.suspends = any("@emu.suspend()" in line for line in body)
+        self.site_of = site_of or (lambda _: 0)
+        self.spins = find_spins(body) if site_of else set()
+        self.grid = any("@emu.grid()" in line for line in body)
+        self.suspends = bool(self.spins) or any("@emu.suspend()" in line or "@emu.grid()" in line for line in body)
 
     def weave(self) -> str:
         """The kernel as `ptr @emu.kernel(ptr %emu.thread, …)`, which returns its frame, or null if it never waits."""
@@ -137,6 +143,8 @@ class Weaver:
                 if fresh and " = phi " not in line:
                     fresh = False
                     self.enter(line)
+                    if self.block in self.spins:
+                        self._let_others_run(line)
                 skip = self._line(line)
         body = "\n".join(self.out)
         renamed = "\n".join(_rename(line, self.split) if " = phi " in line else line for line in body.split("\n"))
@@ -169,6 +177,8 @@ class Weaver:
             self._scalars(value)
         elif name == "suspend":
             self._suspend()
+        elif name == "grid":
+            self._request(line, Status.GRID)
         elif name == "fault":
             self.out.append(f"  call void @emu.report(ptr %emu.thread, {match['arguments']})")
             self.out.append("  br label %emu.exit")
@@ -199,6 +209,30 @@ class Weaver:
         self.out.append(f"  switch i8 %{piece}.why, label %emu.exit [i8 0, label %{piece}]")
         self.begin(piece)
 
+    def _request(self, line: str, status: Status) -> None:
+        """Suspend the thread with a status, at the place in the source that a line came from."""
+        name = self.piece()
+        for field, value in (("status", int(status)), ("site", self.site_of(line))):
+            self.out.append(f"  %{name}.{field}.at = getelementptr i8, ptr %emu.thread, i64 {offset(THREAD, field)}")
+            self.out.append(f"  store i64 {value}, ptr %{name}.{field}.at")
+        self._suspend()
+
+    def _let_others_run(self, line: str) -> None:
+        """Let other threads run after some turns of a loop, in case this thread waits for one of them."""
+        name = self.piece()
+        self.out.append(
+            f"  %{name}.before = load i32, ptr %emu.turns\n"
+            f"  %{name}.turns = add i32 %{name}.before, 1\n"
+            f"  store i32 %{name}.turns, ptr %emu.turns\n"
+            f"  %{name}.rest = and i32 %{name}.turns, {TURNS - 1}\n"
+            f"  %{name}.now = icmp eq i32 %{name}.rest, 0\n"
+            f"  br i1 %{name}.now, label %{name}.yield, label %{name}\n"
+            f"{name}.yield:"
+        )
+        self._request(line, Status.READY)
+        self.out.append(f"  br label %{name}")
+        self.begin(name)
+
     def begin(self, label: str) -> None:
         """Go on in a new block, which takes the place of the old one for the old one's successors."""
         self.out.append(f"{label}:")
@@ -207,6 +241,8 @@ class Weaver:
     def _head(self) -> str:
         listed = ", ".join(["ptr %emu.thread", *(f"{kind} {name}" for kind, name in self.parameters)])
         prologue = load("worker", "emu.thread") + load("shared", "emu.worker") + self.prologue()
+        if self.spins:
+            prologue += "  %emu.turns = alloca i32\n  store i32 0, ptr %emu.turns\n"
         if not self.suspends:
             return (
                 f"define internal ptr @emu.kernel({listed}) {{\nemu.begin:\n{prologue}  br label %{self.first_label}\n"

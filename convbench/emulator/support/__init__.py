@@ -6,6 +6,7 @@ everything is inlined. Some functions have no body. They are markers, which `wea
     ptr  @emu.thread()                            the row of the CUDA thread that runs
     ptr  @emu.worker()                            the header of the worker that runs its block
     void @emu.suspend()                           here the thread waits for others
+    void @emu.grid()                              here it waits for all threads of the grid
     void @emu.fault(kind, site, a, b, c)          here the kernel ends with a fault
 """
 
@@ -33,6 +34,7 @@ MARKERS = """
 declare ptr @emu.thread() memory(none) nounwind willreturn
 declare ptr @emu.worker() memory(none) nounwind willreturn
 declare void @emu.suspend() nounwind willreturn
+declare void @emu.grid() nounwind willreturn
 declare void @emu.fault(i64, i64, i64, i64, i64) cold noreturn nounwind
 """
 

@@ -40,7 +40,7 @@ def _extremum(kind: str, bits: str, name: str, better: str, *, keep_nan: bool) -
     order = better if keep_nan else f"u{better[1:]}"  # an unordered comparison is also true if the old value is NaN
     return f"""define linkonce_odr {kind} @{name}(ptr %p, {kind} %v) alwaysinline nounwind {{
 entry:
-  %first = load atomic {bits}, ptr %p monotonic, align {int(bits[1:]) // 8}
+  %first = load atomic {bits}, ptr %p unordered, align {int(bits[1:]) // 8}
   %offers.nan = fcmp uno {kind} %v, %v
   br label %attempt
 attempt:
@@ -52,7 +52,7 @@ attempt:
   br i1 %wanted, label %swap, label %done
 swap:
   %new.bits = bitcast {kind} %v to {bits}
-  %outcome = cmpxchg ptr %p, {bits} %old.bits, {bits} %new.bits monotonic monotonic
+  %outcome = cmpxchg weak ptr %p, {bits} %old.bits, {bits} %new.bits monotonic monotonic
   %seen = extractvalue {{{bits}, i1}} %outcome, 0
   %swapped = extractvalue {{{bits}, i1}} %outcome, 1
   br i1 %swapped, label %done, label %attempt

@@ -38,6 +38,9 @@ def definitions() -> str:
             asked = {"mask": "%m.wide", "value": value, "option": str(number)}
             parameters = ("i32 %m", f"i{bits} %v")
             found.append(_ask(kind, f"match.{name}.sync.i{bits}", parameters, Status.MATCH, asked))
+    found.append("define linkonce_odr i64 @cudaCGGetIntrinsicHandle(i32 %scope) alwaysinline {\n  ret i64 1\n}")
+    synchronise = "  call void @emu.grid()\n  ret i32 0\n"
+    found.append(f"define linkonce_odr i32 @cudaCGSynchronize(i64 %g, i32 %f) alwaysinline {{\n{synchronise}}}")
     return "\n".join(found)
 
 
