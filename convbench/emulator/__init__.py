@@ -14,9 +14,9 @@ kernel's IR from numba-cuda. `retarget` rewrites it for the host, and `support` 
 
 Modules that run: `launch` checks the `limits`, converts the `arguments` and gives blocks to `workers`. `schedule` runs
 a block in one of the `orders` that hardware may choose, and answers threads that wait together (`warp`, `tensor`,
-`warpgroup`). Blocks that wait for each other run `side_by_side`. In checked mode `ranges` has the memory that a launch may touch, and `asynchronous` the copies under way.
-`faults` reports an error, with names from `places` and lines from `source`. `state` has the records that all of these
-share, `raw` their access to memory, and `errors` the exceptions.
+`warpgroup`). Blocks that wait for each other run `side_by_side`. In checked mode `ranges` has the memory that a launch
+may touch, and `asynchronous` the copies under way. `faults` reports an error, with names from `places` and lines from
+`source`. `state` has the records that all of these share, `raw` their access to memory, and `errors` the exceptions.
 """
 
 from convbench.emulator.arguments import types_of
