@@ -48,6 +48,7 @@ class Watch:
     atomics: bool  # whether it has atomics
     copies: bool  # whether it has asynchronous copies
     fences: bool  # whether it has fences, which order accesses around atomics
+    preempts: bool  # whether it has several atomics, before which threads may let others run
 
 
 @dataclass
@@ -153,6 +154,7 @@ def link_ptx(
             watching.atomics,
             watching.copies,
             watching.fences,
+            watching.preempts,
         )
     return linked
 
@@ -206,6 +208,7 @@ def _watch(watcher: Watcher, linked: Linked) -> Watch:
         watcher.has_atomics,
         watcher.has_copies,
         watcher.has_fences,
+        watcher.preempts,
     )
 
 

@@ -28,6 +28,7 @@ _LIST = _LOG + (EVENTS + 1) * _EVENT
 _STACK = _LIST + (EVENTS + 1) * _ACQUIRED
 LOG_BYTES = _STACK + (EVENTS + 1) * 16
 
+FOUND = -1
 _TIME_SHIFT, _EPOCH_SHIFT, _SYNC = 12, 24, (1 << 24) - 1  # of a stamp, of a time
 _ORDER, _ACQUIRED_BY_BLOCK = offset(WORKER, "order"), offset(WORKER, "acquired")
 _EPOCH, _RANGE_BEGIN = offset(WORKER, "epoch"), offset(WORKER, "range_begin")
@@ -109,21 +110,6 @@ def synchronise(thread, address, is_shared, writes):
 
 
 @njit(error_model="numpy")
-def _push(log, number, depth, query, acquirer):
-    """Add an event and those before it at its address to the events to look at. Returns how many there are."""
-    while number:
-        event = log + _LOG + number * _EVENT
-        if load(event + _SEEN) == query:
-            break
-        store(event + _SEEN, query)
-        store(log + _STACK + depth * 16, number)
-        store(log + _STACK + depth * 16 + 8, acquirer)
-        depth += 1
-        number = load(event + _BEFORE)
-    return depth
-
-
-@njit(error_model="numpy")
 def _covers(event, time, who, fenced, syncwarps):
     """Whether an event releases what a thread of its block did at a time."""
     if fenced >> _EPOCH_SHIFT < load(event + _BLOCK):
@@ -137,6 +123,36 @@ def _covers(event, time, who, fenced, syncwarps):
         return False
     known = load(event + _LANES + who % WARP * 8)
     return (time & _SYNC) < known <= (fenced & _SYNC)
+
+
+@njit(error_model="numpy")
+def _releases(event, acquirer, time, who, syncwarps):
+    """Whether an event releases, for a thread of the acquirer's block, what a thread did at a time."""
+    begin = load(event + _BLOCK)
+    if not begin <= time >> _EPOCH_SHIFT <= load(event + _NOW) >> _EPOCH_SHIFT:
+        return False
+    fenced = load(event + _CTA) if begin == acquirer else load(event + _DEVICE)
+    return _covers(event, time, who, fenced, syncwarps)
+
+
+@njit(error_model="numpy")
+def _push(log, number, depth, query, acquirer, time, who, syncwarps):
+    """Add an event and those before it at its address to the events to look at.
+
+    Returns how many there are, or FOUND if one of them releases what a thread did at a time.
+    """
+    while number:
+        event = log + _LOG + number * _EVENT
+        if load(event + _SEEN) == query:
+            break
+        store(event + _SEEN, query)
+        if _releases(event, acquirer, time, who, syncwarps):
+            return FOUND
+        store(log + _STACK + depth * 16, number)
+        store(log + _STACK + depth * 16 + 8, acquirer)
+        depth += 1
+        number = load(event + _BEFORE)
+    return depth
 
 
 @njit(error_model="numpy")
@@ -162,21 +178,21 @@ def is_ordered(stamp, thread, index, worker):
             clock = load(load(worker + _CLOCKS) + (index * WARP + author % WARP) * 8)
             known = clock > (when & _SYNC)
         if known:
-            depth = _push(log, load(node + _OF), depth, query, block)
+            depth = _push(log, load(node + _OF), depth, query, block, time, who, syncwarps)
+            if depth == FOUND:
+                return True
         number = load(node + _NEXT)
     while depth:
         depth -= 1
         event = log + _LOG + load(log + _STACK + depth * 16) * _EVENT
         begin = load(event + _BLOCK)
         fenced = load(event + _CTA) if begin == load(log + _STACK + depth * 16 + 8) else load(event + _DEVICE)
-        if begin <= time >> _EPOCH_SHIFT <= load(event + _NOW) >> _EPOCH_SHIFT and _covers(
-            event, time, who, fenced, syncwarps
-        ):
-            return True
         number = load(event + _HEAD)
         while number:
             node = log + _LIST + number * _ACQUIRED
             if _covers(event, load(node + _TIME), load(node + _WHO), fenced, syncwarps):
-                depth = _push(log, load(node + _OF), depth, query, begin)
+                depth = _push(log, load(node + _OF), depth, query, begin, time, who, syncwarps)
+                if depth == FOUND:
+                    return True
             number = load(node + _NEXT)
     return False

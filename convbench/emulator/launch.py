@@ -217,7 +217,8 @@ class _Launch:
         seed, compiled = self.emulator.seed, self.compiled
         threads = permutation(self.shape.threads, order, seed)
         blocks = permutation(self.shape.blocks, order, seed)
-        aside = compiled.spins or compiled.grid
+        preempts = order == "random" and compiled.watch is not None and compiled.watch.preempts
+        aside = compiled.spins or compiled.grid or preempts
         used = 1 if compiled.watch or aside else min(self.emulator.workers, blocks.size)
         pieces = np.array_split(blocks, min(blocks.size, used * PIECES_PER_WORKER)) if used > 1 else [blocks]
         turns = itertools.count()  # next() is atomic
@@ -251,8 +252,13 @@ class _Launch:
                 return run_pieces(worker)
 
         def another() -> Worker:
-            return Worker(compiled, self.arguments, self.shape, memory, budget, workers[0])
+            worker = Worker(compiled, self.arguments, self.shape, memory, budget, workers[0])
+            if preempts:
+                worker.preempt(seed)
+            return worker
 
+        if preempts:
+            workers[0].preempt(seed)
         residents = Residents(workers[0], another, enter, blocks, budget, self.arguments, compiled.sites)
         stops = [stop for stop in run_all(workers, work) if stop]
         if stops:

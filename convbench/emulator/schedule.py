@@ -27,6 +27,7 @@ RACE_READ, RACE_OVERWRITE = int(FaultKind.RACE_READ), int(FaultKind.RACE_OVERWRI
 ROW_BYTES = THREAD.itemsize
 PARKED = -1  # not a fault: the block waits for other blocks
 PARK = 16  # rounds in which all threads of a block spin, after which other blocks run
+LOCKSTEP = 32  # atomics at each of which a block lets others run, in random order
 EVER = 1 << 40  # an epoch that no block reaches
 ALL, ANY = 2, 3  # as in `collectives.REDUCTIONS`; 1 is popc, 0 is a plain barrier
 
@@ -218,6 +219,10 @@ def _answer(threads, rows, count, header, clocks, tables, arrived):
         header.rounds = 0
         header.progress = 1
         return 0, 0, True
+    if spinning >= 0 and header.preempt <= 0:
+        _preempt_later(header)
+        header.progress = 1
+        return PARKED, spinning, True
     if spinning >= 0:
         header.rounds += 1
         if header.rounds < PARK:
@@ -232,6 +237,16 @@ def _answer(threads, rows, count, header, clocks, tables, arrived):
         return DIVERGENT_BARRIER, threads.size - 1, True
     # nobody can go on: some threads have returned, and the others wait at a barrier for them
     return EARLY_EXIT, first_done, True
+
+
+@njit(nogil=True)
+def _preempt_later(header):
+    """Choose the atomic at which the block lets others run again: the next at first, later ones at random."""
+    header.preemptions += 1
+    header.random = header.random * 6364136223846793005 + 1442695040888963407
+    header.preempt = 1
+    if header.preemptions > LOCKSTEP:
+        header.preempt += (header.random >> 40) & ((8 << min(header.preemptions // LOCKSTEP, 16)) - 1)
 
 
 @njit(nogil=True)

@@ -21,7 +21,7 @@ from convbench.emulator.workers import Worker
 
 MOST_BYTES = 2 << 30  # of the workers of blocks that are parked
 FEWEST, MOST = 16, 1 << 14  # most parked blocks, however large or small they are
-QUIET = 32  # passes over all parked blocks in which nobody gets on, after which they count as stuck
+QUIET = 128  # passes over all parked blocks in which nobody gets on, after which they count as stuck
 EPOCHS, RANGE = 1 << 26, 1 << 16  # of a launch, and most of a parked block: it has one for each barrier
 MOST_TOLD = 8  # places of waiting threads in a message
 
@@ -69,7 +69,7 @@ class Residents:
         while self._next < self._blocks.size or self._parked:
             if self._first.header["stop"][0]:
                 return None
-            progress, stop = self._pass()
+            progress, stop = self._pass(quiet=quiet > 0 or grid)
             if stop:
                 return stop
             if self._parked and self._next == self._blocks.size and all(w.header["at_grid"][0] for w in self._parked):
@@ -88,10 +88,11 @@ class Residents:
                 quiet = 0
         return None
 
-    def _pass(self) -> tuple[bool, Stop | None]:
+    def _pass(self, *, quiet: bool) -> tuple[bool, Stop | None]:
         """Begin blocks, and let each parked block go on once. Returns whether anybody got on, and a fault."""
         progress = False
-        while self._next < self._blocks.size and len(self._parked) < self._most:
+        begun = self._most if quiet else FEWEST  # some make room for others, unless they wait for them
+        while self._next < self._blocks.size and len(self._parked) < begun:
             progress = True
             worker = self._worker()
             worker.header["epoch"] = self._epoch

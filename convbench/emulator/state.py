@@ -14,7 +14,8 @@ import numpy.typing as npt
 
 WARP = 32
 MAX_THREADS = 1024
-TURNS = 256  # of a loop, after which a thread that may be waiting for another lets others run
+NEVER = 1 << 62  # a number of atomics that no block does
+TURNS = 32  # of a loop, after which a thread that may be waiting for another lets others run
 
 
 class Status(IntEnum):
@@ -99,6 +100,8 @@ WORKER = np.dtype(
             *("unwritten_by", "unwritten_site", "unwritten_address"),
             "rounds",  # how often in a row the threads of the block did nothing but spin
             "progress",  # whether a thread of the block has begun or ended to wait, or has returned
+            # atomics that threads may do before they let others run; how often they did, and the state of a generator
+            *("preempt", "preemptions", "random"),
             "anywhere",  # whether threads may wait for each other at different places of the code, as on a GPU
             *("order", "acquired"),  # the log of atomics (`happens`) or 0, and the block's last acquisition in it
             # the epochs of the block, which no other block has, and the last one before a grid synchronisation

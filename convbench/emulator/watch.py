@@ -72,7 +72,10 @@ class Watcher(Weaver):
         self.stops: list[str] = []
         self.has_copies = False
         self.has_fences = any(_FENCE.match(line) for line in body)
-        self.has_atomics = any(self._is_atomic(match) for line in body if (match := ACCESS.match(line)))
+        atomics = sum(self._is_atomic(match) for line in body if (match := ACCESS.match(line)))
+        self.has_atomics = atomics > 0
+        self.preempts = atomics > 1  # an update made of two may be lost between them
+        self.suspends |= self.preempts
         self.ordered = self.has_atomics or self.grid
         self.rechecked = find_rechecked(body, self.roots) if self.has_atomics else set()
 
@@ -135,6 +138,8 @@ class Watcher(Weaver):
     def instruction(self, line: str) -> None:
         """Add the checks of an instruction's accesses before it."""
         if match := ACCESS.match(line):
+            if self.preempts and self._is_atomic(match):
+                self.preempt(line)
             self._access(line, match)
         elif match := _SET.search(line):
             self._block_write(line, match["to"], match["size"])

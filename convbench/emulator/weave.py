@@ -233,6 +233,22 @@ class Weaver:
         self.out.append(f"  br label %{name}")
         self.begin(name)
 
+    def preempt(self, line: str) -> None:
+        """Let other threads run before an atomic, if the scheduler has chosen this one."""
+        name = self.piece()
+        self.out.append(
+            f"  %{name}.left.at = getelementptr i8, ptr %emu.worker, i64 {offset(WORKER, 'preempt')}\n"
+            f"  %{name}.before = load i64, ptr %{name}.left.at\n"
+            f"  %{name}.left = sub i64 %{name}.before, 1\n"
+            f"  store i64 %{name}.left, ptr %{name}.left.at\n"
+            f"  %{name}.now = icmp sle i64 %{name}.left, 0\n"
+            f"  br i1 %{name}.now, label %{name}.yield, label %{name}\n"
+            f"{name}.yield:"
+        )
+        self._request(line, Status.READY)
+        self.out.append(f"  br label %{name}")
+        self.begin(name)
+
     def begin(self, label: str) -> None:
         """Go on in a new block, which takes the place of the old one for the old one's successors."""
         self.out.append(f"{label}:")

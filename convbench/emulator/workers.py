@@ -15,7 +15,7 @@ from convbench.emulator.build import Compiled
 from convbench.emulator.happens import LOG_BYTES
 from convbench.emulator.ranges import Ranges, WrittenMemory, bounds
 from convbench.emulator.schedule import BARRIERS
-from convbench.emulator.state import COPIES, COPY, THREAD, WARP, WORKER, aligned_bytes
+from convbench.emulator.state import COPIES, COPY, NEVER, THREAD, WARP, WORKER, aligned_bytes
 from convbench.emulator.warpgroup import ROW_WORDS
 from convbench.emulator.weave import FRAME_ALIGNMENT
 
@@ -72,7 +72,7 @@ class Worker:
         for axis, blocks, threads in zip("xyz", shape.grid, shape.block, strict=True):
             header[f"nctaid_{axis}"], header[f"ntid_{axis}"] = blocks, threads
         header["shared"], header["dynamic_bytes"] = self.shared.ctypes.data, shape.dynamic_bytes
-        header["shared_bytes"] = self.shared.size
+        header["shared_bytes"], header["preempt"] = self.shared.size, NEVER
         self.tables = np.zeros((count, ROW_WORDS), np.int64) if compiled.warpgroups else None
         header["arguments"], header["clocks"] = arguments.words.ctypes.data, self.clocks.ctypes.data
         self._frame_bytes = 0
@@ -101,6 +101,10 @@ class Worker:
     def bytes(self) -> int:
         """Memory of a block, about."""
         return int(self.shared.nbytes + self.threads.nbytes + self.clocks.nbytes + self._frame_bytes)
+
+    def preempt(self, seed: int) -> None:
+        """Let other blocks run at atomics."""
+        self.header["preempt"], self.header["random"] = 1, seed
 
     def stop(self) -> None:
         """Make the running block end at its next barrier, and let no other block begin."""

@@ -42,7 +42,7 @@ class Watching:
     rows : the ranges of memory, in the order of their table
     shift : a cell of the shadow stands for 2 ** shift bytes
     local : names of the functions' local memories
-    ordered : whether the kernel has atomics or strong accesses
+    ordered, preempts : whether the kernel has atomics or strong accesses; whether it has several
     atomics, copies, fences : whether it has atomics or strong writes, asynchronous copies, and fences
     """
 
@@ -50,6 +50,7 @@ class Watching:
     shift: int = 0
     local: list[str] = field(default_factory=list)
     ordered: bool = False
+    preempts: bool = False
     atomics: bool = False
     copies: bool = False
     fences: bool = False
@@ -68,10 +69,10 @@ def cell_shift(functions: Iterable[Function]) -> int:
     return smallest.bit_length() - 1
 
 
-def has_atomics(functions: Iterable[Function]) -> bool:
-    """Whether functions have an atomic, or a strong access, which may order others."""
+def count_atomics(functions: Iterable[Function]) -> int:
+    """How many atomics, and strong accesses, functions have. These may order other accesses."""
     bodies = (i for function in functions for i in function.body if isinstance(i, Instruction))
-    return any(i.opcode in ("atom", "red") or bool(STRONG & set(i.modifiers)) for i in bodies)
+    return sum(i.opcode in ("atom", "red") or bool(STRONG & set(i.modifiers)) for i in bodies)
 
 
 def find_turns(function: Function) -> set[int]:
@@ -176,6 +177,8 @@ class WatchedMemory(Memory):
         number, row = self._row(e, root)
         what = str(shadow.describe_access(access, width, width, e.site))
         thread = self._thread(e)
+        if self.watching.preempts and access in (shadow.ATOMIC, shadow.STRONG_READ):
+            self._preempt(e)
         name = f"{PREFIX}check{'_ordered' if self.watching.ordered else ''}"
 
         def check() -> None:
@@ -188,8 +191,24 @@ class WatchedMemory(Memory):
         if access in (shadow.ATOMIC, shadow.STRONG_READ):
             if {"release", "acq_rel"} & set(e.instruction.modifiers):
                 self.fence(e, is_device="cta" not in e.instruction.modifiers)
-            writes = int(e.instruction.opcode in ("atom", "red", "st"))
-            e.call("void", f"{PREFIX}atomic", f"i64 {thread}", f"i64 {address}", f"i64 {writes}")
+            if "cas" not in e.instruction.modifiers:
+                self._note(e, address, str(int(e.instruction.opcode in ("atom", "red", "st"))))
+
+    def _note(self, e: Emitter, address: str, writes: str) -> None:
+        """Note an atomic, and whether it writes."""
+        e.call("void", f"{PREFIX}atomic", f"i64 {self._thread(e)}", f"i64 {address}", f"i64 {writes}")
+
+    def swapped(self, e: Emitter, pointer: str, done: str) -> None:
+        """Note a compare-and-swap, and whether it was done."""
+        self._note(e, e.op(f"ptrtoint ptr {pointer} to i64"), e.op(f"zext i1 {done} to i64"))
+
+    def _preempt(self, e: Emitter) -> None:
+        """Let other threads run before an atomic, if the scheduler has chosen this one."""
+        worker = e.hoist("worker", lambda op: op("call ptr @emu.worker()"))
+        at = e.op(f"getelementptr i8, ptr {worker}, i64 {offset(WORKER, 'preempt')}")
+        left = e.op(f"sub i64 {e.op(f'load i64, ptr {at}')}, 1")
+        e.put(f"store i64 {left}, ptr {at}")
+        e.either(e.op(f"icmp sle i64 {left}, 0"), lambda: e.put(f"call void @emu.ptx.yield(i64 {e.site})"))
 
     def fence(self, e: Emitter, *, is_device: bool) -> None:
         """Note a fence, of the device or of the block: with an atomic it orders the accesses before it."""
