@@ -1,7 +1,7 @@
 """Report a fault: turn the row of the stopped thread into a sentence with kernel, line, block, thread and array."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,7 @@ import numpy.typing as npt
 from convbench.emulator.build import Compiled
 from convbench.emulator.errors import KernelFault
 from convbench.emulator.places import Places
-from convbench.emulator.shadow import epoch_of, thread_of
+from convbench.emulator.shadow import epoch_of, is_of_copy, thread_of
 from convbench.emulator.source import Site, Sites
 from convbench.emulator.state import WARP, FaultKind, Status
 
@@ -52,6 +52,11 @@ class Stop:
 def report(stop: Stop, compiled: Compiled, places: Places) -> KernelFault:
     """The exception to raise."""
     header, row = stop.header, stop.thread
+    if stop.kind == FaultKind.RACE_OVERWRITE:
+        if is_of_copy(int(row["fault_b"]), int(row["fault_c"]), int(row["index"])):
+            stop = replace(stop, kind=FaultKind.COPY_SOURCE)
+            row["fault_b"] = 0
+        row["fault_c"] = 0
     block = (int(header["ctaid_x"]), int(header["ctaid_y"]), int(header["ctaid_z"]))
     thread = (int(row["tid_x"]), int(row["tid_y"]), int(row["tid_z"]))
     if stop.kind in _BETWEEN_THREADS:
@@ -59,7 +64,7 @@ def report(stop: Stop, compiled: Compiled, places: Places) -> KernelFault:
         array = ""
     else:
         site = compiled.sites[int(row["fault_site"])]
-        what, array = _access(stop, places)
+        what, array = _access(stop, places, compiled.sites)
     place = f"{site.file}:{site.line}" if site.line else "unknown line"
     inside = f" in {site.function}" if site.function not in ("", compiled.name) else ""
     line = f": `{site.text()}`" if site.text() else ""
@@ -108,7 +113,7 @@ def _lines(places: Sequence[Site]) -> str:
     return ", ".join(f"line {place.line}" for place in places)
 
 
-def _access(stop: Stop, places: Places) -> tuple[str, str]:
+def _access(stop: Stop, places: Places, sites: Sites) -> tuple[str, str]:
     """The description of a faulty access, and the name of its array."""
     row, kind = stop.thread, stop.kind
     a, b, c = (int(row[name]) for name in ("fault_a", "fault_b", "fault_c"))
@@ -146,6 +151,12 @@ def _access(stop: Stop, places: Places) -> tuple[str, str]:
         return f"reads {element}, which was never written", array
     if kind == FaultKind.MISALIGNED:
         return f"accesses {element} at an address that is no multiple of {b} bytes", array
+    if kind == FaultKind.COPY_TARGET:
+        return f"writes {element} while an asynchronous copy to it is under way: wait for the copy first", array
+    if kind == FaultKind.COPY_SOURCE:
+        issued = f" that line {sites[b].line} began" if b and sites[b].line else ""
+        what = "changed" if b else "is written"
+        return f"{element} {what} while an asynchronous copy{issued} reads it: wait for the copy first", array
     other, order = _other(stop, b)
     return f"data race: {_RACES[kind].format(element=element, other=other)}{order}", array
 

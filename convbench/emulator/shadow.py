@@ -49,6 +49,8 @@ _INDEX, _SYNCED, _WORKER = offset(THREAD, "index"), offset(THREAD, "sync"), offs
 _A, _B, _C = offset(THREAD, "fault_a"), offset(THREAD, "fault_b"), offset(THREAD, "fault_c")
 _NOW, _BLOCK_EPOCH, _CLOCKS = offset(WORKER, "epoch"), offset(WORKER, "block_epoch"), offset(WORKER, "clocks")
 _SYNCWARPS = offset(WORKER, "syncwarps")
+_HELD = -2  # beside the reader of the source of a copy that is under way
+_UNDER_WAY = -(1 << 27)  # added to a block's epoch in the cells of the destination of a copy that is under way
 _PENDING, _PENDING_SITE = offset(WORKER, "unwritten_by"), offset(WORKER, "unwritten_site")
 _PENDING_ADDRESS = offset(WORKER, "unwritten_address")
 _ORDER, _GRID = offset(WORKER, "order"), offset(WORKER, "grid_epoch")
@@ -57,6 +59,7 @@ _RANGES, _N_RANGES = offset(WORKER, "ranges"), offset(WORKER, "n_ranges")
 
 _READ_OUTSIDE, _WRITE_OUTSIDE = int(FaultKind.READ_OUTSIDE), int(FaultKind.WRITE_OUTSIDE)
 _MISALIGNED = int(FaultKind.MISALIGNED)
+_COPY_TARGET = int(FaultKind.COPY_TARGET)
 _RACE_READ, _RACE_WRITE = int(FaultKind.RACE_READ), int(FaultKind.RACE_WRITE)
 _RACE_OVERWRITE = int(FaultKind.RACE_OVERWRITE)
 
@@ -74,6 +77,11 @@ def thread_of(stamp: int) -> int:
 def epoch_of(stamp: int) -> int:
     """The epoch in a stamp."""
     return stamp >> _EPOCH
+
+
+def is_of_copy(reader: int, beside: int, thread: int) -> bool:
+    """Whether the reader of a cell, and the word beside it, stand for a copy of this thread that is under way."""
+    return beside == _HELD and bool(reader & _WARPS) and thread_of(reader) == thread
 
 
 @njit(error_model="numpy", inline="always")
@@ -189,6 +197,16 @@ def _note_unwritten(worker, thread, site, address):
         store(worker + _PENDING_ADDRESS, address)
 
 
+@njit(error_model="numpy")
+def _touch_unwritten(access, write_epoch, block_epoch, worker, thread, site, address):
+    """The fault of an access to shared memory that no thread of the block has written yet, or 0."""
+    if access != READ and write_epoch < 0 and write_epoch - _UNDER_WAY >= block_epoch:
+        return _fault(thread, _COPY_TARGET, address, 0, 0)
+    if access != WRITE:
+        _note_unwritten(worker, thread, site, address)
+    return 0
+
+
 @njit(error_model="numpy", inline="always")
 def _check_cell(
     access, strong, cell, atomics, epoch, block_epoch, me, index, worker, is_shared, thread, address, site, ordered
@@ -213,8 +231,10 @@ def _check_cell(
         ):
             return _fault(thread, _RACE_READ if access == READ else _RACE_WRITE, address, load(atomics), 0)
     unwritten = is_shared and write_epoch < block_epoch and atomic_epoch < block_epoch
-    if unwritten and access != WRITE:
-        _note_unwritten(worker, thread, site, address)
+    if unwritten:
+        fault = _touch_unwritten(access, write_epoch, block_epoch, worker, thread, site, address)
+        if fault:
+            return fault
     if strong:
         return 0  # a later write is no race with it if it is strong, too: another order shows the other case
     if access == READ:
@@ -224,7 +244,7 @@ def _check_cell(
             store(cell + FREE, epoch)
         return 0
     if _meets(cell + _READERS, epoch, block_epoch, thread, index, worker, is_shared, ordered):
-        return _fault(thread, _RACE_OVERWRITE, address, load(cell + _READERS), 0)
+        return _fault(thread, _RACE_OVERWRITE, address, load(cell + _READERS), load(cell + _READERS + 8))
     if access == ATOMIC:
         if ordered and load(worker + _ORDER):
             store(atomics, me)  # it comes after all others at its address, so that the last one stands for all
@@ -314,13 +334,56 @@ def check(thread, address, what, row, ordered):
 
 @njit(error_model="numpy")
 def hide(thread, address, what):
-    """Mark bytes of shared memory as unwritten. `check` has just found that they are inside their array."""
-    row = _find(load(thread + _WORKER), address)
+    """Mark bytes of shared memory as the destination of a copy of the thread that is under way.
+
+    They count as unwritten. `check` has just found that they are inside their array.
+    """
+    worker = load(thread + _WORKER)
+    row = _find(worker, address)
     place, shift = address - load(row + _BEGIN), load(row + _SHIFT)
+    stamp = (_UNDER_WAY + load(worker + _BLOCK_EPOCH)) << _EPOCH | load(thread + _INDEX)
     for number in range(place >> shift, (place + (what >> 16 & (1 << 24) - 1) - 1 >> shift) + 1):
         cell = load(row + _CELLS) + number * CELL_BYTES
-        store(cell, 0)
+        store(cell, stamp)
         store(cell + FREE, 0)
+
+
+@njit(error_model="numpy")
+def show(thread, address, what):
+    """End the copies of the thread to these bytes of shared memory."""
+    worker = load(thread + _WORKER)
+    row = _find(worker, address)
+    if row == 0:
+        return
+    place, shift = address - load(row + _BEGIN), load(row + _SHIFT)
+    stamp = (_UNDER_WAY + load(worker + _BLOCK_EPOCH)) << _EPOCH | load(thread + _INDEX)
+    last = min(place + (what >> 16 & (1 << 24) - 1), load(row + _SIZE)) - 1
+    for number in range(place >> shift, (last >> shift) + 1):
+        cell = load(row + _CELLS) + number * CELL_BYTES
+        if load(cell) == stamp:
+            store(cell, 0)
+
+
+@njit(error_model="numpy")
+def hold(thread, address, what, is_held):
+    """Begin or end that no thread, not even this one, may write the source of a copy.
+
+    In kernels in which threads are ordered without a barrier, this would be too strict.
+    """
+    worker = load(thread + _WORKER)
+    row = _find(worker, address)
+    if row == 0 or load(row + _CELLS) == 0 or load(worker + _SYNCWARPS) or load(worker + _ORDER):
+        return
+    place, shift = address - load(row + _BEGIN), load(row + _SHIFT)
+    me = load(worker + _NOW) << _EPOCH | load(thread + _SYNCED) << _SYNC | load(thread + _INDEX)
+    for number in range(place >> shift, (place + (what >> 16 & (1 << 24) - 1) - 1 >> shift) + 1):
+        readers = load(row + _CELLS) + number * CELL_BYTES + _READERS
+        if is_held and load(readers) == me:
+            store(readers, me | _WARPS)
+            store(readers + 8, _HELD)
+        elif not is_held and load(readers) == me | _WARPS and load(readers + 8) == _HELD:
+            store(readers, me)
+            store(readers + 8, 0)
 
 
 @njit(error_model="numpy", inline="always")

@@ -65,6 +65,8 @@ class FaultKind(IntEnum):
     TRAP = 21
     INCOMPLETE_BARRIER = 22
     SPINNING = 23
+    COPY_TARGET = 24
+    COPY_SOURCE = 25
 
 
 THREAD = np.dtype(
@@ -107,7 +109,7 @@ WORKER = np.dtype(
             # the epochs of the block, which no other block has, and the last one before a grid synchronisation
             *("range_begin", "range_end", "grid_epoch"),
             *("parked", "at_grid"),  # whether a block is begun and lets others run; whether it waits for the whole grid
-            "copies",  # the table of asynchronous copies under way, COPIES rows for each thread
+            *("copies", "most_copies"),  # the table of asynchronous copies under way, and its rows for each thread
             # set by another thread to end a launch early
             "stop",
         )
@@ -129,9 +131,17 @@ RANGE = np.dtype(
     ]
 )
 
-# An asynchronous copy under way: its addresses (from = 0 for zeros), its `shadow.describe_access`, its group's number.
-COPY = np.dtype([(name, np.int64) for name in ("to", "from", "what", "group")])
-COPIES = 256  # most copies under way for one thread; kernels need far fewer
+# An asynchronous copy under way: its addresses (from = 0 for zeros), its `shadow.describe_access`, its group's number,
+# and the first bytes of its source.
+COPY = np.dtype([(name, np.int64) for name in ("to", "from", "what", "group", "low", "high")])
+KEPT_BYTES = 16  # of the source
+# most copies under way, of one thread and of a block; each has 4 bytes or more of at most 227 KiB of shared memory
+COPIES, COPIES_OF_BLOCK, FEWEST_COPIES = 1 << 16, 1 << 21, 1 << 11
+
+
+def copies_of_thread(threads: int) -> int:
+    """Most copies under way for each thread of a block; pages that are not used take no memory."""
+    return min(COPIES, max(FEWEST_COPIES, COPIES_OF_BLOCK // threads))
 
 
 def fingerprint(*files: str) -> int:

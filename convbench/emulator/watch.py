@@ -35,6 +35,7 @@ _COPY = re.compile(
     rf"call void @llvm\.mem(?:cpy|move)\S*\("
     rf"ptr[^%]*(?P<to>{VALUE}), ptr[^%]*(?P<source>{VALUE}), i64 (?P<size>[^,]+),"
 )
+_COPIED = re.compile(r"@emu\.copy\.issue\.(\d+)\(")
 _FENCE = re.compile(r"^\s+fence (?P<scope>syncscope)?")
 _WORD = re.compile(rf"^\s+(?P<word>{VALUE}) = ptrtoint ptr (?P<pointer>{VALUE}) to i64")
 
@@ -190,6 +191,8 @@ class Watcher(Weaver):
         """The size of a shadow cell, as a power of two: that of the smallest access to shared data, at most 8 bytes."""
         smallest = 8
         for line in self.body:
+            if copied := _COPIED.search(line):
+                smallest = min(smallest, int(copied[1]))
             match = ACCESS.match(line)
             pointer = accessed_pointer(match) if match else None
             if match and pointer and self.roots.get(pointer, UNKNOWN)[0] not in ("own", "local"):

@@ -15,7 +15,7 @@ from convbench.emulator.build import Compiled
 from convbench.emulator.happens import LOG_BYTES
 from convbench.emulator.ranges import Ranges, WrittenMemory, bounds
 from convbench.emulator.schedule import BARRIERS
-from convbench.emulator.state import COPIES, COPY, NEVER, THREAD, WARP, WORKER, aligned_bytes
+from convbench.emulator.state import COPY, NEVER, THREAD, WARP, WORKER, aligned_bytes, copies_of_thread
 from convbench.emulator.warpgroup import ROW_WORDS
 from convbench.emulator.weave import FRAME_ALIGNMENT
 
@@ -91,7 +91,8 @@ class Worker:
             )
             header["ranges"], header["n_ranges"] = self.ranges.table.ctypes.data, self.ranges.table.size
             header["syncwarps"], header["budget"] = compiled.watch.syncwarps, budget
-            self.copies = np.zeros(count * COPIES if compiled.watch.copies else 0, COPY)
+            most = copies_of_thread(count)
+            self.copies, header["most_copies"] = np.zeros(count * most if compiled.watch.copies else 0, COPY), most
             header["copies"] = self.copies.ctypes.data
             if compiled.watch.atomics and compiled.watch.fences:
                 self.log: npt.NDArray[np.uint8] = like.log if like else np.zeros(LOG_BYTES, np.uint8)
