@@ -9,7 +9,8 @@ leaves that names the line, block, thread and array. Nothing here knows about co
 
 Modules that compile, in the order in which a kernel passes through them: `front_end` (with `index_checks`) gets the
 kernel's IR from numba-cuda. `retarget` rewrites it for the host, and `support` has the functions that only a GPU has.
-`weave` turns it into a coroutine, and `watch` (with `analysis`) adds the checks, which call `shadow` and `happens`.
+`weave` turns it into a coroutine, and `watch` (with `analysis`) adds the checks, which call `shadow` and `happens`;
+`taint` follows values that shuffles should not have read.
 `build` compiles it, and `disk` keeps linked kernels by their `identity`.
 
 Modules that run: `launch` checks the `limits`, converts the `arguments` and gives blocks to `workers`. `schedule` runs

@@ -237,7 +237,7 @@ def _weaver(
     scalars: tuple[int, ...] | None,
 ) -> Weaver:
     if linked.pointers is not None or linked.watch is not None:  # PTX, whose loops let others run already
-        return Weaver(define, body, layout, block, scalars)
+        return Weaver(define, body, layout, block, scalars, checked=linked.checked)
     if not linked.checked:
         debug, sites = DebugInfo(linked.text), linked.retargeted.sites
         return Weaver(define, body, layout, block, scalars, lambda line: sites.number(debug.site(line)))

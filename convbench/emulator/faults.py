@@ -13,6 +13,7 @@ from convbench.emulator.places import Places
 from convbench.emulator.shadow import epoch_of, is_of_copy, thread_of
 from convbench.emulator.source import Site, Sites
 from convbench.emulator.state import WARP, FaultKind, Status
+from convbench.emulator.taint import LANES
 
 _BETWEEN_THREADS = {
     FaultKind.DIVERGENT_BARRIER: "threads of one block wait at different barriers",
@@ -20,7 +21,6 @@ _BETWEEN_THREADS = {
     FaultKind.MASK_WITHOUT_SELF: "the mask of a warp collective does not name the lane that calls it",
     FaultKind.MASK_NAMES_EXITED: "the mask of a warp collective names a lane that has returned",
     FaultKind.MASK_NAMES_ABSENT: "the mask of a warp collective names a lane that the block does not have",
-    FaultKind.SOURCE_NOT_IN_MASK: "a shuffle reads a lane that its mask does not name",
     FaultKind.DIVERGENT_COLLECTIVE: "lanes of one mask wait at different warp collectives",
     FaultKind.INCOMPLETE_BARRIER: "a barrier waits for threads that never come",
     FaultKind.INCOMPLETE_COLLECTIVE: "a warp collective waits for lanes that never come",
@@ -64,6 +64,8 @@ def report(stop: Stop, compiled: Compiled, places: Places) -> KernelFault:
         array = ""
     else:
         site = compiled.sites[int(row["fault_site"])]
+        if stop.kind == FaultKind.SOURCE_NOT_IN_MASK:
+            site = compiled.sites[(int(row["fault_a"]) - 1) // LANES]
         what, array = _access(stop, places, compiled.sites)
     place = f"{site.file}:{site.line}" if site.line else "unknown line"
     inside = f" in {site.function}" if site.function not in ("", compiled.name) else ""
@@ -125,6 +127,9 @@ def _access(stop: Stop, places: Places, sites: Sites) -> tuple[str, str]:
         return f"index {a} is out of bounds{along}{of}, which has {extent} elements", array
     if kind == FaultKind.STEPS:
         return f"a thread took more than {a:,} steps of its loops: the kernel may never end", ""
+    if kind == FaultKind.SOURCE_NOT_IN_MASK:
+        lane = (a - 1) % LANES
+        return f"a shuffle reads a lane that its mask does not name, in lane {lane}, and its value is used", ""
     if kind == FaultKind.UNFENCED:
         return "multiplies registers with no wgmma.fence behind the last wait", ""
     if kind == FaultKind.SPINNING:

@@ -11,7 +11,7 @@ from llvmlite import ir
 from numba import njit, types
 from numba.extending import intrinsic
 
-from convbench.emulator import happens, raw, shadow, tensor, warp, warpgroup
+from convbench.emulator import happens, raw, shadow, taint, tensor, warp, warpgroup
 from convbench.emulator.state import THREAD, WARP, FaultKind, Status, fingerprint
 from convbench.emulator.warp import answer_warp
 from convbench.emulator.warpgroup import answer_warpgroup, begin_block
@@ -310,6 +310,7 @@ def _release_named(threads, count, header, arrived):
 
 run_blocks = _make_run_blocks(
     fingerprint(
-        __file__, raw.__file__, happens.__file__, shadow.__file__, tensor.__file__, warp.__file__, warpgroup.__file__
+        __file__,
+        *(str(part.__file__) for part in (raw, happens, shadow, taint, tensor, warp, warpgroup)),
     )
 )

@@ -83,6 +83,7 @@ THREAD = np.dtype(
             *("copies_first", "copies_next", "copies_group"),
             # the times of its last fences, of the device and of any, and the last atomic that it saw (`happens`)
             *("fence", "fence_of_block", "acquired"),
+            *("given", "taken"),  # of a shuffle: the words of `taint` of the value that it gives and takes
         )
     ]
 )

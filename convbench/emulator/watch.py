@@ -63,14 +63,13 @@ class Watcher(Weaver):
         local_arrays: dict[str, Array],
     ) -> None:
         self.debug, self.sites, self.size_of, self.local_arrays = debug, sites, size_of, local_arrays
-        super().__init__(define, body, layout, block, site_of=self._site)
+        super().__init__(define, body, layout, block, site_of=self._site, checked=True)
         pointers = [("argument", str(j)) for j, (kind, _) in enumerate(self.parameters) if kind == "ptr"]
         self.rows: list[Root] = [*pointers, *(("shared", name) for name in layout.shared)]
         self.roots = find_roots(body, self.parameters)
         self.words = {m["word"]: m["pointer"] for line in body if (m := _WORD.match(line))}
         self.heads = find_loop_heads(body)
         self.shift = self._shift()
-        self.stops: list[str] = []
         self.has_copies = False
         self.has_fences = any(_FENCE.match(line) for line in body)
         atomics = sum(self._is_atomic(match) for line in body if (match := ACCESS.match(line)))
@@ -97,10 +96,6 @@ class Watcher(Weaver):
             found += f"  %{marker} = alloca [{array.count} x {array.element}], align {align}\n"
             found += f"  %{marker}.written = alloca [{size} x i8], align {align}\n"
         return found
-
-    def epilogue(self) -> str:
-        """The blocks that the kernel branches to when a check has failed."""
-        return "".join(self.stops)
 
     def marker(self, line: str, match: re.Match[str]) -> bool:
         """Replace the markers of faults, copies and local arrays here, and the others as `Weaver` does."""

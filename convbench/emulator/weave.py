@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from convbench.emulator import taint
 from convbench.emulator.analysis import find_spins
 from convbench.emulator.errors import UnsupportedError
 from convbench.emulator.state import THREAD, TURNS, WORKER, Status, offset
@@ -113,6 +114,7 @@ class Weaver:
         block: tuple[int, int, int],
         scalars: Sequence[int] | None = None,
         site_of: Callable[[str], int] | None = None,
+        checked: bool = False,
     ) -> None:
         self.scalars = scalars
         self.parameters = _parameters(define)
@@ -120,6 +122,8 @@ class Weaver:
         self.layout = layout
         self.block_shape = block
         self.first_label = _label_of(body[0])
+        self.tainted = taint.find_tainted(body) if checked and any(taint.TAKE in line for line in body) else set()
+        self.stops: list[str] = []
         self.out: list[str] = []
         self.split: dict[str, str] = {}  # from a block to the last of the blocks that it was split into
         self.block = ""
@@ -145,7 +149,10 @@ class Weaver:
                     self.enter(line)
                     if self.block in self.spins:
                         self._let_others_run(line)
+                self._stop_at_taint(line)
                 skip = self._line(line)
+                if self.tainted and (word := taint.follow(line, self.tainted)):
+                    self.out.append(word)
         body = "\n".join(self.out)
         renamed = "\n".join(_rename(line, self.split) if " = phi " in line else line for line in body.split("\n"))
         return self._head() + renamed + "\n" + self._tail() + RUNTIME + self._entries()
@@ -177,6 +184,10 @@ class Weaver:
             self._scalars(value)
         elif name == "suspend":
             self._suspend()
+        elif name == "take":
+            self._take(value, match["arguments"].rsplit(" ", 1)[-1])
+        elif name == "give":
+            self._give(match["arguments"].rsplit(" ", 1)[-1])
         elif name == "grid":
             self._request(line, Status.GRID)
         elif name == "fault":
@@ -208,6 +219,36 @@ class Weaver:
         self.out.append(f"  %{piece}.why = call i8 @llvm.coro.suspend(token none, i1 false)")
         self.out.append(f"  switch i8 %{piece}.why, label %emu.exit [i8 0, label %{piece}]")
         self.begin(piece)
+
+    # ---- values that a shuffle read from outside its mask
+
+    def _take(self, value: str, raw: str) -> None:
+        self.out.append(f"  {value} = add i32 {raw}, 0")
+        if value in self.tainted:
+            at = self.piece()
+            self.out.append(f"  %{at} = getelementptr i8, ptr %emu.thread, i64 {offset(THREAD, 'taken')}")
+            self.out.append(f"  {taint.word_of(value)} = load i64, ptr %{at}")
+
+    def _give(self, value: str) -> None:
+        name = self.piece()
+        self.out.append(f"  %{name}.wide = zext i32 {value} to i64")
+        stored = {"value": f"%{name}.wide"}
+        if self.tainted:
+            stored["given"] = taint.word_of(value) if value in self.tainted else "0"
+        for field, word in stored.items():
+            self.out.append(f"  %{name}.{field} = getelementptr i8, ptr %emu.thread, i64 {offset(THREAD, field)}")
+            self.out.append(f"  store i64 {word}, ptr %{name}.{field}")
+
+    def _stop_at_taint(self, line: str) -> None:
+        """End the kernel if an instruction takes a value from outside a mask to memory or to control flow."""
+        for value in taint.reached(line, self.tainted) if self.tainted else ():
+            name, word = self.piece(), taint.word_of(value)
+            self.out.append(f"  %{name}.bad = icmp ne i64 {word}, 0")
+            self.out.append(f"  br i1 %{name}.bad, label %{name}.stop, label %{name}")
+            details = f"i64 {taint.fault_kind()}, i64 0, i64 {word}, i64 0, i64 0"
+            call = f"call void @emu.report(ptr %emu.thread, {details})"
+            self.stops.append(f"{name}.stop:\n  {call}\n  br label %emu.exit\n")
+            self.begin(name)
 
     def _request(self, line: str, status: Status) -> None:
         """Suspend the thread with a status, at the place in the source that a line came from."""
@@ -284,8 +325,8 @@ emu.start:
         return ""
 
     def epilogue(self) -> str:
-        """Blocks after the kernel's own, for the checked mode."""
-        return ""
+        """The blocks that the kernel branches to when a check has failed."""
+        return "".join(self.stops)
 
     def _tail(self) -> str:
         done = (
