@@ -16,6 +16,9 @@ _ROW = re.compile(rf"^\s+(?P<value>{VALUE}) = .*call ptr @emu\.(?:thread|worker)
 _PHI_POINTER = re.compile(rf"\[ (?P<pointer>{VALUE}),")
 _TARGET = re.compile(r"label %(?P<label>\"[^\"]+\"|[-\w.$]+)")
 _LABEL = re.compile(r'^(?P<label>"[^"]+"|[-\w.$]+):')
+_SWAP = re.compile(rf"^\s+\S+ = cmpxchg (?:weak )?ptr (?P<pointer>{VALUE}), \w+ (?P<old>{VALUE}), ")
+_SAME_VALUE = ("phi", "select", "freeze", "bitcast", "trunc", "zext", "sext")
+_PHI_VALUE = re.compile(rf"\[ ({VALUE}),")
 _TYPE = r"(?:\{[^}]*\}|\[[^\]]*\]|<[^>]*>|[\w.]+)"
 
 Root = tuple[str, str]  # the memory that a pointer leads into: "argument", "shared" or "local", and which of them
@@ -75,6 +78,75 @@ def find_roots(body: list[str], parameters: list[tuple[str, str]]) -> dict[str, 
                 roots[value] = new
                 changed = True
     return roots
+
+
+def find_rechecked(body: list[str], roots: dict[str, Root]) -> set[str]:
+    """The values of loads that a compare-and-swap in the same memory compares again: an old value does no harm."""
+    lines = {match["value"]: line for line in body if (match := RESULT.match(line))}
+    found: set[str] = set()
+    for line in body:
+        if not (swap := _SWAP.match(line)):
+            continue
+        root = roots.get(swap["pointer"], UNKNOWN)
+        waiting, seen = [swap["old"]], set()
+        while root != UNKNOWN and waiting:
+            value = waiting.pop()
+            if value in seen or value not in lines:
+                continue
+            seen.add(value)
+            operation = RESULT.match(lines[value])["operation"]  # type: ignore[index]
+            if operation in _SAME_VALUE:
+                waiting += (
+                    _PHI_VALUE.findall(lines[value]) if operation == "phi" else re.findall(VALUE, lines[value])[1:]
+                )
+            elif operation == "load" and roots.get(re.findall(VALUE, lines[value])[1], UNKNOWN) == root:
+                found.add(value)
+    return found
+
+
+def find_spins(body: list[str]) -> set[str]:
+    """The heads of loops in which a thread may wait for another: it reads memory atomically.
+
+    Such a thread lets others run now and then, as hardware does since compute capability 7.0. The loops of `support`,
+    which try an update again, wait for nobody. Their accesses are weak or unordered.
+    """
+    looks: set[str] = set()
+    here = ""
+    for line in body:
+        if match := _LABEL.match(line):
+            here = match["label"].strip('"')
+        elif (" atomic" in line or "cmpxchg" in line) and (match := ACCESS.match(line)) and _looks_anew(match, body):
+            looks.add(here)
+    if not looks:
+        return looks
+    order: dict[str, int] = {}
+    for line in body:
+        if match := _LABEL.match(line):
+            order[match["label"].strip('"')] = len(order)
+    heads: set[str] = set()
+    here = ""
+    for line in body:
+        if match := _LABEL.match(line):
+            here = match["label"].strip('"')
+            continue
+        for found in _TARGET.finditer(line):
+            head = found["label"].strip('"')
+            if any(order[head] <= order[label] <= order[here] for label in looks):
+                heads.add(head)
+    return heads
+
+
+def _looks_anew(access: re.Match[str], body: list[str]) -> bool:
+    """Whether an access reads a value that another thread may have changed, and the value is used."""
+    if "weak " in access["flags"] or " unordered" in access["rest"]:
+        return False
+    if access["operation"] == "load":
+        return "atomic" in access["flags"]
+    result = RESULT.match(access[0])
+    if access["operation"] == "store" or result is None:
+        return False
+    used = re.compile(rf"{re.escape(result['value'])}(?![-\w.$])")
+    return sum(bool(used.search(line)) for line in body) > 1
 
 
 def find_loop_heads(body: list[str]) -> set[str]:

@@ -1,10 +1,11 @@
 """Asynchronous copies in checked mode: a copy lands when its thread waits for its group, and no earlier.
 
 When a copy is issued, its destination counts as written by the thread, so that a thread that may still be reading it
-races. At the same time the destination counts as unwritten, so that a read before the wait is a fault. When the copy
-lands, the bytes move, and the destination counts as written by the thread at that moment, so that a read by another
-thread without a barrier after the wait races. A thread keeps its copies under way in a ring. If they are more than the
-ring holds, the oldest land early.
+races. At the same time the destination counts as unwritten, so that a read before the wait is a fault, and a write is
+one too. When the copy lands, the bytes move, and the destination counts as written by the thread at that moment, so
+that a read by another thread without a barrier after the wait races. While a copy is under way, nobody may write its
+source. A write by the same thread is found at once in the same epoch; later, by other bytes when the copy lands. A
+thread keeps its copies under way in a ring, which holds as many as shared memory has room for.
 
 Source: PTX ISA, "cp.async", "cp.async.commit_group", "cp.async.wait_group".
 """
@@ -13,23 +14,26 @@ from functools import cache
 
 from numba import cfunc, njit, types
 
-from convbench.emulator import raw, shadow
+from convbench.emulator import happens, raw, shadow
 from convbench.emulator.raw import load, load_byte, store, store_byte
-from convbench.emulator.shadow import READ, WRITE, check, hide
-from convbench.emulator.state import COPIES, COPY, THREAD, WORKER, FaultKind, fingerprint, offset
+from convbench.emulator.shadow import READ, WRITE, check, hide, hold, show
+from convbench.emulator.state import COPY, KEPT_BYTES, THREAD, WORKER, FaultKind, fingerprint, offset
 
 _FIRST, _NEXT, _GROUP = offset(THREAD, "copies_first"), offset(THREAD, "copies_next"), offset(THREAD, "copies_group")
 _INDEX, _WORKER, _TABLE = offset(THREAD, "index"), offset(THREAD, "worker"), offset(WORKER, "copies")
 _TO, _FROM, _WHAT, _OF = offset(COPY, "to"), offset(COPY, "from"), offset(COPY, "what"), offset(COPY, "group")
-_BYTES = COPY.itemsize
+_BYTES, _KEPT, _MOST = COPY.itemsize, offset(COPY, "low"), offset(WORKER, "most_copies")
+_FAULT_A, _FAULT_B = offset(THREAD, "fault_a"), offset(THREAD, "fault_b")
+_COPY_SOURCE = int(FaultKind.COPY_SOURCE)
 _NONE = int(FaultKind.NONE)
 
 
 @njit(error_model="numpy")
 def _row(thread, number):
     """The address of a copy in the thread's ring."""
-    table = load(load(thread + _WORKER) + _TABLE)
-    return table + (load(thread + _INDEX) * COPIES + number % COPIES) * _BYTES
+    worker = load(thread + _WORKER)
+    most = load(worker + _MOST)
+    return load(worker + _TABLE) + (load(thread + _INDEX) * most + number % most) * _BYTES
 
 
 @njit(error_model="numpy")
@@ -37,9 +41,17 @@ def _land(thread, number):
     """Move the bytes of a copy. Returns the fault of its write, or 0."""
     row = _row(thread, number)
     to, source, what = load(row + _TO), load(row + _FROM), load(row + _WHAT)
-    fault = check(thread, to, what | WRITE, 0)
+    show(thread, to, what)
+    fault = check(thread, to, what | WRITE, 0, True)
     for byte in range(what >> 16 & (1 << 24) - 1):
-        store_byte(to + byte, load_byte(source + byte) if source else 0)
+        value = load_byte(source + byte) if source else 0
+        store_byte(to + byte, value)
+        if source and byte < KEPT_BYTES and value != load_byte(row + _KEPT + byte) and fault == _NONE:
+            store(thread + _FAULT_A, source + byte)
+            store(thread + _FAULT_B, what >> 40)
+            fault = _COPY_SOURCE
+    if source:
+        hold(thread, source, what, False)
     return fault
 
 
@@ -49,13 +61,14 @@ def issue(thread, to, source, what):
 
     `what` is `shadow.describe_access` of the copy, without the kind of access.
     """
-    fault = check(thread, to, what | WRITE, 0)
+    show(thread, to, what)  # a thread may copy twice to one place, as the halves of a copy that is partly zeros may
+    fault = check(thread, to, what | WRITE, 0, True)
     if fault == _NONE and source:
-        fault = check(thread, source, what | READ, 0)
+        fault = check(thread, source, what | READ, 0, True)
     if fault != _NONE:
         return fault
     first, number = load(thread + _FIRST), load(thread + _NEXT)
-    if number - first == COPIES:
+    if number - first == load(load(thread + _WORKER) + _MOST):
         fault = _land(thread, first)
         store(thread + _FIRST, first + 1)
     hide(thread, to, what)
@@ -64,6 +77,10 @@ def issue(thread, to, source, what):
     store(row + _FROM, source)
     store(row + _WHAT, what)
     store(row + _OF, load(thread + _GROUP))
+    if source:
+        for byte in range(min(what >> 16 & (1 << 24) - 1, KEPT_BYTES)):
+            store_byte(row + _KEPT + byte, load_byte(source + byte))
+        hold(thread, source, what, True)
     store(thread + _NEXT, number + 1)
     return fault
 
@@ -91,7 +108,7 @@ def commit(thread):
 @cache
 def addresses() -> tuple[int, int, int]:
     """The addresses of `issue`, `commit` and `wait` in machine code. They are compiled at the first call."""
-    version = fingerprint(__file__, raw.__file__, shadow.__file__)
+    version = fingerprint(__file__, raw.__file__, shadow.__file__, happens.__file__)
 
     @cfunc(types.int64(*[types.int64] * 4), error_model="numpy", cache=True)
     def enter_issue(thread, to, source, what):

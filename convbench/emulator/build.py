@@ -48,6 +48,8 @@ class Watch:
     syncwarps: bool  # whether the kernel has syncwarps, which order lanes of a warp without a barrier
     atomics: bool  # whether it has atomics
     copies: bool  # whether it has asynchronous copies
+    fences: bool  # whether it has fences, which order accesses around atomics
+    preempts: bool  # whether it has several atomics, before which threads may let others run
 
 
 @dataclass
@@ -66,6 +68,8 @@ class Compiled:
     local_bytes: int  # of all local arrays of a thread
     sites: Sites
     warpgroups: bool = False  # whether it has wgmma, for which threads need tables
+    spins: bool = False  # whether it has loops in which a thread may wait for others, of other blocks too
+    grid: bool = False  # whether it synchronises the whole grid
     watch: "Watch | None" = None
     pointers: tuple[int, ...] | None = None  # words of the arguments whose bounds the code asks for; None: it does not
     build_s: float = 0.0  # how long the machine code took
@@ -149,6 +153,8 @@ def link_ptx(
             _has_syncwarps(retargeted),
             watching.atomics,
             watching.copies,
+            watching.fences,
+            watching.preempts,
         )
     return linked
 
@@ -181,6 +187,8 @@ def build(
         shared_bytes=shared_bytes,
         local_bytes=sum(layout.local.values()) + linked.local_bytes,
         sites=linked.retargeted.sites,
+        spins=bool(weaver.spins) or any("@emu.ptx.yield(" in module for module in linked.retargeted.modules),
+        grid=weaver.grid,
         warpgroups=any("@emu.ptx.wgmma_" in module for module in linked.retargeted.modules),
         watch=watch,
         pointers=linked.pointers,
@@ -199,6 +207,8 @@ def _watch(watcher: Watcher, linked: Linked) -> Watch:
         _has_syncwarps(linked.retargeted),
         watcher.has_atomics,
         watcher.has_copies,
+        watcher.has_fences,
+        watcher.preempts,
     )
 
 
@@ -226,8 +236,11 @@ def _weaver(
     machine: Machine,
     scalars: tuple[int, ...] | None,
 ) -> Weaver:
-    if not linked.checked or linked.watch is not None:
-        return Weaver(define, body, layout, block, scalars)
+    if linked.pointers is not None or linked.watch is not None:  # PTX, whose loops let others run already
+        return Weaver(define, body, layout, block, scalars, checked=linked.checked)
+    if not linked.checked:
+        debug, sites = DebugInfo(linked.text), linked.retargeted.sites
+        return Weaver(define, body, layout, block, scalars, lambda line: sites.number(debug.site(line)))
     return Watcher(
         define,
         body,

@@ -1,7 +1,7 @@
 """Report a fault: turn the row of the stopped thread into a sentence with kernel, line, block, thread and array."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -10,9 +10,10 @@ import numpy.typing as npt
 from convbench.emulator.build import Compiled
 from convbench.emulator.errors import KernelFault
 from convbench.emulator.places import Places
-from convbench.emulator.shadow import epoch_of, thread_of
+from convbench.emulator.shadow import epoch_of, is_of_copy, thread_of
 from convbench.emulator.source import Site, Sites
 from convbench.emulator.state import WARP, FaultKind, Status
+from convbench.emulator.taint import LANES
 
 _BETWEEN_THREADS = {
     FaultKind.DIVERGENT_BARRIER: "threads of one block wait at different barriers",
@@ -20,10 +21,15 @@ _BETWEEN_THREADS = {
     FaultKind.MASK_WITHOUT_SELF: "the mask of a warp collective does not name the lane that calls it",
     FaultKind.MASK_NAMES_EXITED: "the mask of a warp collective names a lane that has returned",
     FaultKind.MASK_NAMES_ABSENT: "the mask of a warp collective names a lane that the block does not have",
-    FaultKind.SOURCE_NOT_IN_MASK: "a shuffle reads a lane that its mask does not name",
     FaultKind.DIVERGENT_COLLECTIVE: "lanes of one mask wait at different warp collectives",
     FaultKind.INCOMPLETE_BARRIER: "a barrier waits for threads that never come",
     FaultKind.INCOMPLETE_COLLECTIVE: "a warp collective waits for lanes that never come",
+}
+_WAITS: dict[int, str] = {
+    Status.READY: "spinning",
+    Status.BARRIER: "at a barrier",
+    Status.NAMED: "at a barrier",
+    Status.GRID: "at a grid synchronisation",
 }
 _RACES = {
     FaultKind.RACE_READ: "reads {element}, which {other} wrote",
@@ -40,11 +46,17 @@ class Stop:
     thread: npt.NDArray[Any]
     threads: npt.NDArray[Any]
     header: npt.NDArray[Any]
+    others: tuple[str, ...] = ()  # who else waits, and where
 
 
 def report(stop: Stop, compiled: Compiled, places: Places) -> KernelFault:
     """The exception to raise."""
     header, row = stop.header, stop.thread
+    if stop.kind == FaultKind.RACE_OVERWRITE:
+        if is_of_copy(int(row["fault_b"]), int(row["fault_c"]), int(row["index"])):
+            stop = replace(stop, kind=FaultKind.COPY_SOURCE)
+            row["fault_b"] = 0
+        row["fault_c"] = 0
     block = (int(header["ctaid_x"]), int(header["ctaid_y"]), int(header["ctaid_z"]))
     thread = (int(row["tid_x"]), int(row["tid_y"]), int(row["tid_z"]))
     if stop.kind in _BETWEEN_THREADS:
@@ -52,7 +64,9 @@ def report(stop: Stop, compiled: Compiled, places: Places) -> KernelFault:
         array = ""
     else:
         site = compiled.sites[int(row["fault_site"])]
-        what, array = _access(stop, places)
+        if stop.kind == FaultKind.SOURCE_NOT_IN_MASK:
+            site = compiled.sites[(int(row["fault_a"]) - 1) // LANES]
+        what, array = _access(stop, places, compiled.sites)
     place = f"{site.file}:{site.line}" if site.line else "unknown line"
     inside = f" in {site.function}" if site.function not in ("", compiled.name) else ""
     line = f": `{site.text()}`" if site.text() else ""
@@ -72,7 +86,7 @@ def _between_threads(stop: Stop, sites: Sites) -> tuple[Site, str]:
     """The place and the description of an error between threads, with the lines at which they wait."""
     what = _BETWEEN_THREADS[stop.kind]
     if stop.kind in (FaultKind.DIVERGENT_BARRIER, FaultKind.EARLY_EXIT, FaultKind.INCOMPLETE_BARRIER):
-        waiting = stop.threads[np.isin(stop.threads["status"], (Status.BARRIER, Status.NAMED))]
+        waiting = stop.threads[np.isin(stop.threads["status"], (Status.BARRIER, Status.NAMED, Status.GRID))]
     else:
         warp = int(stop.thread["index"]) // WARP
         waiting = stop.threads[(stop.threads["status"] > Status.FAULT) & (stop.threads["index"] // WARP == warp)]
@@ -83,11 +97,25 @@ def _between_threads(stop: Stop, sites: Sites) -> tuple[Site, str]:
     return own, what + (f"; others wait at {others}" if others else "")
 
 
+def waiting(header: npt.NDArray[Any], threads: npt.NDArray[Any], sites: Sites) -> list[str]:
+    """Who waits where in one block that cannot go on, a sentence for each place."""
+    block = (int(header["ctaid_x"]), int(header["ctaid_y"]), int(header["ctaid_z"]))
+    found: dict[tuple[int, int], int] = {}
+    for row in threads[threads["status"] != Status.DONE]:
+        key = int(row["status"]), int(row["site"])
+        found[key] = found.get(key, 0) + 1
+    return [
+        f"block {block}: {count} thread{'s' * (count > 1)} "
+        f"{_WAITS.get(status, 'at a warp collective')} at line {sites[site].line or '?'}"
+        for (status, site), count in found.items()
+    ]
+
+
 def _lines(places: Sequence[Site]) -> str:
     return ", ".join(f"line {place.line}" for place in places)
 
 
-def _access(stop: Stop, places: Places) -> tuple[str, str]:
+def _access(stop: Stop, places: Places, sites: Sites) -> tuple[str, str]:
     """The description of a faulty access, and the name of its array."""
     row, kind = stop.thread, stop.kind
     a, b, c = (int(row[name]) for name in ("fault_a", "fault_b", "fault_c"))
@@ -99,10 +127,14 @@ def _access(stop: Stop, places: Places) -> tuple[str, str]:
         return f"index {a} is out of bounds{along}{of}, which has {extent} elements", array
     if kind == FaultKind.STEPS:
         return f"a thread took more than {a:,} steps of its loops: the kernel may never end", ""
+    if kind == FaultKind.SOURCE_NOT_IN_MASK:
+        lane = (a - 1) % LANES
+        return f"a shuffle reads a lane that its mask does not name, in lane {lane}, and its value is used", ""
     if kind == FaultKind.UNFENCED:
         return "multiplies registers with no wgmma.fence behind the last wait", ""
     if kind == FaultKind.SPINNING:
-        return "spins on memory that nobody changes: it waits for a thread, or for a block, that never comes", ""
+        what = "spins on memory that nobody changes: it waits for a thread, or for a block, that never comes"
+        return what + "".join(f"; {other}" for other in stop.others), ""
     if kind == FaultKind.TRAP:
         return "the kernel aborts itself: a trap, or an assertion that failed", ""
     if kind == FaultKind.UNEVEN_OPERANDS:
@@ -124,6 +156,12 @@ def _access(stop: Stop, places: Places) -> tuple[str, str]:
         return f"reads {element}, which was never written", array
     if kind == FaultKind.MISALIGNED:
         return f"accesses {element} at an address that is no multiple of {b} bytes", array
+    if kind == FaultKind.COPY_TARGET:
+        return f"writes {element} while an asynchronous copy to it is under way: wait for the copy first", array
+    if kind == FaultKind.COPY_SOURCE:
+        issued = f" that line {sites[b].line} began" if b and sites[b].line else ""
+        what = "changed" if b else "is written"
+        return f"{element} {what} while an asynchronous copy{issued} reads it: wait for the copy first", array
     other, order = _other(stop, b)
     return f"data race: {_RACES[kind].format(element=element, other=other)}{order}", array
 
@@ -133,7 +171,7 @@ def _other(stop: Stop, stamp: int) -> tuple[str, str]:
     x, y = int(stop.header["ntid_x"]), int(stop.header["ntid_y"])
     index = thread_of(stamp)
     thread = (index % x, index // x % y, index // (x * y))
-    if epoch_of(stamp) < int(stop.header["block_epoch"]):
+    if not int(stop.header["range_begin"]) <= epoch_of(stamp) <= int(stop.header["range_end"]):
         return f"thread {thread} of another block", ""
     if index == int(stop.thread["index"]):
         return "several threads", ", with no barrier between"  # the stamp names only the last of them

@@ -20,6 +20,7 @@ from convbench.emulator.limits import Limits
 from convbench.emulator.orders import ORDERS, Order, Repetition, permutation
 from convbench.emulator.places import Places
 from convbench.emulator.ranges import WrittenMemory
+from convbench.emulator.side_by_side import Residents
 from convbench.emulator.sources import Code, Source, default_code, machine, source_of
 from convbench.emulator.state import FaultKind
 from convbench.emulator.support import printing
@@ -43,10 +44,11 @@ class Emulator:
     seed : seed of the order "random"
     workers : number of blocks that run at once; by default the number of cores. In checked mode it is always 1
     compute_capability : the capability to compile for, whose limits a launch must keep
-    checked : whether to check every access and every barrier; blocks then run one after another. In PTX an access is an
-        instruction: an index beyond its axis that stays inside the array is no fault there
-    budget : in checked mode, how many steps of loops a thread may take in one block; in PTX, how many turns of a loop
-        all threads of a block may wait for others
+    checked : whether to check every access and every barrier; blocks then run one after another, and side by side if
+        they wait for each other. In PTX an access is an instruction: an index beyond its axis that stays inside the
+        array is no fault there
+    budget : in checked mode, how many steps of loops a thread may take in one block; in both modes, how many turns of
+        a loop threads may wait for others while nobody gets on
     code : what runs: "ptx", the code that a GPU gets, with the values of the PTX ISA; or "llvm", numba-cuda's own code
         before NVVM, with the host's arithmetic. PTX needs NVIDIA's compiler (the extra `cu13` or `cu12`). By default
         "llvm" in checked mode, where more is known of arrays, and else `default_code()`
@@ -216,19 +218,26 @@ class _Launch:
         seed, compiled = self.emulator.seed, self.compiled
         threads = permutation(self.shape.threads, order, seed)
         blocks = permutation(self.shape.blocks, order, seed)
-        used = 1 if compiled.watch else min(self.emulator.workers, blocks.size)
+        preempts = order == "random" and compiled.watch is not None and compiled.watch.preempts
+        aside = compiled.spins or compiled.grid or preempts
+        used = 1 if compiled.watch or aside else min(self.emulator.workers, blocks.size)
         pieces = np.array_split(blocks, min(blocks.size, used * PIECES_PER_WORKER)) if used > 1 else [blocks]
         turns = itertools.count()  # next() is atomic
         memory, budget = self.emulator.memory, self.emulator.budget
         workers = [Worker(compiled, self.arguments, self.shape, memory, budget) for _ in range(used)]
 
+        def enter(worker: Worker, some: npt.NDArray[np.int64]) -> tuple[int, int]:
+            rows = worker.threads
+            fault, who = schedule.run_blocks(
+                compiled.start, compiled.resume, rows, rows.ctypes.data, threads, some,
+                worker.header, worker.shared, worker.shared.size, worker.clocks, worker.tables, worker.arrived,
+            )  # fmt: skip
+            return int(fault), int(who)
+
         def run_pieces(worker: Worker) -> faults.Stop | None:
-            rows, address = worker.threads, worker.threads.ctypes.data
+            rows = worker.threads
             while (turn := next(turns)) < len(pieces):
-                fault, who = schedule.run_blocks(
-                    compiled.start, compiled.resume, rows, address, threads, pieces[turn],
-                    worker.header, worker.shared, worker.shared.size, worker.clocks, worker.tables,
-                )  # fmt: skip
+                fault, who = enter(worker, pieces[turn])
                 if fault == FaultKind.STOPPED:
                     return None
                 if fault:
@@ -239,11 +248,23 @@ class _Launch:
 
         def work(worker: Worker) -> faults.Stop | None:
             with printing.muted(self.muted):
+                if aside:
+                    return residents.run(compiled.name, grid=compiled.grid)
                 return run_pieces(worker)
 
+        def another() -> Worker:
+            worker = Worker(compiled, self.arguments, self.shape, memory, budget, workers[0])
+            if preempts:
+                worker.preempt(seed)
+            return worker
+
+        if preempts:
+            workers[0].preempt(seed)
+        residents = Residents(workers[0], another, enter, blocks, budget, self.arguments, compiled.sites)
         stops = [stop for stop in run_all(workers, work) if stop]
         if stops:
-            raise faults.report(stops[0], compiled, Places(compiled, self.arguments, workers))
+            ran = residents.workers if aside else workers
+            raise faults.report(stops[0], compiled, Places(compiled, self.arguments, ran))
 
 
 def _three(dimensions: Dimensions) -> tuple[int, int, int]:

@@ -73,6 +73,7 @@ class Ranges:
         memory: WrittenMemory,
         shared: npt.NDArray[np.uint8],
         dynamic_bytes: int,
+        like: "Ranges | None" = None,
     ) -> None:
         watch = compiled.watch
         assert watch is not None
@@ -83,7 +84,9 @@ class Ranges:
         self._kept: list[npt.NDArray[Any]] = []  # kept alive, because the table has only addresses
         self._atomics = watch.atomics
         places = _GlobalCells([item.array for item in arguments.arrays], watch.shift)
-        cells, atomics = self._cells(places.count)
+        # blocks that run side by side have the same
+        self.global_cells: tuple[int, int] = like.global_cells if like else self._cells(places.count)
+        cells, atomics = self.global_cells
         dynamic: tuple[int, int] | None = None  # cells of dynamic shared memory: its arrays are all the same memory
         for row, (kind, name) in zip(self.table, rows, strict=True):
             array = passed.get((kind, name))

@@ -7,26 +7,28 @@ with wrong values.
 
 from typing import Any
 
-import numpy as np
 from llvmlite import ir
 from numba import njit, types
 from numba.extending import intrinsic
 
-from convbench.emulator import products, raw, shadow, tensor, warp, warpgroup, warpgroup_products
-from convbench.emulator.state import THREAD, TURNS, WARP, FaultKind, Status, fingerprint
+from convbench.emulator import happens, products, raw, shadow, taint, tensor, warp, warpgroup, warpgroup_products
+from convbench.emulator.state import THREAD, WARP, FaultKind, Status, fingerprint
 from convbench.emulator.warp import answer_warp
 from convbench.emulator.warpgroup import answer_warpgroup, begin_block
 
 READY, DONE, FAULT = int(Status.READY), int(Status.DONE), int(Status.FAULT)
 BARRIER, SYNCWARP, TENSOR = int(Status.BARRIER), int(Status.SYNCWARP), int(Status.TENSOR)
 IN_WARPGROUP, WARPGROUP = int(Status.WARPGROUP), warpgroup.WARPGROUP
-SPINNING = int(FaultKind.SPINNING)
-NAMED, ARRIVE, BARRIERS = int(Status.NAMED), int(Status.ARRIVE), 16
+NAMED, ARRIVE, BARRIERS, GRID = int(Status.NAMED), int(Status.ARRIVE), 16, int(Status.GRID)
 DIVERGENT_BARRIER, EARLY_EXIT = int(FaultKind.DIVERGENT_BARRIER), int(FaultKind.EARLY_EXIT)
 INCOMPLETE, INCOMPLETE_BARRIER = int(FaultKind.INCOMPLETE_COLLECTIVE), int(FaultKind.INCOMPLETE_BARRIER)
 STOPPED, UNWRITTEN = int(FaultKind.STOPPED), int(FaultKind.UNWRITTEN)
 RACE_READ, RACE_OVERWRITE = int(FaultKind.RACE_READ), int(FaultKind.RACE_OVERWRITE)
 ROW_BYTES = THREAD.itemsize
+PARKED = -1  # not a fault: the block waits for other blocks
+PARK = 16  # rounds in which all threads of a block spin, after which other blocks run
+LOCKSTEP = 32  # atomics at each of which a block lets others run, in random order
+EVER = 1 << 40  # an epoch that no block reaches
 ALL, ANY = 2, 3  # as in `collectives.REDUCTIONS`; 1 is popc, 0 is a plain barrier
 
 
@@ -45,8 +47,10 @@ def _enter(typingctx: Any, function: Any, argument: Any) -> Any:
 
 def _make_run_blocks(version: int) -> Any:
     @njit(cache=True, nogil=True)
-    def run_blocks(start, resume, threads, rows, order, blocks, worker, shared, dirty, clocks, tables):
+    def run_blocks(start, resume, threads, rows, order, blocks, worker, shared, dirty, clocks, tables, arrived):
         """Run some blocks, each with its threads in `order`. Returns (0, 0), or a fault and its thread.
+
+        A parked block goes on first. Returns (PARKED, its place in `blocks`) for a block that waits for other blocks.
 
         Parameters
         ----------
@@ -60,10 +64,20 @@ def _make_run_blocks(version: int) -> Any:
         clocks : what each lane knows of the syncwarps of the others, (threads, 32); empty in fast mode
         tables : the products that each thread has under way, (threads, words); None if the kernel has no wgmma, so that
             `warpgroup` need not be compiled
+        arrived : threads that arrived at each named barrier and do not wait
         """
         header = worker[0]
-        arrived = np.zeros(BARRIERS, np.int64)  # threads that arrived at each named barrier and do not wait
-        for block in blocks:
+        if header.parked:
+            fault, thread = _go_on(resume, threads, rows, order, header, clocks, tables, arrived)
+            if fault == PARKED:
+                return PARKED, 0
+            header.parked = 0
+            if header.unwritten_by and not RACE_READ <= fault <= RACE_OVERWRITE:
+                return _unwritten(threads, header)
+            if fault:
+                return fault, thread
+        for number in range(blocks.size):
+            block = blocks[number]
             if header.stop or not version:
                 return STOPPED, 0
             header.ctaid_x = block % header.nctaid_x
@@ -71,8 +85,15 @@ def _make_run_blocks(version: int) -> Any:
             header.ctaid_z = block // (header.nctaid_x * header.nctaid_y)
             header.epoch += 1
             header.block_epoch = header.epoch
+            header.acquired = 0
+            header.range_begin, header.range_end = header.epoch, EVER
             shared[:dirty] = 0xFF
-            fault, thread = _run_block(start, resume, threads, rows, order, header, clocks, tables, arrived)
+            fault, thread, waiting = _begin(start, threads, rows, order, header, clocks, tables, arrived)
+            if waiting and not fault:
+                fault, thread = _go_on(resume, threads, rows, order, header, clocks, tables, arrived)
+            if fault == PARKED:
+                header.parked = 1
+                return PARKED, number
             if header.unwritten_by and not RACE_READ <= fault <= RACE_OVERWRITE:
                 return _unwritten(threads, header)  # whatever happened later is its consequence
             if fault:
@@ -92,24 +113,31 @@ def _unwritten(threads, header):
 
 
 @njit(nogil=True)
-def _run_block(start, resume, threads, rows, order, header, clocks, tables, arrived):
+def _begin(start, threads, rows, order, header, clocks, tables, arrived):
+    """Run each thread of a block until it waits. Returns (fault, thread, whether any waits)."""
     clocks[:] = 0
     arrived[:] = 0
-    header.rounds = 0
+    header.rounds = header.at_grid = 0
     if tables is not None:
         begin_block(tables)
     waiting = False
     for i in order:
         thread = threads[i]
         thread.status = READY
-        thread.sync = 0
+        thread.sync = thread.acquired = 0
         thread.copies_first = thread.copies_next  # forget copies that the last block did not wait for
         _enter(start, rows + i * ROW_BYTES)
         if thread.status != DONE:
             waiting = True
             if thread.status == FAULT:
-                return thread.fault, i
-    while waiting:
+                return thread.fault, i, True
+    return 0, 0, waiting
+
+
+@njit(nogil=True)
+def _go_on(resume, threads, rows, order, header, clocks, tables, arrived):
+    """Run a block until all threads have returned, or until it waits for other blocks. Returns (fault, thread)."""
+    while True:
         fault, who, waiting = _answer(threads, rows, order.size, header, clocks, tables, arrived)
         if fault:
             return fault, who
@@ -121,6 +149,8 @@ def _run_block(start, resume, threads, rows, order, header, clocks, tables, arri
             thread = threads[i]
             if thread.status == READY:
                 _enter(resume, rows + i * ROW_BYTES)
+                if thread.status != READY:
+                    header.progress = 1
                 if thread.status == FAULT:
                     return thread.fault, i
     return 0, 0
@@ -129,7 +159,7 @@ def _run_block(start, resume, threads, rows, order, header, clocks, tables, arri
 @njit(nogil=True)
 def _answer(threads, rows, count, header, clocks, tables, arrived):
     """Make all threads ready that can go on. Returns (fault, thread, whether any thread is left)."""
-    at_barrier, done, first_done, named, spinning = 0, 0, -1, -1, -1
+    at_barrier, done, first_done, named, spinning, at_grid = 0, 0, -1, -1, -1, 0
     for i in range(count):
         status = threads[i].status
         if status == BARRIER:
@@ -138,13 +168,19 @@ def _answer(threads, rows, count, header, clocks, tables, arrived):
             done += 1
             if first_done < 0:
                 first_done = i
+        elif status == GRID:
+            at_grid += 1
         elif status >= NAMED:
             named = i
         elif status == READY:
             spinning = i  # it let others run (`support.ptx`)
-    if at_barrier == count:
+    if at_barrier == count or at_grid == count:
         if header.unwritten_by:
             return UNWRITTEN, header.unwritten_by - 1, True
+        if at_grid:
+            header.at_grid = 1
+            return PARKED, 0, True
+        header.progress = 1
         return _release(threads, count, header, clocks)
     if done == count:
         return 0, 0, False
@@ -152,7 +188,7 @@ def _answer(threads, rows, count, header, clocks, tables, arrived):
     stuck = -1
     if named >= 0 and _release_named(threads, count, header, arrived):
         return 0, 0, True
-    if at_barrier + done < count:
+    if at_barrier + done + at_grid < count:
         for warp in range(0, count, WARP):
             lanes = min(WARP, count - warp)
             for lane in range(lanes):
@@ -181,19 +217,36 @@ def _answer(threads, rows, count, header, clocks, tables, arrived):
                     stuck = asker
     if answered:
         header.rounds = 0
+        header.progress = 1
         return 0, 0, True
+    if spinning >= 0 and header.preempt <= 0:
+        _preempt_later(header)
+        header.progress = 1
+        return PARKED, spinning, True
     if spinning >= 0:
         header.rounds += 1
-        if header.rounds * TURNS < header.budget:
+        if header.rounds < PARK:
             return 0, 0, True
-        threads[spinning].fault_site = threads[spinning].site
-        return SPINNING, spinning, True
+        header.rounds = 0
+        return PARKED, spinning, True
     if stuck >= 0:
         return INCOMPLETE, stuck, True
     if named >= 0:
         return INCOMPLETE_BARRIER, named, True
+    if at_grid and at_barrier:
+        return DIVERGENT_BARRIER, threads.size - 1, True
     # nobody can go on: some threads have returned, and the others wait at a barrier for them
     return EARLY_EXIT, first_done, True
+
+
+@njit(nogil=True)
+def _preempt_later(header):
+    """Choose the atomic at which the block lets others run again: the next at first, later ones at random."""
+    header.preemptions += 1
+    header.random = header.random * 6364136223846793005 + 1442695040888963407
+    header.preempt = 1
+    if header.preemptions > LOCKSTEP:
+        header.preempt += (header.random >> 40) & ((8 << min(header.preemptions // LOCKSTEP, 16)) - 1)
 
 
 @njit(nogil=True)
@@ -255,5 +308,5 @@ def _release_named(threads, count, header, arrived):
     return answered
 
 
-_MODULES = raw, shadow, tensor, warp, warpgroup, products, warpgroup_products
+_MODULES = raw, happens, shadow, taint, tensor, warp, warpgroup, products, warpgroup_products
 run_blocks = _make_run_blocks(fingerprint(__file__, *(str(module.__file__) for module in _MODULES)))

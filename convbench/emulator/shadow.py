@@ -10,9 +10,9 @@ syncwarp that the lane took part in, and the thread. If several lanes of one war
 set of these lanes.
 
 Two accesses of different threads are ordered if a barrier lies between them (their epochs differ), or if they are of
-one warp and the later lane knows of a syncwarp after the earlier access. Accesses of different blocks are never
-ordered. Two accesses are a race if they are not ordered, one of them is a write, and not both are atomic. It does not
-matter which of them happened to run first, so the result does not depend on the schedule.
+one warp and the later lane knows of a syncwarp after the earlier access. Otherwise, and between blocks, only fences and
+atomics order them (`happens`). Two accesses are a race if they are not ordered, one of them is a write, and not both
+are atomic. It does not matter which of them happened to run first, so the result does not depend on the schedule.
 
 One thing is approximate. If several lanes have read since different syncwarps, the earliest number stands for all, so
 that a write which is ordered with only some of them may seem ordered with all. This may hide a race. It never gives a
@@ -25,7 +25,8 @@ from functools import cache
 
 from numba import cfunc, njit, types
 
-from convbench.emulator import raw
+from convbench.emulator import happens, raw
+from convbench.emulator.happens import fence, is_ordered, synchronise
 from convbench.emulator.raw import load, load_byte, store, store_byte
 from convbench.emulator.state import RANGE, THREAD, WARP, WORKER, FaultKind, fingerprint, offset
 
@@ -49,12 +50,17 @@ _INDEX, _SYNCED, _WORKER = offset(THREAD, "index"), offset(THREAD, "sync"), offs
 _A, _B, _C = offset(THREAD, "fault_a"), offset(THREAD, "fault_b"), offset(THREAD, "fault_c")
 _NOW, _BLOCK_EPOCH, _CLOCKS = offset(WORKER, "epoch"), offset(WORKER, "block_epoch"), offset(WORKER, "clocks")
 _SYNCWARPS = offset(WORKER, "syncwarps")
+_HELD = -2  # beside the reader of the source of a copy that is under way
+_UNDER_WAY = -(1 << 27)  # added to a block's epoch in the cells of the destination of a copy that is under way
 _PENDING, _PENDING_SITE = offset(WORKER, "unwritten_by"), offset(WORKER, "unwritten_site")
 _PENDING_ADDRESS = offset(WORKER, "unwritten_address")
+_ORDER, _GRID = offset(WORKER, "order"), offset(WORKER, "grid_epoch")
+_RANGE_BEGIN, _RANGE_END = offset(WORKER, "range_begin"), offset(WORKER, "range_end")
 _RANGES, _N_RANGES = offset(WORKER, "ranges"), offset(WORKER, "n_ranges")
 
 _READ_OUTSIDE, _WRITE_OUTSIDE = int(FaultKind.READ_OUTSIDE), int(FaultKind.WRITE_OUTSIDE)
 _MISALIGNED = int(FaultKind.MISALIGNED)
+_COPY_TARGET = int(FaultKind.COPY_TARGET)
 _RACE_READ, _RACE_WRITE = int(FaultKind.RACE_READ), int(FaultKind.RACE_WRITE)
 _RACE_OVERWRITE = int(FaultKind.RACE_OVERWRITE)
 
@@ -72,6 +78,11 @@ def thread_of(stamp: int) -> int:
 def epoch_of(stamp: int) -> int:
     """The epoch in a stamp."""
     return stamp >> _EPOCH
+
+
+def is_of_copy(reader: int, beside: int, thread: int) -> bool:
+    """Whether the reader of a cell, and the word beside it, stand for a copy of this thread that is under way."""
+    return beside == _HELD and bool(reader & _WARPS) and thread_of(reader) == thread
 
 
 @njit(error_model="numpy", inline="always")
@@ -95,6 +106,17 @@ def _unordered(stamp, thread, index, worker):
     return known <= (stamp >> _SYNC & _SYNC_MASK)
 
 
+@njit(error_model="numpy", inline="always")
+def _is_foreign(stamp_epoch, block_epoch, worker, ordered):
+    """Whether the access of a stamp is another block's, and no grid synchronisation lies between."""
+    if ordered:  # blocks may run side by side, each in epochs of its own
+        own = load(worker + _RANGE_BEGIN) <= stamp_epoch <= load(worker + _RANGE_END)
+        found = stamp_epoch > load(worker + _GRID) and not own
+    else:
+        found = 0 < stamp_epoch < block_epoch
+    return found
+
+
 @njit(error_model="numpy")
 def _before(lanes, stamp, index, worker):
     """The lanes of a set whose accesses are ordered before an access that thread `index` makes now."""
@@ -108,17 +130,21 @@ def _before(lanes, stamp, index, worker):
 
 
 @njit(error_model="numpy", inline="always")
-def _enter(at, epoch, block_epoch, me, index, worker, is_shared):
+def _enter(at, epoch, block_epoch, me, thread, index, worker, is_shared, ordered):
     """Add thread `index` to the set at an address. Returns whether more threads of this epoch would change nothing."""
     stamp = load(at)
     if stamp >> _EPOCH != epoch:
-        if 0 < stamp >> _EPOCH < block_epoch and not is_shared:
+        foreign = not is_shared and _is_foreign(stamp >> _EPOCH, block_epoch, worker, ordered)
+        if foreign and not (ordered and is_ordered(stamp, thread, index, worker)):
             return True  # another block is in the set, so any conflicting access is a race, whoever else is in it
         store(at, me)
         return False
     if stamp == me:
         return False
     other = stamp & _THREAD_MASK
+    if ordered and load(worker + _ORDER) and not stamp & (_WARPS | _LANES) and is_ordered(stamp, thread, index, worker):
+        store(at, me)
+        return False
     if stamp & _WARPS or (other // WARP) != (index // WARP) or not load(worker + _SYNCWARPS):
         # until the next barrier, no thread is ordered with all of them
         if other != index or stamp & _WARPS:
@@ -142,19 +168,21 @@ def _enter(at, epoch, block_epoch, me, index, worker, is_shared):
 
 
 @njit(error_model="numpy", inline="always")
-def _meets(at, epoch, block_epoch, thread, index, worker, is_shared):
+def _meets(at, epoch, block_epoch, thread, index, worker, is_shared, ordered):
     """Whether some thread of the set at an address is unordered with an access that thread `index` makes now."""
     stamp = load(at)
     stamp_epoch = stamp >> _EPOCH
     if stamp_epoch != epoch:
-        return 0 < stamp_epoch < block_epoch and not is_shared
+        foreign = not is_shared and _is_foreign(stamp_epoch, block_epoch, worker, ordered)
+        return foreign and not (ordered and is_ordered(stamp, thread, index, worker))
     if stamp & _WARPS:
         return True
     if stamp & _LANES:
         lanes = load(at + 8) & ~(1 << (index % WARP))
         foreign = (stamp & _THREAD_MASK) // WARP != index // WARP
         return foreign or (lanes & ~_before(lanes, stamp, index, worker)) != 0
-    return _unordered(stamp, thread, index, worker)
+    unordered = _unordered(stamp, thread, index, worker)
+    return unordered and not (ordered and is_ordered(stamp, thread, index, worker))
 
 
 @njit(error_model="numpy")
@@ -170,36 +198,60 @@ def _note_unwritten(worker, thread, site, address):
         store(worker + _PENDING_ADDRESS, address)
 
 
+@njit(error_model="numpy")
+def _touch_unwritten(access, write_epoch, block_epoch, worker, thread, site, address):
+    """The fault of an access to shared memory that no thread of the block has written yet, or 0."""
+    if access != READ and write_epoch < 0 and write_epoch - _UNDER_WAY >= block_epoch:
+        return _fault(thread, _COPY_TARGET, address, 0, 0)
+    if access != WRITE:
+        _note_unwritten(worker, thread, site, address)
+    return 0
+
+
 @njit(error_model="numpy", inline="always")
-def _check_cell(access, strong, cell, atomics, epoch, block_epoch, me, index, worker, is_shared, thread, address, site):
+def _check_cell(
+    access, strong, cell, atomics, epoch, block_epoch, me, index, worker, is_shared, thread, address, site, ordered
+):
     """The fault of an access to one cell, or 0. `atomics` is the address of the cell's entry for atomics, or 0."""
     written = load(cell)
     write_epoch = written >> _EPOCH
+    foreign = not is_shared and _is_foreign(write_epoch, block_epoch, worker, ordered)
     if write_epoch == epoch:
-        if _unordered(written, thread, index, worker):
+        unordered = _unordered(written, thread, index, worker)
+        if unordered and not (ordered and is_ordered(written, thread, index, worker)):
             return _fault(thread, _RACE_READ if access == READ else _RACE_WRITE, address, written, 0)
-    elif 0 < write_epoch < block_epoch and not is_shared:
+    elif foreign and not (ordered and is_ordered(written, thread, index, worker)):
         return _fault(thread, _RACE_READ if access == READ else _RACE_WRITE, address, written, 0)
     atomic_epoch = 0
     if atomics:
         atomic_epoch = load(atomics) >> _EPOCH
-        if access != ATOMIC and not strong and _meets(atomics, epoch, block_epoch, thread, index, worker, is_shared):
+        if (
+            access != ATOMIC
+            and not strong
+            and _meets(atomics, epoch, block_epoch, thread, index, worker, is_shared, ordered)
+        ):
             return _fault(thread, _RACE_READ if access == READ else _RACE_WRITE, address, load(atomics), 0)
     unwritten = is_shared and write_epoch < block_epoch and atomic_epoch < block_epoch
-    if unwritten and access != WRITE and not (strong and access == ATOMIC):
-        _note_unwritten(worker, thread, site, address)
+    if unwritten:
+        kind = WRITE if strong and access == ATOMIC else access  # a strong write reads nothing
+        fault = _touch_unwritten(kind, write_epoch, block_epoch, worker, thread, site, address)
+        if fault:
+            return fault
     if strong and access == READ:
         return 0  # a later write is no race with it if it is strong, too: another order shows the other case
     if access == READ:
-        full = _enter(cell + _READERS, epoch, block_epoch, me, index, worker, is_shared)
+        full = _enter(cell + _READERS, epoch, block_epoch, me, thread, index, worker, is_shared, ordered)
         # no read is free of memory that is unwritten, or that was written in this epoch: only some threads may read it
-        if full and not (unwritten or write_epoch == epoch or atomic_epoch == epoch):
+        if full and not (unwritten or foreign or write_epoch == epoch or atomic_epoch == epoch):
             store(cell + FREE, epoch)
         return 0
-    if _meets(cell + _READERS, epoch, block_epoch, thread, index, worker, is_shared):
-        return _fault(thread, _RACE_OVERWRITE, address, load(cell + _READERS), 0)
+    if _meets(cell + _READERS, epoch, block_epoch, thread, index, worker, is_shared, ordered):
+        return _fault(thread, _RACE_OVERWRITE, address, load(cell + _READERS), load(cell + _READERS + 8))
     if access == ATOMIC:
-        _enter(atomics, epoch, block_epoch, me, index, worker, is_shared)
+        if ordered and load(worker + _ORDER):
+            store(atomics, me)  # it comes after all others at its address, so that the last one stands for all
+        else:
+            _enter(atomics, epoch, block_epoch, me, thread, index, worker, is_shared, ordered)
     else:
         store(cell, me)
     store(cell + FREE, 0)
@@ -221,7 +273,7 @@ RANGE_BYTES = RANGE.itemsize
 
 
 @njit(error_model="numpy", inline="always")
-def check(thread, address, what, row):
+def check(thread, address, what, row, ordered):
     """The fault of an access to global or shared memory, or 0.
 
     Parameters
@@ -230,6 +282,7 @@ def check(thread, address, what, row):
     address : of the first byte
     what : `describe_access` of it
     row : address of the RANGE that the access should be in; 0 to find the range by the address of the access
+    ordered : a constant: whether atomics or other blocks, which run side by side, may order accesses
     """
     access, strong = what & 3, what & STRONG
     alignment, size, site = what >> 8 & 255, what >> 16 & (1 << 24) - 1, what >> 40
@@ -274,6 +327,7 @@ def check(thread, address, what, row):
             thread,
             address,
             site,
+            ordered,
         )
         if fault:
             return fault
@@ -282,13 +336,56 @@ def check(thread, address, what, row):
 
 @njit(error_model="numpy")
 def hide(thread, address, what):
-    """Mark bytes of shared memory as unwritten. `check` has just found that they are inside their array."""
-    row = _find(load(thread + _WORKER), address)
+    """Mark bytes of shared memory as the destination of a copy of the thread that is under way.
+
+    They count as unwritten. `check` has just found that they are inside their array.
+    """
+    worker = load(thread + _WORKER)
+    row = _find(worker, address)
     place, shift = address - load(row + _BEGIN), load(row + _SHIFT)
+    stamp = (_UNDER_WAY + load(worker + _BLOCK_EPOCH)) << _EPOCH | load(thread + _INDEX)
     for number in range(place >> shift, (place + (what >> 16 & (1 << 24) - 1) - 1 >> shift) + 1):
         cell = load(row + _CELLS) + number * CELL_BYTES
-        store(cell, 0)
+        store(cell, stamp)
         store(cell + FREE, 0)
+
+
+@njit(error_model="numpy")
+def show(thread, address, what):
+    """End the copies of the thread to these bytes of shared memory."""
+    worker = load(thread + _WORKER)
+    row = _find(worker, address)
+    if row == 0:
+        return
+    place, shift = address - load(row + _BEGIN), load(row + _SHIFT)
+    stamp = (_UNDER_WAY + load(worker + _BLOCK_EPOCH)) << _EPOCH | load(thread + _INDEX)
+    last = min(place + (what >> 16 & (1 << 24) - 1), load(row + _SIZE)) - 1
+    for number in range(place >> shift, (last >> shift) + 1):
+        cell = load(row + _CELLS) + number * CELL_BYTES
+        if load(cell) == stamp:
+            store(cell, 0)
+
+
+@njit(error_model="numpy")
+def hold(thread, address, what, is_held):
+    """Begin or end that no thread, not even this one, may write the source of a copy.
+
+    In kernels in which threads are ordered without a barrier, this would be too strict.
+    """
+    worker = load(thread + _WORKER)
+    row = _find(worker, address)
+    if row == 0 or load(row + _CELLS) == 0 or load(worker + _SYNCWARPS) or load(worker + _ORDER):
+        return
+    place, shift = address - load(row + _BEGIN), load(row + _SHIFT)
+    me = load(worker + _NOW) << _EPOCH | load(thread + _SYNCED) << _SYNC | load(thread + _INDEX)
+    for number in range(place >> shift, (place + (what >> 16 & (1 << 24) - 1) - 1 >> shift) + 1):
+        readers = load(row + _CELLS) + number * CELL_BYTES + _READERS
+        if is_held and load(readers) == me:
+            store(readers, me | _WARPS)
+            store(readers + 8, _HELD)
+        elif not is_held and load(readers) == me | _WARPS and load(readers + 8) == _HELD:
+            store(readers, me)
+            store(readers + 8, 0)
 
 
 @njit(error_model="numpy", inline="always")
@@ -301,15 +398,41 @@ def is_unwritten(written, size):
 
 
 @cache
-def check_address() -> int:
-    """The address of `check` in machine code, which is compiled at the first call."""
-    version = fingerprint(__file__, raw.__file__)
+def check_address(*, ordered: bool) -> int:
+    """The address of `check` in machine code, which is compiled at the first call.
+
+    Kernels with atomics, or whose blocks wait for each other, need the variant that is `ordered`; it is slower.
+    """
+    version = fingerprint(__file__, raw.__file__, happens.__file__)
 
     @cfunc(types.int64(*[types.int64] * 4), error_model="numpy", cache=True)
-    def entry(thread, address, what, row):
-        return check(thread, address, what, row) if version else 0
+    def plain(thread, address, what, row):
+        return check(thread, address, what, row, False) if version else 0
 
-    return int(entry.address)
+    @cfunc(types.int64(*[types.int64] * 4), error_model="numpy", cache=True)
+    def with_order(thread, address, what, row):
+        return check(thread, address, what, row, True) if version else 0
+
+    return int((with_order if ordered else plain).address)
+
+
+@cache
+def ordering_addresses() -> tuple[int, int]:
+    """The addresses of `synchronise` and `fence` of `happens` in machine code, compiled at the first call."""
+    version = fingerprint(__file__, raw.__file__, happens.__file__)
+
+    @cfunc(types.void(types.int64, types.int64, types.int64), error_model="numpy", cache=True)
+    def enter_atomic(thread, address, writes):
+        if version and load(load(thread + _WORKER) + _ORDER):
+            row = _find(load(thread + _WORKER), address)
+            synchronise(thread, address, row != 0 and load(row + _SHARED), writes)
+
+    @cfunc(types.void(types.int64, types.int64), error_model="numpy", cache=True)
+    def enter_fence(thread, is_device):
+        if version:
+            fence(thread, is_device)
+
+    return int(enter_atomic.address), int(enter_fence.address)
 
 
 @cache

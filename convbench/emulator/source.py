@@ -6,6 +6,7 @@ from functools import cached_property
 from pathlib import Path
 
 _NODE = re.compile(r"^!(\d+) = (?:distinct )?!DI(Location|Subprogram|LexicalBlock|File)\((.*)\)$", re.MULTILINE)
+_GROUPS = "numba/cuda/cg.py"  # numba-cuda's own functions of cooperative groups, whose lines tell users nothing
 _REFERENCE = re.compile(r"!dbg !(\d+)")
 
 
@@ -56,9 +57,12 @@ class DebugInfo:
         if kind != "Location":
             return UNKNOWN
         line, scope = int(_field(fields, "line") or 0), _field(fields, "scope")
+        caller = _field(fields, "inlinedAt")
         while scope:
             kind, fields = self._nodes.get(int(scope[1:]), ("", ""))
             if kind == "Subprogram":
+                if caller and self._file(_field(fields, "file")).endswith(_GROUPS):
+                    return self._resolve(int(caller[1:]))
                 return Site(self._file(_field(fields, "file")), line, _field(fields, "name"))
             scope = _field(fields, "scope")
         return UNKNOWN

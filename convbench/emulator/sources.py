@@ -25,6 +25,8 @@ from convbench.emulator.ptx.parser import parse
 Code = Literal["llvm", "ptx"]
 Bounds = int | tuple[int, ...] | None
 
+_INVALID = "ERROR_INVALID_IR"  # of NVVM
+
 _machine_lock = threading.Lock()
 _machines: list[Machine] = []
 
@@ -100,7 +102,12 @@ class _LoweredSource(_NumbaSource):
         return *super().key(checked=checked), "ptx", self.arguments.pointers
 
     def _link(self, *, checked: bool) -> Linked:
-        text, entry = ptx_of(self.kernel, self.types, self.capability)
+        try:
+            text, entry = ptx_of(self.kernel, self.types, self.capability)
+        except CompilationError as error:
+            if _INVALID in str(error):  # NVVM does not say why; what reads the same code for the host may know
+                super()._link(checked=checked)
+            raise
         return link_ptx(parse(text), entry, self.name, self.arguments.pointers, machine(), checked=checked)
 
 

@@ -14,7 +14,8 @@ import numpy.typing as npt
 
 WARP = 32
 MAX_THREADS = 1024
-TURNS = 256  # of a loop, after which a thread that may be waiting for another lets others run
+NEVER = 1 << 62  # a number of atomics that no block does
+TURNS = 32  # of a loop, after which a thread that may be waiting for another lets others run
 
 
 class Status(IntEnum):
@@ -34,6 +35,7 @@ class Status(IntEnum):
     WARPGROUP = 11  # the instructions are in `warpgroup`
     NAMED = 12  # a barrier with a number or a count of threads
     ARRIVE = 13  # it arrives at such a barrier, and does not wait
+    GRID = 14  # it waits for all threads of the grid
 
 
 class FaultKind(IntEnum):
@@ -63,6 +65,8 @@ class FaultKind(IntEnum):
     TRAP = 21
     INCOMPLETE_BARRIER = 22
     SPINNING = 23
+    COPY_TARGET = 24
+    COPY_SOURCE = 25
 
 
 THREAD = np.dtype(
@@ -77,6 +81,9 @@ THREAD = np.dtype(
             *("sync", "fault", "fault_site", "fault_a", "fault_b", "fault_c"),
             # its asynchronous copies in checked mode: numbers of the first under way and of the next, groups so far
             *("copies_first", "copies_next", "copies_group"),
+            # the times of its last fences, of the device and of any, and the last atomic that it saw (`happens`)
+            *("fence", "fence_of_block", "acquired"),
+            *("given", "taken"),  # of a shuffle: the words of `taint` of the value that it gives and takes
         )
     ]
 )
@@ -95,8 +102,15 @@ WORKER = np.dtype(
             # the noted read of unwritten memory: the thread's index + 1, the place in the source, the address
             *("unwritten_by", "unwritten_site", "unwritten_address"),
             "rounds",  # how often in a row the threads of the block did nothing but spin
+            "progress",  # whether a thread of the block has begun or ended to wait, or has returned
+            # atomics that threads may do before they let others run; how often they did, and the state of a generator
+            *("preempt", "preemptions", "random"),
             "anywhere",  # whether threads may wait for each other at different places of the code, as on a GPU
-            "copies",  # the table of asynchronous copies under way, COPIES rows for each thread
+            *("order", "acquired"),  # the log of atomics (`happens`) or 0, and the block's last acquisition in it
+            # the epochs of the block, which no other block has, and the last one before a grid synchronisation
+            *("range_begin", "range_end", "grid_epoch"),
+            *("parked", "at_grid"),  # whether a block is begun and lets others run; whether it waits for the whole grid
+            *("copies", "most_copies"),  # the table of asynchronous copies under way, and its rows for each thread
             # set by another thread to end a launch early
             "stop",
         )
@@ -118,9 +132,17 @@ RANGE = np.dtype(
     ]
 )
 
-# An asynchronous copy under way: its addresses (from = 0 for zeros), its `shadow.describe_access`, its group's number.
-COPY = np.dtype([(name, np.int64) for name in ("to", "from", "what", "group")])
-COPIES = 256  # most copies under way for one thread; kernels need far fewer
+# An asynchronous copy under way: its addresses (from = 0 for zeros), its `shadow.describe_access`, its group's number,
+# and the first bytes of its source.
+COPY = np.dtype([(name, np.int64) for name in ("to", "from", "what", "group", "low", "high")])
+KEPT_BYTES = 16  # of the source
+# most copies under way, of one thread and of a block; each has 4 bytes or more of at most 227 KiB of shared memory
+COPIES, COPIES_OF_BLOCK, FEWEST_COPIES = 1 << 16, 1 << 21, 1 << 11
+
+
+def copies_of_thread(threads: int) -> int:
+    """Most copies under way for each thread of a block; pages that are not used take no memory."""
+    return min(COPIES, max(FEWEST_COPIES, COPIES_OF_BLOCK // threads))
 
 
 def fingerprint(*files: str) -> int:

@@ -10,6 +10,7 @@ different lines of the source, which is valid since compute capability 7.0.
 from numba import njit
 
 from convbench.emulator.state import WARP, FaultKind, Status
+from convbench.emulator.taint import LANES
 from convbench.emulator.tensor import answer_tensor
 
 READY, DONE, BARRIER = int(Status.READY), int(Status.DONE), int(Status.BARRIER)
@@ -18,7 +19,7 @@ VOTE, MATCH, TENSOR = int(Status.VOTE), int(Status.MATCH), int(Status.TENSOR)
 REDUCE, ACTIVE = int(Status.REDUCE), int(Status.ACTIVE)
 ADD, SMALLEST, LARGEST, LEAST, MOST, AND, OR, XOR = range(8)  # of REDUCE; the first two extrema are of signed numbers
 MASK_WITHOUT_SELF, MASK_NAMES_EXITED = int(FaultKind.MASK_WITHOUT_SELF), int(FaultKind.MASK_NAMES_EXITED)
-MASK_NAMES_ABSENT, SOURCE_NOT_IN_MASK = int(FaultKind.MASK_NAMES_ABSENT), int(FaultKind.SOURCE_NOT_IN_MASK)
+MASK_NAMES_ABSENT = int(FaultKind.MASK_NAMES_ABSENT)
 DIVERGENT_COLLECTIVE = int(FaultKind.DIVERGENT_COLLECTIVE)
 UP, DOWN, BUTTERFLY = 1, 2, 3  # modes of shfl.sync in NVVM; 0 is idx
 VOTE_ALL, VOTE_ANY, VOTE_UNIFORM = 0, 1, 2  # modes of vote.sync in NVVM; 3 is ballot
@@ -63,9 +64,12 @@ def answer_warp(threads, warp, lanes, lane, clocks, anywhere):
             thread = threads[warp + other]
             if status == SHUFFLE:
                 source, inside = _source(other, thread.option, thread.extra)
+                thread.predicate = inside
                 if source >= lanes or not mask >> source & 1:
-                    return SOURCE_NOT_IN_MASK, False
-                thread.result, thread.predicate = threads[warp + source].value, inside
+                    # the value is unspecified, which matters only where it is used (`taint`)
+                    thread.result, thread.taken = thread.value, 1 + other + LANES * site
+                else:
+                    thread.result, thread.taken = threads[warp + source].value, threads[warp + source].given
             elif status == VOTE:
                 thread.result, thread.predicate = ballot, _vote(thread.option, ballot, mask)
             elif status == MATCH:

@@ -185,7 +185,7 @@ def _address(header, descriptor, line, chunk):
 def _see(rows, i, address, site, header):
     """The fault of a thread's read of 16 bytes of shared memory, or 0."""
     if header.ranges:
-        return check(rows + i * _ROW_BYTES, address, READ | _CHUNK << 8 | _CHUNK << 16 | site << 40, 0)
+        return check(rows + i * _ROW_BYTES, address, READ | _CHUNK << 8 | _CHUNK << 16 | site << 40, 0, True)
     return 0 if 0 <= address - header.shared <= header.shared_bytes - _CHUNK else _OUTSIDE
 
 

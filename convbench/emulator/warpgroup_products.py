@@ -74,7 +74,7 @@ def _seen(rows, who, at, site, header, watched):
     """The fault of a thread's read of the 16 bytes around an address in shared memory, or 0."""
     at &= ~15
     if watched:
-        return check(rows + who * _ROW_BYTES, header.shared + at, READ | 16 << 8 | 16 << 16 | site << 40, 0)
+        return check(rows + who * _ROW_BYTES, header.shared + at, READ | 16 << 8 | 16 << 16 | site << 40, 0, True)
     return 0 if 0 <= at <= header.shared_bytes - 16 else _OUTSIDE
 
 

@@ -21,6 +21,7 @@ from convbench.emulator.analysis import (
     accessed_pointer,
     accessed_type,
     find_loop_heads,
+    find_rechecked,
     find_roots,
 )
 from convbench.emulator.retarget import Array
@@ -34,6 +35,8 @@ _COPY = re.compile(
     rf"call void @llvm\.mem(?:cpy|move)\S*\("
     rf"ptr[^%]*(?P<to>{VALUE}), ptr[^%]*(?P<source>{VALUE}), i64 (?P<size>[^,]+),"
 )
+_COPIED = re.compile(r"@emu\.copy\.issue\.(\d+)\(")
+_FENCE = re.compile(r"^\s+fence (?P<scope>syncscope)?")
 _WORD = re.compile(rf"^\s+(?P<word>{VALUE}) = ptrtoint ptr (?P<pointer>{VALUE}) to i64")
 
 
@@ -59,17 +62,22 @@ class Watcher(Weaver):
         size_of: Callable[[str], int],
         local_arrays: dict[str, Array],
     ) -> None:
-        super().__init__(define, body, layout, block)
         self.debug, self.sites, self.size_of, self.local_arrays = debug, sites, size_of, local_arrays
+        super().__init__(define, body, layout, block, site_of=self._site, checked=True)
         pointers = [("argument", str(j)) for j, (kind, _) in enumerate(self.parameters) if kind == "ptr"]
         self.rows: list[Root] = [*pointers, *(("shared", name) for name in layout.shared)]
         self.roots = find_roots(body, self.parameters)
         self.words = {m["word"]: m["pointer"] for line in body if (m := _WORD.match(line))}
         self.heads = find_loop_heads(body)
         self.shift = self._shift()
-        self.stops: list[str] = []
-        self.has_atomics = False
         self.has_copies = False
+        self.has_fences = any(_FENCE.match(line) for line in body)
+        atomics = sum(self._is_atomic(match) for line in body if (match := ACCESS.match(line)))
+        self.has_atomics = atomics > 0
+        self.preempts = atomics > 1  # an update made of two may be lost between them
+        self.suspends |= self.preempts
+        self.ordered = self.has_atomics or self.grid
+        self.rechecked = find_rechecked(body, self.roots) if self.has_atomics else set()
 
     def prologue(self) -> str:
         """Load the words that the checks need, and allocate the local arrays with their maps."""
@@ -88,10 +96,6 @@ class Watcher(Weaver):
             found += f"  %{marker} = alloca [{array.count} x {array.element}], align {align}\n"
             found += f"  %{marker}.written = alloca [{size} x i8], align {align}\n"
         return found
-
-    def epilogue(self) -> str:
-        """The blocks that the kernel branches to when a check has failed."""
-        return "".join(self.stops)
 
     def marker(self, line: str, match: re.Match[str]) -> bool:
         """Replace the markers of faults, copies and local arrays here, and the others as `Weaver` does."""
@@ -117,8 +121,8 @@ class Watcher(Weaver):
         return False
 
     def enter(self, line: str) -> None:
-        """Count the steps of a loop at its head."""
-        if self.block not in self.heads:
+        """Count the steps of a loop at its head. Where it may wait for others, the scheduler counts."""
+        if self.block not in self.heads or self.block in self.spins:
             return
         name = self.piece()
         self.out.append(f"  %{name}.before = load i64, ptr %emu.steps")
@@ -130,6 +134,8 @@ class Watcher(Weaver):
     def instruction(self, line: str) -> None:
         """Add the checks of an instruction's accesses before it."""
         if match := ACCESS.match(line):
+            if self.preempts and self._is_atomic(match):
+                self.preempt(line)
             self._access(line, match)
         elif match := _SET.search(line):
             self._block_write(line, match["to"], match["size"])
@@ -137,6 +143,7 @@ class Watcher(Weaver):
             self._block_read(line, match["source"], match["size"])
             self._block_write(line, match["to"], match["size"])
         super().instruction(line)
+        self._order(line)
         self._mirror(line)
 
     def _name_local(self, line: str) -> str:
@@ -148,12 +155,39 @@ class Watcher(Weaver):
         root = self.roots.get(self.words.get(word, ""), UNKNOWN)
         return line.replace(f"i64 {word})", f"i64 {-1 - self._number_of(root)})") if root[0] == "local" else line
 
+    def _order(self, line: str) -> None:
+        """After a fence, or an atomic of a kernel with fences, note it: the two order what lies around them."""
+        if not (self.has_fences and self.has_atomics):
+            return
+        atomic, fence = (f"call void inttoptr (i64 {address} to ptr)" for address in shadow.ordering_addresses())
+        if match := _FENCE.match(line):
+            self.out.append(f"  {fence}(i64 %emu.row, i64 {int(not match['scope'])})")
+        elif (match := ACCESS.match(line)) and self._is_atomic(match):
+            name = self.piece()
+            self.out.append(f"  %{name}.place = ptrtoint ptr {accessed_pointer(match)} to i64")
+            writes = str(int(match["operation"] != "load"))
+            if match["operation"] == "cmpxchg" and (result := RESULT.match(line)):
+                pair = f"{{ {accessed_type(match)}, i1 }}"
+                self.out.append(f"  %{name}.swapped = extractvalue {pair} {result['value']}, 1")
+                self.out.append(f"  %{name}.writes = zext i1 %{name}.swapped to i64")
+                writes = f"%{name}.writes"
+            self.out.append(f"  {atomic}(i64 %emu.row, i64 %{name}.place, i64 {writes})")
+
+    def _is_atomic(self, access: re.Match[str]) -> bool:
+        """Whether it is an atomic access to memory that other threads see."""
+        if access["operation"] not in ("atomicrmw", "cmpxchg") and "atomic" not in access["flags"]:
+            return False
+        pointer = accessed_pointer(access)
+        return pointer is not None and self.roots.get(pointer, UNKNOWN)[0] not in ("own", "local")
+
     # ---- one access
 
     def _shift(self) -> int:
         """The size of a shadow cell, as a power of two: that of the smallest access to shared data, at most 8 bytes."""
         smallest = 8
         for line in self.body:
+            if copied := _COPIED.search(line):
+                smallest = min(smallest, int(copied[1]))
             match = ACCESS.match(line)
             pointer = accessed_pointer(match) if match else None
             if match and pointer and self.roots.get(pointer, UNKNOWN)[0] not in ("own", "local"):
@@ -169,9 +203,11 @@ class Watcher(Weaver):
         if root[0] == "local":
             self._local_access(line, pointer, root, size, is_read=operation == "load")
             return
-        is_atomic = operation in ("atomicrmw", "cmpxchg") or "atomic" in match["flags"]
-        self.has_atomics |= is_atomic
-        kind = shadow.ATOMIC if is_atomic else shadow.READ if operation == "load" else shadow.WRITE
+        kind = shadow.READ if operation == "load" else shadow.WRITE
+        if self._is_atomic(match):
+            kind = shadow.ATOMIC
+        elif (result := RESULT.match(line)) and result["value"] in self.rechecked:
+            kind = shadow.STRONG_READ
         align = _ALIGN.search(match["rest"])
         what = shadow.describe_access(kind, size, int(align[1]) if align else 1, self._site(line))
         behind = ""
@@ -220,7 +256,7 @@ class Watcher(Weaver):
         else:
             self.out.append(f"  {row} = add i64 0, 0")
         self.out.append(f"  %{name}.address = ptrtoint ptr {pointer} to i64")
-        called = f"call i64 inttoptr (i64 {shadow.check_address()} to ptr)"
+        called = f"call i64 inttoptr (i64 {shadow.check_address(ordered=self.ordered)} to ptr)"
         arguments = f"i64 %emu.row, i64 %{name}.address, i64 {what}, i64 {row}"
         self.out.append(f"  %{name}.fault = {called}({arguments})")
         self.out.append(f"  %{name}.bad = icmp ne i64 %{name}.fault, 0")

@@ -9,11 +9,13 @@ goes to the block `emu.exit`. So a fault deep inside an inlined device function 
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from convbench.emulator import taint
+from convbench.emulator.analysis import find_spins
 from convbench.emulator.errors import UnsupportedError
-from convbench.emulator.state import THREAD, WORKER, Status, offset
+from convbench.emulator.state import THREAD, TURNS, WORKER, Status, offset
 from convbench.emulator.support import registers
 
 FRAME_ALIGNMENT = 64  # vector registers that live across a barrier are saved in the frame
@@ -100,7 +102,8 @@ def _demangled(name: str) -> str:
 class Weaver:
     """Turns the body of one kernel into a coroutine.
 
-    `scalars` are the words of the arguments, if the code is to run with these integers alone.
+    `scalars` are the words of the arguments, if the code is to run with these integers alone. `site_of` numbers the
+    place in the source of a line, in code whose loops do not let others run yet.
     """
 
     def __init__(
@@ -110,6 +113,8 @@ class Weaver:
         layout: Layout,
         block: tuple[int, int, int],
         scalars: Sequence[int] | None = None,
+        site_of: Callable[[str], int] | None = None,
+        checked: bool = False,
     ) -> None:
         self.scalars = scalars
         self.parameters = _parameters(define)
@@ -117,11 +122,16 @@ class Weaver:
         self.layout = layout
         self.block_shape = block
         self.first_label = _label_of(body[0])
+        self.tainted = taint.find_tainted(body) if checked and any(taint.TAKE in line for line in body) else set()
+        self.stops: list[str] = []
         self.out: list[str] = []
         self.split: dict[str, str] = {}  # from a block to the last of the blocks that it was split into
         self.block = ""
         self.pieces = 0
-        self.suspends = any("@emu.suspend()" in line for line in body)
+        self.site_of = site_of or (lambda _: 0)
+        self.spins = find_spins(body) if site_of else set()
+        self.grid = any("@emu.grid()" in line for line in body)
+        self.suspends = bool(self.spins) or any("@emu.suspend()" in line or "@emu.grid()" in line for line in body)
 
     def weave(self) -> str:
         """The kernel as `ptr @emu.kernel(ptr %emu.thread, …)`, which returns its frame, or null if it never waits."""
@@ -137,7 +147,12 @@ class Weaver:
                 if fresh and " = phi " not in line:
                     fresh = False
                     self.enter(line)
+                    if self.block in self.spins:
+                        self._let_others_run(line)
+                self._stop_at_taint(line)
                 skip = self._line(line)
+                if self.tainted and (word := taint.follow(line, self.tainted)):
+                    self.out.append(word)
         body = "\n".join(self.out)
         renamed = "\n".join(_rename(line, self.split) if " = phi " in line else line for line in body.split("\n"))
         return self._head() + renamed + "\n" + self._tail() + RUNTIME + self._entries()
@@ -169,6 +184,12 @@ class Weaver:
             self._scalars(value)
         elif name == "suspend":
             self._suspend()
+        elif name == "take":
+            self._take(value, match["arguments"].rsplit(" ", 1)[-1])
+        elif name == "give":
+            self._give(match["arguments"].rsplit(" ", 1)[-1])
+        elif name == "grid":
+            self._request(line, Status.GRID)
         elif name == "fault":
             self.out.append(f"  call void @emu.report(ptr %emu.thread, {match['arguments']})")
             self.out.append("  br label %emu.exit")
@@ -199,6 +220,76 @@ class Weaver:
         self.out.append(f"  switch i8 %{piece}.why, label %emu.exit [i8 0, label %{piece}]")
         self.begin(piece)
 
+    # ---- values that a shuffle read from outside its mask
+
+    def _take(self, value: str, raw: str) -> None:
+        self.out.append(f"  {value} = add i32 {raw}, 0")
+        if value in self.tainted:
+            at = self.piece()
+            self.out.append(f"  %{at} = getelementptr i8, ptr %emu.thread, i64 {offset(THREAD, 'taken')}")
+            self.out.append(f"  {taint.word_of(value)} = load i64, ptr %{at}")
+
+    def _give(self, value: str) -> None:
+        name = self.piece()
+        self.out.append(f"  %{name}.wide = zext i32 {value} to i64")
+        stored = {"value": f"%{name}.wide"}
+        if self.tainted:
+            stored["given"] = taint.word_of(value) if value in self.tainted else "0"
+        for field, word in stored.items():
+            self.out.append(f"  %{name}.{field} = getelementptr i8, ptr %emu.thread, i64 {offset(THREAD, field)}")
+            self.out.append(f"  store i64 {word}, ptr %{name}.{field}")
+
+    def _stop_at_taint(self, line: str) -> None:
+        """End the kernel if an instruction takes a value from outside a mask to memory or to control flow."""
+        for value in taint.reached(line, self.tainted) if self.tainted else ():
+            name, word = self.piece(), taint.word_of(value)
+            self.out.append(f"  %{name}.bad = icmp ne i64 {word}, 0")
+            self.out.append(f"  br i1 %{name}.bad, label %{name}.stop, label %{name}")
+            details = f"i64 {taint.fault_kind()}, i64 0, i64 {word}, i64 0, i64 0"
+            call = f"call void @emu.report(ptr %emu.thread, {details})"
+            self.stops.append(f"{name}.stop:\n  {call}\n  br label %emu.exit\n")
+            self.begin(name)
+
+    def _request(self, line: str, status: Status) -> None:
+        """Suspend the thread with a status, at the place in the source that a line came from."""
+        name = self.piece()
+        for field, value in (("status", int(status)), ("site", self.site_of(line))):
+            self.out.append(f"  %{name}.{field}.at = getelementptr i8, ptr %emu.thread, i64 {offset(THREAD, field)}")
+            self.out.append(f"  store i64 {value}, ptr %{name}.{field}.at")
+        self._suspend()
+
+    def _let_others_run(self, line: str) -> None:
+        """Let other threads run after some turns of a loop, in case this thread waits for one of them."""
+        name = self.piece()
+        self.out.append(
+            f"  %{name}.before = load i32, ptr %emu.turns\n"
+            f"  %{name}.turns = add i32 %{name}.before, 1\n"
+            f"  store i32 %{name}.turns, ptr %emu.turns\n"
+            f"  %{name}.rest = and i32 %{name}.turns, {TURNS - 1}\n"
+            f"  %{name}.now = icmp eq i32 %{name}.rest, 0\n"
+            f"  br i1 %{name}.now, label %{name}.yield, label %{name}\n"
+            f"{name}.yield:"
+        )
+        self._request(line, Status.READY)
+        self.out.append(f"  br label %{name}")
+        self.begin(name)
+
+    def preempt(self, line: str) -> None:
+        """Let other threads run before an atomic, if the scheduler has chosen this one."""
+        name = self.piece()
+        self.out.append(
+            f"  %{name}.left.at = getelementptr i8, ptr %emu.worker, i64 {offset(WORKER, 'preempt')}\n"
+            f"  %{name}.before = load i64, ptr %{name}.left.at\n"
+            f"  %{name}.left = sub i64 %{name}.before, 1\n"
+            f"  store i64 %{name}.left, ptr %{name}.left.at\n"
+            f"  %{name}.now = icmp sle i64 %{name}.left, 0\n"
+            f"  br i1 %{name}.now, label %{name}.yield, label %{name}\n"
+            f"{name}.yield:"
+        )
+        self._request(line, Status.READY)
+        self.out.append(f"  br label %{name}")
+        self.begin(name)
+
     def begin(self, label: str) -> None:
         """Go on in a new block, which takes the place of the old one for the old one's successors."""
         self.out.append(f"{label}:")
@@ -207,6 +298,8 @@ class Weaver:
     def _head(self) -> str:
         listed = ", ".join(["ptr %emu.thread", *(f"{kind} {name}" for kind, name in self.parameters)])
         prologue = load("worker", "emu.thread") + load("shared", "emu.worker") + self.prologue()
+        if self.spins:
+            prologue += "  %emu.turns = alloca i32\n  store i32 0, ptr %emu.turns\n"
         if not self.suspends:
             return (
                 f"define internal ptr @emu.kernel({listed}) {{\nemu.begin:\n{prologue}  br label %{self.first_label}\n"
@@ -232,8 +325,8 @@ emu.start:
         return ""
 
     def epilogue(self) -> str:
-        """Blocks after the kernel's own, for the checked mode."""
-        return ""
+        """The blocks that the kernel branches to when a check has failed."""
+        return "".join(self.stops)
 
     def _tail(self) -> str:
         done = (

@@ -8,11 +8,14 @@ from queue import SimpleQueue
 from typing import Generic, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 
 from convbench.emulator.arguments import Arguments
 from convbench.emulator.build import Compiled
+from convbench.emulator.happens import LOG_BYTES
 from convbench.emulator.ranges import Ranges, WrittenMemory, bounds
-from convbench.emulator.state import COPIES, COPY, THREAD, WARP, WORKER, aligned_bytes
+from convbench.emulator.schedule import BARRIERS
+from convbench.emulator.state import COPY, NEVER, THREAD, WARP, WORKER, aligned_bytes, copies_of_thread
 from convbench.emulator.warpgroup import ROW_WORDS
 from convbench.emulator.weave import FRAME_ALIGNMENT
 
@@ -42,12 +45,22 @@ class Shape:
 
 
 class Worker:
-    """The rows, header, shared memory and frames for the threads of one block; in checked mode also the tables."""
+    """The rows, header, shared memory and frames for the threads of one block; in checked mode also the tables.
+
+    Blocks that run side by side have one each, `like` the first, with which it shares what is known of global memory.
+    """
 
     def __init__(
-        self, compiled: Compiled, arguments: Arguments, shape: Shape, memory: WrittenMemory, budget: int
+        self,
+        compiled: Compiled,
+        arguments: Arguments,
+        shape: Shape,
+        memory: WrittenMemory,
+        budget: int,
+        like: "Worker | None" = None,
     ) -> None:
         count = shape.threads
+        self.arrived = np.zeros(BARRIERS, np.int64)
         self.header, self.threads = np.zeros(1, WORKER), np.zeros(count, THREAD)
         self.shared = aligned_bytes(compiled.shared_bytes + shape.dynamic_bytes)
         self.clocks = np.zeros((count if compiled.watch else 0, WARP), np.int64)
@@ -59,23 +72,40 @@ class Worker:
         for axis, blocks, threads in zip("xyz", shape.grid, shape.block, strict=True):
             header[f"nctaid_{axis}"], header[f"ntid_{axis}"] = blocks, threads
         header["shared"], header["dynamic_bytes"] = self.shared.ctypes.data, shape.dynamic_bytes
-        header["shared_bytes"] = self.shared.size
+        header["shared_bytes"], header["preempt"] = self.shared.size, NEVER
         self.tables = np.zeros((count, ROW_WORDS), np.int64) if compiled.warpgroups else None
         header["arguments"], header["clocks"] = arguments.words.ctypes.data, self.clocks.ctypes.data
+        self._frame_bytes = 0
         if compiled.suspends:
             pitch = -(-compiled.frame_bytes(rows) // FRAME_ALIGNMENT) * FRAME_ALIGNMENT
             self.frames = aligned_bytes(count * pitch, FRAME_ALIGNMENT)
+            self._frame_bytes = count * pitch
             rows["frame"] = self.frames.ctypes.data + index * pitch
         if compiled.pointers is not None:
             header["anywhere"], header["budget"] = 1, budget
             self.bounds = bounds(compiled.pointers, arguments, self.shared)
             header["ranges"], header["n_ranges"] = self.bounds.ctypes.data, self.bounds.size
         if compiled.watch:
-            self.ranges = Ranges(compiled, arguments, memory, self.shared, shape.dynamic_bytes)
+            self.ranges: Ranges = Ranges(
+                compiled, arguments, memory, self.shared, shape.dynamic_bytes, like.ranges if like else None
+            )
             header["ranges"], header["n_ranges"] = self.ranges.table.ctypes.data, self.ranges.table.size
             header["syncwarps"], header["budget"] = compiled.watch.syncwarps, budget
-            self.copies = np.zeros(count * COPIES if compiled.watch.copies else 0, COPY)
+            most = copies_of_thread(count)
+            self.copies, header["most_copies"] = np.zeros(count * most if compiled.watch.copies else 0, COPY), most
             header["copies"] = self.copies.ctypes.data
+            if compiled.watch.atomics and compiled.watch.fences:
+                self.log: npt.NDArray[np.uint8] = like.log if like else np.zeros(LOG_BYTES, np.uint8)
+                header["order"] = self.log.ctypes.data
+
+    @property
+    def bytes(self) -> int:
+        """Memory of a block, about."""
+        return int(self.shared.nbytes + self.threads.nbytes + self.clocks.nbytes + self._frame_bytes)
+
+    def preempt(self, seed: int) -> None:
+        """Let other blocks run at atomics."""
+        self.header["preempt"], self.header["random"] = 1, seed
 
     def stop(self) -> None:
         """Make the running block end at its next barrier, and let no other block begin."""

@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from cases.planted import global_races as planted_global_races  # noqa: F401  (enters its kernels into the table)
+from cases.planted import copies as planted_copies  # noqa: F401
+from cases.planted import fences as planted_fences  # noqa: F401  (enters its kernels into the table)
+from cases.planted import global_races as planted_global_races  # noqa: F401
 from cases.planted import indices as planted_indices  # noqa: F401
 from cases.planted import memory as planted_memory  # noqa: F401
 from cases.planted import pointers as planted_pointers  # noqa: F401

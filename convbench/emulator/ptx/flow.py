@@ -111,6 +111,20 @@ def _looks_anew(statement: Instruction | Label) -> bool:
     )
 
 
+def sources_of(function: Function, registers: set[str]) -> set[str]:
+    """These registers, and those that they are copies of."""
+    copies: dict[str, set[str]] = {}
+    for i in function.body:
+        if isinstance(i, Instruction) and i.opcode in ("mov", "cvt", "selp"):
+            copies.setdefault(str(i.operands[0]), set()).update(map(str, i.operands[1:]))
+    found, waiting = set(registers), list(registers)
+    while waiting:
+        new = copies.get(waiting.pop(), set()) - found
+        found |= new
+        waiting += new
+    return found
+
+
 def find_computed(function: Function) -> set[str]:
     """Float32 registers whose every value is the result of arithmetic, a constant, or a copy of such a register.
 

@@ -14,7 +14,7 @@ from convbench.emulator.ptx.instructions import block_name, handler_of, let_othe
 from convbench.emulator.ptx.kinds import kinds_of, literal, llvm
 from convbench.emulator.ptx.memory import WORD, Places, check_variables, symbol
 from convbench.emulator.ptx.syntax import Function, Instruction, Label, Module, Variable
-from convbench.emulator.ptx.watched import WatchedMemory, Watching, cell_shift, count_turn, find_turns
+from convbench.emulator.ptx.watched import WatchedMemory, Watching, cell_shift, count_atomics, count_turn, find_turns
 from convbench.emulator.source import Site, Sites
 
 FLOATING_KINDS = ("f16", "f16x2", "bf16", "bf16x2", "f32", "f32x2", "f64")
@@ -71,7 +71,8 @@ def lower(module: Module, entry: str, places: Places, readable: str, watching: W
     for function in reached:
         places.local.add(function)
     if watching:
-        watching.shift = cell_shift(reached)
+        atomics = count_atomics(reached)
+        watching.shift, watching.ordered, watching.preempts = cell_shift(reached), atomics > 0, atomics > 1
     for function in reached:
         body = Body(module, function, places, site_of, watching)
         try:

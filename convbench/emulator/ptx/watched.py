@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from convbench.emulator import asynchronous, shadow
 from convbench.emulator.ptx.emitter import LIKELY, Emitter
-from convbench.emulator.ptx.flow import Root
+from convbench.emulator.ptx.flow import Root, sources_of
 from convbench.emulator.ptx.kinds import STRONG, kinds_of
 from convbench.emulator.ptx.memory import Memory, Places, space_of
 from convbench.emulator.ptx.syntax import Address, Function, Instruction, Label, bytes_of
@@ -26,9 +26,12 @@ MBARRIER_BYTES = 8
 
 def address(name: str) -> int:
     """The address of a function that checked code calls; 0 if there is none of this name."""
-    issue, commit, wait = asynchronous.addresses()
-    found = {"check": shadow.check_address(), "issue": issue, "commit": commit, "wait": wait}
-    return found.get(name.removeprefix(PREFIX), 0)
+    name = name.removeprefix(PREFIX)
+    if name in ("check", "check_ordered"):
+        return shadow.check_address(ordered=name == "check_ordered")
+    if name in ("atomic", "fence"):
+        return shadow.ordering_addresses()[name == "fence"]
+    return dict(zip(("issue", "commit", "wait"), asynchronous.addresses(), strict=True)).get(name, 0)
 
 
 @dataclass
@@ -40,14 +43,18 @@ class Watching:
     rows : the ranges of memory, in the order of their table
     shift : a cell of the shadow stands for 2 ** shift bytes
     local : names of the functions' local memories
-    atomics, copies : whether the kernel has atomics or strong writes, and asynchronous copies
+    ordered, preempts : whether the kernel has atomics or strong accesses; whether it has several
+    atomics, copies, fences : whether it has atomics or strong writes, asynchronous copies, and fences
     """
 
     rows: list[Root]
     shift: int = 0
     local: list[str] = field(default_factory=list)
+    ordered: bool = False
+    preempts: bool = False
     atomics: bool = False
     copies: bool = False
+    fences: bool = False
 
 
 def cell_shift(functions: Iterable[Function]) -> int:
@@ -63,6 +70,12 @@ def cell_shift(functions: Iterable[Function]) -> int:
             elif isinstance(i, Instruction) and i.opcode == "wmma" and "mma" not in i.modifiers:
                 smallest = 1
     return smallest.bit_length() - 1
+
+
+def count_atomics(functions: Iterable[Function]) -> int:
+    """How many atomics, and strong accesses, functions have. These may order other accesses."""
+    bodies = (i for function in functions for i in function.body if isinstance(i, Instruction))
+    return sum(i.opcode in ("atom", "red") or bool(STRONG & set(i.modifiers)) for i in bodies)
 
 
 def find_turns(function: Function) -> set[int]:
@@ -102,8 +115,9 @@ class WatchedMemory(Memory):
         self.watching = watching
         self.number = len(watching.local)  # of this function's local memory, for reports
         watching.local.append(" and ".join(self.local) or "memory")
-        swapped = (i.operands[1] for i in function.body if isinstance(i, Instruction) and "cas" in i.modifiers)
-        self._swapped = set(swapped)  # the addresses of compare-and-swaps
+        swaps = [i for i in function.body if isinstance(i, Instruction) and "cas" in i.modifiers]
+        self._swapped = {i.operands[1] for i in swaps}  # the addresses of compare-and-swaps
+        self._compared = sources_of(function, {str(i.operands[2]) for i in swaps})
 
     # ---- accesses
 
@@ -149,6 +163,8 @@ class WatchedMemory(Memory):
             return shadow.STRONG_WRITE if is_strong else shadow.WRITE
         if is_strong:  # a loop around a compare-and-swap begins with such a read, and is one atomic access
             return shadow.ATOMIC if i.operands[1] in self._swapped else shadow.STRONG_READ
+        if i.opcode == "ld" and i.operands[1] in self._swapped and i.operands[0] in self._compared:
+            return shadow.STRONG_READ  # a compare-and-swap compares it again: an old value does no harm
         return shadow.READ
 
     def _bound(self, e: Emitter, place: str, width: int, fault: FaultKind) -> None:
@@ -176,16 +192,45 @@ class WatchedMemory(Memory):
         number, row = self._row(e, root)
         what = str(shadow.describe_access(access, width, width, e.site))
         thread = self._thread(e)
+        if self.watching.preempts and access in (shadow.ATOMIC, shadow.STRONG_READ):
+            self._preempt(e)
+        name = f"{PREFIX}check{'_ordered' if self.watching.ordered else ''}"
 
         def check() -> None:
-            self._end_if(
-                e, e.call("i64", f"{PREFIX}check", f"i64 {thread}", f"i64 {address}", f"i64 {what}", f"i64 {row}")
-            )
+            self._end_if(e, e.call("i64", name, f"i64 {thread}", f"i64 {address}", f"i64 {what}", f"i64 {row}"))
 
         if access == shadow.READ and number is not None and width == 1 << self.watching.shift:
             e.either(self._is_new(e, address, number, width), check)
         else:
             check()
+        if access in (shadow.ATOMIC, shadow.STRONG_READ):
+            if {"release", "acq_rel"} & set(e.instruction.modifiers):
+                self.fence(e, is_device="cta" not in e.instruction.modifiers)
+            if "cas" not in e.instruction.modifiers:
+                self._note(e, address, str(int(e.instruction.opcode in ("atom", "red", "st"))))
+
+    def _note(self, e: Emitter, address: str, writes: str) -> None:
+        """Note an atomic, and whether it writes."""
+        e.call("void", f"{PREFIX}atomic", f"i64 {self._thread(e)}", f"i64 {address}", f"i64 {writes}")
+
+    def swapped(self, e: Emitter, pointer: str, done: str) -> None:
+        """Note a compare-and-swap, and whether it was done."""
+        self._note(e, e.op(f"ptrtoint ptr {pointer} to i64"), e.op(f"zext i1 {done} to i64"))
+
+    def _preempt(self, e: Emitter) -> None:
+        """Let other threads run before an atomic, if the scheduler has chosen this one."""
+        worker = e.hoist("worker", lambda op: op("call ptr @emu.worker()"))
+        at = e.op(f"getelementptr i8, ptr {worker}, i64 {offset(WORKER, 'preempt')}")
+        left = e.op(f"sub i64 {e.op(f'load i64, ptr {at}')}, 1")
+        e.put(f"store i64 {left}, ptr {at}")
+        e.either(e.op(f"icmp sle i64 {left}, 0"), lambda: e.put(f"call void @emu.ptx.yield(i64 {e.site})"))
+
+    def fence(self, e: Emitter, *, is_device: bool) -> None:
+        """Note a fence, of the device or of the block: with an atomic it orders the accesses before it."""
+        if not self.watching.ordered:
+            return
+        self.watching.fences = True
+        e.call("void", f"{PREFIX}fence", f"i64 {self._thread(e)}", f"i64 {int(is_device)}")
 
     def _is_new(self, e: Emitter, address: str, number: int, width: int) -> str:
         """Whether a read is not free in this epoch. Most are: of memory that many threads read and nobody writes."""

@@ -11,8 +11,9 @@ _FLOATS = {"float": ("i32", "f32"), "double": ("i64", "f64")}
 def definitions() -> str:
     """IR of `emu.nvvm.atomic.*`, `___numba_atomic_*` and the fences."""
     found = [
-        f"define linkonce_odr void @emu.nvvm.membar.{scope}() alwaysinline nounwind {{\n  fence seq_cst\n  ret void\n}}"
-        for scope in ("cta", "gl", "sys")
+        f"define linkonce_odr void @emu.nvvm.membar.{scope}() alwaysinline nounwind {{\n"
+        f"  fence {of}seq_cst\n  ret void\n}}"
+        for scope, of in (("cta", 'syncscope("block") '), ("gl", ""), ("sys", ""))
     ]
     for kind, (bits, short) in _FLOATS.items():
         found.append(_swap(kind, f"emu.nvvm.atomic.load.add.{short}.p0{short}", "fadd"))
@@ -39,7 +40,7 @@ def _extremum(kind: str, bits: str, name: str, better: str, *, keep_nan: bool) -
     order = better if keep_nan else f"u{better[1:]}"  # an unordered comparison is also true if the old value is NaN
     return f"""define linkonce_odr {kind} @{name}(ptr %p, {kind} %v) alwaysinline nounwind {{
 entry:
-  %first = load atomic {bits}, ptr %p monotonic, align {int(bits[1:]) // 8}
+  %first = load atomic {bits}, ptr %p unordered, align {int(bits[1:]) // 8}
   %offers.nan = fcmp uno {kind} %v, %v
   br label %attempt
 attempt:
@@ -51,7 +52,7 @@ attempt:
   br i1 %wanted, label %swap, label %done
 swap:
   %new.bits = bitcast {kind} %v to {bits}
-  %outcome = cmpxchg ptr %p, {bits} %old.bits, {bits} %new.bits monotonic monotonic
+  %outcome = cmpxchg weak ptr %p, {bits} %old.bits, {bits} %new.bits monotonic monotonic
   %seen = extractvalue {{{bits}, i1}} %outcome, 0
   %swapped = extractvalue {{{bits}, i1}} %outcome, 1
   br i1 %swapped, label %done, label %attempt

@@ -42,6 +42,9 @@ def definitions() -> str:
             asked = {"mask": "%m.wide", "value": value, "option": str(number)}
             parameters = ("i32 %m", f"i{bits} %v")
             found.append(_ask(kind, f"match.{name}.sync.i{bits}", parameters, Status.MATCH, asked))
+    found.append("define linkonce_odr i64 @cudaCGGetIntrinsicHandle(i32 %scope) alwaysinline {\n  ret i64 1\n}")
+    synchronise = "  call void @emu.grid()\n  ret i32 0\n"
+    found.append(f"define linkonce_odr i32 @cudaCGSynchronize(i64 %g, i32 %f) alwaysinline {{\n{synchronise}}}")
     return "\n".join(found)
 
 
@@ -54,7 +57,7 @@ def _named(name: str, number: int) -> str:
 
 def _shuffle() -> str:
     parameters = ("i32 %m", "i32 %mode", "i32 %v", "i32 %b", "i32 %c")
-    asked = {"mask": "%m.wide", "option": "%mode.wide", "value": "%v.wide", "extra": "%extra"}
+    asked = {"mask": "%m.wide", "option": "%mode.wide", "extra": "%extra"}
     packed = "  %c.high = shl i64 %c.wide, 32\n  %extra = or i64 %c.high, %b.wide\n"
     return _ask("{i32, i1}", "shfl.sync.i32", parameters, Status.SHUFFLE, asked, packed)
 
@@ -77,11 +80,14 @@ def _ask(
     for row_field, value in {"status": str(int(status)), "site": "%site", **asked}.items():
         body += f"  %{row_field}.at = getelementptr i8, ptr %thread, i64 {offset(THREAD, row_field)}\n"
         body += f"  store i64 {value}, ptr %{row_field}.at\n"
-    body += "  call void @emu.suspend()\n"
+    is_shuffle = status is Status.SHUFFLE
+    body += "  call void @emu.give(i32 %v)\n" * is_shuffle + "  call void @emu.suspend()\n"
     if kind == "void":
         body += "  ret void\n"
     else:
-        body += field("result", "thread", "result") + "  %narrow = trunc i64 %result to i32\n"
+        word = "raw" if is_shuffle else "narrow"
+        body += field("result", "thread", "result") + f"  %{word} = trunc i64 %result to i32\n"
+        body += "  %narrow = call i32 @emu.take(i32 %raw)\n" * is_shuffle
         body += (field("predicate", "thread", "predicate") + _PAIR) if kind != "i32" else "  ret i32 %narrow\n"
     listed = ", ".join((*parameters, "i64 %site"))
     whole = name if name.startswith("emu.") else f"emu.nvvm.{name}"

@@ -219,12 +219,12 @@ def loop_that_never_ends(bug):
     return kernel
 
 
-@planted(FaultKind.STEPS, "", 2, 1, args=lambda: (floats(8), np.zeros(8, np.int32)), block=(0, 0, 0), thread=(0, 0, 0))
+@planted(FaultKind.SPINNING, "", 2, 1, args=lambda: (floats(8), np.zeros(8, np.int32)), thread=(0, 0, 0))
 def waiting_for_another_block(bug):
     @cuda.jit
     def kernel(x, flag):
         cuda.atomic.add(flag, 0, 1)
-        while cuda.atomic.max(flag, 0, 0) < (2 if bug else 1):  # planted
+        while cuda.atomic.max(flag, 0, 0) < (3 if bug else 2):  # planted
             pass
 
     return kernel

@@ -193,6 +193,8 @@ def _updated(e: Body, i: Instruction, place: Operand, operands: tuple[Operand, .
         word = f"i{bits(kind)}"
         expected, new = e.bits(operands[0], f"b{bits(kind)}"), e.bits(operands[1], f"b{bits(kind)}")
         pair = e.op(f"cmpxchg ptr {pointer}, {word} {expected}, {word} {new} seq_cst seq_cst, align {size}")
+        if isinstance(e.memory, WatchedMemory):
+            e.memory.swapped(e, pointer, e.op(f"extractvalue {{{word}, i1}} {pair}, 1"))
         return e.op(f"extractvalue {{{word}, i1}} {pair}, 0"), f"b{bits(kind)}"
     if kind in ("f32", "f64") and operation == "add":
         if kind == "f32" and space != "shared":

@@ -216,6 +216,8 @@ def elect(e: Body, i: Instruction) -> None:
 def fence(e: Body, i: Instruction) -> None:
     """Order this thread's accesses: memory is sequentially consistent here, so only the compiler needs to know."""
     e.put("fence seq_cst")
+    if isinstance(e.memory, WatchedMemory):
+        e.memory.fence(e, is_device="cta" not in i.modifiers)
 
 
 @lowers("nanosleep", "griddepcontrol", "setmaxnreg", "pmevent", section="Miscellaneous Instructions")
