@@ -105,6 +105,8 @@ class Emulator:
             the kernel made an error.
         OrderDependenceError
             another order of threads and blocks gave another result.
+        Exception
+            in PTX, any that a kernel with `debug=True` raises.
         """
         grid_3, block_3 = _three(grid), _three(block)
         source = source_of(kernel, args, types, memory, self.limits.compute_capability, self.code, checked=self.checked)
@@ -122,6 +124,8 @@ class Emulator:
             start = time.perf_counter()
             _Launch(self, this, arguments, shape, muted=muted).run(order)
             _note(this, arguments, time.perf_counter() - start)
+            if this.raises is not None and this.memory is not None:
+                this.raises(this.memory)
 
         first, *others = self.orders
         if not others:

@@ -84,9 +84,16 @@ class _LoweredSource(_NumbaSource):
     def key(self, *, checked: bool) -> tuple[Any, ...]:
         return *super().key(checked=checked), "ptx", self.arguments.pointers
 
+    def linked(self, key: tuple[Any, ...], *, checked: bool) -> Linked:
+        if self.kernel.targetoptions.get("debug"):  # its exceptions are objects of this process
+            return self._link(checked=checked)
+        return super().linked(key, checked=checked)
+
     def _link(self, *, checked: bool) -> Linked:
-        text, entry = ptx_of(self.kernel, self.types, self.capability)
-        return link_ptx(parse(text), entry, self.name, self.arguments.pointers, machine(), checked=checked)
+        texts, entry, raises = ptx_of(self.kernel, self.types, self.capability)
+        linked = link_ptx(parse(*texts), entry, self.name, self.arguments.pointers, machine(), checked=checked)
+        linked.raises = raises
+        return linked
 
 
 class _PtxSource:

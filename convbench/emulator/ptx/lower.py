@@ -7,12 +7,12 @@ numba-cuda's own IR: a module, the kernel's name, its shared arrays, and the pla
 import re
 from dataclasses import dataclass
 
-from convbench.emulator.errors import UnsupportedError
 from convbench.emulator.ptx.body import Body, function_name
 from convbench.emulator.ptx.flow import find_spins
 from convbench.emulator.ptx.instructions import block_name, handler_of, let_others_run
 from convbench.emulator.ptx.kinds import kinds_of, literal, llvm
 from convbench.emulator.ptx.memory import Places, check_variables, symbol
+from convbench.emulator.ptx.storage import LEAST_ALIGNMENT, stored
 from convbench.emulator.ptx.syntax import Instruction, Label, Module, Variable
 from convbench.emulator.ptx.watched import WatchedMemory, Watching, cell_shift, count_turn, find_turns
 from convbench.emulator.source import Site, Sites
@@ -56,10 +56,11 @@ def lower(module: Module, entry: str, places: Places, readable: str, watching: W
 
     # a launch looks up where watched variables lie, and LLVM must not change them
     linkage = "" if watching else "internal "
+    outside = stored(module.variables)
     parts = [
-        _global(module, variable, linkage)
+        _external(variable) if variable.name in outside else _constant(variable, linkage)
         for variable in module.variables.values()
-        if variable.space in ("global", "const")
+        if variable.space in ("global", "const") and not variable.external
     ]
     reached = [module.functions[name] for name in _reached(module, entry)]
     for function in reached:
@@ -89,24 +90,21 @@ def _reached(module: Module, entry: str) -> list[str]:
     return found
 
 
-def _global(module: Module, variable: Variable, linkage: str) -> str:
-    """A variable in global or constant memory, with its initial values."""
-    if variable.external and not variable.size:
-        raise UnsupportedError(f"PTX: the external variable {variable.name} is not linked")
-    element, items = llvm(variable.kind), []
-    for value in variable.values:
-        base, _, more = value.partition("+")
-        if base in module.variables:
-            items.append(
-                f"{element} ptrtoint (ptr getelementptr (i8, ptr {symbol(base)}, i64 {more or 0}) to {element})"
-            )
-        else:
-            items.append(f"{element} {literal(value, variable.kind)}")
+def _external(variable: Variable) -> str:
+    """A variable whose memory is the module's (`storage`)."""
+    align = max(variable.align, LEAST_ALIGNMENT)
+    return f"{symbol(variable.name)} = external global [{variable.size} x i8], align {align}"
+
+
+def _constant(variable: Variable, linkage: str) -> str:
+    """A constant that is a part of the machine code."""
+    element = llvm(variable.kind)
+    items = [f"{element} {literal(value, variable.kind)}" for value in variable.values]
     zero = {"float": "0.0", "double": "0.0"}.get(element, "0")
     items += [f"{element} {zero}"] * (variable.count - len(items))
     listed = f"[{', '.join(items)}]" if variable.values else "zeroinitializer"
     form = f"[{variable.count} x {element}] {listed}"
-    return f"{symbol(variable.name)} = {linkage}global {form}, align {max(variable.align, 16)}"
+    return f"{symbol(variable.name)} = {linkage}global {form}, align {max(variable.align, LEAST_ALIGNMENT)}"
 
 
 def _function(body: Body) -> str:

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass, field
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,7 @@ class Variable:
     values: tuple[str, ...] = ()
     external: bool = False
     is_array: bool = False
+    visible: bool = False  # whether other modules and the host know it by its name
 
     @property
     def size(self) -> int:
@@ -102,6 +104,7 @@ class Function:
         default_factory=dict
     )  # registers to copy before an instruction (`fusion`)
     has_body: bool = True
+    visible: bool = False  # whether other modules know it by its name
     _families: list[tuple[str, int, str]] = field(default_factory=list)
 
     def register(self, name: str) -> str | None:
@@ -125,6 +128,13 @@ class Module:
     files: dict[int, str] = field(default_factory=dict)
     variables: dict[str, Variable] = field(default_factory=dict)
     functions: dict[str, Function] = field(default_factory=dict)
+    storage: Any = None  # the memory of its variables (`storage`), once a kernel needs it
+
+    def declare(self, variable: Variable) -> None:
+        """Add a variable; a definition takes the place of an external declaration."""
+        known = self.variables.get(variable.name)
+        if known is None or known.external:
+            self.variables[variable.name] = variable
 
     def entries(self) -> list[str]:
         """The names of the kernels."""
