@@ -7,6 +7,8 @@
 A kernel, the shape of a launch and NumPy arrays enter. The arrays leave with the kernel's results, or a `KernelFault`
 leaves that names the line, block, thread and array. Nothing here knows about convolution.
 
+Importing this package lets `numba.cuda.jit` declare kernels with signatures where there is no driver (`declared`).
+
 Modules that compile, in the order in which a kernel passes through them: `front_end` (with `index_checks`) gets the
 kernel's IR from numba-cuda. `retarget` rewrites it for the host, and `support` has the functions that only a GPU has.
 `weave` turns it into a coroutine, and `watch` (with `analysis`) adds the checks, which call `shadow`. `build` compiles
@@ -19,6 +21,7 @@ a block in one of the `orders` that hardware may choose, and answers threads tha
 share, `raw` their access to memory, and `errors` the exceptions.
 """
 
+from convbench.emulator import declared
 from convbench.emulator.arguments import types_of
 from convbench.emulator.errors import (
     CompilationError,
@@ -53,3 +56,5 @@ __all__ = [
     "load_ptx",
     "types_of",
 ]
+
+declared.allow()

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from convbench.emulator import disk
 from convbench.emulator.arguments import Arguments, also, marshal, raw_pointer, types_of
 from convbench.emulator.build import Linked, link, link_ptx
+from convbench.emulator.declared import check_options
 from convbench.emulator.errors import CompilationError, UnsupportedError
 from convbench.emulator.machine import Machine
 from convbench.emulator.ptx.kernel import PtxKernel
@@ -153,3 +154,4 @@ def _check_kernel(kernel: Any) -> None:
             f"{name} is a device function, which only kernels can call: decorate it with @numba.cuda.jit, without "
             "device=True"
         )
+    check_options(kernel)
