@@ -85,14 +85,23 @@ def declared_types(kernel: Any, types: tuple[Any, ...]) -> tuple[Any, ...]:
     fitting = [declared for declared in signatures if len(declared) == len(types)]
     # numba-cuda registers conversions of arrays, for example from contiguous to any layout, when it first needs them
     install = kernel.typingctx.install_possible_conversions
-    possible = [declared for declared in fitting if install(types, declared)]
+    possible = [declared for declared in fitting if install(types, _addresses(declared))]
     if not possible:
         raise CompilationError(
             f"{kernel.py_func.__name__} is declared for {' or '.join(map(_shown, signatures))}, "
             f"and takes no {_shown(types)}"
         )
-    number = kernel._tm.select_overload(types, possible, allow_unsafe=True, exact_match_required=False)  # noqa: SLF001
+    number = kernel._tm.select_overload(  # noqa: SLF001  (numba-cuda has no public name for it)
+        types, [_addresses(declared) for declared in possible], allow_unsafe=True, exact_match_required=False
+    )
     return tuple(possible[number])
+
+
+def _addresses(declared: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Declared types, with integers in the place of raw pointers, for which a launch passes addresses."""
+    from numba.cuda import types as numba_types
+
+    return tuple(numba_types.uint64 if isinstance(kind, numba_types.CPointer) else kind for kind in declared)
 
 
 def _shown(types: Any) -> str:

@@ -54,6 +54,8 @@ class Source(Protocol):
 class _NumbaSource:
     """A Numba kernel in numba-cuda's code before NVVM."""
 
+    looks_up_pointers = False  # whether code without checks finds the array that a pointer leads into
+
     def __init__(
         self, kernel: Any, args: tuple[Any, ...], types: tuple[Any, ...], capability: tuple[int, int], *, checked: bool
     ) -> None:
@@ -61,10 +63,10 @@ class _NumbaSource:
         self.name = kernel.py_func.__name__
         self.bounds = kernel.targetoptions.get("launch_bounds")
         pointer = raw_pointer(kernel, types)
-        if pointer is not None and not checked:
+        if pointer is not None and not checked and not self.looks_up_pointers:
             raise UnsupportedError(
                 f"{self.name}: argument {pointer} is a raw pointer, which is followed in checked mode only: "
-                "fast mode could not tell where it leads"
+                "fast mode could not tell where it leads. PTX can: Emulator(code='ptx')"
             )
         self.has_raw_pointer = pointer is not None
         self.arguments = marshal(kernel, types, args)
@@ -81,6 +83,8 @@ class _NumbaSource:
 
 class _LoweredSource(_NumbaSource):
     """A Numba kernel in the PTX that a GPU gets."""
+
+    looks_up_pointers = True
 
     def key(self, *, checked: bool) -> tuple[Any, ...]:
         return *super().key(checked=checked), "ptx", self.arguments.pointers
