@@ -11,6 +11,8 @@ from convbench.emulator.ptx.special import is_special, read_special
 from convbench.emulator.ptx.syntax import Address, Function, Instruction, Label, Module, Operand, bytes_of
 from convbench.emulator.ptx.watched import WatchedMemory, Watching
 
+GRID_SYNC = "cudaCGSynchronize"  # a function of the device runtime, which numba-cuda calls for `this_grid().sync()`
+
 
 def function_name(function: Function) -> str:
     """The LLVM name of a function."""

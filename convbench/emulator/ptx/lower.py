@@ -7,7 +7,7 @@ numba-cuda's own IR: a module, the kernel's name, its shared arrays, and the pla
 import re
 from dataclasses import dataclass
 
-from convbench.emulator.ptx.body import Body, function_name
+from convbench.emulator.ptx.body import GRID_SYNC, Body, function_name
 from convbench.emulator.ptx.flow import find_spins
 from convbench.emulator.ptx.instructions import block_name, handler_of, let_others_run
 from convbench.emulator.ptx.kinds import kinds_of, literal, llvm
@@ -28,6 +28,7 @@ class Lowered:
     entry: str
     sites: Sites
     local_bytes: int
+    syncs_grid: bool  # whether it synchronises the blocks of a grid
 
 
 def lower(module: Module, entry: str, places: Places, readable: str, watching: Watching | None = None) -> Lowered:
@@ -69,8 +70,13 @@ def lower(module: Module, entry: str, places: Places, readable: str, watching: W
         watching.shift = cell_shift(reached)
     parts += [_function(Body(module, function, places, site_of, watching)) for function in reached]
     text = "\n".join(parts)
+    calls = [i for function in reached for i in function.body if isinstance(i, Instruction) and i.opcode == "call"]
     return Lowered(
-        text + "\n" + declarations(text), function_name(module.functions[entry]).strip('"'), sites, places.local.size
+        text + "\n" + declarations(text),
+        function_name(module.functions[entry]).strip('"'),
+        sites,
+        places.local.size,
+        any(i.operands[1] == GRID_SYNC for i in calls),
     )
 
 

@@ -187,3 +187,22 @@ def test_a_kernel_is_linked_with_cuda_source(options):
     x = np.arange(4, dtype=np.int32)
     Emulator(code="ptx").launch(kernel, 1, 4, x)
     assert list(x) == [0, 3, 6, 9]
+
+
+@cuda.jit
+def reversed_rows(m):
+    grid, column = cuda.cg.this_grid(), cuda.grid(1)
+    for row in range(1, m.shape[0]):
+        m[row, column] = m[row - 1, m.shape[1] - column - 1] + 1
+        grid.sync()
+
+
+@nvvm
+@pytest.mark.parametrize("checked", [False, True])
+def test_a_grid_of_one_block_synchronises_and_others_are_refused(checked):
+    emulator, m = Emulator(code="ptx", checked=checked), np.zeros((4, 32), np.int32)
+    m[0] = np.arange(32)
+    emulator.launch(reversed_rows, 1, 32, m)
+    np.testing.assert_array_equal(m, [np.arange(32)[:: (-1) ** row] + row for row in range(4)])
+    with pytest.raises(UnsupportedError, match=r"synchronises its grid, which is emulated .* not for \(2, 1, 1\)"):
+        emulator.launch(reversed_rows, 2, 16, m)
