@@ -5,6 +5,7 @@ mode a launch gives the kernel itself to the emulator.
 """
 
 import os
+from functools import wraps
 from typing import Any
 
 import host_driver
@@ -37,6 +38,7 @@ class _Function:
         raise UnsupportedError(f"{name} of a function: its machine code is not a GPU's")
 
 
+@wraps(_original_init)
 def _init(kernel: Any, py_func: Any, argument_types: Any, **options: Any) -> None:
     kernel.targetoptions = options
     write_ptx = codegen.CUDACodeLibrary.get_asm_str

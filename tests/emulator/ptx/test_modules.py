@@ -7,6 +7,8 @@ import pytest
 from numba import cuda
 
 from convbench.emulator import Emulator, UnsupportedError, compiler_fault, load_ptx
+from convbench.emulator.ptx.memory import Places
+from convbench.emulator.ptx.parser import parse
 
 nvvm = pytest.mark.skipif(compiler_fault() is not None, reason=f"{compiler_fault()}")
 HEAD = ".version 9.0\n.target sm_90\n.address_size 64\n"
@@ -66,6 +68,11 @@ def test_checked_launches_see_the_same_variables():
 def test_a_variable_that_is_not_there_is_named():
     with pytest.raises(KeyError, match="sum: the module has total, where, halves"):
         load_ptx(COUNT).variable("sum")
+
+
+def test_a_pointer_is_compared_with_the_variables_that_a_kernel_can_reach():
+    # headers of C++ declare hundreds that no instruction names; `total` is named by the value of `where`, too
+    assert set(Places(parse(COUNT.replace("red.global", "// red"))).reachable) == {"where", "total"}
 
 
 LIBRARY = (
