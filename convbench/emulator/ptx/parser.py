@@ -44,20 +44,27 @@ _SPACES = (".global", ".const", ".shared", ".local", ".param")
 
 def parse(*texts: str) -> Module:
     """Parse a module, or link several into one. Raises UnsupportedError for text that is no PTX, with the line."""
-    first, *others = texts
-    made = _Parser(first).module()
-    for number, text in enumerate(others, 2):
-        _link(made, text, f".{number}")
+    modules = [_Parser(text).module() for text in texts]
+    for number, text in enumerate(texts) if len(texts) > 1 else ():
+        others = modules[:number] + modules[number + 1 :]
+        taken = {name for other in others for name in (*other.functions, *other.variables)}
+        if clashes := taken & set(_own_names(modules[number])):
+            modules[number] = _Parser(text, {name: f"{name}.{number}" for name in clashes}).module()
+    made, *others = modules
+    for other in others:
+        _link(made, other)
     return made
 
 
-def _link(made: Module, text: str, mark: str) -> None:
-    """Add the names of another module. One that only its own module knows gets a mark where `made` has it already."""
-    other = _Parser(text).module()
-    clashes = {name for name, function in other.functions.items() if name in made.functions and not function.visible}
-    clashes |= {name for name, variable in other.variables.items() if name in made.variables and not variable.visible}
-    if clashes:
-        other = _Parser(text, {name: name + mark for name in clashes}).module()
+def _own_names(module: Module) -> Iterator[str]:
+    """The names that no other module knows."""
+    for named in (*module.functions.values(), *module.variables.values()):
+        if not named.visible:
+            yield named.name
+
+
+def _link(made: Module, other: Module) -> None:
+    """Add what another module has."""
     files = max(made.files, default=0)
     made.files |= {number + files: file for number, file in other.files.items()}
     for function in other.functions.values():

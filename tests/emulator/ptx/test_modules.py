@@ -137,6 +137,14 @@ def test_modules_are_linked_and_keep_names_of_their_own_apart(texts):
     assert list(out) == [3 * 10 + 1, 1]
 
 
+@pytest.mark.parametrize("turn", [1, -1])
+def test_a_name_of_one_module_is_not_a_visible_one_of_another(turn):
+    public = LIBRARY.replace(".func (.param .b32 r) helper", ".visible .func (.param .b32 r) helper")
+    out = np.zeros(2, np.uint32)
+    load_ptx(*(CALLER, public)[::turn])["run"].launch(1, 1, out)
+    assert list(out) == [3 * 10 + 1, 1]
+
+
 def test_what_no_module_defines_is_refused_by_name():
     out = np.zeros(2, np.uint32)
     with pytest.raises(UnsupportedError, match="the function tenfold has no body"):
