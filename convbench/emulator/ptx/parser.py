@@ -58,9 +58,8 @@ def parse(*texts: str) -> Module:
 
 def _own_names(module: Module) -> Iterator[str]:
     """The names that no other module knows."""
-    for named in (*module.functions.values(), *module.variables.values()):
-        if not named.visible:
-            yield named.name
+    named: list[Function | Variable] = [*module.functions.values(), *module.variables.values()]
+    return (item.name for item in named if not item.visible)
 
 
 def _link(made: Module, other: Module) -> None:
