@@ -23,6 +23,7 @@ from numba.cuda import dispatcher
 from numba.cuda.core import config
 from numba.cuda.core.errors import NumbaPerformanceWarning
 from numba.cuda.cudadrv import devicearray, devices, driver, nvrtc
+from numba.cuda.cudadrv.libs import get_cudalib
 from numba.cuda.memory_management import nrt
 
 from convbench.emulator import LaunchError, LoadedKernel, LoadedModule, load_ptx
@@ -61,7 +62,10 @@ class Code:
     @cached_property
     def cubin(self) -> Cubin:
         options = LinkerOptions(arch=self.arch, max_register_count=self.max_registers)
-        linker = Linker(*(ObjectCode.from_ptx(text.encode()) for text in self.texts), options=options)
+        codes = [ObjectCode.from_ptx(text.encode()) for text in self.texts]
+        if "cudaCGSynchronize" in self.code.decode():
+            codes.append(ObjectCode.from_library(get_cudalib("cudadevrt", static=True)))
+        linker = Linker(*codes, options=options)
         return Cubin(bytes(linker.link("cubin").code))
 
     def get_kernel(self, name: str) -> "Kernel":

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from convbench.emulator.ptx.body import GRID_SYNC, Body, function_name
 from convbench.emulator.ptx.flow import find_spins
+from convbench.emulator.ptx.gaps import without_gaps
 from convbench.emulator.ptx.instructions import block_name, handler_of, let_others_run
 from convbench.emulator.ptx.kinds import kinds_of, literal, llvm
 from convbench.emulator.ptx.memory import Places, check_variables, symbol
@@ -63,7 +64,7 @@ def lower(module: Module, entry: str, places: Places, readable: str, watching: W
         for variable in module.variables.values()
         if variable.space in ("global", "const") and not variable.external
     ]
-    reached = [module.functions[name] for name in _reached(module, entry)]
+    reached = [without_gaps(module.functions[name]) for name in _reached(module, entry)]
     for function in reached:
         places.local.add(function)
     if watching:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numba import cuda
 
-from convbench.emulator import Emulator, UnsupportedError, compiler_fault, load_ptx
+from convbench.emulator import Emulator, KernelFault, UnsupportedError, compiler_fault, load_ptx
 from convbench.emulator.ptx.memory import Places
 from convbench.emulator.ptx.parser import parse
 
@@ -221,3 +221,45 @@ def test_a_grid_of_one_block_synchronises_and_others_are_refused(checked):
     np.testing.assert_array_equal(m, [np.arange(32)[:: (-1) ** row] + row for row in range(4)])
     with pytest.raises(UnsupportedError, match=r"synchronises its grid, which is emulated .* not for \(2, 1, 1\)"):
         emulator.launch(reversed_rows, 2, 16, m)
+
+
+@nvvm
+@pytest.mark.parametrize("checked", [False, True])
+def test_an_element_that_a_vector_load_has_too_much_is_no_access(checked):
+    @cuda.jit
+    def kernel(x):
+        tile = cuda.shared.array(0, dtype=np.int32)
+        for i in range(7):
+            tile[i] = i
+        cuda.syncthreads()
+        for i in range(7):  # NVVM reads 4 and 4 elements
+            x[i] = tile[i]
+
+    x = np.zeros(7, np.int32)
+    Emulator(code="ptx", checked=checked).launch(kernel, 1, 1, x, shared_bytes=28)
+    assert list(x) == list(range(7))
+
+
+GAPS = """
+.visible .entry gaps(.param .u64 x, .param .u64 y)
+{
+    .reg .b32 %a, %b, %c, %d; .reg .b64 %p, %q;
+    ld.param.u64 %p, [x]; ld.param.u64 %q, [y];
+    ld.global.v4.u32 {%a, %b, %c, %d}, [%p];
+    STORES
+    ret;
+}
+"""
+
+
+@pytest.mark.parametrize(
+    ("used", "behind"), [("a", 4), ("ab", 8), ("abc", 12), ("c", 12), ("bc", 12), ("ac", 12), ("bd", 16), ("abcd", 16)]
+)
+def test_a_vector_load_reads_up_to_its_last_used_element(used, behind):
+    stores = " ".join(f"st.global.u32 [%q+{4 * place}], %{name};" for place, name in enumerate(used))
+    kernel, y = load_ptx(HEAD + GAPS.replace("STORES", stores))["gaps"], np.zeros(4, np.uint32)
+    x = np.arange(10, 14, dtype=np.uint32)
+    kernel.launch(1, 1, x[: behind // 4], y)
+    assert [int(value) for value in y[: len(used)]] == [10 + "abcd".index(name) for name in used]
+    with pytest.raises(KernelFault, match="outside every array"):
+        kernel.launch(1, 1, x[: behind // 4 - 1], y)
