@@ -1,6 +1,6 @@
 """Vector loads without the elements that nobody uses.
 
-NVVM reads three neighbours, or two with a gap between them, by one load of four. On a GPU the element too much is in the
+NVVM reads three neighbours, or two with a gap between them, by one load of four. On a GPU that element is in the
 same aligned 16 bytes, and so never faults. Here it may lie behind the end of an array, or be memory that nobody wrote.
 """
 
