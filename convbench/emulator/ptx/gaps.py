@@ -1,7 +1,7 @@
-"""Vector loads without the elements that nobody uses.
+"""Vector loads without the last elements, if nobody uses them.
 
-NVVM reads three neighbours, or two with a gap between them, by one load of four. On a GPU that element is in the
-same aligned 16 bytes, and so never faults. Here it may lie behind the end of an array, or be memory that nobody wrote.
+NVVM reads three neighbours by one load of four. On a GPU the fourth is in the same aligned 16 bytes, and never faults.
+Here it may lie behind the end of an array, or be memory that nobody wrote.
 """
 
 from collections import Counter
@@ -13,7 +13,7 @@ from convbench.emulator.ptx.syntax import Address, Function, Instruction, Label,
 
 
 def without_gaps(function: Function) -> Function:
-    """Load the used elements alone, in the function's own body: a second time changes nothing."""
+    """Load elements up to the last used one, in the function's own body: a second time changes nothing."""
     uses = Counter(name for i in function.body if isinstance(i, Instruction) for name in _names(i))
     function.body = [part for i in function.body for part in _parts(i, uses)]
     return function
@@ -35,36 +35,29 @@ def _names_of(operand: Operand) -> Iterator[str]:
 
 
 def _parts(i: Instruction | Label, uses: Counter[str]) -> Iterator[Instruction | Label]:
-    """The instruction itself, or loads of its used elements."""
+    """The instruction itself, or loads of its elements up to the last that is used."""
     if not isinstance(i, Instruction) or i.opcode != "ld" or STRONG & set(i.modifiers) or "param" in i.modifiers:
         yield i
         return
     to, address, *more = i.operands
-    used = [number for number, item in enumerate(to.items) if uses[item] > 1] if isinstance(to, Vector) else []
-    if not isinstance(to, Vector) or not isinstance(address, Address) or len(used) in (0, len(to.items)):
+    items = to.items if isinstance(to, Vector) else ()
+    used = max((number for number, item in enumerate(items, 1) if uses[item] > 1), default=len(items))
+    if not isinstance(address, Address) or used == len(items):
         yield i
         return
     size = bytes_of(kinds_of(i.modifiers)[-1])
     words = tuple(word for word in i.modifiers if word not in ("v2", "v4", "v8"))
-    for first, count in _pieces(used):
-        items = to.items[first : first + count]
+    place = 0
+    while place < used:
+        count = 1 << ((used - place).bit_length() - 1)  # 3 elements are 2 and 1
         yield replace(
             i,
             modifiers=words if count == 1 else (*words[:-1], f"v{count}", words[-1]),
             operands=(
-                items[0] if count == 1 else Vector(items),
-                Address(address.base, address.offset + first * size),
+                items[place] if count == 1 else Vector(items[place : place + count]),
+                Address(address.base, address.offset + place * size),
                 *more,
             ),
+            align=0 if place else size * len(items),
         )
-
-
-def _pieces(used: list[int]) -> Iterator[tuple[int, int]]:
-    """The first element and the count of each load: powers of two, as aligned as the whole vector is."""
-    place = 0
-    while place < len(used):
-        first, count = used[place], 1
-        while first % (2 * count) == 0 and used[place : place + 2 * count] == list(range(first, first + 2 * count)):
-            count *= 2
-        yield first, count
         place += count

@@ -49,6 +49,7 @@ class Instruction:
     predicate: str = ""  # the register of its guard
     negated: bool = False
     line: Line = Line()
+    align: int = 0  # bytes that its address is a multiple of, if they are more than it accesses (`gaps`)
 
     def __str__(self) -> str:
         guard = f"@{'!' * self.negated}{self.predicate} " if self.predicate else ""

@@ -253,7 +253,8 @@ GAPS = """
 
 
 @pytest.mark.parametrize(
-    ("used", "behind"), [("a", 4), ("ab", 8), ("abc", 12), ("c", 12), ("bc", 12), ("ac", 12), ("bd", 16), ("abcd", 16)]
+    ("used", "behind"),
+    [("a", 4), ("ab", 8), ("abc", 12), ("c", 12), ("bc", 12), ("ac", 12), ("b", 8), ("bd", 16), ("abcd", 16)],
 )
 def test_a_vector_load_reads_up_to_its_last_used_element(used, behind):
     stores = " ".join(f"st.global.u32 [%q+{4 * place}], %{name};" for place, name in enumerate(used))
