@@ -18,6 +18,7 @@ import numpy as np
 from cubin import Cubin, Properties
 from cuda.core import Linker, LinkerOptions, ObjectCode
 from cuda.core._utils.cuda_utils import CUDAError
+from cuda.core.utils import StridedMemoryView
 from numba import cuda
 from numba.cuda import dispatcher
 from numba.cuda.core import config
@@ -172,8 +173,12 @@ def _strided_view(obj: Any, stream: Any = 0, copy: bool = True, user_explicit: b
     if warns and copy and not user_explicit and isinstance(obj, np.ndarray):
         warnings.warn(NumbaPerformanceWarning(COPIES), stacklevel=2)
     if not (host.flags.c_contiguous or host.flags.f_contiguous):
-        low, high = np.lib.array_utils.byte_bounds(host)  # cuda.core compares the buffer's size with this
-        raise ValueError(f"Expected at least {high - low} bytes, got {host.nbytes} bytes.")
+        # cuda.core's own words: numba-cuda allocates as many bytes as the array has elements
+        layout = StridedMemoryView.from_any_interface(host, stream_ptr=-1)._layout
+        needed = layout.required_size_in_bytes()  # an error for strides that are negative
+        raise ValueError(
+            f"Buffer size is too small for the layout. Expected at least {needed} bytes, got {host.nbytes} bytes."
+        )
     made = devicearray.DeviceNDArray(host.shape, host.strides, host.dtype)
     if copy and host.nbytes:
         driver.driver.cuMemcpyHtoDAsync(made.device_ctypes_pointer.value, host.ctypes.data, host.nbytes, stream)
