@@ -70,7 +70,8 @@ def check_options(kernel: Any) -> None:
     for option in kernel.targetoptions:
         if option not in known:
             raise CompilationError(
-                f"{kernel.py_func.__name__}: cuda.jit got an unexpected keyword argument {option!r}: its options are {', '.join(known)}"
+                f"{kernel.py_func.__name__}: cuda.jit got an unexpected keyword argument {option!r}: "
+                f"its options are {', '.join(known)}"
             )
 
 
