@@ -30,7 +30,7 @@ from convbench.emulator.retarget import Array, Retargeted, retarget
 from convbench.emulator.source import UNKNOWN, DebugInfo, Sites
 from convbench.emulator.support import printing, rounding
 from convbench.emulator.watch import Watcher
-from convbench.emulator.weave import Layout, Weaver, find_kernel, is_marker
+from convbench.emulator.weave import FIND, Layout, Weaver, find_kernel, is_marker
 
 GAP = 256  # bytes between shared arrays, so that the end of one is not the beginning of the next
 KEPT = 128  # compiled kernels in memory; the least recently used one is freed first
@@ -285,7 +285,7 @@ def _link(name: str, retargeted: Retargeted, entry: str, machine: Machine, *, ch
     for function in whole.functions:
         if not function.is_declaration and function.name != entry:
             function.linkage = "internal"
-            if not any(attribute.startswith(b"noinline") for attribute in function.attributes):
+            if function.name != FIND:
                 function.add_function_attribute("alwaysinline")
     whole.verify()
     if checked:
