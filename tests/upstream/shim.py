@@ -15,7 +15,7 @@ from numba.cuda import args as hints
 from numba.cuda import codegen, dispatcher
 from numba.cuda.cudadrv import driver
 
-from convbench.emulator import Emulator, LaunchError, UnsupportedError
+from convbench.emulator import CompilationError, Emulator, LaunchError, UnsupportedError
 from convbench.emulator.limits import MAX_THREADS
 
 CODE = os.environ.get("CONVBENCH_CODE", "llvm")
@@ -68,6 +68,12 @@ def _launch(kernel: Any, args: Any, griddim: Any, blockdim: Any, stream: Any = 0
         Emulator().launch(kernel, griddim, blockdim, *values, shared_bytes=sharedmem, types=types)
     except LaunchError as refused:
         raise CUDAError(f"CUDA_ERROR_INVALID_VALUE: {refused}") from refused  # in the driver's words
+    except CompilationError as refused:
+        if isinstance(
+            refused.__cause__, TypeError
+        ):  # an argument that its declared type cannot take, as numba-cuda says
+            raise refused.__cause__ from None
+        raise
     for done in after:
         done()
 
