@@ -92,9 +92,14 @@ def onnx_files(session: nox.Session) -> None:
 
 @nox.session
 def upstream(session: nox.Session) -> None:
-    """numba-cuda's own tests on the emulator, each against what tests/upstream/expected.csv says of it: minutes."""
+    """numba-cuda's own tests on the emulator, as PTX and as LLVM code, each against its expected outcome: minutes.
+
+    The tables are tests/upstream/expected_ptx.csv and expected.csv. More tests pass as PTX.
+    """
     install(session, "upstream")
-    session.run("pytest", "-c", "tests/upstream/pytest.ini", *session.posargs, env={"PYTHONPATH": "tests/upstream"})
+    for code in ("ptx", "llvm"):
+        env = {"PYTHONPATH": "tests/upstream", "CONVBENCH_CODE": code}
+        session.run("pytest", "-c", "tests/upstream/pytest.ini", *session.posargs, env=env)
 
 
 @nox.session

@@ -7,6 +7,8 @@
 A kernel, the shape of a launch and NumPy arrays enter. The arrays leave with the kernel's results, or a `KernelFault`
 leaves that names the line, block, thread and array. Nothing here knows about convolution.
 
+Importing this package lets `numba.cuda.jit` declare kernels with signatures where there is no driver (`declared`).
+
 Modules that compile, in the order in which a kernel passes through them: `front_end` (with `index_checks`) gets the
 kernel's IR from numba-cuda. `retarget` rewrites it for the host, and `support` has the functions that only a GPU has.
 `weave` turns it into a coroutine, and `watch` (with `analysis`) adds the checks, which call `shadow` and `happens`;
@@ -20,6 +22,7 @@ may touch, and `asynchronous` the copies under way. `faults` reports an error, w
 `source`. `state` has the records that all of these share, `raw` their access to memory, and `errors` the exceptions.
 """
 
+from convbench.emulator import declared
 from convbench.emulator.arguments import types_of
 from convbench.emulator.errors import (
     CompilationError,
@@ -54,3 +57,5 @@ __all__ = [
     "load_ptx",
     "types_of",
 ]
+
+declared.allow()

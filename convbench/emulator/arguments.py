@@ -15,6 +15,7 @@ import numpy.typing as npt
 from numba.cuda import types as numba_types
 from numba.cuda.typing.typeof import typeof
 
+from convbench.emulator.declared import declared_types
 from convbench.emulator.errors import CompilationError, UnsupportedError
 
 # Python's containers and texts: Numba has types for some of them on a CPU, but no kernel can take them
@@ -67,10 +68,10 @@ class Arguments:
 
 
 def types_of(kernel: Any, args: tuple[Any, ...]) -> tuple[Any, ...]:
-    """The Numba types of the arguments.
+    """The Numba types of the arguments; of a kernel with declared signatures, those that the arguments become.
 
-    Raises UnsupportedError for a value that has none, and CompilationError for one that no kernel can take. The message
-    names the argument.
+    Raises UnsupportedError for a value that has none, and CompilationError for one that no kernel can take, or that the
+    kernel is not declared for. The message names the argument.
     """
     found = []
     for index, value in enumerate(args):
@@ -85,7 +86,7 @@ def types_of(kernel: Any, args: tuple[Any, ...]) -> tuple[Any, ...]:
             raise UnsupportedError(
                 f"{kernel.py_func.__name__}: argument {_name(kernel, index)}: numba-cuda has no type for {value!r}"
             ) from error
-    return tuple(found)
+    return declared_types(kernel, tuple(found))
 
 
 def _not_passed(value: Any) -> Any:
@@ -106,7 +107,13 @@ def marshal(kernel: Any, types: tuple[Any, ...], args: tuple[Any, ...]) -> Argum
     words: list[int] = []
     found = Arguments(np.empty(0, np.int64))
     for index, (kind, value) in enumerate(zip(types, args, strict=True)):
-        _flatten(kind, value, _name(kernel, index), words, found.arrays, kernel.py_func.__name__)
+        name = _name(kernel, index)
+        try:
+            _flatten(kind, value, name, words, found.arrays, kernel.py_func.__name__)
+        except (TypeError, ValueError, OverflowError) as error:  # a declared type that the value cannot become
+            raise CompilationError(
+                f"{kernel.py_func.__name__}: argument {name} is {kind} and cannot take {value!r}: {error}"
+            ) from error
     found.words = words_of(words)
     return found
 

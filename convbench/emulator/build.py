@@ -22,15 +22,16 @@ from convbench.emulator.machine import Machine
 from convbench.emulator.ptx import heap, watched
 from convbench.emulator.ptx.lower import lower as lower_ptx
 from convbench.emulator.ptx.lower import shared_variables
-from convbench.emulator.ptx.memory import WORD, Places, symbol
+from convbench.emulator.ptx.memory import PREFIX, WORD, Places
+from convbench.emulator.ptx.storage import Storage, stored
 from convbench.emulator.ptx.syntax import Module as PtxModule
-from convbench.emulator.ptx.syntax import bytes_of
+from convbench.emulator.ptx.syntax import Variable, bytes_of
 from convbench.emulator.ptx.watched import Watching
 from convbench.emulator.retarget import Array, Retargeted, retarget
 from convbench.emulator.source import UNKNOWN, DebugInfo, Sites
 from convbench.emulator.support import printing, rounding
 from convbench.emulator.watch import Watcher
-from convbench.emulator.weave import Layout, Weaver, find_kernel, is_marker
+from convbench.emulator.weave import FIND, Layout, Weaver, find_kernel, is_marker
 
 GAP = 256  # bytes between shared arrays, so that the end of one is not the beginning of the next
 KEPT = 128  # compiled kernels in memory; the least recently used one is freed first
@@ -76,6 +77,9 @@ class Compiled:
     scalars: tuple[int, ...] | None = None  # the words of the arguments whose integers are part of the code
     ran_s: dict[tuple[int, ...], float] = field(default_factory=dict)  # how long it has run with which of them
     variables: list[Passed] = field(default_factory=list)  # the variables of its module, if it is watched
+    memory: Storage | None = None  # of PTX: that of all the module's variables
+    raises: Callable[[Storage], None] | None = None  # see `Linked`
+    syncs_grid: bool = False  # see `Linked`
     _frame_bytes: int = -1
 
     def frame_bytes(self, threads: npt.NDArray[Any]) -> int:
@@ -99,6 +103,19 @@ class Linked:
     pointers: tuple[int, ...] | None = None  # see `Compiled`
     local_bytes: int = 0  # of local memory that `retargeted.local` does not list
     watch: Watch | None = None  # of checked PTX, whose checks the lowering has written
+    variables: dict[str, Variable] = field(default_factory=dict)  # of PTX, in the memory of the module
+    storage: Storage | None = None  # that memory, once there is some
+    raises: Callable[[Storage], None] | None = None  # raises the exception that a run of the kernel noted, if any
+    syncs_grid: bool = False  # whether it synchronises the blocks of a grid
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "storage": None, "raises": None}  # another process has its own
+
+    def memory(self) -> Storage:
+        """The memory of the module's variables."""
+        if self.storage is None:
+            self.storage = Storage(self.variables)
+        return self.storage
 
 
 def link(
@@ -131,7 +148,7 @@ def link_ptx(
         pointers.begins,
         {shared: size for shared, (_, size) in layout.shared.items()},
     )
-    variables = [variable for variable in module.variables.values() if variable.space in ("global", "const")]
+    variables = [v for v in module.variables.values() if v.space in ("global", "const") and not v.external]
     watching = None
     if checked:
         words = [("argument", str(word)) for word in pointers.words]
@@ -141,7 +158,11 @@ def link_ptx(
     retargeted.modules.append(lowered.text)
     retargeted.sites = lowered.sites
     linked = _link(name, retargeted, lowered.entry, machine, checked=checked)
-    linked.local_bytes = lowered.local_bytes
+    linked.local_bytes, linked.syncs_grid = lowered.local_bytes, lowered.syncs_grid
+    linked.variables = stored(module)
+    if module.storage is None:
+        module.storage = linked.memory()
+    linked.storage = module.storage
     if watching is None:
         linked.pointers = pointers.words
     else:
@@ -173,6 +194,11 @@ def build(
     # the checks leave little to optimise, and with level 1 they compile in half the time
     machine.optimise(module, 1 if linked.checked else 3, vectorise=not linked.checked)
     engine = llvm.create_mcjit_compiler(module, machine.new())
+    memory = linked.memory()
+    for variable in module.global_variables:
+        name = variable.name.removeprefix(PREFIX)
+        if name != variable.name and name in memory:
+            engine.add_global_mapping(variable, memory.address(name))
     engine.finalize_object()
     watch = _watch(weaver, linked) if isinstance(weaver, Watcher) else linked.watch
     return Compiled(
@@ -194,7 +220,10 @@ def build(
         pointers=linked.pointers,
         build_s=time.perf_counter() - begin,
         scalars=scalars,
-        variables=_variables(engine, watch) if watch else [],
+        variables=_variables(engine, watch, memory) if watch else [],
+        memory=memory,
+        raises=linked.raises,
+        syncs_grid=linked.syncs_grid,
     )
 
 
@@ -216,13 +245,15 @@ def _has_syncwarps(retargeted: Retargeted) -> bool:
     return any("call void @emu.nvvm.bar.warp.sync(" in module for module in retargeted.modules)
 
 
-def _variables(engine: Any, watch: Watch) -> list[Passed]:
-    """The variables of a module as arrays: the memory is the engine's."""
+def _variables(engine: Any, watch: Watch, memory: Storage) -> list[Passed]:
+    """The variables of a module as arrays: the memory is the module's, or that of the code."""
     found = []
     for name, (itemsize, count) in watch.variables.items():
-        address = engine.get_global_value_address(symbol(name).strip('@"'))
-        memory = (ctypes.c_uint8 * (itemsize * count)).from_address(address)
-        array = np.ctypeslib.as_array(memory)
+        if name in memory:
+            array = memory.bytes_of(name)
+        else:
+            address = engine.get_global_value_address(PREFIX + name)
+            array = np.ctypeslib.as_array((ctypes.c_uint8 * (itemsize * count)).from_address(address))
         found.append(Passed(name, array.view(f"u{itemsize}") if itemsize <= WORD else array, -1))
     return found
 
@@ -267,7 +298,8 @@ def _link(name: str, retargeted: Retargeted, entry: str, machine: Machine, *, ch
     for function in whole.functions:
         if not function.is_declaration and function.name != entry:
             function.linkage = "internal"
-            function.add_function_attribute("alwaysinline")
+            if function.name != FIND:
+                function.add_function_attribute("alwaysinline")
     whole.verify()
     if checked:
         machine.tidy(whole)

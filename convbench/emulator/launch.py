@@ -15,7 +15,7 @@ import numpy.typing as npt
 from convbench.emulator import faults, schedule
 from convbench.emulator.arguments import Arguments
 from convbench.emulator.build import Cache, Compiled, Linked, build
-from convbench.emulator.errors import LaunchError
+from convbench.emulator.errors import LaunchError, UnsupportedError
 from convbench.emulator.limits import Limits
 from convbench.emulator.orders import ORDERS, Order, Repetition, permutation
 from convbench.emulator.places import Places
@@ -108,6 +108,8 @@ class Emulator:
             the kernel made an error.
         OrderDependenceError
             another order of threads and blocks gave another result.
+        Exception
+            in PTX, any that a kernel with `debug=True` raises.
         """
         grid_3, block_3 = _three(grid), _three(block)
         source = source_of(kernel, args, types, memory, self.limits.compute_capability, self.code, checked=self.checked)
@@ -116,6 +118,11 @@ class Emulator:
         compiled = self._compiled(source, block_3, checked=self.checked)
         static, local = compiled.static_bytes, compiled.local_bytes
         self.limits.check(name, grid_3, block_3, static=static, dynamic=shared_bytes, local=local)
+        if compiled.syncs_grid and grid_3 != (1, 1, 1):
+            raise UnsupportedError(
+                f"{name} synchronises its grid, which is emulated for a grid of one block, not for {grid_3}: "
+                "blocks run one after another"
+            )
         arguments = Arguments(arguments.words, [*arguments.arrays, *compiled.variables])
         shape = Shape(grid_3, block_3, shared_bytes)
 
@@ -125,6 +132,8 @@ class Emulator:
             start = time.perf_counter()
             _Launch(self, this, arguments, shape, muted=muted).run(order)
             _note(this, arguments, time.perf_counter() - start)
+            if this.raises is not None and this.memory is not None:
+                this.raises(this.memory)
 
         first, *others = self.orders
         if not others:

@@ -4,12 +4,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 
 from convbench.emulator.errors import CompilationError
 from convbench.emulator.launch import Dimensions, Emulator
 from convbench.emulator.ptx.kernel import PtxKernel
 from convbench.emulator.ptx.parser import parse
+from convbench.emulator.ptx.storage import Storage, stored
 from convbench.emulator.ptx.syntax import Module
 
 
@@ -56,6 +58,7 @@ class LoadedModule(Mapping[str, LoadedKernel]):
     """The kernels of a PTX module, by name. A name is the whole mangled one, or the part of it that is unique."""
 
     def __init__(self, module: Module, emulator: Emulator) -> None:
+        self._module = module
         watching = Emulator(code="ptx", checked=True)
         self._kernels = {name: LoadedKernel(PtxKernel(module, name), emulator, watching) for name in module.entries()}
 
@@ -73,12 +76,24 @@ class LoadedModule(Mapping[str, LoadedKernel]):
     def __len__(self) -> int:
         return len(self._kernels)
 
+    def variable(self, name: str) -> npt.NDArray[np.uint8]:
+        """The bytes of a variable in global memory, to read and write in place. Its kernels see what is written.
 
-def load_ptx(source: str | Path, *, workers: int | None = None) -> LoadedModule:
-    """Load PTX: its text, or the path of a file.
+        Raises KeyError for a name that the module does not have.
+        """
+        if self._module.storage is None:
+            self._module.storage = Storage(stored(self._module))
+        storage: Storage = self._module.storage
+        if name not in storage:
+            raise KeyError(f"{name}: the module has {', '.join(storage) or 'no variable in global memory'}")
+        return storage.bytes_of(name)
 
-    A variable in global memory keeps its value from one launch to the next while its kernel stays compiled. It is not
-    shared between kernels of a module, nor between launches with checks and without.
+
+def load_ptx(source: str | Path, *more: str | Path, workers: int | None = None) -> LoadedModule:
+    """Load PTX, each module as its text or the path of its file. Several modules are linked into one.
+
+    A variable in global memory keeps its value from one launch to the next, and all kernels of the module share it.
+    `LoadedModule.variable` has its bytes.
 
     Raises
     ------
@@ -89,7 +104,11 @@ def load_ptx(source: str | Path, *, workers: int | None = None) -> LoadedModule:
     FileNotFoundError
         there is no such file.
     """
+    return LoadedModule(parse(*map(_text, (source, *more))), Emulator(workers=workers, code="ptx"))
+
+
+def _text(source: str | Path) -> str:
     text = source if isinstance(source, str) and "\n" in source else Path(source).read_text(encoding="utf-8")
     if ".version" not in text:
         raise CompilationError(f"this is no PTX, because it has no .version: {text[:80]!r}")
-    return LoadedModule(parse(text), Emulator(workers=workers, code="ptx"))
+    return text

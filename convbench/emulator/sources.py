@@ -16,6 +16,7 @@ import numpy.typing as npt
 from convbench.emulator import disk
 from convbench.emulator.arguments import Arguments, also, marshal, raw_pointer, types_of
 from convbench.emulator.build import Linked, link, link_ptx
+from convbench.emulator.declared import check_options
 from convbench.emulator.errors import CompilationError, UnsupportedError
 from convbench.emulator.machine import Machine
 from convbench.emulator.ptx.kernel import PtxKernel
@@ -70,6 +71,8 @@ class Source(Protocol):
 class _NumbaSource:
     """A Numba kernel in numba-cuda's code before NVVM."""
 
+    looks_up_pointers = False  # whether code without checks finds the array that a pointer leads into
+
     def __init__(
         self, kernel: Any, args: tuple[Any, ...], types: tuple[Any, ...], capability: tuple[int, int], *, checked: bool
     ) -> None:
@@ -77,10 +80,10 @@ class _NumbaSource:
         self.name = kernel.py_func.__name__
         self.bounds = kernel.targetoptions.get("launch_bounds")
         pointer = raw_pointer(kernel, types)
-        if pointer is not None and not checked:
+        if pointer is not None and not checked and not self.looks_up_pointers:
             raise UnsupportedError(
                 f"{self.name}: argument {pointer} is a raw pointer, which is followed in checked mode only: "
-                "fast mode could not tell where it leads"
+                "fast mode could not tell where it leads. PTX can: Emulator(code='ptx')"
             )
         self.has_raw_pointer = pointer is not None
         self.arguments = marshal(kernel, types, args)
@@ -98,17 +101,26 @@ class _NumbaSource:
 class _LoweredSource(_NumbaSource):
     """A Numba kernel in the PTX that a GPU gets."""
 
+    looks_up_pointers = True
+
     def key(self, *, checked: bool) -> tuple[Any, ...]:
         return *super().key(checked=checked), "ptx", self.arguments.pointers
 
+    def linked(self, key: tuple[Any, ...], *, checked: bool) -> Linked:
+        if self.kernel.targetoptions.get("debug"):  # its exceptions are objects of this process
+            return self._link(checked=checked)
+        return super().linked(key, checked=checked)
+
     def _link(self, *, checked: bool) -> Linked:
         try:
-            text, entry = ptx_of(self.kernel, self.types, self.capability)
+            texts, entry, raises = ptx_of(self.kernel, self.types, self.capability)
         except CompilationError as error:
             if _INVALID in str(error):  # NVVM does not say why; what reads the same code for the host may know
                 super()._link(checked=checked)
             raise
-        return link_ptx(parse(text), entry, self.name, self.arguments.pointers, machine(), checked=checked)
+        linked = link_ptx(parse(*texts), entry, self.name, self.arguments.pointers, machine(), checked=checked)
+        linked.raises = raises
+        return linked
 
 
 class _PtxSource:
@@ -168,3 +180,4 @@ def _check_kernel(kernel: Any) -> None:
             f"{name} is a device function, which only kernels can call: decorate it with @numba.cuda.jit, without "
             "device=True"
         )
+    check_options(kernel)

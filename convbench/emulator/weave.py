@@ -59,6 +59,9 @@ define internal void @emu.report(ptr %thread, i64 %kind, i64 %site, i64 %a, i64 
 """
 
 
+FIND = "emu.ptx.find"  # the only function that is not inlined
+
+
 @dataclass(frozen=True)
 class Layout:
     """The places and sizes of the arrays that a kernel declares, by name."""
@@ -78,13 +81,13 @@ def find_kernel(lines: list[str], entry: str) -> tuple[int, int]:
     Raises UnsupportedError if a device function is left beside it. All are inlined, except those that call themselves,
     directly or not. Nobody can say how much stack those need.
     """
-    found, start = None, 0
+    found, start, name = None, 0, ""
     for number, line in enumerate(lines):
         if match := _DEFINE.match(line):
             start, name = number, match[1].strip('"')
-            if name != entry:
+            if name not in (entry, FIND):
                 raise UnsupportedError(f"device function {_demangled(name)} calls itself, which is not emulated")
-        elif line == "}":
+        elif line == "}" and name == entry:
             found = start, number
     assert found is not None, f"kernel {entry} is not in its own module"
     return found

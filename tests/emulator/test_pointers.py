@@ -6,10 +6,11 @@ from numba import cuda
 from numba.cuda import types
 
 from cases.planted.bugs import floats
-from convbench.emulator import Emulator, FaultKind, KernelFault, UnsupportedError
+from convbench.emulator import Emulator, FaultKind, KernelFault, UnsupportedError, compiler_fault
 
 POINTER = types.CPointer(types.float32)
 ARRAY = types.float32[::1]
+ptx = pytest.mark.skipif(compiler_fault() is not None, reason=f"{compiler_fault()}")
 
 
 @cuda.jit
@@ -28,6 +29,27 @@ def test_a_pointer_that_nobody_watches_is_refused():
     x, y = floats(8), np.zeros(4, np.float32)
     with pytest.raises(UnsupportedError, match="argument p is a raw pointer"):
         Emulator().launch(copy_by_pointer, 1, 4, x.ctypes.data, x, y, types=(POINTER, ARRAY, ARRAY))
+
+
+@ptx
+def test_ptx_looks_up_where_a_pointer_leads():
+    x, y, emulator = floats(8), np.zeros(8, np.float32), Emulator(code="ptx")
+    begin = x.ctypes.data
+    emulator.launch(copy_by_pointer, 1, 4, begin + 16, x, y, types=(POINTER, ARRAY, ARRAY))
+    assert y[:4].tolist() == [4, 5, 6, 7]
+    emulator.launch(copy_declared, 1, 8, begin, y, memory=[x])
+    np.testing.assert_array_equal(y, x)
+    with pytest.raises(KernelFault, match="reads 4 bytes outside every array") as caught:
+        emulator.launch(copy_declared, 1, 8, begin + 4, y, memory=[x])
+    assert (caught.value.kind, caught.value.thread) == (FaultKind.READ_OUTSIDE, (7, 0, 0))
+    with pytest.raises(KernelFault, match="reads 4 bytes outside every array"):
+        emulator.launch(copy_declared, 1, 8, begin, y)  # nobody names x
+
+
+@cuda.jit((POINTER, ARRAY))
+def copy_declared(p, y):
+    i = cuda.threadIdx.x
+    y[i] = p[i]
 
 
 # ---- cache hints

@@ -7,6 +7,8 @@ launch has ended when it returns.
 
 import ctypes
 import itertools
+import os
+import threading
 import time
 from types import SimpleNamespace
 from typing import Any
@@ -44,8 +46,8 @@ _ATTRIBUTES = {
 
 _COPIES = [f"cuMemcpy{way}{when}" for way in ("HtoD", "DtoH", "DtoD") for when in ("", "Async")]
 _NOTHING = (
-    *("cuCtxPushCurrent", "cuCtxPopCurrent", "cuCtxSynchronize", "cuProfilerStart", "cuProfilerStop"),
-    *("cuDevicePrimaryCtxRelease", "cuDevicePrimaryCtxReset", "cuMemHostRegister", "cuMemHostUnregister"),
+    *("cuCtxSynchronize", "cuProfilerStart", "cuProfilerStop"),
+    *("cuDevicePrimaryCtxRelease", "cuDevicePrimaryCtxReset"),
     *("cuStreamSynchronize", "cuStreamDestroy", "cuStreamWaitEvent"),
     *("cuEventSynchronize", "cuEventQuery", "cuEventDestroy"),
 )
@@ -65,7 +67,27 @@ class HostDevice:
             raise UnsupportedError(f"device {number}: there is one device")
 
     def set_current(self) -> None:
-        """Do nothing, because the device is always current."""
+        """Make its context the current one of this thread."""
+        CONTEXTS.push(CONTEXT)
+
+
+class Contexts(threading.local):
+    """The stack of contexts of a thread. The first use of the device puts its context there."""
+
+    def __init__(self) -> None:
+        self._stack = [CONTEXT]
+
+    def push(self, context: Any) -> None:
+        self._stack.append(context)
+
+    def pop(self) -> Any:
+        return self._stack.pop()
+
+    def current(self) -> Any:
+        return self._stack[-1] if self._stack else cuda_driver.binding.CUcontext(0)
+
+
+CONTEXTS = Contexts()
 
 
 class HostMemory:
@@ -86,12 +108,28 @@ class HostMemory:
     def free(self, pointer: Any) -> None:
         del self._blocks[int(pointer)]
 
+    def register(self, pointer: Any, size: int, *_: Any) -> None:
+        """Let kernels use memory that the host has allocated."""
+        self._blocks[int(pointer)] = (ctypes.c_byte * size).from_address(int(pointer))
+
+    def beginning_at(self, value: int) -> Any:
+        """The memory that begins at an address; the value itself if none does."""
+        block = self._blocks.get(value)
+        return value if block is None else np.ctypeslib.as_array(block)
+
+    def arrays(self) -> list[Any]:
+        """All memory that a kernel may touch."""
+        return [np.ctypeslib.as_array(block) for block in self._blocks.values()]
+
     def extent(self, pointer: Any) -> tuple[int, int]:
         """The start and the bytes of the allocation that holds an address."""
         for begin, block in self._blocks.items():
             if begin <= int(pointer) < begin + len(block):
                 return begin, len(block)
         raise UnsupportedError(f"0x{int(pointer):x} lies in no allocation of the device")
+
+
+MEMORY = HostMemory()
 
 
 class Events:
@@ -139,12 +177,16 @@ def _calls(memory: HostMemory, events: Events) -> dict[str, Any]:
         **dict.fromkeys(("cuMemsetD8", "cuMemsetD8Async"), _fill),
         **dict.fromkeys(("cuMemAlloc", "cuMemAllocManaged"), memory.device_pointer),
         **dict.fromkeys(("cuMemFree", "cuMemFreeHost"), memory.free),
-        "cuCtxGetCurrent": lambda: CONTEXT,
+        "cuCtxGetCurrent": CONTEXTS.current,
+        "cuCtxPushCurrent": CONTEXTS.push,
+        "cuCtxPopCurrent": CONTEXTS.pop,
         "cuCtxGetDevice": lambda: 0,
         "cuDeviceGetCount": lambda: 1,
         "cuDeviceGetAttribute": _attribute,
         "cuDriverGetVersion": lambda: 13000,
         "cuMemHostAlloc": memory.allocate,
+        "cuMemHostRegister": memory.register,
+        "cuMemHostUnregister": memory.free,
         "cuMemHostGetDevicePointer": lambda pointer, flags: cuda_driver.binding.CUdeviceptr(pointer),
         "cuMemGetInfo": lambda: (MEMORY_BYTES, MEMORY_BYTES),
         "cuMemGetAddressRange": memory.extent,
@@ -176,12 +218,25 @@ def on_host(value: Any) -> Any:
     return view[()] if isinstance(value, devicearray.DeviceRecord) else view
 
 
+def provide(name: str, function: Any) -> None:
+    """Add a call of the driver API. After a fork it fails, as it does on a GPU."""
+    pid = os.getpid()
+    failure = (cuda_driver.binding.CUresult.CUDA_ERROR_NOT_INITIALIZED,)
+
+    def call(*args: Any) -> Any:
+        if os.getpid() != pid:
+            cuda_driver.driver._check_cuda_python_error(name, failure)
+        return function(*args)
+
+    setattr(cuda_driver.driver, name, call)
+
+
 def install() -> None:
     """Make numba-cuda use this driver for the rest of the process."""
     driver = cuda_driver.driver
-    driver.is_initialized, driver.initialization_error = True, None
+    driver.is_initialized, driver.initialization_error, driver.pid = True, None, os.getpid()
     cuda_driver.Driver._cuda_python_wrap_fn = _refuse
-    for name, function in _calls(HostMemory(), Events()).items():
-        setattr(driver, name, function)
+    for name, function in _calls(MEMORY, Events()).items():
+        provide(name, function)
     cuda_driver.ExperimentalDevice = HostDevice
     cuda_driver._logger = cuda_driver.make_logger()

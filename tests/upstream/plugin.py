@@ -1,8 +1,9 @@
-"""A pytest plugin: numba-cuda's own tests run on the emulator, and each outcome is compared with `expected.csv`.
+"""A pytest plugin: numba-cuda's own tests run on the emulator, and each outcome is compared with a table.
 
-A test that the file does not name must pass. The others are `skipped` by numba-cuda itself, `refused` by the emulator,
-which then says what it does not have, or `failed` for the reason given: they need what has nothing to do with running
-a kernel. A crash of the interpreter and a timeout end a worker, and fail the test that it ran.
+The table is `expected_ptx.csv` where the emulator runs PTX (CONVBENCH_CODE=ptx), and `expected.csv` where it runs LLVM
+code. A test that the table does not name must pass. The others are `skipped` by numba-cuda itself, `refused` by the
+emulator, which then says what it does not have, or `failed` for the reason given: they need what has nothing to do with
+running a kernel. A crash of the interpreter and a timeout end a worker, and fail the test that it ran.
 """
 
 import csv
@@ -16,7 +17,7 @@ import shim
 
 SUITE = "numba.cuda.tests.cudapy"
 CHILDREN = Path(__file__).with_name("children")
-EXPECTED = Path(__file__).with_name("expected.csv")
+EXPECTED = Path(__file__).with_name("expected_ptx.csv" if shim.CODE == "ptx" else "expected.csv")
 SEVERITY = ("passed", "skipped", "refused", "failed")
 PATH = re.compile(r"(?<![\w.])/\S*/")  # folders of files, which differ between machines
 REFUSAL = re.compile(r"convbench\.emulator\.errors\.(Unsupported|Compilation)Error: ")
@@ -46,7 +47,7 @@ def initialize_from_pytest_config(request):
 
 
 def pytest_addoption(parser):
-    parser.addoption("--write-expected", action="store_true", help="write what happened to expected.csv")
+    parser.addoption("--write-expected", action="store_true", help="write what happened to the table")
 
 
 def pytest_configure(config):
@@ -98,7 +99,7 @@ class Comparison:
     def pytest_terminal_summary(self, terminalreporter):
         outcomes = [row["outcome"] for row in self.actual.values()]
         counts = ", ".join(f"{outcomes.count(outcome)} {outcome}" for outcome in SEVERITY)
-        terminalreporter.section("compared with expected.csv")
+        terminalreporter.section(f"compared with {EXPECTED.name}")
         for difference in self.differences():
             terminalreporter.line(difference)
         terminalreporter.line(counts)

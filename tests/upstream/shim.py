@@ -1,16 +1,21 @@
-"""Make numba-cuda launch on the emulator. Its dispatcher, choice of signature and compilation stay unchanged."""
+"""Make numba-cuda launch on the emulator. Its dispatcher, choice of signature and compilation stay unchanged.
+
+In PTX mode (CONVBENCH_CODE=ptx) its launches stay unchanged too, down to the calls of the driver (`modules`). In LLVM
+mode a launch gives the kernel itself to the emulator.
+"""
 
 import os
+from functools import wraps
 from typing import Any
 
 import host_driver
+import modules
 from cuda.core._utils.cuda_utils import CUDAError
 from numba.cuda import args as hints
 from numba.cuda import codegen, dispatcher
 from numba.cuda.cudadrv import driver
-from numba.cuda.memory_management import nrt
 
-from convbench.emulator import Emulator, LaunchError, UnsupportedError
+from convbench.emulator import CompilationError, Emulator, LaunchError, UnsupportedError
 from convbench.emulator.limits import MAX_THREADS
 
 CODE = os.environ.get("CONVBENCH_CODE", "llvm")
@@ -33,11 +38,9 @@ class _Function:
         raise UnsupportedError(f"{name} of a function: its machine code is not a GPU's")
 
 
+@wraps(_original_init)
 def _init(kernel: Any, py_func: Any, argument_types: Any, **options: Any) -> None:
     kernel.targetoptions = options
-    if CODE == "ptx":
-        _original_init(kernel, py_func, argument_types, **options)
-        return
     write_ptx = codegen.CUDACodeLibrary.get_asm_str
     codegen.CUDACodeLibrary.get_asm_str = lambda library: ""  # it is only searched for libraries to link
     try:
@@ -53,12 +56,6 @@ def _value(argument: Any) -> Any:
     return host_driver.on_host(argument.value if isinstance(argument, hints.ArgHint) else argument)
 
 
-def _captured(kernel: Any) -> list[Any]:
-    """The device arrays that the kernel has as constants."""
-    objects = kernel._codelibrary.referenced_objects.values()
-    return [host_driver.on_host(item) for item in objects if hasattr(item, "__cuda_array_interface__")]
-
-
 def _launch(kernel: Any, args: Any, griddim: Any, blockdim: Any, stream: Any = 0, sharedmem: int = 0) -> None:
     after: list[Any] = []
     values = []
@@ -67,17 +64,16 @@ def _launch(kernel: Any, args: Any, griddim: Any, blockdim: Any, stream: Any = 0
             kind, value = extension.prepare_args(kind, value, stream=stream, retr=after)
         values.append(_value(value))
     try:
-        Emulator(code=CODE).launch(
-            kernel,
-            griddim,
-            blockdim,
-            *values,
-            shared_bytes=sharedmem,
-            types=tuple(kernel.argument_types),
-            memory=_captured(kernel) if CODE == "ptx" else (),
-        )
+        types = tuple(kernel.argument_types)
+        Emulator().launch(kernel, griddim, blockdim, *values, shared_bytes=sharedmem, types=types)
     except LaunchError as refused:
         raise CUDAError(f"CUDA_ERROR_INVALID_VALUE: {refused}") from refused  # in the driver's words
+    except CompilationError as refused:
+        if isinstance(
+            refused.__cause__, TypeError
+        ):  # an argument that its declared type cannot take, as numba-cuda says
+            raise refused.__cause__ from None
+        raise
     for done in after:
         done()
 
@@ -89,12 +85,12 @@ def _refuse_module(context: Any, *_: Any) -> Any:
 def install() -> None:
     """Make every kernel of this process run on the emulator."""
     host_driver.install()
+    driver._to_core_stream = lambda stream: stream or driver.Stream(driver.binding.CUstream(0))
+    if CODE == "ptx":
+        modules.install()
+        return
     dispatcher._Kernel.__init__ = _init
     dispatcher._Kernel.bind = lambda kernel: None
     dispatcher._Kernel.launch = _launch
     codegen.CUDACodeLibrary.get_cufunc = lambda library: _Function()
     driver.Context.create_module_image = _refuse_module
-    if CODE == "ptx":  # kernels allocate from the emulator's heap, and nobody counts how often
-        for name in ("ensure_allocated", "ensure_initialized", "_single_thread_launch"):
-            setattr(nrt._Runtime, name, lambda *_, **__: None)
-    driver._to_core_stream = lambda stream: stream or driver.Stream(driver.binding.CUstream(0))

@@ -12,6 +12,8 @@ from convbench.emulator.ptx.syntax import Address, Function, Instruction, Label,
 from convbench.emulator.ptx.watched import WatchedMemory, Watching
 from convbench.emulator.state import FaultKind
 
+GRID_SYNC = "cudaCGSynchronize"  # a function of the device runtime, which numba-cuda calls for `this_grid().sync()`
+
 
 def function_name(function: Function) -> str:
     """The LLVM name of a function."""

@@ -8,11 +8,13 @@ import re
 from dataclasses import dataclass
 
 from convbench.emulator.errors import UnsupportedError
-from convbench.emulator.ptx.body import Body, function_name, listed_functions
+from convbench.emulator.ptx.body import GRID_SYNC, Body, function_name, listed_functions
 from convbench.emulator.ptx.flow import find_spins, names_in
+from convbench.emulator.ptx.gaps import without_gaps
 from convbench.emulator.ptx.instructions import block_name, handler_of, let_others_run
 from convbench.emulator.ptx.kinds import kinds_of, literal, llvm
 from convbench.emulator.ptx.memory import WORD, Places, check_variables, symbol
+from convbench.emulator.ptx.storage import LEAST_ALIGNMENT, stored, with_numbers
 from convbench.emulator.ptx.syntax import Function, Instruction, Label, Module, Variable
 from convbench.emulator.ptx.watched import WatchedMemory, Watching, cell_shift, count_atomics, count_turn, find_turns
 from convbench.emulator.source import Site, Sites
@@ -28,6 +30,7 @@ class Lowered:
     entry: str
     sites: Sites
     local_bytes: int
+    syncs_grid: bool  # whether it synchronises the blocks of a grid
 
 
 def lower(module: Module, entry: str, places: Places, readable: str, watching: Watching | None = None) -> Lowered:
@@ -60,12 +63,13 @@ def lower(module: Module, entry: str, places: Places, readable: str, watching: W
 
     # a launch looks up where watched variables lie, and LLVM must not change them
     linkage = "" if watching else "internal "
+    outside = stored(module)
     parts = [
-        _global(module, variable, linkage)
+        _external(variable) if variable.name in outside else _constant(with_numbers(module, variable), linkage)
         for variable in module.variables.values()
-        if variable.space in ("global", "const")
+        if variable.space in ("global", "const") and not variable.external
     ]
-    reached = [module.functions[name] for name in called(module, entry)]
+    reached = [without_gaps(module.functions[name]) for name in called(module, entry)]
     if _takes_address(module.functions[entry]):
         places.parameter_bytes = sum(-(-p.size // WORD) * WORD for p in module.functions[entry].parameters)
     for function in reached:
@@ -83,8 +87,13 @@ def lower(module: Module, entry: str, places: Places, readable: str, watching: W
             where = f" ({file}:{line.line})" if file and line.line else ""
             raise UnsupportedError(f"{readable}{where}: {error}") from error
     text = "\n".join(parts)
+    calls = [i for function in reached for i in function.body if isinstance(i, Instruction) and i.opcode == "call"]
     return Lowered(
-        text + "\n" + declarations(text), function_name(module.functions[entry]).strip('"'), sites, places.local.size
+        text + "\n" + declarations(text),
+        function_name(module.functions[entry]).strip('"'),
+        sites,
+        places.local.size,
+        any(i.operands[1] == GRID_SYNC for i in calls),
     )
 
 
@@ -123,26 +132,21 @@ def shared_variables(module: Module, entry: str) -> list[Variable]:
     return [variable for variable in found if variable.space == "shared"]
 
 
-def _global(module: Module, variable: Variable, linkage: str) -> str:
-    """A variable in global or constant memory, with its initial values."""
-    if variable.external and not variable.size:
-        raise UnsupportedError(f"PTX: the external variable {variable.name} is not linked")
-    element, items = llvm(variable.kind), []
-    for value in variable.values:
-        base, _, more = value.partition("+")
-        if base in module.variables:
-            items.append(
-                f"{element} ptrtoint (ptr getelementptr (i8, ptr {symbol(base)}, i64 {more or 0}) to {element})"
-            )
-        elif base in module.functions:
-            items.append(f"{element} {module.address(base)}")
-        else:
-            items.append(f"{element} {literal(value, variable.kind)}")
+def _external(variable: Variable) -> str:
+    """A variable whose memory is the module's (`storage`)."""
+    align = max(variable.align, LEAST_ALIGNMENT)
+    return f"{symbol(variable.name)} = external global [{variable.size} x i8], align {align}"
+
+
+def _constant(variable: Variable, linkage: str) -> str:
+    """A constant that is a part of the machine code."""
+    element = llvm(variable.kind)
+    items = [f"{element} {literal(value, variable.kind)}" for value in variable.values]
     zero = {"float": "0.0", "double": "0.0"}.get(element, "0")
     items += [f"{element} {zero}"] * (variable.count - len(items))
     listed = f"[{', '.join(items)}]" if variable.values else "zeroinitializer"
     form = f"[{variable.count} x {element}] {listed}"
-    return f"{symbol(variable.name)} = {linkage}global {form}, align {max(variable.align, 16)}"
+    return f"{symbol(variable.name)} = {linkage}global {form}, align {max(variable.align, LEAST_ALIGNMENT)}"
 
 
 def _function(body: Body) -> str:

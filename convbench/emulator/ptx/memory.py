@@ -9,6 +9,7 @@ this is one comparison. Otherwise a function looks for the array among all that 
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from convbench.emulator.errors import CompilationError, UnsupportedError
 from convbench.emulator.ptx.emitter import Emitter
@@ -18,6 +19,7 @@ from convbench.emulator.state import RANGE, FaultKind, offset
 
 WORD = 8  # bytes of a parameter in the launch's list of arguments, at least
 LOCAL = '%"local memory"'  # a parameter of every device function
+PREFIX = "ptx."  # of a variable's name in LLVM
 SPACES = ("global", "shared", "local", "const", "param")
 
 
@@ -35,6 +37,30 @@ class Places:
     parameter_bytes: int = 0  # of the kernel's parameters, if it takes the address of one
 
     local: "LocalPlaces" = field(default_factory=lambda: LocalPlaces())
+
+    @cached_property
+    def reachable(self) -> dict[str, Variable]:
+        """The variables in global and constant memory whose address a kernel can have.
+
+        They are those that an instruction or the initial value of another one names. Headers of C++ declare hundreds.
+        """
+        variables = self.module.variables
+        waiting = [
+            operand.base if isinstance(operand, Address) else operand.partition("+")[0]
+            for function in self.module.functions.values()
+            for i in function.body
+            if isinstance(i, Instruction)
+            for operand in i.operands
+            if isinstance(operand, Address | str)
+        ]
+        found: dict[str, Variable] = {}
+        while waiting:
+            name = waiting.pop()
+            variable = variables.get(name)
+            if variable and name not in found and variable.space in ("global", "const") and not variable.external:
+                found[name] = variable
+                waiting += [value.partition("+")[0] for value in variable.values]
+        return found
 
     @property
     def shared_row(self) -> int:
@@ -104,6 +130,8 @@ class Memory:
             return str(self.local[base][0] + extra)
         if self.function.is_entry and base in self.offsets:
             return e.op(f"add i64 {e.field('worker', 'arguments')}, {self.offsets[base] + extra}")
+        if variable.external and variable.space != "shared":
+            raise e.refuse(f"the external variable {base} is not linked")
         if variable.space in ("global", "const"):
             return f"ptrtoint (ptr getelementptr (i8, ptr {symbol(base)}, i64 {extra}) to i64)"
         raise e.refuse(f"it takes the address of {base}, which is a parameter")
@@ -262,8 +290,8 @@ class Memory:
         found = e.call(
             "i1", "emu.ptx.find", f"ptr {worker}", f"i64 {address}", f"i64 {width}", f"i64 {local}", f"i64 {size}"
         )
-        for name, variable in self.places.module.variables.items():
-            if variable.space in ("global", "const") and variable.size >= width:
+        for name, variable in self.places.reachable.items():
+            if variable.size >= width:
                 inside = e.op(f"sub i64 {address}, ptrtoint (ptr {symbol(name)} to i64)")
                 here = e.op(f"icmp ult i64 {inside}, {variable.size - width + 1}")
                 found = e.op(f"or i1 {found}, {here}")
@@ -280,7 +308,7 @@ class Memory:
 
 def symbol(name: str) -> str:
     """The LLVM name of a variable in global or constant memory."""
-    return f'@"ptx.{name}"'
+    return f'@"{PREFIX}{name}"'
 
 
 def space_of(i: Instruction) -> str:

@@ -8,11 +8,17 @@ numba-cuda has no public function for this, so its internals are used, as in `fr
 
 import re
 import warnings
-from typing import Any
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from convbench.emulator import front_end, shortcuts
 from convbench.emulator.compilation import why_not
 from convbench.emulator.errors import CompilationError, UnsupportedError
+from convbench.emulator.ptx.storage import Storage
 from convbench.emulator.without_device import compiling_for
 
 # numba-cuda marks its debug information as one to warn about if another module has another version, and NVRTC as an
@@ -22,27 +28,35 @@ _FLAG = re.compile(r'!\{ i32 2, (!"Debug Info Version")')
 SUFFIX_SINCE = (9, 0)  # from here on numba-cuda compiles for sm_90a and so on, because wgmma needs it
 
 
-def ptx_of(kernel: Any, types: tuple[Any, ...], compute_capability: tuple[int, int]) -> tuple[str, str]:
-    """The PTX of a `numba.cuda.jit` dispatcher for arguments of these Numba types, and the name of its entry.
+class Ptx(NamedTuple):
+    """The PTX of a kernel: modules to link, the name of the entry, and what to call after each run."""
+
+    texts: list[str]
+    entry: str
+    raises: Callable[[Storage], None] | None  # raises the exception that the kernel raised, if it has `debug=True`
+
+
+def ptx_of(kernel: Any, types: tuple[Any, ...], compute_capability: tuple[int, int]) -> Ptx:
+    """The PTX of a `numba.cuda.jit` dispatcher for arguments of these Numba types.
 
     Raises
     ------
     CompilationError
         numba-cuda fails in a way of its own.
     UnsupportedError
-        the kernel needs `debug=True`.
+        the kernel links machine code.
     numba.core.errors.NumbaError
         numba-cuda cannot compile the kernel, not even for a GPU.
     """
     front_end.check_versions()
     # here, because other versions of numba-cuda may have moved these, and Numba's simulator lacks the compiler
     from numba.cuda.core.errors import NumbaDebugInfoWarning, NumbaError
+    from numba.cuda.cudadrv import driver
     from numba.cuda.dispatcher import _Kernel
 
     name = kernel.py_func.__name__
-    options = {**kernel.targetoptions, "lineinfo": True}
-    if options.get("debug"):
-        raise UnsupportedError(f"{name}: debug=True is not emulated; the checked mode sees more")
+    options = dict(kernel.targetoptions)
+    options["lineinfo"] = not options.get("debug")  # which has lines of its own
     capability = (*compute_capability, "a" if compute_capability >= SUFFIX_SINCE else "")
     lock = front_end._lock  # noqa: SLF001  (numba-cuda is patched under it)
     with lock, shortcuts.taken(), compiling_for(capability, _with_lines()), warnings.catch_warnings():
@@ -52,12 +66,59 @@ def ptx_of(kernel: Any, types: tuple[Any, ...], compute_capability: tuple[int, i
             # one that is compiled already knows what a launch of it links
             made = kernel if isinstance(kernel, _Kernel) else _Kernel(kernel.py_func, types, **options)
             library = made._codelibrary  # noqa: SLF001  (numba-cuda has no public name for it)
-            text = library.get_lto_ptx(capability) if library._lto else library.get_asm_str(capability)  # noqa: SLF001
-        except NumbaError:
+            linker = driver._Linker(max_registers=library._max_registers, cc=capability, lto=library._lto)  # noqa: SLF001
+            library._link_all(linker, capability)  # noqa: SLF001
+            texts = linked_texts(linker)
+        except (NumbaError, UnsupportedError):
             raise
         except Exception as error:
             raise CompilationError(f"{name}: numba-cuda fails to compile it: {why_not(kernel, error)}") from error
-    return (text if isinstance(text, str) else text.decode()), str(made.entry_name)
+    entry = str(made.entry_name)
+    return Ptx(texts, entry, partial(_raise, made, entry) if made.debug else None)
+
+
+def linked_texts(linker: Any) -> list[str]:
+    """The PTX of all that was given to a linker of numba-cuda.
+
+    nvJitLink makes PTX of intermediate code. PTX stays as it is. Raises UnsupportedError for machine code.
+    """
+    given = linker._object_codes  # noqa: SLF001  (numba-cuda has no public name for it)
+    texts = [_text(code.code) for code in given if code.code_type == "ptx"]
+    linker._object_codes = [code for code in given if code.code_type == "ltoir"]  # noqa: SLF001
+    foreign = [code.name for code in given if code.code_type not in ("ptx", "ltoir")]
+    # the library of the device runtime has grid synchronisation and launches from kernels
+    if refused := [name for name in foreign if "cudadevrt" not in name]:
+        raise UnsupportedError(f"machine code for a GPU cannot be linked, only PTX and LTO-IR: {', '.join(refused)}")
+    if linker._object_codes:  # noqa: SLF001
+        texts.insert(0, _text(linker.get_linked_ptx()))
+    return texts
+
+
+def _text(code: Any) -> str:
+    return code if isinstance(code, str) else bytes(code).decode()
+
+
+def _raise(made: Any, entry: str, variables: Storage) -> None:
+    """Raise the exception that a kernel with `debug=True` has raised, with the words that a launch on a GPU has.
+
+    The kernel notes the number of the first exception and its thread in variables of the module.
+    """
+    noted = variables.bytes_of(f"{entry}__errcode__").view(np.int32)
+    code, noted[0] = int(noted[0]), 0
+    if code == 0:
+        return
+
+    def place(of: str) -> list[int]:
+        return [int(variables.bytes_of(f"{entry}__{of}{axis}__").view(np.int32)[0]) for axis in "zyx"]
+
+    kind, arguments, location = made.call_helper.get_exception(code)
+    told = f"tid={place('tid')} ctaid={place('ctaid')}"
+    if location is not None:
+        function, file, line = location
+        told = f"In function {function!r}, file {Path(file).absolute()}, line {line}, {told}"
+    if arguments:
+        raise kind(f"{told}: {arguments[0]}", *arguments[1:])
+    raise kind(told)
 
 
 def compiler_fault() -> str | None:

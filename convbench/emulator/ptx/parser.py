@@ -9,7 +9,8 @@ is one flat list of statements.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from itertools import count
 
 from convbench.emulator.errors import UnsupportedError
@@ -41,15 +42,48 @@ _LINKING = (".visible", ".extern", ".weak", ".common")
 _SPACES = (".global", ".const", ".shared", ".local", ".param")
 
 
-def parse(text: str) -> Module:
-    """Parse a module. Raises UnsupportedError for text that is no PTX, with the line."""
-    return _Parser(text).module()
+def parse(*texts: str) -> Module:
+    """Parse a module, or link several into one. Raises UnsupportedError for text that is no PTX, with the line."""
+    modules = [_Parser(text).module() for text in texts]
+    for number, text in enumerate(texts) if len(texts) > 1 else ():
+        others = modules[:number] + modules[number + 1 :]
+        taken = {name for other in others for name in (*other.functions, *other.variables)}
+        if clashes := taken & set(_own_names(modules[number])):
+            modules[number] = _Parser(text, {name: f"{name}.{number}" for name in clashes}).module()
+    made, *others = modules
+    for other in others:
+        _link(made, other)
+    return made
+
+
+def _own_names(module: Module) -> Iterator[str]:
+    """The names that no other module knows."""
+    named: list[Function | Variable] = [*module.functions.values(), *module.variables.values()]
+    return (item.name for item in named if not item.visible)
+
+
+def _link(made: Module, other: Module) -> None:
+    """Add what another module has."""
+    files = max(made.files, default=0)
+    made.files |= {number + files: file for number, file in other.files.items()}
+    for function in other.functions.values():
+        known = made.functions.get(function.name)
+        if known is None or not known.has_body:
+            function.body = [
+                replace(i, line=Line(i.line.file + files, i.line.line)) if isinstance(i, Instruction) else i
+                for i in function.body
+            ]
+            made.functions[function.name] = function
+    for variable in other.variables.values():
+        made.declare(variable)
 
 
 class _Parser:
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, renamed: Mapping[str, str] | None = None) -> None:
         text = text.replace("\0", "")
         self.tokens: list[str] = [token for token in _TOKEN.findall(text) if not token.startswith(("//", "/*"))]
+        if renamed:
+            self.tokens = [renamed.get(token, token) for token in self.tokens]
         self.at = 0
         self.made = Module()
         self.numbers = count(1)
@@ -115,21 +149,16 @@ class _Parser:
             self.skip_to("{")
             self.skip_to("}")
         elif word in (".entry", ".func"):
-            self._function(is_entry=word == ".entry")
+            self._function(is_entry=word == ".entry", visible=bool(linking))
         elif word in _SPACES:
             for variable in self._variables(word, external=".extern" in linking):
-                self._declare(variable)
+                self.made.declare(replace(variable, visible=bool(linking)))
         elif word in (".loc", ".pragma", ".alias"):
             self._loc() if word == ".loc" else self.skip_to(";")
         elif word in ("@@DWARF", ";"):
             pass
         else:
             raise UnsupportedError(f"PTX: the directive {word} is not emulated")
-
-    def _declare(self, variable: Variable) -> None:
-        known = self.made.variables.get(variable.name)
-        if known is None or known.external:
-            self.made.variables[variable.name] = variable
 
     def _file(self) -> None:
         number = int(self.take())
@@ -228,9 +257,9 @@ class _Parser:
 
     # ---- functions
 
-    def _function(self, *, is_entry: bool) -> None:
+    def _function(self, *, is_entry: bool, visible: bool) -> None:
         results = [] if is_entry else self._parameters()
-        function = Function(self.take(), is_entry)
+        function = Function(self.take(), is_entry, visible=visible)
         function.results = results
         function.parameters = self._parameters()
         while self.peek().startswith("."):

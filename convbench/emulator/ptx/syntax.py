@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass, field
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,7 @@ class Instruction:
     predicate: str = ""  # the register of its guard
     negated: bool = False
     line: Line = Line()
+    align: int = 0  # bytes that its address is a multiple of, if they are more than it accesses (`gaps`)
 
     def __str__(self) -> str:
         guard = f"@{'!' * self.negated}{self.predicate} " if self.predicate else ""
@@ -78,6 +80,7 @@ class Variable:
     values: tuple[str, ...] = ()
     external: bool = False
     is_array: bool = False
+    visible: bool = False  # whether other modules and the host know it by its name
 
     @property
     def size(self) -> int:
@@ -105,6 +108,7 @@ class Function:
         default_factory=dict
     )  # registers to copy before an instruction (`fusion`)
     has_body: bool = True
+    visible: bool = False  # whether other modules know it by its name
     _families: list[tuple[str, int, str]] = field(default_factory=list)
 
     def register(self, name: str) -> str | None:
@@ -128,6 +132,13 @@ class Module:
     files: dict[int, str] = field(default_factory=dict)
     variables: dict[str, Variable] = field(default_factory=dict)
     functions: dict[str, Function] = field(default_factory=dict)
+    storage: Any = None  # the memory of its variables (`storage`), once a kernel needs it
+
+    def declare(self, variable: Variable) -> None:
+        """Add a variable; a definition takes the place of an external declaration."""
+        known = self.variables.get(variable.name)
+        if known is None or known.external:
+            self.variables[variable.name] = variable
 
     def entries(self) -> list[str]:
         """The names of the kernels."""

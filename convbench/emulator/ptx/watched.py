@@ -190,7 +190,8 @@ class WatchedMemory(Memory):
         access = self._access(e.instruction, width, fault)
         self.watching.atomics |= bool(access & shadow.ATOMIC)
         number, row = self._row(e, root)
-        what = str(shadow.describe_access(access, width, width, e.site))
+        align = max(width, e.instruction.align)
+        what = str(shadow.describe_access(access, width, align, e.site))
         thread = self._thread(e)
         if self.watching.preempts and access in (shadow.ATOMIC, shadow.STRONG_READ):
             self._preempt(e)
@@ -199,7 +200,7 @@ class WatchedMemory(Memory):
         def check() -> None:
             self._end_if(e, e.call("i64", name, f"i64 {thread}", f"i64 {address}", f"i64 {what}", f"i64 {row}"))
 
-        if access == shadow.READ and number is not None and width == 1 << self.watching.shift:
+        if access == shadow.READ and number is not None and width == align == 1 << self.watching.shift:
             e.either(self._is_new(e, address, number, width), check)
         else:
             check()
@@ -277,8 +278,9 @@ class WatchedMemory(Memory):
         which = str(-1 - self.number)
         count = max(self.local_bytes - width + 1, 0)
         e.unless(e.op(f"icmp ult i64 {place}, {count}"), fault, place, str(width), which)
-        rest = e.op(f"and i64 {place}, {width - 1}")
-        e.unless(e.op(f"icmp eq i64 {rest}, 0"), FaultKind.MISALIGNED, place, str(width), which)
+        align = max(width, e.instruction.align)
+        rest = e.op(f"and i64 {place}, {align - 1}")
+        e.unless(e.op(f"icmp eq i64 {rest}, 0"), FaultKind.MISALIGNED, place, str(align), which)
         written = e.op(f"getelementptr i8, ptr {self._map(e)}, i64 {place}")
         if fault == FaultKind.WRITE_OUTSIDE:
             e.put(f"store i{8 * width} {int.from_bytes(bytes([1] * width))}, ptr {written}, align 1")

@@ -20,6 +20,7 @@ from convbench.emulator import Emulator, FaultKind, KernelFault, compiler_fault,
 nvvm = pytest.mark.skipif(compiler_fault() is not None, reason=f"{compiler_fault()}")
 
 CHECKED = Emulator(code="ptx", checked=True, budget=10_000, seed=5)
+COPIES = FaultKind.COPY_TARGET, FaultKind.COPY_SOURCE
 OUTSIDE = {FaultKind.READ_OUTSIDE, FaultKind.WRITE_OUTSIDE}
 # PTX has no axes: a bad index is an access outside its array
 WRAPPED = "numba-cuda has added the extent to the negative index: the access is inside the array"

@@ -6,7 +6,7 @@ Source: PTX ISA, "Control Flow Instructions", "Parallel Synchronization and Comm
 from functools import partial
 
 from convbench.emulator.ptx import heap
-from convbench.emulator.ptx.body import Body, function_name, is_call_through
+from convbench.emulator.ptx.body import GRID_SYNC, Body, function_name, is_call_through
 from convbench.emulator.ptx.instructions.table import lowers
 from convbench.emulator.ptx.kinds import kinds_of
 from convbench.emulator.ptx.special import read_special
@@ -81,6 +81,13 @@ def call(e: Body, i: Instruction) -> None:
         return
     if name in ("malloc", "free") and not (name in e.functions and e.functions[name].has_body):
         _on_heap(e, name, results, arguments)
+        return
+    if name == "cudaCGGetIntrinsicHandle":
+        parameters.receive(results.items[0], 8, "1")  # a handle is only given back
+        return
+    if name == GRID_SYNC:  # `launch` refuses grids of more blocks than one
+        e.call("void", "emu.nvvm.barrier0", f"i64 {e.site}")
+        parameters.receive(results.items[0], 4, "0")  # cudaSuccess
         return
     if name == "__assertfail":
         e.unless("false", FaultKind.TRAP)
