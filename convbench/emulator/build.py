@@ -79,7 +79,6 @@ class Compiled:
     variables: list[Passed] = field(default_factory=list)  # the variables of its module, if it is watched
     memory: Storage | None = None  # of PTX: that of all the module's variables
     raises: Callable[[Storage], None] | None = None  # see `Linked`
-    syncs_grid: bool = False  # see `Linked`
     _frame_bytes: int = -1
 
     def frame_bytes(self, threads: npt.NDArray[Any]) -> int:
@@ -106,7 +105,6 @@ class Linked:
     variables: dict[str, Variable] = field(default_factory=dict)  # of PTX, in the memory of the module
     storage: Storage | None = None  # that memory, once there is some
     raises: Callable[[Storage], None] | None = None  # raises the exception that a run of the kernel noted, if any
-    syncs_grid: bool = False  # whether it synchronises the blocks of a grid
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "storage": None, "raises": None}  # another process has its own
@@ -158,7 +156,7 @@ def link_ptx(
     retargeted.modules.append(lowered.text)
     retargeted.sites = lowered.sites
     linked = _link(name, retargeted, lowered.entry, machine, checked=checked)
-    linked.local_bytes, linked.syncs_grid = lowered.local_bytes, lowered.syncs_grid
+    linked.local_bytes = lowered.local_bytes
     linked.variables = stored(module)
     if module.storage is None:
         module.storage = linked.memory()
@@ -223,7 +221,6 @@ def build(
         variables=_variables(engine, watch, memory) if watch else [],
         memory=memory,
         raises=linked.raises,
-        syncs_grid=linked.syncs_grid,
     )
 
 

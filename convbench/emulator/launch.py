@@ -15,7 +15,7 @@ import numpy.typing as npt
 from convbench.emulator import faults, schedule
 from convbench.emulator.arguments import Arguments
 from convbench.emulator.build import Cache, Compiled, Linked, build
-from convbench.emulator.errors import LaunchError, UnsupportedError
+from convbench.emulator.errors import LaunchError
 from convbench.emulator.limits import Limits
 from convbench.emulator.orders import ORDERS, Order, Repetition, permutation
 from convbench.emulator.places import Places
@@ -118,11 +118,6 @@ class Emulator:
         compiled = self._compiled(source, block_3, checked=self.checked)
         static, local = compiled.static_bytes, compiled.local_bytes
         self.limits.check(name, grid_3, block_3, static=static, dynamic=shared_bytes, local=local)
-        if compiled.syncs_grid and grid_3 != (1, 1, 1):
-            raise UnsupportedError(
-                f"{name} synchronises its grid, which is emulated for a grid of one block, not for {grid_3}: "
-                "blocks run one after another"
-            )
         arguments = Arguments(arguments.words, [*arguments.arrays, *compiled.variables])
         shape = Shape(grid_3, block_3, shared_bytes)
 

@@ -133,8 +133,8 @@ class Weaver:
         self.pieces = 0
         self.site_of = site_of or (lambda _: 0)
         self.spins = find_spins(body) if site_of else set()
-        self.grid = any("@emu.grid()" in line for line in body)
-        self.suspends = bool(self.spins) or any("@emu.suspend()" in line or "@emu.grid()" in line for line in body)
+        self.grid = any("call void @emu.grid" in line for line in body)
+        self.suspends = bool(self.spins) or self.grid or any("@emu.suspend()" in line for line in body)
 
     def weave(self) -> str:
         """The kernel as `ptr @emu.kernel(ptr %emu.thread, …)`, which returns its frame, or null if it never waits."""
@@ -192,7 +192,9 @@ class Weaver:
         elif name == "give":
             self._give(match["arguments"].rsplit(" ", 1)[-1])
         elif name == "grid":
-            self._request(line, Status.GRID)
+            self._request(Status.GRID, self.site_of(line))
+        elif name == "grid.at":
+            self._request(Status.GRID, int(match["arguments"].rsplit(" ", 1)[-1]))
         elif name == "fault":
             self.out.append(f"  call void @emu.report(ptr %emu.thread, {match['arguments']})")
             self.out.append("  br label %emu.exit")
@@ -253,10 +255,10 @@ class Weaver:
             self.stops.append(f"{name}.stop:\n  {call}\n  br label %emu.exit\n")
             self.begin(name)
 
-    def _request(self, line: str, status: Status) -> None:
-        """Suspend the thread with a status, at the place in the source that a line came from."""
+    def _request(self, status: Status, site: int) -> None:
+        """Suspend the thread with a status, at a place in the source."""
         name = self.piece()
-        for field, value in (("status", int(status)), ("site", self.site_of(line))):
+        for field, value in (("status", int(status)), ("site", site)):
             self.out.append(f"  %{name}.{field}.at = getelementptr i8, ptr %emu.thread, i64 {offset(THREAD, field)}")
             self.out.append(f"  store i64 {value}, ptr %{name}.{field}.at")
         self._suspend()
@@ -273,7 +275,7 @@ class Weaver:
             f"  br i1 %{name}.now, label %{name}.yield, label %{name}\n"
             f"{name}.yield:"
         )
-        self._request(line, Status.READY)
+        self._request(Status.READY, self.site_of(line))
         self.out.append(f"  br label %{name}")
         self.begin(name)
 
@@ -289,7 +291,7 @@ class Weaver:
             f"  br i1 %{name}.now, label %{name}.yield, label %{name}\n"
             f"{name}.yield:"
         )
-        self._request(line, Status.READY)
+        self._request(Status.READY, self.site_of(line))
         self.out.append(f"  br label %{name}")
         self.begin(name)
 

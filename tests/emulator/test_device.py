@@ -210,13 +210,13 @@ def test_a_launch_that_hardware_would_refuse_is_no_config(either):
         either.launch("multiply", too_much_shared, 1, 4, either.empty((4,), np.float32))
 
 
-def test_what_the_emulator_lacks_is_refused_by_name(either):
+def test_what_the_emulator_lacks_is_refused_by_name(checked):
     @cuda.jit(debug=True, opt=False)
     def debugged(y):
         y[0] = 1
 
     with pytest.raises(RefusedError, match="debug=True is not emulated"):
-        either.launch("multiply", debugged, 1, 1, either.empty((4,), np.float32))
+        checked.launch("multiply", debugged, 1, 1, checked.empty((4,), np.float32))
 
 
 class WithKernel(WithoutMistake):

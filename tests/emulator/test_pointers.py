@@ -28,7 +28,7 @@ def test_a_pointer_may_lead_into_an_argument():
 def test_a_pointer_that_nobody_watches_is_refused():
     x, y = floats(8), np.zeros(4, np.float32)
     with pytest.raises(UnsupportedError, match="argument p is a raw pointer"):
-        Emulator().launch(copy_by_pointer, 1, 4, x.ctypes.data, x, y, types=(POINTER, ARRAY, ARRAY))
+        Emulator(code="llvm").launch(copy_by_pointer, 1, 4, x.ctypes.data, x, y, types=(POINTER, ARRAY, ARRAY))
 
 
 @ptx

@@ -30,7 +30,6 @@ class Lowered:
     entry: str
     sites: Sites
     local_bytes: int
-    syncs_grid: bool  # whether it synchronises the blocks of a grid
 
 
 def lower(module: Module, entry: str, places: Places, readable: str, watching: Watching | None = None) -> Lowered:
@@ -76,7 +75,10 @@ def lower(module: Module, entry: str, places: Places, readable: str, watching: W
         places.local.add(function)
     if watching:
         atomics = count_atomics(reached)
-        watching.shift, watching.ordered, watching.preempts = cell_shift(reached), atomics > 0, atomics > 1
+        watching.shift, watching.preempts = cell_shift(reached), atomics > 1
+        watching.ordered = atomics > 0 or any(
+            GRID_SYNC in i.operands for function in reached for i in _calls_of(function)
+        )
     for function in reached:
         body = Body(module, function, places, site_of, watching)
         try:
@@ -87,13 +89,11 @@ def lower(module: Module, entry: str, places: Places, readable: str, watching: W
             where = f" ({file}:{line.line})" if file and line.line else ""
             raise UnsupportedError(f"{readable}{where}: {error}") from error
     text = "\n".join(parts)
-    calls = [i for function in reached for i in function.body if isinstance(i, Instruction) and i.opcode == "call"]
     return Lowered(
         text + "\n" + declarations(text),
         function_name(module.functions[entry]).strip('"'),
         sites,
         places.local.size,
-        any(i.operands[1] == GRID_SYNC for i in calls),
     )
 
 
@@ -111,6 +111,11 @@ def called(module: Module, entry: str) -> list[str]:
                 if function is not None and function.has_body:
                     waiting.append(function.name)
     return found
+
+
+def _calls_of(function: Function) -> list[Instruction]:
+    """The calls of a function."""
+    return [i for i in function.body if isinstance(i, Instruction) and i.opcode == "call"]
 
 
 def _takes_address(function: Function) -> bool:

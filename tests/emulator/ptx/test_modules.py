@@ -214,13 +214,13 @@ def reversed_rows(m):
 
 @nvvm
 @pytest.mark.parametrize("checked", [False, True])
-def test_a_grid_of_one_block_synchronises_and_others_are_refused(checked):
+def test_a_grid_synchronises(checked):
     emulator, m = Emulator(code="ptx", checked=checked), np.zeros((4, 32), np.int32)
     m[0] = np.arange(32)
-    emulator.launch(reversed_rows, 1, 32, m)
-    np.testing.assert_array_equal(m, [np.arange(32)[:: (-1) ** row] + row for row in range(4)])
-    with pytest.raises(UnsupportedError, match=r"synchronises its grid, which is emulated .* not for \(2, 1, 1\)"):
-        emulator.launch(reversed_rows, 2, 16, m)
+    for blocks in (1, 2):
+        m[1:] = 0
+        emulator.launch(reversed_rows, blocks, 32 // blocks, m)
+        np.testing.assert_array_equal(m, [np.arange(32)[:: (-1) ** row] + row for row in range(4)])
 
 
 @nvvm

@@ -85,8 +85,8 @@ def call(e: Body, i: Instruction) -> None:
     if name == "cudaCGGetIntrinsicHandle":
         parameters.receive(results.items[0], 8, "1")  # a handle is only given back
         return
-    if name == GRID_SYNC:  # `launch` refuses grids of more blocks than one
-        e.call("void", "emu.nvvm.barrier0", f"i64 {e.site}")
+    if name == GRID_SYNC:
+        e.call("void", "emu.grid.at", f"i64 {e.site}")
         parameters.receive(results.items[0], 4, "0")  # cudaSuccess
         return
     if name == "__assertfail":
