@@ -264,7 +264,10 @@ class _Launch:
 
         if preempts:
             workers[0].preempt(seed)
-        residents = Residents(workers[0], another, enter, blocks, budget, self.arguments, compiled.sites)
+        checked = compiled.watch is not None
+        residents = Residents(
+            workers[0], another, enter, blocks, budget, self.arguments, compiled.sites, checked=checked
+        )
         stops = [stop for stop in run_all(workers, work) if stop]
         if stops:
             ran = residents.workers if aside else workers
