@@ -25,6 +25,8 @@ from convbench.emulator.without_device import compiling_for
 # error. nvJitLink refuses to link the two, for example a kernel with lines that uses bfloat16.
 _FLAG = re.compile(r'!\{ i32 2, (!"Debug Info Version")')
 
+_HELPERS: dict[Any, Any] = {}  # functions that numba-cuda compiles for its own use, with lines
+
 SUFFIX_SINCE = (9, 0)  # from here on numba-cuda compiles for sm_90a and so on, because wgmma needs it
 
 
@@ -134,7 +136,9 @@ def compiler_fault() -> str | None:
 
 def _with_lines() -> list[tuple[Any, str, Any]]:
     """What to replace so that nvJitLink links code with lines (see `_FLAG`)."""
-    from numba.cuda.cudadrv import nvvm  # here, because Numba's simulator lacks it
+    # here, because Numba's simulator lacks them
+    from numba.cuda.cudadrv import nvvm
+    from numba.cuda.descriptor import cuda_target
 
     compile_ir = nvvm.compile_ir
 
@@ -142,4 +146,5 @@ def _with_lines() -> list[tuple[Any, str, Any]]:
         texts = [modules] if isinstance(modules, str) else modules
         return compile_ir([_FLAG.sub(r"!{ i32 1, \1", text) for text in texts], **options)
 
-    return [(nvvm, "compile_ir", compile_lines)]
+    # helpers with lines are kept apart: an ordinary compilation that found one could not be linked with NVRTC's code
+    return [(nvvm, "compile_ir", compile_lines), (cuda_target.target_context, "cached_internal_func", _HELPERS)]
