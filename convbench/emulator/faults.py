@@ -92,7 +92,8 @@ def _between_threads(stop: Stop, sites: Sites) -> tuple[Site, str]:
         waiting = stop.threads[(stop.threads["status"] > Status.FAULT) & (stop.threads["index"] // WARP == warp)]
         what += f" (mask 0x{int(stop.thread['mask']) & 0xFFFFFFFF:08x}, lane {int(stop.thread['lane'])})"
     places = [sites[int(number)] for number in dict.fromkeys(waiting["site"].tolist())]
-    own = sites[int(stop.thread["site"])] if stop.thread["status"] > Status.FAULT else places[0]
+    is_own = stop.thread["status"] > Status.FAULT or not places  # nobody else waits
+    own = sites[int(stop.thread["site"])] if is_own else places[0]
     others = _lines([place for place in places if place != own])
     return own, what + (f"; others wait at {others}" if others else "")
 

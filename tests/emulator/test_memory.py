@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 from numba import cuda, float32
 from numba.cuda import dispatcher
+from numba.cuda.descriptor import cuda_target
 
 from convbench.emulator import Emulator, FaultKind, KernelFault, disk
+from convbench.emulator.ptx import numba_code
 
 PAGE_KIB = 4
 COMPILATIONS = 500
@@ -121,6 +123,20 @@ def ptx_of(kernel) -> str:
 def instructions(ptx: str) -> list[str]:
     """The code without names, because numba-cuda numbers the functions of a process in them."""
     return [line.split("_Z")[0] for line in ptx.splitlines() if line.startswith("\t") and "_Z" not in line]
+
+
+def test_helpers_that_are_compiled_with_lines_are_kept_apart():
+    """NVVM refuses to link a helper with lines and code of NVRTC, so an ordinary compilation must not find one."""
+
+    @cuda.jit
+    def kernel(x):
+        x[0] = x[0] ** 3 // x[1]  # numba-cuda compiles helpers for these
+
+    public = cuda_target.target_context.cached_internal_func
+    before = set(public)
+    Emulator(code="ptx").launch(kernel, 1, 1, np.array([7, 2]))
+    assert set(public) == before
+    assert numba_code._HELPERS
 
 
 @pytest.fixture

@@ -199,7 +199,7 @@ def test_the_padding_of_records_is_no_result():
 
 def test_a_field_beside_padding_is_a_result():
     with pytest.raises(OrderDependenceError, match="records"):
-        Emulator(orders=("forward", "reverse")).launch(last_record, 2, 1, np.zeros(2, PADDED), 2.0)
+        Emulator(orders=("forward", "reverse"), workers=1).launch(last_record, 2, 1, np.zeros(2, PADDED), 2.0)
 
 
 # ---- lanes
