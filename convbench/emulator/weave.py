@@ -263,6 +263,13 @@ class Weaver:
             self.out.append(f"  store i64 {value}, ptr %{name}.{field}.at")
         self._suspend()
 
+    def _let_others_run_if(self, name: str, line: str) -> None:
+        """Let other threads run where `%NAME.now` is true, and go on in a block of that name."""
+        self.out.append(f"  br i1 %{name}.now, label %{name}.yield, label %{name}\n{name}.yield:")
+        self._request(Status.READY, self.site_of(line))
+        self.out.append(f"  br label %{name}")
+        self.begin(name)
+
     def _let_others_run(self, line: str) -> None:
         """Let other threads run after some turns of a loop, in case this thread waits for one of them."""
         name = self.piece()
@@ -271,13 +278,9 @@ class Weaver:
             f"  %{name}.turns = add i32 %{name}.before, 1\n"
             f"  store i32 %{name}.turns, ptr %emu.turns\n"
             f"  %{name}.rest = and i32 %{name}.turns, {TURNS - 1}\n"
-            f"  %{name}.now = icmp eq i32 %{name}.rest, 0\n"
-            f"  br i1 %{name}.now, label %{name}.yield, label %{name}\n"
-            f"{name}.yield:"
+            f"  %{name}.now = icmp eq i32 %{name}.rest, 0"
         )
-        self._request(Status.READY, self.site_of(line))
-        self.out.append(f"  br label %{name}")
-        self.begin(name)
+        self._let_others_run_if(name, line)
 
     def preempt(self, line: str) -> None:
         """Let other threads run before an atomic, if the scheduler has chosen this one."""
@@ -287,13 +290,9 @@ class Weaver:
             f"  %{name}.before = load i64, ptr %{name}.left.at\n"
             f"  %{name}.left = sub i64 %{name}.before, 1\n"
             f"  store i64 %{name}.left, ptr %{name}.left.at\n"
-            f"  %{name}.now = icmp sle i64 %{name}.left, 0\n"
-            f"  br i1 %{name}.now, label %{name}.yield, label %{name}\n"
-            f"{name}.yield:"
+            f"  %{name}.now = icmp sle i64 %{name}.left, 0"
         )
-        self._request(Status.READY, self.site_of(line))
-        self.out.append(f"  br label %{name}")
-        self.begin(name)
+        self._let_others_run_if(name, line)
 
     def begin(self, label: str) -> None:
         """Go on in a new block, which takes the place of the old one for the old one's successors."""
