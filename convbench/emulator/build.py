@@ -7,6 +7,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 import llvmlite.binding as llvm
@@ -18,7 +19,9 @@ from convbench.emulator.analysis import Root
 from convbench.emulator.arguments import Passed, Pointers
 from convbench.emulator.errors import UnsupportedError
 from convbench.emulator.front_end import lower
+from convbench.emulator.limits import check_constants
 from convbench.emulator.machine import Machine
+from convbench.emulator.nvvm import fusion, libdevice, nans
 from convbench.emulator.ptx import heap, watched
 from convbench.emulator.ptx.lower import lower as lower_ptx
 from convbench.emulator.ptx.lower import shared_variables
@@ -31,7 +34,7 @@ from convbench.emulator.retarget import Array, Retargeted, retarget
 from convbench.emulator.source import UNKNOWN, DebugInfo, Sites
 from convbench.emulator.support import printing, rounding
 from convbench.emulator.watch import Watcher
-from convbench.emulator.weave import FIND, Layout, Weaver, find_kernel, is_marker
+from convbench.emulator.weave import Layout, Weaver, find_kernel, is_marker
 
 GAP = 256  # bytes between shared arrays, so that the end of one is not the beginning of the next
 KEPT = 128  # compiled kernels in memory; the least recently used one is freed first
@@ -116,6 +119,10 @@ class Linked:
         return self.storage
 
 
+# a constant array of a kernel, in numba-cuda's IR for NVVM
+_CONSTANT = re.compile(r"^@[^=]+ = (?:\w+ )*addrspace\(4\) constant (\[.*?\]) (?:c\"|\[|zeroinitializer)", re.MULTILINE)
+
+
 def link(
     kernel: Any, types: tuple[Any, ...], machine: Machine, compute_capability: tuple[int, int], *, checked: bool
 ) -> Linked:
@@ -125,7 +132,11 @@ def link(
     """
     lowered = lower(kernel, types, compute_capability=compute_capability, strict=checked)
     retargeted = retarget(lowered.modules, watch_local=checked)
-    return _link(kernel.py_func.__name__, retargeted, lowered.entry, machine, checked=checked)
+    constants = (kind for module in lowered.modules for kind in _CONSTANT.findall(module))
+    check_constants(sum(machine.size_of(kind) for kind in constants))
+    reflected = libdevice.Reflected(compute_capability, bool(kernel.targetoptions.get("fastmath")))
+    library = partial(libdevice.definition, reflected=reflected)
+    return _link(kernel.py_func.__name__, retargeted, lowered.entry, machine, library, checked=checked)
 
 
 def link_ptx(
@@ -155,7 +166,7 @@ def link_ptx(
     lowered = lower_ptx(module, entry, places, name, watching)
     retargeted.modules.append(lowered.text)
     retargeted.sites = lowered.sites
-    linked = _link(name, retargeted, lowered.entry, machine, checked=checked)
+    linked = _link(name, retargeted, lowered.entry, machine, None, checked=checked)
     linked.local_bytes = lowered.local_bytes
     linked.variables = stored(module)
     if module.storage is None:
@@ -286,16 +297,24 @@ def _rest(lines: list[str]) -> list[str]:
     return [line for line in lines if not re.match(r"declare .*@(emu\.|llvm\.memset\.p0\.i64)", line)]
 
 
-def _link(name: str, retargeted: Retargeted, entry: str, machine: Machine, *, checked: bool) -> Linked:
+def _link(
+    name: str,
+    retargeted: Retargeted,
+    entry: str,
+    machine: Machine,
+    library: support.Library | None,
+    *,
+    checked: bool,
+) -> Linked:
     whole = machine.parse(retargeted.modules[0])
     for text in retargeted.modules[1:]:
         whole.link_in(machine.parse(text))
     asked = {function.name for function in whole.functions if function.is_declaration}
-    whole.link_in(machine.parse(support.module(retargeted.modules, checked=checked)))
+    whole.link_in(machine.parse(support.module(retargeted.modules, checked=checked, library=library)))
     for function in whole.functions:
         if not function.is_declaration and function.name != entry:
             function.linkage = "internal"
-            if function.name != FIND:
+            if not any(b"noinline" in bytes(attribute) for attribute in function.attributes):
                 function.add_function_attribute("alwaysinline")
     whole.verify()
     if checked:
@@ -304,7 +323,10 @@ def _link(name: str, retargeted: Retargeted, entry: str, machine: Machine, *, ch
         machine.optimise(whole, 1, vectorise=False)
     symbols = _resolve(name, whole, asked, retargeted)
     bind(symbols)
-    return Linked(name, str(whole), entry, retargeted, checked, symbols)
+    text = str(whole)
+    if library is not None:  # PTX says itself what is fused, and which NaNs are computed
+        text = nans.canonical(fusion.fused(text))
+    return Linked(name, text, entry, retargeted, checked, symbols)
 
 
 def bind(symbols: tuple[str, ...]) -> None:

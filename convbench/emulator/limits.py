@@ -5,12 +5,13 @@ Source: CUDA C++ Programming Guide, tables "Technical Specifications per Compute
 
 from dataclasses import dataclass
 
-from convbench.emulator.errors import LaunchError
+from convbench.emulator.errors import CompilationError, LaunchError
 
 MAX_GRID = (2**31 - 1, 65535, 65535)
 MAX_BLOCK = (1024, 1024, 64)
 MAX_THREADS = 1024
 STATIC_SHARED_BYTES = 48 * 1024  # most that a kernel may declare; beyond this, it must opt in to dynamic memory
+CONSTANT_BYTES = 64 * 1024  # of a module
 LOCAL_BYTES = 512 * 1024  # of a thread
 
 # the largest dynamic shared memory of a block, in KiB
@@ -18,6 +19,14 @@ _SHARED_KIB = {
     (7, 0): 96, (7, 2): 96, (7, 5): 64, (8, 0): 163, (8, 6): 99, (8, 7): 163, (8, 9): 99, (9, 0): 227,
     (10, 0): 227, (10, 3): 227, (11, 0): 227, (12, 0): 99, (12, 1): 99,
 }  # fmt: skip
+
+
+def check_constants(n_bytes: int) -> None:
+    """Raise CompilationError if a module has more constants than the hardware takes."""
+    if n_bytes > CONSTANT_BYTES:
+        raise CompilationError(
+            f"the kernel has {n_bytes:,} bytes of constants; the hardware takes {CONSTANT_BYTES:,} at most"
+        )
 
 
 @dataclass(frozen=True)

@@ -59,7 +59,8 @@ define internal void @emu.report(ptr %thread, i64 %kind, i64 %site, i64 %a, i64 
 """
 
 
-FIND = "emu.ptx.find"  # the only function that is not inlined
+FIND = "emu.ptx.find"  # it is not inlined
+_LIBRARY = ("__nv_", "__internal_", "emu.libdevice.")  # nor are the long functions of libdevice, which use no markers
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,7 @@ def find_kernel(lines: list[str], entry: str) -> tuple[int, int]:
     for number, line in enumerate(lines):
         if match := _DEFINE.match(line):
             start, name = number, match[1].strip('"')
-            if name not in (entry, FIND):
+            if name not in (entry, FIND) and not name.startswith(_LIBRARY):
                 raise UnsupportedError(f"device function {_demangled(name)} calls itself, which is not emulated")
         elif line == "}" and name == entry:
             found = start, number

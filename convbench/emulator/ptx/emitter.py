@@ -13,6 +13,8 @@ from convbench.emulator.state import THREAD, WORKER, FaultKind, offset
 
 LIKELY = '!prof !{!"branch_weights", i32 1048576, i32 1}'
 
+_SIZE_BITS, _INFINITY_BITS = 0x7FFFFFFF, 0x7F800000  # of float32: all but the sign, and infinity's
+
 
 class Emitter:
     """The IR of one function, which grows line by line.
@@ -221,9 +223,14 @@ class Emitter:
         return self.get(operand, kind)
 
     def canonical_nan(self, value: str) -> str:
-        """The bits of a float32, with PTX's canonical NaN: LLVM may take one NaN of a float for another."""
-        is_nan = self.op(f"fcmp uno float {value}, {value}")
+        """The bits of a float32, with PTX's canonical NaN.
+
+        Everything is done with integers, because LLVM may take one NaN of a float for another. For example, it drops a
+        selection of another NaN where the operand of a square root is negative.
+        """
         word = self.op(f"bitcast float {value} to i32")
+        size = self.op(f"and i32 {word}, {_SIZE_BITS}")
+        is_nan = self.op(f"icmp ugt i32 {size}, {_INFINITY_BITS}")
         return self.op(f"select i1 {is_nan}, i32 {CANONICAL_NAN['f32']}, i32 {word}")
 
     def set(self, operand: Operand, kind: str, value: str, *, signed: bool = False) -> None:

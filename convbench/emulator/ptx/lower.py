@@ -97,6 +97,15 @@ def lower(module: Module, entry: str, places: Places, readable: str, watching: W
     )
 
 
+def lower_function(module: Module, name: str) -> tuple[str, str]:
+    """Lower a device function that uses no memory: its IR, and the declarations of what it calls.
+
+    The IR's function takes the address of local memory, which it does not use, and the bits of each argument.
+    """
+    text = _function(Body(module, module.functions[name], Places(module), lambda _i, _number: 0))
+    return text, declarations(text)
+
+
 def called(module: Module, entry: str) -> list[str]:
     """The functions that an entry may call, with itself. A table of functions is a variable with initial values."""
     found, waiting = [], [entry, *listed_functions(module)]

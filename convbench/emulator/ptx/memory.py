@@ -11,7 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from convbench.emulator.errors import CompilationError, UnsupportedError
+from convbench.emulator.errors import UnsupportedError
+from convbench.emulator.limits import check_constants
 from convbench.emulator.ptx.emitter import Emitter
 from convbench.emulator.ptx.flow import LOADED, Root
 from convbench.emulator.ptx.syntax import Address, Function, Instruction, Module, Variable
@@ -334,9 +335,7 @@ def pointer_words(function: Function, words: tuple[int, ...]) -> dict[str, Root]
 
 def check_variables(module: Module) -> None:
     """Raise UnsupportedError for variables that the emulator lacks, CompilationError for too many constants."""
-    constants = sum(variable.size for variable in module.variables.values() if variable.space == "const")
-    if constants > 64 * 1024:
-        raise CompilationError(f"the kernel has {constants:,} bytes of constants; the hardware takes 65,536 at most")
+    check_constants(sum(variable.size for variable in module.variables.values() if variable.space == "const"))
     for variable in module.variables.values():
         if variable.kind in ("texref", "samplerref", "surfref"):
             raise UnsupportedError(f"PTX: textures and surfaces are not emulated: {variable.name}")

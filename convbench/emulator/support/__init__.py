@@ -13,6 +13,7 @@ everything is inlined. Some functions have no body. They are markers, which `wea
 """
 
 import re
+from collections.abc import Callable
 from functools import cache
 
 from convbench.emulator.support import (
@@ -43,21 +44,43 @@ declare void @emu.fault(i64, i64, i64, i64, i64) cold noreturn nounwind
 """
 
 
+Library = Callable[[str], str | None]  # the IR of a function by its name, with what it calls; None if it has none
+
 _DEFINITION = re.compile(r"^define [^@]*@([\w.$]+)\(.*?^}$", re.MULTILINE | re.DOTALL)
+_DECLARATION = re.compile(r"declare [^@]*@([\w.$]+)\(")
 _REFERENCE = re.compile(r'@"?([\w.$]+)"?\(')
 
 
-def module(kernel: list[str], *, checked: bool) -> str:
-    """The text of a module with the functions that these modules of a kernel call."""
-    bodies, others = _definitions(checked)
-    wanted = [name for text in kernel for name in _REFERENCE.findall(text)]
+def module(kernel: list[str], *, checked: bool, library: Library | None = None) -> str:
+    """The text of a module with the functions that these modules of a kernel call.
+
+    The functions of `library` come before those of this folder that have the same name.
+    """
+    own, own_lines = _definitions(checked)
+    lines = dict.fromkeys(own_lines)
+    bodies: dict[str, str] = {}
     found: dict[str, str] = {}
+    wanted = [name for text in kernel for name in _REFERENCE.findall(text)]
     while wanted:
         name = wanted.pop()
-        if name in bodies and name not in found:
-            found[name] = bodies[name]
-            wanted += _REFERENCE.findall(bodies[name])
-    return "\n".join([MARKERS, *others, *found.values()])
+        if name in found:
+            continue
+        if name not in bodies and library is not None and (text := library(name)) is not None:
+            functions, others = _taken_apart(text)
+            bodies |= functions
+            lines |= dict.fromkeys(others)
+        body = bodies.get(name) or own.get(name)
+        if body is not None:
+            found[name] = body
+            wanted += _REFERENCE.findall(body)
+    outside = (line for line in lines if not ((name := _DECLARATION.match(line)) and name[1] in found))
+    return "\n".join([MARKERS, *outside, *found.values()])
+
+
+def _taken_apart(text: str) -> tuple[dict[str, str], list[str]]:
+    """The text of every function by its name, and every other line once."""
+    bodies = {match[1]: match[0] for match in _DEFINITION.finditer(text)}
+    return bodies, list(dict.fromkeys(_DEFINITION.sub("", text).split("\n")))
 
 
 @cache
@@ -78,6 +101,4 @@ def _definitions(checked: bool) -> tuple[dict[str, str], list[str]]:
         ptx_atomics,
     )
     by_mode = (part.definitions(checked=checked) for part in (copies, tensor))
-    text = "\n".join([*(part.definitions() for part in parts), *by_mode])
-    bodies = {match[1]: match[0] for match in _DEFINITION.finditer(text)}
-    return bodies, list(dict.fromkeys(_DEFINITION.sub("", text).split("\n")))
+    return _taken_apart("\n".join([*(part.definitions() for part in parts), *by_mode]))

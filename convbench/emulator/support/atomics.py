@@ -2,9 +2,18 @@
 
 Here these atomics are an `atomicrmw` or, for floating maximum and minimum, a loop around `cmpxchg`. Maximum and minimum
 come in two kinds. `max` keeps a NaN that is in memory already, and `nanmax` replaces it by a number. Both ignore a NaN
-as the new value.
+as the new value. An addition of float32 in global memory flushes subnormals, and one in shared memory does not
+(PTX ISA, "atom").
 """
 
+from convbench.emulator.support.registers import WORKER_ROW, field
+
+_SHARED = (
+    WORKER_ROW
+    + field("shared", "worker", "shared")
+    + field("bytes", "worker", "shared_bytes")
+    + "  %a = ptrtoint ptr %p to i64\n  %inside = sub i64 %a, %shared\n  %is.shared = icmp ult i64 %inside, %bytes\n"
+)
 _FLOATS = {"float": ("i32", "f32"), "double": ("i64", "f64")}
 
 
@@ -16,9 +25,12 @@ def definitions() -> str:
         for scope, of in (("cta", 'syncscope("block") '), ("gl", ""), ("sys", ""))
     ]
     for kind, (bits, short) in _FLOATS.items():
-        found.append(_swap(kind, f"emu.nvvm.atomic.load.add.{short}.p0{short}", "fadd"))
-        found.append(_swap(kind, f"___numba_atomic_{kind}_add", "fadd"))
-        found.append(_swap(kind, f"___numba_atomic_{kind}_sub", "fsub"))
+        for name, operation in (
+            (f"emu.nvvm.atomic.load.add.{short}.p0{short}", "fadd"),
+            (f"___numba_atomic_{kind}_add", "fadd"),
+            (f"___numba_atomic_{kind}_sub", "fsub"),
+        ):
+            found.append(_sum(name, operation) if kind == "float" else _swap(kind, name, operation))
         for name, better in (("max", "olt"), ("min", "ogt")):
             found.append(_extremum(kind, bits, f"___numba_atomic_{kind}_{name}", better, keep_nan=True))
             found.append(_extremum(kind, bits, f"___numba_atomic_{kind}_nan{name}", better, keep_nan=False))
@@ -33,6 +45,21 @@ def _swap(kind: str, name: str, operation: str) -> str:
         f"define linkonce_odr {kind} @{name}(ptr %p, {kind} %v) alwaysinline nounwind {{\n"
         f"  %old = atomicrmw {operation} ptr %p, {kind} %v monotonic\n  ret {kind} %old\n}}"
     )
+
+
+def _sum(name: str, operation: str) -> str:
+    negated = "  %x = fneg float %v\n" if operation == "fsub" else "  %x = bitcast float %v to float\n"
+    return f"""define linkonce_odr float @{name}(ptr %p, float %v) alwaysinline nounwind {{
+{_SHARED}  br i1 %is.shared, label %plain, label %flushed
+plain:
+  %old = atomicrmw {operation} ptr %p, float %v monotonic
+  ret float %old
+flushed:
+{negated}  %bits = bitcast float %x to i32
+  %old.bits = call i32 @emu.ptx.atomic.add.ftz(ptr %p, i32 %bits)
+  %seen = bitcast i32 %old.bits to float
+  ret float %seen
+}}"""
 
 
 def _extremum(kind: str, bits: str, name: str, better: str, *, keep_nan: bool) -> str:

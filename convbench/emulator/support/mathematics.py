@@ -1,6 +1,7 @@
-"""libdevice's functions, by LLVM's intrinsics where it has one, else by the function of the C library.
+"""Stand-ins for libdevice's functions where its bitcode is missing (`nvvm.libdevice` has the real ones).
 
-Results may differ from a GPU's in the last place: CUDA's own functions are not correctly rounded either.
+They use LLVM's intrinsic where it has one, else the function of the C library. Results may differ from a GPU's in the
+last place: CUDA's own functions are not correctly rounded either.
 """
 
 _TYPES = (("float", "f", "f32"), ("double", "", "f64"))

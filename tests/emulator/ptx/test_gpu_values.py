@@ -1,4 +1,4 @@
-"""PTX mode gives the values of a GPU where the host's arithmetic, or LLVM, would give others.
+"""PTX mode, and checked mode on the code before NVVM, give a GPU's values where the host or LLVM would give others.
 
 Expected values follow from the PTX ISA (version 9.5), at the instruction that each test names. Those marked "folded"
 are what ptxas makes of the same instruction with constants.
@@ -17,19 +17,24 @@ from numba.cuda.types import float16
 from convbench.emulator import CompilationError, Emulator, KernelFault
 
 EMULATOR = Emulator(code="ptx", workers=1)
+BEFORE_NVVM = Emulator(checked=True, code="llvm", workers=1)
 LEAST, MOST = -(2**63), 2**63 - 1
 NAN, INF = math.nan, math.inf
 
 
-def results(kernel, result, *columns):
-    """The results of a kernel, one thread for each row of the columns."""
-    out = np.zeros(columns[0].size, result)
-    EMULATOR.launch(kernel, 1, out.size, *columns, out)
-    return out
+def results(kernel, result, *columns, emulators=(EMULATOR, BEFORE_NVVM)):
+    """The results of a kernel, one thread for each row of the columns. They have the same bits in every code."""
+    found = []
+    for emulator in emulators:
+        out = np.zeros(columns[0].size, result)
+        emulator.launch(kernel, 1, out.size, *columns, out)
+        found.append(out)
+    assert all(bits_of(out) == bits_of(found[0]) for out in found)
+    return found[0]
 
 
 def bits_of(values):
-    return values.view({2: np.uint16, 4: np.uint32, 8: np.uint64}[values.itemsize]).tolist()
+    return values.view(f"u{values.itemsize}").tolist()
 
 
 # ---- sums of products (PTX ISA, "fma", "mul")
@@ -61,7 +66,7 @@ def test_halves_are_multiplied_and_added_with_one_rounding():
     generator = np.random.default_rng(3)
     x, y, z = generator.standard_normal((3, 512)).astype(np.float16)
     exact = x.astype(np.float64) * y.astype(np.float64) + z.astype(np.float64)  # in a double without rounding
-    found = results(product_and_sum_of_halves, np.float16, x, y, z)
+    found = results(product_and_sum_of_halves, np.float16, x, y, z, emulators=[EMULATOR])  # ptxas fuses, not NVVM
     np.testing.assert_array_equal(actual=found, desired=exact.astype(np.float16))
 
 

@@ -1,0 +1,95 @@
+"""Sums of products are fused where a GPU's compilers fuse them: the same bits as from the PTX."""
+
+import numpy as np
+import pytest
+from numba import cuda
+
+from convbench.emulator import Emulator
+from convbench.emulator.nvvm.fusion import fused
+
+THREADS = 256
+SUMS = [  # no two share a product
+    "a * b + c",
+    "a * b - c",
+    "c - a * b",
+    "a * b + c * d",
+    "a * b - c * d",
+    "a * b + c * d + e * e",
+    "a * b * c + d",
+    "(a * b + c) * d + e",
+    "c - (-(a * b))",
+    "(a * b + c) * (a * b + d)",
+    "(a * b + c) - (a * b)",
+    "a * b + a * b",
+    "(a * b + c) * (a * b - c)",
+    "(a * b + c * d) * (a * b + e)",
+    "(a * b + c * d) * (c * d + e)",
+    "(a * b + c) * (a * b + d) * (a * b + e) * (a * b - c) * (a * b + a)",
+]
+
+
+def kernel_of_sums():
+    """A kernel that computes each sum from five rows of its own."""
+    text = ""
+    for row, total in enumerate(SUMS):
+        named = "".join(f"{name} = x[{5 * row + number}, i]; " for number, name in enumerate("abcde"))
+        text += f"    {named}out[{row}, i] = {total}\n"
+    text += "    total = x[0, i]\n    for k in range(5):\n        total += x[k, i] * x[7, i]\n"
+    text += f"    out[{len(SUMS)}, i] = total\n"
+    scope = {"cuda": cuda}
+    exec(f"def kernel(x, out):\n    i = cuda.threadIdx.x\n{text}", scope)
+    return cuda.jit(scope["kernel"])
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_the_same_sums_are_fused_as_on_a_gpu(dtype):
+    x = np.random.default_rng(1).standard_normal((5 * len(SUMS), THREADS)).astype(dtype)
+    kernel, found = kernel_of_sums(), []
+    for emulator in (Emulator(code="ptx", workers=1), Emulator(code="llvm", checked=True, workers=1)):
+        out = np.zeros((len(SUMS) + 1, THREADS), dtype)
+        emulator.launch(kernel, 1, THREADS, x, out)
+        found.append(out)
+    differing = [
+        total for row, total in enumerate([*SUMS, "loop"]) if found[0][row].tobytes() != found[1][row].tobytes()
+    ]
+    assert not differing
+    assert (found[0][0] != x[0] * x[1] + x[2]).any()  # or there would be nothing to see
+
+
+def lines(*body):
+    return "\n".join(["define float @f(float %a, float %b, float %c) {", *(f"  {line}" for line in body), "}"])
+
+
+def test_a_product_that_is_used_otherwise_is_rounded():
+    text = lines("%p = fmul float %a, %b", "%s = fadd float %p, %c", "store float %p, ptr null", "ret float %s")
+    assert fused(text) == text
+
+
+def test_a_product_of_another_block_is_rounded():
+    branch = ["%t = fcmp olt float %a, %b", "br i1 %t, label %next, label %other"]
+    text = lines("%p = fmul float %a, %b", *branch, "next:", "%s = fadd float %p, %c", "other:").replace(
+        "  next", "next"
+    )
+    assert fused(text) == text
+
+
+def test_a_check_does_not_end_a_block():
+    branch = ["%t = fcmp olt float %a, %b", "br i1 %t, label %next, label %fault"]
+    body = [
+        "%p = fmul float %a, %b",
+        *branch,
+        "next:",
+        "%s = fadd float %p, %c",
+        "ret float %s",
+        "fault:",
+        "unreachable",
+    ]
+    text = lines(*body).replace("  next:", "next:").replace("  fault:", "fault:")
+    assert "%s = call float @llvm.fma.f32(float %a, float %b, float %c)" in fused(text)
+
+
+def test_a_difference_negates_what_is_subtracted():
+    text = fused(lines("%p = fmul float %a, %b", "%s = fsub float %c, %p, !dbg !7", "ret float %s"))
+    assert '%"fma.s.minus" = fneg float %a' in text
+    assert 'call float @llvm.fma.f32(float %"fma.s.minus", float %b, float %c), !dbg !7' in text
+    assert "declare float @llvm.fma.f32(float, float, float)" in text
