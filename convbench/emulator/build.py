@@ -123,7 +123,7 @@ def link(
 
     Raises UnsupportedError, and the errors of Numba.
     """
-    lowered = lower(kernel, types, compute_capability=compute_capability, strict=checked)
+    lowered = lower(kernel, types, compute_capability=compute_capability, checked=checked, strict=checked)
     retargeted = retarget(lowered.modules, watch_local=checked)
     return _link(kernel.py_func.__name__, retargeted, lowered.entry, machine, checked=checked)
 

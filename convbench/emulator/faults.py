@@ -25,6 +25,7 @@ _BETWEEN_THREADS = {
     FaultKind.INCOMPLETE_BARRIER: "a barrier waits for threads that never come",
     FaultKind.INCOMPLETE_COLLECTIVE: "a warp collective waits for lanes that never come",
 }
+_IN_DIFFERENT_TURNS = "threads of one block wait at one barrier in different turns of a loop"
 _WAITS: dict[int, str] = {
     Status.READY: "spinning",
     Status.BARRIER: "at a barrier",
@@ -92,6 +93,8 @@ def _between_threads(stop: Stop, sites: Sites) -> tuple[Site, str]:
         waiting = stop.threads[(stop.threads["status"] > Status.FAULT) & (stop.threads["index"] // WARP == warp)]
         what += f" (mask 0x{int(stop.thread['mask']) & 0xFFFFFFFF:08x}, lane {int(stop.thread['lane'])})"
     places = [sites[int(number)] for number in dict.fromkeys(waiting["site"].tolist())]
+    if stop.kind == FaultKind.DIVERGENT_BARRIER and len(places) == 1 and len(set(waiting["option"].tolist())) == 1:
+        what = _IN_DIFFERENT_TURNS
     is_own = stop.thread["status"] > Status.FAULT or not places  # nobody else waits
     own = sites[int(stop.thread["site"])] if is_own else places[0]
     others = _lines([place for place in places if place != own])
@@ -131,6 +134,8 @@ def _access(stop: Stop, places: Places, sites: Sites) -> tuple[str, str]:
     if kind == FaultKind.SOURCE_NOT_IN_MASK:
         lane = (a - 1) % LANES
         return f"a shuffle reads a lane that its mask does not name, in lane {lane}, and its value is used", ""
+    if kind == FaultKind.UNSET:
+        return f"reads variable {sites[a].function}, which this thread has not set", ""
     if kind == FaultKind.UNFENCED:
         return "multiplies registers with no wgmma.fence behind the last wait", ""
     if kind == FaultKind.SPINNING:

@@ -255,7 +255,8 @@ def _release(threads, count, header, clocks):
     first = threads[0]
     total = 0
     for i in range(count):
-        if threads[i].option != first.option or (threads[i].site != first.site and not header.anywhere):
+        elsewhere = threads[i].site != first.site or threads[i].turns != first.turns
+        if threads[i].option != first.option or (elsewhere and not header.anywhere):
             return DIVERGENT_BARRIER, i, True
         total += threads[i].value != 0
     result = total

@@ -113,7 +113,7 @@ class _LoweredSource(_NumbaSource):
 
     def _link(self, *, checked: bool) -> Linked:
         try:
-            texts, entry, raises = ptx_of(self.kernel, self.types, self.capability)
+            texts, entry, raises = ptx_of(self.kernel, self.types, self.capability, checked=checked)
         except CompilationError as error:
             if _INVALID in str(error):  # NVVM does not say why; what reads the same code for the host may know
                 super()._link(checked=checked)

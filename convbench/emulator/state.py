@@ -67,6 +67,7 @@ class FaultKind(IntEnum):
     SPINNING = 23
     COPY_TARGET = 24
     COPY_SOURCE = 25
+    UNSET = 26
 
 
 THREAD = np.dtype(
@@ -84,6 +85,7 @@ THREAD = np.dtype(
             # the times of its last fences, of the device and of any, and the last atomic that it saw (`happens`)
             *("fence", "fence_of_block", "acquired"),
             *("given", "taken"),  # of a shuffle: the words of `taint` of the value that it gives and takes
+            "turns",  # of a barrier in checked mode: a number for the turns of the loops around it (`loops`)
         )
     ]
 )

@@ -11,6 +11,8 @@ from cases.planted import indices as planted_indices  # noqa: F401
 from cases.planted import memory as planted_memory  # noqa: F401
 from cases.planted import pointers as planted_pointers  # noqa: F401
 from cases.planted import races as planted_races  # noqa: F401
+from cases.planted import turns as planted_turns  # noqa: F401
+from cases.planted import unset as planted_unset  # noqa: F401
 from cases.planted import waits as planted_waits  # noqa: F401
 from cases.planted.bugs import TABLE
 from convbench.emulator import Emulator, KernelFault, Order

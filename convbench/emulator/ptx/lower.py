@@ -11,13 +11,14 @@ from convbench.emulator.errors import UnsupportedError
 from convbench.emulator.ptx.body import GRID_SYNC, Body, function_name, listed_functions
 from convbench.emulator.ptx.flow import find_spins, names_in
 from convbench.emulator.ptx.gaps import without_gaps
-from convbench.emulator.ptx.instructions import block_name, handler_of, let_others_run
+from convbench.emulator.ptx.instructions import block_name, handler_of, let_others_run, unset
 from convbench.emulator.ptx.kinds import kinds_of, literal, llvm
 from convbench.emulator.ptx.memory import WORD, Places, check_variables, symbol
 from convbench.emulator.ptx.storage import LEAST_ALIGNMENT, stored, with_numbers
 from convbench.emulator.ptx.syntax import Function, Instruction, Label, Module, Variable
 from convbench.emulator.ptx.watched import WatchedMemory, Watching, cell_shift, count_atomics, count_turn, find_turns
 from convbench.emulator.source import Site, Sites
+from convbench.emulator.unset import ASSEMBLY
 
 FLOATING_KINDS = ("f16", "f16x2", "bf16", "bf16x2", "f32", "f32x2", "f64")
 
@@ -81,6 +82,7 @@ def lower(module: Module, entry: str, places: Places, readable: str, watching: W
         )
     for function in reached:
         body = Body(module, function, places, site_of, watching)
+        body.names = sites
         try:
             parts.append(_function(body))
         except UnsupportedError as error:
@@ -183,7 +185,7 @@ def _function(body: Body) -> str:
 
 def _instruction(body: Body, i: Instruction) -> None:
     body.instruction = i
-    handler = handler_of(i.opcode, is_floating=_is_floating(i))
+    handler = unset if i.opcode.startswith(ASSEMBLY) else handler_of(i.opcode, is_floating=_is_floating(i))
     if handler is None:
         raise body.refuse("it has no counterpart on the CPU")
     if not i.predicate:

@@ -13,6 +13,8 @@ from cases.planted import indices as planted_indices  # noqa: F401
 from cases.planted import memory as planted_memory  # noqa: F401
 from cases.planted import pointers as planted_pointers  # noqa: F401
 from cases.planted import races as planted_races  # noqa: F401
+from cases.planted import turns as planted_turns  # noqa: F401
+from cases.planted import unset as planted_unset  # noqa: F401
 from cases.planted import waits as planted_waits  # noqa: F401
 from cases.planted.bugs import RACES, TABLE
 from convbench.emulator import Emulator, FaultKind, KernelFault, compiler_fault, load_ptx
@@ -41,8 +43,6 @@ LATER = {
     "index_beyond_axis_2",
     "shared_index_beyond_its_axis_inside_the_tile",
 }
-# NVVM gives what it has inlined the line of the call
-LINE_OF_CALL = {"index_beyond_the_end_in_a_device_function", "barrier_in_a_divergent_device_function"}
 
 
 @nvvm
@@ -56,7 +56,7 @@ def test_a_planted_bug_is_reported_where_it_is_and_nothing_without_it(name):
     file = Path((row.beside or row.make).__code__.co_filename)
     assert fault.kind in kinds, str(fault)
     assert Path(fault.file) == file, str(fault)
-    assert name in LINE_OF_CALL or fault.line == row.line(), str(fault)
+    assert fault.line == row.line(), str(fault)
     if row.array in ("x", "y", "flag"):
         named = row.make(True).py_func.__code__.co_varnames[:2]
         assert fault.array == row.array or row.array not in named, str(fault)
