@@ -14,7 +14,7 @@ from functools import cache
 
 from numba import cfunc, njit, types
 
-from convbench.emulator import happens, raw, shadow
+from convbench.emulator import happens, notes, raw, shadow
 from convbench.emulator.raw import load, load_byte, store, store_byte
 from convbench.emulator.shadow import READ, WRITE, check, hide, hold, show
 from convbench.emulator.state import COPY, KEPT_BYTES, THREAD, WORKER, FaultKind, fingerprint, offset
@@ -108,7 +108,7 @@ def commit(thread):
 @cache
 def addresses() -> tuple[int, int, int]:
     """The addresses of `issue`, `commit` and `wait` in machine code. They are compiled at the first call."""
-    version = fingerprint(__file__, raw.__file__, shadow.__file__, happens.__file__)
+    version = fingerprint(__file__, raw.__file__, shadow.__file__, happens.__file__, notes.__file__)
 
     @cfunc(types.int64(*[types.int64] * 4), error_model="numpy", cache=True)
     def enter_issue(thread, to, source, what):

@@ -117,13 +117,19 @@ class Linked:
 
 
 def link(
-    kernel: Any, types: tuple[Any, ...], machine: Machine, compute_capability: tuple[int, int], *, checked: bool
+    kernel: Any,
+    types: tuple[Any, ...],
+    machine: Machine,
+    compute_capability: tuple[int, int],
+    *,
+    checked: bool,
+    strict: bool = False,
 ) -> Linked:
-    """Link a kernel for these types of arguments and blocks of any shape.
+    """Link a kernel for these types of arguments and blocks of any shape. With `strict`, no index may be negative.
 
     Raises UnsupportedError, and the errors of Numba.
     """
-    lowered = lower(kernel, types, compute_capability=compute_capability, checked=checked, strict=checked)
+    lowered = lower(kernel, types, compute_capability=compute_capability, checked=checked, strict=strict)
     retargeted = retarget(lowered.modules, watch_local=checked)
     return _link(kernel.py_func.__name__, retargeted, lowered.entry, machine, checked=checked)
 

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from convbench.emulator.build import Compiled
-from convbench.emulator.errors import KernelFault
+from convbench.emulator.errors import KernelFault, Remark
 from convbench.emulator.places import Places
 from convbench.emulator.shadow import epoch_of, is_of_copy, thread_of
 from convbench.emulator.source import Site, Sites
@@ -48,6 +48,35 @@ class Stop:
     threads: npt.NDArray[Any]
     header: npt.NDArray[Any]
     others: tuple[str, ...] = ()  # who else waits, and where
+
+
+def noted(
+    workers: Sequence[tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]]], *, keep_going: bool
+) -> list[Stop]:
+    """The noted faults and remarks (`notes`) of workers, as (notes, header, threads), the earliest first.
+
+    Without `keep_going` only the remarks: the fault that ended the launch is known already.
+    """
+    found = []
+    for notes, header, threads in workers:
+        for row in notes:
+            kind = FaultKind(int(row["kind"]))
+            if kind != FaultKind.NEGATIVE_INDEX and not keep_going:
+                continue
+            thread, own = threads[int(row["thread"])].copy(), header[0].copy()
+            thread["fault_site"] = row["site"]
+            for letter in "abc":
+                thread[f"fault_{letter}"] = row[letter]
+            for name in ("ctaid_x", "ctaid_y", "ctaid_z", "range_begin", "range_end"):
+                own[name] = row[name]
+            found.append(((int(row["epoch"]), int(row["time"]), int(row["site"])), Stop(kind, thread, threads, own)))
+    return [stop for _, stop in sorted(found, key=lambda item: item[0])]
+
+
+def remark(stop: Stop, compiled: Compiled, places: Places) -> Remark:
+    """The remark of a note that is no fault."""
+    fault = report(stop, compiled, places)
+    return Remark(str(fault), fault.kernel, fault.file, fault.line, fault.array)
 
 
 def report(stop: Stop, compiled: Compiled, places: Places) -> KernelFault:
@@ -123,11 +152,13 @@ def _access(stop: Stop, places: Places, sites: Sites) -> tuple[str, str]:
     """The description of a faulty access, and the name of its array."""
     row, kind = stop.thread, stop.kind
     a, b, c = (int(row[name]) for name in ("fault_a", "fault_b", "fault_c"))
-    if kind == FaultKind.INDEX:
+    if kind in (FaultKind.INDEX, FaultKind.NEGATIVE_INDEX):
         extent, axis = b & (2**56 - 1), b >> 56
-        array = places.local(-1 - c) if c < 0 else places.array(c)
+        array = places.local(-1 - c) if c < 0 else places.array(c) if c else ""
         of = f" of {array}" if array else ""
         along = f" for axis {axis}" if axis >= 0 else ""  # an index into `array.flat` has no axis
+        if kind == FaultKind.NEGATIVE_INDEX:
+            return f"index {a} counts from the end{along}{of}, which has {extent} elements", array
         return f"index {a} is out of bounds{along}{of}, which has {extent} elements", array
     if kind == FaultKind.STEPS:
         return f"a thread took more than {a:,} steps of its loops: the kernel may never end", ""

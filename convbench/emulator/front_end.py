@@ -155,7 +155,7 @@ def _compiler_for(compute_capability: tuple[int, int], checked: bool, strict: bo
     from numba.cuda.np import arrayobj
 
     contexts = _contexts_for(compute_capability, checked, strict)
-    index_checks = IndexChecks(cgutils, arrayobj, strict=strict)
+    index_checks = IndexChecks(cgutils, arrayobj, strict=strict, remarks=checked and not strict)
     device_functions = _DeviceFunctions(contexts.overloads, contexts.target, dispatcher.CUDADispatcher)
 
     class Device:
@@ -175,6 +175,8 @@ def _compiler_for(compute_capability: tuple[int, int], checked: bool, strict: bo
     ]
     if strict:
         patches.append((arrayobj, "fix_integer_index", keep_negative))
+    elif checked:
+        patches.append((arrayobj, "fix_integer_index", index_checks.fix_integer_index))
     if checked:
         patches += unset.patches(unset.call)
     try:

@@ -16,7 +16,7 @@ from convbench.emulator.unset import SET, variable_of
 
 _NAME = r'@"?(?P<name>[-\w.$]+)"?'
 _SITED = re.compile(
-    r"emu\.(?:axis|set\.\w+|nvvm\.(?:barrier0(?:\.\w+)?|bar\.warp\.sync|shfl\.sync\.i32|vote\.sync|match\.\w+\.sync\.i\d+))"
+    r"emu\.(?:axis(?:\.wrapped)?|negative|set\.\w+|nvvm\.(?:barrier0(?:\.\w+)?|bar\.warp\.sync|shfl\.sync\.i32|vote\.sync|match\.\w+\.sync\.i\d+))"
 )
 _CALL = re.compile(rf'^(?P<head>.*\bcall [^@"]*){_NAME}\((?P<arguments>.*?)\)(?P<tail>(?:, !\w+ ![^,]*)*)\s*$')
 _DECLARE = re.compile(rf"^(?P<head>declare [^@]*){_NAME}\((?P<arguments>.*?)\)(?P<tail>.*)$")

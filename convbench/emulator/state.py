@@ -68,6 +68,7 @@ class FaultKind(IntEnum):
     COPY_TARGET = 24
     COPY_SOURCE = 25
     UNSET = 26
+    NEGATIVE_INDEX = 27  # a remark and no fault: Numba counts it from the end
 
 
 THREAD = np.dtype(
@@ -85,6 +86,7 @@ THREAD = np.dtype(
             # the times of its last fences, of the device and of any, and the last atomic that it saw (`happens`)
             *("fence", "fence_of_block", "acquired"),
             *("given", "taken"),  # of a shuffle: the words of `taint` of the value that it gives and takes
+            "writes",  # how many it has made, in checked mode
             "turns",  # of a barrier in checked mode: a number for the turns of the loops around it (`loops`)
         )
     ]
@@ -101,8 +103,9 @@ WORKER = np.dtype(
             # the checks: logical time, the table of memory ranges, the clocks of lanes and whether
             # the kernel has syncwarps at all, the budget of a thread
             *("epoch", "block_epoch", "ranges", "n_ranges", "clocks", "syncwarps", "budget"),
-            # the noted read of unwritten memory: the thread's index + 1, the place in the source, the address
-            *("unwritten_by", "unwritten_site", "unwritten_address"),
+            # the table of noted faults (`notes`), its rows, how many it may have, those that are settled, and whether
+            # the launch goes on behind them
+            *("notes", "n_notes", "most_notes", "told", "keep_going"),
             "rounds",  # how often in a row the threads of the block did nothing but spin
             "progress",  # whether a thread of the block has begun or ended to wait, or has returned
             # atomics that threads may do before they let others run; how often they did, and the state of a generator

@@ -9,7 +9,7 @@ bytes have been written.
 import re
 from collections.abc import Callable
 
-from convbench.emulator import asynchronous, shadow
+from convbench.emulator import asynchronous, notes, shadow
 from convbench.emulator.analysis import (
     ACCESS,
     DERIVING,
@@ -100,9 +100,13 @@ class Watcher(Weaver):
     def marker(self, line: str, match: re.Match[str]) -> bool:
         """Replace the markers of faults, copies and local arrays here, and the others as `Weaver` does."""
         name = match["name"]
-        if name == "fault":
+        if name in ("fault", "note"):
             line = self._name_local(line)
             match = MARKER.match(line) or match
+        if name == "note":
+            called = f"call void inttoptr (i64 {notes.address()} to ptr)"
+            self.out.append(f"  {called}(i64 %emu.row, {match['arguments']})")
+            return False
         if name.startswith("copy."):
             self._copy(line, name.removeprefix("copy."), match["arguments"])
             return False

@@ -11,6 +11,7 @@ everything is inlined. Some functions have no body. They are markers, which `wea
     void @emu.give(value)                         here the thread gives a value to a shuffle
     i32  @emu.take(value)                         here it takes one
     void @emu.fault(kind, site, a, b, c)          here the kernel ends with a fault
+    void @emu.note(kind, site, a, b, c)           here it notes a remark (`notes`)
 """
 
 import re
@@ -41,6 +42,7 @@ declare void @emu.turns() nounwind willreturn
 declare void @emu.grid() nounwind willreturn
 declare void @emu.give(i32) nounwind willreturn
 declare i32 @emu.take(i32) nounwind willreturn
+declare void @emu.note(i64, i64, i64, i64, i64) cold nounwind willreturn
 declare void @emu.fault(i64, i64, i64, i64, i64) cold noreturn nounwind
 """
 
