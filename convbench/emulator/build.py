@@ -219,7 +219,7 @@ def build(
         sites=linked.retargeted.sites,
         spins=bool(weaver.spins) or any("@emu.ptx.yield(" in module for module in linked.retargeted.modules),
         grid=weaver.grid,
-        warpgroups=any("@emu.ptx.wgmma_" in module for module in linked.retargeted.modules),
+        warpgroups=_has_warpgroups(linked),
         watch=watch,
         pointers=linked.pointers,
         build_s=time.perf_counter() - begin,
@@ -242,6 +242,10 @@ def _watch(watcher: Watcher, linked: Linked) -> Watch:
         watcher.has_fences,
         watcher.preempts,
     )
+
+
+def _has_warpgroups(linked: Linked) -> bool:
+    return any("@emu.ptx.wgmma_" in module for module in linked.retargeted.modules)
 
 
 def _has_syncwarps(retargeted: Retargeted) -> bool:
@@ -284,6 +288,7 @@ def _weaver(
         sites=linked.retargeted.sites,
         size_of=machine.size_of,
         local_arrays=linked.retargeted.local,
+        warpgroups=_has_warpgroups(linked),
     )
 
 

@@ -23,6 +23,7 @@ _BETWEEN_THREADS = {
     FaultKind.MASK_NAMES_ABSENT: "the mask of a warp collective names a lane that the block does not have",
     FaultKind.DIVERGENT_COLLECTIVE: "lanes of one mask wait at different warp collectives",
     FaultKind.INCOMPLETE_BARRIER: "a barrier waits for threads that never come",
+    FaultKind.PART_OF_WARPGROUP: "only a part of the 128 threads of a warpgroup is here, and all must be",
     FaultKind.INCOMPLETE_COLLECTIVE: "a warp collective waits for lanes that never come",
 }
 _IN_DIFFERENT_TURNS = "threads of one block wait at one barrier in different turns of a loop"
@@ -115,7 +116,9 @@ def report(stop: Stop, compiled: Compiled, places: Places) -> KernelFault:
 def _between_threads(stop: Stop, sites: Sites) -> tuple[Site, str]:
     """The place and the description of an error between threads, with the lines at which they wait."""
     what = _BETWEEN_THREADS[stop.kind]
-    if stop.kind in (FaultKind.DIVERGENT_BARRIER, FaultKind.EARLY_EXIT, FaultKind.INCOMPLETE_BARRIER):
+    if stop.kind == FaultKind.PART_OF_WARPGROUP:
+        waiting = stop.threads[stop.threads["status"] > Status.FAULT]
+    elif stop.kind in (FaultKind.DIVERGENT_BARRIER, FaultKind.EARLY_EXIT, FaultKind.INCOMPLETE_BARRIER):
         waiting = stop.threads[np.isin(stop.threads["status"], (Status.BARRIER, Status.NAMED, Status.GRID))]
     else:
         warp = int(stop.thread["index"]) // WARP
@@ -167,6 +170,8 @@ def _access(stop: Stop, places: Places, sites: Sites) -> tuple[str, str]:
         return f"a shuffle reads a lane that its mask does not name, in lane {lane}, and its value is used", ""
     if kind == FaultKind.UNSET:
         return f"reads variable {sites[a].function}, which this thread has not set", ""
+    if kind == FaultKind.UNWAITED:
+        return "uses a sum that wgmma still writes: wait for its group first", ""
     if kind == FaultKind.UNFENCED:
         return "multiplies registers with no wgmma.fence behind the last wait", ""
     if kind == FaultKind.SPINNING:

@@ -24,6 +24,7 @@ IN_WARPGROUP, WARPGROUP = int(Status.WARPGROUP), warpgroup.WARPGROUP
 NAMED, ARRIVE, BARRIERS, GRID = int(Status.NAMED), int(Status.ARRIVE), 16, int(Status.GRID)
 DIVERGENT_BARRIER, EARLY_EXIT = int(FaultKind.DIVERGENT_BARRIER), int(FaultKind.EARLY_EXIT)
 INCOMPLETE, INCOMPLETE_BARRIER = int(FaultKind.INCOMPLETE_COLLECTIVE), int(FaultKind.INCOMPLETE_BARRIER)
+PART_OF_WARPGROUP = int(FaultKind.PART_OF_WARPGROUP)
 STOPPED, SOURCE_NOT_IN_MASK = int(FaultKind.STOPPED), int(FaultKind.SOURCE_NOT_IN_MASK)
 ROW_BYTES = THREAD.itemsize
 PARKED = -1  # not a fault: the block waits for other blocks
@@ -112,14 +113,14 @@ def _begin(start, threads, rows, order, header, clocks, tables, arrived):
     """Run each thread of a block until it waits. Returns (fault, thread, whether any waits)."""
     clocks[:] = 0
     arrived[:] = 0
-    header.rounds = header.at_grid = 0
+    header.rounds = header.at_grid = header.n_bulk = 0
     if tables is not None:
         begin_block(tables)
     waiting = broken = False
     for i in order:
         thread = threads[i]
         thread.status = READY
-        thread.sync = thread.acquired = thread.writes = 0
+        thread.sync = thread.acquired = thread.writes = thread.groups = thread.groups_ended = 0
         thread.copies_first = thread.copies_next  # forget copies that the last block did not wait for
         _enter(start, rows + i * ROW_BYTES)
         if thread.status != DONE:
@@ -244,7 +245,7 @@ def _answer(threads, rows, count, header, clocks, tables, arrived):
         header.rounds = 0
         return PARKED, spinning, True
     if stuck >= 0:
-        return INCOMPLETE, stuck, True
+        return PART_OF_WARPGROUP if threads[stuck].status == IN_WARPGROUP else INCOMPLETE, stuck, True
     if named >= 0:
         return INCOMPLETE_BARRIER, named, True
     if at_grid and at_barrier:

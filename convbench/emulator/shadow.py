@@ -265,6 +265,27 @@ RANGE_BYTES = RANGE.itemsize
 
 @njit(error_model="numpy", inline="always")
 def check(thread, address, what, row, ordered):
+    """As `check_value`, for an access whose value does not matter."""
+    return check_value(thread, address, what, row, ordered, False, 0, 0)
+
+
+@njit(error_model="numpy")
+def _is_same(thread, worker, stamp, address, size, low, high):
+    """Whether a lane of the thread's warp has stored the same value here in this epoch.
+
+    Of lanes that store in one place together, one wins (CUDA C++ Programming Guide, "SIMT Architecture").
+    """
+    if stamp >> _EPOCH != load(worker + _NOW) or (stamp & _THREAD_MASK) // WARP != load(thread + _INDEX) // WARP:
+        return False
+    for byte in range(size):
+        wanted = low >> 8 * byte if byte < 8 else high >> 8 * (byte - 8)
+        if load_byte(address + byte) != wanted & 255:
+            return False
+    return True
+
+
+@njit(error_model="numpy", inline="always")
+def check_value(thread, address, what, row, ordered, has_value, low, high):
     """The fault of an access to global or shared memory, or 0. Races and reads of unwritten memory are only noted.
 
     Parameters
@@ -274,6 +295,7 @@ def check(thread, address, what, row, ordered):
     what : `describe_access` of it
     row : address of the RANGE that the access should be in; 0 to find the range by the address of the access
     ordered : a constant: whether atomics or other blocks, which run side by side, may order accesses
+    has_value : a constant: whether it is a store of the value `low` | `high` << 64
     """
     access, strong = what & 3, what & STRONG
     alignment, size, site = what >> 8 & 255, what >> 16 & (1 << 24) - 1, what >> 40
@@ -322,6 +344,10 @@ def check(thread, address, what, row, ordered):
             site,
             ordered,
         )
+        if has_value and fault == _RACE_WRITE:
+            stamp = load(cells + number * CELL_BYTES)
+            if load(thread + _B) == stamp and _is_same(thread, worker, stamp, address, size, low, high):
+                continue
         if _RACE_READ <= fault <= _RACE_OVERWRITE:
             note(thread, fault, site, address, load(thread + _B), load(thread + _C))
             if access != READ:  # later accesses meet this one
@@ -362,6 +388,21 @@ def show(thread, address, what):
         cell = load(row + _CELLS) + number * CELL_BYTES
         if load(cell) == stamp:
             store(cell, 0)
+
+
+@njit(error_model="numpy")
+def land(worker, index, address, size):
+    """End a bulk copy to these bytes of shared memory, which thread `index` issued: they are written now."""
+    row = _find(worker, address)
+    if row == 0:
+        return
+    place, shift = address - load(row + _BEGIN), load(row + _SHIFT)
+    stamp = (_UNDER_WAY + load(worker + _BLOCK_EPOCH)) << _EPOCH | index
+    for number in range(place >> shift, (place + size - 1 >> shift) + 1):
+        cell = load(row + _CELLS) + number * CELL_BYTES
+        if load(cell) == stamp:
+            store(cell, load(worker + _NOW) << _EPOCH | index)
+            store(cell + FREE, 0)
 
 
 @njit(error_model="numpy")
@@ -412,6 +453,22 @@ def check_address(*, ordered: bool) -> int:
         return check(thread, address, what, row, True) if version else 0
 
     return int((with_order if ordered else plain).address)
+
+
+@cache
+def check_store_address(*, ordered: bool) -> int:
+    """The address of `check_value` for stores, in machine code, which is compiled at the first call."""
+    version = fingerprint(__file__, raw.__file__, happens.__file__, notes.__file__)
+
+    @cfunc(types.int64(*[types.int64] * 6), error_model="numpy", cache=True)
+    def plain_store(thread, address, what, row, low, high):
+        return check_value(thread, address, what, row, False, True, low, high) if version else 0
+
+    @cfunc(types.int64(*[types.int64] * 6), error_model="numpy", cache=True)
+    def store_with_order(thread, address, what, row, low, high):
+        return check_value(thread, address, what, row, True, True, low, high) if version else 0
+
+    return int((store_with_order if ordered else plain_store).address)
 
 
 @cache

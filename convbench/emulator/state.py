@@ -69,6 +69,8 @@ class FaultKind(IntEnum):
     COPY_SOURCE = 25
     UNSET = 26
     NEGATIVE_INDEX = 27  # a remark and no fault: Numba counts it from the end
+    UNWAITED = 28
+    PART_OF_WARPGROUP = 29
 
 
 THREAD = np.dtype(
@@ -87,6 +89,7 @@ THREAD = np.dtype(
             *("fence", "fence_of_block", "acquired"),
             *("given", "taken"),  # of a shuffle: the words of `taint` of the value that it gives and takes
             "writes",  # how many it has made, in checked mode
+            *("groups", "groups_ended"),  # of products of a warpgroup in checked PTX: committed ones, those waited for
             "turns",  # of a barrier in checked mode: a number for the turns of the loops around it (`loops`)
         )
     ]
@@ -115,6 +118,7 @@ WORKER = np.dtype(
             # the epochs of the block, which no other block has, and the last one before a grid synchronisation
             *("range_begin", "range_end", "grid_epoch"),
             *("parked", "at_grid"),  # whether a block is begun and lets others run; whether it waits for the whole grid
+            *("bulk", "n_bulk"),  # the table of bulk copies under way, and its rows
             *("copies", "most_copies"),  # the table of asynchronous copies under way, and its rows for each thread
             # set by another thread to end a launch early
             "stop",
@@ -141,6 +145,9 @@ RANGE = np.dtype(
 # and the first bytes of its source.
 COPY = np.dtype([(name, np.int64) for name in ("to", "from", "what", "group", "low", "high")])
 KEPT_BYTES = 16  # of the source
+# A bulk copy under way: its destination, its size, its mbarrier, and the thread that issued it.
+BULK = np.dtype([(name, np.int64) for name in ("to", "size", "barrier", "thread")])
+MOST_BULK = 256  # bulk copies under way of a block; of more, it is not noticed that nobody waits for them
 # most copies under way, of one thread and of a block; each has 4 bytes or more of at most 227 KiB of shared memory
 COPIES, COPIES_OF_BLOCK, FEWEST_COPIES = 1 << 16, 1 << 21, 1 << 11
 

@@ -16,7 +16,7 @@ from convbench.emulator.happens import LOG_BYTES
 from convbench.emulator.notes import FEW, MANY, NOTE
 from convbench.emulator.ranges import Ranges, WrittenMemory, bounds
 from convbench.emulator.schedule import BARRIERS
-from convbench.emulator.state import COPY, NEVER, THREAD, WARP, WORKER, aligned_bytes, copies_of_thread
+from convbench.emulator.state import BULK, COPY, MOST_BULK, NEVER, THREAD, WARP, WORKER, aligned_bytes, copies_of_thread
 from convbench.emulator.warpgroup import ROW_WORDS
 from convbench.emulator.weave import FRAME_ALIGNMENT
 
@@ -97,6 +97,8 @@ class Worker:
             most = copies_of_thread(count)
             self.copies, header["most_copies"] = np.zeros(count * most if compiled.watch.copies else 0, COPY), most
             header["copies"] = self.copies.ctypes.data
+            self.bulk = np.zeros(MOST_BULK if compiled.watch.copies else 0, BULK)
+            header["bulk"] = self.bulk.ctypes.data
             self.notes = np.zeros(MANY if keep_going else FEW, NOTE)
             header["notes"], header["most_notes"] = self.notes.ctypes.data, self.notes.size
             header["keep_going"] = keep_going

@@ -188,6 +188,13 @@ def _instruction(body: Body, i: Instruction) -> None:
     handler = unset if i.opcode.startswith(ASSEMBLY) else handler_of(i.opcode, is_floating=_is_floating(i))
     if handler is None:
         raise body.refuse("it has no counterpart on the CPU")
+    if body.pending and body.pending.registers:
+        unwatched = handler
+
+        def handler(body: Body, i: Instruction) -> None:
+            assert body.pending is not None
+            body.pending.around(body, i, lambda: unwatched(body, i))
+
     if not i.predicate:
         handler(body, i)
         return

@@ -106,6 +106,9 @@ LOCAL = "mov.u64 %a3, depot; cvta.local.u64 %a4, %a3;"
 COPY = "cp.async.ca.shared.global [%t6], [%a2], 4; cp.async.commit_group;"
 
 
+ONE, FOUR = "st.shared.u32 [%t6], %t2;", "st.shared.v4.u32 [%t6], {%t3, %t3, 1, 2};"
+
+
 @pytest.mark.parametrize(
     ("text", "kind", "told"),
     [
@@ -113,6 +116,8 @@ COPY = "cp.async.ca.shared.global [%t6], [%a2], 4; cp.async.commit_group;"
         (f"{GENERIC} st.u32 [%a3], %t1; {FLIP} ld.shared.u32 %t5, [%t6]; {STORE}", OVERWRITE, "byte 128 of tile"),
         ("st.global.u32 [%a1], %t1;", RACE_WRITE, r"number 0\[0\]"),
         ("st.shared.u32 [tile], %t1;", RACE_WRITE, "byte 0 of tile"),
+        ("st.shared.u32 [tile], 7;", RACE_WRITE, r"byte 0 of tile, which thread \(\d+, 0, 0\) wrote"),
+        ("st.global.u32 [%a1], 7;", RACE_WRITE, r"number 0\[0\]"),
         ("st.global.u32 [%a2], %t1; atom.global.add.u32 %t5, [%a1], 1;", RACE_WRITE, r"number 0\[0\]"),
         ("st.global.u32 [%a2], %t1; ld.volatile.global.u32 %t5, [%a1];", RACE_READ, r"number 0\[0\]"),
         (f"ld.shared.u32 %t5, [%t6]; {STORE}", UNWRITTEN, "byte 0 of tile, which was never written"),
@@ -151,6 +156,9 @@ def test_each_kind_of_access_is_watched(text, kind, told):
         f"{LOCAL} st.u8 [%a4], %t1; ld.local.u64 %a5, [%a3]; {STORE}",  # a structure with gaps
         f"st.shared.u32 [%t6], %t1; bar.sync 1, 64; {FLIP} ld.shared.u32 %t5, [%t6]; {STORE}",  # a named barrier
         f"{COPY} cp.async.wait_all; bar.sync 0; {FLIP} ld.shared.u32 %t5, [%t6]; {STORE}",
+        # lanes of a warp store one value in one place together, as Triton's reductions do
+        f"shr.u32 %t2, %t1, 5; shl.b32 %t3, %t2, 2; mov.u32 %t6, tile; add.u32 %t6, %t6, %t3; {ONE} {SYNC} {STORE}",
+        f"and.b32 %t3, %t1, 32; mov.u32 %t6, tile; add.u32 %t6, %t6, %t3; {FOUR} {SYNC} ld.shared.u32 %t5, [%t6];",
         "atom.global.add.u32 %t5, [%a1], 1; ld.relaxed.gpu.global.u32 %t5, [%a1];",
         (
             "ld.volatile.global.u32 %t5, [%a1]; A: atom.global.cas.b32 %t4, [%a1], %t5, 7; setp.ne.u32 %p1, %t4, %t5; "
