@@ -279,6 +279,11 @@ def _release(threads, count, header, clocks):
         result = int(total == count)
     elif first.option == ANY:
         result = int(total > 0)
+    if header.order:
+        fenced = threads[0].fence
+        for i in range(1, count):
+            fenced = min(fenced, threads[i].fence)
+        header.all_fenced = fenced
     header.epoch += 1
     if header.syncwarps:
         clocks[:] = 0

@@ -17,7 +17,7 @@ from convbench.emulator.ptx.memory import WORD, Places, check_variables, symbol
 from convbench.emulator.ptx.storage import LEAST_ALIGNMENT, stored, with_numbers
 from convbench.emulator.ptx.syntax import Function, Instruction, Label, Module, Variable
 from convbench.emulator.ptx.watched import WatchedMemory, Watching, cell_shift, count_atomics, count_turn, find_turns
-from convbench.emulator.source import Site, Sites
+from convbench.emulator.source import GROUPS, Site, Sites
 from convbench.emulator.unset import ASSEMBLY
 
 FLOATING_KINDS = ("f16", "f16x2", "bf16", "bf16x2", "f32", "f32x2", "f64")
@@ -55,10 +55,13 @@ def lower(module: Module, entry: str, places: Places, readable: str, watching: W
     sites = Sites()
 
     def site_of(i: Instruction, number: int) -> int:
-        file = module.files.get(i.line.file, "")
+        line = i.line
+        if line.caller and module.files.get(line.file, "").endswith(GROUPS):
+            line = line.caller
+        file = module.files.get(line.file, "")
         # without lines, the instruction itself is the place
         return sites.number(
-            Site(file, i.line.line, readable) if file and i.line.line else Site(function=f"instruction {number}, `{i}`")
+            Site(file, line.line, readable) if file and line.line else Site(function=f"instruction {number}, `{i}`")
         )
 
     # a launch looks up where watched variables lie, and LLVM must not change them
