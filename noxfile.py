@@ -110,6 +110,13 @@ def foreign_ptx(session: nox.Session) -> None:
 
 
 @nox.session
+def patterns(session: nox.Session) -> None:
+    """Checked mode on patterns of public kernels, right and with a mistake, as LLVM code and as PTX: minutes."""
+    install(session, "test", extras="cu13")
+    session.run("python", "-m", "runs.patterns", *session.posargs, env=RUNS)
+
+
+@nox.session
 def emulator_speed(session: nox.Session) -> None:
     """What the emulator costs, against njit and Numba's simulator: a table, and failure where a promise is broken."""
     install(session)

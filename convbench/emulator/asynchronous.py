@@ -14,16 +14,19 @@ from functools import cache
 
 from numba import cfunc, njit, types
 
-from convbench.emulator import happens, raw, shadow
+from convbench.emulator import happens, notes, raw, shadow
 from convbench.emulator.raw import load, load_byte, store, store_byte
-from convbench.emulator.shadow import READ, WRITE, check, hide, hold, show
-from convbench.emulator.state import COPY, KEPT_BYTES, THREAD, WORKER, FaultKind, fingerprint, offset
+from convbench.emulator.shadow import READ, WRITE, check, hide, hold, land, show
+from convbench.emulator.state import BULK, COPY, KEPT_BYTES, MOST_BULK, THREAD, WORKER, FaultKind, fingerprint, offset
 
 _FIRST, _NEXT, _GROUP = offset(THREAD, "copies_first"), offset(THREAD, "copies_next"), offset(THREAD, "copies_group")
 _INDEX, _WORKER, _TABLE = offset(THREAD, "index"), offset(THREAD, "worker"), offset(WORKER, "copies")
 _TO, _FROM, _WHAT, _OF = offset(COPY, "to"), offset(COPY, "from"), offset(COPY, "what"), offset(COPY, "group")
 _BYTES, _KEPT, _MOST = COPY.itemsize, offset(COPY, "low"), offset(WORKER, "most_copies")
 _FAULT_A, _FAULT_B = offset(THREAD, "fault_a"), offset(THREAD, "fault_b")
+_BULK, _N_BULK, _EPOCH = offset(WORKER, "bulk"), offset(WORKER, "n_bulk"), offset(WORKER, "epoch")
+_BULK_TO, _SIZE, _BARRIER, _THREAD = (offset(BULK, name) for name in ("to", "size", "barrier", "thread"))
+_BULK_BYTES = BULK.itemsize
 _COPY_SOURCE = int(FaultKind.COPY_SOURCE)
 _NONE = int(FaultKind.NONE)
 
@@ -105,10 +108,69 @@ def commit(thread):
     store(thread + _GROUP, load(thread + _GROUP) + 1)
 
 
+@njit(error_model="numpy")
+def begin_bulk(thread, to, size, barrier):
+    """Begin a bulk copy, whose bytes have moved already. They count as unwritten until a thread waits for them."""
+    worker = load(thread + _WORKER)
+    number = load(worker + _N_BULK)
+    if size == 0 or number == MOST_BULK:
+        return
+    hide(thread, to, size << 16)
+    row = load(worker + _BULK) + number * _BULK_BYTES
+    store(row + _BULK_TO, to)
+    store(row + _SIZE, size)
+    store(row + _BARRIER, barrier)
+    store(row + _THREAD, load(thread + _INDEX))
+    store(worker + _N_BULK, number + 1)
+
+
+@njit(error_model="numpy")
+def end_bulk(thread, barrier):
+    """End the bulk copies that tell an mbarrier, for which a thread has waited.
+
+    This orders the accesses of all threads, as the end of a phase of an mbarrier does.
+    """
+    worker = load(thread + _WORKER)
+    number, count = 0, load(worker + _N_BULK)
+    if count == 0:
+        return
+    while number < count:
+        row = load(worker + _BULK) + number * _BULK_BYTES
+        if load(row + _BARRIER) != barrier:
+            number += 1
+            continue
+        land(worker, load(row + _THREAD), load(row + _BULK_TO), load(row + _SIZE))
+        count -= 1
+        last = load(worker + _BULK) + count * _BULK_BYTES
+        for word in range(0, _BULK_BYTES, 8):
+            store(row + word, load(last + word))
+    if count != load(worker + _N_BULK):
+        store(worker + _N_BULK, count)
+        store(worker + _EPOCH, load(worker + _EPOCH) + 1)
+
+
+@cache
+def bulk_addresses() -> tuple[int, int]:
+    """The addresses of `begin_bulk` and `end_bulk` in machine code."""
+    version = fingerprint(__file__, raw.__file__, shadow.__file__, happens.__file__, notes.__file__)
+
+    @cfunc(types.void(*[types.int64] * 4), error_model="numpy", cache=True)
+    def enter_begin(thread, to, size, barrier):
+        if version:
+            begin_bulk(thread, to, size, barrier)
+
+    @cfunc(types.void(types.int64, types.int64), error_model="numpy", cache=True)
+    def enter_end(thread, barrier):
+        if version:
+            end_bulk(thread, barrier)
+
+    return int(enter_begin.address), int(enter_end.address)
+
+
 @cache
 def addresses() -> tuple[int, int, int]:
     """The addresses of `issue`, `commit` and `wait` in machine code. They are compiled at the first call."""
-    version = fingerprint(__file__, raw.__file__, shadow.__file__, happens.__file__)
+    version = fingerprint(__file__, raw.__file__, shadow.__file__, happens.__file__, notes.__file__)
 
     @cfunc(types.int64(*[types.int64] * 4), error_model="numpy", cache=True)
     def enter_issue(thread, to, source, what):

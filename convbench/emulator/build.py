@@ -124,13 +124,19 @@ _CONSTANT = re.compile(r"^@[^=]+ = (?:\w+ )*addrspace\(4\) constant (\[.*?\]) (?
 
 
 def link(
-    kernel: Any, types: tuple[Any, ...], machine: Machine, compute_capability: tuple[int, int], *, checked: bool
+    kernel: Any,
+    types: tuple[Any, ...],
+    machine: Machine,
+    compute_capability: tuple[int, int],
+    *,
+    checked: bool,
+    strict: bool = False,
 ) -> Linked:
-    """Link a kernel for these types of arguments and blocks of any shape.
+    """Link a kernel for these types of arguments and blocks of any shape. With `strict`, no index may be negative.
 
     Raises UnsupportedError, and the errors of Numba.
     """
-    lowered = lower(kernel, types, compute_capability=compute_capability, strict=checked)
+    lowered = lower(kernel, types, compute_capability=compute_capability, checked=checked, strict=strict)
     retargeted = retarget(lowered.modules, watch_local=checked)
     constants = (kind for module in lowered.modules for kind in _CONSTANT.findall(module))
     check_constants(sum(machine.size_of(kind) for kind in constants))
@@ -224,7 +230,7 @@ def build(
         sites=linked.retargeted.sites,
         spins=bool(weaver.spins) or any("@emu.ptx.yield(" in module for module in linked.retargeted.modules),
         grid=weaver.grid,
-        warpgroups=any("@emu.ptx.wgmma_" in module for module in linked.retargeted.modules),
+        warpgroups=_has_warpgroups(linked),
         watch=watch,
         pointers=linked.pointers,
         build_s=time.perf_counter() - begin,
@@ -247,6 +253,10 @@ def _watch(watcher: Watcher, linked: Linked) -> Watch:
         watcher.has_fences,
         watcher.preempts,
     )
+
+
+def _has_warpgroups(linked: Linked) -> bool:
+    return any("@emu.ptx.wgmma_" in module for module in linked.retargeted.modules)
 
 
 def _has_syncwarps(retargeted: Retargeted) -> bool:
@@ -289,6 +299,7 @@ def _weaver(
         sites=linked.retargeted.sites,
         size_of=machine.size_of,
         local_arrays=linked.retargeted.local,
+        warpgroups=_has_warpgroups(linked),
     )
 
 

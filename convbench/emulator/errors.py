@@ -1,4 +1,7 @@
-"""The exceptions that the emulator raises."""
+"""The exceptions that the emulator raises, and its remarks on kernels without a fault."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 
 class EmulatorError(Exception):
@@ -31,6 +34,7 @@ class KernelFault(EmulatorError):  # noqa: N818  (a fault is what a debugger cal
     file, line : place in the source of the kernel or of a device function; "" and 0 if it is not known
     block, thread : blockIdx and threadIdx, (x, y, z)
     array : name of the argument, or of the shared or local array; "" if there is none
+    others : further faults of the same launch, if it was to go on (`keep_going`)
     """
 
     def __init__(
@@ -48,6 +52,27 @@ class KernelFault(EmulatorError):  # noqa: N818  (a fault is what a debugger cal
         super().__init__(message)
         self.kind, self.kernel, self.file, self.line = kind, kernel, file, line
         self.block, self.thread, self.array = block, thread, array
+        self.others: tuple[KernelFault, ...] = ()
+
+
+def raise_first(faults: Sequence[KernelFault]) -> None:
+    """Raise the first of some faults, with the others that differ in kind or line. Without faults, do nothing."""
+    distinct = {(fault.kind, fault.file, fault.line): fault for fault in reversed(faults)}
+    if faults:
+        chosen = list(reversed(distinct.values()))
+        faults[0].others = tuple(fault for fault in chosen if fault is not faults[0])
+        raise faults[0]
+
+
+@dataclass(frozen=True)
+class Remark:
+    """A remark on a kernel: Numba defines what the line does, and the author perhaps meant something else."""
+
+    message: str
+    kernel: str
+    file: str
+    line: int
+    array: str
 
 
 class OrderDependenceError(EmulatorError):

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from convbench.emulator.build import Compiled
-from convbench.emulator.errors import KernelFault
+from convbench.emulator.errors import KernelFault, Remark
 from convbench.emulator.places import Places
 from convbench.emulator.shadow import epoch_of, is_of_copy, thread_of
 from convbench.emulator.source import Site, Sites
@@ -23,8 +23,10 @@ _BETWEEN_THREADS = {
     FaultKind.MASK_NAMES_ABSENT: "the mask of a warp collective names a lane that the block does not have",
     FaultKind.DIVERGENT_COLLECTIVE: "lanes of one mask wait at different warp collectives",
     FaultKind.INCOMPLETE_BARRIER: "a barrier waits for threads that never come",
+    FaultKind.PART_OF_WARPGROUP: "only a part of the 128 threads of a warpgroup is here, and all must be",
     FaultKind.INCOMPLETE_COLLECTIVE: "a warp collective waits for lanes that never come",
 }
+_IN_DIFFERENT_TURNS = "threads of one block wait at one barrier in different turns of a loop"
 _WAITS: dict[int, str] = {
     Status.READY: "spinning",
     Status.BARRIER: "at a barrier",
@@ -47,6 +49,35 @@ class Stop:
     threads: npt.NDArray[Any]
     header: npt.NDArray[Any]
     others: tuple[str, ...] = ()  # who else waits, and where
+
+
+def noted(
+    workers: Sequence[tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]]], *, keep_going: bool
+) -> list[Stop]:
+    """The noted faults and remarks (`notes`) of workers, as (notes, header, threads), the earliest first.
+
+    Without `keep_going` only the remarks: the fault that ended the launch is known already.
+    """
+    found = []
+    for notes, header, threads in workers:
+        for row in notes:
+            kind = FaultKind(int(row["kind"]))
+            if kind != FaultKind.NEGATIVE_INDEX and not keep_going:
+                continue
+            thread, own = threads[int(row["thread"])].copy(), header[0].copy()
+            thread["fault_site"] = row["site"]
+            for letter in "abc":
+                thread[f"fault_{letter}"] = row[letter]
+            for name in ("ctaid_x", "ctaid_y", "ctaid_z", "range_begin", "range_end"):
+                own[name] = row[name]
+            found.append(((int(row["epoch"]), int(row["time"]), int(row["site"])), Stop(kind, thread, threads, own)))
+    return [stop for _, stop in sorted(found, key=lambda item: item[0])]
+
+
+def remark(stop: Stop, compiled: Compiled, places: Places) -> Remark:
+    """The remark of a note that is no fault."""
+    fault = report(stop, compiled, places)
+    return Remark(str(fault), fault.kernel, fault.file, fault.line, fault.array)
 
 
 def report(stop: Stop, compiled: Compiled, places: Places) -> KernelFault:
@@ -85,13 +116,17 @@ def report(stop: Stop, compiled: Compiled, places: Places) -> KernelFault:
 def _between_threads(stop: Stop, sites: Sites) -> tuple[Site, str]:
     """The place and the description of an error between threads, with the lines at which they wait."""
     what = _BETWEEN_THREADS[stop.kind]
-    if stop.kind in (FaultKind.DIVERGENT_BARRIER, FaultKind.EARLY_EXIT, FaultKind.INCOMPLETE_BARRIER):
+    if stop.kind == FaultKind.PART_OF_WARPGROUP:
+        waiting = stop.threads[stop.threads["status"] > Status.FAULT]
+    elif stop.kind in (FaultKind.DIVERGENT_BARRIER, FaultKind.EARLY_EXIT, FaultKind.INCOMPLETE_BARRIER):
         waiting = stop.threads[np.isin(stop.threads["status"], (Status.BARRIER, Status.NAMED, Status.GRID))]
     else:
         warp = int(stop.thread["index"]) // WARP
         waiting = stop.threads[(stop.threads["status"] > Status.FAULT) & (stop.threads["index"] // WARP == warp)]
         what += f" (mask 0x{int(stop.thread['mask']) & 0xFFFFFFFF:08x}, lane {int(stop.thread['lane'])})"
     places = [sites[int(number)] for number in dict.fromkeys(waiting["site"].tolist())]
+    if stop.kind == FaultKind.DIVERGENT_BARRIER and len(places) == 1 and len(set(waiting["option"].tolist())) == 1:
+        what = _IN_DIFFERENT_TURNS
     is_own = stop.thread["status"] > Status.FAULT or not places  # nobody else waits
     own = sites[int(stop.thread["site"])] if is_own else places[0]
     others = _lines([place for place in places if place != own])
@@ -120,17 +155,23 @@ def _access(stop: Stop, places: Places, sites: Sites) -> tuple[str, str]:
     """The description of a faulty access, and the name of its array."""
     row, kind = stop.thread, stop.kind
     a, b, c = (int(row[name]) for name in ("fault_a", "fault_b", "fault_c"))
-    if kind == FaultKind.INDEX:
+    if kind in (FaultKind.INDEX, FaultKind.NEGATIVE_INDEX):
         extent, axis = b & (2**56 - 1), b >> 56
-        array = places.local(-1 - c) if c < 0 else places.array(c)
+        array = places.local(-1 - c) if c < 0 else places.array(c) if c else ""
         of = f" of {array}" if array else ""
         along = f" for axis {axis}" if axis >= 0 else ""  # an index into `array.flat` has no axis
+        if kind == FaultKind.NEGATIVE_INDEX:
+            return f"index {a} counts from the end{along}{of}, which has {extent} elements", array
         return f"index {a} is out of bounds{along}{of}, which has {extent} elements", array
     if kind == FaultKind.STEPS:
         return f"a thread took more than {a:,} steps of its loops: the kernel may never end", ""
     if kind == FaultKind.SOURCE_NOT_IN_MASK:
         lane = (a - 1) % LANES
         return f"a shuffle reads a lane that its mask does not name, in lane {lane}, and its value is used", ""
+    if kind == FaultKind.UNSET:
+        return f"reads variable {sites[a].function}, which this thread has not set", ""
+    if kind == FaultKind.UNWAITED:
+        return "uses a sum that wgmma still writes: wait for its group first", ""
     if kind == FaultKind.UNFENCED:
         return "multiplies registers with no wgmma.fence behind the last wait", ""
     if kind == FaultKind.SPINNING:

@@ -16,7 +16,7 @@ from typing import Any
 
 from packaging.specifiers import SpecifierSet
 
-from convbench.emulator import shortcuts
+from convbench.emulator import shortcuts, unset
 from convbench.emulator.compilation import why_not
 from convbench.emulator.errors import CompilationError, UnsupportedError, VersionError
 from convbench.emulator.index_checks import IndexChecks, keep_negative
@@ -28,6 +28,8 @@ LLVMLITE = SpecifierSet(">=0.50,<0.51")
 NUMPY = SpecifierSet(">=2.0,<2.5")
 
 DEVICE_FUNCTIONS_KEPT = 100  # their compiled code refers to them, so they would not be freed otherwise
+
+Overloads = OrderedDict[Any, OrderedDict[Any, Any]]  # compiled device functions, by dispatcher and types
 
 _lock = threading.RLock()  # held while a kernel compiles, because numba-cuda is patched meanwhile
 
@@ -53,10 +55,13 @@ def check_versions() -> None:
             raise VersionError(f"{package} {found} is installed; the emulator needs {package}{wanted}, for {reason}")
 
 
-def lower(kernel: Any, types: tuple[Any, ...], *, compute_capability: tuple[int, int], strict: bool) -> Lowered:
+def lower(
+    kernel: Any, types: tuple[Any, ...], *, compute_capability: tuple[int, int], checked: bool, strict: bool
+) -> Lowered:
     """The IR of `kernel`, a `numba.cuda.jit` dispatcher, for arguments of these Numba types.
 
-    With `strict`, a negative index is out of bounds. Otherwise it counts from the end as in Python.
+    With `checked`, reads of variables that no path has set are found. With `strict`, a negative index is out of bounds.
+    Otherwise it counts from the end as in Python.
 
     Raises
     ------
@@ -78,7 +83,7 @@ def lower(kernel: Any, types: tuple[Any, ...], *, compute_capability: tuple[int,
         raise UnsupportedError(f"{kernel.py_func.__name__}: debug=True is not emulated; the checked mode sees more")
     if options.get("link"):
         raise UnsupportedError(f"{kernel.py_func.__name__}: linked code is not emulated: {options['link']}")
-    with _lock, shortcuts.taken(), _compiler_for(compute_capability, strict), warnings.catch_warnings():
+    with _lock, shortcuts.taken(), _compiler_for(compute_capability, checked, strict), warnings.catch_warnings():
         # the source of a kernel typed at a prompt cannot be found, which is no reason for a warning
         warnings.simplefilter("ignore", NumbaDebugInfoWarning)
         try:
@@ -106,7 +111,7 @@ def lower(kernel: Any, types: tuple[Any, ...], *, compute_capability: tuple[int,
 class _Contexts:
     """The emulator's own typing and target contexts, and the compiled device functions that belong to them."""
 
-    def __init__(self, *, strict: bool) -> None:
+    def __init__(self) -> None:
         # here, because Numba's simulator lacks these modules
         from numba.cuda import bf16, fp8, fp16  # noqa: F401  (they declare functions in the public contexts)
         from numba.cuda.compiler import ExternFunction
@@ -128,31 +133,30 @@ class _Contexts:
 
         self.typing = TypingContext()
         self.target = CheckedTargetContext(self.typing)
-        self.overloads: OrderedDict[Any, OrderedDict[Any, Any]] = OrderedDict()  # least recently used first
-        self.strict = strict
+        self.overloads: Overloads = OrderedDict()  # least recently used first
 
 
-_contexts: dict[tuple[tuple[int, int], bool], _Contexts] = {}
+_contexts: dict[tuple[tuple[int, int], bool, bool], _Contexts] = {}
 
 
-def _contexts_for(compute_capability: tuple[int, int], strict: bool) -> _Contexts:
-    key = compute_capability, strict
+def _contexts_for(compute_capability: tuple[int, int], checked: bool, strict: bool) -> _Contexts:
+    key = compute_capability, checked, strict
     if key not in _contexts:
-        _contexts[key] = _Contexts(strict=strict)
+        _contexts[key] = _Contexts()
     return _contexts[key]
 
 
 @contextmanager
-def _compiler_for(compute_capability: tuple[int, int], strict: bool) -> Iterator[None]:
+def _compiler_for(compute_capability: tuple[int, int], checked: bool, strict: bool) -> Iterator[None]:
     """Patch numba-cuda as the emulator needs it, while a kernel compiles."""
     # here, because Numba's simulator lacks some of these
     from numba.cuda import cgutils, dispatcher
     from numba.cuda.descriptor import cuda_target
     from numba.cuda.np import arrayobj
 
-    contexts = _contexts_for(compute_capability, strict)
-    index_checks = IndexChecks(cgutils, arrayobj, strict=strict)
-    device_functions = _DeviceFunctions(contexts, dispatcher.CUDADispatcher)
+    contexts = _contexts_for(compute_capability, checked, strict)
+    index_checks = IndexChecks(cgutils, arrayobj, strict=strict, remarks=checked and not strict)
+    device_functions = _DeviceFunctions(contexts.overloads, contexts.target, dispatcher.CUDADispatcher)
 
     class Device:
         pass
@@ -171,8 +175,27 @@ def _compiler_for(compute_capability: tuple[int, int], strict: bool) -> Iterator
     ]
     if strict:
         patches.append((arrayobj, "fix_integer_index", keep_negative))
+    elif checked:
+        patches.append((arrayobj, "fix_integer_index", index_checks.fix_integer_index))
+    if checked:
+        patches += unset.patches(unset.call)
     try:
         with patched(patches):
+            yield
+    finally:
+        device_functions.restore()
+
+
+@contextmanager
+def kept_apart(overloads: Overloads) -> Iterator[None]:
+    """Keep device functions that are compiled meanwhile, in the public contexts, in a table of their own."""
+    # here, because Numba's simulator lacks some of these
+    from numba.cuda import dispatcher
+    from numba.cuda.descriptor import cuda_target
+
+    device_functions = _DeviceFunctions(overloads, cuda_target.target_context, dispatcher.CUDADispatcher)
+    try:
+        with patched(device_functions.patches(dispatcher.CUDADispatcher)):
             yield
     finally:
         device_functions.restore()
@@ -181,8 +204,8 @@ def _compiler_for(compute_capability: tuple[int, int], strict: bool) -> Iterator
 class _DeviceFunctions:
     """Keeps device functions that are compiled here apart from those for a GPU, while a kernel compiles."""
 
-    def __init__(self, contexts: _Contexts, dispatcher_class: Any) -> None:
-        self._mine, self._target = contexts.overloads, contexts.target
+    def __init__(self, overloads: Overloads, target: Any, dispatcher_class: Any) -> None:
+        self._mine, self._target = overloads, target
         self._compile_device = dispatcher_class.compile_device
         self._get_call_template = dispatcher_class.get_call_template
         self._public: dict[Any, Any] = {}

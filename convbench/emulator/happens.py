@@ -5,6 +5,8 @@ thread, acquire this. Every atomic is noted as an event, with the one before at 
 an earlier one is noted as an acquisition. Whether an access is ordered is asked only when it would be a race: then the
 events are searched backwards. A fence of the block orders for the same block only.
 
+If all threads of a block fence and then meet at a barrier, an atomic behind it releases what all of them did before.
+
 A time is an epoch and, below it, the number of a thread's last syncwarp or fence, as in the stamps of `shadow`.
 
 Source: PTX ISA, "Memory Consistency Model": release and acquire patterns. Here an acquisition
@@ -17,10 +19,11 @@ from convbench.emulator.raw import load, store
 from convbench.emulator.state import THREAD, WARP, WORKER, offset
 
 EVENTS, PLACES = 1 << 17, 1 << 18  # most events of a launch, and slots of the table of addresses
-_EVENT, _ACQUIRED, _SLOT = 320, 32, 16  # bytes of an event, of an acquisition, of a slot
+_EVENT, _ACQUIRED, _SLOT = 328, 32, 16  # bytes of an event, of an acquisition, of a slot
 _COUNT, _ACQUISITIONS, _QUERIES, _HEADER = 0, 8, 16, 64
 # bytes of an event; block: its first epoch; device, block_wide: time of the last fence; lanes: what they knew
 _BLOCK, _THREAD, _NOW, _DEVICE, _CTA, _BEFORE, _SEEN, _HEAD, _LANES = 0, 8, 16, 24, 32, 40, 48, 56, 64
+_ALL = 320  # the time before which all threads of the block had fenced, at its last barrier
 _TIME, _WHO, _OF, _NEXT = 0, 8, 16, 24  # of an acquisition
 _TABLE = _HEADER
 _LOG = _TABLE + PLACES * _SLOT
@@ -31,6 +34,7 @@ LOG_BYTES = _STACK + (EVENTS + 1) * 16
 FOUND = -1
 _TIME_SHIFT, _EPOCH_SHIFT, _SYNC = 12, 24, (1 << 24) - 1  # of a stamp, of a time
 _ORDER, _ACQUIRED_BY_BLOCK = offset(WORKER, "order"), offset(WORKER, "acquired")
+_ALL_FENCED = offset(WORKER, "all_fenced")
 _EPOCH, _RANGE_BEGIN = offset(WORKER, "epoch"), offset(WORKER, "range_begin")
 _CLOCKS, _SYNCWARPS = offset(WORKER, "clocks"), offset(WORKER, "syncwarps")
 _WORKER, _INDEX, _SYNCED = offset(THREAD, "worker"), offset(THREAD, "index"), offset(THREAD, "sync")
@@ -98,6 +102,7 @@ def synchronise(thread, address, is_shared, writes):
     store(event + _NOW, now)
     store(event + _DEVICE, load(thread + _FENCE))
     store(event + _CTA, load(thread + _FENCE_OF_BLOCK))
+    store(event + _ALL, load(worker + _ALL_FENCED))
     store(event + _BEFORE, before)
     store(event + _SEEN, 0)
     store(event + _HEAD, load(worker + _ACQUIRED_BY_BLOCK))
@@ -112,6 +117,8 @@ def synchronise(thread, address, is_shared, writes):
 @njit(error_model="numpy")
 def _covers(event, time, who, fenced, syncwarps):
     """Whether an event releases what a thread of its block did at a time."""
+    if time < load(event + _ALL):
+        return True
     if fenced >> _EPOCH_SHIFT < load(event + _BLOCK):
         return False  # no fence in this block
     if time >> _EPOCH_SHIFT < fenced >> _EPOCH_SHIFT:

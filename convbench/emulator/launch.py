@@ -15,7 +15,7 @@ import numpy.typing as npt
 from convbench.emulator import faults, schedule
 from convbench.emulator.arguments import Arguments
 from convbench.emulator.build import Cache, Compiled, Linked, build
-from convbench.emulator.errors import LaunchError
+from convbench.emulator.errors import KernelFault, LaunchError, Remark, raise_first
 from convbench.emulator.limits import Limits
 from convbench.emulator.orders import ORDERS, Order, Repetition, permutation
 from convbench.emulator.places import Places
@@ -49,6 +49,11 @@ class Emulator:
         array is no fault there
     budget : in checked mode, how many steps of loops a thread may take in one block; in both modes, how many turns of
         a loop threads may wait for others while nobody gets on
+    keep_going : in checked mode, whether to go on behind a fault. The exception is the earliest fault, and its `others`
+        are all further ones, one for each kind and line. A thread ends at a fault that is no race and no read of
+        unwritten memory, and its block at the next barrier
+    strict_index : in checked mode, whether a negative index is a fault. Numba counts it from the end, so that by
+        default it is a remark (`remarks`). One below the beginning is out of bounds in any case
     code : what runs: "ptx", the code that a GPU gets, with the values of the PTX ISA; or "llvm", numba-cuda's own code
         before NVVM, with the host's arithmetic. PTX needs NVIDIA's compiler (the extra `cu13` or `cu12`). By default
         "llvm" in checked mode, where more is known of arrays, and else `default_code()`
@@ -63,12 +68,19 @@ class Emulator:
         compute_capability: tuple[int, int] = (9, 0),
         checked: bool = False,
         budget: int = STEPS,
+        keep_going: bool = False,
+        strict_index: bool = False,
         code: Code | None = None,
     ) -> None:
+        if (keep_going or strict_index) and not checked:
+            option = "keep_going" if keep_going else "strict_index"
+            raise ValueError(f"{option}=True needs checked=True: without checks there are no faults to go on behind")
         self.orders = tuple(orders or (ORDERS if checked else ORDERS[:1]))
         self.seed = seed
         self.checked = checked
         self.budget = budget
+        self.keep_going, self.strict_index = keep_going, strict_index
+        self.remarks: list[Remark] = []  # of the last launch: what Numba defines, and the source perhaps does not mean
         self.code: Code = code or ("llvm" if checked else default_code())
         self.workers = 1 if checked else workers or os.cpu_count() or 1
         self.memory = WrittenMemory()
@@ -110,9 +122,15 @@ class Emulator:
             another order of threads and blocks gave another result.
         Exception
             in PTX, any that a kernel with `debug=True` raises.
+
+        Afterwards `remarks` has what is no fault and may be a mistake.
         """
+        self.remarks = []
         grid_3, block_3 = _three(grid), _three(block)
-        source = source_of(kernel, args, types, memory, self.limits.compute_capability, self.code, checked=self.checked)
+        source = source_of(
+            kernel, args, types, memory, self.limits.compute_capability, self.code,
+            checked=self.checked, strict=self.strict_index,
+        )  # fmt: skip
         name, arguments = source.name, source.arguments
         self.limits.check(name, grid_3, block_3, static=0, dynamic=shared_bytes, local=0, bounds=source.bounds)
         compiled = self._compiled(source, block_3, checked=self.checked)
@@ -120,12 +138,13 @@ class Emulator:
         self.limits.check(name, grid_3, block_3, static=static, dynamic=shared_bytes, local=local)
         arguments = Arguments(arguments.words, [*arguments.arrays, *compiled.variables])
         shape = Shape(grid_3, block_3, shared_bytes)
+        found: list[KernelFault] = []
 
         def run(order: Order, *, checked: bool, muted: bool = False) -> None:
             this = compiled if checked == self.checked else self._compiled(source, block_3, checked=checked)
             this = self._specialised(this, source, block_3)
             start = time.perf_counter()
-            _Launch(self, this, arguments, shape, muted=muted).run(order)
+            found.extend(_Launch(self, this, arguments, shape, muted=muted).run(order))
             _note(this, arguments, time.perf_counter() - start)
             if this.raises is not None and this.memory is not None:
                 this.raises(this.memory)
@@ -133,6 +152,7 @@ class Emulator:
         first, *others = self.orders
         if not others:
             run(first, checked=self.checked)
+            raise_first(found)
             return
         start = time.perf_counter()
         with Repetition(name, arguments, self.memory) as repetition:
@@ -142,7 +162,10 @@ class Emulator:
             # variables of a module belong to its machine code: code without checks has others
             checked = self.checked and (is_quick or source.has_raw_pointer or bool(compiled.variables))
             for order in others:
-                repetition.again(order, partial(run, order, checked=checked, muted=True))
+                repetition.again(
+                    order, partial(run, order, checked=checked or bool(found), muted=True), lambda: not found
+                )
+        raise_first(found)
 
     def forget(self, array: npt.NDArray[Any]) -> None:
         """Declare that nobody has written the array: a checked kernel must write an element before it reads it."""
@@ -217,18 +240,21 @@ class _Launch:
         self.emulator, self.compiled, self.arguments, self.shape = emulator, compiled, arguments, shape
         self.muted = muted  # whether `print` in the kernel prints nothing, because an earlier run printed it
 
-    def run(self, order: Order) -> None:
-        """Run it once, with threads and blocks in this order. Raises KernelFault."""
+    def run(self, order: Order) -> list[KernelFault]:
+        """Run it once, with threads and blocks in this order. Raises KernelFault, or returns faults if it goes on."""
         seed, compiled = self.emulator.seed, self.compiled
         threads = permutation(self.shape.threads, order, seed)
         blocks = permutation(self.shape.blocks, order, seed)
         preempts = order == "random" and compiled.watch is not None and compiled.watch.preempts
         aside = compiled.spins or compiled.grid or preempts
         used = 1 if compiled.watch or aside else min(self.emulator.workers, blocks.size)
-        pieces = np.array_split(blocks, min(blocks.size, used * PIECES_PER_WORKER)) if used > 1 else [blocks]
+        keep_going = self.emulator.keep_going and compiled.watch is not None
+        count = blocks.size if keep_going else min(blocks.size, used * PIECES_PER_WORKER) if used > 1 else 1
+        pieces = np.array_split(blocks, count)
         turns = itertools.count()  # next() is atomic
         memory, budget = self.emulator.memory, self.emulator.budget
-        workers = [Worker(compiled, self.arguments, self.shape, memory, budget) for _ in range(used)]
+        make = partial(Worker, compiled, self.arguments, self.shape, memory, budget, keep_going=keep_going)
+        workers = [make() for _ in range(used)]
 
         def enter(worker: Worker, some: npt.NDArray[np.int64]) -> tuple[int, int]:
             rows = worker.threads
@@ -238,26 +264,30 @@ class _Launch:
             )  # fmt: skip
             return int(fault), int(who)
 
-        def run_pieces(worker: Worker) -> faults.Stop | None:
-            rows = worker.threads
+        def run_pieces(worker: Worker) -> list[faults.Stop]:
+            rows, stops = worker.threads, list[faults.Stop]()
             while (turn := next(turns)) < len(pieces):
                 fault, who = enter(worker, pieces[turn])
                 if fault == FaultKind.STOPPED:
-                    return None
+                    return stops
                 if fault:
+                    stops.append(faults.Stop(FaultKind(fault), rows[who].copy(), rows.copy(), worker.header[0].copy()))
+                    if keep_going:
+                        continue
                     for other in workers:
                         other.stop()
-                    return faults.Stop(FaultKind(fault), rows[who].copy(), rows.copy(), worker.header[0].copy())
-            return None
+                    return stops
+            return stops
 
-        def work(worker: Worker) -> faults.Stop | None:
+        def work(worker: Worker) -> list[faults.Stop]:
             with printing.muted(self.muted):
                 if aside:
-                    return residents.run(compiled.name, grid=compiled.grid)
+                    stop = residents.run(compiled.name, grid=compiled.grid)
+                    return [stop] if stop else []
                 return run_pieces(worker)
 
         def another() -> Worker:
-            worker = Worker(compiled, self.arguments, self.shape, memory, budget, workers[0])
+            worker = make(workers[0])
             if preempts:
                 worker.preempt(seed)
             return worker
@@ -268,10 +298,19 @@ class _Launch:
         residents = Residents(
             workers[0], another, enter, blocks, budget, self.arguments, compiled.sites, checked=checked
         )
-        stops = [stop for stop in run_all(workers, work) if stop]
-        if stops:
-            ran = residents.workers if aside else workers
-            raise faults.report(stops[0], compiled, Places(compiled, self.arguments, ran))
+        stops = [stop for several in run_all(workers, work) for stop in several]
+        if compiled.watch is None and not stops:
+            return []
+        ran = residents.workers if aside else workers
+        places = Places(compiled, self.arguments, ran)
+        noted = faults.noted([(worker.noted, worker.header, worker.threads) for worker in ran], keep_going=keep_going)
+        remarks = [faults.remark(stop, compiled, places) for stop in noted if stop.kind == FaultKind.NEGATIVE_INDEX]
+        known = {(remark.file, remark.line) for remark in self.emulator.remarks}
+        self.emulator.remarks += [remark for remark in remarks if (remark.file, remark.line) not in known]
+        found = [stop for stop in noted if stop.kind != FaultKind.NEGATIVE_INDEX] + stops
+        if found and not keep_going:
+            raise faults.report(stops[0], compiled, places)
+        return [faults.report(stop, compiled, places) for stop in found]
 
 
 def _three(dimensions: Dimensions) -> tuple[int, int, int]:

@@ -12,10 +12,11 @@ from convbench.emulator.errors import CompilationError, UnsupportedError
 from convbench.emulator.source import DebugInfo, Site, Sites
 from convbench.emulator.support import arithmetic, registers
 from convbench.emulator.support.inline_ptx import is_sited, name_of, types_of
+from convbench.emulator.unset import SET, variable_of
 
 _NAME = r'@"?(?P<name>[-\w.$]+)"?'
 _SITED = re.compile(
-    r"emu\.(?:axis|nvvm\.(?:barrier0(?:\.\w+)?|bar\.warp\.sync|shfl\.sync\.i32|vote\.sync|match\.\w+\.sync\.i\d+))"
+    r"emu\.(?:axis(?:\.wrapped)?|negative|set\.\w+|nvvm\.(?:barrier0(?:\.\w+)?|bar\.warp\.sync|shfl\.sync\.i32|vote\.sync|match\.\w+\.sync\.i\d+))"
 )
 _CALL = re.compile(rf'^(?P<head>.*\bcall [^@"]*){_NAME}\((?P<arguments>.*?)\)(?P<tail>(?:, !\w+ ![^,]*)*)\s*$')
 _DECLARE = re.compile(rf"^(?P<head>declare [^@]*){_NAME}\((?P<arguments>.*?)\)(?P<tail>.*)$")
@@ -238,6 +239,8 @@ class _Module:
             return registers.declaration(match["name"])
         if not _SITED.fullmatch(match["name"]):
             return match[0]
+        if match["name"].startswith(SET):
+            return None
         extra = ", i64" if match["arguments"] else "i64"
         arguments = re.sub(r' %"[^"]*"', "", match["arguments"])
         return f"{match['head']}@{match['name']}({arguments}{extra}){match['tail']}"
@@ -246,6 +249,10 @@ class _Module:
         if not _SITED.fullmatch(match["name"]):
             return line
         number = self.found.sites.number(self.debug.site(line))
+        if match["name"].startswith(SET):
+            name = self.found.sites.number(Site(function=variable_of(match["name"].removeprefix(SET))))
+            self.declared[SET] = "declare void @emu.set(i1, i64, i64)"
+            return f"{match['head']}@emu.set({match['arguments']}, i64 {name}, i64 {number}){match['tail']}"
         arguments = f"{match['arguments']}, i64 {number}" if match["arguments"] else f"i64 {number}"
         return f"{match['head']}@{match['name']}({arguments}){match['tail']}"
 

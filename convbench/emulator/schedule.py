@@ -11,8 +11,10 @@ from llvmlite import ir
 from numba import njit, types
 from numba.extending import intrinsic
 
-from convbench.emulator import happens, products, raw, shadow, taint, tensor, warp, warpgroup, warpgroup_products
+from convbench.emulator import happens, notes, products, raw, shadow, taint, tensor, warp, warpgroup, warpgroup_products
+from convbench.emulator.notes import note, settle
 from convbench.emulator.state import THREAD, WARP, FaultKind, Status, fingerprint
+from convbench.emulator.taint import LANES
 from convbench.emulator.warp import answer_warp
 from convbench.emulator.warpgroup import answer_warpgroup, begin_block
 
@@ -22,10 +24,11 @@ IN_WARPGROUP, WARPGROUP = int(Status.WARPGROUP), warpgroup.WARPGROUP
 NAMED, ARRIVE, BARRIERS, GRID = int(Status.NAMED), int(Status.ARRIVE), 16, int(Status.GRID)
 DIVERGENT_BARRIER, EARLY_EXIT = int(FaultKind.DIVERGENT_BARRIER), int(FaultKind.EARLY_EXIT)
 INCOMPLETE, INCOMPLETE_BARRIER = int(FaultKind.INCOMPLETE_COLLECTIVE), int(FaultKind.INCOMPLETE_BARRIER)
-STOPPED, UNWRITTEN = int(FaultKind.STOPPED), int(FaultKind.UNWRITTEN)
-RACE_READ, RACE_OVERWRITE = int(FaultKind.RACE_READ), int(FaultKind.RACE_OVERWRITE)
+PART_OF_WARPGROUP = int(FaultKind.PART_OF_WARPGROUP)
+STOPPED, SOURCE_NOT_IN_MASK = int(FaultKind.STOPPED), int(FaultKind.SOURCE_NOT_IN_MASK)
 ROW_BYTES = THREAD.itemsize
 PARKED = -1  # not a fault: the block waits for other blocks
+BROKEN = -2  # a thread of the block has ended with a fault, which is noted
 PARK = 16  # rounds in which all threads of a block spin, after which other blocks run
 LOCKSTEP = 32  # atomics at each of which a block lets others run, in random order
 EVER = 1 << 40  # an epoch that no block reaches
@@ -69,12 +72,13 @@ def _make_run_blocks(version: int) -> Any:
         header = worker[0]
         if header.parked:
             fault, thread = _go_on(resume, threads, rows, order, header, clocks, tables, arrived)
-            if fault == PARKED:
+            earlier, who = settle(threads, header, fault == PARKED)
+            if fault == PARKED and not earlier:
                 return PARKED, 0
             header.parked = 0
-            if header.unwritten_by and not RACE_READ <= fault <= RACE_OVERWRITE:
-                return _unwritten(threads, header)
-            if fault:
+            if earlier:
+                return earlier, who
+            if fault and fault != BROKEN:
                 return fault, thread
         for number in range(blocks.size):
             block = blocks[number]
@@ -91,12 +95,13 @@ def _make_run_blocks(version: int) -> Any:
             fault, thread, waiting = _begin(start, threads, rows, order, header, clocks, tables, arrived)
             if waiting and not fault:
                 fault, thread = _go_on(resume, threads, rows, order, header, clocks, tables, arrived)
+            earlier, who = settle(threads, header, fault == PARKED)
+            if earlier:
+                return earlier, who
             if fault == PARKED:
                 header.parked = 1
                 return PARKED, number
-            if header.unwritten_by and not RACE_READ <= fault <= RACE_OVERWRITE:
-                return _unwritten(threads, header)  # whatever happened later is its consequence
-            if fault:
+            if fault and fault != BROKEN:
                 return fault, thread
         return 0, 0
 
@@ -104,34 +109,37 @@ def _make_run_blocks(version: int) -> Any:
 
 
 @njit(nogil=True)
-def _unwritten(threads, header):
-    """The fault of the noted read of unwritten memory, which no later write has turned into a race."""
-    thread = threads[header.unwritten_by - 1]
-    thread.fault, thread.fault_site = UNWRITTEN, header.unwritten_site
-    thread.fault_a, thread.fault_b = header.unwritten_address, 0
-    return UNWRITTEN, thread.index
-
-
-@njit(nogil=True)
 def _begin(start, threads, rows, order, header, clocks, tables, arrived):
     """Run each thread of a block until it waits. Returns (fault, thread, whether any waits)."""
     clocks[:] = 0
     arrived[:] = 0
-    header.rounds = header.at_grid = 0
+    header.rounds = header.at_grid = header.n_bulk = 0
     if tables is not None:
         begin_block(tables)
-    waiting = False
+    waiting = broken = False
     for i in order:
         thread = threads[i]
         thread.status = READY
-        thread.sync = thread.acquired = 0
+        thread.sync = thread.acquired = thread.writes = thread.groups = thread.groups_ended = 0
         thread.copies_first = thread.copies_next  # forget copies that the last block did not wait for
         _enter(start, rows + i * ROW_BYTES)
         if thread.status != DONE:
             waiting = True
             if thread.status == FAULT:
-                return thread.fault, i, True
-    return 0, 0, waiting
+                if not header.notes:
+                    return thread.fault, i, True
+                _note_end(thread, rows + i * ROW_BYTES)
+                broken = True
+    return BROKEN if broken else 0, 0, waiting
+
+
+@njit(nogil=True)
+def _note_end(thread, row):
+    """Note the fault that has ended a thread. The other threads run until they wait: theirs may be earlier."""
+    site = thread.fault_site
+    if thread.fault == SOURCE_NOT_IN_MASK:
+        site = (thread.fault_a - 1) // LANES
+    note(row, thread.fault, site, thread.fault_a, thread.fault_b, thread.fault_c)
 
 
 @njit(nogil=True)
@@ -145,6 +153,7 @@ def _go_on(resume, threads, rows, order, header, clocks, tables, arrived):
             break
         if header.stop:
             return STOPPED, 0
+        broken = False
         for i in order:
             thread = threads[i]
             if thread.status == READY:
@@ -152,7 +161,12 @@ def _go_on(resume, threads, rows, order, header, clocks, tables, arrived):
                 if thread.status != READY:
                     header.progress = 1
                 if thread.status == FAULT:
-                    return thread.fault, i
+                    if not header.notes:
+                        return thread.fault, i
+                    _note_end(thread, rows + i * ROW_BYTES)
+                    broken = True
+        if broken:
+            return BROKEN, 0
     return 0, 0
 
 
@@ -175,8 +189,9 @@ def _answer(threads, rows, count, header, clocks, tables, arrived):
         elif status == READY:
             spinning = i  # it let others run (`support.ptx`)
     if at_barrier == count or at_grid == count:
-        if header.unwritten_by:
-            return UNWRITTEN, header.unwritten_by - 1, True
+        fault, who = settle(threads, header, False)
+        if fault:
+            return fault, who, True
         if at_grid:
             header.at_grid = 1
             return PARKED, 0, True
@@ -230,7 +245,7 @@ def _answer(threads, rows, count, header, clocks, tables, arrived):
         header.rounds = 0
         return PARKED, spinning, True
     if stuck >= 0:
-        return INCOMPLETE, stuck, True
+        return PART_OF_WARPGROUP if threads[stuck].status == IN_WARPGROUP else INCOMPLETE, stuck, True
     if named >= 0:
         return INCOMPLETE_BARRIER, named, True
     if at_grid and at_barrier:
@@ -255,7 +270,8 @@ def _release(threads, count, header, clocks):
     first = threads[0]
     total = 0
     for i in range(count):
-        if threads[i].option != first.option or (threads[i].site != first.site and not header.anywhere):
+        elsewhere = threads[i].site != first.site or threads[i].turns != first.turns
+        if threads[i].option != first.option or (elsewhere and not header.anywhere):
             return DIVERGENT_BARRIER, i, True
         total += threads[i].value != 0
     result = total
@@ -263,6 +279,11 @@ def _release(threads, count, header, clocks):
         result = int(total == count)
     elif first.option == ANY:
         result = int(total > 0)
+    if header.order:
+        fenced = threads[0].fence
+        for i in range(1, count):
+            fenced = min(fenced, threads[i].fence)
+        header.all_fenced = fenced
     header.epoch += 1
     if header.syncwarps:
         clocks[:] = 0
@@ -308,5 +329,5 @@ def _release_named(threads, count, header, arrived):
     return answered
 
 
-_MODULES = raw, happens, shadow, taint, tensor, warp, warpgroup, products, warpgroup_products
+_MODULES = raw, happens, notes, shadow, taint, tensor, warp, warpgroup, products, warpgroup_products
 run_blocks = _make_run_blocks(fingerprint(__file__, *(str(module.__file__) for module in _MODULES)))

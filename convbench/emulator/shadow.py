@@ -25,8 +25,9 @@ from functools import cache
 
 from numba import cfunc, njit, types
 
-from convbench.emulator import happens, raw
+from convbench.emulator import happens, notes, raw
 from convbench.emulator.happens import fence, is_ordered, synchronise
+from convbench.emulator.notes import note
 from convbench.emulator.raw import load, load_byte, store, store_byte
 from convbench.emulator.state import RANGE, THREAD, WARP, WORKER, FaultKind, fingerprint, offset
 
@@ -52,8 +53,7 @@ _NOW, _BLOCK_EPOCH, _CLOCKS = offset(WORKER, "epoch"), offset(WORKER, "block_epo
 _SYNCWARPS = offset(WORKER, "syncwarps")
 _HELD = -2  # beside the reader of the source of a copy that is under way
 _UNDER_WAY = -(1 << 27)  # added to a block's epoch in the cells of the destination of a copy that is under way
-_PENDING, _PENDING_SITE = offset(WORKER, "unwritten_by"), offset(WORKER, "unwritten_site")
-_PENDING_ADDRESS = offset(WORKER, "unwritten_address")
+_WRITES = offset(THREAD, "writes")
 _ORDER, _GRID = offset(WORKER, "order"), offset(WORKER, "grid_epoch")
 _RANGE_BEGIN, _RANGE_END = offset(WORKER, "range_begin"), offset(WORKER, "range_end")
 _RANGES, _N_RANGES = offset(WORKER, "ranges"), offset(WORKER, "n_ranges")
@@ -62,7 +62,7 @@ _READ_OUTSIDE, _WRITE_OUTSIDE = int(FaultKind.READ_OUTSIDE), int(FaultKind.WRITE
 _MISALIGNED = int(FaultKind.MISALIGNED)
 _COPY_TARGET = int(FaultKind.COPY_TARGET)
 _RACE_READ, _RACE_WRITE = int(FaultKind.RACE_READ), int(FaultKind.RACE_WRITE)
-_RACE_OVERWRITE = int(FaultKind.RACE_OVERWRITE)
+_RACE_OVERWRITE, _UNWRITTEN = int(FaultKind.RACE_OVERWRITE), int(FaultKind.UNWRITTEN)
 
 
 def describe_access(access: int, size: int, alignment: int, site: int) -> int:
@@ -186,25 +186,16 @@ def _meets(at, epoch, block_epoch, thread, index, worker, is_shared, ordered):
 
 
 @njit(error_model="numpy")
-def _note_unwritten(worker, thread, site, address):
-    """Note the first read of unwritten memory.
+def _touch_unwritten(access, write_epoch, block_epoch, thread, site, address):
+    """The fault of an access to shared memory that no thread of the block has written yet, or 0.
 
-    It becomes a fault only at the next barrier. If another thread writes the memory before, the fault is a race
-    instead. So the fault is the same whichever of the two threads ran first.
+    A read is only noted. If another thread writes the memory before the next barrier, the fault is a race instead. So
+    the fault is the same whichever of the two threads ran first.
     """
-    if not load(worker + _PENDING):
-        store(worker + _PENDING, load(thread + _INDEX) + 1)
-        store(worker + _PENDING_SITE, site)
-        store(worker + _PENDING_ADDRESS, address)
-
-
-@njit(error_model="numpy")
-def _touch_unwritten(access, write_epoch, block_epoch, worker, thread, site, address):
-    """The fault of an access to shared memory that no thread of the block has written yet, or 0."""
     if access != READ and write_epoch < 0 and write_epoch - _UNDER_WAY >= block_epoch:
         return _fault(thread, _COPY_TARGET, address, 0, 0)
     if access != WRITE:
-        _note_unwritten(worker, thread, site, address)
+        note(thread, _UNWRITTEN, site, address, 0, 0)
     return 0
 
 
@@ -234,7 +225,7 @@ def _check_cell(
     unwritten = is_shared and write_epoch < block_epoch and atomic_epoch < block_epoch
     if unwritten:
         kind = WRITE if strong and access == ATOMIC else access  # a strong write reads nothing
-        fault = _touch_unwritten(kind, write_epoch, block_epoch, worker, thread, site, address)
+        fault = _touch_unwritten(kind, write_epoch, block_epoch, thread, site, address)
         if fault:
             return fault
     if strong and access == READ:
@@ -274,7 +265,28 @@ RANGE_BYTES = RANGE.itemsize
 
 @njit(error_model="numpy", inline="always")
 def check(thread, address, what, row, ordered):
-    """The fault of an access to global or shared memory, or 0.
+    """As `check_value`, for an access whose value does not matter."""
+    return check_value(thread, address, what, row, ordered, False, 0, 0)
+
+
+@njit(error_model="numpy")
+def _is_same(thread, worker, stamp, address, size, low, high):
+    """Whether a lane of the thread's warp has stored the same value here in this epoch.
+
+    Of lanes that store in one place together, one wins (CUDA C++ Programming Guide, "SIMT Architecture").
+    """
+    if stamp >> _EPOCH != load(worker + _NOW) or (stamp & _THREAD_MASK) // WARP != load(thread + _INDEX) // WARP:
+        return False
+    for byte in range(size):
+        wanted = low >> 8 * byte if byte < 8 else high >> 8 * (byte - 8)
+        if load_byte(address + byte) != wanted & 255:
+            return False
+    return True
+
+
+@njit(error_model="numpy", inline="always")
+def check_value(thread, address, what, row, ordered, has_value, low, high):
+    """The fault of an access to global or shared memory, or 0. Races and reads of unwritten memory are only noted.
 
     Parameters
     ----------
@@ -283,10 +295,13 @@ def check(thread, address, what, row, ordered):
     what : `describe_access` of it
     row : address of the RANGE that the access should be in; 0 to find the range by the address of the access
     ordered : a constant: whether atomics or other blocks, which run side by side, may order accesses
+    has_value : a constant: whether it is a store of the value `low` | `high` << 64
     """
     access, strong = what & 3, what & STRONG
     alignment, size, site = what >> 8 & 255, what >> 16 & (1 << 24) - 1, what >> 40
     worker = load(thread + _WORKER)
+    if access != READ:  # reads that are free do not come here, and must count as the others
+        store(thread + _WRITES, load(thread + _WRITES) + 1)
     if row == 0 or load(row + _SIZE) == 0:  # it is not known into which array the pointer leads
         row = _find(worker, address)
         if row == 0:
@@ -300,7 +315,7 @@ def check(thread, address, what, row, ordered):
     if written:
         for byte in range(place, place + size):
             if access != WRITE and what & 7 != STRONG_WRITE and not load_byte(written + byte):
-                _note_unwritten(worker, thread, site, address)
+                note(thread, _UNWRITTEN, site, address, 0, 0)
             if access != READ:
                 store_byte(written + byte, 1)
     cells = load(row + _CELLS)
@@ -329,7 +344,16 @@ def check(thread, address, what, row, ordered):
             site,
             ordered,
         )
-        if fault:
+        if has_value and fault == _RACE_WRITE:
+            stamp = load(cells + number * CELL_BYTES)
+            if load(thread + _B) == stamp and _is_same(thread, worker, stamp, address, size, low, high):
+                continue
+        if _RACE_READ <= fault <= _RACE_OVERWRITE:
+            note(thread, fault, site, address, load(thread + _B), load(thread + _C))
+            if access != READ:  # later accesses meet this one
+                store(cells + number * CELL_BYTES, me)
+                store(cells + number * CELL_BYTES + FREE, 0)
+        elif fault:
             return fault
     return 0
 
@@ -364,6 +388,21 @@ def show(thread, address, what):
         cell = load(row + _CELLS) + number * CELL_BYTES
         if load(cell) == stamp:
             store(cell, 0)
+
+
+@njit(error_model="numpy")
+def land(worker, index, address, size):
+    """End a bulk copy to these bytes of shared memory, which thread `index` issued: they are written now."""
+    row = _find(worker, address)
+    if row == 0:
+        return
+    place, shift = address - load(row + _BEGIN), load(row + _SHIFT)
+    stamp = (_UNDER_WAY + load(worker + _BLOCK_EPOCH)) << _EPOCH | index
+    for number in range(place >> shift, (place + size - 1 >> shift) + 1):
+        cell = load(row + _CELLS) + number * CELL_BYTES
+        if load(cell) == stamp:
+            store(cell, load(worker + _NOW) << _EPOCH | index)
+            store(cell + FREE, 0)
 
 
 @njit(error_model="numpy")
@@ -403,7 +442,7 @@ def check_address(*, ordered: bool) -> int:
 
     Kernels with atomics, or whose blocks wait for each other, need the variant that is `ordered`; it is slower.
     """
-    version = fingerprint(__file__, raw.__file__, happens.__file__)
+    version = fingerprint(__file__, raw.__file__, happens.__file__, notes.__file__)
 
     @cfunc(types.int64(*[types.int64] * 4), error_model="numpy", cache=True)
     def plain(thread, address, what, row):
@@ -417,9 +456,25 @@ def check_address(*, ordered: bool) -> int:
 
 
 @cache
+def check_store_address(*, ordered: bool) -> int:
+    """The address of `check_value` for stores, in machine code, which is compiled at the first call."""
+    version = fingerprint(__file__, raw.__file__, happens.__file__, notes.__file__)
+
+    @cfunc(types.int64(*[types.int64] * 6), error_model="numpy", cache=True)
+    def plain_store(thread, address, what, row, low, high):
+        return check_value(thread, address, what, row, False, True, low, high) if version else 0
+
+    @cfunc(types.int64(*[types.int64] * 6), error_model="numpy", cache=True)
+    def store_with_order(thread, address, what, row, low, high):
+        return check_value(thread, address, what, row, True, True, low, high) if version else 0
+
+    return int((store_with_order if ordered else plain_store).address)
+
+
+@cache
 def ordering_addresses() -> tuple[int, int]:
     """The addresses of `synchronise` and `fence` of `happens` in machine code, compiled at the first call."""
-    version = fingerprint(__file__, raw.__file__, happens.__file__)
+    version = fingerprint(__file__, raw.__file__, happens.__file__, notes.__file__)
 
     @cfunc(types.void(types.int64, types.int64, types.int64), error_model="numpy", cache=True)
     def enter_atomic(thread, address, writes):

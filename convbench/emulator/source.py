@@ -6,7 +6,7 @@ from functools import cached_property
 from pathlib import Path
 
 _NODE = re.compile(r"^!(\d+) = (?:distinct )?!DI(Location|Subprogram|LexicalBlock|File)\((.*)\)$", re.MULTILINE)
-_GROUPS = "numba/cuda/cg.py"  # numba-cuda's own functions of cooperative groups, whose lines tell users nothing
+GROUPS = "numba/cuda/cg.py"  # numba-cuda's own functions of cooperative groups, whose lines tell users nothing
 _REFERENCE = re.compile(r"!dbg !(\d+)")
 
 
@@ -61,7 +61,7 @@ class DebugInfo:
         while scope:
             kind, fields = self._nodes.get(int(scope[1:]), ("", ""))
             if kind == "Subprogram":
-                if caller and self._file(_field(fields, "file")).endswith(_GROUPS):
+                if caller and self._file(_field(fields, "file")).endswith(GROUPS):
                     return self._resolve(int(caller[1:]))
                 return Site(self._file(_field(fields, "file")), line, _field(fields, "name"))
             scope = _field(fields, "scope")

@@ -74,9 +74,17 @@ class _NumbaSource:
     looks_up_pointers = False  # whether code without checks finds the array that a pointer leads into
 
     def __init__(
-        self, kernel: Any, args: tuple[Any, ...], types: tuple[Any, ...], capability: tuple[int, int], *, checked: bool
+        self,
+        kernel: Any,
+        args: tuple[Any, ...],
+        types: tuple[Any, ...],
+        capability: tuple[int, int],
+        *,
+        checked: bool,
+        strict: bool,
     ) -> None:
         self.kernel, self.types, self.capability = kernel, types, capability
+        self.strict = strict  # whether a negative index is out of bounds in checked mode
         self.name = kernel.py_func.__name__
         self.bounds = kernel.targetoptions.get("launch_bounds")
         pointer = raw_pointer(kernel, types)
@@ -89,13 +97,14 @@ class _NumbaSource:
         self.arguments = marshal(kernel, types, args)
 
     def key(self, *, checked: bool) -> tuple[Any, ...]:
-        return self.kernel, self.types, self.capability, checked
+        return self.kernel, self.types, self.capability, checked, checked and self.strict
 
     def linked(self, key: tuple[Any, ...], *, checked: bool) -> Linked:
         return disk.linked(self.kernel, key[1:], machine(), lambda: self._link(checked=checked))
 
     def _link(self, *, checked: bool) -> Linked:
-        return link(self.kernel, self.types, machine(), self.capability, checked=checked)
+        strict = checked and self.strict
+        return link(self.kernel, self.types, machine(), self.capability, checked=checked, strict=strict)
 
 
 class _LoweredSource(_NumbaSource):
@@ -113,7 +122,8 @@ class _LoweredSource(_NumbaSource):
 
     def _link(self, *, checked: bool) -> Linked:
         try:
-            texts, entry, raises = ptx_of(self.kernel, self.types, self.capability)
+            strict = checked and self.strict
+            texts, entry, raises = ptx_of(self.kernel, self.types, self.capability, checked=checked, strict=strict)
         except CompilationError as error:
             if _INVALID in str(error):  # NVVM does not say why; what reads the same code for the host may know
                 super()._link(checked=checked)
@@ -151,6 +161,7 @@ def source_of(
     code: Code,
     *,
     checked: bool,
+    strict: bool = False,
 ) -> Source:
     """The source of a kernel and its arguments. Raises CompilationError and UnsupportedError, before anything runs."""
     if isinstance(kernel, PtxKernel):
@@ -162,7 +173,7 @@ def source_of(
         raise CompilationError(f"{kernel.py_func.__name__}: only code='ptx' and kernels of load_ptx take `memory`")
     types = types_of(kernel, args) if types is None else types
     kind = _LoweredSource if code == "ptx" else _NumbaSource
-    source = kind(kernel, args, types, compute_capability, checked=checked)
+    source = kind(kernel, args, types, compute_capability, checked=checked, strict=strict)
     source.arguments.arrays += also(memory)
     return source
 

@@ -67,6 +67,10 @@ class FaultKind(IntEnum):
     SPINNING = 23
     COPY_TARGET = 24
     COPY_SOURCE = 25
+    UNSET = 26
+    NEGATIVE_INDEX = 27  # a remark and no fault: Numba counts it from the end
+    UNWAITED = 28
+    PART_OF_WARPGROUP = 29
 
 
 THREAD = np.dtype(
@@ -84,6 +88,9 @@ THREAD = np.dtype(
             # the times of its last fences, of the device and of any, and the last atomic that it saw (`happens`)
             *("fence", "fence_of_block", "acquired"),
             *("given", "taken"),  # of a shuffle: the words of `taint` of the value that it gives and takes
+            "writes",  # how many it has made, in checked mode
+            *("groups", "groups_ended"),  # of products of a warpgroup in checked PTX: committed ones, those waited for
+            "turns",  # of a barrier in checked mode: a number for the turns of the loops around it (`loops`)
         )
     ]
 )
@@ -99,17 +106,20 @@ WORKER = np.dtype(
             # the checks: logical time, the table of memory ranges, the clocks of lanes and whether
             # the kernel has syncwarps at all, the budget of a thread
             *("epoch", "block_epoch", "ranges", "n_ranges", "clocks", "syncwarps", "budget"),
-            # the noted read of unwritten memory: the thread's index + 1, the place in the source, the address
-            *("unwritten_by", "unwritten_site", "unwritten_address"),
+            # the table of noted faults (`notes`), its rows, how many it may have, those that are settled, and whether
+            # the launch goes on behind them
+            *("notes", "n_notes", "most_notes", "told", "keep_going"),
             "rounds",  # how often in a row the threads of the block did nothing but spin
             "progress",  # whether a thread of the block has begun or ended to wait, or has returned
             # atomics that threads may do before they let others run; how often they did, and the state of a generator
             *("preempt", "preemptions", "random"),
             "anywhere",  # whether threads may wait for each other at different places of the code, as on a GPU
+            "all_fenced",  # the time before which all threads of the block had fenced, at its last barrier
             *("order", "acquired"),  # the log of atomics (`happens`) or 0, and the block's last acquisition in it
             # the epochs of the block, which no other block has, and the last one before a grid synchronisation
             *("range_begin", "range_end", "grid_epoch"),
             *("parked", "at_grid"),  # whether a block is begun and lets others run; whether it waits for the whole grid
+            *("bulk", "n_bulk"),  # the table of bulk copies under way, and its rows
             *("copies", "most_copies"),  # the table of asynchronous copies under way, and its rows for each thread
             # set by another thread to end a launch early
             "stop",
@@ -136,6 +146,9 @@ RANGE = np.dtype(
 # and the first bytes of its source.
 COPY = np.dtype([(name, np.int64) for name in ("to", "from", "what", "group", "low", "high")])
 KEPT_BYTES = 16  # of the source
+# A bulk copy under way: its destination, its size, its mbarrier, and the thread that issued it.
+BULK = np.dtype([(name, np.int64) for name in ("to", "size", "barrier", "thread")])
+MOST_BULK = 256  # bulk copies under way of a block; of more, it is not noticed that nobody waits for them
 # most copies under way, of one thread and of a block; each has 4 bytes or more of at most 227 KiB of shared memory
 COPIES, COPIES_OF_BLOCK, FEWEST_COPIES = 1 << 16, 1 << 21, 1 << 11
 

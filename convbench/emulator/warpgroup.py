@@ -2,7 +2,7 @@
 
 On hardware, a product reads shared memory and writes its accumulators at some moment between its issue and the wait for
 its group. Here it does so at the wait. Until then each accumulator holds a NaN whose bits tell which sum it stands for
-(`_MARK`). The wait replaces those NaNs that it is given by the sums. So a kernel that forgets the wait, or the commit,
+(`MARK`). The wait replaces those NaNs that it is given by the sums. So a kernel that forgets the wait, or the commit,
 or to tie an accumulator to the wait, computes with NaNs, and a write over an operand that comes too early spoils the
 sum. The checked mode checks every read of shared memory twice, at the issue and at the wait. The products that a thread
 has under way are in its row of a table, in words of 64 bits.
@@ -35,12 +35,12 @@ PENDING, COUNT, KIND, BEGINS, BY_DESCRIPTOR = 4, 12, 4, 8, 9  # lowest bits of t
 A, B, C = 0, 4, 6  # words of a thread's block: A (4 words, or a descriptor), B (a descriptor), the accumulators
 PRODUCTS, SUMS, MOST = 64, 8, 128  # most products and sums that a thread has under way, most accumulators of a sum
 _DONE, _WAITING = int(Status.DONE), int(Status.WARPGROUP)
-_EXITED, _ABSENT = int(FaultKind.MASK_NAMES_EXITED), int(FaultKind.MASK_NAMES_ABSENT)
-_DIVERGENT, _OUTSIDE = int(FaultKind.DIVERGENT_COLLECTIVE), int(FaultKind.READ_OUTSIDE)
+_PART, _OUTSIDE = int(FaultKind.PART_OF_WARPGROUP), int(FaultKind.READ_OUTSIDE)
 _UNFENCED, _UNEVEN = int(FaultKind.UNFENCED), int(FaultKind.UNEVEN_OPERANDS)
 _ROW_BYTES = THREAD.itemsize
 _K_WORDS, _CHUNK = 8, 16  # words of a row that one product reads, and bytes that are stored together
-_MARK, _SERIALS = 0xFFE00000, 0x1FFFFE  # a negative quiet NaN, whose low bits are the number of a sum, from 1
+MARK, _SERIALS = 0xFFE00000, 0x1FFFFE  # a negative quiet NaN, whose low bits are the number of a sum, from 1
+_NAN = 0x7FFFFFFF
 # words of a row of the table: products ended, products issued, groups committed, sums begun, whether there was a fence
 _FIRST, _NEXT, _GROUP, _SERIAL, _FENCED, _PRODUCTS = range(6)
 _OPTION, _OF, _SUM, _LEFT, _RIGHT, _SITE, _WORDS = range(7)  # words of a product; then two rows of A
@@ -56,17 +56,20 @@ def answer_warpgroup(threads, rows, first, count, tables, header):
 
     Returns (fault, thread, whether it was answered).
     """
+    who = first
+    while threads[who].status != _WAITING:
+        who += 1
+    asker = threads[who]
     if first + WARPGROUP > count:
-        return _ABSENT, first, False
-    asker = threads[first]
+        return _PART, who, False
     for i in range(first, first + WARPGROUP):
         if threads[i].status == _DONE:
-            return _EXITED, i, False
+            return _PART, who, False
+        if threads[i].status == _WAITING and (threads[i].site != asker.site or threads[i].option != asker.option):
+            return _PART, who, False
     for i in range(first, first + WARPGROUP):
         if threads[i].status != _WAITING:
-            return 0, i, False
-        if threads[i].site != asker.site or threads[i].option != asker.option:
-            return _DIVERGENT, i, False
+            return 0, who, False
     action = asker.option & 15
     if action == NOW:
         fault, who = multiply_now(threads, rows, first, header)
@@ -126,7 +129,7 @@ def _issue(threads, rows, i, first, tables, header):
     at = _SUMS + sum_number % SUMS * (_VALUES + MOST)
     row[at + _UNDER_WAY] += 1
     for j in range(count):
-        store_word(block + 4 * (C + j), _MARK | sum_number)
+        store_word(block + 4 * (C + j), MARK | sum_number)
     product = _PRODUCTS + row[_NEXT] % PRODUCTS * _PRODUCT
     row[_NEXT] += 1
     row[product + _OPTION], row[product + _OF], row[product + _SUM] = option, row[_GROUP], sum_number
@@ -144,13 +147,13 @@ def _issue(threads, rows, i, first, tables, header):
 @njit(nogil=True)
 def _sum_of(row, block, count):
     """The number of the sum under way that all accumulators stand for, or 0."""
-    number = load_word(block + 4 * C) ^ _MARK
+    number = load_word(block + 4 * C) ^ MARK
     if not 0 < number <= _SERIALS or row[_SUMS + number % SUMS * (_VALUES + MOST)] != number:
         return 0
     if row[_SUMS + number % SUMS * (_VALUES + MOST) + _UNDER_WAY] == 0:
         return 0
     for j in range(1, count):
-        if load_word(block + 4 * (C + j)) != _MARK | number:
+        if load_word(block + 4 * (C + j)) != MARK | number:
             return 0
     return number
 
@@ -166,7 +169,7 @@ def _wait(threads, rows, i, tables, header):
             return fault
     row[_FENCED] = 0
     for j in range(option >> COUNT):
-        number = load_word(block + 4 * (C + j)) ^ _MARK
+        number = load_word(block + 4 * (C + j)) ^ MARK
         at = _SUMS + number % SUMS * (_VALUES + MOST)
         if 0 < number <= _SERIALS and row[at] == number and row[at + _UNDER_WAY] == 0:
             store_word(block + 4 * (C + j), row[at + _VALUES + j])
@@ -246,7 +249,7 @@ def _end_first(threads, rows, i, row, header):
                 total = np.float64(float_of(row[place]))
                 for k in range(b.size):
                     total += a[half, k] * b[k]
-                row[place] = bits_of(cut(total))
+                row[place] = bits_of(cut(total)) if total == total else _NAN  # none that stands for a sum
     row[at + _UNDER_WAY] -= 1
     return 0
 

@@ -9,7 +9,7 @@ bytes have been written.
 import re
 from collections.abc import Callable
 
-from convbench.emulator import asynchronous, shadow
+from convbench.emulator import asynchronous, notes, shadow
 from convbench.emulator.analysis import (
     ACCESS,
     DERIVING,
@@ -27,6 +27,7 @@ from convbench.emulator.analysis import (
 from convbench.emulator.retarget import Array
 from convbench.emulator.source import DebugInfo, Sites
 from convbench.emulator.state import RANGE, WORKER, FaultKind, offset
+from convbench.emulator.sums import Sums, is_under_way
 from convbench.emulator.weave import MARKER, Layout, Weaver, load
 
 _ALIGN = re.compile(r", align (\d+)")
@@ -48,6 +49,7 @@ class Watcher(Weaver):
     debug, sites : the places in the source that the instructions came from, and the numbers of these places
     size_of : gives the bytes of one of LLVM's types
     local_arrays : the local arrays that the kernel declares, by marker
+    warpgroups : whether the kernel has products of warpgroups
     """
 
     def __init__(
@@ -61,6 +63,7 @@ class Watcher(Weaver):
         sites: Sites,
         size_of: Callable[[str], int],
         local_arrays: dict[str, Array],
+        warpgroups: bool = False,
     ) -> None:
         self.debug, self.sites, self.size_of, self.local_arrays = debug, sites, size_of, local_arrays
         super().__init__(define, body, layout, block, site_of=self._site, checked=True)
@@ -68,6 +71,7 @@ class Watcher(Weaver):
         self.rows: list[Root] = [*pointers, *(("shared", name) for name in layout.shared)]
         self.roots = find_roots(body, self.parameters)
         self.words = {m["word"]: m["pointer"] for line in body if (m := _WORD.match(line))}
+        self.sums = Sums(body, self.roots) if warpgroups else None
         self.heads = find_loop_heads(body)
         self.shift = self._shift()
         self.has_copies = False
@@ -100,9 +104,13 @@ class Watcher(Weaver):
     def marker(self, line: str, match: re.Match[str]) -> bool:
         """Replace the markers of faults, copies and local arrays here, and the others as `Weaver` does."""
         name = match["name"]
-        if name == "fault":
+        if name in ("fault", "note"):
             line = self._name_local(line)
             match = MARKER.match(line) or match
+        if name == "note":
+            called = f"call void inttoptr (i64 {notes.address()} to ptr)"
+            self.out.append(f"  {called}(i64 %emu.row, {match['arguments']})")
+            return False
         if name.startswith("copy."):
             self._copy(line, name.removeprefix("copy."), match["arguments"])
             return False
@@ -133,6 +141,10 @@ class Watcher(Weaver):
 
     def instruction(self, line: str) -> None:
         """Add the checks of an instruction's accesses before it."""
+        for value in self.sums.used(line) if self.sums else ():
+            name = self.piece()
+            self.out.append(is_under_way(value, name))
+            self._stop_if(name, line, f"i64 {int(FaultKind.UNWAITED)}", "i64 0, i64 0, i64 0")
         if match := ACCESS.match(line):
             if self.preempts and self._is_atomic(match):
                 self.preempt(line)

@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from convbench.emulator import taint
+from convbench.emulator import loops, taint
 from convbench.emulator.analysis import find_spins
 from convbench.emulator.errors import UnsupportedError
 from convbench.emulator.state import THREAD, TURNS, WORKER, Status, offset
@@ -127,10 +127,12 @@ class Weaver:
         self.block_shape = block
         self.first_label = _label_of(body[0])
         self.tainted = taint.find_tainted(body) if checked and any(taint.TAKE in line for line in body) else set()
+        self.turns = loops.find_turns(body) if checked else None
+        self.place = 0  # of the next barrier
         self.stops: list[str] = []
         self.out: list[str] = []
         self.split: dict[str, str] = {}  # from a block to the last of the blocks that it was split into
-        self.block = ""
+        self.block = self._quoted = ""
         self.pieces = 0
         self.site_of = site_of or (lambda _: 0)
         self.spins = find_spins(body) if site_of else set()
@@ -144,12 +146,17 @@ class Weaver:
             if skip:  # the `unreachable` after a fault
                 skip = False
             elif match := _LABEL.match(line):
-                self.block = match["label"].strip('"')
+                self._quoted = match["label"]
+                self.block = self._quoted.strip('"')
                 fresh = True
                 self.out.append(line)
+                if self.turns and (phi := self.turns.phis.get(match["label"])):
+                    self.out.append(phi)
             else:
                 if fresh and " = phi " not in line:
                     fresh = False
+                    if self.turns and (step := self.turns.steps.get(self._quoted)):
+                        self.out.append(step)
                     self.enter(line)
                     if self.block in self.spins:
                         self._let_others_run(line)
@@ -188,6 +195,10 @@ class Weaver:
             self._scalars(value)
         elif name == "suspend":
             self._suspend()
+        elif name == "turns":
+            self._note_turns()
+        elif name == "place":
+            self.place = int(match["arguments"].rsplit(" ", 1)[-1])
         elif name == "take":
             self._take(value, match["arguments"].rsplit(" ", 1)[-1])
         elif name == "give":
@@ -225,6 +236,16 @@ class Weaver:
         self.out.append(f"  %{piece}.why = call i8 @llvm.coro.suspend(token none, i1 false)")
         self.out.append(f"  switch i8 %{piece}.why, label %emu.exit [i8 0, label %{piece}]")
         self.begin(piece)
+
+    def _note_turns(self) -> None:
+        """Note the turns of the loops around a barrier, in checked mode."""
+        if self.turns is None:
+            return
+        name = self.piece()
+        word, lines = self.turns.number(self._quoted, name, self.place)
+        self.out += lines
+        self.out.append(f"  %{name}.turns.at = getelementptr i8, ptr %emu.thread, i64 {offset(THREAD, 'turns')}")
+        self.out.append(f"  store i64 {word}, ptr %{name}.turns.at")
 
     # ---- values that a shuffle read from outside its mask
 

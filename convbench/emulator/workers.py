@@ -5,7 +5,7 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from queue import SimpleQueue
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -13,9 +13,10 @@ import numpy.typing as npt
 from convbench.emulator.arguments import Arguments
 from convbench.emulator.build import Compiled
 from convbench.emulator.happens import LOG_BYTES
+from convbench.emulator.notes import FEW, MANY, NOTE
 from convbench.emulator.ranges import Ranges, WrittenMemory, bounds
 from convbench.emulator.schedule import BARRIERS
-from convbench.emulator.state import COPY, NEVER, THREAD, WARP, WORKER, aligned_bytes, copies_of_thread
+from convbench.emulator.state import BULK, COPY, MOST_BULK, NEVER, THREAD, WARP, WORKER, aligned_bytes, copies_of_thread
 from convbench.emulator.warpgroup import ROW_WORDS
 from convbench.emulator.weave import FRAME_ALIGNMENT
 
@@ -58,6 +59,8 @@ class Worker:
         memory: WrittenMemory,
         budget: int,
         like: "Worker | None" = None,
+        *,
+        keep_going: bool = False,
     ) -> None:
         count = shape.threads
         self.arrived = np.zeros(BARRIERS, np.int64)
@@ -94,6 +97,11 @@ class Worker:
             most = copies_of_thread(count)
             self.copies, header["most_copies"] = np.zeros(count * most if compiled.watch.copies else 0, COPY), most
             header["copies"] = self.copies.ctypes.data
+            self.bulk = np.zeros(MOST_BULK if compiled.watch.copies else 0, BULK)
+            header["bulk"] = self.bulk.ctypes.data
+            self.notes = np.zeros(MANY if keep_going else FEW, NOTE)
+            header["notes"], header["most_notes"] = self.notes.ctypes.data, self.notes.size
+            header["keep_going"] = keep_going
             if compiled.watch.atomics and compiled.watch.fences:
                 self.log: npt.NDArray[np.uint8] = like.log if like else np.zeros(LOG_BYTES, np.uint8)
                 header["order"] = self.log.ctypes.data
@@ -102,6 +110,15 @@ class Worker:
     def bytes(self) -> int:
         """Memory of a block, about."""
         return int(self.shared.nbytes + self.threads.nbytes + self.clocks.nbytes + self._frame_bytes)
+
+    @property
+    def noted(self) -> npt.NDArray[Any]:
+        """The rows of the table of notes, without those that were dropped; in fast mode there are none."""
+        if not self.header["notes"][0]:
+            return np.zeros(0, NOTE)
+        rows: npt.NDArray[Any] = self.notes[: int(self.header["n_notes"][0])]
+        kept: npt.NDArray[Any] = rows[rows["kind"] != 0]
+        return kept
 
     def preempt(self, seed: int) -> None:
         """Let other blocks run at atomics."""

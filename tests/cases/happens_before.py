@@ -64,7 +64,11 @@ class Program:
                 step = event.kind + 10 * event.space, event.cell, 0
             else:
                 step = (BARRIER, 0, 0) if isinstance(event, Barrier) else (SYNCWARP, 0, event.mask)
-            for thread in self.takes_part(event):
+            members = self.takes_part(event)
+            longest = max(len(steps[thread]) for thread in members)
+            for thread in members:
+                if isinstance(event, Barrier):  # which all threads must reach in the same turn of the loop
+                    steps[thread] += [(NOTHING, 0, 0)] * (longest - len(steps[thread]))
                 steps[thread].append(step)
         table = np.zeros((3, len(steps), max(map(len, steps)) + 1), np.int64)
         for thread, taken in enumerate(steps):

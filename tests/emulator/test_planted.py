@@ -11,13 +11,17 @@ from cases.planted import indices as planted_indices  # noqa: F401
 from cases.planted import memory as planted_memory  # noqa: F401
 from cases.planted import pointers as planted_pointers  # noqa: F401
 from cases.planted import races as planted_races  # noqa: F401
+from cases.planted import turns as planted_turns  # noqa: F401
+from cases.planted import unset as planted_unset  # noqa: F401
 from cases.planted import waits as planted_waits  # noqa: F401
 from cases.planted.bugs import TABLE
 from convbench.emulator import Emulator, KernelFault, Order
 from convbench.emulator.orders import ORDERS
 
-CHECKED: dict[Order, Emulator] = {
-    order: Emulator(checked=True, budget=10_000, orders=[order], seed=5) for order in ORDERS
+CHECKED: dict[tuple[Order, bool], Emulator] = {
+    (order, strict): Emulator(checked=True, budget=10_000, orders=[order], seed=5, strict_index=strict)
+    for order in ORDERS
+    for strict in (False, True)
 }
 
 rows = pytest.mark.parametrize("name", TABLE)
@@ -27,7 +31,7 @@ rows = pytest.mark.parametrize("name", TABLE)
 def test_a_planted_bug_is_reported_where_it_is(name):
     row = TABLE[name]
     with pytest.raises(KernelFault) as caught:
-        row.launch(CHECKED["forward"], bug=True)
+        row.launch(CHECKED["forward", row.strict_index], bug=True)
     fault = caught.value
     file = Path((row.beside or row.make).__code__.co_filename)
     assert (fault.kind, Path(fault.file), fault.line) == (row.kind, file, row.line()), str(fault)
@@ -38,7 +42,8 @@ def test_a_planted_bug_is_reported_where_it_is(name):
 
 @rows
 def test_the_same_kernel_without_the_bug_runs_clean(name):
-    TABLE[name].launch(CHECKED["forward"], bug=False)
+    row = TABLE[name]
+    row.launch(CHECKED["forward", row.strict_index], bug=False)
 
 
 @rows
@@ -46,5 +51,5 @@ def test_the_same_kernel_without_the_bug_runs_clean(name):
 def test_a_planted_bug_is_found_in_every_order(name, order):
     row = TABLE[name]
     with pytest.raises(KernelFault) as caught:
-        row.launch(CHECKED[order], bug=True)
+        row.launch(CHECKED[order, row.strict_index], bug=True)
     assert caught.value.kind in row.others, str(caught.value)

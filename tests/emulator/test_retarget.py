@@ -46,7 +46,7 @@ def watched(request):
 @pytest.fixture
 def found(watched):
     args = np.zeros(8, np.float32), np.zeros(8, np.float32)
-    lowered = lower(everything, types_of(everything, args), compute_capability=(9, 0), strict=watched)
+    lowered = lower(everything, types_of(everything, args), compute_capability=(9, 0), checked=watched, strict=watched)
     assert "addrspace" in "".join(lowered.modules)  # otherwise this test would check nothing
     return retarget(lowered.modules, watch_local=watched)
 
@@ -94,7 +94,7 @@ def test_an_array_without_a_variable_is_named_by_its_line():
         i = cuda.threadIdx.x
         y[i] = cuda.shared.array(8, float32)[i]
 
-    lowered = lower(kernel, types_of(kernel, (np.zeros(8),)), compute_capability=(9, 0), strict=True)
+    lowered = lower(kernel, types_of(kernel, (np.zeros(8),)), compute_capability=(9, 0), checked=True, strict=True)
     (array,) = retarget(lowered.modules, watch_local=True).shared.values()
     assert array.variable == f"of line {line_of(kernel, 'shared')}"
 

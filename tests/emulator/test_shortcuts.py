@@ -38,7 +38,9 @@ def make_kernel():
 
 def lines_of(strict):
     vectors = types.Array(types.float32, 1, "C")
-    modules = lower(make_kernel(), (vectors, vectors, types.float32), compute_capability=(9, 0), strict=strict).modules
+    modules = lower(
+        make_kernel(), (vectors, vectors, types.float32), compute_capability=(9, 0), checked=strict, strict=strict
+    ).modules
     return sorted(NUMBER.sub("0", line) for module in modules for line in module.splitlines())
 
 

@@ -7,6 +7,7 @@ from convbench.emulator.ptx.flow import LOADED, Root, find_computed, find_roots
 from convbench.emulator.ptx.fusion import fused
 from convbench.emulator.ptx.kinds import bits, is_floating, is_signed, literal, llvm
 from convbench.emulator.ptx.memory import LOCAL, WORD, Memory, Places, pointer_words
+from convbench.emulator.ptx.pending import Pending
 from convbench.emulator.ptx.special import is_special, read_special
 from convbench.emulator.ptx.syntax import Address, Function, Instruction, Label, Module, Operand, bytes_of
 from convbench.emulator.ptx.watched import WatchedMemory, Watching
@@ -76,6 +77,13 @@ class Body(Emitter):
         roots = find_roots(function, known)
         self.memory = WatchedMemory(places, function, roots, watching) if watching else Memory(places, function, roots)
         self.parameters = Parameters(self)
+        self.pending = Pending(function) if watching else None
+
+    def get(self, operand: Operand, kind: str) -> str:
+        """As in `Emitter`; in checked mode, a sum of a warpgroup must have ended."""
+        if self.pending and isinstance(operand, str) and operand in self.pending.registers:
+            self.pending.check(self, operand)
+        return super().get(operand, kind)
 
     def constant(self, operand: str, kind: str) -> str:
         """An immediate, a special register, or the address of a variable."""

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from convbench.emulator.errors import UnsupportedError
 from convbench.emulator.ptx.kinds import CANONICAL_NAN, bits, literal, llvm
 from convbench.emulator.ptx.syntax import Function, Instruction, Operand, Vector, bytes_of
+from convbench.emulator.source import Sites
 from convbench.emulator.state import THREAD, WORKER, FaultKind, offset
 
 LIKELY = '!prof !{!"branch_weights", i32 1048576, i32 1}'
@@ -33,6 +34,7 @@ class Emitter:
         self.cold: list[str] = []  # blocks that end in a fault
         self.instruction, self.number = Instruction("", (), ()), 0
         self.is_open = True  # whether the current block still lacks its last instruction
+        self.names = Sites()  # of variables, for reports
         self._known: dict[str, tuple[str, str]] = {}  # value and LLVM type of a register, in this block
         self._written: set[str] = set()  # registers written since the last label
         self._places: dict[str, str] = {}  # the stack places of registers

@@ -11,13 +11,14 @@ from convbench.emulator.errors import UnsupportedError
 from convbench.emulator.ptx.body import GRID_SYNC, Body, function_name, listed_functions
 from convbench.emulator.ptx.flow import find_spins, names_in
 from convbench.emulator.ptx.gaps import without_gaps
-from convbench.emulator.ptx.instructions import block_name, handler_of, let_others_run
+from convbench.emulator.ptx.instructions import block_name, handler_of, let_others_run, unset
 from convbench.emulator.ptx.kinds import kinds_of, literal, llvm
 from convbench.emulator.ptx.memory import WORD, Places, check_variables, symbol
 from convbench.emulator.ptx.storage import LEAST_ALIGNMENT, stored, with_numbers
 from convbench.emulator.ptx.syntax import Function, Instruction, Label, Module, Variable
 from convbench.emulator.ptx.watched import WatchedMemory, Watching, cell_shift, count_atomics, count_turn, find_turns
-from convbench.emulator.source import Site, Sites
+from convbench.emulator.source import GROUPS, Site, Sites
+from convbench.emulator.unset import ASSEMBLY
 
 FLOATING_KINDS = ("f16", "f16x2", "bf16", "bf16x2", "f32", "f32x2", "f64")
 
@@ -54,10 +55,13 @@ def lower(module: Module, entry: str, places: Places, readable: str, watching: W
     sites = Sites()
 
     def site_of(i: Instruction, number: int) -> int:
-        file = module.files.get(i.line.file, "")
+        line = i.line
+        if line.caller and module.files.get(line.file, "").endswith(GROUPS):
+            line = line.caller
+        file = module.files.get(line.file, "")
         # without lines, the instruction itself is the place
         return sites.number(
-            Site(file, i.line.line, readable) if file and i.line.line else Site(function=f"instruction {number}, `{i}`")
+            Site(file, line.line, readable) if file and line.line else Site(function=f"instruction {number}, `{i}`")
         )
 
     # a launch looks up where watched variables lie, and LLVM must not change them
@@ -81,6 +85,7 @@ def lower(module: Module, entry: str, places: Places, readable: str, watching: W
         )
     for function in reached:
         body = Body(module, function, places, site_of, watching)
+        body.names = sites
         try:
             parts.append(_function(body))
         except UnsupportedError as error:
@@ -192,9 +197,16 @@ def _function(body: Body) -> str:
 
 def _instruction(body: Body, i: Instruction) -> None:
     body.instruction = i
-    handler = handler_of(i.opcode, is_floating=_is_floating(i))
+    handler = unset if i.opcode.startswith(ASSEMBLY) else handler_of(i.opcode, is_floating=_is_floating(i))
     if handler is None:
         raise body.refuse("it has no counterpart on the CPU")
+    if body.pending and body.pending.registers:
+        unwatched = handler
+
+        def handler(body: Body, i: Instruction) -> None:
+            assert body.pending is not None
+            body.pending.around(body, i, lambda: unwatched(body, i))
+
     if not i.predicate:
         handler(body, i)
         return

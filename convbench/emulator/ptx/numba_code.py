@@ -8,22 +8,28 @@ numba-cuda has no public function for this, so its internals are used, as in `fr
 
 import re
 import warnings
+from collections import OrderedDict
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from convbench.emulator import front_end, shortcuts
+from convbench.emulator import front_end, shortcuts, unset
 from convbench.emulator.compilation import why_not
 from convbench.emulator.errors import CompilationError, UnsupportedError
+from convbench.emulator.index_checks import without_wrap
 from convbench.emulator.ptx.storage import Storage
 from convbench.emulator.without_device import compiling_for
 
 # numba-cuda marks its debug information as one to warn about if another module has another version, and NVRTC as an
 # error. nvJitLink refuses to link the two, for example a kernel with lines that uses bfloat16.
 _FLAG = re.compile(r'!\{ i32 2, (!"Debug Info Version")')
+
+# device functions of checked kernels, which no GPU must get, without and with `strict`
+_CHECKED: tuple[front_end.Overloads, front_end.Overloads] = OrderedDict(), OrderedDict()
 
 _HELPERS: dict[Any, Any] = {}  # functions that numba-cuda compiles for its own use, with lines
 
@@ -38,8 +44,18 @@ class Ptx(NamedTuple):
     raises: Callable[[Storage], None] | None  # raises the exception that the kernel raised, if it has `debug=True`
 
 
-def ptx_of(kernel: Any, types: tuple[Any, ...], compute_capability: tuple[int, int]) -> Ptx:
+def ptx_of(
+    kernel: Any,
+    types: tuple[Any, ...],
+    compute_capability: tuple[int, int],
+    *,
+    checked: bool = False,
+    strict: bool = False,
+) -> Ptx:
     """The PTX of a `numba.cuda.jit` dispatcher for arguments of these Numba types.
+
+    With `checked`, it has an instruction of its own where a variable is read that no path has set (`unset`). With
+    `strict` too, a negative index does not count from the end, so that the access is outside its array.
 
     Raises
     ------
@@ -61,7 +77,9 @@ def ptx_of(kernel: Any, types: tuple[Any, ...], compute_capability: tuple[int, i
     options["lineinfo"] = not options.get("debug")  # which has lines of its own
     capability = (*compute_capability, "a" if compute_capability >= SUFFIX_SINCE else "")
     lock = front_end._lock  # noqa: SLF001  (numba-cuda is patched under it)
-    with lock, shortcuts.taken(), compiling_for(capability, _with_lines()), warnings.catch_warnings():
+    more = [*_with_lines(), *(unset.patches(unset.assemble) if checked else ()), *(without_wrap() if strict else ())]
+    apart = front_end.kept_apart(_CHECKED[strict]) if checked else nullcontext()
+    with lock, shortcuts.taken(), compiling_for(capability, more), apart, warnings.catch_warnings():
         # the source of a kernel typed at a prompt cannot be found, which is no reason for a warning
         warnings.simplefilter("ignore", NumbaDebugInfoWarning)
         try:

@@ -168,16 +168,17 @@ class _Parser:
 
     def _loc(self) -> None:
         file, line, _column = int(self.take()), int(self.take()), self.take()
-        self.line = Line(file, line)
+        caller = None
         while self.accept(","):  # function_name label+offset, or inlined_at file line column
             word = self.take()
             if word == "inlined_at":
-                for _ in range(3):
-                    self.take()
+                caller = Line(int(self.take()), int(self.take()))
+                self.take()
             else:
                 self.take()
                 if self.accept("+"):
                     self.take()
+        self.line = Line(file, line, caller)
 
     # ---- declarations
 

@@ -37,6 +37,7 @@ class Line:
 
     file: int = 0
     line: int = 0
+    caller: "Line | None" = None  # the place of the call, if the function is inlined
 
 
 @dataclass(frozen=True)

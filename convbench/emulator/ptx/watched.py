@@ -22,6 +22,7 @@ from convbench.emulator.state import RANGE, THREAD, WORKER, FaultKind, offset
 PREFIX = "emu_shadow_"  # of the functions that checked code calls
 LARGEST_CELL = 8
 MBARRIER_BYTES = 8
+MOST_BYTES = 16  # of a value that lanes may store together
 
 
 def address(name: str) -> int:
@@ -29,8 +30,12 @@ def address(name: str) -> int:
     name = name.removeprefix(PREFIX)
     if name in ("check", "check_ordered"):
         return shadow.check_address(ordered=name == "check_ordered")
+    if name in ("check_store", "check_store_ordered"):
+        return shadow.check_store_address(ordered=name == "check_store_ordered")
     if name in ("atomic", "fence"):
         return shadow.ordering_addresses()[name == "fence"]
+    if name in ("begin_bulk", "end_bulk"):
+        return asynchronous.bulk_addresses()[name == "end_bulk"]
     return dict(zip(("issue", "commit", "wait"), asynchronous.addresses(), strict=True)).get(name, 0)
 
 
@@ -116,10 +121,23 @@ class WatchedMemory(Memory):
         self.number = len(watching.local)  # of this function's local memory, for reports
         watching.local.append(" and ".join(self.local) or "memory")
         swaps = [i for i in function.body if isinstance(i, Instruction) and "cas" in i.modifiers]
+        self._stored: tuple[str, str] | None = None  # two words of the value of the store that is lowered
         self._swapped = {i.operands[1] for i in swaps}  # the addresses of compare-and-swaps
         self._compared = sources_of(function, {str(i.operands[2]) for i in swaps})
 
     # ---- accesses
+
+    def pointer_of_store(self, e: Emitter, operand: Address, space: str, value: str, kind: str, width: int) -> str:
+        """As `pointer`, for a store: lanes of a warp may store one value in one place of shared memory together."""
+        root = self.root(operand)
+        if width <= MOST_BYTES and (space == "shared" or (root and root[1] in self.places.shared)):
+            word = e.op(f"bitcast {kind} {value} to i{8 * width}")
+            whole = e.op(f"zext i{8 * width} {word} to i256")
+            low, high = (e.op(f"trunc i256 {e.op(f'lshr i256 {whole}, {far}')} to i64") for far in (0, 64))
+            self._stored = low, high
+        found = self.pointer(e, operand, space, width, FaultKind.WRITE_OUTSIDE)
+        self._stored = None
+        return found
 
     def inside(self, e: Emitter, address: str, root: Root | None, space: str, width: int, fault: FaultKind) -> str:
         """The pointer of an access that has been checked; otherwise the kernel ends here."""
@@ -195,10 +213,14 @@ class WatchedMemory(Memory):
         thread = self._thread(e)
         if self.watching.preempts and access in (shadow.ATOMIC, shadow.STRONG_READ):
             self._preempt(e)
-        name = f"{PREFIX}check{'_ordered' if self.watching.ordered else ''}"
+        order = "_ordered" if self.watching.ordered else ""
+        name = f"{PREFIX}check{order}"
+        given = [f"i64 {thread}", f"i64 {address}", f"i64 {what}", f"i64 {row}"]
+        if self._stored and access == shadow.WRITE:
+            name, given = f"{PREFIX}check_store{order}", [*given, *(f"i64 {word}" for word in self._stored)]
 
         def check() -> None:
-            self._end_if(e, e.call("i64", name, f"i64 {thread}", f"i64 {address}", f"i64 {what}", f"i64 {row}"))
+            self._end_if(e, e.call("i64", name, *given))
 
         if access == shadow.READ and number is not None and width == align == 1 << self.watching.shift:
             e.either(self._is_new(e, address, number, width), check)
@@ -332,3 +354,14 @@ class WatchedMemory(Memory):
         """Wait for all copies but those of the last groups."""
         self.watching.copies = True
         self._end_if(e, e.call("i64", f"{PREFIX}wait", f"i64 {self._thread(e)}", f"i64 {pending}"))
+
+    def begin_bulk(self, e: Emitter, to: str, size: str, barrier: str) -> None:
+        """Begin a bulk copy to shared memory that tells the mbarrier at a pointer."""
+        self.watching.copies = True
+        word = e.op(f"ptrtoint ptr {barrier} to i64")
+        e.call("void", f"{PREFIX}begin_bulk", f"i64 {self._thread(e)}", f"i64 {to}", f"i64 {size}", f"i64 {word}")
+
+    def end_bulk(self, e: Emitter, barrier: str) -> None:
+        """End the bulk copies that tell the mbarrier at a pointer, for which the thread has waited."""
+        word = e.op(f"ptrtoint ptr {barrier} to i64")
+        e.call("void", f"{PREFIX}end_bulk", f"i64 {self._thread(e)}", f"i64 {word}")

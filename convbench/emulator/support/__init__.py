@@ -6,10 +6,12 @@ everything is inlined. Some functions have no body. They are markers, which `wea
     ptr  @emu.thread()                            the row of the CUDA thread that runs
     ptr  @emu.worker()                            the header of the worker that runs its block
     void @emu.suspend()                           here the thread waits for others
+    void @emu.turns()                             here it notes the turns of its loops, before a barrier
     void @emu.grid()                              here it waits for all threads of the grid
     void @emu.give(value)                         here the thread gives a value to a shuffle
     i32  @emu.take(value)                         here it takes one
     void @emu.fault(kind, site, a, b, c)          here the kernel ends with a fault
+    void @emu.note(kind, site, a, b, c)           here it notes a remark (`notes`)
 """
 
 import re
@@ -37,9 +39,11 @@ MARKERS = """
 declare ptr @emu.thread() memory(none) nounwind willreturn
 declare ptr @emu.worker() memory(none) nounwind willreturn
 declare void @emu.suspend() nounwind willreturn
+declare void @emu.turns() nounwind willreturn
 declare void @emu.grid() nounwind willreturn
 declare void @emu.give(i32) nounwind willreturn
 declare i32 @emu.take(i32) nounwind willreturn
+declare void @emu.note(i64, i64, i64, i64, i64) cold nounwind willreturn
 declare void @emu.fault(i64, i64, i64, i64, i64) cold noreturn nounwind
 """
 

@@ -32,6 +32,7 @@ class Planted:
     beside: Callable[..., Any] | None = None  # the device function with the marked line, if not the factory
     forgotten: tuple[int, ...] = ()  # numbers of the arguments that count as never written
     types: tuple[Any, ...] | None = None  # types of the arguments, if not those that numba-cuda finds
+    strict_index: bool = False  # whether it is a fault only if no index may be negative
     others: frozenset[FaultKind] = field(default_factory=frozenset)  # kinds that other orders may report
 
     def line(self) -> int:

@@ -59,7 +59,7 @@ def index_beyond_axis_2(bug):
     return kernel
 
 
-@planted(INDEX, "x", 1, 8, args=pair(8), block=(0, 0, 0), thread=(0, 0, 0))
+@planted(INDEX, "x", 1, 8, args=pair(8), block=(0, 0, 0), thread=(0, 0, 0), strict_index=True)
 def negative_index(bug):
     @cuda.jit
     def kernel(x, y):
@@ -82,7 +82,7 @@ def shared_index_beyond_the_end(bug):
     return kernel
 
 
-@planted(INDEX, "tile", 1, 8, args=pair(8), thread=(0, 0, 0))
+@planted(INDEX, "tile", 1, 8, args=pair(8), thread=(0, 0, 0), strict_index=True)
 def negative_shared_index(bug):
     @cuda.jit
     def kernel(x, y):
@@ -134,7 +134,7 @@ def local_index_beyond_the_end(bug):
     return kernel
 
 
-@planted(INDEX, "local", 1, 8, args=pair(8), thread=(0, 0, 0))
+@planted(INDEX, "local", 1, 8, args=pair(8), thread=(0, 0, 0), strict_index=True)
 def negative_local_index(bug):
     @cuda.jit
     def kernel(x, y):
@@ -220,7 +220,7 @@ def atomic_addition_before_the_beginning(bug):
     return kernel
 
 
-@planted(INDEX, "y", 1, 4, args=pair(8), thread=(0, 0, 0))
+@planted(INDEX, "y", 1, 4, args=pair(8), thread=(0, 0, 0), strict_index=True)
 def atomic_maximum_at_the_last_element_from_the_end(bug):
     @cuda.jit
     def kernel(x, y):
@@ -230,7 +230,7 @@ def atomic_maximum_at_the_last_element_from_the_end(bug):
     return kernel
 
 
-@planted(INDEX, "y", 1, 4, args=lambda: (floats(4), np.zeros((4, 4), np.int32)), thread=(0, 0, 0))
+@planted(INDEX, "y", 1, 4, args=lambda: (floats(4), np.zeros((4, 4), np.int32)), thread=(0, 0, 0), strict_index=True)
 def atomic_exchange_before_the_beginning_of_axis_1(bug):
     @cuda.jit
     def kernel(x, y):
@@ -240,7 +240,7 @@ def atomic_exchange_before_the_beginning_of_axis_1(bug):
     return kernel
 
 
-@planted(INDEX, "tile", 1, 4, args=pair(8), thread=(0, 0, 0))
+@planted(INDEX, "tile", 1, 4, args=pair(8), thread=(0, 0, 0), strict_index=True)
 def atomic_comparison_before_the_beginning_of_a_shared_array(bug):
     @cuda.jit
     def kernel(x, y):

@@ -135,6 +135,22 @@ def test_a_bulk_copy_from_outside_is_a_fault(checked):
         load_ptx(HEAD + BULK.replace("SECOND", "144"))["k"].launch(1, 64, x, out, checked=checked)
 
 
+def test_a_bulk_copy_that_nobody_waits_for_is_told_where_it_is_read():
+    text = BULK.replace("SECOND", "128").replace("@!%done bra WAIT;", "").replace("WAIT:", "").replace(
+        "mbarrier.try_wait.parity.acquire.cta.shared::cta.b64 %done, [%b], 0;", "bar.sync 0;"
+    )  # fmt: skip
+    kernel = load_ptx(HEAD + text)["k"]
+    with pytest.raises(KernelFault, match=r"`ld\.shared\.u32 %u, .* of tile, which was never written"):
+        kernel.launch(1, 64, np.zeros(64, np.uint32), np.zeros(64, np.uint32), checked=True)
+
+
+def test_a_bulk_copy_must_not_be_overwritten_before_the_wait():
+    text = BULK.replace("SECOND", "128").replace("WAIT:", "@%first st.shared.u32 [%place], %t;\nWAIT:")
+    with pytest.raises(KernelFault, match="asynchronous copy to it is under way") as caught:
+        load_ptx(HEAD + text)["k"].launch(1, 64, np.zeros(64, np.uint32), np.zeros(64, np.uint32), checked=True)
+    assert caught.value.kind is FaultKind.COPY_TARGET
+
+
 ARRIVALS = BEGIN + """
     mov.u32 %v, tile;
     add.u32 %v, %v, %place;

@@ -19,7 +19,7 @@ from convbench.emulator.ptx.instructions import (  # noqa: F401  (importing them
     warpgroups,
     wmma,
 )
-from convbench.emulator.ptx.instructions.control import block_name, let_others_run
+from convbench.emulator.ptx.instructions.control import block_name, let_others_run, unset
 from convbench.emulator.ptx.instructions.table import handler_of
 
-__all__ = ["block_name", "handler_of", "let_others_run"]
+__all__ = ["block_name", "handler_of", "let_others_run", "unset"]

@@ -121,17 +121,21 @@ def store(e: Body, i: Instruction) -> None:
         e.parameters.store(sources, kind, address)
         return
     size = bytes_of(kind)
-    pointer = e.memory.pointer(e, address, space_of(i), size * len(sources), FaultKind.WRITE_OUTSIDE)
     own = llvm(kind)
     strong = "volatile " if STRONG & set(i.modifiers) else ""
     values = [e.bits(source, kind) for source in sources]
-    if len(values) == 1:
-        e.put(f"store {strong}{own} {values[0]}, ptr {pointer}, align 1")
-        return
-    vector = "poison"
-    for number, value in enumerate(values):
-        vector = e.op(f"insertelement <{len(values)} x {own}> {vector}, {own} {value}, i32 {number}")
-    e.put(f"store {strong}<{len(values)} x {own}> {vector}, ptr {pointer}, align 1")
+    stored = values[0]
+    if len(values) > 1:
+        stored = "poison"
+        for number, value in enumerate(values):
+            stored = e.op(f"insertelement <{len(values)} x {own}> {stored}, {own} {value}, i32 {number}")
+        own = f"<{len(values)} x {own}>"
+    width = size * len(sources)
+    if isinstance(e.memory, WatchedMemory):
+        pointer = e.memory.pointer_of_store(e, address, space_of(i), stored, own, width)
+    else:
+        pointer = e.memory.pointer(e, address, space_of(i), width, FaultKind.WRITE_OUTSIDE)
+    e.put(f"store {strong}{own} {stored}, ptr {pointer}, align 1")
 
 
 # ---- atomics

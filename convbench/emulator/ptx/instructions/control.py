@@ -12,8 +12,10 @@ from convbench.emulator.ptx.kinds import kinds_of
 from convbench.emulator.ptx.special import read_special
 from convbench.emulator.ptx.syntax import Function, Instruction, Pair, Vector
 from convbench.emulator.ptx.watched import WatchedMemory
+from convbench.emulator.source import Site
 from convbench.emulator.state import TURNS, FaultKind
 from convbench.emulator.support.collectives import REDUCTIONS
+from convbench.emulator.unset import ASSEMBLY, variable_of
 from convbench.emulator.warp import ADD, AND, LARGEST, LEAST, MOST, OR, SMALLEST, XOR
 
 _CONTROL = "Control Flow Instructions"
@@ -50,6 +52,12 @@ def branch_by_index(e: Body, i: Instruction) -> None:
     e.unless(e.op(f"icmp ult i32 {index}, {len(targets)}"), FaultKind.TRAP)
     cases = " ".join(f"i32 {number}, label %{block_name(label)}" for number, label in enumerate(targets))
     e.end(f"switch i32 {index}, label %{block_name(targets[0])} [{cases}]")
+
+
+def unset(e: Body, i: Instruction) -> None:
+    """End the kernel: it reads a variable that is not set. The instruction is `emulator.unset`'s own, not PTX's."""
+    name = variable_of(i.opcode.removeprefix(ASSEMBLY))
+    e.unless("false", FaultKind.UNSET, str(e.names.number(Site(function=name))))
 
 
 @lowers("ret", "exit", section=f"{_CONTROL}: ret, exit")
@@ -157,6 +165,8 @@ def barrier(e: Body, i: Instruction) -> None:
     if "cluster" in words:
         e.call("void", "emu.nvvm.barrier0", f"i64 {e.site}") if "wait" in words else None
         return
+    if isinstance(e.memory, WatchedMemory):
+        e.call("void", "emu.place", f"i64 {e.number}")  # tells apart those of one line, in an unrolled loop
     reduction = next((word for word in words if word in REDUCTIONS), "")
     numbers = [e.get(operand, "u32") for operand in (i.operands[1:-1] if reduction else i.operands)]
     number, threads = (*numbers, "0", "0")[:2] if len(numbers) < 2 else numbers

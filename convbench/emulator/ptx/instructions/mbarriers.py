@@ -4,7 +4,8 @@ An mbarrier is a word of 64 bits: from the lowest bit on, the pending arrivals (
 the bytes under way (22, plus `_NONE`), and the number of the phase modulo 2 (the highest bit). Programs may not look at
 it.
 
-A bulk copy is made where it is issued. `schedule` runs the threads of a block one at a time, so nothing here is atomic.
+A bulk copy is made where it is issued. In checked mode its destination counts as unwritten until a thread has waited at
+its mbarrier. `schedule` runs the threads of a block one at a time, so nothing here is atomic.
 
 Source: PTX ISA, "Parallel Synchronization and Communication Instructions: mbarrier", "Data Movement and Conversion
 Instructions: cp.async.bulk".
@@ -47,7 +48,11 @@ def mbarrier(e: Body, i: Instruction) -> None:
         if action == "try_wait":  # it may wait: let the threads run that it waits for
             over = _is_over(e, i, pointer, parity="parity" in words)
             e.either(e.op(f"xor i1 {over}, true"), lambda: e.put(f"call void @emu.ptx.yield(i64 {e.site})"))
-        e.set(operands[0], "pred", _is_over(e, i, pointer, parity="parity" in words))
+        over = _is_over(e, i, pointer, parity="parity" in words)
+        e.set(operands[0], "pred", over)
+        memory = e.memory
+        if isinstance(memory, WatchedMemory):
+            e.either(over, lambda: memory.end_bulk(e, pointer))
     elif action == "pending_count":
         pending = e.op(f"and i64 {e.get(operands[1], 'b64')}, {_MOST}")
         e.set(operands[0], "u32", e.op(f"trunc i64 {pending} to i32"))
@@ -154,4 +159,7 @@ def copy_in_bulk(e: Body, i: Instruction) -> None:
     e.end(f"br label %copy.{name}")
     e.label(f"copied.{name}")
     if "mbarrier::complete_tx::bytes" in words:
-        update(e, _pointer(e, i, i.operands[3], "shared"), size=e.op(f"sub i64 0, {count}"))
+        pointer = _pointer(e, i, i.operands[3], "shared")
+        update(e, pointer, size=e.op(f"sub i64 0, {count}"))
+        if isinstance(memory, WatchedMemory):
+            memory.begin_bulk(e, memory.generic(e, to, "shared"), count, pointer)
