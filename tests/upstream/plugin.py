@@ -13,7 +13,8 @@ import re
 from pathlib import Path
 
 import pytest
-import shim
+
+from convbench.emulator.install import llvm_launches as shim
 
 SUITE = "numba.cuda.tests.cudapy"
 CHILDREN = Path(__file__).with_name("children")

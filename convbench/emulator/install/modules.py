@@ -13,9 +13,7 @@ from functools import cached_property
 from types import SimpleNamespace
 from typing import Any
 
-import host_driver
 import numpy as np
-from cubin import Cubin, Properties
 from cuda.core import Linker, LinkerOptions, ObjectCode
 from cuda.core._utils.cuda_utils import CUDAError
 from cuda.core.utils import StridedMemoryView
@@ -28,6 +26,8 @@ from numba.cuda.cudadrv.libs import get_cudalib
 from numba.cuda.memory_management import nrt
 
 from convbench.emulator import LaunchError, LoadedKernel, LoadedModule, load_ptx
+from convbench.emulator.install import host_driver
+from convbench.emulator.install.cubin import Cubin, Properties
 from convbench.emulator.ptx.numba_code import linked_texts
 from convbench.emulator.without_device import CudaSource
 
@@ -103,8 +103,6 @@ class Kernel:
 
 class Function(driver.CudaPythonFunction):
     """A function whose attributes are asked for only when they are needed, because they take an assembler."""
-
-    __slots__ = ()
 
     def __init__(self, module: Any, kernel: Kernel, name: str) -> None:
         self.module, self.kernel, self.handle, self.name = module, kernel, kernel.handle, name

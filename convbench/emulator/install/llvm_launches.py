@@ -8,14 +8,13 @@ import os
 from functools import wraps
 from typing import Any
 
-import host_driver
-import modules
 from cuda.core._utils.cuda_utils import CUDAError
 from numba.cuda import args as hints
 from numba.cuda import codegen, dispatcher
 from numba.cuda.cudadrv import driver
 
 from convbench.emulator import CompilationError, Emulator, LaunchError, UnsupportedError
+from convbench.emulator.install import host_driver, modules
 from convbench.emulator.limits import MAX_THREADS
 
 CODE = os.environ.get("CONVBENCH_CODE", "llvm")
