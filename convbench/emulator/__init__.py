@@ -22,6 +22,9 @@ may touch, and `asynchronous` the copies under way. `faults` reports an error, w
 `source`. `state` has the records that all of these share, `raw` their access to memory, and `errors` the exceptions.
 """
 
+from importlib import import_module
+from typing import Any
+
 from convbench.emulator import declared
 from convbench.emulator.arguments import types_of
 from convbench.emulator.errors import (
@@ -59,3 +62,9 @@ __all__ = [
 ]
 
 declared.allow()
+
+
+def __getattr__(name: str) -> Any:
+    if name == "install":  # imported only when it is asked for, because its import installs the emulator
+        return import_module("convbench.emulator.install")
+    raise AttributeError(f"module 'convbench.emulator' has no attribute {name!r}")

@@ -117,13 +117,21 @@ class Linked:
 
 
 def link(
-    kernel: Any, types: tuple[Any, ...], machine: Machine, compute_capability: tuple[int, int], *, checked: bool
+    kernel: Any,
+    types: tuple[Any, ...],
+    machine: Machine,
+    compute_capability: tuple[int, int],
+    *,
+    checked: bool,
+    strict_index: bool = True,
 ) -> Linked:
     """Link a kernel for these types of arguments and blocks of any shape.
 
+    With `checked` and `strict_index`, a negative index is a fault.
+
     Raises UnsupportedError, and the errors of Numba.
     """
-    lowered = lower(kernel, types, compute_capability=compute_capability, strict=checked)
+    lowered = lower(kernel, types, compute_capability=compute_capability, strict=checked and strict_index)
     retargeted = retarget(lowered.modules, watch_local=checked)
     return _link(kernel.py_func.__name__, retargeted, lowered.entry, machine, checked=checked)
 

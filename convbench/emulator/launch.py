@@ -52,6 +52,7 @@ class Emulator:
     code : what runs: "ptx", the code that a GPU gets, with the values of the PTX ISA; or "llvm", numba-cuda's own code
         before NVVM, with the host's arithmetic. PTX needs NVIDIA's compiler (the extra `cu13` or `cu12`). By default
         "llvm" in checked mode, where more is known of arrays, and else `default_code()`
+    strict_index : whether checked mode reports a negative index; otherwise it counts from the end, as Numba defines
     """
 
     def __init__(
@@ -64,10 +65,12 @@ class Emulator:
         checked: bool = False,
         budget: int = STEPS,
         code: Code | None = None,
+        strict_index: bool = True,
     ) -> None:
         self.orders = tuple(orders or (ORDERS if checked else ORDERS[:1]))
         self.seed = seed
         self.checked = checked
+        self.strict_index = strict_index
         self.budget = budget
         self.code: Code = code or ("llvm" if checked else default_code())
         self.workers = 1 if checked else workers or os.cpu_count() or 1
@@ -112,7 +115,10 @@ class Emulator:
             in PTX, any that a kernel with `debug=True` raises.
         """
         grid_3, block_3 = _three(grid), _three(block)
-        source = source_of(kernel, args, types, memory, self.limits.compute_capability, self.code, checked=self.checked)
+        source = source_of(
+            kernel, args, types, memory, self.limits.compute_capability, self.code,
+            checked=self.checked, strict_index=self.strict_index,
+        )  # fmt: skip
         name, arguments = source.name, source.arguments
         self.limits.check(name, grid_3, block_3, static=0, dynamic=shared_bytes, local=0, bounds=source.bounds)
         compiled = self._compiled(source, block_3, checked=self.checked)

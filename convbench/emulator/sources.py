@@ -74,9 +74,16 @@ class _NumbaSource:
     looks_up_pointers = False  # whether code without checks finds the array that a pointer leads into
 
     def __init__(
-        self, kernel: Any, args: tuple[Any, ...], types: tuple[Any, ...], capability: tuple[int, int], *, checked: bool
+        self,
+        kernel: Any,
+        args: tuple[Any, ...],
+        types: tuple[Any, ...],
+        capability: tuple[int, int],
+        *,
+        checked: bool,
+        strict_index: bool,
     ) -> None:
-        self.kernel, self.types, self.capability = kernel, types, capability
+        self.kernel, self.types, self.capability, self.strict_index = kernel, types, capability, strict_index
         self.name = kernel.py_func.__name__
         self.bounds = kernel.targetoptions.get("launch_bounds")
         pointer = raw_pointer(kernel, types)
@@ -89,13 +96,15 @@ class _NumbaSource:
         self.arguments = marshal(kernel, types, args)
 
     def key(self, *, checked: bool) -> tuple[Any, ...]:
-        return self.kernel, self.types, self.capability, checked
+        return self.kernel, self.types, self.capability, checked, self.strict_index or not checked
 
     def linked(self, key: tuple[Any, ...], *, checked: bool) -> Linked:
         return disk.linked(self.kernel, key[1:], machine(), lambda: self._link(checked=checked))
 
     def _link(self, *, checked: bool) -> Linked:
-        return link(self.kernel, self.types, machine(), self.capability, checked=checked)
+        return link(
+            self.kernel, self.types, machine(), self.capability, checked=checked, strict_index=self.strict_index
+        )
 
 
 class _LoweredSource(_NumbaSource):
@@ -151,6 +160,7 @@ def source_of(
     code: Code,
     *,
     checked: bool,
+    strict_index: bool = True,
 ) -> Source:
     """The source of a kernel and its arguments. Raises CompilationError and UnsupportedError, before anything runs."""
     if isinstance(kernel, PtxKernel):
@@ -162,7 +172,7 @@ def source_of(
         raise CompilationError(f"{kernel.py_func.__name__}: only code='ptx' and kernels of load_ptx take `memory`")
     types = types_of(kernel, args) if types is None else types
     kind = _LoweredSource if code == "ptx" else _NumbaSource
-    source = kind(kernel, args, types, compute_capability, checked=checked)
+    source = kind(kernel, args, types, compute_capability, checked=checked, strict_index=strict_index)
     source.arguments.arrays += also(memory)
     return source
 

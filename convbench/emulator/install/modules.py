@@ -6,9 +6,12 @@ assembler makes of the same PTX.
 """
 
 import ctypes
+import threading
 import warnings
 import weakref
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from functools import cached_property
 from types import SimpleNamespace
 from typing import Any
@@ -25,10 +28,13 @@ from numba.cuda.cudadrv import devicearray, devices, driver, nvrtc
 from numba.cuda.cudadrv.libs import get_cudalib
 from numba.cuda.memory_management import nrt
 
-from convbench.emulator import LaunchError, LoadedKernel, LoadedModule, load_ptx
-from convbench.emulator.install import host_driver
+from convbench.emulator import Emulator, LaunchError, LoadedModule
+from convbench.emulator.install import host_driver, settings
 from convbench.emulator.install.cubin import Cubin, Properties
-from convbench.emulator.ptx.numba_code import linked_texts
+from convbench.emulator.ptx.kernel import PtxKernel
+from convbench.emulator.ptx.numba_code import SUFFIX_SINCE, linked_texts
+from convbench.emulator.ptx.parser import parse
+from convbench.emulator.ptx.syntax import Module
 from convbench.emulator.without_device import CudaSource
 
 COPIES = "Host array used in CUDA kernel will incur copy overhead to/from device."  # numba-cuda's words
@@ -57,8 +63,12 @@ class Code:
         return id(self)
 
     @cached_property
+    def parsed(self) -> Module:
+        return parse(*self.texts)
+
+    @cached_property
     def module(self) -> LoadedModule:
-        return load_ptx(*self.texts)
+        return LoadedModule(self.parsed, Emulator(code="ptx"))
 
     @cached_property
     def cubin(self) -> Cubin:
@@ -70,7 +80,7 @@ class Code:
         return Cubin(bytes(linker.link("cubin").code))
 
     def get_kernel(self, name: str) -> "Kernel":
-        return Kernel(self, name, self.module[name])
+        return Kernel(self, name)
 
 
 @dataclass(eq=False)
@@ -79,7 +89,13 @@ class Kernel:
 
     of: Code
     name: str
-    loaded: LoadedKernel
+    named: dict[tuple[str, ...], PtxKernel] = field(default_factory=dict)
+
+    def with_names(self, names: tuple[str, ...]) -> PtxKernel:
+        """The kernel, with names of its parameters."""
+        if names not in self.named:
+            self.named[names] = PtxKernel(self.of.parsed, self.name, names)
+        return self.named[names]
 
     @property
     def handle(self) -> "Kernel":
@@ -120,11 +136,27 @@ def _complete(linker: Any) -> Code:
     return linked
 
 
+_checking = threading.local()
+
+
+@contextmanager
+def checking(names: tuple[str, ...]) -> Iterator[None]:
+    """Check the launches of this thread. `names` has those of the kernel's parameters in PTX."""
+    _checking.names = names
+    try:
+        yield
+    finally:
+        _checking.names = None
+
+
 def _launch(stream: Any, config: Any, kernel: Kernel, *args: Any) -> None:
     """`cuda.core.launch`."""
     del stream  # every launch has ended when it returns
+    names = getattr(_checking, "names", None)
+    emulator = settings.options().emulator("ptx", checked=names is not None)
     try:
-        kernel.loaded.launch(
+        emulator.launch(
+            kernel.with_names(names or ()),
             tuple(config.grid),
             tuple(config.block),
             *map(_argument, args),
@@ -219,4 +251,6 @@ def install() -> None:
 
 def _create_module_ptx(context: Any, ptx: str | bytes) -> Any:
     text = ptx if isinstance(ptx, str) else ptx.decode()
-    return context.create_module_image(Code((text,), "sm_90a"))
+    capability = settings.options().compute_capability
+    suffix = "a" if capability >= SUFFIX_SINCE else ""
+    return context.create_module_image(Code((text,), f"sm_{capability[0]}{capability[1]}{suffix}"))

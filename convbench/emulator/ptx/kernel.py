@@ -23,6 +23,7 @@ class PtxKernel:
 
     module: Module
     entry: str
+    names: tuple[str, ...] = ()  # of its parameters, where somebody knows them
 
     @property
     def name(self) -> str:
@@ -56,7 +57,7 @@ class PtxKernel:
         words: list[int] = []
         arrays: list[Passed] = []
         for number, (parameter, value) in enumerate(zip(parameters, args, strict=True)):
-            name = f"number {number}"
+            name = self.names[number] if number < len(self.names) else f"number {number}"
             if isinstance(value, np.ndarray) and not parameter.is_array:
                 if bits(parameter.kind) != 64:
                     raise self._wrong(number, parameter, "an array")
