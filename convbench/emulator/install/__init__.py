@@ -8,9 +8,10 @@ environment variables set them too, for example CONVBENCH_CHECKED=1.
 
 `settings` has the options in use (`options`). `host_driver` is the driver, `modules` loads PTX (with `cubin`), and
 `launches` is in the place of numba-cuda's launch. `told` explains a fault, `findings` collects faults, and `hooks`
-concerns tracebacks and processes.
+concerns tracebacks and processes. `report` tells what was found when a program ends.
 """
 
+import atexit
 import sys
 from types import ModuleType
 from typing import Any
@@ -48,10 +49,11 @@ def _install() -> None:
         raise UnsupportedError(
             "this process has used a GPU already: import convbench.emulator.install before the first use of numba.cuda"
         )
-    from convbench.emulator.install import hooks, launches
+    from convbench.emulator.install import hooks, launches, report
 
     launches.install()
     hooks.install()
+    atexit.register(report.tell_at_exit)
     _installed.append(True)
 
 

@@ -43,7 +43,7 @@ class Finding:
                 "line": error.line,
                 "block": list(error.block),
                 "thread": list(error.thread),
-                "array": self.launch.array(error.array),
+                "array": self.launch.described(error.array),
                 "other_lines": [line.number for line in other_accesses(error, self.launch)],
             }
         return found
@@ -85,17 +85,21 @@ class Findings:
             self._faults.clear()
             self._notes.clear()
 
-    def summary(self, launches: Mapping[str, int]) -> str:
-        """The faults and notes by line, as text."""
+    def summary(self, launches: Mapping[str, int], *, faults: bool = True) -> str:
+        """The faults (unless they were told) and notes by line, as text."""
         total = sum(launches.values())
         distinct, kernels = len(self.faults), len(launches)
-        parts = [
-            (
-                f"{distinct} distinct {_plural('fault', distinct)} in {total:,} {_plural('launch', total)} of "
-                f"{kernels} {_plural('kernel', kernels)}"
-            )
-        ]
-        for word, findings in (("fault", self.faults), ("note", self.notes)):
+        parts = (
+            []
+            if not faults
+            else [
+                (
+                    f"{distinct} distinct {_plural('fault', distinct)} in {total:,} {_plural('launch', total)} of "
+                    f"{kernels} {_plural('kernel', kernels)}"
+                )
+            ]
+        )
+        for word, findings in (("fault", self.faults if faults else []), ("note", self.notes)):
             for finding in findings:
                 file, line = finding.place()
                 where = f"{file}:{line}" if line else "unknown line"

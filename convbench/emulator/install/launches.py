@@ -158,8 +158,7 @@ class _Run:
                 except KernelFault as fault:
                     if options.strict_index or not _counts_from_the_end(fault):
                         raise
-                    explain(fault, self._launch)
-                    FINDINGS.add(fault, self._launch, note=True)
+                    FINDINGS.add(_note_of(fault), self._launch, note=True)
                     _wraps.add(key)
                     self._restore()
             self._whole(checked=True, strict_index=False)
@@ -221,6 +220,18 @@ def _counts_from_the_end(fault: KernelFault) -> bool:
     """Whether a fault is an index that Numba lets count from the end of its axis."""
     found = _OUTSIDE.search(str(fault)) if fault.kind == FaultKind.INDEX else None
     return found is not None and -int(found[2]) <= int(found[1]) < 0
+
+
+def _note_of(fault: KernelFault) -> KernelFault:
+    """The note that a kernel has a negative index, in the place of the fault."""
+    found = _OUTSIDE.search(str(fault))
+    of = f" of {fault.array}" if fault.array else ""
+    return KernelFault(
+        f"{fault.kernel}: index {found[1] if found else ''}{of} counts from the end, as Numba defines it; "
+        "--strict-index makes it a fault",
+        kind=fault.kind, kernel=fault.kernel, file=fault.file, line=fault.line,
+        block=fault.block, thread=fault.thread, array=fault.array,
+    )  # fmt: skip
 
 
 def _arrays(value: Any) -> Iterator[Any]:

@@ -51,14 +51,26 @@ class Launch:
 
     def array(self, name: str) -> str:
         """An array that the source names, with its dtype and shape."""
+        value = self._argument(name)
+        if value is not None:
+            return f"argument {name}: {value.dtype}, shape {value.shape}"
+        made = _made(self.function, _base(name))
+        return f"{name} = {made}" if made else f"{name}: an array that the kernel makes"
+
+    def described(self, name: str) -> dict[str, Any]:
+        """An array that the source names, for JSON."""
+        value = self._argument(name)
+        if value is None:
+            return {"name": name}
+        return {"name": name, "dtype": str(value.dtype), "shape": list(value.shape)}
+
+    def _argument(self, name: str) -> Any:
+        """The array that an argument is, or that is an item of a tuple; None if there is none of this name."""
         base, *items = re.findall(r"[^\[\]]+", name) or [""]
         value = self.arguments.get(base)
         for item in items:
             value = value[int(item)] if isinstance(value, tuple) and item.isdigit() else None
-        if isinstance(value, np.ndarray):
-            return f"argument {name}: {value.dtype}, shape {value.shape}"
-        made = _made(self.function, base)
-        return f"{name} = {made}" if made else f"{name}: an array that the kernel makes"
+        return value if isinstance(value, np.ndarray) else None
 
     def repeat(self) -> str:
         """The command that checks this launch alone."""
