@@ -6,7 +6,9 @@ Python, pytest and unittest print behind the message.
 
 import ast
 import linecache
+import os
 import re
+import shlex
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -73,7 +75,10 @@ class Launch:
         return value if isinstance(value, np.ndarray) else None
 
     def repeat(self) -> str:
-        """The command that checks this launch alone."""
+        """The command that checks this launch alone, or the test that made it."""
+        test, _, _ = os.environ.get("PYTEST_CURRENT_TEST", "").rpartition(" (")
+        if test:
+            return f"pytest --cuda=checked {shlex.quote(test)}"
         return f"convbench run --only {self.kernel}:{self.number} {_program()}"
 
 
@@ -221,5 +226,5 @@ def _short(file: str) -> str:
 def _program() -> str:
     """The words with which this program was started."""
     main = getattr(sys.modules.get("__main__"), "__spec__", None)
-    words = [f"-m {main.name}"] if main is not None else sys.argv[:1]
-    return " ".join([*words, *sys.argv[1:]])
+    words = ["-m", main.name.removesuffix(".__main__")] if main is not None else sys.argv[:1]
+    return shlex.join([*words, *sys.argv[1:]])
