@@ -63,9 +63,9 @@ def _run_program(words: list[str]) -> None:
             _run(words)
     except run.Chosen as chosen:
         program, options = chosen.program, chosen.options
-    from convbench.emulator.program import run as run_program
+    from convbench.emulator import program as programs
 
-    run_program(program, options)
+    programs.run(program, options)
 
 
 def _run(words: list[str]) -> None:

@@ -10,7 +10,7 @@ from convbench.cli import completion
 from convbench.errors import ConvbenchError
 
 if TYPE_CHECKING:
-    from convbench.emulator.program import Program
+    from convbench.emulator import program
 
 ORDERS = "forward", "reverse", "random"
 WITH_VALUE = {"--only", "--orders", "--budget", "--compute-capability", "--memory", "--code", "--json", "--junit"}
@@ -19,9 +19,9 @@ WITH_VALUE = {"--only", "--orders", "--budget", "--compute-capability", "--memor
 class Chosen(BaseException):
     """The program to run. `main` runs it, outside of what surrounds other commands: its streams are its own."""
 
-    def __init__(self, program: "Program", options: dict[str, Any]) -> None:
+    def __init__(self, chosen: "program.Program", options: dict[str, Any]) -> None:
         super().__init__()
-        self.program, self.options = program, options
+        self.program, self.options = chosen, options
 
 
 def run(
@@ -73,7 +73,7 @@ def run(
 
     The program is a script or a module. Its own arguments follow it, and its exit status and traceback come through.
     """
-    from convbench.emulator.program import Program
+    from convbench.emulator import program
 
     given = [*([module] if module is not None else []), *(words or [])]
     if not given:
@@ -83,7 +83,7 @@ def run(
         "only": only, "orders": orders, "budget": budget, "compute_capability": compute_capability,
         "memory": memory, "code": code,
     }  # fmt: skip
-    raise Chosen(Program(given[0], given[1:], is_module=module is not None, json=json, junit=junit), options)
+    raise Chosen(program.Program(given[0], given[1:], is_module=module is not None, json=json, junit=junit), options)
 
 
 def separated(words: Sequence[str]) -> list[str]:

@@ -57,7 +57,7 @@ def run(program: Program, options: dict[str, Any]) -> NoReturn:
 
         door(**options)
         reports = report.Report(program.json, program.junit)
-        code, spec, path = _module_code(program) if program.is_module else _script_code(program)
+        code, spec, path = code_of(program)
     except EmulatorError as error:
         print(f"convbench: {error}", file=sys.stderr)
         sys.exit(WRONG_CALL)
@@ -66,7 +66,7 @@ def run(program: Program, options: dict[str, Any]) -> NoReturn:
     if spec is not None:
         main.__dict__.update(__package__=spec.parent, __loader__=spec.loader)
     sys.modules["__main__"] = main
-    sys.argv[:] = [path, *program.arguments]
+    sys.argv[:] = [path if program.is_module else program.name, *program.arguments]
     sys.path.insert(0, str(Path.cwd()) if program.is_module else str(Path(path).resolve().parent))
     status: object = 0
     try:
@@ -96,6 +96,11 @@ def _hide_our_frames(error: BaseException) -> None:
     sys.excepthook = shown
 
 
+def code_of(program: Program) -> tuple[CodeType, ModuleSpec | None, str]:
+    """The code of a program, its spec if it is a module, and its path. Raises ProgramError if it cannot be run."""
+    return _module_code(program) if program.is_module else _script_code(program)
+
+
 def _script_code(program: Program) -> tuple[CodeType, None, str]:
     """The code of a script, and its path. Raises ProgramError, and SyntaxError for one that is not Python."""
     path = Path(program.name)
@@ -105,7 +110,8 @@ def _script_code(program: Program) -> tuple[CodeType, None, str]:
         source = path.read_bytes()
     except OSError as error:
         raise ProgramError(f"the script {program.name} cannot be read: {error.strerror}") from None
-    return _compiled(source, program.name), None, program.name
+    absolute = os.path.join(Path.cwd(), program.name.removeprefix("./"))  # noqa: PTH118  (as Python spells it)
+    return _compiled(source, absolute), None, absolute
 
 
 def _compiled(source: bytes, path: str) -> CodeType:
@@ -116,7 +122,7 @@ def _compiled(source: bytes, path: str) -> CodeType:
         sys.excepthook(type(error), error, None)
         sys.exit(1)  # as Python does
     except ValueError as error:
-        raise ProgramError(f"the script {path} is no Python: {error}") from None
+        raise ProgramError(f"{path} is no Python: {error}") from None
 
 
 def _module_code(program: Program) -> tuple[CodeType, ModuleSpec, str]:

@@ -3,8 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from convbench.emulator import Emulator, KernelFault, OrderDependenceError
-from convbench.emulator.orders import Order
+from convbench.emulator import Emulator, KernelFault, Order, OrderDependenceError
 
 
 def assert_kernel_clean(

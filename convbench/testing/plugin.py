@@ -31,7 +31,7 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
     mode = early_config.known_args_namespace.cuda
     if mode is None:
         return
-    from convbench.emulator.errors import EmulatorError
+    from convbench.emulator import EmulatorError
 
     try:
         door: Any = importlib.import_module("convbench.emulator.install")

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from hypothesis import strategies as st
 
-from convbench.emulator.limits import MAX_BLOCK, MAX_THREADS
+from convbench.emulator import limits
 
 Dimensions = tuple[int, ...]
 
@@ -37,9 +37,9 @@ def launch_shapes(
     """
     if not 1 <= dimensions <= 3:
         raise ValueError(f"dimensions: a grid has 1 to 3, not {dimensions}")
-    if not (32 if warps else 1) <= max_threads <= MAX_THREADS:
+    if not (32 if warps else 1) <= max_threads <= limits.MAX_THREADS:
         least = 32 if warps else 1
-        raise ValueError(f"max_threads: a block has {least} to {MAX_THREADS} threads, not {max_threads}")
+        raise ValueError(f"max_threads: a block has {least} to {limits.MAX_THREADS} threads, not {max_threads}")
     if max_blocks < 1:
         raise ValueError(f"max_blocks: a grid has at least 1 block, not {max_blocks}")
     unit = 32 if warps else 1
@@ -56,7 +56,7 @@ def _sizes(draw: st.DrawFn, dimensions: int, most: int) -> Dimensions:
     found: list[int] = []
     left = most
     for axis in range(dimensions):
-        found.append(draw(st.integers(1, min(left, MAX_BLOCK[axis]))))
+        found.append(draw(st.integers(1, min(left, limits.MAX_BLOCK[axis]))))
         left //= found[-1]
     return tuple(found)
 

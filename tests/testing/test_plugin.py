@@ -50,7 +50,7 @@ def test_checked_mode_fails_the_test_whose_kernel_has_a_fault_at_the_line_of_its
     ended = run_suite(tmp_path, "--cuda=checked")
     assert (ended.status, "1 failed, 2 passed" in ended.out) == (1, True), ended.out
     assert "index 8 is out of bounds for axis 0 of x" in ended.out
-    assert "9 |     y[i] = x[i] + 1\n" in ended.out
+    assert "10 |     y[i] = x[i] + 1\n" in ended.out
     assert "|            ^^^^\n" in ended.out
     assert "test_suite.py:22: KernelFault" in ended.out
     assert "dispatcher.py" not in ended.out

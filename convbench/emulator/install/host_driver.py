@@ -45,6 +45,9 @@ _ATTRIBUTES = {
     "COOPERATIVE_LAUNCH": 1,
     "COMPUTE_MODE": 0,  # any number of threads and processes may use it
     "INTEGRATED": 0,
+    "MAX_REGISTERS_PER_BLOCK": 65536,
+    "MAX_REGISTERS_PER_MULTIPROCESSOR": 65536,
+    "TOTAL_CONSTANT_MEMORY": 65536,
     "ASYNC_ENGINE_COUNT": 0,
     "CONCURRENT_KERNELS": 0,
     "KERNEL_EXEC_TIMEOUT": 0,
@@ -199,15 +202,6 @@ class Events:
         self._recorded_s.pop(int(event), None)
 
 
-_CALLBACK = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p)
-
-
-def _call_back(stream: Any, function: Any, data: int, flags: int) -> None:
-    """Call a function from a thread of its own, as a driver does: the work before it has ended."""
-    call = _CALLBACK(int(function))
-    threading.Thread(target=call, args=(stream, 0, data), daemon=True, name="emulator callback").start()
-
-
 def _copy(to: Any, source: Any, size: int, *_: Any) -> None:
     ctypes.memmove(int(to), int(source), size)
 
@@ -261,7 +255,6 @@ def _calls(memory: HostMemory, events: Events) -> dict[str, Any]:
         "cuMemGetAddressRange": memory.extent,
         "cuPointerGetAttribute": lambda attribute, pointer: pointer,
         "cuDeviceCanAccessPeer": lambda device, peer: 0,
-        "cuStreamAddCallback": _call_back,
         "cuStreamCreate": lambda flags: cuda_driver.binding.CUstream(next(streams)),
         "cuEventCreate": events.create,
         "cuEventDestroy": events.destroy,

@@ -77,7 +77,7 @@ class Launch:
     def repeat(self) -> str:
         """The command that checks this launch alone, or the test that made it."""
         test, _, _ = os.environ.get("PYTEST_CURRENT_TEST", "").rpartition(" (")
-        if test:
+        if test and "pytest" in sys.modules:
             return f"pytest --cuda=checked {shlex.quote(test)}"
         return f"convbench run --only {self.kernel}:{self.number} {_program()}"
 
