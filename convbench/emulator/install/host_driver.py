@@ -14,6 +14,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from numba.cuda.cudadrv import devicearray
 from numba.cuda.cudadrv import driver as cuda_driver
 
@@ -24,6 +25,7 @@ from convbench.emulator.state import WARP
 
 CONTEXT = cuda_driver.binding.CUcontext(1)
 GRANULE = 512
+ALIGNMENT = 256  # of allocations: CUDA C++ Programming Guide, "Size and Alignment Requirement"
 RESULT = cuda_driver.binding.CUresult
 
 # those that do not depend on the compute capability; one that an emulator cannot know is refused by its name
@@ -113,7 +115,7 @@ class HostMemory:
     """Allocations by address."""
 
     def __init__(self) -> None:
-        self._blocks: dict[int, Any] = {}
+        self._blocks: dict[int, npt.NDArray[Any]] = {}  # by their addresses
         self._used = 0
         self._lock = threading.Lock()
 
@@ -124,9 +126,11 @@ class HostMemory:
             if self._used + rounded > settings.options().memory:
                 self._fail("cuMemAlloc", RESULT.CUDA_ERROR_OUT_OF_MEMORY, size)
             self._used += rounded
-        block = (ctypes.c_byte * rounded)()
-        self._blocks[ctypes.addressof(block)] = block
-        return ctypes.addressof(block)
+        raw = np.zeros(rounded + ALIGNMENT, np.int8)
+        first = -raw.ctypes.data % ALIGNMENT
+        block = raw[first : first + rounded]
+        self._blocks[block.ctypes.data] = block
+        return block.ctypes.data
 
     def _fail(self, call: str, code: Any, size: int) -> None:
         free, total = self.info()
@@ -151,19 +155,18 @@ class HostMemory:
 
     def register(self, pointer: Any, size: int, *_: Any) -> None:
         """Let kernels use memory that the host has allocated."""
-        self._blocks[int(pointer)] = (ctypes.c_byte * size).from_address(int(pointer))
+        self._blocks[int(pointer)] = np.ctypeslib.as_array((ctypes.c_byte * size).from_address(int(pointer)))
 
     def unregister(self, pointer: Any) -> None:
         del self._blocks[int(pointer)]
 
     def beginning_at(self, value: int) -> Any:
         """The memory that begins at an address; the value itself if none does."""
-        block = self._blocks.get(value)
-        return value if block is None else np.ctypeslib.as_array(block)
+        return self._blocks.get(value, value)
 
     def arrays(self) -> list[Any]:
         """All memory that a kernel may touch."""
-        return [np.ctypeslib.as_array(block) for block in list(self._blocks.values())]
+        return list(self._blocks.values())
 
     def extent(self, pointer: Any) -> tuple[int, int]:
         """The start and the bytes of the allocation that holds an address."""

@@ -12,6 +12,7 @@ import shlex
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -133,10 +134,19 @@ def _marked(line: Line, array: str, verb: str) -> Iterator[str]:
 def _columns(line: Line, array: str, verb: str) -> list[tuple[int, int]]:
     """Where a line accesses an array; the whole statement if it is not clear where."""
     text = line.text()
-    found = [access for access in _accesses(line.file) if access.line == line.number and access.array == _base(array)]
+    names = _names(line, array, verb)
+    found = [access for access in _accesses(line.file) if access.line == line.number and access.array in names]
     fitting = [access for access in found if access.verb == verb] or found
     whole = len(text) - len(text.lstrip()), len(text.split("#")[0].rstrip()) or len(text)
     return [(access.begin, access.end) for access in fitting] or [whole]
+
+
+def _names(line: Line, array: str, verb: str) -> set[str]:
+    """The names by which a line accesses an array: its own, or those of variables that may stand for it."""
+    here = [access for access in _accesses(line.file) if access.line == line.number]
+    if any(access.array == _base(array) for access in here):
+        return {_base(array)}
+    return {access.array for access in here if access.verb == verb or not verb}
 
 
 @dataclass(frozen=True)
@@ -148,6 +158,7 @@ class _Access:
     end: int
 
 
+@lru_cache(maxsize=8)
 def _accesses(file: str) -> list[_Access]:
     """Each subscript of a name in a file. An augmented assignment reads and writes."""
     return list(_walk(_tree(file)))
@@ -181,7 +192,8 @@ def other_accesses(error: KernelFault, launch: Launch) -> list[Line]:
     kind = FaultKind(error.kind)
     if kind not in RACES or not error.array or launch.function is None:
         return []
-    wanted, code = RACES[kind][1], launch.function.__code__
+    (own, wanted), code = RACES[kind], launch.function.__code__
+    names = {_base(error.array), *_names(Line(error.file, error.line), error.array, own)}
     lines = {number for _, _, number in code.co_lines() if number}
     if error.file != code.co_filename or error.line not in lines:
         return []  # in a device function, whose parameters have other names
@@ -191,7 +203,7 @@ def other_accesses(error: KernelFault, launch: Launch) -> list[Line]:
             {
                 access.line
                 for access in _accesses(code.co_filename)
-                if access.array == _base(error.array) and access.verb == wanted and access.line in lines
+                if access.array in names and access.verb == wanted and access.line in lines
             }
         )
     ]
