@@ -33,6 +33,12 @@ def run(
     strict_index: Annotated[
         bool, typer.Option("--strict-index", help="Take a negative index for a fault. Default: it is a note.")
     ] = False,
+    strict_return: Annotated[
+        bool,
+        typer.Option(
+            "--strict-return", help="Take a thread that returns before a barrier for a fault. Default: it is a note."
+        ),
+    ] = False,
     keep_going: Annotated[
         bool, typer.Option("--keep-going", help="Go on after a fault, and tell all faults at the end.")
     ] = False,
@@ -79,7 +85,8 @@ def run(
     if not given:
         raise ConvbenchError("run: name a script, or a module with -m")
     options = {
-        "checked": checked or None, "strict_index": strict_index or None, "keep_going": keep_going or None,
+        "checked": checked or None, "strict_index": strict_index or None,
+        "strict_return": strict_return or None, "keep_going": keep_going or None,
         "only": only, "orders": orders, "budget": budget, "compute_capability": compute_capability,
         "memory": memory, "code": code,
     }  # fmt: skip

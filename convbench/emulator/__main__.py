@@ -16,6 +16,7 @@ def _parser() -> argparse.ArgumentParser:
     flags = {
         "--checked": "check every access and barrier",
         "--strict-index": "take a negative index for a fault",
+        "--strict-return": "take a thread that returns before a barrier for a fault",
         "--keep-going": "go on after a fault, and tell all faults at the end",
     }
     for flag, meaning in flags.items():

@@ -53,6 +53,8 @@ class Emulator:
         before NVVM, with the host's arithmetic. PTX needs NVIDIA's compiler (the extra `cu13` or `cu12`). By default
         "llvm" in checked mode, where more is known of arrays, and else `default_code()`
     strict_index : whether checked mode reports a negative index; otherwise it counts from the end, as Numba defines
+    strict_return : whether checked mode reports a thread that returns before a barrier at which others of its block
+        wait; otherwise the barrier waits for those that have not returned, as hardware does since Volta
     """
 
     def __init__(
@@ -66,11 +68,12 @@ class Emulator:
         budget: int = STEPS,
         code: Code | None = None,
         strict_index: bool = True,
+        strict_return: bool = True,
     ) -> None:
         self.orders = tuple(orders or (ORDERS if checked else ORDERS[:1]))
         self.seed = seed
         self.checked = checked
-        self.strict_index = strict_index
+        self.strict_index, self.strict_return = strict_index, strict_return
         self.budget = budget
         self.code: Code = code or ("llvm" if checked else default_code())
         self.workers = 1 if checked else workers or os.cpu_count() or 1
@@ -233,8 +236,8 @@ class _Launch:
         used = 1 if compiled.watch or aside else min(self.emulator.workers, blocks.size)
         pieces = np.array_split(blocks, min(blocks.size, used * PIECES_PER_WORKER)) if used > 1 else [blocks]
         turns = itertools.count()  # next() is atomic
-        memory, budget = self.emulator.memory, self.emulator.budget
-        workers = [Worker(compiled, self.arguments, self.shape, memory, budget) for _ in range(used)]
+        budget = self.emulator.budget
+        workers = [self._worker(budget) for _ in range(used)]
 
         def enter(worker: Worker, some: npt.NDArray[np.int64]) -> tuple[int, int]:
             rows = worker.threads
@@ -263,7 +266,7 @@ class _Launch:
                 return run_pieces(worker)
 
         def another() -> Worker:
-            worker = Worker(compiled, self.arguments, self.shape, memory, budget, workers[0])
+            worker = self._worker(budget, workers[0])
             if preempts:
                 worker.preempt(seed)
             return worker
@@ -278,6 +281,12 @@ class _Launch:
         if stops:
             ran = residents.workers if aside else workers
             raise faults.report(stops[0], compiled, Places(compiled, self.arguments, ran))
+
+    def _worker(self, budget: int, like: Worker | None = None) -> Worker:
+        worker = Worker(self.compiled, self.arguments, self.shape, self.emulator.memory, budget, like)
+        if not self.emulator.strict_return:
+            worker.header["may_return"] = 1
+        return worker
 
 
 def _three(dimensions: Dimensions) -> tuple[int, int, int]:

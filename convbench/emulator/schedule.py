@@ -174,8 +174,7 @@ def _answer(threads, rows, count, header, clocks, tables, arrived):
             named = i
         elif status == READY:
             spinning = i  # it let others run (`support.ptx`)
-    # without checks, a barrier waits for the threads that have not returned, as on hardware since Volta
-    exited = done if clocks.size == 0 else 0
+    exited = done if header.may_return else 0
     if (at_barrier > 0 and at_barrier + exited == count) or (at_grid > 0 and at_grid + exited == count):
         if header.unwritten_by:
             return UNWRITTEN, header.unwritten_by - 1, True

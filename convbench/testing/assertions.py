@@ -15,6 +15,7 @@ def assert_kernel_clean(
     orders: Sequence[Order] | None = None,
     compute_capability: tuple[int, int] = (9, 0),
     strict_index: bool = False,
+    strict_return: bool = False,
 ) -> None:
     """Run a kernel in checked mode, and fail if it has a fault or depends on the order of threads.
 
@@ -29,6 +30,7 @@ def assert_kernel_clean(
     orders : the orders of threads and blocks to try; by default forward, reverse and random
     compute_capability : the capability to compile for
     strict_index : whether a negative index is a fault
+    strict_return : whether a thread that returns before a barrier is a fault
 
     Raises
     ------
@@ -38,7 +40,13 @@ def assert_kernel_clean(
         it is no kernel, or it could not be run.
     """
     __tracebackhide__ = True
-    emulator = Emulator(checked=True, orders=orders, compute_capability=compute_capability, strict_index=strict_index)
+    emulator = Emulator(
+        checked=True,
+        orders=orders,
+        compute_capability=compute_capability,
+        strict_index=strict_index,
+        strict_return=strict_return,
+    )
     try:
         emulator.launch(kernel, grid, block, *args, shared_bytes=shared_bytes)
     except (KernelFault, OrderDependenceError) as fault:

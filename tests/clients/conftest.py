@@ -6,7 +6,6 @@ that ran; reasons are written by hand.
 """
 
 import csv
-import os
 from importlib.metadata import version
 from pathlib import Path
 
@@ -25,7 +24,6 @@ def pytest_configure(config):
     if mode is None:
         raise pytest.UsageError("--cuda=emulator or --cuda=checked: tests/clients needs the emulator")
     if mode == "checked":
-        os.environ.setdefault("CONVBENCH_KEEP_GOING", "1")  # read when the emulator is installed; set here for children
         from convbench.emulator.install import settings
 
         settings.choose(keep_going=True)

@@ -5,8 +5,7 @@ unchanged too, down to the calls of the driver (`modules`). In checked mode, and
 launch gives the kernel itself to the emulator, which then knows the names and shapes of its arrays.
 """
 
-import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from functools import wraps
 from typing import Any
 
@@ -26,10 +25,10 @@ from convbench.emulator.errors import (
 )
 from convbench.emulator.install import host_driver, modules, settings
 from convbench.emulator.install.findings import FINDINGS
+from convbench.emulator.install.habits import habit
 from convbench.emulator.install.options import Options
 from convbench.emulator.install.told import Launch, explain
 from convbench.emulator.limits import MAX_THREADS
-from convbench.emulator.state import FaultKind
 
 _original_init = dispatcher._Kernel.__init__
 _original_bind = dispatcher._Kernel.bind
@@ -37,9 +36,7 @@ _original_launch = dispatcher._Kernel.launch
 _original_load = dispatcher.CUDACache.load_overload
 _original_call = dispatcher._LaunchConfiguration.__call__
 
-_OUTSIDE = re.compile(r"\bindex (-\d+) is out of bounds.* has (\d+) elements")
-
-_wraps: set[Any] = set()  # kernels with negative indices, which count from the end
+_habits: dict[Any, set[str]] = {}  # by kernel, those that were noted: see `habits`
 _as_ptx: set[Any] = set()  # kernels that checked mode must run as PTX
 
 
@@ -146,30 +143,35 @@ class _Run:
 
     def checked(self) -> None:
         """Run it with checks. Raises KernelFault, OrderDependenceError and what `Emulator.launch` raises."""
-        kernel, options, key = self._kernel, self._options, self._key()
+        kernel = key = self._kernel
         known = getattr(kernel, "py_func", None) is not None
         if not known or key in _as_ptx:
             self._linked(checked=True)
             return
         self._remember()
         try:
-            if options.strict_index or key not in _wraps:
-                try:
-                    self._whole(checked=True, strict_index=True)
-                    return
-                except KernelFault as fault:
-                    if options.strict_index or not _counts_from_the_end(fault):
-                        raise
-                    FINDINGS.add(_note_of(fault), self._launch, note=True)
-                    _wraps.add(key)
-                    self._restore()
-            self._whole(checked=True, strict_index=False)
+            while not self._is_clean_but_for_habits(_habits.setdefault(key, set())):
+                self._restore()
         except UnsupportedError as refused:
             if settings.fix_code() != "ptx" or isinstance(refused.__cause__, TypeError):
                 raise
             _as_ptx.add(key)
             self._restore()
             self._linked(checked=True)
+
+    def _is_clean_but_for_habits(self, habits: set[str]) -> bool:
+        """Run it with checks, which let some habits pass. Returns False if it has another habit, which is noted."""
+        options = self._options
+        try:
+            self._whole(checked=True, habits=habits)
+        except KernelFault as fault:
+            found = habit(fault)
+            if found is None or getattr(options, found.option) or found.option in habits:
+                raise
+            FINDINGS.add(found.note, self._launch, note=True)
+            habits.add(found.option)
+            return False
+        return True
 
     def go_on(self) -> None:
         """After a fault, let the program go on with the results of a run without checks, as far as there are any."""
@@ -178,9 +180,6 @@ class _Run:
             self.fast()
         except KernelFault as fault:
             explain(fault, self._launch)
-
-    def _key(self) -> Any:
-        return self._kernel
 
     def _linked(self, *, checked: bool = False) -> None:
         """Run the kernel's PTX, as numba-cuda has linked it."""
@@ -195,7 +194,7 @@ class _Run:
         launch = self._launch
         _original_launch(self._kernel, self._args, launch.grid, launch.block, self._stream, self._shared_bytes)
 
-    def _whole(self, *, checked: bool, strict_index: bool = True) -> None:
+    def _whole(self, *, checked: bool, habits: Collection[str] = ()) -> None:
         """Give the kernel itself to the emulator, with its arguments on the host."""
         kernel, launch, after = self._kernel, self._launch, list[Any]()
         values = []
@@ -203,7 +202,7 @@ class _Run:
             for extension in reversed(kernel.extensions):
                 kind, value = extension.prepare_args(kind, value, stream=self._stream, retr=after)
             values.append(_value(value))
-        emulator = self._options.emulator("llvm", checked=checked, strict_index=strict_index)
+        emulator = self._options.emulator("llvm", checked=checked, habits=habits)
         types = tuple(kernel.argument_types)
         emulator.launch(kernel, launch.grid, launch.block, *values, shared_bytes=self._shared_bytes, types=types)
         for done in after:
@@ -216,24 +215,6 @@ class _Run:
     def _restore(self) -> None:
         for array, content in self._before:
             array[...] = content
-
-
-def _counts_from_the_end(fault: KernelFault) -> bool:
-    """Whether a fault is an index that Numba lets count from the end of its axis."""
-    found = _OUTSIDE.search(str(fault)) if fault.kind == FaultKind.INDEX else None
-    return found is not None and -int(found[2]) <= int(found[1]) < 0
-
-
-def _note_of(fault: KernelFault) -> KernelFault:
-    """The note that a kernel has a negative index, in the place of the fault."""
-    found = _OUTSIDE.search(str(fault))
-    of = f" of {fault.array}" if fault.array else ""
-    return KernelFault(
-        f"{fault.kernel}: index {found[1] if found else ''}{of} counts from the end, as Numba defines it; "
-        "--strict-index makes it a fault",
-        kind=fault.kind, kernel=fault.kernel, file=fault.file, line=fault.line,
-        block=fault.block, thread=fault.thread, array=fault.array,
-    )  # fmt: skip
 
 
 def _arrays(value: Any) -> Iterator[Any]:

@@ -153,7 +153,9 @@ def _launch(stream: Any, config: Any, kernel: Kernel, *args: Any) -> None:
     """`cuda.core.launch`."""
     del stream  # every launch has ended when it returns
     names = getattr(_checking, "names", None)
-    emulator = settings.options().emulator("ptx", checked=names is not None)
+    options = settings.options()
+    habits = () if options.strict_return else ("strict_return",)
+    emulator = options.emulator("ptx", checked=names is not None, habits=habits)
     try:
         emulator.launch(
             kernel.with_names(names or ()),

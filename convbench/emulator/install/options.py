@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, Self, cast, get_args
 
@@ -47,6 +47,7 @@ class Options:
     orders : the orders of threads and blocks in which each launch runs; by default those of `Emulator`
     budget : how many steps of loops a thread may take in one block
     strict_index : whether checked mode takes a negative index for a fault; otherwise it is a note
+    strict_return : whether checked mode takes a thread that returns before a barrier for a fault; else it is a note
     only : the one launch that is checked; all others run fast
     keep_going : whether a program goes on after a fault, which is told at its end
     code : "ptx" or "llvm", as for `Emulator`; by default "ptx" where NVIDIA's compiler is installed
@@ -58,6 +59,7 @@ class Options:
     orders: tuple[Order, ...] | None = None
     budget: int = STEPS
     strict_index: bool = False
+    strict_return: bool = False
     only: Only | None = None
     keep_going: bool = False
     code: Code | None = None
@@ -68,7 +70,7 @@ class Options:
         if unknown := [name for name in given if name not in known]:
             raise OptionError(f"the emulator has no option {unknown[0]!r}; its options are {', '.join(sorted(known))}")
         found = {name: _READERS[name](_shown(name), value) for name, value in given.items() if value is not None}
-        if found.get("only") or found.get("strict_index") or found.get("keep_going"):
+        if any(found.get(name) for name in ("only", "strict_index", "strict_return", "keep_going")):
             found.setdefault("checked", True)  # each of them says how to check
         return replace(self, **found)
 
@@ -84,15 +86,16 @@ class Options:
             return "llvm" if compiler_fault() else "ptx"
         return self.code
 
-    def emulator(self, code: Code, *, checked: bool, strict_index: bool = True) -> Emulator:
-        """An emulator with these options."""
+    def emulator(self, code: Code, *, checked: bool, habits: Collection[str] = ()) -> Emulator:
+        """An emulator with these options. `habits` are those that checked mode lets pass, by their options."""
         return Emulator(
             orders=self.orders,
             compute_capability=self.compute_capability,
             checked=checked,
             budget=self.budget,
             code=code,
-            strict_index=strict_index,
+            strict_index="strict_index" not in habits,
+            strict_return="strict_return" not in habits,
         )
 
 
@@ -166,6 +169,7 @@ _READERS: dict[str, Callable[[str, Any], Any]] = {
     "orders": _orders,
     "budget": _budget,
     "strict_index": _switch,
+    "strict_return": _switch,
     "only": _only,
     "keep_going": _switch,
     "code": _code,

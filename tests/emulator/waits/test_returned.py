@@ -1,4 +1,4 @@
-"""Without checks, a barrier waits for the threads that have not returned, as hardware does; with checks it is a fault."""
+"""Without checks, a barrier waits for the threads that have not returned, as hardware does; checks report them."""
 
 import numpy as np
 import pytest
@@ -58,3 +58,9 @@ def test_it_is_a_fault_with_checks():
             reversed_by_those_who_stay, 1, 64, np.zeros(50, np.int32), np.zeros((50, 3), np.int32)
         )
     assert raised.value.kind == FaultKind.EARLY_EXIT
+
+
+def test_checks_go_on_where_threads_may_return():
+    x, counts = np.arange(50, dtype=np.int32), np.zeros((50, 3), np.int32)
+    Emulator(checked=True, strict_return=False).launch(reversed_by_those_who_stay, 1, 64, x, counts)
+    np.testing.assert_array_equal(x, np.arange(50)[::-1])
