@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from cuda.core._utils.cuda_utils import CUDAError
 from numba.cuda import args as hints
-from numba.cuda import codegen, dispatcher
+from numba.cuda import codegen, dispatcher, types
 from numba.cuda.cudadrv import devicearray, driver
 
 from convbench.emulator.errors import (
@@ -99,7 +99,7 @@ def _launch(kernel: Any, args: Any, griddim: Any, blockdim: Any, stream: Any = 0
     options = settings.options()
     function = getattr(kernel, "py_func", None)
     name = function.__name__ if function is not None else str(kernel.entry_name)
-    launch = Launch(name, settings.count(name), tuple(griddim), tuple(blockdim), _named(function, args), function)
+    launch = Launch(name, settings.count(name), tuple(griddim), tuple(blockdim), function)
     only = options.only
     checks = options.checked and (only is None or (name, launch.number) == (only.kernel, only.number))
     if function is not None and function.__code__.co_filename == devicearray.__file__:
@@ -111,17 +111,21 @@ def _launch(kernel: Any, args: Any, griddim: Any, blockdim: Any, stream: Any = 0
         else:
             run.fast()
     except (KernelFault, OrderDependenceError) as error:
+        launch.arguments.update(_named(function, args))
         explain(error, launch)
         FINDINGS.add(error, launch)
         if not options.keep_going:
             raise
         run.go_on()
-    except LaunchError as refused:
-        raise CUDAError(f"CUDA_ERROR_INVALID_VALUE: {refused}") from refused  # in the driver's words
-    except CompilationError as refused:
+    except UnsupportedError as refused:
         if isinstance(refused.__cause__, TypeError):  # of an argument that its declared type cannot take
             raise refused.__cause__ from None
-        raise
+        if not (checks and options.keep_going) or isinstance(refused, CompilationError):
+            raise
+        FINDINGS.add(UnsupportedError(f"{name} was not checked: {refused}"), launch, note=True)
+        run.go_on()
+    except LaunchError as refused:
+        raise CUDAError(f"CUDA_ERROR_INVALID_VALUE: {refused}") from refused  # in the driver's words
 
 
 class _Run:
@@ -145,7 +149,8 @@ class _Run:
         """Run it with checks. Raises KernelFault, OrderDependenceError and what `Emulator.launch` raises."""
         kernel = key = self._kernel
         known = getattr(kernel, "py_func", None) is not None
-        if not known or key in _as_ptx:
+        points = any(isinstance(kind, types.CPointer) for kind in kernel.argument_types)  # to any memory of the device
+        if not known or key in _as_ptx or (points and settings.fix_code() == "ptx"):
             self._linked(checked=True)
             return
         self._remember()
@@ -168,6 +173,7 @@ class _Run:
             found = habit(fault)
             if found is None or getattr(options, found.option) or found.option in habits:
                 raise
+            self._launch.arguments.update(_named(self._launch.function, self._args))
             FINDINGS.add(found.note, self._launch, note=True)
             habits.add(found.option)
             return False
@@ -183,16 +189,11 @@ class _Run:
 
     def _linked(self, *, checked: bool = False) -> None:
         """Run the kernel's PTX, as numba-cuda has linked it."""
+        kernel, launch = self._kernel, self._launch
         if checked:
-            _original_bind(self._kernel)
-            with modules.checking(_parameters(self._kernel)):
-                self._original()
-        else:
-            self._original()
-
-    def _original(self) -> None:
-        launch = self._launch
-        _original_launch(self._kernel, self._args, launch.grid, launch.block, self._stream, self._shared_bytes)
+            _original_bind(kernel)
+        with modules.launching(_parameters(kernel), checked=checked):
+            _original_launch(kernel, self._args, launch.grid, launch.block, self._stream, self._shared_bytes)
 
     def _whole(self, *, checked: bool, habits: Collection[str] = ()) -> None:
         """Give the kernel itself to the emulator, with its arguments on the host."""
@@ -203,8 +204,8 @@ class _Run:
                 kind, value = extension.prepare_args(kind, value, stream=self._stream, retr=after)
             values.append(_value(value))
         emulator = self._options.emulator("llvm", checked=checked, habits=habits)
-        types = tuple(kernel.argument_types)
-        emulator.launch(kernel, launch.grid, launch.block, *values, shared_bytes=self._shared_bytes, types=types)
+        declared = tuple(kernel.argument_types)
+        emulator.launch(kernel, launch.grid, launch.block, *values, shared_bytes=self._shared_bytes, types=declared)
         for done in after:
             done()
 
@@ -237,18 +238,26 @@ def _value(argument: Any) -> Any:
 
 def _named(function: Any, args: Any) -> dict[str, Any]:
     """The arguments by the names of the parameters, with arrays as NumPy sees them."""
-    if function is None or not settings.options().checked:
+    if function is None:
         return {}
     names = function.__code__.co_varnames[: function.__code__.co_argcount]
     return dict(zip(names, map(_value, args), strict=False))
 
 
 def _parameters(kernel: Any) -> tuple[str, ...]:
-    """The names of the words of a kernel's arguments in PTX; the argument itself names the word of its address."""
+    """What `_words` finds, kept with the kernel."""
+    known = kernel.__dict__.get("_parameters_of_words")
+    if known is None:
+        known = kernel._parameters_of_words = _words(kernel)
+    return known  # type: ignore[no-any-return]
+
+
+def _words(kernel: Any) -> tuple[str, ...]:
+    """The name of a kernel, and the names of its parameters' words."""
     function = getattr(kernel, "py_func", None)
     if function is None:
         return ()
-    found: list[str] = []
+    found: list[str] = [function.__name__]
     for name, kind in zip(function.__code__.co_varnames, kernel.argument_types, strict=False):
         words = 5 + 2 * kind.ndim if hasattr(kind, "ndim") else 1
         if hasattr(kind, "types") or str(kind).startswith("complex"):

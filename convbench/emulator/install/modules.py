@@ -92,9 +92,9 @@ class Kernel:
     named: dict[tuple[str, ...], PtxKernel] = field(default_factory=dict)
 
     def with_names(self, names: tuple[str, ...]) -> PtxKernel:
-        """The kernel, with names of its parameters."""
+        """The kernel, with its own name and those of its parameters."""
         if names not in self.named:
-            self.named[names] = PtxKernel(self.of.parsed, self.name, names)
+            self.named[names] = PtxKernel(self.of.parsed, self.name, names[1:], "".join(names[:1]))
         return self.named[names]
 
     @property
@@ -136,29 +136,29 @@ def _complete(linker: Any) -> Code:
     return linked
 
 
-_checking = threading.local()
+_launching = threading.local()
 
 
 @contextmanager
-def checking(names: tuple[str, ...]) -> Iterator[None]:
-    """Check the launches of this thread. `names` has those of the kernel's parameters in PTX."""
-    _checking.names = names
+def launching(names: tuple[str, ...], *, checked: bool) -> Iterator[None]:
+    """The launch of this thread: the names of the kernel and its parameters in PTX, and whether it is checked."""
+    _launching.names, _launching.checked = names, checked
     try:
         yield
     finally:
-        _checking.names = None
+        _launching.names, _launching.checked = (), False
 
 
 def _launch(stream: Any, config: Any, kernel: Kernel, *args: Any) -> None:
     """`cuda.core.launch`."""
     del stream  # every launch has ended when it returns
-    names = getattr(_checking, "names", None)
+    names, checked = getattr(_launching, "names", ()), getattr(_launching, "checked", False)
     options = settings.options()
     habits = () if options.strict_return else ("strict_return",)
-    emulator = options.emulator("ptx", checked=names is not None, habits=habits)
+    emulator = options.emulator("ptx", checked=checked, habits=habits)
     try:
         emulator.launch(
-            kernel.with_names(names or ()),
+            kernel.with_names(names),
             tuple(config.grid),
             tuple(config.block),
             *map(_argument, args),

@@ -10,7 +10,7 @@ import os
 import re
 import shlex
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -43,14 +43,14 @@ class Line:
 
 @dataclass(frozen=True)
 class Launch:
-    """One launch of a kernel, and its arguments by name."""
+    """One launch of a kernel."""
 
     kernel: str
     number: int
     grid: tuple[int, ...]
     block: tuple[int, ...]
-    arguments: Mapping[str, Any] = field(default_factory=dict)
     function: Any = None  # the Python function of the kernel
+    arguments: dict[str, Any] = field(default_factory=dict)  # where there is something to tell
 
     def array(self, name: str) -> str:
         """An array that the source names, with its dtype and shape."""
@@ -100,7 +100,7 @@ def _notes(error: EmulatorError, launch: Launch) -> Iterator[str]:
             yield f"  {_short(error.file)}:{error.line}, block {error.block}, thread {error.thread}"
             yield from _marked(line, error.array, _verb(error))
         else:
-            yield f"  line unknown, block {error.block}, thread {error.thread}"
+            yield f"  line unknown (checked mode knows most lines), block {error.block}, thread {error.thread}"
         if error.array:
             yield f"  {launch.array(error.array)}"
         others = other_accesses(error, launch)

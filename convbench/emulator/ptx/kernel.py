@@ -24,11 +24,12 @@ class PtxKernel:
     module: Module
     entry: str
     names: tuple[str, ...] = ()  # of its parameters, where somebody knows them
+    shown: str = ""  # its name in the source, where somebody knows it
 
     @property
     def name(self) -> str:
-        """The name of the entry."""
-        return self.entry
+        """The name in the source, or of the entry."""
+        return self.shown or self.entry
 
     @property
     def function(self) -> Function:
