@@ -103,6 +103,15 @@ def upstream(session: nox.Session) -> None:
 
 
 @nox.session
+def clients(session: nox.Session) -> None:
+    """CUDA programs of stumpy, xarray-spatial and fbpic on the emulator, fast and checked, against a table: minutes."""
+    install(session, "clients", extras="cu13")
+    for mode in ("emulator", "checked"):
+        words = "-c", "tests/clients/pytest.ini", "tests/clients", f"--cuda={mode}"
+        session.run("pytest", *words, *session.posargs)
+
+
+@nox.session
 def foreign_ptx(session: nox.Session) -> None:
     """PTX of nvcc, NVRTC, Triton and numba-cuda-mlir on the emulator, compared with NumPy: minutes."""
     install(session, "foreign_ptx", extras="cu13")

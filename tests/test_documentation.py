@@ -40,7 +40,8 @@ GUIDE = {
     *(
         f"how_to/{page}"
         for page in (
-            "index", "install", "verify_your_kernel", "fuzz_your_kernel", "find_a_data_race", "compare_algorithms",
+            "index", "install", "verify_your_kernel", "fuzz_your_kernel", "find_a_data_race", "run_without_a_gpu",
+            "compare_algorithms",
             "compare_two_runs", "read_a_report", "add_a_workload", "measure_on_a_gpu", "write_a_fast_kernel",
             "tune_an_algorithm", "inspect_machine_code", "give_an_error_model", "use_as_a_library", "draw_maps",
         )
@@ -59,6 +60,7 @@ GUIDE = {
 }  # fmt: skip
 NOT_RUN = {DOCS / "reference" / name for name in ("index.md", "command_line.md", "python_api.md")}  # nothing to run
 RUN = "python", "bash"
+USUAL = {"COLUMNS": "1000", "PYTEST_PLUGINS": "convbench.testing.plugin"}  # as in an environment with the package
 SPHINX = "{toctree}", "{eval-rst}"  # what the build checks
 
 # What takes minutes, and what runs in its place, in this process: the same on less. As written they are parsed.
@@ -199,7 +201,7 @@ class Reader:
         path = os.pathsep.join([sysconfig.get_path("scripts"), os.environ["PATH"]])
         done = subprocess.run(
             ["bash", "-euo", "pipefail", "-c", script],
-            cwd=self.folder, env={**os.environ, "PATH": path, "COLUMNS": "1000"}, capture_output=True, text=True,
+            cwd=self.folder, env={**os.environ, "PATH": path, **USUAL}, capture_output=True, text=True,
         )  # fmt: skip
         assert str(done.returncode) in allowed, f"{where}: exit status {done.returncode}\n{done.stdout}{done.stderr}"
         return done.stdout + done.stderr

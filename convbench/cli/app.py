@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import typer
 
-from convbench.cli import compare, fuzz, gpu, inform, inspect, measure, report, streams, tune
+from convbench.cli import compare, fuzz, gpu, inform, inspect, measure, report, run, streams, tune
 from convbench.cli.examples import epilog
 from convbench.errors import ConvbenchError
 from convbench.problem.notation import benchdnn, cutlass, miopen
@@ -32,9 +32,12 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "compare": compare.compare,
     "inspect": inspect.inspect,
     "doctor": inform.doctor,
+    "run": run.run,
 }
 for name, command in COMMANDS.items():
-    app.command(name, epilog=epilog(name))(command)
+    # what follows the script of `run` belongs to the script
+    settings = {"allow_interspersed_args": False} if name == "run" else None
+    app.command(name, epilog=epilog(name), context_settings=settings)(command)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -43,11 +46,26 @@ def main(arguments: Sequence[str] | None = None) -> None:
     The status is 0 if all is well, 1 if something is wrong, 2 if the call makes no sense, 130 after an interruption.
     """
     given = sys.argv[1:] if arguments is None else list(arguments)
+    if given[:1] == ["run"]:
+        _run_program(run.separated(given))
+        return
     words = [word if before == "--where" else _quoted_flags(word) for before, word in pairwise(["", *given])]
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a terminal whose encoding lacks × shows ?, not a traceback
     with streams.guarded(only_json="--json" in words):
         _run(words)
+
+
+def _run_program(words: list[str]) -> None:
+    """The command `run`: the program runs outside of the guards around messages, because its streams are its own."""
+    try:
+        with streams.guarded(only_json=False):
+            _run(words)
+    except run.Chosen as chosen:
+        program, options = chosen.program, chosen.options
+    from convbench.emulator import program as programs
+
+    programs.run(program, options)
 
 
 def _run(words: list[str]) -> None:

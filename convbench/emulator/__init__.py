@@ -24,6 +24,9 @@ an error, with names from `places` and lines from `source`. `state` has the reco
 access to memory, and `errors` the exceptions.
 """
 
+from importlib import import_module
+from typing import Any
+
 from convbench.emulator import declared
 from convbench.emulator.arguments import types_of
 from convbench.emulator.errors import (
@@ -63,3 +66,9 @@ __all__ = [
 ]
 
 declared.allow()
+
+
+def __getattr__(name: str) -> Any:
+    if name == "install":  # imported only when it is asked for, because its import installs the emulator
+        return import_module("convbench.emulator.install")
+    raise AttributeError(f"module 'convbench.emulator' has no attribute {name!r}")

@@ -72,6 +72,8 @@ class Remark:
     kernel: str
     file: str
     line: int
+    block: tuple[int, int, int]
+    thread: tuple[int, int, int]
     array: str
 
 

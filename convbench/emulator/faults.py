@@ -77,7 +77,7 @@ def noted(
 def remark(stop: Stop, compiled: Compiled, places: Places) -> Remark:
     """The remark of a note that is no fault."""
     fault = report(stop, compiled, places)
-    return Remark(str(fault), fault.kernel, fault.file, fault.line, fault.array)
+    return Remark(str(fault), fault.kernel, fault.file, fault.line, fault.block, fault.thread, fault.array)
 
 
 def report(stop: Stop, compiled: Compiled, places: Places) -> KernelFault:

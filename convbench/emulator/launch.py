@@ -54,8 +54,10 @@ class Emulator:
         unwritten memory, and its block at the next barrier
     strict_index : in checked mode, whether a negative index is a fault. Numba counts it from the end, so that by
         default it is a remark (`remarks`). One below the beginning is out of bounds in any case
+    strict_return : in checked mode, whether a thread that returns before a barrier at which others of its block wait is
+        a fault; otherwise the barrier waits for those that have not returned, as hardware does since Volta
     code : what runs: "ptx", the code that a GPU gets, with the values of the PTX ISA; or "llvm", numba-cuda's own code
-        before NVVM, with the host's arithmetic. PTX needs NVIDIA's compiler (the extra `cu13` or `cu12`). By default
+        before NVVM. PTX needs NVIDIA's compiler (the extra `cu13` or `cu12`). By default
         "llvm" in checked mode, where more is known of arrays, and else `default_code()`
     """
 
@@ -70,6 +72,7 @@ class Emulator:
         budget: int = STEPS,
         keep_going: bool = False,
         strict_index: bool = False,
+        strict_return: bool = True,
         code: Code | None = None,
     ) -> None:
         if (keep_going or strict_index) and not checked:
@@ -79,7 +82,7 @@ class Emulator:
         self.seed = seed
         self.checked = checked
         self.budget = budget
-        self.keep_going, self.strict_index = keep_going, strict_index
+        self.keep_going, self.strict_index, self.strict_return = keep_going, strict_index, strict_return
         self.remarks: list[Remark] = []  # of the last launch: what Numba defines, and the source perhaps does not mean
         self.code: Code = code or ("llvm" if checked else default_code())
         self.workers = 1 if checked else workers or os.cpu_count() or 1
@@ -252,9 +255,8 @@ class _Launch:
         count = blocks.size if keep_going else min(blocks.size, used * PIECES_PER_WORKER) if used > 1 else 1
         pieces = np.array_split(blocks, count)
         turns = itertools.count()  # next() is atomic
-        memory, budget = self.emulator.memory, self.emulator.budget
-        make = partial(Worker, compiled, self.arguments, self.shape, memory, budget, keep_going=keep_going)
-        workers = [make() for _ in range(used)]
+        budget = self.emulator.budget
+        workers = [self._worker(budget, keep_going=keep_going) for _ in range(used)]
 
         def enter(worker: Worker, some: npt.NDArray[np.int64]) -> tuple[int, int]:
             rows = worker.threads
@@ -287,7 +289,7 @@ class _Launch:
                 return run_pieces(worker)
 
         def another() -> Worker:
-            worker = make(workers[0])
+            worker = self._worker(budget, workers[0], keep_going=keep_going)
             if preempts:
                 worker.preempt(seed)
             return worker
@@ -311,6 +313,13 @@ class _Launch:
         if found and not keep_going:
             raise faults.report(stops[0], compiled, places)
         return [faults.report(stop, compiled, places) for stop in found]
+
+    def _worker(self, budget: int, like: Worker | None = None, *, keep_going: bool = False) -> Worker:
+        memory = self.emulator.memory
+        worker = Worker(self.compiled, self.arguments, self.shape, memory, budget, like, keep_going=keep_going)
+        if not self.emulator.strict_return:
+            worker.header["may_return"] = 1
+        return worker
 
 
 def _three(dimensions: Dimensions) -> tuple[int, int, int]:

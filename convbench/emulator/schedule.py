@@ -188,7 +188,8 @@ def _answer(threads, rows, count, header, clocks, tables, arrived):
             named = i
         elif status == READY:
             spinning = i  # it let others run (`support.ptx`)
-    if at_barrier == count or at_grid == count:
+    exited = done if header.may_return else 0
+    if (at_barrier > 0 and at_barrier + exited == count) or (at_grid > 0 and at_grid + exited == count):
         fault, who = settle(threads, header, False)
         if fault:
             return fault, who, True
@@ -266,31 +267,39 @@ def _preempt_later(header):
 
 @njit(nogil=True)
 def _release(threads, count, header, clocks):
-    """Release all threads, which are at a barrier; it is a fault if they are not at the same one."""
-    first = threads[0]
-    total = 0
-    for i in range(count):
+    """Release all threads, which are at a barrier or have returned; it is a fault if not all are at the same one."""
+    begin = 0
+    while threads[begin].status == DONE:
+        begin += 1
+    first = threads[begin]
+    total = waiting = 0
+    for i in range(begin, count):
+        if threads[i].status == DONE:
+            continue
         elsewhere = threads[i].site != first.site or threads[i].turns != first.turns
         if threads[i].option != first.option or (elsewhere and not header.anywhere):
             return DIVERGENT_BARRIER, i, True
+        waiting += 1
         total += threads[i].value != 0
     result = total
     if first.option == ALL:
-        result = int(total == count)
+        result = int(total == waiting)
     elif first.option == ANY:
         result = int(total > 0)
     if header.order:
-        fenced = threads[0].fence
-        for i in range(1, count):
-            fenced = min(fenced, threads[i].fence)
+        fenced = first.fence
+        for i in range(begin, count):
+            if threads[i].status != DONE:
+                fenced = min(fenced, threads[i].fence)
         header.all_fenced = fenced
     header.epoch += 1
     if header.syncwarps:
         clocks[:] = 0
-    for i in range(count):
-        threads[i].result = result
-        threads[i].status = READY
-        threads[i].sync = 0
+    for i in range(begin, count):
+        if threads[i].status != DONE:
+            threads[i].result = result
+            threads[i].status = READY
+            threads[i].sync = 0
     return 0, 0, True
 
 

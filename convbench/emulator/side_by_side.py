@@ -151,7 +151,8 @@ class Residents:
             header["range_begin"] = header["epoch"] = self._epoch + 1
             self._epoch += self._range
             header["range_end"], header["at_grid"], header["rounds"] = self._epoch, 0, 0
-            worker.threads["status"], worker.threads["sync"] = Status.READY, 0
+            waiting = worker.threads["status"] == Status.GRID  # the others have returned
+            worker.threads["status"][waiting], worker.threads["sync"][waiting] = Status.READY, 0
             worker.clocks[:] = 0
         if self._checked and self._epoch > EPOCHS:
             raise UnsupportedError(f"a grid of {self._blocks.size} blocks synchronises too often for the checks")

@@ -115,6 +115,7 @@ WORKER = np.dtype(
             *("preempt", "preemptions", "random"),
             "anywhere",  # whether threads may wait for each other at different places of the code, as on a GPU
             "all_fenced",  # the time before which all threads of the block had fenced, at its last barrier
+            "may_return",  # whether a barrier waits only for the threads that have not returned
             *("order", "acquired"),  # the log of atomics (`happens`) or 0, and the block's last acquisition in it
             # the epochs of the block, which no other block has, and the last one before a grid synchronisation
             *("range_begin", "range_end", "grid_epoch"),

@@ -76,6 +76,7 @@ class Worker:
             header[f"nctaid_{axis}"], header[f"ntid_{axis}"] = blocks, threads
         header["shared"], header["dynamic_bytes"] = self.shared.ctypes.data, shape.dynamic_bytes
         header["shared_bytes"], header["preempt"] = self.shared.size, NEVER
+        header["may_return"] = compiled.watch is None  # hardware lets them since Volta; checked mode is strict
         self.tables = np.zeros((count, ROW_WORDS), np.int64) if compiled.warpgroups else None
         header["arguments"], header["clocks"] = arguments.words.ctypes.data, self.clocks.ctypes.data
         self._frame_bytes = 0

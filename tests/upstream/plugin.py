@@ -13,16 +13,15 @@ import re
 from pathlib import Path
 
 import pytest
-import shim
+
+from convbench.emulator.install import settings  # the import installs the emulator
 
 SUITE = "numba.cuda.tests.cudapy"
 CHILDREN = Path(__file__).with_name("children")
-EXPECTED = Path(__file__).with_name("expected_ptx.csv" if shim.CODE == "ptx" else "expected.csv")
+EXPECTED = Path(__file__).with_name("expected_ptx.csv" if settings.fix_code() == "ptx" else "expected.csv")
 SEVERITY = ("passed", "skipped", "refused", "failed")
 PATH = re.compile(r"(?<![\w.])/\S*/")  # folders of files, which differ between machines
 REFUSAL = re.compile(r"convbench\.emulator\.errors\.(Unsupported|Compilation)Error: ")
-
-shim.install()
 
 
 class Module(pytest.Module):
@@ -52,7 +51,7 @@ def pytest_addoption(parser):
 
 def pytest_configure(config):
     if hasattr(config, "workerinput"):  # xdist's workers run the tests, and its controller gets the reports
-        os.environ["PYTHONPATH"] = os.pathsep.join([str(CHILDREN), str(CHILDREN.parent), os.environ["PYTHONPATH"]])
+        os.environ["PYTHONPATH"] = os.pathsep.join([str(CHILDREN), os.environ["PYTHONPATH"]])
     else:
         config.pluginmanager.register(Comparison(config.getoption("write_expected")), "comparison")
 

@@ -23,11 +23,13 @@ class PtxKernel:
 
     module: Module
     entry: str
+    names: tuple[str, ...] = ()  # of its parameters, where somebody knows them
+    shown: str = ""  # its name in the source, where somebody knows it
 
     @property
     def name(self) -> str:
-        """The name of the entry."""
-        return self.entry
+        """The name in the source, or of the entry."""
+        return self.shown or self.entry
 
     @property
     def function(self) -> Function:
@@ -56,7 +58,7 @@ class PtxKernel:
         words: list[int] = []
         arrays: list[Passed] = []
         for number, (parameter, value) in enumerate(zip(parameters, args, strict=True)):
-            name = f"number {number}"
+            name = self.names[number] if number < len(self.names) else f"number {number}"
             if isinstance(value, np.ndarray) and not parameter.is_array:
                 if bits(parameter.kind) != 64:
                     raise self._wrong(number, parameter, "an array")

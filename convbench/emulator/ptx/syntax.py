@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 
@@ -150,6 +151,7 @@ class Module:
         return _FIRST_FUNCTION + 16 * list(self.functions).index(name)
 
 
+@cache
 def bytes_of(kind: str) -> int:
     """Bytes of a fundamental type, such as f32 or b128; a predicate has one."""
     digits = re.search(r"(\d+)(x\d+)?$", kind)

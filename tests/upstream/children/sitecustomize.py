@@ -1,5 +1,5 @@
 """Python imports this module at start if its folder is in PYTHONPATH, as in the processes that tests start."""
 
-import shim
+import convbench.emulator
 
-shim.install()
+convbench.emulator.install()

@@ -6,16 +6,17 @@ assembler makes of the same PTX.
 """
 
 import ctypes
+import threading
 import warnings
 import weakref
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from functools import cached_property
 from types import SimpleNamespace
 from typing import Any
 
-import host_driver
 import numpy as np
-from cubin import Cubin, Properties
 from cuda.core import Linker, LinkerOptions, ObjectCode
 from cuda.core._utils.cuda_utils import CUDAError
 from cuda.core.utils import StridedMemoryView
@@ -27,8 +28,13 @@ from numba.cuda.cudadrv import devicearray, devices, driver, nvrtc
 from numba.cuda.cudadrv.libs import get_cudalib
 from numba.cuda.memory_management import nrt
 
-from convbench.emulator import LaunchError, LoadedKernel, LoadedModule, load_ptx
-from convbench.emulator.ptx.numba_code import linked_texts
+from convbench.emulator import Emulator, LaunchError, LoadedModule
+from convbench.emulator.install import host_driver, host_memory, settings
+from convbench.emulator.install.cubin import Cubin, Properties
+from convbench.emulator.ptx.kernel import PtxKernel
+from convbench.emulator.ptx.numba_code import SUFFIX_SINCE, linked_texts
+from convbench.emulator.ptx.parser import parse
+from convbench.emulator.ptx.syntax import Module
 from convbench.emulator.without_device import CudaSource
 
 COPIES = "Host array used in CUDA kernel will incur copy overhead to/from device."  # numba-cuda's words
@@ -57,8 +63,12 @@ class Code:
         return id(self)
 
     @cached_property
+    def parsed(self) -> Module:
+        return parse(*self.texts)
+
+    @cached_property
     def module(self) -> LoadedModule:
-        return load_ptx(*self.texts)
+        return LoadedModule(self.parsed, Emulator(code="ptx"))
 
     @cached_property
     def cubin(self) -> Cubin:
@@ -70,7 +80,7 @@ class Code:
         return Cubin(bytes(linker.link("cubin").code))
 
     def get_kernel(self, name: str) -> "Kernel":
-        return Kernel(self, name, self.module[name])
+        return Kernel(self, name)
 
 
 @dataclass(eq=False)
@@ -79,7 +89,13 @@ class Kernel:
 
     of: Code
     name: str
-    loaded: LoadedKernel
+    named: dict[tuple[str, ...], PtxKernel] = field(default_factory=dict)
+
+    def with_names(self, names: tuple[str, ...]) -> PtxKernel:
+        """The kernel, with its own name and those of its parameters."""
+        if names not in self.named:
+            self.named[names] = PtxKernel(self.of.parsed, self.name, names[1:], "".join(names[:1]))
+        return self.named[names]
 
     @property
     def handle(self) -> "Kernel":
@@ -104,8 +120,6 @@ class Kernel:
 class Function(driver.CudaPythonFunction):
     """A function whose attributes are asked for only when they are needed, because they take an assembler."""
 
-    __slots__ = ()
-
     def __init__(self, module: Any, kernel: Kernel, name: str) -> None:
         self.module, self.kernel, self.handle, self.name = module, kernel, kernel.handle, name
 
@@ -122,16 +136,33 @@ def _complete(linker: Any) -> Code:
     return linked
 
 
+_launching = threading.local()
+
+
+@contextmanager
+def launching(names: tuple[str, ...], *, checked: bool) -> Iterator[None]:
+    """The launch of this thread: the names of the kernel and its parameters in PTX, and whether it is checked."""
+    _launching.names, _launching.checked = names, checked
+    try:
+        yield
+    finally:
+        _launching.names, _launching.checked = (), False
+
+
 def _launch(stream: Any, config: Any, kernel: Kernel, *args: Any) -> None:
     """`cuda.core.launch`."""
     del stream  # every launch has ended when it returns
+    names, checked = getattr(_launching, "names", ()), getattr(_launching, "checked", False)
+    options = settings.options()
+    emulator = options.emulator("ptx", checked=checked, may_return=not options.strict_return)
     try:
-        kernel.loaded.launch(
+        emulator.launch(
+            kernel.with_names(names),
             tuple(config.grid),
             tuple(config.block),
             *map(_argument, args),
             shared_bytes=config.shmem_size,
-            memory=host_driver.MEMORY.arrays(),
+            memory=host_memory.MEMORY.arrays(),
         )
     except LaunchError as refused:
         raise CUDAError(f"CUDA_ERROR_INVALID_VALUE: {refused}") from refused  # in the driver's words
@@ -142,7 +173,7 @@ def _argument(value: Any) -> Any:
     if isinstance(value, ctypes._SimpleCData):
         value = value.value
     value = 0 if value is None else value
-    return host_driver.MEMORY.beginning_at(value) if isinstance(value, int) else value
+    return host_memory.MEMORY.beginning_at(value) if isinstance(value, int) else value
 
 
 def _find_global(handle: int, name: bytes) -> tuple[Any, int]:
@@ -221,4 +252,6 @@ def install() -> None:
 
 def _create_module_ptx(context: Any, ptx: str | bytes) -> Any:
     text = ptx if isinstance(ptx, str) else ptx.decode()
-    return context.create_module_image(Code((text,), "sm_90a"))
+    capability = settings.options().compute_capability
+    suffix = "a" if capability >= SUFFIX_SINCE else ""
+    return context.create_module_image(Code((text,), f"sm_{capability[0]}{capability[1]}{suffix}"))

@@ -1,0 +1,177 @@
+"""The options of the drop-in: how kernels run, from words of a command line, environment variables or Python values."""
+
+import os
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any, Self, cast, get_args
+
+from convbench.emulator.errors import EmulatorError, LaunchError
+from convbench.emulator.launch import STEPS, Emulator
+from convbench.emulator.limits import Limits
+from convbench.emulator.orders import Order
+from convbench.emulator.ptx.numba_code import compiler_fault
+from convbench.emulator.sources import Code
+
+MEMORY_BYTES = 8 * 2**30
+PREFIX = "CONVBENCH_"
+
+_UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
+_SWITCH = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
+
+
+class OptionError(EmulatorError):
+    """An option has a value that it cannot have."""
+
+
+@dataclass(frozen=True)
+class Only:
+    """The launch that is checked: the one with this number of this kernel; launches are counted from 1."""
+
+    kernel: str
+    number: int
+
+    def __str__(self) -> str:
+        return f"{self.kernel}:{self.number}"
+
+
+@dataclass(frozen=True)
+class Options:
+    """How the kernels of a program run.
+
+    Parameters
+    ----------
+    checked : whether every access and barrier is checked
+    compute_capability : the capability of the device that the program sees
+    memory : bytes of the device's memory
+    orders : the orders of threads and blocks in which each launch runs; by default those of `Emulator`
+    budget : how many steps of loops a thread may take in one block
+    strict_index : whether checked mode takes a negative index for a fault; otherwise it is a note
+    strict_return : whether checked mode takes a thread that returns before a barrier for a fault; else it is a note
+    only : the one launch that is checked; all others run fast
+    keep_going : whether a program goes on after a fault, which is told at its end
+    code : "ptx" or "llvm", as for `Emulator`; by default "ptx" where NVIDIA's compiler is installed
+    """
+
+    checked: bool = False
+    compute_capability: tuple[int, int] = (9, 0)
+    memory: int = MEMORY_BYTES
+    orders: tuple[Order, ...] | None = None
+    budget: int = STEPS
+    strict_index: bool = False
+    strict_return: bool = False
+    only: Only | None = None
+    keep_going: bool = False
+    code: Code | None = None
+
+    def but(self, **given: Any) -> Self:
+        """These options with other values, given as text or as Python values. Raises OptionError."""
+        known = {field.name for field in fields(self)}
+        if unknown := [name for name in given if name not in known]:
+            raise OptionError(f"the emulator has no option {unknown[0]!r}; its options are {', '.join(sorted(known))}")
+        found = {name: _READERS[name](_shown(name), value) for name, value in given.items() if value is not None}
+        if any(found.get(name) for name in ("only", "strict_index", "strict_return", "keep_going")):
+            found.setdefault("checked", True)  # each of them says how to check
+        return replace(self, **found)
+
+    @classmethod
+    def of_environment(cls, environment: Mapping[str, str] = os.environ) -> Self:
+        """The options that environment variables set, such as CONVBENCH_CHECKED=1. Raises OptionError."""
+        given = {field.name: environment.get(PREFIX + field.name.upper()) for field in fields(cls)}
+        return cls().but(**{name: value for name, value in given.items() if value})
+
+    def runs(self) -> Code:
+        """The code that kernels run as."""
+        if self.code is None:
+            return "llvm" if compiler_fault() else "ptx"
+        return self.code
+
+    def emulator(self, code: Code, *, checked: bool, may_return: bool = False) -> Emulator:
+        """An emulator with these options. With `may_return`, threads may return before a barrier."""
+        return Emulator(
+            orders=self.orders,
+            compute_capability=self.compute_capability,
+            checked=checked,
+            budget=self.budget,
+            code=code,
+            strict_index=checked and self.strict_index,
+            strict_return=not may_return,
+            keep_going=checked and self.keep_going,
+        )
+
+
+def _shown(name: str) -> str:
+    return f"--{name.replace('_', '-')} ({PREFIX}{name.upper()})"
+
+
+def _switch(option: str, value: Any) -> bool:
+    if isinstance(value, bool):
+        return value
+    found = _SWITCH.get(str(value).lower())
+    if found is None:
+        raise OptionError(f"{option} is 1 or 0, not {value!r}")
+    return found
+
+
+def _capability(option: str, value: Any) -> tuple[int, int]:
+    text = ".".join(map(str, value)) if isinstance(value, tuple | list) else str(value)
+    found = re.fullmatch(r"(\d{1,2})\.(\d)", text, re.ASCII)
+    if not found:
+        raise OptionError(f"{option} is a compute capability such as 8.6, not {value!r}")
+    capability = int(found[1]), int(found[2])
+    try:
+        Limits(capability)
+    except LaunchError as error:
+        raise OptionError(f"{option} is {text}: {error}") from None
+    return capability
+
+
+def _memory(option: str, value: Any) -> int:
+    found = re.fullmatch(r"(\d{1,18})\s*([A-Za-z]*)", str(value), re.ASCII)
+    unit = _UNITS.get(found[2].upper()) if found else None
+    if found is None or unit is None or not int(found[1]):
+        raise OptionError(f"{option} is a number of bytes such as 8GiB or 512MiB, at least 1, not {value!r}")
+    return int(found[1]) * unit
+
+
+def _orders(option: str, value: Any) -> tuple[Order, ...]:
+    names = value.split(",") if isinstance(value, str) else list(value)
+    if not names or any(name not in get_args(Order) for name in names):
+        raise OptionError(f"{option} is one or more of {', '.join(get_args(Order))}, with commas, not {value!r}")
+    return cast("tuple[Order, ...]", tuple(dict.fromkeys(names)))
+
+
+def _budget(option: str, value: Any) -> int:
+    text = str(value).replace("_", "")
+    if not re.fullmatch(r"\d{1,18}", text, re.ASCII) or not int(text):
+        raise OptionError(f"{option} is a number of steps of loops, at least 1, not {value!r}")
+    return int(text)
+
+
+def _only(option: str, value: Any) -> Only:
+    if isinstance(value, Only):
+        return value
+    kernel, _, number = str(value).rpartition(":")
+    if not kernel or not re.fullmatch(r"[1-9]\d{0,17}", number, re.ASCII):
+        raise OptionError(f"{option} is KERNEL:N, the N-th launch of a kernel, counted from 1, not {value!r}")
+    return Only(kernel, int(number))
+
+
+def _code(option: str, value: Any) -> Code:
+    if value not in get_args(Code):
+        raise OptionError(f"{option} is ptx or llvm, not {value!r}")
+    return cast("Code", value)
+
+
+_READERS: dict[str, Callable[[str, Any], Any]] = {
+    "checked": _switch,
+    "compute_capability": _capability,
+    "memory": _memory,
+    "orders": _orders,
+    "budget": _budget,
+    "strict_index": _switch,
+    "strict_return": _switch,
+    "only": _only,
+    "keep_going": _switch,
+    "code": _code,
+}

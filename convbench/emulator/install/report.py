@@ -1,0 +1,57 @@
+"""What is told and written when a program ends."""
+
+import atexit
+import os
+import sys
+from pathlib import Path
+
+from convbench.emulator.install import settings
+from convbench.emulator.install.findings import FINDINGS
+from convbench.emulator.install.options import OptionError
+
+FOUND, WRONG_CALL = 1, 2  # exit statuses
+
+
+class Report:
+    """The summary on standard error, and the files that were asked for. Raises OptionError for one in no folder."""
+
+    def __init__(self, json: Path | None, junit: Path | None) -> None:
+        self._json, self._junit = json, junit
+        for option, path in (("--json", json), ("--junit", junit)):
+            if path is not None and (path.is_dir() or not path.absolute().parent.is_dir()):
+                raise OptionError(f"{option} {path}: there is no such folder, or a folder is in its place")
+        atexit.unregister(tell_at_exit)  # the summary is told here
+
+    def end(self, *, ended_well: bool) -> int:
+        """Tell and write what was found. Returns the exit status of a program that ended well itself."""
+        launches, options = settings.launches(), settings.options()
+        status = FOUND if FINDINGS.faults else 0
+        tell()
+        if self._json is not None:
+            self._json.write_text(FINDINGS.to_json(launches) + "\n", encoding="utf-8")
+        if self._junit is not None:
+            self._junit.write_bytes(FINDINGS.to_junit(launches))
+        only = options.only
+        if only is not None and launches.get(only.kernel, 0) < only.number:
+            times = launches.get(only.kernel, 0)
+            known = f"; it launched {', '.join(launches)}" if launches and not times else ""
+            print(f"convbench: --only {only}: the program launched {only.kernel} {times} times{known}", file=sys.stderr)
+            status = status or WRONG_CALL
+        return status if ended_well else 0
+
+
+def tell() -> None:
+    """Print the summary on standard error, if a program that kept going has one, or there are notes."""
+    kept_going = settings.options().keep_going
+    if FINDINGS.notes or (kept_going and FINDINGS.faults):
+        sys.stdout.flush()
+        print(FINDINGS.summary(settings.launches(), faults=kept_going), file=sys.stderr)
+
+
+def tell_at_exit() -> None:
+    """Print the summary of a program that has installed the emulator itself."""
+    if os.getpid() == _pid:
+        tell()
+
+
+_pid = os.getpid()

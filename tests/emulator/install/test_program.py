@@ -1,0 +1,209 @@
+"""Programs run as Python runs them, with the emulator as their device; faults are told as a person wants them."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from convbench.emulator import program
+from support.programs import ROOT, emulated, python
+
+PLAIN = """
+import sys, pickle
+from helper import value
+class Kept: pass
+print(sys.argv, __name__, __file__, value, sys.path[0] != "")
+pickle.dumps(Kept())
+if sys.argv[1] == "exits":
+    sys.exit(7)
+def fails():
+    raise ValueError("on purpose")
+fails()
+"""
+
+KERNELS = """
+import numpy as np
+from numba import cuda, float32
+
+@cuda.jit
+def total(x, out):
+    partial = cuda.shared.array(64, float32)
+    i = cuda.threadIdx.x
+    partial[i] = x[i]
+    if i == 0:
+        for j in range(64):
+            out[0] += partial[j]
+
+@cuda.jit
+def shifted(x, y):
+    i = cuda.grid(1)
+    y[i] = x[i - 1]
+
+def main():
+    x = cuda.to_device(np.arange(64, dtype=np.float32))
+    y = cuda.device_array_like(x)
+    shifted[1, 64](x, y)
+    total[1, 64](x, cuda.to_device(np.zeros(1, np.float32)))
+    shifted[1, 65](x, y)
+    shifted[1, 66](x, y)
+    print("end")
+
+main()
+"""
+
+RACE = """\
+Traceback (most recent call last):
+  File "{folder}/program.py", line 28, in <module>
+    main()
+  File "{folder}/program.py", line 23, in main
+    total[1, 64](x, cuda.to_device(np.zeros(1, np.float32)))
+convbench.emulator.errors.KernelFault: total ({folder}/program.py:9): `partial[i] = x[i]`: data race: writes \
+partial[1], which thread (0, 0, 0) read, with no barrier between; block (0, 0, 0), thread (1, 0, 0)
+
+  program.py:9, block (0, 0, 0), thread (1, 0, 0)
+      9 |     partial[i] = x[i]
+        |     ^^^^^^^^^^
+  partial = cuda.shared.array(64, float32)
+  the other access:
+     12 |             out[0] += partial[j]
+        |                       ^^^^^^^^^^
+  launch 1 of total, grid (1, 1, 1), block (64, 1, 1)
+  to repeat it alone: convbench run --only total:1 program.py
+"""
+
+
+@pytest.mark.parametrize("how", ["exits", "fails"])
+def test_status_traceback_and_arguments_are_those_of_python(how, tmp_path):
+    (tmp_path / "helper.py").write_text("value = 5")
+    ours = emulated(PLAIN, "--checked", folder=tmp_path, arguments=[how, "--checked"])
+    assert ours == python("program.py", how, "--checked", folder=tmp_path)
+
+
+def test_a_module_runs_as_python_runs_it(tmp_path):
+    package = tmp_path / "pack"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    (package / "__main__.py").write_text("import sys; print(sys.argv, __spec__.name, __package__)")
+    ours = python("-m", "convbench.emulator", "-m", "pack", "--checked", folder=tmp_path)
+    assert ours == python("-m", "pack", "--checked", folder=tmp_path)
+
+
+def test_a_fault_ends_at_the_users_line_and_shows_both_accesses(tmp_path):
+    ended = emulated(KERNELS, "--checked", folder=tmp_path)
+    assert (ended.status, ended.out) == (1, "")
+    notes, _, fault = ended.err.partition("Traceback")
+    assert "note: shifted: index -1 of x counts from the end" in notes
+    assert f"Traceback{fault}" == RACE.format(folder=tmp_path)
+
+
+def test_keep_going_tells_each_fault_once(tmp_path):
+    words = "--keep-going", "--json", "found.json", "--junit", "found.xml"
+    ended = emulated(KERNELS, *words, folder=tmp_path)
+    assert (ended.status, ended.out) == (1, "end\n"), ended.err
+    assert "2 distinct faults in 4 launches of 2 kernels" in ended.err
+    assert "Traceback" not in ended.err
+    found = json.loads((tmp_path / "found.json").read_text())
+    race, outside = sorted(found["faults"], key=lambda fault: fault["line"])
+    assert (race["kernel"], race["kind"], race["line"], race["other_lines"]) == ("total", "race_overwrite", 9, [12])
+    assert (outside["kind"], outside["line"], outside["launches"]) == ("index", 17, [2, 3])
+    assert outside["array"]["shape"] == [64]
+    assert [note["line"] for note in found["notes"]] == [17]
+    assert found["launches"] == {"shifted": 3, "total": 1}
+    (suite,) = ET.parse(tmp_path / "found.xml").getroot()
+    assert (suite.get("tests"), suite.get("failures")) == ("2", "2")
+
+
+def test_one_launch_is_checked_alone(tmp_path):
+    ended = emulated(KERNELS, "--only", "shifted:1", "--strict-index", folder=tmp_path)
+    assert (ended.status, ended.out) == (1, "")
+    assert "index -1 is out of bounds for axis 0 of x" in ended.err
+    ended = emulated(KERNELS, folder=tmp_path, CONVBENCH_ONLY="shifted:9")
+    assert (ended.status, ended.out) == (2, "end\n")
+    assert "the program launched shifted 3 times" in ended.err
+
+
+WRONG = """
+from importlib import import_module
+from convbench.emulator.install import options
+for given in ({"memory": "3x"}, {"memory": "0"}, {"orders": "backward"}, {"budget": "-1"}, {"only": "kernel"},
+              {"only": "kernel:0"}, {"compute_capability": "3.5"}, {"compute_capability": "nine"}, {"checked": "maybe"},
+              {"code": "sass"}, {"speed": 3}):
+    try:
+        import_module("convbench.emulator.install")(**given)
+    except options.OptionError as error:
+        print(error)
+    else:
+        print(given, "was taken")
+print(options.Options().but(memory="2GiB", orders="reverse,random", budget=1000, only="f:2", compute_capability=(8, 6)))
+"""
+
+
+def test_wrong_values_of_options_are_told_with_the_rule(tmp_path):
+    (tmp_path / "wrong.py").write_text(WRONG)
+    ended = python("wrong.py", folder=tmp_path)
+    *wrong, right = ended.out.splitlines()
+    assert len(wrong) == 11, ended.err
+    assert not [line for line in wrong if "was taken" in line]
+    assert wrong[0].endswith("is a number of bytes such as 8GiB or 512MiB, at least 1, not '3x'")
+    assert wrong[-1].startswith("the emulator has no option 'speed'; its options are budget, checked,")
+    assert "checked=True, compute_capability=(8, 6), memory=2147483648, orders=('reverse', 'random')" in right
+
+
+@pytest.mark.parametrize(
+    ("name", "is_module", "told"),
+    [
+        ("none.py", False, "the script none.py cannot be read: No such file or directory"),
+        (".", False, "is a folder: name a script, or a module with -m"),
+        ("no_such_module", True, "there is no module no_such_module"),
+        ("no_such.module", True, "there is no module no_such.module"),
+        ("xml.etree", True, "xml.etree is a package without __main__"),
+    ],
+)
+def test_a_program_that_is_not_there_is_told(name, is_module, told):
+    with pytest.raises(program.ProgramError, match=re.escape(told)):
+        program.code_of(program.Program(name, is_module=is_module))
+
+
+def test_a_wrong_call_is_one_message_and_status_2(tmp_path):
+    ended = python("-m", "convbench.emulator", "--json", "no/such/folder.json", "x.py", folder=tmp_path)
+    assert (ended.status, ended.out) == (2, "")
+    assert ended.err == (
+        "convbench: --json no/such/folder.json: there is no such folder, or a folder is in its place\n"
+    )
+
+
+ENDLESS = """
+import numpy as np
+from numba import cuda
+
+@cuda.jit
+def spins(x):
+    while x[0] == 0:
+        x[1] += 1
+        cuda.syncthreads()
+
+x = cuda.to_device(np.zeros(2))
+print("now", flush=True)
+spins[1, 32](x)
+"""
+
+
+def test_an_interrupt_ends_a_launch_at_the_users_line(tmp_path):
+    (tmp_path / "program.py").write_text(ENDLESS)
+    words = [sys.executable, "-m", "convbench.emulator", "program.py"]
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "ignore"}
+    with subprocess.Popen(
+        words, cwd=tmp_path, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as it:
+        assert it.stdout.readline() == "now\n"
+        time.sleep(2)
+        it.send_signal(signal.SIGINT)
+        _, err = it.communicate(timeout=30)
+    assert it.returncode == -signal.SIGINT
+    assert err.splitlines()[-2:] == ["    spins[1, 32](x)", "KeyboardInterrupt"]
