@@ -15,6 +15,7 @@ import numpy.typing as npt
 from convbench.emulator import faults, schedule
 from convbench.emulator.arguments import Arguments
 from convbench.emulator.build import Cache, Compiled, Linked, build
+from convbench.emulator.counting.tally import Tally
 from convbench.emulator.errors import LaunchError
 from convbench.emulator.limits import Limits
 from convbench.emulator.orders import ORDERS, Order, Repetition, permutation
@@ -74,6 +75,7 @@ class Emulator:
         self.memory = WrittenMemory()
         self.limits = Limits(compute_capability)
         self.compile_s = 0.0
+        self.tally: Tally | None = None  # of a profile: chooses the blocks that run, and gets what was counted
 
     def launch(
         self,
@@ -156,7 +158,7 @@ class Emulator:
 
     def _specialised(self, compiled: Compiled, source: Source, block: tuple[int, int, int]) -> Compiled:
         """The code for a launch's integers alone, once the common code has run with them long enough to pay for it."""
-        if compiled.pointers is None or compiled.watch is not None:
+        if compiled.pointers is None or compiled.watch is not None or compiled.tables is not None:
             return compiled
         scalars = source.arguments.scalars
         if compiled.ran_s.get(scalars, 0.0) < PAYS * compiled.build_s:
@@ -166,10 +168,11 @@ class Emulator:
     def _compiled(
         self, source: Source, block: tuple[int, int, int], *, checked: bool, scalars: tuple[int, ...] | None = None
     ) -> Compiled:
-        key = source.key(checked=checked)
+        counted = self.tally is not None
+        key = (*source.key(checked=checked), *(("counted",) if counted else ()))
 
         def linked() -> Linked:
-            return _LINKED.get(key, lambda: source.linked(key, checked=checked))
+            return _LINKED.get(key, lambda: source.linked(key, checked=checked, counted=counted))
 
         def made() -> Compiled:
             start = time.perf_counter()
@@ -224,6 +227,8 @@ class _Launch:
         blocks = permutation(self.shape.blocks, order, seed)
         preempts = order == "random" and compiled.watch is not None and compiled.watch.preempts
         aside = compiled.spins or compiled.grid or preempts
+        if self.emulator.tally is not None:
+            blocks = self.emulator.tally.choose(blocks, self.shape.grid, waits=aside)
         used = 1 if compiled.watch or aside else min(self.emulator.workers, blocks.size)
         pieces = np.array_split(blocks, min(blocks.size, used * PIECES_PER_WORKER)) if used > 1 else [blocks]
         turns = itertools.count()  # next() is atomic
@@ -235,6 +240,7 @@ class _Launch:
             fault, who = schedule.run_blocks(
                 compiled.start, compiled.resume, rows, rows.ctypes.data, threads, some,
                 worker.header, worker.shared, worker.shared.size, worker.clocks, worker.tables, worker.arrived,
+                worker.traces.arguments if worker.traces else None,
             )  # fmt: skip
             return int(fault), int(who)
 
@@ -272,6 +278,8 @@ class _Launch:
         if stops:
             ran = residents.workers if aside else workers
             raise faults.report(stops[0], compiled, Places(compiled, self.arguments, ran))
+        if self.emulator.tally is not None:
+            self.emulator.tally.add(compiled.tables, [worker.traces for worker in workers], self.arguments)
 
 
 def _three(dimensions: Dimensions) -> tuple[int, int, int]:

@@ -84,6 +84,7 @@ THREAD = np.dtype(
             # the times of its last fences, of the device and of any, and the last atomic that it saw (`happens`)
             *("fence", "fence_of_block", "acquired"),
             *("given", "taken"),  # of a shuffle: the words of `taint` of the value that it gives and takes
+            *("trace", "trace_end"),  # of a profile: where it notes the next block, and where its buffer counts as full
         )
     ]
 )

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from convbench.emulator.arguments import Arguments
 from convbench.emulator.build import Compiled
+from convbench.emulator.counting.traces import Traces
 from convbench.emulator.happens import LOG_BYTES
 from convbench.emulator.ranges import Ranges, WrittenMemory, bounds
 from convbench.emulator.schedule import BARRIERS
@@ -85,6 +86,12 @@ class Worker:
             header["anywhere"], header["budget"] = 1, budget
             self.bounds = bounds(compiled.pointers, arguments, self.shared)
             header["ranges"], header["n_ranges"] = self.bounds.ctypes.data, self.bounds.size
+        self.traces: Traces | None = None
+        if compiled.tables:
+            passed = sorted(arguments.arrays, key=lambda item: item.word < 0)
+            pointers = sum(item.word >= 0 for item in passed)
+            arrays = [item.array for item in passed]
+            self.traces = Traces(compiled.tables, count, arrays, pointers, like.traces if like else None)
         if compiled.watch:
             self.ranges: Ranges = Ranges(
                 compiled, arguments, memory, self.shared, shape.dynamic_bytes, like.ranges if like else None
