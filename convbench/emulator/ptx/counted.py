@@ -7,7 +7,7 @@ fills when it makes them. So the buffer has one end, which is moved once for eac
 import re
 from dataclasses import dataclass, field
 
-from convbench.emulator.counting.pipes import pipe_of
+from convbench.emulator.counting.pipes import MOVE, pipe_of
 from convbench.emulator.counting.replay import WORD
 from convbench.emulator.counting.rules import INACTIVE
 from convbench.emulator.counting.tables import EXIT, Access, Block, Place, Space, Tables
@@ -15,6 +15,7 @@ from convbench.emulator.ptx.emitter import Emitter
 from convbench.emulator.ptx.flow import Root
 from convbench.emulator.ptx.kinds import kinds_of
 from convbench.emulator.ptx.memory import Memory, Places
+from convbench.emulator.ptx.merging import Merged, find_merged
 from convbench.emulator.ptx.syntax import Function, Instruction, Label, Module
 from convbench.emulator.state import THREAD, FaultKind, offset
 
@@ -50,6 +51,9 @@ class CountedMemory(Memory):
         self._numbers = {place: self._first_block + n for n, place in enumerate(self.blocks)}
         self.last = EXIT if function.is_entry else self._first_block + len(self.blocks)
         self._current, self._begin, self._accesses = Block(), "", list[int]()
+        starts = list(self.blocks)
+        ranges = [range(first, end) for first, end in zip(starts, [*starts[1:], len(function.body)], strict=True)]
+        self._merged = find_merged(function, ranges, {**module.variables, **function.variables})
         self._add_blocks(function)
         self._add_places(function, module)
 
@@ -68,11 +72,13 @@ class CountedMemory(Memory):
         self.tables.finish(range(self._first_block, len(self.tables.blocks)), self.last)
 
     def _add_places(self, function: Function, module: Module) -> None:
-        for i in function.body:
+        for place, i in enumerate(function.body):
             if isinstance(i, Label):
                 self.tables.places.append(Place("", "", "", 0, "", ""))
             else:
                 pipe = pipe_of(i.opcode, kinds_of(i.modifiers), i.modifiers)
+                if self._merged.get(place, Merged(place, 0, 0)).leader != place:
+                    pipe = MOVE
                 file = module.files.get(i.line.file, "")
                 self.tables.places.append(Place(str(i), i.name, file, i.line.line, function.name, pipe))
 
@@ -118,6 +124,9 @@ class CountedMemory(Memory):
 
     def _note(self, e: Emitter, address: str, root: Root | None, space: str, width: int, fault: FaultKind) -> None:
         i, kind = e.instruction, Space.GENERIC
+        merged = self._merged.get(e.number)
+        if merged and merged.leader != e.number:
+            return  # another load does its work
         name = root[1] if root and root[0] == "variable" else ""
         if space == "shared" or name in self.places.shared:
             kind = Space.MATRIX if i.opcode in ("ldmatrix", "stmatrix") else Space.SHARED
@@ -131,6 +140,9 @@ class CountedMemory(Memory):
             own = self.window(e, address, "local")
             is_own = e.op(f"icmp ult i64 {own}, {self.local_bytes}")
             address = e.op(f"select i1 {is_own}, i64 {e.op(f'sub i64 -2, {own}')}, i64 {address}")
+        if merged:
+            width = merged.width
+            address = e.op(f"sub i64 {address}, {merged.back}") if merged.back else address
         self._current.accesses.append(len(self.tables.accesses))
         self.tables.accesses.append(
             Access(
