@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import typer
 
-from convbench.cli import compare, fuzz, gpu, inform, inspect, measure, report, streams, tune
+from convbench.cli import compare, fuzz, gpu, inform, inspect, measure, profile, report, streams, tune
 from convbench.cli.examples import epilog
 from convbench.errors import ConvbenchError
 from convbench.problem.notation import benchdnn, cutlass, miopen
@@ -31,6 +31,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "report": report.report,
     "compare": compare.compare,
     "inspect": inspect.inspect,
+    "profile": profile.profile,
     "doctor": inform.doctor,
 }
 for name, command in COMMANDS.items():
@@ -78,6 +79,8 @@ _TEXTS = (
     "--replay=",
     "--database=",
     "--sass=",
+    "--csv=",
+    "--compare=",
     "--config=",
 )
 

@@ -39,11 +39,21 @@ from convbench.emulator.errors import (
 from convbench.emulator.launch import Emulator, launch
 from convbench.emulator.loaded import LoadedKernel, LoadedModule, load_ptx
 from convbench.emulator.orders import Order
-from convbench.emulator.profiler import Counters, InstructionProfile, Profile, profile
+from convbench.emulator.profiler import (
+    CONFLICTED,
+    UNCOALESCED,
+    Counters,
+    InstructionProfile,
+    Profile,
+    profile,
+    source_line,
+)
 from convbench.emulator.ptx.numba_code import compiler_fault
 from convbench.emulator.state import FaultKind
 
 __all__ = [
+    "CONFLICTED",
+    "UNCOALESCED",
     "CompilationError",
     "Counters",
     "Emulator",
@@ -63,6 +73,7 @@ __all__ = [
     "launch",
     "load_ptx",
     "profile",
+    "source_line",
     "types_of",
 ]
 

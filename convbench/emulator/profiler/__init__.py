@@ -6,6 +6,6 @@ of `Counters`. The rules of counting are in `emulator.counting`.
 
 from convbench.emulator.profiler.counters import Counters
 from convbench.emulator.profiler.profiling import profile
-from convbench.emulator.profiler.result import InstructionProfile, Profile
+from convbench.emulator.profiler.result import CONFLICTED, UNCOALESCED, InstructionProfile, Profile, source_line
 
-__all__ = ["Counters", "InstructionProfile", "Profile", "profile"]
+__all__ = ["CONFLICTED", "UNCOALESCED", "Counters", "InstructionProfile", "Profile", "profile", "source_line"]

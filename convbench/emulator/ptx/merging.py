@@ -1,8 +1,9 @@
 """Find the loads from shared memory that ptxas makes one wider load of.
 
-NVVM often writes four loads of neighbouring words where the machine has one of 128 bits. ptxas merges loads in one block
-whose addresses are one register and constants, if it can prove that the whole is aligned, and if no write to shared
-memory and no barrier lies between. The rules are those of ptxas 13.5, read from its machine code for sm_86 and sm_90.
+NVVM often writes four loads of neighbouring words where the machine has one of 128 bits. ptxas merges loads in one
+block whose addresses are one register and constants. It must prove that the whole is aligned, and no write to shared
+memory and no barrier may lie between. The rules are those of ptxas 13.5, read from its machine code for sm_86 and
+sm_90.
 """
 
 from collections import defaultdict

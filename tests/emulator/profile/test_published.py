@@ -1,4 +1,4 @@
-"""Published counts of matrix products, on kernels written anew. Blocks are alike, so a sample gives the exact counts."""
+"""Published counts of matrix products, on kernels written anew. Blocks are alike, so a sample is exact."""
 
 import numpy as np
 from numba import cuda, float32
