@@ -233,7 +233,9 @@ class _Launch:
         pieces = np.array_split(blocks, min(blocks.size, used * PIECES_PER_WORKER)) if used > 1 else [blocks]
         turns = itertools.count()  # next() is atomic
         memory, budget = self.emulator.memory, self.emulator.budget
-        workers = [Worker(compiled, self.arguments, self.shape, memory, budget) for _ in range(used)]
+        tally = self.emulator.tally
+        cache = tally.cache_bytes if tally else 0
+        workers = [Worker(compiled, self.arguments, self.shape, memory, budget, cache_bytes=cache) for _ in range(used)]
 
         def enter(worker: Worker, some: npt.NDArray[np.int64]) -> tuple[int, int]:
             rows = worker.threads
@@ -263,7 +265,7 @@ class _Launch:
                 return run_pieces(worker)
 
         def another() -> Worker:
-            worker = Worker(compiled, self.arguments, self.shape, memory, budget, workers[0])
+            worker = Worker(compiled, self.arguments, self.shape, memory, budget, workers[0], cache)
             if preempts:
                 worker.preempt(seed)
             return worker

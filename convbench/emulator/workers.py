@@ -48,6 +48,8 @@ class Shape:
 class Worker:
     """The rows, header, shared memory and frames for the threads of one block; in checked mode also the tables.
 
+    `cache_bytes` are those of the L1 cache that a profile gives a block.
+
     Blocks that run side by side have one each, `like` the first, with which it shares what is known of global memory.
     """
 
@@ -59,6 +61,7 @@ class Worker:
         memory: WrittenMemory,
         budget: int,
         like: "Worker | None" = None,
+        cache_bytes: int = 0,
     ) -> None:
         count = shape.threads
         self.arrived = np.zeros(BARRIERS, np.int64)
@@ -91,7 +94,8 @@ class Worker:
             passed = sorted(arguments.arrays, key=lambda item: item.word < 0)
             pointers = sum(item.word >= 0 for item in passed)
             arrays = [item.array for item in passed]
-            self.traces = Traces(compiled.tables, count, arrays, pointers, like.traces if like else None)
+            first = like.traces if like else None
+            self.traces = Traces(compiled.tables, count, arrays, pointers, first, cache_bytes)
         if compiled.watch:
             self.ranges: Ranges = Ranges(
                 compiled, arguments, memory, self.shared, shape.dynamic_bytes, like.ranges if like else None

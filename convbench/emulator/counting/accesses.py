@@ -10,6 +10,8 @@ from numba import njit
 from convbench.emulator.counting.rules import (
     INACTIVE,
     LANES,
+    LINE_BYTES,
+    SECTOR_BYTES,
     contention,
     global_sectors,
     local_addresses,
@@ -18,13 +20,18 @@ from convbench.emulator.counting.rules import (
 from convbench.emulator.counting.tables import Space
 
 SHARED, GLOBAL, LOCAL, GENERIC, MATRIX = map(int, Space)
+SECTORS_OF_LINE = LINE_BYTES // SECTOR_BYTES
 # what is counted of an access
 (
     A_EXECUTED, A_LANES, A_WAVEFRONTS, A_IDEAL, A_WAY, A_SECTORS, A_IDEAL_SECTORS, A_LINES, A_USED, A_CONTENTION,
-    A_LOWEST, A_HIGHEST, A_SHARED, A_GLOBAL, A_LOCAL,
-) = range(15)  # fmt: skip
-ACCESS_FIELDS = 15
-KEPT = LANES + 8  # of the last pattern of an access: the addresses, where they begin in a line, and what was counted
+    A_LOWEST, A_HIGHEST, A_SHARED, A_GLOBAL, A_LOCAL, A_L1_HITS,
+) = range(16)  # fmt: skip
+ACCESS_FIELDS = 16
+MOST_SECTORS = 2 * LANES  # of a request: a lane has at most two, of 32 bytes
+SECTORS = LANES + 8  # where the sectors of a pattern begin
+# of the last pattern of an access: the addresses, where they begin in a line, what was counted, and the sectors
+KEPT = SECTORS + MOST_SECTORS
+WAYS, CACHE_FIELDS = 16, 3  # of the L1 cache; the number of a line, its sectors, and when it was used last
 NEVER = 1 << 62
 
 
@@ -89,7 +96,33 @@ def count_access(addresses, access, number, traces, header):
         mine[A_IDEAL_SECTORS] += pattern[LANES + 2]
         mine[A_LINES] += pattern[LANES + 3]
         mine[A_USED] += pattern[LANES + 4]
+        if space == GLOBAL and access[4]:
+            mine[A_L1_HITS] += _look_up(traces[10], traces[6], first // SECTOR_BYTES, pattern)
     mine[A_CONTENTION] += pattern[LANES + 5]
+
+
+@njit(error_model="numpy")
+def _look_up(cache, sizes, first, pattern):
+    """The sectors of a pattern that the L1 cache of a block has; it has all of them afterwards."""
+    hits = 0
+    sizes[3] += 1
+    for place in range(min(pattern[LANES + 1], MOST_SECTORS)):
+        sector = first + pattern[SECTORS + place]
+        line, part = sector // SECTORS_OF_LINE, 1 << (sector % SECTORS_OF_LINE)
+        row = cache[line % cache.shape[0]]
+        oldest, way = sizes[3] + 1, -1
+        for number in range(WAYS):
+            if row[number, 0] == line:
+                way = number
+                break
+            if row[number, 2] < oldest:
+                oldest, way = row[number, 2], number
+        if row[way, 0] != line:
+            row[way, 0], row[way, 1] = line, 0
+        hits += (row[way, 1] & part) != 0
+        row[way, 1] |= part
+        row[way, 2] = sizes[3]
+    return hits
 
 
 @njit(error_model="numpy")
@@ -124,6 +157,8 @@ def _count_pattern(addresses, first, space, width, is_atomic, pattern):
             sectors, ideal, lines, used = global_sectors(spread, 4, found)
         else:
             sectors, ideal, lines, used = global_sectors(addresses, width, found)
+            for place in range(min(sectors, MOST_SECTORS)):
+                pattern[SECTORS + place] = found[place] - first // SECTOR_BYTES
         pattern[LANES + 1], pattern[LANES + 2] = sectors * words, ideal * words
         pattern[LANES + 3], pattern[LANES + 4] = lines * words, used * words
     pattern[LANES + 5] = contention(addresses) if is_atomic else 0

@@ -26,6 +26,7 @@ LANES_IN, MEETS, PARENT, ARRIVED, PENDING, IN_USE = range(6)
 GROUP_FIELDS = 6
 GROUPS = 160  # of a warp at most: 32 with lanes that run, as many that wait, and room
 NO_PARENT = -1
+TOP = GROUPS  # a row behind the groups, whose first field is the number behind the last group that was ever in use
 
 # what is counted of a block
 EXECUTED, LANES_OF, SPLITS = range(3)
@@ -37,6 +38,7 @@ def begin_traces(threads, count, traces):
     """Forget what was noted: a block begins."""
     heads, groups, base, capacity = traces[0], traces[1], traces[6][0], traces[6][1]
     groups[:, :, :] = 0
+    traces[10][:, :, :] = -1
     for index in range(count):
         heads[index] = 0
         threads[index].trace = base + index * capacity * WORD
@@ -46,7 +48,7 @@ def begin_traces(threads, count, traces):
         groups[warp, 0, LANES_IN] = (1 << lanes) - 1
         groups[warp, 0, MEETS] = EXIT
         groups[warp, 0, PARENT] = NO_PARENT
-        groups[warp, 0, IN_USE] = 1
+        groups[warp, 0, IN_USE] = groups[warp, TOP, 0] = 1
 
 
 @njit(error_model="numpy", inline="always")
@@ -74,6 +76,7 @@ def _next_block(threads, index, traces):
 def _free_group(groups):
     for number in range(GROUPS):
         if not groups[number, IN_USE]:
+            groups[TOP, 0] = max(groups[TOP, 0], number + 1)
             return number
     return -1
 
@@ -191,7 +194,8 @@ def _fall_apart(threads, warp, count, traces):
     """Make a group of each lane of a warp: a lane is full, and waits for one that cannot go on."""
     heads, groups = traces[0], traces[1][warp]
     base, capacity = traces[6][0], traces[6][1]
-    groups[:, IN_USE] = 0
+    groups[:GROUPS, IN_USE] = 0
+    groups[TOP, 0] = LANES
     for lane in range(min(WARP, count - warp * WARP)):
         index = warp * WARP + lane
         if heads[index] < _noted(threads, index, base, capacity) or threads[index].status != DONE:
@@ -201,16 +205,13 @@ def _fall_apart(threads, warp, count, traces):
 
 @njit(error_model="numpy")
 def _count_warp(threads, warp, traces, header, addresses, following):
-    """Count all blocks of a warp that are complete."""
+    """Count one block of each group of a warp. Returns whether any was complete."""
     groups = traces[1][warp]
-    progress = True
-    while progress:
-        progress = False
-        for number in range(GROUPS):
-            while groups[number, IN_USE] and groups[number, LANES_IN]:
-                if not _step(threads, warp, number, traces, header, addresses, following):
-                    break
-                progress = True
+    progress = False
+    for number in range(groups[TOP, 0]):
+        if groups[number, IN_USE] and groups[number, LANES_IN]:
+            progress = _step(threads, warp, number, traces, header, addresses, following) or progress
+    return progress
 
 
 @njit(error_model="numpy")
@@ -241,8 +242,13 @@ def replay(threads, count, header, traces):
     for index in range(count):
         if _noted(threads, index, base, capacity) >= full:
             header.rounds = 0  # it did not spin
+    progress = True
+    while progress:  # warps take turns, as they do on a GPU, so that they share what the cache has
+        progress = False
+        for warp in range(-(-count // WARP)):
+            progress = _count_warp(threads, warp, traces, header, addresses, following) or progress
     for warp in range(-(-count // WARP)):
-        _count_warp(threads, warp, traces, header, addresses, following)
         while _make_room(threads, warp, count, traces):
             _fall_apart(threads, warp, count, traces)
-            _count_warp(threads, warp, traces, header, addresses, following)
+            while _count_warp(threads, warp, traces, header, addresses, following):
+                pass

@@ -85,7 +85,8 @@ class Tables:
         return np.array(rows, np.int64).reshape(-1, 3)
 
     def access_rows(self, pointers: dict[str, int]) -> npt.NDArray[np.int64]:
-        """For each access in the order of blocks: its space, width and flag of atomics, and the row of its array.
+        """For each access in the order of blocks: its space, width, whether it is atomic, the row of its array, and
+        whether it is a load that the L1 cache may have.
 
         `pointers` has the rows of arrays by what `Access.array` calls them; -1 stands for an unknown one.
         """
@@ -94,8 +95,9 @@ class Tables:
             for number in block.accesses:
                 a = self.accesses[number]
                 row = pointers.get(a.array[1], -1) if a.array[0] == "parameter" else -1
-                found.append((int(a.space), a.width, int(a.is_atomic), row))
-        return np.array(found, np.int64).reshape(-1, 4)
+                is_cached = not (a.is_atomic or a.is_store or a.is_async)
+                found.append((int(a.space), a.width, int(a.is_atomic), row, int(is_cached)))
+        return np.array(found, np.int64).reshape(-1, 5)
 
     def order(self) -> list[int]:
         """The numbers of the accesses in the order of `access_rows`."""

@@ -13,6 +13,8 @@ from convbench.emulator.counting.traces import Traces
 class Tally(Protocol):
     """Chooses the blocks of a launch that run, and gets what was counted."""
 
+    cache_bytes: int  # of the L1 cache that one block has
+
     def choose(
         self, blocks: npt.NDArray[np.int64], grid: tuple[int, int, int], *, waits: bool
     ) -> npt.NDArray[np.int64]:

@@ -5,12 +5,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from convbench.emulator.counting.accesses import ACCESS_FIELDS, KEPT
+from convbench.emulator.counting.accesses import ACCESS_FIELDS, CACHE_FIELDS, KEPT, WAYS
 from convbench.emulator.counting.replay import BLOCK_FIELDS, GROUP_FIELDS, GROUPS
+from convbench.emulator.counting.rules import LINE_BYTES
 from convbench.emulator.counting.tables import Tables
 from convbench.emulator.state import WARP
 
 LEAST_WORDS = 1024  # of a thread's buffer
+BLOCK_CACHE_BYTES = 32 * 1024  # of the L1 cache, for a block among several
 ALIGNMENT = 256  # of an allocation of the device
 Counts = npt.NDArray[np.int64]
 
@@ -22,6 +24,7 @@ class Traces:
 
     Parameters
     ----------
+    cache_bytes : of the L1 cache that one block has
     arrays : those that the launch may touch, first the arguments in order; `pointers` of them are arguments
     """
 
@@ -32,6 +35,7 @@ class Traces:
         arrays: list[npt.NDArray[Any]],
         pointers: int,
         like: "Traces | None" = None,
+        cache_bytes: int = BLOCK_CACHE_BYTES,
     ) -> None:
         longest = tables.longest
         capacity = max(LEAST_WORDS, 4 * longest)
@@ -42,15 +46,16 @@ class Traces:
         self.access_counts: Counts = like.access_counts if like else _zeros(len(accesses), ACCESS_FIELDS)
         self._arguments = (
             np.zeros(threads, np.int64),
-            np.zeros((-(-threads // WARP), GROUPS, GROUP_FIELDS), np.int64),
+            np.zeros((-(-threads // WARP), GROUPS + 1, GROUP_FIELDS), np.int64),
             blocks,
             accesses,
             self.block_counts,
             self.access_counts,
-            np.array([self.buffer.ctypes.data, capacity, capacity - longest - 1], np.int64),
+            np.array([self.buffer.ctypes.data, capacity, capacity - longest - 1, 0], np.int64),
             np.full((len(accesses), KEPT), -1, np.int64),
             _ranges(arrays),
             self.buffer,
+            np.zeros((max(cache_bytes // (LINE_BYTES * WAYS), 1), WAYS, CACHE_FIELDS), np.int64),
         )
 
     @property

@@ -21,6 +21,7 @@ class Counters:
     global_requests, sectors, ideal_sectors : of global memory; a sector has 32 bytes
     lines : lines of 128 bytes that the requests touched, each at least once for each request
     used_bytes : different bytes that the lanes of a request asked for
+    l1_hits : sectors of loads that the L1 cache of the block had; atomics, stores and asynchronous copies have none
     local_requests, local_sectors : of local memory, which lies beside global memory
     atomics : warp instructions with atomics
     contention : the most lanes of a request with one address, which wait for each other; summed over requests
@@ -38,6 +39,7 @@ class Counters:
     ideal_sectors: float = 0
     lines: float = 0
     used_bytes: float = 0
+    l1_hits: float = 0
     local_requests: float = 0
     local_sectors: float = 0
     atomics: float = 0
@@ -72,6 +74,11 @@ class Counters:
     def moved_bytes(self) -> float:
         """Bytes of the sectors of global memory."""
         return self.sectors * SECTOR_BYTES
+
+    @property
+    def l2_bytes(self) -> float:
+        """Bytes of the sectors that go to the L2 cache, because the L1 cache lacks them."""
+        return (self.sectors - self.l1_hits) * SECTOR_BYTES
 
     @property
     def lanes_active(self) -> float:

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from convbench.emulator.arguments import Arguments, Passed
 from convbench.emulator.counting import accesses as counting
 from convbench.emulator.counting.tables import Access, Space, Tables
-from convbench.emulator.counting.traces import Traces
+from convbench.emulator.counting.traces import BLOCK_CACHE_BYTES, Traces
 from convbench.emulator.errors import LaunchError
 from convbench.emulator.launch import Dimensions, Emulator
 from convbench.emulator.loaded import LoadedKernel
@@ -23,8 +23,8 @@ Counts = npt.NDArray[np.int64]
 class _Run:
     """A run of one stratum: the `Tally` of its launch."""
 
-    def __init__(self, stratum: Stratum) -> None:
-        self.stratum = stratum
+    def __init__(self, stratum: Stratum, cache_bytes: int) -> None:
+        self.stratum, self.cache_bytes = stratum, cache_bytes
         self.waits = False
         self.tables: Tables | None = None
         self.arguments: Arguments | None = None
@@ -67,6 +67,7 @@ def profile(
     types: tuple[Any, ...] | None = None,
     memory: Sequence[npt.NDArray[Any]] = (),
     workers: int | None = None,
+    l1_bytes: int = BLOCK_CACHE_BYTES,
 ) -> Profile:
     """Count what the warps of `kernel[grid, block, 0, shared_bytes](*args)` do, on the PTX that a GPU gets.
 
@@ -84,6 +85,7 @@ def profile(
     types : Numba types to compile for; by default those that numba-cuda finds for `args`
     memory : arrays that the kernel reaches through pointers alone
     workers : blocks that run at once; by default the number of cores
+    l1_bytes : of the L1 cache, as one block among several has it; it is empty when a block begins
 
     Raises
     ------
@@ -100,7 +102,7 @@ def profile(
     runs: list[_Run] = []
     shape = _three(grid)
     for stratum in strata(shape, None if blocks == "all" else blocks, seed):
-        run = _Run(stratum)
+        run = _Run(stratum, l1_bytes)
         emulator.tally = run
         emulator.launch(kernel, grid, block, *args, shared_bytes=shared_bytes, types=types, memory=memory)
         runs.append(run)
@@ -192,6 +194,7 @@ def _counters(
                 "sectors": c[counting.A_SECTORS],
                 "ideal_sectors": c[counting.A_IDEAL_SECTORS],
                 "lines": c[counting.A_LINES],
+                "l1_hits": c[counting.A_L1_HITS],
                 "used_bytes": c[counting.A_USED],
             }
         )

@@ -247,3 +247,16 @@ def test_an_instruction_with_a_predicate_counts_its_lanes():
     assert (counts["st.global.u32"].lanes, counts["st.global.u32"].sectors) == (12, 3)
     assert counts["setp.lt.u32"].lanes == 32
     assert counts["ld.global.u32"].splits == 0
+
+
+def test_the_cache_of_a_block_keeps_what_its_warps_share():
+    a = np.ones((64, 64), np.float32)
+    found = profile(products, (2, 2), (32, 32), a, a.copy(), a.copy(), blocks="all", l1_bytes=64 * 1024)
+    by = found.by_array
+    # each block misses its 32 rows of a, of 8 sectors each, and of b its 64 rows of 4 sectors
+    assert by["a"].sectors - by["a"].l1_hits == 4 * 32 * 8
+    assert by["b"].sectors - by["b"].l1_hits == 4 * 64 * 4
+    assert by["c"].l1_hits == 0
+    tiny = profile(products, (2, 2), (32, 32), a, a.copy(), a.copy(), blocks="all", l1_bytes=2048)
+    assert tiny.total.l1_hits < found.total.l1_hits
+    assert tiny.total.sectors == found.total.sectors
