@@ -1,6 +1,8 @@
 """Print profiles as Markdown: a table by line for each kernel, with conflicts and uncoalesced lines marked."""
 
 from convbench.emulator import CONFLICTED, UNCOALESCED, Counters, Profile, source_line
+from convbench.profiling.model import MEDIAN_ERROR, Prediction
+from convbench.profiling.predicted import PredictedPlan
 from convbench.profiling.runs import ProfiledLaunch, ProfiledPlan
 
 _WIDEST = 60  # characters of a line of source
@@ -8,11 +10,17 @@ _LEAST = 0.01  # of the instructions, below which a line that accesses no memory
 _NOT_COUNTED = "Accesses of these instructions are not counted"
 
 
-def to_markdown(found: ProfiledPlan) -> str:
-    """The page of a plan."""
+def to_markdown(found: ProfiledPlan, times: PredictedPlan | None = None) -> str:
+    """The page of a plan, with predicted times if there are any."""
     title = f"# {found.algorithm.name} {found.direction} of {found.problem} on {found.architecture.name}"
     parts = [f"{title}, config {found.config}\n"]
-    parts += [_kernel(launches) for launches in _alike(found.launches)]
+    if times is not None:
+        parts.append(
+            f"One run takes {_time(times.run_us)}, {times.launches[0].caption}. On published times of other kernels, "
+            f"the model's median error is {MEDIAN_ERROR:.0%}.\n"
+        )
+    known = {} if times is None else dict(zip(map(id, found.launches), times.launches, strict=True))
+    parts += [_kernel(launches, known.get(id(launches[0]))) for launches in _alike(found.launches)]
     parts.append(
         "Counted from the addresses that the kernel accesses on the emulator, by the rules of the hardware; nothing "
         "was measured. Wavefronts are passes over the banks of shared memory; sectors have 32 bytes. Ideal numbers are "
@@ -38,7 +46,7 @@ def _key(launch: ProfiledLaunch) -> tuple[object, ...]:
     return launch.stage, launch.phase, p.kernel, p.grid, p.block, p.shared_bytes, p.total
 
 
-def _kernel(launches: list[ProfiledLaunch]) -> str:
+def _kernel(launches: list[ProfiledLaunch], time: Prediction | None) -> str:
     launch = launches[0]
     p, c = launch.profile, launch.profile.total
     once = ", once" if launch.stage == "load" else ""
@@ -47,6 +55,7 @@ def _kernel(launches: list[ProfiledLaunch]) -> str:
     lines = [
         f"## {p.kernel} ({launch.phase}{once}{times})\n",
         f"Grid {shape[0]}, block {shape[1]}; {p.sampled}.\n",
+        *([_predicted(time)] if time else []),
         _summary(p, c),
         "| line | source | instructions | lanes | wavefronts | ideal | conflict | sectors | ideal | used | |",
         "|--:|:--|--:|--:|--:|--:|--:|--:|--:|--:|:--|",
@@ -58,6 +67,15 @@ def _kernel(launches: list[ProfiledLaunch]) -> str:
         count = len(p.by_line) - len(shown)
         lines.append(f"\n{count} other lines have {rest.instructions:,.0f} instructions and access no memory.")
     return "\n".join(lines) + "\n"
+
+
+def _predicted(time: Prediction) -> str:
+    low, high = time.interval
+    return f"{_time(time.us)} ({_time(low)} to {_time(high)}), {time.caption}. {time.sentence}\n"
+
+
+def _time(us: float) -> str:
+    return f"{us / 1000:,.3g} ms" if us >= 1000 else f"{us:.3g} µs"
 
 
 def _matters(line: Counters, whole: Counters) -> bool:

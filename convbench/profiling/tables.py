@@ -6,14 +6,15 @@ from typing import Any
 
 from convbench.emulator import Counters, Profile
 from convbench.profiling import nsight
+from convbench.profiling.predicted import PredictedPlan
 from convbench.profiling.runs import ProfiledPlan
 
 _DERIVED = "excessive_wavefronts", "excessive_sectors", "moved_bytes", "lanes_active"
 
 
-def to_json(found: ProfiledPlan) -> dict[str, Any]:
-    """Everything that was counted, for machines."""
-    return {
+def to_json(found: ProfiledPlan, times: PredictedPlan | None = None) -> dict[str, Any]:
+    """Everything that was counted and predicted, for machines."""
+    told: dict[str, Any] = {
         "algorithm": found.algorithm.name,
         "problem": str(found.problem),
         "direction": found.direction,
@@ -24,6 +25,19 @@ def to_json(found: ProfiledPlan) -> dict[str, Any]:
             {"stage": launch.stage, "phase": launch.phase, **profile_json(launch.profile)} for launch in found.launches
         ],
     }
+    if times is None:
+        return told
+    for kernel, time in zip(told["kernels"], times.launches, strict=True):
+        kernel["prediction"] = {
+            "predicted_us": time.us,
+            "low_us": time.interval[0],
+            "high_us": time.interval[1],
+            "bound_by": time.bound,
+            "bottleneck": time.sentence,
+            "limits_us": time.limits,
+        }
+    words = {"gpu": times.chip.name, "predicted_run_us": times.run_us, "note": times.launches[0].caption}
+    return {**told, "prediction": words}
 
 
 def profile_json(profile: Profile) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from convbench.emulator.counting.rules import (
     global_sectors,
     local_addresses,
     shared_wavefronts,
+    tag_passes,
 )
 from convbench.emulator.counting.tables import Space
 
@@ -24,9 +25,9 @@ SECTORS_OF_LINE = LINE_BYTES // SECTOR_BYTES
 # what is counted of an access
 (
     A_EXECUTED, A_LANES, A_WAVEFRONTS, A_IDEAL, A_WAY, A_SECTORS, A_IDEAL_SECTORS, A_LINES, A_USED, A_CONTENTION,
-    A_LOWEST, A_HIGHEST, A_SHARED, A_GLOBAL, A_LOCAL, A_L1_HITS,
-) = range(16)  # fmt: skip
-ACCESS_FIELDS = 16
+    A_LOWEST, A_HIGHEST, A_SHARED, A_GLOBAL, A_LOCAL, A_L1_HITS, A_TAGS,
+) = range(17)  # fmt: skip
+ACCESS_FIELDS = 17
 MOST_SECTORS = 2 * LANES  # of a request: a lane has at most two, of 32 bytes
 SECTORS = LANES + 8  # where the sectors of a pattern begin
 # of the last pattern of an access: the addresses, where they begin in a line, what was counted, and the sectors
@@ -96,6 +97,7 @@ def count_access(addresses, access, number, traces, header):
         mine[A_IDEAL_SECTORS] += pattern[LANES + 2]
         mine[A_LINES] += pattern[LANES + 3]
         mine[A_USED] += pattern[LANES + 4]
+        mine[A_TAGS] += pattern[LANES + 6]
         if space == GLOBAL and access[4]:
             mine[A_L1_HITS] += _look_up(traces[10], traces[6], first // SECTOR_BYTES, pattern)
     mine[A_CONTENTION] += pattern[LANES + 5]
@@ -153,10 +155,12 @@ def _count_pattern(addresses, first, space, width, is_atomic, pattern):
         words = 1
         if space == LOCAL:
             spread = np.empty(LANES, np.int64)
+            pattern[LANES + 6] = 1
             words = local_addresses(addresses, width, spread)
             sectors, ideal, lines, used = global_sectors(spread, 4, found)
         else:
             sectors, ideal, lines, used = global_sectors(addresses, width, found)
+            pattern[LANES + 6] = tag_passes(found, sectors)
             for place in range(min(sectors, MOST_SECTORS)):
                 pattern[SECTORS + place] = found[place] - first // SECTOR_BYTES
         pattern[LANES + 1], pattern[LANES + 2] = sectors * words, ideal * words

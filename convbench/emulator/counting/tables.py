@@ -12,6 +12,8 @@ from functools import reduce
 import numpy as np
 import numpy.typing as npt
 
+from convbench.emulator.counting.chains import Chain
+
 EXIT = -1  # in the place of a block: the end of the kernel
 
 
@@ -34,7 +36,8 @@ class Place:
     file: str
     line: int
     function: str
-    pipe: str  # the unit that executes it; "" if it becomes no instruction of the machine
+    pipe: str  # the unit that executes it
+    slots: int = 0  # the instructions of the machine that it becomes, about
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,7 @@ class Block:
     accesses: list[int] = field(default_factory=list)
     next: list[int] = field(default_factory=list)
     meets: int = EXIT  # the block where its lanes meet again
+    chain: Chain = field(default_factory=Chain)  # what waits for each other in it
 
 
 @dataclass

@@ -21,6 +21,7 @@ class Counters:
     global_requests, sectors, ideal_sectors : of global memory; a sector has 32 bytes
     lines : lines of 128 bytes that the requests touched, each at least once for each request
     used_bytes : different bytes that the lanes of a request asked for
+    tag_passes : clocks in which the L1 cache finds the lines of the requests, four sets at once
     l1_hits : sectors of loads that the L1 cache of the block had; atomics, stores and asynchronous copies have none
     local_requests, local_sectors : of local memory, which lies beside global memory
     atomics : warp instructions with atomics
@@ -39,6 +40,7 @@ class Counters:
     ideal_sectors: float = 0
     lines: float = 0
     used_bytes: float = 0
+    tag_passes: float = 0
     l1_hits: float = 0
     local_requests: float = 0
     local_sectors: float = 0

@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from convbench.emulator.arguments import Arguments, Passed
 from convbench.emulator.counting import accesses as counting
+from convbench.emulator.counting.chains import Chain
 from convbench.emulator.counting.tables import Access, Space, Tables
 from convbench.emulator.counting.traces import BLOCK_CACHE_BYTES, Traces
 from convbench.emulator.errors import LaunchError
@@ -16,6 +17,7 @@ from convbench.emulator.loaded import LoadedKernel
 from convbench.emulator.profiler.counters import Counters
 from convbench.emulator.profiler.result import InstructionProfile, Profile
 from convbench.emulator.profiler.sampling import DEFAULT_BLOCKS, Stratum, strata
+from convbench.emulator.state import WARP
 
 Counts = npt.NDArray[np.int64]
 
@@ -122,6 +124,8 @@ def profile(
         _instructions(tables, runs, arguments),
         _has_float64(arguments, args),
         sorted(tables.uncounted),
+        {item.name: item.array.nbytes for item in arguments.arrays},
+        _chain(tables, runs, _three(block)),
     )
 
 
@@ -131,6 +135,18 @@ def _three(dimensions: Dimensions) -> tuple[int, int, int]:
     if min(x, y, z) < 1:
         raise LaunchError(f"a grid or block has one to three positive dimensions, not {given}")
     return x, y, z
+
+
+def _chain(tables: Tables, runs: list[_Run], block: tuple[int, int, int]) -> Chain:
+    """The chain of a warp on average: what waits for each other in each of the blocks of PTX that it executes."""
+    warps = -(-block[0] * block[1] * block[2] // WARP)
+    whole = sum(run.stratum.blocks for run in runs)
+    found = Chain()
+    for run in runs:
+        share = run.stratum.blocks / (run.stratum.chosen.size * warps * whole)
+        for number, each in enumerate(tables.blocks):
+            found += each.chain.times(float(run.blocks[number][0]) * share)
+    return found
 
 
 def _has_float64(arguments: Arguments, args: tuple[Any, ...]) -> bool:
@@ -167,6 +183,7 @@ def _instructions(tables: Tables, runs: list[_Run], arguments: Arguments) -> lis
                     place.file,
                     place.line,
                     place.pipe,
+                    place.slots,
                     ", ".join(name for name in names if name),
                     max((access.width for access in accesses), default=0),
                     any(access.is_store for access in accesses),
@@ -194,6 +211,7 @@ def _counters(
                 "sectors": c[counting.A_SECTORS],
                 "ideal_sectors": c[counting.A_IDEAL_SECTORS],
                 "lines": c[counting.A_LINES],
+                "tag_passes": c[counting.A_TAGS],
                 "l1_hits": c[counting.A_L1_HITS],
                 "used_bytes": c[counting.A_USED],
             }

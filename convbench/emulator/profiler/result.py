@@ -6,6 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
 
+from convbench.emulator.counting.chains import Chain
 from convbench.emulator.profiler.counters import Counters
 from convbench.emulator.source import Site
 
@@ -23,6 +24,7 @@ class InstructionProfile:
     text : the instruction as PTX has it
     file, line : its place in the source; "" and 0 if the PTX has no lines
     pipe : the unit that executes it (`counting.pipes`)
+    slots : the instructions of the machine that it becomes, about (`counting.pipes`)
     array : the array that it accesses; "" if it accesses none
     width : bytes that a lane accesses; 0 if it accesses none
     is_store : whether it writes
@@ -33,6 +35,7 @@ class InstructionProfile:
     file: str
     line: int
     pipe: str
+    slots: int
     array: str
     width: int
     is_store: bool
@@ -60,6 +63,8 @@ class Profile:
     counted_blocks : how many blocks ran and were counted; the counters are scaled to all blocks of the grid
     has_float64 : whether an argument is a float64, so that arithmetic in float64 is no surprise
     uncounted : instructions whose accesses are not counted
+    array_bytes : bytes of each array that is an argument
+    chain : what a warp does one after another, on average (`counting.chains`)
     """
 
     kernel: str
@@ -70,6 +75,8 @@ class Profile:
     instructions: list[InstructionProfile]
     has_float64: bool = False
     uncounted: list[str] = field(default_factory=list)
+    array_bytes: dict[str, int] = field(default_factory=dict)
+    chain: Chain = field(default_factory=Chain)
 
     @property
     def blocks(self) -> int:

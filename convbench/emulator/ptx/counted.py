@@ -7,10 +7,11 @@ fills when it makes them. So the buffer has one end, which is moved once for eac
 import re
 from dataclasses import dataclass, field
 
-from convbench.emulator.counting.pipes import MOVE, pipe_of
+from convbench.emulator.counting.pipes import MOVE, pipe_of, slots_of
 from convbench.emulator.counting.replay import WORD
 from convbench.emulator.counting.rules import INACTIVE
 from convbench.emulator.counting.tables import EXIT, Access, Block, Place, Space, Tables
+from convbench.emulator.ptx.dependences import longest_chain
 from convbench.emulator.ptx.emitter import Emitter
 from convbench.emulator.ptx.flow import Root
 from convbench.emulator.ptx.kinds import kinds_of
@@ -66,7 +67,8 @@ class CountedMemory(Memory):
             targets = _targets(function, first, end)
             to = [self._numbers.get(labels.get(t, -1), self.last) if isinstance(t, str) else behind for t in targets]
             to = [self.last if t == "" else n for t, n in zip(targets, to, strict=True)]
-            self.tables.blocks.append(Block(self._first_place + first, self._first_place + end, [], to))
+            chain = longest_chain(function.body[first:end])
+            self.tables.blocks.append(Block(self._first_place + first, self._first_place + end, [], to, chain=chain))
         if self.last != EXIT:
             self.tables.blocks.append(Block())
         self.tables.finish(range(self._first_block, len(self.tables.blocks)), self.last)
@@ -79,8 +81,9 @@ class CountedMemory(Memory):
                 pipe = pipe_of(i.opcode, kinds_of(i.modifiers), i.modifiers)
                 if self._merged.get(place, Merged(place, 0, 0)).leader != place:
                     pipe = MOVE
+                slots = slots_of(pipe, i.opcode, kinds_of(i.modifiers), i.modifiers)
                 file = module.files.get(i.line.file, "")
-                self.tables.places.append(Place(str(i), i.name, file, i.line.line, function.name, pipe))
+                self.tables.places.append(Place(str(i), i.name, file, i.line.line, function.name, pipe, slots))
 
     # ---- code
 

@@ -9,15 +9,16 @@ sm_90.
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import reduce
 
 from convbench.emulator.ptx.kinds import kinds_of
 from convbench.emulator.ptx.memory import space_of
 from convbench.emulator.ptx.syntax import Address, Function, Instruction, Operand, Variable, bytes_of, integer
 
-_WIDEST = 16  # bytes of a load
-_KNOWN = 64  # as many zero bits as a number can have
+Rest = tuple[int, int]  # bits and a value: a number is this value modulo 2 ** bits
+NOTHING: Rest = (0, 0)
+_WIDEST, _BITS = 16, 4  # bytes of a load, and the bits of an address that tell where it begins in them
 _FENCES = ("st", "atom", "red", "bar", "barrier", "cp", "call", "membar", "fence", "mbarrier", "stmatrix", "wgmma")
-_LEAST = ("add", "sub", "or", "xor", "min", "max", "mov", "cvta", "selp", "neg")
 _MOST_ROUNDS = 100
 
 
@@ -34,7 +35,7 @@ def find_merged(function: Function, blocks: list[range], variables: Mapping[str,
     """The loads from shared memory that are merged, by their place in the function's body."""
     if not any(isinstance(i, Instruction) and _size(i) for i in function.body):
         return {}
-    zeros = _zero_bits(function, variables)
+    known = _rests(function, variables)
     found: dict[int, Merged] = {}
     for block in blocks:
         waiting: dict[str, dict[int, int]] = defaultdict(dict)  # the place of a load, by register and offset
@@ -43,14 +44,14 @@ def find_merged(function: Function, blocks: list[range], variables: Mapping[str,
             if not isinstance(i, Instruction):
                 continue
             if i.opcode in _FENCES:
-                _merge(function, waiting, zeros, found)
+                _merge(function, waiting, known, found)
             size, address = _size(i), i.operands[1] if len(i.operands) > 1 else None
             if size and isinstance(address, Address):
                 waiting[address.base].setdefault(address.offset, place)
             for name in _written(i):
                 if name in waiting:
-                    _merge(function, {name: waiting.pop(name)}, zeros, found)
-        _merge(function, waiting, zeros, found)
+                    _merge(function, {name: waiting.pop(name)}, known, found)
+        _merge(function, waiting, known, found)
     return found
 
 
@@ -70,23 +71,21 @@ def _written(i: Instruction) -> list[str]:
 
 
 def _merge(
-    function: Function, waiting: dict[str, dict[int, int]], zeros: dict[str, int], found: dict[int, Merged]
+    function: Function, waiting: dict[str, dict[int, int]], known: dict[str, Rest], found: dict[int, Merged]
 ) -> None:
     """Merge the loads that wait, and forget them."""
     for base, places in waiting.items():
-        aligned = 1 << min(zeros.get(base, 0), 4)
+        bits, rest = known.get(base, NOTHING)
         for width in (_WIDEST, _WIDEST // 2):
-            if width > aligned:
-                continue
-            for first in sorted(places):
-                _merge_from(function, places, first, width, found)
+            if width <= 1 << bits:
+                for first in sorted(places):
+                    if (first + rest) % width == 0:
+                        _merge_from(function, places, first, width, found)
     waiting.clear()
 
 
 def _merge_from(function: Function, places: dict[int, int], first: int, width: int, found: dict[int, Merged]) -> None:
     """Merge the loads of `width` bytes from the offset `first` on, if all are there and free."""
-    if first % width or first not in places:
-        return
     i = function.body[places[first]]
     assert isinstance(i, Instruction)
     size = _size(i)
@@ -101,61 +100,97 @@ def _merge_from(function: Function, places: dict[int, int], first: int, width: i
         found[places[offset]] = Merged(leader, offset - first, width)
 
 
-def _zero_bits(function: Function, variables: Mapping[str, Variable]) -> dict[str, int]:
-    """How many of the lowest bits of each integer register are known to be zero, whoever wrote it."""
+def _rests(function: Function, variables: Mapping[str, Variable]) -> dict[str, Rest]:
+    """What is known of the lowest bits of each integer register, whoever wrote it."""
     writers: dict[str, list[Instruction]] = defaultdict(list)
     for i in function.body:
         if isinstance(i, Instruction):
             for name in _written(i):
                 writers[name].append(i)
-    found = dict.fromkeys(writers, _KNOWN)
+    found: dict[str, Rest] = {}
     for _ in range(_MOST_ROUNDS):
-        changed = False
+        before = dict(found)
         for name, instructions in writers.items():
-            new = min(_of_result(i, found, variables) for i in instructions)
-            if new < found[name]:
-                found[name], changed = new, True
-        if not changed:
+            results = [rest for i in instructions if (rest := _of_result(i, found, writers, variables)) is not None]
+            if results:
+                found[name] = reduce(_either, results)
+        if found == before:
             return found
     return {}
 
 
-def _of_result(i: Instruction, known: dict[str, int], variables: Mapping[str, Variable]) -> int:
-    given = [_of_operand(operand, known, variables) for operand in i.operands[1:]]
+def _of_result(
+    i: Instruction, known: dict[str, Rest], writers: Mapping[str, object], variables: Mapping[str, Variable]
+) -> Rest | None:
+    """What is known of the result of an instruction; None while an operand has no value yet."""
+    given = [_of_operand(operand, known, writers, variables) for operand in i.operands[1:]]
     if i.opcode == "selp":
-        return min(given[:2])
-    if i.opcode in _LEAST:
-        return min(given)
-    if i.opcode == "and":
-        return max(given)
+        given = given[:2]
+    if any(rest is None for rest in given):
+        values = [rest for rest in given if rest is not None]
+        return reduce(_either, values) if i.opcode == "selp" and values else None
+    rests = [rest for rest in given if rest is not None]
+    if i.opcode in ("mov", "cvta") or (i.opcode == "cvt" and not {"f16", "bf16", "f32", "f64"} & set(i.modifiers)):
+        return rests[0]
+    if i.opcode == "selp":
+        return reduce(_either, rests)
+    if i.opcode in ("add", "sub", "or", "xor", "and"):
+        return _combined(i.opcode, rests[0], rests[1])
     if i.opcode == "mul" and "hi" not in i.modifiers:
-        return sum(given)
+        return _product(rests[0], rests[1])
     if i.opcode == "mad" and "hi" not in i.modifiers:
-        return min(given[0] + given[1], given[2])
-    if i.opcode == "shl":
-        amount = i.operands[2]
-        return given[0] + (integer(amount) if isinstance(amount, str) and amount.isdigit() else 0)
-    if i.opcode == "cvt" and not {"f16", "bf16", "f32", "f64"} & set(i.modifiers):
-        return given[0]
-    return 0
+        return _combined("add", _product(rests[0], rests[1]), rests[2])
+    if i.opcode == "shl" and isinstance(i.operands[2], str) and i.operands[2].isdigit():
+        amount = integer(i.operands[2])
+        return _rest(rests[0][0] + amount, rests[0][1] << amount)
+    return NOTHING
 
 
-def _of_operand(operand: Operand, known: dict[str, int], variables: Mapping[str, Variable]) -> int:
+def _of_operand(
+    operand: Operand, known: dict[str, Rest], writers: Mapping[str, object], variables: Mapping[str, Variable]
+) -> Rest | None:
     if not isinstance(operand, str):
-        return 0
-    if operand in known:
-        return known[operand]
+        return NOTHING
+    if operand in writers:
+        return known.get(operand)
     name, _, offset = operand.partition("+")
     if name in variables:
         variable = variables[name]
         # ptxas places shared arrays itself, and better aligned than they ask for
         align = max(variable.align, _WIDEST) if variable.space == "shared" and variable.size else variable.align
-        return min(_of_number(align), _of_number(int(offset or 0)))
+        return _rest(align.bit_length() - 1, int(offset or 0))
     try:
-        return _of_number(integer(operand.removeprefix("-")))
+        number = integer(operand.removeprefix("-"))
     except ValueError:
-        return 0
+        return NOTHING
+    return _rest(_BITS, -number if operand.startswith("-") else number)
 
 
-def _of_number(number: int) -> int:
-    return (number & -number).bit_length() - 1 if number else _KNOWN
+def _rest(bits: int, rest: int) -> Rest:
+    bits = min(bits, _BITS)
+    return bits, rest % (1 << bits)
+
+
+def _either(a: Rest, b: Rest) -> Rest:
+    bits = min(a[0], b[0])
+    while (a[1] - b[1]) % (1 << bits):
+        bits -= 1
+    return _rest(bits, a[1])
+
+
+def _combined(opcode: str, a: Rest, b: Rest) -> Rest:
+    if opcode == "and":
+        bits = max(min(a[0], b[0]), *(_zeros(rest) for rest in (a, b)))
+        return _rest(bits, a[1] & b[1])
+    rest = {"add": a[1] + b[1], "sub": a[1] - b[1], "or": a[1] | b[1], "xor": a[1] ^ b[1]}[opcode]
+    return _rest(min(a[0], b[0]), rest)
+
+
+def _product(a: Rest, b: Rest) -> Rest:
+    return _rest(min(a[0] + _zeros(b), b[0] + _zeros(a)), a[1] * b[1])
+
+
+def _zeros(rest: Rest) -> int:
+    """How many of the lowest bits are known to be zero."""
+    bits, value = rest
+    return min(bits, (value & -value).bit_length() - 1) if value else bits
