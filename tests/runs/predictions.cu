@@ -81,6 +81,108 @@ extern "C" __global__ void convolution_2d(const float *x, const float *mask, flo
     y[row * n + column] = clamp(total);
 }
 
+__constant__ float constant_mask[1024];
+
+extern "C" __global__ void convolution_1d_constant(const float *x, float *y, int n, int width) {
+    int i = blockIdx.x * blockDim.x + threadIdx.x;
+    float total = 0.0f;
+    int first = i - width / 2;
+    for (int k = 0; k < width; ++k)
+        if (first + k >= 0 && first + k < n) total += x[first + k] * constant_mask[k];
+    if (i < n) y[i] = clamp(total);
+}
+
+extern "C" __global__ void convolution_2d_constant(const float *x, float *y, int n, int width) {
+    int column = blockIdx.x * blockDim.x + threadIdx.x, row = blockIdx.y * blockDim.y + threadIdx.y;
+    if (column >= n || row >= n) return;
+    float total = 0.0f;
+    for (int r = 0; r < width; ++r)
+        for (int s = 0; s < width; ++s) {
+            int h = row - width / 2 + r, w = column - width / 2 + s;
+            if (h >= 0 && h < n && w >= 0 && w < n) total += x[h * n + w] * constant_mask[r * width + s];
+        }
+    y[row * n + column] = clamp(total);
+}
+
+extern "C" __global__ void convolution_1d_tiled(const float *x, float *y, int n, int width) {
+    __shared__ float tile[2048];
+    int i = blockIdx.x * blockDim.x + threadIdx.x, halo = width / 2, t = threadIdx.x, size = blockDim.x;
+    int left = i - size, right = i + size;
+    if (t >= size - halo) tile[t - (size - halo)] = left < 0 ? 0.0f : x[left];
+    tile[halo + t] = i < n ? x[i] : 0.0f;
+    if (t < halo) tile[t + size + halo] = right >= n ? 0.0f : x[right];
+    __syncthreads();
+    float total = 0.0f;
+    for (int k = 0; k < width; ++k) total += tile[t + k] * constant_mask[k];
+    if (i < n) y[i] = clamp(total);
+}
+
+extern "C" __global__ void convolution_1d_tiled_and_cached(const float *x, float *y, int n, int width) {
+    __shared__ float tile[1024];
+    int t = threadIdx.x, begin = blockIdx.x * blockDim.x, end = begin + blockDim.x, i = begin + t;
+    tile[t] = i < n ? x[i] : 0.0f;
+    __syncthreads();
+    int first = i - width / 2;
+    float total = 0.0f;
+    for (int k = 0; k < width; ++k) {
+        int at = first + k;
+        if (at >= 0 && at < n) {
+            if (at >= begin && at < end) total += tile[at - begin] * constant_mask[k];
+            else total += x[at] * constant_mask[k];
+        }
+    }
+    if (i < n) y[i] = clamp(total);
+}
+
+// Reductions: the steps of a well-known talk. Each block writes one sum; later launches for these sums are left out.
+
+extern "C" __global__ void reduction_simple(const int *x, int *y) {
+    __shared__ int sums[1024];
+    int t = threadIdx.x;
+    sums[t] = x[blockIdx.x * blockDim.x + t];
+    __syncthreads();
+    for (int s = 1; s < blockDim.x; s *= 2) {
+        if (t % (2 * s) == 0) sums[t] += sums[t + s];
+        __syncthreads();
+    }
+    if (t == 0) y[blockIdx.x] = sums[0];
+}
+
+extern "C" __global__ void reduction_adjacent(const int *x, int *y) {
+    __shared__ int sums[1024];
+    int t = threadIdx.x;
+    sums[t] = x[blockIdx.x * blockDim.x + t];
+    __syncthreads();
+    for (int s = 1; s < blockDim.x; s *= 2) {
+        int at = 2 * s * t;
+        if (at < blockDim.x) sums[at] += sums[at + s];
+        __syncthreads();
+    }
+    if (t == 0) y[blockIdx.x] = sums[0];
+}
+
+template <int LOADS, int LAST> __device__ void reduction(const int *x, int *y) {
+    __shared__ int sums[1024];
+    int t = threadIdx.x, i = blockIdx.x * blockDim.x * LOADS + t;
+    sums[t] = LOADS == 2 ? x[i] + x[i + blockDim.x] : x[i];
+    __syncthreads();
+    for (int s = blockDim.x / 2; s > LAST; s >>= 1) {
+        if (t < s) sums[t] += sums[t + s];
+        __syncthreads();
+    }
+    if (LAST && t < 32) {
+        volatile int *own = sums;
+        for (int s = 32; s > 0; s >>= 1) own[t] += own[t + s];
+    }
+    if (t == 0) y[blockIdx.x] = sums[0];
+}
+
+extern "C" __global__ void reduction_sequential(const int *x, int *y) { reduction<1, 0>(x, y); }
+
+extern "C" __global__ void reduction_two_loads(const int *x, int *y) { reduction<2, 0>(x, y); }
+
+extern "C" __global__ void reduction_last_warp(const int *x, int *y) { reduction<2, 32>(x, y); }
+
 // The steps of a well-known series on SGEMM.
 
 extern "C" __global__ void sgemm_uncoalesced(const float *a, const float *b, float *c, int n) {

@@ -45,8 +45,12 @@ def _read(i: Instruction) -> Iterator[str]:
 def _step(i: Instruction) -> Chain:
     """What an instruction adds to a chain that goes through it."""
     pipe = pipe_of(i.opcode, kinds_of(i.modifiers), i.modifiers)
+    if i.opcode == "st" and space_of(i) == "shared":
+        return Chain(shared=1)  # a barrier waits for it
     if pipe == MOVE or i.opcode in _WITHOUT_RESULT:
         return Chain()
+    if space_of(i) == "const":
+        return Chain(arithmetic=1)  # an operand from the cache of constants
     if pipe == MEMORY:
         if i.opcode in ("ldmatrix", "shfl") or space_of(i) == "shared":
             return Chain(shared=1)
