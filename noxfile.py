@@ -140,6 +140,20 @@ def ptx_values(session: nox.Session) -> None:
 
 
 @nox.session
+def predictions(session: nox.Session) -> None:
+    """Predicted times beside published ones, which are in the folder that is given: reports/predictions.md, minutes."""
+    install(session, "test", extras="cu13,inspect")
+    session.run("python", "-m", "runs.predictions", *session.posargs, env=RUNS)
+
+
+@nox.session
+def profiles(session: nox.Session) -> None:
+    """Profiles of all default kernels on a few layers, with predicted times: reports/profiles.md, minutes."""
+    install(session, "test", extras="cu13,inspect")
+    session.run("python", "-m", "runs.profiles", env=RUNS)
+
+
+@nox.session
 def lint(session: nox.Session) -> None:
     """Ruff: rules and format. import-linter: which folder may import which, and no circle."""
     session.install(*nox.project.dependency_groups(PROJECT, "lint"))

@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import typer
 
-from convbench.cli import compare, fuzz, gpu, inform, inspect, measure, report, run, streams, tune
+from convbench.cli import compare, fuzz, gpu, inform, inspect, measure, profile, report, run, streams, tune
 from convbench.cli.examples import epilog
 from convbench.errors import ConvbenchError
 from convbench.problem.notation import benchdnn, cutlass, miopen
@@ -31,6 +31,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "report": report.report,
     "compare": compare.compare,
     "inspect": inspect.inspect,
+    "profile": profile.profile,
     "doctor": inform.doctor,
     "run": run.run,
 }
@@ -96,6 +97,8 @@ _TEXTS = (
     "--replay=",
     "--database=",
     "--sass=",
+    "--csv=",
+    "--compare=",
     "--config=",
 )
 

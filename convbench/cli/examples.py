@@ -55,6 +55,10 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
         ("convbench compare before after", "two folders or files of records; exit status 1 if something got worse"),
         ("convbench compare before after --threshold 5% --strict", "exit status 3 if something is undecided"),
     ),
+    "profile": (
+        ("convbench profile direct n1c8h16w16-k8r3s3-pad1", "conflicts, sectors and instructions by line"),
+        ("convbench profile gemm n1c8h16w16-k8r3s3-pad1 --blocks all --csv profile.csv", "all blocks; a table by line"),
+    ),
     "inspect": (
         ("convbench inspect direct n32c64h56w56-k64r3s3-pad1", "registers, spills, hot loop and bound on sm_90"),
         (

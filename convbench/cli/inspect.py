@@ -11,7 +11,9 @@ from convbench.cli.output import encoded, print_markdown, write_files
 from convbench.cli.progress import progress
 
 # the names in `convbench.inspection.architecture`, repeated here so that completion need not import it
-ARCHITECTURES = "sm_75", "sm_80", "sm_86", "sm_89", "sm_90", "sm_100", "sm_120"
+ARCHITECTURES = (
+    "sm_75", "sm_80", "sm_86", "sm_87", "sm_88", "sm_89", "sm_90", "sm_100", "sm_103", "sm_110", "sm_120", "sm_121",
+)  # fmt: skip
 
 
 def inspect(

@@ -7,6 +7,9 @@
 A kernel, the shape of a launch and NumPy arrays enter. The arrays leave with the kernel's results, or a `KernelFault`
 leaves that names the line, block, thread and array. Nothing here knows about convolution.
 
+`profile` counts what the warps of a kernel do. `counting` has the rules, and what runs beside the kernel; `profiler`
+makes the report.
+
 Importing this package lets `numba.cuda.jit` declare kernels with signatures where there is no driver (`declared`).
 
 Modules that compile, in the order in which a kernel passes through them: `front_end` (with `index_checks`) gets the
@@ -42,26 +45,42 @@ from convbench.emulator.errors import (
 from convbench.emulator.launch import Emulator, launch
 from convbench.emulator.loaded import LoadedKernel, LoadedModule, load_ptx
 from convbench.emulator.orders import Order
+from convbench.emulator.profiler import (
+    CONFLICTED,
+    UNCOALESCED,
+    Counters,
+    InstructionProfile,
+    Profile,
+    profile,
+    source_line,
+)
 from convbench.emulator.ptx.numba_code import compiler_fault
 from convbench.emulator.state import FaultKind
 
 __all__ = [
+    "CONFLICTED",
+    "UNCOALESCED",
     "CompilationError",
+    "Counters",
     "Emulator",
     "EmulatorError",
     "FaultKind",
+    "InstructionProfile",
     "KernelFault",
     "LaunchError",
     "LoadedKernel",
     "LoadedModule",
     "Order",
     "OrderDependenceError",
+    "Profile",
     "Remark",
     "UnsupportedError",
     "VersionError",
     "compiler_fault",
     "launch",
     "load_ptx",
+    "profile",
+    "source_line",
     "types_of",
 ]
 

@@ -17,12 +17,14 @@ import numpy.typing as npt
 from convbench.emulator import support
 from convbench.emulator.analysis import Root
 from convbench.emulator.arguments import Passed, Pointers
+from convbench.emulator.counting.tables import Tables
 from convbench.emulator.errors import UnsupportedError
 from convbench.emulator.front_end import lower
 from convbench.emulator.limits import check_constants
 from convbench.emulator.machine import Machine
 from convbench.emulator.nvvm import fusion, libdevice, nans
 from convbench.emulator.ptx import heap, watched
+from convbench.emulator.ptx.counted import Counting
 from convbench.emulator.ptx.lower import lower as lower_ptx
 from convbench.emulator.ptx.lower import shared_variables
 from convbench.emulator.ptx.memory import PREFIX, WORD, Places
@@ -82,6 +84,7 @@ class Compiled:
     variables: list[Passed] = field(default_factory=list)  # the variables of its module, if it is watched
     memory: Storage | None = None  # of PTX: that of all the module's variables
     raises: Callable[[Storage], None] | None = None  # see `Linked`
+    tables: Tables | None = None  # of a profile
     _frame_bytes: int = -1
 
     def frame_bytes(self, threads: npt.NDArray[Any]) -> int:
@@ -108,6 +111,7 @@ class Linked:
     variables: dict[str, Variable] = field(default_factory=dict)  # of PTX, in the memory of the module
     storage: Storage | None = None  # that memory, once there is some
     raises: Callable[[Storage], None] | None = None  # raises the exception that a run of the kernel noted, if any
+    tables: Tables | None = None  # of a profile
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "storage": None, "raises": None}  # another process has its own
@@ -146,9 +150,16 @@ def link(
 
 
 def link_ptx(
-    module: PtxModule, entry: str, name: str, pointers: Pointers, machine: Machine, *, checked: bool
+    module: PtxModule,
+    entry: str,
+    name: str,
+    pointers: Pointers,
+    machine: Machine,
+    *,
+    checked: bool,
+    counted: bool = False,
 ) -> Linked:
-    """Link a kernel of a PTX module, for blocks of any shape. Raises UnsupportedError."""
+    """Link a kernel of a PTX module, for blocks of any shape; `counted` for a profile. Raises UnsupportedError."""
     retargeted = Retargeted()
     for variable in shared_variables(module, entry):
         is_dynamic = not variable.size
@@ -169,7 +180,8 @@ def link_ptx(
         words = [("argument", str(word)) for word in pointers.words]
         shared = [("shared", name) for name in layout.shared]
         watching = Watching([*words, *shared, *(("memory", variable.name) for variable in variables)])
-    lowered = lower_ptx(module, entry, places, name, watching)
+    counting = Counting() if counted else None
+    lowered = lower_ptx(module, entry, places, name, watching, counting)
     retargeted.modules.append(lowered.text)
     retargeted.sites = lowered.sites
     linked = _link(name, retargeted, lowered.entry, machine, None, checked=checked)
@@ -178,6 +190,7 @@ def link_ptx(
     if module.storage is None:
         module.storage = linked.memory()
     linked.storage = module.storage
+    linked.tables = counting.tables if counting else None
     if watching is None:
         linked.pointers = pointers.words
     else:
@@ -238,6 +251,7 @@ def build(
         variables=_variables(engine, watch, memory) if watch else [],
         memory=memory,
         raises=linked.raises,
+        tables=linked.tables,
     )
 
 

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from convbench.emulator import faults, schedule
 from convbench.emulator.arguments import Arguments
 from convbench.emulator.build import Cache, Compiled, Linked, build
+from convbench.emulator.counting.tally import Tally
 from convbench.emulator.errors import KernelFault, LaunchError, Remark, raise_first
 from convbench.emulator.limits import Limits
 from convbench.emulator.orders import ORDERS, Order, Repetition, permutation
@@ -89,6 +90,7 @@ class Emulator:
         self.memory = WrittenMemory()
         self.limits = Limits(compute_capability)
         self.compile_s = 0.0
+        self.tally: Tally | None = None  # of a profile: chooses the blocks that run, and gets what was counted
 
     def launch(
         self,
@@ -182,7 +184,7 @@ class Emulator:
 
     def _specialised(self, compiled: Compiled, source: Source, block: tuple[int, int, int]) -> Compiled:
         """The code for a launch's integers alone, once the common code has run with them long enough to pay for it."""
-        if compiled.pointers is None or compiled.watch is not None:
+        if compiled.pointers is None or compiled.watch is not None or compiled.tables is not None:
             return compiled
         scalars = source.arguments.scalars
         if compiled.ran_s.get(scalars, 0.0) < PAYS * compiled.build_s:
@@ -192,10 +194,11 @@ class Emulator:
     def _compiled(
         self, source: Source, block: tuple[int, int, int], *, checked: bool, scalars: tuple[int, ...] | None = None
     ) -> Compiled:
-        key = source.key(checked=checked)
+        counted = self.tally is not None
+        key = (*source.key(checked=checked), *(("counted",) if counted else ()))
 
         def linked() -> Linked:
-            return _LINKED.get(key, lambda: source.linked(key, checked=checked))
+            return _LINKED.get(key, lambda: source.linked(key, checked=checked, counted=counted))
 
         def made() -> Compiled:
             start = time.perf_counter()
@@ -250,19 +253,24 @@ class _Launch:
         blocks = permutation(self.shape.blocks, order, seed)
         preempts = order == "random" and compiled.watch is not None and compiled.watch.preempts
         aside = compiled.spins or compiled.grid or preempts
+        if self.emulator.tally is not None:
+            blocks = self.emulator.tally.choose(blocks, self.shape.grid, waits=aside)
         used = 1 if compiled.watch or aside else min(self.emulator.workers, blocks.size)
         keep_going = self.emulator.keep_going and compiled.watch is not None
         count = blocks.size if keep_going else min(blocks.size, used * PIECES_PER_WORKER) if used > 1 else 1
         pieces = np.array_split(blocks, count)
         turns = itertools.count()  # next() is atomic
-        budget = self.emulator.budget
-        workers = [self._worker(budget, keep_going=keep_going) for _ in range(used)]
+        budget, tally = self.emulator.budget, self.emulator.tally
+        cache = tally.cache_bytes if tally else 0
+        make = partial(self._worker, budget, keep_going=keep_going, cache_bytes=cache)
+        workers = [make() for _ in range(used)]
 
         def enter(worker: Worker, some: npt.NDArray[np.int64]) -> tuple[int, int]:
             rows = worker.threads
             fault, who = schedule.run_blocks(
                 compiled.start, compiled.resume, rows, rows.ctypes.data, threads, some,
                 worker.header, worker.shared, worker.shared.size, worker.clocks, worker.tables, worker.arrived,
+                worker.traces.arguments if worker.traces else None,
             )  # fmt: skip
             return int(fault), int(who)
 
@@ -289,7 +297,7 @@ class _Launch:
                 return run_pieces(worker)
 
         def another() -> Worker:
-            worker = self._worker(budget, workers[0], keep_going=keep_going)
+            worker = make(workers[0])
             if preempts:
                 worker.preempt(seed)
             return worker
@@ -301,6 +309,8 @@ class _Launch:
             workers[0], another, enter, blocks, budget, self.arguments, compiled.sites, checked=checked
         )
         stops = [stop for several in run_all(workers, work) for stop in several]
+        if tally is not None and not stops:
+            tally.add(compiled.tables, [worker.traces for worker in workers], self.arguments)
         if compiled.watch is None and not stops:
             return []
         ran = residents.workers if aside else workers
@@ -314,9 +324,13 @@ class _Launch:
             raise faults.report(stops[0], compiled, places)
         return [faults.report(stop, compiled, places) for stop in found]
 
-    def _worker(self, budget: int, like: Worker | None = None, *, keep_going: bool = False) -> Worker:
-        memory = self.emulator.memory
-        worker = Worker(self.compiled, self.arguments, self.shape, memory, budget, like, keep_going=keep_going)
+    def _worker(
+        self, budget: int, like: Worker | None = None, *, keep_going: bool = False, cache_bytes: int = 0
+    ) -> Worker:
+        worker = Worker(
+            self.compiled, self.arguments, self.shape, self.emulator.memory, budget, like,
+            keep_going=keep_going, cache_bytes=cache_bytes,
+        )  # fmt: skip
         if not self.emulator.strict_return:
             worker.header["may_return"] = 1
         return worker

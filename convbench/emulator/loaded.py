@@ -21,6 +21,11 @@ class LoadedKernel:
     def __init__(self, kernel: PtxKernel, emulator: Emulator, watching: Emulator) -> None:
         self._kernel, self._emulator, self._watching = kernel, emulator, watching
 
+    @property
+    def ptx(self) -> PtxKernel:
+        """The entry of the module."""
+        return self._kernel
+
     def launch(
         self,
         grid: Dimensions,

@@ -12,6 +12,8 @@ from numba import njit, types
 from numba.extending import intrinsic
 
 from convbench.emulator import happens, notes, products, raw, shadow, taint, tensor, warp, warpgroup, warpgroup_products
+from convbench.emulator.counting import accesses, replay, rules
+from convbench.emulator.counting import tables as counting_tables
 from convbench.emulator.notes import note, settle
 from convbench.emulator.state import THREAD, WARP, FaultKind, Status, fingerprint
 from convbench.emulator.taint import LANES
@@ -50,7 +52,7 @@ def _enter(typingctx: Any, function: Any, argument: Any) -> Any:
 
 def _make_run_blocks(version: int) -> Any:
     @njit(cache=True, nogil=True)
-    def run_blocks(start, resume, threads, rows, order, blocks, worker, shared, dirty, clocks, tables, arrived):
+    def run_blocks(start, resume, threads, rows, order, blocks, worker, shared, dirty, clocks, tables, arrived, traces):
         """Run some blocks, each with its threads in `order`. Returns (0, 0), or a fault and its thread.
 
         A parked block goes on first. Returns (PARKED, its place in `blocks`) for a block that waits for other blocks.
@@ -68,14 +70,17 @@ def _make_run_blocks(version: int) -> Any:
         tables : the products that each thread has under way, (threads, words); None if the kernel has no wgmma, so that
             `warpgroup` need not be compiled
         arrived : threads that arrived at each named barrier and do not wait
+        traces : the buffers and counts of `counting.replay`; None without a profile, so that it need not be compiled
         """
         header = worker[0]
         if header.parked:
-            fault, thread = _go_on(resume, threads, rows, order, header, clocks, tables, arrived)
+            fault, thread = _go_on(resume, threads, rows, order, header, clocks, tables, arrived, traces)
             earlier, who = settle(threads, header, fault == PARKED)
             if fault == PARKED and not earlier:
                 return PARKED, 0
             header.parked = 0
+            if traces is not None:
+                replay.replay(threads, order.size, header, traces)
             if earlier:
                 return earlier, who
             if fault and fault != BROKEN:
@@ -92,9 +97,11 @@ def _make_run_blocks(version: int) -> Any:
             header.acquired = 0
             header.range_begin, header.range_end = header.epoch, EVER
             shared[:dirty] = 0xFF
-            fault, thread, waiting = _begin(start, threads, rows, order, header, clocks, tables, arrived)
+            fault, thread, waiting = _begin(start, threads, rows, order, header, clocks, tables, arrived, traces)
             if waiting and not fault:
-                fault, thread = _go_on(resume, threads, rows, order, header, clocks, tables, arrived)
+                fault, thread = _go_on(resume, threads, rows, order, header, clocks, tables, arrived, traces)
+            if traces is not None and fault != PARKED:
+                replay.replay(threads, order.size, header, traces)
             earlier, who = settle(threads, header, fault == PARKED)
             if earlier:
                 return earlier, who
@@ -109,13 +116,15 @@ def _make_run_blocks(version: int) -> Any:
 
 
 @njit(nogil=True)
-def _begin(start, threads, rows, order, header, clocks, tables, arrived):
+def _begin(start, threads, rows, order, header, clocks, tables, arrived, traces):
     """Run each thread of a block until it waits. Returns (fault, thread, whether any waits)."""
     clocks[:] = 0
     arrived[:] = 0
     header.rounds = header.at_grid = header.n_bulk = 0
     if tables is not None:
         begin_block(tables)
+    if traces is not None:
+        replay.begin_traces(threads, order.size, traces)
     waiting = broken = False
     for i in order:
         thread = threads[i]
@@ -143,9 +152,11 @@ def _note_end(thread, row):
 
 
 @njit(nogil=True)
-def _go_on(resume, threads, rows, order, header, clocks, tables, arrived):
+def _go_on(resume, threads, rows, order, header, clocks, tables, arrived, traces):
     """Run a block until all threads have returned, or until it waits for other blocks. Returns (fault, thread)."""
     while True:
+        if traces is not None:
+            replay.replay(threads, order.size, header, traces)
         fault, who, waiting = _answer(threads, rows, order.size, header, clocks, tables, arrived)
         if fault:
             return fault, who
@@ -338,5 +349,8 @@ def _release_named(threads, count, header, arrived):
     return answered
 
 
-_MODULES = raw, happens, notes, shadow, taint, tensor, warp, warpgroup, products, warpgroup_products
+_MODULES = (
+    raw, happens, notes, shadow, taint, tensor, warp, warpgroup, products, warpgroup_products, accesses, replay,
+    rules, counting_tables,
+)  # fmt: skip
 run_blocks = _make_run_blocks(fingerprint(__file__, *(str(module.__file__) for module in _MODULES)))

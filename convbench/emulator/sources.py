@@ -64,8 +64,8 @@ class Source(Protocol):
     def key(self, *, checked: bool) -> tuple[Any, ...]:
         """What the machine code depends on, but for the shape of a block."""
 
-    def linked(self, key: tuple[Any, ...], *, checked: bool) -> Linked:
-        """Link it, or take it from the disk."""
+    def linked(self, key: tuple[Any, ...], *, checked: bool, counted: bool = False) -> Linked:
+        """Link it, or take it from the disk; `counted` for a profile, which needs PTX."""
 
 
 class _NumbaSource:
@@ -99,10 +99,11 @@ class _NumbaSource:
     def key(self, *, checked: bool) -> tuple[Any, ...]:
         return self.kernel, self.types, self.capability, checked, checked and self.strict
 
-    def linked(self, key: tuple[Any, ...], *, checked: bool) -> Linked:
-        return disk.linked(self.kernel, key[1:], machine(), lambda: self._link(checked=checked))
+    def linked(self, key: tuple[Any, ...], *, checked: bool, counted: bool = False) -> Linked:
+        return disk.linked(self.kernel, key[1:], machine(), lambda: self._link(checked=checked, counted=counted))
 
-    def _link(self, *, checked: bool) -> Linked:
+    def _link(self, *, checked: bool, counted: bool) -> Linked:
+        del counted  # only PTX is
         strict = checked and self.strict
         return link(self.kernel, self.types, machine(), self.capability, checked=checked, strict=strict)
 
@@ -115,20 +116,21 @@ class _LoweredSource(_NumbaSource):
     def key(self, *, checked: bool) -> tuple[Any, ...]:
         return *super().key(checked=checked), "ptx", self.arguments.pointers
 
-    def linked(self, key: tuple[Any, ...], *, checked: bool) -> Linked:
+    def linked(self, key: tuple[Any, ...], *, checked: bool, counted: bool = False) -> Linked:
         if self.kernel.targetoptions.get("debug"):  # its exceptions are objects of this process
-            return self._link(checked=checked)
-        return super().linked(key, checked=checked)
+            return self._link(checked=checked, counted=counted)
+        return super().linked(key, checked=checked, counted=counted)
 
-    def _link(self, *, checked: bool) -> Linked:
+    def _link(self, *, checked: bool, counted: bool) -> Linked:
         try:
             strict = checked and self.strict
             texts, entry, raises = ptx_of(self.kernel, self.types, self.capability, checked=checked, strict=strict)
         except CompilationError as error:
             if _INVALID in str(error):  # NVVM does not say why; what reads the same code for the host may know
-                super()._link(checked=checked)
+                super()._link(checked=checked, counted=False)
             raise
-        linked = link_ptx(parse(*texts), entry, self.name, self.arguments.pointers, machine(), checked=checked)
+        pointers = self.arguments.pointers
+        linked = link_ptx(parse(*texts), entry, self.name, pointers, machine(), checked=checked, counted=counted)
         linked.raises = raises
         return linked
 
@@ -146,10 +148,10 @@ class _PtxSource:
     def key(self, *, checked: bool) -> tuple[Any, ...]:
         return self.kernel, self.arguments.pointers, checked
 
-    def linked(self, key: tuple[Any, ...], *, checked: bool) -> Linked:
+    def linked(self, key: tuple[Any, ...], *, checked: bool, counted: bool = False) -> Linked:
         del key
         module, pointers = self.kernel.module, self.arguments.pointers
-        return link_ptx(module, self.kernel.entry, self.name, pointers, machine(), checked=checked)
+        return link_ptx(module, self.kernel.entry, self.name, pointers, machine(), checked=checked, counted=counted)
 
 
 def source_of(

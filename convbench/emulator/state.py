@@ -91,6 +91,7 @@ THREAD = np.dtype(
             "writes",  # how many it has made, in checked mode
             *("groups", "groups_ended"),  # of products of a warpgroup in checked PTX: committed ones, those waited for
             "turns",  # of a barrier in checked mode: a number for the turns of the loops around it (`loops`)
+            *("trace", "trace_end"),  # of a profile: where it notes the next block, and where its buffer counts as full
         )
     ]
 )

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from convbench.emulator.arguments import Arguments
 from convbench.emulator.build import Compiled
+from convbench.emulator.counting.traces import Traces
 from convbench.emulator.happens import LOG_BYTES
 from convbench.emulator.notes import FEW, MANY, NOTE
 from convbench.emulator.ranges import Ranges, WrittenMemory, bounds
@@ -48,6 +49,8 @@ class Shape:
 class Worker:
     """The rows, header, shared memory and frames for the threads of one block; in checked mode also the tables.
 
+    `cache_bytes` are those of the L1 cache that a profile gives a block.
+
     Blocks that run side by side have one each, `like` the first, with which it shares what is known of global memory.
     """
 
@@ -61,6 +64,7 @@ class Worker:
         like: "Worker | None" = None,
         *,
         keep_going: bool = False,
+        cache_bytes: int = 0,
     ) -> None:
         count = shape.threads
         self.arrived = np.zeros(BARRIERS, np.int64)
@@ -89,6 +93,13 @@ class Worker:
             header["anywhere"], header["budget"] = 1, budget
             self.bounds = bounds(compiled.pointers, arguments, self.shared)
             header["ranges"], header["n_ranges"] = self.bounds.ctypes.data, self.bounds.size
+        self.traces: Traces | None = None
+        if compiled.tables:
+            passed = sorted(arguments.arrays, key=lambda item: item.word < 0)
+            pointers = sum(item.word >= 0 for item in passed)
+            arrays = [item.array for item in passed]
+            first = like.traces if like else None
+            self.traces = Traces(compiled.tables, count, arrays, pointers, first, cache_bytes)
         if compiled.watch:
             self.ranges: Ranges = Ranges(
                 compiled, arguments, memory, self.shared, shape.dynamic_bytes, like.ranges if like else None

@@ -13,7 +13,8 @@ DEFAULT = "sm_90"
 class Architecture:
     """A compute capability and its limits.
 
-    Source: CUDA C++ Programming Guide, table "Technical Specifications per Compute Capability".
+    Source: CUDA C++ Programming Guide, table "Technical Specifications per Compute Capability"; cuda_occupancy.h of
+    CUDA 13.5 for those that the table lacks, and for barriers.
     """
 
     compute_capability: tuple[int, int]
@@ -32,6 +33,14 @@ class Architecture:
         return 128 if self.compute_capability >= (8, 0) else 256
 
     @property
+    def barriers(self) -> int | None:
+        """Barriers that the resident blocks of a multiprocessor share; None if they set no limit."""
+        if self.compute_capability < (9, 0):
+            return None
+        has_two = self.compute_capability in ((9, 0), (10, 0))
+        return 2 * self.max_blocks if has_two else self.max_blocks
+
+    @property
     def max_shared_bytes(self) -> int:
         """Most shared memory of a block, in bytes, if the kernel opts in to more than 48 KiB."""
         return self.shared_bytes - self.reserved_shared_bytes
@@ -48,20 +57,25 @@ KNOWN = {
         Architecture(compute_capability=(7, 5), max_blocks=16, max_warps=32, shared_bytes=64 * KIB),
         Architecture(compute_capability=(8, 0), max_blocks=32, max_warps=64, shared_bytes=164 * KIB),
         Architecture(compute_capability=(8, 6), max_blocks=16, max_warps=48, shared_bytes=100 * KIB),
+        Architecture(compute_capability=(8, 7), max_blocks=16, max_warps=48, shared_bytes=164 * KIB),
+        Architecture(compute_capability=(8, 8), max_blocks=16, max_warps=48, shared_bytes=100 * KIB),
         Architecture(compute_capability=(8, 9), max_blocks=24, max_warps=48, shared_bytes=100 * KIB),
         Architecture(compute_capability=(9, 0), max_blocks=32, max_warps=64, shared_bytes=228 * KIB),
         Architecture(compute_capability=(10, 0), max_blocks=32, max_warps=64, shared_bytes=228 * KIB),
+        Architecture(compute_capability=(10, 3), max_blocks=32, max_warps=64, shared_bytes=228 * KIB),
+        Architecture(compute_capability=(11, 0), max_blocks=24, max_warps=48, shared_bytes=228 * KIB),
         Architecture(compute_capability=(12, 0), max_blocks=24, max_warps=48, shared_bytes=100 * KIB),
+        Architecture(compute_capability=(12, 1), max_blocks=24, max_warps=48, shared_bytes=100 * KIB),
     )
 }
 
 
 def get(name: str) -> Architecture:
-    """The architecture with this name, such as sm_90 or, with numba-cuda's suffix, sm_90a.
+    """The architecture with this name, such as sm_90, also with a suffix, as sm_90a or sm_120f.
 
     Raises UnknownNameError if it is not known.
     """
-    known = KNOWN.get(re.sub(r"(?<=\d)a$", "", name))
+    known = KNOWN.get(re.sub(r"(?<=\d)[af]$", "", name))
     if known is None:
         like = did_you_mean(name, KNOWN)
         raise UnknownNameError(f"architecture {name!r} is unknown; there are {', '.join(KNOWN)}{like}")

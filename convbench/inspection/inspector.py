@@ -74,7 +74,7 @@ class InspectedKernel:
     def occupancy(self) -> Occupancy:
         return occupancy(
             self.architecture, threads=self.launch.threads, registers=self.resources.registers,
-            shared_bytes=self.shared_bytes,
+            shared_bytes=self.shared_bytes, barriers=self.resources.barriers,
         )  # fmt: skip
 
     @cached_property

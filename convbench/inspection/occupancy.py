@@ -36,13 +36,16 @@ class Occupancy:
         return tuple(name for name, blocks in self.limits.items() if blocks == self.blocks)
 
 
-def occupancy(architecture: Architecture, *, threads: int, registers: int, shared_bytes: int) -> Occupancy:
+def occupancy(
+    architecture: Architecture, *, threads: int, registers: int, shared_bytes: int, barriers: int = 0
+) -> Occupancy:
     """The occupancy by blocks of `threads` threads.
 
     Parameters
     ----------
     registers : registers of a thread
     shared_bytes : static and dynamic shared memory of a block
+    barriers : barriers of a block, which limit resident blocks from compute capability 9.0 on
     """
     warps = -(-threads // WARP)
     registers_of_warp = _up(max(registers, 1) * WARP, REGISTER_UNIT)
@@ -54,6 +57,8 @@ def occupancy(architecture: Architecture, *, threads: int, registers: int, share
         "registers": warps_for_registers // warps,
         "shared memory": architecture.shared_bytes // taken if taken else architecture.max_blocks,
     }
+    if barriers and architecture.barriers is not None:
+        limits["barriers"] = architecture.barriers // barriers
     blocks = min(limits.values())
     return Occupancy(blocks, blocks * warps, architecture.max_warps, limits)
 

@@ -233,3 +233,19 @@ def test_nothing_is_guessed_of_a_gradient_by_the_weights():
     multiply = SimpleNamespace(stage="run", phase="multiply", arrays=())
     for name in ("winograd_2x2_3x3", "fft_tiled"):
         assert products(registry.get(name), problem, "backward_weights", None, [[multiply]]) == [None]
+
+
+@pytest.mark.parametrize(
+    ("name", "blocks"), [("sm_90", {2: 32, 4: 16, 16: 4}), ("sm_120", {2: 12, 4: 6, 16: 1}), ("sm_86", {2: 16, 16: 16})]
+)
+def test_named_barriers_limit_resident_blocks(name, blocks):
+    # cuda_occupancy.h of CUDA 13.5, for blocks of 32 threads
+    for barriers, count in blocks.items():
+        found = occupancy(architecture.get(name), threads=32, registers=16, shared_bytes=0, barriers=barriers)
+        assert found.blocks == count
+
+
+@pytest.mark.parametrize("name", architecture.KNOWN)
+def test_every_architecture_has_a_chip_and_suffixes(name):
+    assert architecture.get(f"{name}a") == architecture.get(f"{name}f") == architecture.get(name)
+    assert chip.of(architecture.get(name)).rates["float32"] in (64, 128)

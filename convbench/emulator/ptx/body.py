@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from convbench.emulator.ptx.counted import CountedMemory, Counting
 from convbench.emulator.ptx.emitter import Emitter
 from convbench.emulator.ptx.flow import LOADED, Root, find_computed, find_roots
 from convbench.emulator.ptx.fusion import fused
@@ -52,6 +53,7 @@ class Body(Emitter):
     places : where the module's shared variables lie, and which arguments are arrays
     site_of : as in `Emitter`
     watching : what the checks of the kernel share; None without checks
+    counting : what a profile of the kernel notes; None without one
     """
 
     def __init__(
@@ -61,6 +63,7 @@ class Body(Emitter):
         places: Places,
         site_of: Callable[[Instruction, int], int],
         watching: Watching | None = None,
+        counting: Counting | None = None,
     ) -> None:
         function = fused(function)
         super().__init__(function, site_of, find_computed(function))
@@ -75,7 +78,11 @@ class Body(Emitter):
         self.functions = module.functions
         self.taken = taken_addresses(module)
         roots = find_roots(function, known)
-        self.memory = WatchedMemory(places, function, roots, watching) if watching else Memory(places, function, roots)
+        self.memory = Memory(places, function, roots)
+        if watching:
+            self.memory = WatchedMemory(places, function, roots, watching)
+        elif counting:
+            self.memory = CountedMemory(places, function, roots, module, counting)
         self.parameters = Parameters(self)
         self.pending = Pending(function) if watching else None
 

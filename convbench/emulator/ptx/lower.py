@@ -8,7 +8,8 @@ import re
 from dataclasses import dataclass
 
 from convbench.emulator.errors import UnsupportedError
-from convbench.emulator.ptx.body import GRID_SYNC, Body, function_name, listed_functions
+from convbench.emulator.ptx.body import GRID_SYNC, Body, function_name, listed_functions, taken_addresses
+from convbench.emulator.ptx.counted import CountedMemory, Counting, longest_trace
 from convbench.emulator.ptx.flow import find_spins, names_in
 from convbench.emulator.ptx.gaps import without_gaps
 from convbench.emulator.ptx.instructions import block_name, handler_of, let_others_run, unset
@@ -33,7 +34,14 @@ class Lowered:
     local_bytes: int
 
 
-def lower(module: Module, entry: str, places: Places, readable: str, watching: Watching | None = None) -> Lowered:
+def lower(
+    module: Module,
+    entry: str,
+    places: Places,
+    readable: str,
+    watching: Watching | None = None,
+    counting: Counting | None = None,
+) -> Lowered:
     """Lower an entry and the device functions that it may call.
 
     Parameters
@@ -41,6 +49,7 @@ def lower(module: Module, entry: str, places: Places, readable: str, watching: W
     places : where the module's shared variables lie, and which arguments are arrays
     readable : the kernel's name in the source, which faults tell
     watching : the ranges of memory, if every access is checked; what the checks need besides is noted there
+    counting : the tables of a profile, which are filled
 
     Raises
     ------
@@ -84,7 +93,7 @@ def lower(module: Module, entry: str, places: Places, readable: str, watching: W
             GRID_SYNC in i.operands for function in reached for i in _calls_of(function)
         )
     for function in reached:
-        body = Body(module, function, places, site_of, watching)
+        body = Body(module, function, places, site_of, watching, counting)
         body.names = sites
         try:
             parts.append(_function(body))
@@ -93,6 +102,10 @@ def lower(module: Module, entry: str, places: Places, readable: str, watching: W
             file = module.files.get(line.file, "")
             where = f" ({file}:{line.line})" if file and line.line else ""
             raise UnsupportedError(f"{readable}{where}: {error}") from error
+        if counting and isinstance(body.memory, CountedMemory):
+            counting.longest[function.name] = body.memory.words
+    if counting:
+        counting.tables.longest = longest_trace(reached, counting.longest, taken_addresses(module))
     text = "\n".join(parts)
     return Lowered(
         text + "\n" + declarations(text),
@@ -172,6 +185,8 @@ def _function(body: Body) -> str:
     """A function as IR."""
     spins = find_spins(body.function)
     turns = find_turns(body.function) - spins if isinstance(body.memory, WatchedMemory) else set()
+    counted = body.memory if isinstance(body.memory, CountedMemory) else None
+    pauses, starts = (find_turns(body.function), set(counted.blocks)) if counted else (set(), set())
     for place, statement in enumerate(body.function.body):
         for copy, name in body.function.copies.get(place, {}).items():
             kind = body.function.registers[copy]
@@ -180,6 +195,11 @@ def _function(body: Body) -> str:
             body.label(block_name(statement.name))
         else:
             body.number = place
+            body.instruction = statement
+            if counted and place in starts:
+                counted.enter(body, place)
+            if counted and place in pauses:
+                counted.pause(body)
             if place in spins:
                 let_others_run(body)
             elif place in turns:
@@ -191,8 +211,11 @@ def _function(body: Body) -> str:
     if not body.function.is_entry:
         head, leave, listed = body.parameters.signature()
         head = f"internal {head}"
+        if counted:
+            leave = f"{counted.leave(body)}\n{leave}"
     begin = [f"define {head} @{function_name(body.function)}({listed}) {{", "entry:"]
-    return "\n".join([*begin, *body.entry, "  br label %begin", "begin:", *body.out, "leave:", leave, *body.cold, "}"])
+    lines = [*begin, *body.entry, "  br label %begin", "begin:", *body.out, "leave:", leave, *body.cold, "}"]
+    return counted.filled("\n".join(lines)) if counted else "\n".join(lines)
 
 
 def _instruction(body: Body, i: Instruction) -> None:

@@ -29,7 +29,7 @@ def definitions() -> str:
     asked = {"mask": "%b.wide", "extra": "%n.wide"}
     found.append(_ask("void", "emu.ptx.barrier.arrive", ("i32 %b", "i32 %n"), Status.ARRIVE, asked))
     found.append(_ask("i32", "emu.ptx.activemask", (), Status.ACTIVE, {}))
-    found.append(_ask("void", "emu.ptx.yield", (), Status.READY, {}))
+    found += [_ask("void", f"emu.ptx.{name}", (), Status.READY, {}) for name in ("yield", "pause")]
     asked = {"mask": "%m.wide", "option": "%o.wide", "value": "%v.wide"}
     found.append(_ask("i32", "emu.ptx.redux", ("i32 %m", "i32 %o", "i32 %v"), Status.REDUCE, asked))
     for name, status in (("tensor", Status.TENSOR), ("wgmma_now", Status.WARPGROUP)):

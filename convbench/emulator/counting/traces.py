@@ -1,0 +1,90 @@
+"""The buffers of a worker that runs blocks for a profile, and the counts that it makes."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from convbench.emulator.counting.accesses import ACCESS_FIELDS, CACHE_FIELDS, KEPT, WAYS
+from convbench.emulator.counting.replay import BLOCK_FIELDS, GROUP_FIELDS, GROUPS
+from convbench.emulator.counting.rules import LINE_BYTES
+from convbench.emulator.counting.tables import Tables
+from convbench.emulator.state import WARP
+
+LEAST_WORDS = 1024  # of a thread's buffer
+BLOCK_CACHE_BYTES = 32 * 1024  # of the L1 cache, for a block among several
+ALIGNMENT = 256  # of an allocation of the device
+Counts = npt.NDArray[np.int64]
+
+
+class Traces:
+    """The buffers of the threads of one block, and what was counted of all blocks of a worker.
+
+    Workers whose blocks run side by side count together, `like` the first.
+
+    Parameters
+    ----------
+    cache_bytes : of the L1 cache that one block has
+    arrays : those that the launch may touch, first the arguments in order; `pointers` of them are arguments
+    """
+
+    def __init__(
+        self,
+        tables: Tables,
+        threads: int,
+        arrays: list[npt.NDArray[Any]],
+        pointers: int,
+        like: "Traces | None" = None,
+        cache_bytes: int = BLOCK_CACHE_BYTES,
+    ) -> None:
+        longest = tables.longest
+        capacity = max(LEAST_WORDS, 4 * longest)
+        self.buffer = np.zeros((threads, capacity), np.int64)
+        blocks = tables.block_rows()
+        accesses = tables.access_rows({str(row): row for row in range(pointers)})
+        self.block_counts: Counts = like.block_counts if like else _zeros(len(blocks), BLOCK_FIELDS)
+        self.access_counts: Counts = like.access_counts if like else _zeros(len(accesses), ACCESS_FIELDS)
+        self._arguments = (
+            np.zeros(threads, np.int64),
+            np.zeros((-(-threads // WARP), GROUPS + 1, GROUP_FIELDS), np.int64),
+            blocks,
+            accesses,
+            self.block_counts,
+            self.access_counts,
+            np.array([self.buffer.ctypes.data, capacity, capacity - longest - 1, 0], np.int64),
+            np.full((len(accesses), KEPT), -1, np.int64),
+            _ranges(arrays),
+            self.buffer,
+            np.zeros((max(cache_bytes // (LINE_BYTES * WAYS), 1), WAYS, CACHE_FIELDS), np.int64),
+        )
+
+    @property
+    def arguments(self) -> tuple[npt.NDArray[np.int64], ...]:
+        """What `replay` takes."""
+        return self._arguments
+
+
+def _zeros(rows: int, fields: int) -> Counts:
+    return np.zeros((rows, fields), np.int64)
+
+
+def _ranges(arrays: list[npt.NDArray[Any]]) -> npt.NDArray[np.int64]:
+    """For each array its address, its bytes, and the address that it would have on a device."""
+    rows, place = [], 0
+    for array in arrays:
+        low, high = np.lib.array_utils.byte_bounds(array)
+        place += ALIGNMENT
+        rows.append((low, high - low, place + _offset(array)))
+        place += -(-(high - low) // ALIGNMENT) * ALIGNMENT + ALIGNMENT
+    return np.array(rows, np.int64).reshape(-1, 3)
+
+
+def _offset(array: npt.NDArray[Any]) -> int:
+    """How far an array begins behind a multiple of 256 bytes on a device: views of an allocation keep their place."""
+    data = array.ctypes.data
+    base: Any = array
+    while isinstance(base, np.ndarray):
+        if base.ctypes.data % ALIGNMENT == 0:
+            return (data - base.ctypes.data) % ALIGNMENT
+        base = base.base
+    return 0

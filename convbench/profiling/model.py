@@ -1,0 +1,260 @@
+"""Predict how long a launch takes on a chip, from its counts. Nothing is measured, and nothing is fitted to a chip.
+
+A multiprocessor has several resources. The counts tell for how many clocks a block occupies each:
+
+    issue           machine instructions / 4 schedulers
+    fma, alu, …     instructions · 32 lanes / lanes of the unit in a clock
+    load and store  each request takes the load/store units, the tags of the L1 cache, and the banks; the most of them
+    L2              bytes that the L1 cache lacks / 64
+    latency         what a warp does one after another, for as many warps as are resident at once
+
+The busiest multiprocessor has ⌈blocks / multiprocessors⌉ of the blocks. Besides, memory takes the bytes of the arrays
+that the launch accesses / 92 % of its peak. The launch itself takes a few microseconds.
+
+The resident warps are customers of a closed network of queues. Its time has two bounds. It is at least that of the
+resource that is occupied the longest. It is at most that of a network in which every warp finds all others in front of
+it at that resource: N resident warps take 1 / N of the latency and of the other resources besides. The prediction is
+the middle of both.
+
+Sources: Lazowska et al. 1984, "Quantitative system performance", chapter 5, for the bounds; Hong and Kim 2009, "An
+analytical model for a GPU architecture with memory-level and thread-level parallelism awareness", and Huang et al.
+2014, "GPUMech", for the latencies that resident warps hide; Deakin et al. 2018, "Evaluating attainable memory bandwidth
+of parallel programming models via BabelStream", for the 92 %; `chips` for all rates.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from convbench.emulator import InstructionProfile, Profile, source_line
+from convbench.inspection import occupancy as occupancies
+from convbench.profiling.chips import WARP, Chip
+
+# Of the times in reports/predictions.md: the median error, and the error that 9 of 10 stay below, by what limits them
+MEDIAN_ERROR = 0.17
+ERRORS = {"alu": 0.26, "fp64": 0.22, "DRAM": 0.45, "load and store": 0.39, "shared memory": 0.39}
+WORST_ERROR = 0.6  # for limits that no published time was compared for
+SCHEDULERS = 4
+ATTAINABLE = 0.92  # of the peak of the memory
+LAUNCH_US = 4.0  # of a launch with a cold cache
+WORDS = {
+    "issue": "the issue of instructions",
+    "fma": "multiply-adds",
+    "imad": "products of integers",
+    "alu": "integer arithmetic",
+    "fp64": "arithmetic in float64",
+    "sfu": "special functions and conversions",
+    "load and store": "the load/store units and the L1 cache",
+    "shared memory": "shared memory",
+    "L2": "the L2 cache",
+    "latency": "latencies that the resident warps do not hide",
+    "DRAM": "the memory",
+}
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What the compiler's log tells of a kernel."""
+
+    registers: int
+    static_shared_bytes: int
+    barriers: int = 1
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The time of one launch.
+
+    Parameters
+    ----------
+    us : the predicted time
+    low_us, high_us : bounds of the time in the model
+    limits : microseconds for which each resource is occupied
+    line : the place in the source that occupies the limiting resource most, as (file, line)
+    remedy : what the line would gain without its conflicts or excessive sectors, in words; "" if it has none
+    """
+
+    chip: Chip
+    us: float
+    low_us: float
+    high_us: float
+    limits: dict[str, float]
+    line: tuple[str, int]
+    remedy: str
+
+    @property
+    def bound(self) -> str:
+        """The name of the limiting resource."""
+        return max(self.limits, key=lambda name: self.limits[name])
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Between these times were 9 of 10 published ones, for kernels that this resource limits."""
+        error = ERRORS.get(self.bound, WORST_ERROR)
+        return self.us / (1 + error), self.us * (1 + error)
+
+    @property
+    def caption(self) -> str:
+        """Words that stand beside the time."""
+        return f"predicted for {self.chip.name}, not measured"
+
+    @property
+    def sentence(self) -> str:
+        """The bottleneck in words."""
+        file, line = self.line
+        text = source_line(file, line)
+        where = f", most of it by line {line}, `{text}`" if line and text else ""
+        return f"Bound by {WORDS[self.bound]}{where}.{' ' + self.remedy if self.remedy else ''}"
+
+
+def held(profile: Profile, resources: Resources, chip: Chip) -> occupancies.Occupancy:
+    """The blocks of a launch that a multiprocessor holds at once."""
+    x, y, z = profile.block
+    return occupancies.occupancy(
+        chip.limits,
+        threads=x * y * z,
+        registers=resources.registers,
+        shared_bytes=resources.static_shared_bytes + profile.shared_bytes,
+        barriers=resources.barriers,
+    )
+
+
+def predict(profile: Profile, resources: Resources, chip: Chip) -> Prediction:
+    """The time of a launch on a chip."""
+    limits = _limits(profile, resources, chip)
+    low, high = bounds(limits, profile, resources, chip)
+    us = (low + high) / 2
+    bound = max(limits, key=lambda name: limits[name])
+    line = _busiest(profile, chip, bound)
+    return Prediction(chip, us, low, high, limits, line, _remedy(profile, resources, chip, line, us))
+
+
+def bounds(limits: dict[str, float], profile: Profile, resources: Resources, chip: Chip) -> tuple[float, float]:
+    """The least and the most microseconds of a launch whose resources are occupied for so long."""
+    x, y, z = profile.block
+    busiest = -(-profile.blocks // chip.multiprocessors)
+    blocks = max(min(held(profile, resources, chip).blocks, busiest), 1)
+    warps = blocks * -(-x * y * z // WARP)
+    most = max(limits.values())
+    others = sum(limits.values()) - most - limits["latency"]
+    waits = limits["latency"] if most > limits["latency"] else 0.0
+    return most + LAUNCH_US, most + waits + others / warps + LAUNCH_US
+
+
+def _limits(profile: Profile, resources: Resources, chip: Chip) -> dict[str, float]:
+    """Microseconds for which each resource is occupied."""
+    blocks = profile.blocks
+    busiest = -(-blocks // chip.multiprocessors)
+    clocks: dict[str, float] = dict.fromkeys(("issue", "fma", "imad", "alu", "fp64", "sfu", "load and store"), 0.0)
+    shared = 0.0
+    for i in profile.instructions:
+        each = i.counters.instructions / blocks
+        clocks["issue"] += each * i.slots / SCHEDULERS
+        if (lanes := _lanes(i.pipe, chip)) and i.slots:
+            clocks[i.pipe] += each * i.slots * WARP / lanes
+        taken = _requests(i, chip) / blocks
+        clocks["load and store"] += taken
+        shared += taken if i.counters.shared_requests else 0.0
+    c = profile.total
+    clocks["L2"] = (c.l2_bytes + c.local_sectors * 32) / blocks / chip.rates.l2_bytes
+    if 2 * shared > clocks["load and store"]:
+        clocks["shared memory"] = clocks.pop("load and store")
+    us = {name: count * busiest / chip.clock_mhz for name, count in clocks.items()}
+    us["latency"] = _latency_us(profile, resources, chip, busiest)
+    us["DRAM"] = _dram_bytes(profile) / (ATTAINABLE * chip.dram_gbytes * 1e3)
+    return us
+
+
+def _lanes(pipe: str, chip: Chip) -> int:
+    rates = chip.rates
+    return {
+        "fma": rates.fma,
+        "imad": rates.products,
+        "alu": rates.alu,
+        "fp64": rates.float64,
+        "sfu": rates.functions,
+    }.get(pipe, 0)
+
+
+def _requests(i: InstructionProfile, chip: Chip) -> float:
+    """The clocks for which all requests of an instruction take the load/store units, the tags or the banks."""
+    c = i.counters
+    requests = c.shared_requests + c.global_requests + c.local_requests
+    if not requests:
+        return 0.0
+    units = c.lanes / chip.rates.memory
+    data = c.wavefronts + (c.sectors + c.local_sectors) / 4
+    return max(requests, units, c.wavefronts + c.tag_passes, data, c.contention)
+
+
+def _latency_us(profile: Profile, resources: Resources, chip: Chip, busiest: int) -> float:
+    """The time of the chains of a multiprocessor's warps, of which as many run at once as are resident."""
+    rates, chain, c = chip.rates, profile.chain, profile.total
+    hits = c.l1_hits / c.sectors if c.sectors else 0.0
+    again = _dram_bytes(profile) / c.l2_bytes if c.l2_bytes else 0.0
+    far = min(again, 1.0) * rates.dram_clocks + (1 - min(again, 1.0)) * rates.l2_clocks
+    clocks = (
+        chain.arithmetic * rates.arithmetic_clocks
+        + chain.functions * 5 * rates.arithmetic_clocks
+        + chain.float64 * max(2 * rates.arithmetic_clocks, WARP // rates.float64 * SCHEDULERS)
+        + chain.shared * rates.shared_clocks
+        + chain.memory * (hits * rates.l1_clocks + (1 - hits) * far)
+        + chain.barriers * rates.shared_clocks
+    )
+    resident = max(held(profile, resources, chip).blocks, 1)
+    return clocks * -(-busiest // resident) / chip.clock_mhz
+
+
+def _dram_bytes(profile: Profile) -> float:
+    """Bytes that pass between the memory and the chip: each array that is accessed once, or less if less is moved."""
+    moved: dict[tuple[str, bool], float] = {}
+    for i in profile.instructions:
+        if i.counters.sectors:
+            key = i.array, i.is_store
+            moved[key] = moved.get(key, 0.0) + i.counters.l2_bytes
+    return sum(min(number, profile.array_bytes.get(name, number)) for (name, _), number in moved.items())
+
+
+def _busiest(profile: Profile, chip: Chip, bound: str) -> tuple[str, int]:
+    """The line that occupies a resource most."""
+    shares: dict[str, Callable[[InstructionProfile], float]] = {
+        "issue": lambda i: i.counters.instructions * i.slots,
+        "load and store": lambda i: _requests(i, chip),
+        "shared memory": lambda i: _requests(i, chip),
+        "L2": lambda i: i.counters.l2_bytes,
+        "latency": lambda i: i.counters.l2_bytes + i.counters.wavefronts,
+        "DRAM": lambda i: i.counters.l2_bytes,
+    }
+
+    def of_pipe(i: InstructionProfile) -> float:
+        return i.counters.instructions * i.slots if i.pipe == bound else 0.0
+
+    share = shares.get(bound, of_pipe)
+    sums: dict[tuple[str, int], float] = {}
+    for i in profile.instructions:
+        if i.line:
+            sums[i.file, i.line] = sums.get((i.file, i.line), 0.0) + share(i)
+    return max(sums, key=lambda at: sums[at], default=("", 0))
+
+
+def _remedy(profile: Profile, resources: Resources, chip: Chip, line: tuple[str, int], us: float) -> str:
+    """What the launch would gain if the line had no conflicts and no excessive sectors."""
+    mended, told = [], []
+    for i in profile.instructions:
+        c = i.counters
+        if (i.file, i.line) == line and c.excessive_wavefronts:
+            told.append(f"its access to `{i.array}` is a {c.conflict}-way conflict")
+            c = replace(c, wavefronts=c.ideal_wavefronts)
+        if (i.file, i.line) == line and c.excessive_sectors > c.ideal_sectors:
+            told.append(f"its access to `{i.array}` moves {c.sectors / max(c.ideal_sectors, 1):.1f} times the sectors")
+            share = c.ideal_sectors / c.sectors
+            c = replace(
+                c, sectors=c.ideal_sectors, l1_hits=c.l1_hits * share,
+                tag_passes=min(c.tag_passes, c.global_requests),
+            )  # fmt: skip
+        mended.append(replace(i, counters=c))
+    if not told:
+        return ""
+    better = replace(profile, instructions=mended)
+    gain = 2 * us / sum(bounds(_limits(better, resources, chip), better, resources, chip))
+    without = f"; without it {gain:.1f} times as fast" if gain >= 1.05 else ""
+    return f"{told[0][0].upper()}{told[0][1:]}{without}."
