@@ -34,7 +34,9 @@ class Machine:
         """Parse and verify a module. Raises RuntimeError for a wrong one."""
         whole = f'target triple = "{self.triple}"\ntarget datalayout = "{self.layout}"\n{text}'
         # LLVM ends the process on some wrong modules with debug locations, so it verifies the module without them first
-        llvm.parse_assembly(_DEBUG.sub("", whole)).verify()
+        without = _DEBUG.sub("", whole)
+        if without != whole:
+            llvm.parse_assembly(without).verify()
         module = llvm.parse_assembly(whole)
         module.verify()
         return module

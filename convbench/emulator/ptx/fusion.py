@@ -34,18 +34,22 @@ def fused(function: Function) -> Function:
     function = replace(function, body=[*function.body], registers=dict(function.registers), copies={})
     body = function.body
     blocks = _blocks(function)
+    products_of = [[index for index, place in enumerate(block) if _is_product(body[place])] for block in blocks]
+    if not any(products_of):
+        return function
+    read = [_read(i) if isinstance(i, Instruction) else frozenset() for i in body]
     home: dict[str, set[int]] = defaultdict(set)  # the blocks that read a register
     for number, block in enumerate(blocks):
         for place in block:
-            for name in _read(body[place]):
+            for name in read[place]:
                 home[name].add(number)
     for number, block in enumerate(blocks):
         products = {}
-        for index, place in enumerate(block):
-            if _is_product(body[place]):
-                uses = _uses(body, block, index, number, home)
-                if uses:
-                    products[place] = uses
+        for index in products_of[number]:
+            place = block[index]
+            uses = _uses(body, read, block, index, number, home)
+            if uses:
+                products[place] = uses
         _rewrite(function, products)
     return function
 
@@ -74,12 +78,11 @@ def _names(operand: Operand) -> tuple[str, ...]:
     return (operand.base,) if isinstance(operand, Address) else (operand.lstrip("!-"),)
 
 
-def _read(statement: object) -> set[str]:
+def _read(i: Instruction) -> frozenset[str]:
     """The names that an instruction may read; of a store and the like, all of them."""
-    assert isinstance(statement, Instruction)
-    operands = statement.operands[1:] if _writes(statement) else statement.operands
-    found = {name for operand in operands for name in _names(operand)}
-    return found | ({statement.predicate} if statement.predicate else set())
+    operands = i.operands[1:] if _writes(i) else i.operands
+    found = frozenset(name for operand in operands for name in _names(operand))
+    return found | {i.predicate} if i.predicate else found
 
 
 def _writes(i: Instruction) -> bool:
@@ -104,9 +107,14 @@ def _is_product(statement: object) -> bool:
 
 
 def _uses(
-    body: list[Instruction | Label], block: list[int], index: int, number: int, home: dict[str, set[int]]
+    body: list[Instruction | Label],
+    read: list[frozenset[str]],
+    block: list[int],
+    index: int,
+    number: int,
+    home: dict[str, set[int]],
 ) -> list[_Use] | None:
-    """The sums that a product enters; None if it is used in another way, too."""
+    """The sums that a product enters; None if it is used in another way, too. `read` has the names of each place."""
     product = body[block[index]]
     assert isinstance(product, Instruction)
     found: list[_Use] = []
@@ -114,12 +122,13 @@ def _uses(
     while waiting:
         name, start, negated = waiting.pop()
         ended = False
-        for place in block[start + 1 :]:
+        for later in range(start + 1, len(block)):
+            place = block[later]
             i = body[place]
             assert isinstance(i, Instruction)
-            if name in _read(i):
+            if name in read[place]:
                 if i.opcode in ("mov", "neg") and not i.predicate and i.operands[1] == name:
-                    waiting.append((str(i.operands[0]), block.index(place), negated != (i.opcode == "neg")))
+                    waiting.append((str(i.operands[0]), later, negated != (i.opcode == "neg")))
                 elif i.opcode in ("add", "sub") and _is_open(i) and _matches(product, i) and name not in i.predicate:
                     found += [_Use(place, n, negated) for n in (1, 2) if i.operands[n] == name]
                 else:
@@ -130,7 +139,7 @@ def _uses(
                     break
         if not ended and home[name] - {number}:
             return None
-        if not ended and any(name in _read(body[place]) for place in block[: start + 1]):
+        if not ended and any(name in read[place] for place in block[: start + 1]):
             return None  # the next iteration of a loop reads it
     return found
 
