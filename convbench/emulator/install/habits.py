@@ -19,7 +19,7 @@ def early_return(fault: KernelFault) -> KernelFault | None:
 def negative_index(remark: Remark) -> KernelFault:
     """The note on an index that counts from the end."""
     return KernelFault(
-        f"{remark.message}; --strict-index makes it a fault",
+        f"{remark.message.replace(f' ({remark.file}:{remark.line})', '', 1)}; --strict-index makes it a fault",
         kind=FaultKind.NEGATIVE_INDEX, kernel=remark.kernel, file=remark.file, line=remark.line,
         block=remark.block, thread=remark.thread, array=remark.array,
     )  # fmt: skip

@@ -98,7 +98,7 @@ def test_a_fault_ends_at_the_users_line_and_shows_both_accesses(tmp_path):
     ended = emulated(KERNELS, "--checked", folder=tmp_path)
     assert (ended.status, ended.out) == (1, "")
     notes, _, fault = ended.err.partition("Traceback")
-    assert "note: shifted: index -1 of x counts from the end" in notes
+    assert "note: shifted: `y[i] = x[i - 1]`: index -1 counts from the end of x" in notes
     assert f"Traceback{fault}" == RACE.format(folder=tmp_path)
 
 
