@@ -350,7 +350,9 @@ def _link(
     bind(symbols)
     text = str(whole)
     if library is not None:  # PTX says itself what is fused, and which NaNs are computed
-        text = nans.canonical(fusion.fused(text))
+        text = nans.canonical(fusion.fused(support.inlined_later(text)))
+        if f"call double @{fusion.SUM_TO_ODD}(" in text:
+            text += support.definition(fusion.SUM_TO_ODD)
     return Linked(name, text, entry, retargeted, checked, symbols)
 
 

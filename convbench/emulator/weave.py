@@ -60,7 +60,8 @@ define internal void @emu.report(ptr %thread, i64 %kind, i64 %site, i64 %a, i64 
 
 
 FIND = "emu.ptx.find"  # it is not inlined
-_LIBRARY = ("__nv_", "__internal_", "emu.libdevice.")  # nor are the long functions of libdevice, which use no markers
+# nor are the long functions of libdevice, which use no markers, and the roundings of 16 bits are inlined later
+_BESIDE = ("__nv_", "__internal_", "emu.libdevice.", "emu.half.", "emu.bfloat16.", "emu.ptx.sum.to.odd")
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,7 @@ def find_kernel(lines: list[str], entry: str) -> tuple[int, int]:
     for number, line in enumerate(lines):
         if match := _DEFINE.match(line):
             start, name = number, match[1].strip('"')
-            if name not in (entry, FIND) and not name.startswith(_LIBRARY):
+            if name not in (entry, FIND) and not name.startswith(_BESIDE):
                 raise UnsupportedError(f"device function {_demangled(name)} calls itself, which is not emulated")
         elif line == "}" and name == entry:
             found = start, number

@@ -4,8 +4,8 @@ Both work on one basic block at a time. The rules were seen in their output for 
 
 - NVVM fuses a product into an addition if all uses of the product are additions, and they are fewer than five. Of two
   such products it takes the first operand's. It leaves subtractions to ptxas.
-- ptxas fuses what is left, as `ptx.fusion` says: a product is fused if every use of it is a sum or a difference. A sum
-  of two such products takes its first operand's, and the other is rounded, for all its uses.
+- ptxas fuses what is left, and all sums of 16 bits, as `ptx.fusion` says: a product is fused if every use of it is a sum
+  or a difference. A sum of two such products takes its first operand's, and the other is rounded, for all its uses.
 
 Blocks that only a check of the emulator separates are one block on a GPU, and here. But the optimiser is not NVVM's.
 So a block may have other bounds here than there, for example after unrolling, and a product that is used in another
@@ -24,6 +24,12 @@ _OPERATION = re.compile(
     r"(?: (?:fast|nnan|ninf|nsz|arcp|contract|afn|reassoc))* "
     r"(?P<kind>float|double) (?P<a>[^,\s]+)(?:, (?P<b>[^,\s]+))?(?P<tail>.*)$"
 )
+# of 16 bits: a product is computed in double, rounded, and widened again for the sum
+_ROUNDING = re.compile(
+    rf"^  (?P<result>{_NAME}) = (?:tail )?call (?:i16|double) @emu\.(?:half|bfloat16)\.(?:rn|wide)\("
+    rf"(?:double|i16) (?P<a>{_NAME})\)"
+)
+SUM_TO_ODD = "emu.ptx.sum.to.odd"
 _NAMES = re.compile(_NAME)
 _LABEL = re.compile(r'^("[^"]+"|[\w.$-]+):')
 _TARGET = re.compile(r'label %("[^"]+"|[\w.$-]+)')
@@ -56,6 +62,7 @@ class _Use:
     total: str
     operand: int  # 0 or 1
     negated: bool
+    rounded: bool = False  # whether the product is rounded to 16 bits in between
 
 
 def fused(text: str) -> str:
@@ -87,13 +94,16 @@ def _rewrite(lines: list[str], begin: int, end: int) -> set[str]:
             chosen[total] = product, use
     for total, (product, use) in chosen.items():
         _fuse(lines, operations[total], product, use)
-    return {product.kind for product, _ in chosen.values()}
+    return {product.kind for product, use in chosen.values() if not use.rounded}
 
 
 def _operations(lines: list[str], begin: int, end: int) -> dict[str, _Operation]:
     found, blocks = {}, _blocks(lines, begin, end)
     for number in range(begin, end):
-        if match := _OPERATION.match(lines[number]):
+        if match := _ROUNDING.match(lines[number]):
+            block = blocks[number - begin]
+            found[match["result"]] = _Operation(number, block, match["result"], "round", "i16", (match["a"],), "")
+        elif match := _OPERATION.match(lines[number]):
             operands = tuple(value for value in (match["a"], match["b"]) if value)
             found[match["result"]] = _Operation(
                 number,
@@ -108,25 +118,25 @@ def _operations(lines: list[str], begin: int, end: int) -> dict[str, _Operation]
 
 
 def _blocks(lines: list[str], begin: int, end: int) -> list[int]:
-    """The number of each line's block, where checks that end in a fault do not end a block."""
+    """The number of each line's block, where checks that end in a fault or note something do not end a block."""
     names, of_line = [""], []  # of the blocks
     for number in range(begin, end):
         if match := _LABEL.match(lines[number]):
             names.append(match[1])
         of_line.append(len(names) - 1)
     targets: dict[int, set[str]] = defaultdict(set)
-    ends_in_fault = set()
+    aside = set()
     for block, line in zip(of_line, lines[begin:end], strict=True):
         if line.startswith("  br ") or "label %" in line:
             targets[block].update(_TARGET.findall(line))
-        elif line.startswith("  unreachable"):
-            ends_in_fault.add(names[block])
-    entered = Counter(target for found in targets.values() for target in found)
+        elif line.startswith("  unreachable") or "call void @emu.note(" in line:
+            aside.add(names[block])
+    entered = Counter(t for block, found in targets.items() if names[block] not in aside for t in found)
     whole = list(range(len(names)))
     number_of = {name: number for number, name in enumerate(names)}
     for block in range(len(names)):  # a block that only one leads to may come before it in the text
-        others = targets[block] - ends_in_fault
-        if len(others) == 1 and entered[target := others.pop()] == 1:
+        others = targets[block] - aside
+        if names[block] not in aside and len(others) == 1 and entered[target := others.pop()] == 1:
             whole[number_of[target]] = block
     for block in range(len(names)):
         while whole[whole[block]] != whole[block]:
@@ -149,17 +159,20 @@ def _find_uses(lines: list[str], begin: int, end: int, operations: dict[str, _Op
     for product in operations.values():
         if product.name != "fmul":
             continue
-        waiting = [(product.result, False)]
+        waiting = [(product.result, False, False)]
         while waiting:
-            name, negated = waiting.pop()
+            name, negated, rounded = waiting.pop()
             for number in users[name]:
                 user = by_line.get(number)
                 if user is None or user.block != product.block or user.name == "fmul":
                     product.only_sums = False
                 elif user.name == "fneg":
-                    waiting.append((user.result, not negated))
+                    waiting.append((user.result, not negated, rounded))
+                elif user.name == "round":
+                    waiting.append((user.result, negated, True))
                 else:
-                    product.uses += [_Use(user.result, n, negated) for n in (0, 1) if user.operands[n] == name]
+                    operands = (number for number in (0, 1) if user.operands[number] == name)
+                    product.uses += [_Use(user.result, number, negated, rounded) for number in operands]
 
 
 _Choice = tuple[str, _Operation, _Use]
@@ -170,7 +183,7 @@ def _nvvm(operations: dict[str, _Operation], products: list[_Operation], _chosen
     by_sum: dict[str, list[tuple[int, _Operation, _Use]]] = defaultdict(list)
     for product in products:
         places = {use.total for use in product.uses}
-        is_plain = product.only_sums and not any(use.negated for use in product.uses)
+        is_plain = product.only_sums and not any(use.negated or use.rounded for use in product.uses)
         if is_plain and len(places) < _FEWEST_NOT_FUSED and all(operations[t].name == "fadd" for t in places):
             for use in product.uses:
                 by_sum[use.total].append((use.operand, product, use))
@@ -199,18 +212,26 @@ def _ptxas(
 
 
 def _fuse(lines: list[str], total: _Operation, product: _Operation, use: _Use) -> None:
-    """Write a sum as a call of `llvm.fma`. A subtracted product is negated at its first factor, an addend in front."""
+    """Write a sum as a call of `llvm.fma`. A subtracted product is negated at its first factor, an addend in front.
+
+    A sum of 16 bits is that of the product and the addend in double, prepared to be rounded again.
+    """
     kind, (a, b), c = total.kind, product.operands, total.operands[1 - use.operand]
     negated = use.negated != (total.name == "fsub" and use.operand == 1)
     before = []
+    if use.rounded:
+        a = product.result
     if negated:
         before.append(f"  {_new(total.result, 'minus')} = fneg {kind} {a}")
         a = _new(total.result, "minus")
     if total.name == "fsub" and use.operand == 0:
         before.append(f"  {_new(total.result, 'less')} = fneg {kind} {c}")
         c = _new(total.result, "less")
-    call = f"call {kind} @llvm.fma.{_SHORT[kind]}({kind} {a}, {kind} {b}, {kind} {c}){total.tail}"
-    lines[total.line] = "\n".join([*before, f"  {total.result} = {call}"])
+    if use.rounded:  # a double holds the product
+        call = f"call double @{SUM_TO_ODD}(double {a}, double {c})"
+    else:
+        call = f"call {kind} @llvm.fma.{_SHORT[kind]}({kind} {a}, {kind} {b}, {kind} {c})"
+    lines[total.line] = "\n".join([*before, f"  {total.result} = {call}{total.tail}"])
 
 
 def _new(name: str, suffix: str) -> str:

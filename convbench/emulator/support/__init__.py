@@ -50,6 +50,11 @@ declare void @emu.fault(i64, i64, i64, i64, i64) cold noreturn nounwind
 
 Library = Callable[[str], str | None]  # the IR of a function by its name, with what it calls; None if it has none
 
+# functions that stay calls until sums of products are fused (`nvvm.fusion`), in code before NVVM
+ROUNDINGS = tuple(f"emu.{kind}.{function}" for kind in ("half", "bfloat16") for function in ("rn", "wide"))
+LATER = "emu-later"
+
+_HELD_BACK = re.compile(rf'^attributes #\d+ = .*"{LATER}".*$', re.MULTILINE)
 _DEFINITION = re.compile(r"^define [^@]*@([\w.$]+)\(.*?^}$", re.MULTILINE | re.DOTALL)
 _DECLARATION = re.compile(r"declare [^@]*@([\w.$]+)\(")
 _REFERENCE = re.compile(r'@"?([\w.$]+)"?\(')
@@ -58,7 +63,8 @@ _REFERENCE = re.compile(r'@"?([\w.$]+)"?\(')
 def module(kernel: list[str], *, checked: bool, library: Library | None = None) -> str:
     """The text of a module with the functions that these modules of a kernel call.
 
-    The functions of `library` come before those of this folder that have the same name.
+    The functions of `library` come before those of this folder that have the same name. With a library, ROUNDINGS are
+    not inlined before `inlined_later`.
     """
     own, own_lines = _definitions(checked)
     lines = dict.fromkeys(own_lines)
@@ -77,8 +83,24 @@ def module(kernel: list[str], *, checked: bool, library: Library | None = None) 
         if body is not None:
             found[name] = body
             wanted += _REFERENCE.findall(body)
+    if library is not None:
+        found = {name: _held_back(body) if name in ROUNDINGS else body for name, body in found.items()}
     outside = (line for line in lines if not ((name := _DECLARATION.match(line)) and name[1] in found))
     return "\n".join([MARKERS, *outside, *found.values()])
+
+
+def definition(name: str) -> str:
+    """The text of one function of this folder, which calls no other."""
+    return f"\n{_definitions(False)[0][name]}\n"
+
+
+def _held_back(body: str) -> str:
+    return body.replace("alwaysinline", f'noinline "{LATER}"', 1)
+
+
+def inlined_later(text: str) -> str:
+    """The text of a module in which the functions that were held back are inlined, too."""
+    return _HELD_BACK.sub(lambda group: group[0].replace("noinline", "alwaysinline").replace(f'"{LATER}"', ""), text)
 
 
 def _taken_apart(text: str) -> tuple[dict[str, str], list[str]]:
