@@ -4,8 +4,8 @@ Both work on one basic block at a time. The rules were seen in their output for 
 
 - NVVM fuses a product into an addition if all uses of the product are additions, and they are fewer than five. Of two
   such products it takes the first operand's. It leaves subtractions to ptxas.
-- ptxas fuses what is left, and all sums of 16 bits, as `ptx.fusion` says: a product is fused if every use of it is a sum
-  or a difference. A sum of two such products takes its first operand's, and the other is rounded, for all its uses.
+- ptxas fuses what is left, and all sums of 16 bits, as `ptx.fusion` says: a product is fused if every use of it is a
+  sum or a difference. A sum of two such products takes its first operand's, and the other is rounded, for all its uses.
 
 Blocks that only a check of the emulator separates are one block on a GPU, and here. But the optimiser is not NVVM's.
 So a block may have other bounds here than there, for example after unrolling, and a product that is used in another
