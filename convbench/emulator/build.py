@@ -13,7 +13,7 @@ import llvmlite.binding as llvm
 import numpy as np
 import numpy.typing as npt
 
-from convbench.emulator import support
+from convbench.emulator import loops, support
 from convbench.emulator.analysis import Root
 from convbench.emulator.arguments import Passed, Pointers
 from convbench.emulator.errors import UnsupportedError
@@ -310,12 +310,24 @@ def _link(name: str, retargeted: Retargeted, entry: str, machine: Machine, *, ch
                 function.add_function_attribute("alwaysinline")
     whole.verify()
     if checked:
+        machine.inline(whole)
+        whole = _with_turns(whole, entry, machine)
         machine.tidy(whole)
     else:
         machine.optimise(whole, 1, vectorise=False)
     symbols = _resolve(name, whole, asked, retargeted)
     bind(symbols)
     return Linked(name, str(whole), entry, retargeted, checked, symbols)
+
+
+def _with_turns(module: Any, entry: str, machine: Machine) -> Any:
+    """The module, whose barriers note the turns of the loops around them."""
+    text = str(module)
+    if loops.MARKER not in text:
+        return module
+    lines = [line for line in text.splitlines() if not line.lstrip().startswith("#dbg_")]
+    first, last = find_kernel(lines, entry)
+    return machine.parse("\n".join([*lines[: first + 1], *loops.number_turns(lines[first + 1 : last]), *lines[last:]]))
 
 
 def bind(symbols: tuple[str, ...]) -> None:

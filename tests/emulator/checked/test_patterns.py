@@ -1,4 +1,4 @@
-"""Patterns of public kernels: right ones are not accused, mistakes are told at their line. `nox -s patterns` has all."""
+"""Patterns of public kernels: right ones are accepted, mistakes are told at their line; `nox -s patterns` has all."""
 
 import pytest
 
