@@ -5,8 +5,8 @@ import re
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any, Generic, TypeVar
 
 import llvmlite.binding as llvm
@@ -35,6 +35,7 @@ from convbench.emulator.weave import FIND, Layout, Weaver, find_kernel, is_marke
 
 GAP = 256  # bytes between shared arrays, so that the end of one is not the beginning of the next
 KEPT = 128  # compiled kernels in memory; the least recently used one is freed first
+_PART = re.compile(r"_\$_\d+$")  # behind the name of a shared array of which NVVM keeps a part
 _lock = threading.RLock()
 
 
@@ -135,13 +136,28 @@ def link(
 
 
 def link_ptx(
-    module: PtxModule, entry: str, name: str, pointers: Pointers, machine: Machine, *, checked: bool
+    module: PtxModule,
+    entry: str,
+    name: str,
+    pointers: Pointers,
+    machine: Machine,
+    *,
+    checked: bool,
+    shared: Mapping[str, Array] | None = None,
 ) -> Linked:
-    """Link a kernel of a PTX module, for blocks of any shape. Raises UnsupportedError."""
+    """Link a kernel of a PTX module, for blocks of any shape. Raises UnsupportedError.
+
+    `shared` has what is known of shared variables, by their names: those that it lacks have the names of their symbols.
+    """
     retargeted = Retargeted()
     for variable in shared_variables(module, entry):
         is_dynamic = not variable.size
         array = Array(variable.name, variable.size, "i8", variable.align, UNKNOWN, is_dynamic, variable.name)
+        known = (shared or {}).get(_PART.sub("", variable.name))
+        if known and known.dynamic == is_dynamic and known.count * machine.size_of(known.element) == variable.size:
+            array = replace(known, align=variable.align)
+        elif known:
+            array = replace(array, label=known.variable)
         retargeted.shared[variable.name] = array
     layout, *_ = _lay_out(retargeted, machine)
     places = Places(
@@ -156,8 +172,8 @@ def link_ptx(
     watching = None
     if checked:
         words = [("argument", str(word)) for word in pointers.words]
-        shared = [("shared", name) for name in layout.shared]
-        watching = Watching([*words, *shared, *(("memory", variable.name) for variable in variables)])
+        blocks = [("shared", name) for name in layout.shared]
+        watching = Watching([*words, *blocks, *(("memory", variable.name) for variable in variables)])
     lowered = lower_ptx(module, entry, places, name, watching)
     retargeted.modules.append(lowered.text)
     retargeted.sites = lowered.sites

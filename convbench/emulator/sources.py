@@ -123,12 +123,15 @@ class _LoweredSource(_NumbaSource):
     def _link(self, *, checked: bool) -> Linked:
         try:
             strict = checked and self.strict
-            texts, entry, raises = ptx_of(self.kernel, self.types, self.capability, checked=checked, strict=strict)
+            texts, entry, shared, raises = ptx_of(
+                self.kernel, self.types, self.capability, checked=checked, strict=strict
+            )
         except CompilationError as error:
             if _INVALID in str(error):  # NVVM does not say why; what reads the same code for the host may know
                 super()._link(checked=checked)
             raise
-        linked = link_ptx(parse(*texts), entry, self.name, self.arguments.pointers, machine(), checked=checked)
+        pointers = self.arguments.pointers
+        linked = link_ptx(parse(*texts), entry, self.name, pointers, machine(), checked=checked, shared=shared)
         linked.raises = raises
         return linked
 
