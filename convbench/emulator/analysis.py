@@ -164,3 +164,15 @@ def find_loop_heads(body: list[str]) -> set[str]:
             targets = (found["label"].strip('"') for found in _TARGET.finditer(line))
             heads.update(label for label in targets if order[label] <= here)
     return heads
+
+
+def find_places(body: list[str], blocks: set[str]) -> dict[str, str]:
+    """The first instruction with a place in the source of each of some blocks."""
+    found: dict[str, str] = {}
+    here = ""
+    for line in body:
+        if match := _LABEL.match(line):
+            here = match["label"].strip('"')
+        elif here in blocks and here not in found and "!dbg" in line:
+            found[here] = line
+    return found

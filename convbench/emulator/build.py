@@ -5,8 +5,8 @@ import re
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Generic, TypeVar
 
@@ -14,7 +14,7 @@ import llvmlite.binding as llvm
 import numpy as np
 import numpy.typing as npt
 
-from convbench.emulator import support
+from convbench.emulator import loops, support
 from convbench.emulator.analysis import Root
 from convbench.emulator.arguments import Passed, Pointers
 from convbench.emulator.counting.tables import Tables
@@ -40,6 +40,7 @@ from convbench.emulator.weave import Layout, Weaver, find_kernel, is_marker
 
 GAP = 256  # bytes between shared arrays, so that the end of one is not the beginning of the next
 KEPT = 128  # compiled kernels in memory; the least recently used one is freed first
+_PART = re.compile(r"_\$_\d+$")  # behind the name of a shared array of which NVVM keeps a part
 _lock = threading.RLock()
 
 
@@ -158,12 +159,21 @@ def link_ptx(
     *,
     checked: bool,
     counted: bool = False,
+    shared: Mapping[str, Array] | None = None,
 ) -> Linked:
-    """Link a kernel of a PTX module, for blocks of any shape; `counted` for a profile. Raises UnsupportedError."""
+    """Link a kernel of a PTX module, for blocks of any shape; `counted` for a profile. Raises UnsupportedError.
+
+    `shared` has what is known of shared variables, by their names: those that it lacks have the names of their symbols.
+    """
     retargeted = Retargeted()
     for variable in shared_variables(module, entry):
         is_dynamic = not variable.size
         array = Array(variable.name, variable.size, "i8", variable.align, UNKNOWN, is_dynamic, variable.name)
+        known = (shared or {}).get(_PART.sub("", variable.name))
+        if known and known.dynamic == is_dynamic and known.count * machine.size_of(known.element) == variable.size:
+            array = replace(known, align=variable.align)
+        elif known:
+            array = replace(array, label=known.variable)
         retargeted.shared[variable.name] = array
     layout, *_ = _lay_out(retargeted, machine)
     places = Places(
@@ -178,8 +188,8 @@ def link_ptx(
     watching = None
     if checked:
         words = [("argument", str(word)) for word in pointers.words]
-        shared = [("shared", name) for name in layout.shared]
-        watching = Watching([*words, *shared, *(("memory", variable.name) for variable in variables)])
+        blocks = [("shared", name) for name in layout.shared]
+        watching = Watching([*words, *blocks, *(("memory", variable.name) for variable in variables)])
     counting = Counting() if counted else None
     lowered = lower_ptx(module, entry, places, name, watching, counting)
     retargeted.modules.append(lowered.text)
@@ -343,6 +353,8 @@ def _link(
                 function.add_function_attribute("alwaysinline")
     whole.verify()
     if checked:
+        machine.inline(whole)
+        whole = _with_turns(whole, entry, machine)
         machine.tidy(whole)
     else:
         machine.optimise(whole, 1, vectorise=False)
@@ -354,6 +366,16 @@ def _link(
         if f"call double @{fusion.SUM_TO_ODD}(" in text:
             text += support.definition(fusion.SUM_TO_ODD)
     return Linked(name, text, entry, retargeted, checked, symbols)
+
+
+def _with_turns(module: Any, entry: str, machine: Machine) -> Any:
+    """The module, whose barriers note the turns of the loops around them."""
+    text = str(module)
+    if loops.MARKER not in text:
+        return module
+    lines = [line for line in text.splitlines() if not line.lstrip().startswith("#dbg_")]
+    first, last = find_kernel(lines, entry)
+    return machine.parse("\n".join([*lines[: first + 1], *loops.number_turns(lines[first + 1 : last]), *lines[last:]]))
 
 
 def bind(symbols: tuple[str, ...]) -> None:

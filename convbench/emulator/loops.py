@@ -2,77 +2,94 @@
 
 CUDA asks that all threads of a block reach a barrier under equal conditions. Threads that reach one barrier in
 different turns of a loop break this rule, although the hardware, which only counts threads, may let them go on.
+
+The counters are written into the kernel after everything is inlined and before LLVM changes its loops. Each marker of a
+barrier gets the number of the turns of all loops around it.
 """
 
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass, field
 
-MARKER = "@emu.turns("
+MARKER = "call void @emu.turns("
 _FACTOR = 1_000_003  # of the number of an outer loop's turn in that of a barrier
 _LABEL = re.compile(r'^(?P<label>"[^"]+"|[-\w.$]+):')
+_COPY = re.compile(r"  (?:%\S+ = load|store) ")
+_ITERATES = re.compile(r"store \{ .+, i1 \} zeroinitializer")
 _TARGET = re.compile(r"label %(\"[^\"]+\"|[-\w.$]+)")
 
 
-@dataclass
-class Turns:
-    """The loops of a kernel that have a barrier inside.
-
-    Parameters
-    ----------
-    phis : lines for the beginning of a loop's first block, by its label: the number of the turn
-    steps : lines behind the phis of that block: the number of the next turn
-    around : for each block with a barrier, the numbers of the loops around it, the outermost first
-    """
-
-    phis: dict[str, str] = field(default_factory=dict)
-    steps: dict[str, str] = field(default_factory=dict)
-    around: dict[str, list[str]] = field(default_factory=dict)
-
-    def number(self, block: str, name: str, place: int) -> tuple[str, list[str]]:
-        """The number of the turns of all loops around a barrier, and the lines that compute it.
-
-        `name` begins the names of new values. `place` tells barriers apart that have one line of the source.
-        """
-        word, lines = str(place), []
-        for depth, turn in enumerate(self.around.get(block, ())):
-            lines.append(f"  %{name}.more.{depth} = mul i64 {word}, {_FACTOR}")
-            lines.append(f"  %{name}.turns.{depth} = add i64 %{name}.more.{depth}, {turn}")
-            word = f"%{name}.turns.{depth}"
-        return word, lines
-
-
-def find_turns(body: Iterable[str]) -> Turns:
-    """Find the loops around barriers in the body of a kernel, which has one instruction on each line."""
-    graph = _Graph(list(body))
-    found = Turns()
-    if not graph.marked:
-        return found
-    loops: list[tuple[str, set[str]]] = []
+def number_turns(body: list[str]) -> list[str]:
+    """The body of a kernel, which has one instruction on each line, with counters of the loops around barriers."""
+    if not any(MARKER in line for line in body):
+        return body
+    graph = _Graph(body)
+    loops: list[set[str]] = []
+    phis: dict[str, list[str]] = {}
+    steps: dict[str, list[str]] = {}
     for head, ends in graph.back_edges().items():
-        counted = {end: inside for end in ends if (inside := graph.between(head, end)) & graph.marked}
-        if counted:
-            _count(graph, found, len(loops), head, set(counted))
-            loops.append((head, set().union(*counted.values())))
-    for block in graph.marked:
-        mine = [(len(inside), number) for number, (_, inside) in enumerate(loops) if block in inside]
-        found.around[block] = [_name(number) for _, number in sorted(mine, reverse=True)]
+        around = {end: graph.between(head, end) for end in ends}
+        inside = set().union(*around.values())
+        if not inside & graph.marked:
+            continue
+        name = f"%emu.turn.{len(loops)}"
+        values = {end: _end(graph, name, head, end, around[end], phis) for end in ends}
+        if all(value == name for value in values.values()):
+            continue
+        listed = [
+            f"[ {values.get(before, '0')}, %{before} ]"
+            for before, branches in graph.before[head].items()
+            for _ in range(branches)
+        ]
+        phis.setdefault(head, []).append(f"  {name} = phi i64 {', '.join(listed)}")
+        steps.setdefault(head, []).append(f"  {name}.next = add i64 {name}, 1")
+        loops.append(inside)
+    return _written(body, loops, phis, steps)
+
+
+def _end(graph: "_Graph", name: str, head: str, end: str, inside: set[str], phis: dict[str, list[str]]) -> str:
+    """The number that the next turn has behind the end of this one: the next, or the same.
+
+    A `while` that is the first statement of another may share its head. A branch to the head that closes a loop without
+    a barrier is taken for a turn of the inner one. Numba gives all such branches one block, which is looked through.
+    A `for` shares its head with nobody.
+    """
+    next_one = f"{name}.next"
+    if graph.counts(head):
+        return next_one
+    if not graph.only_copies(end) or len(graph.before[end]) < 2:
+        return next_one if inside & graph.marked else name
+    values = {before: next_one if graph.between(head, before) & graph.marked else name for before in graph.before[end]}
+    if len(set(values.values())) == 1:
+        return next(iter(values.values()))
+    own = f"{name}.at.{len(phis.get(end, ()))}"
+    listed = [f"[ {values[b]}, %{b} ]" for b, branches in graph.before[end].items() for _ in range(branches)]
+    phis.setdefault(end, []).append(f"  {own} = phi i64 {', '.join(listed)}")
+    return own
+
+
+def _written(
+    body: list[str], loops: list[set[str]], phis: dict[str, list[str]], steps: dict[str, list[str]]
+) -> list[str]:
+    found: list[str] = []
+    here, fresh = "", False
+    for number, line in enumerate(body):
+        if match := _LABEL.match(line):
+            here, fresh = match["label"], True
+            found += [line, *phis.get(here, ())]
+            continue
+        if fresh and " = phi " not in line:
+            fresh = False
+            found += steps.get(here, ())
+        if MARKER in line:
+            word = "0"
+            around = sorted(((len(inside), turn) for turn, inside in enumerate(loops) if here in inside), reverse=True)
+            for depth, (_, turn) in enumerate(around):
+                name = f"%emu.turns.{number}.{depth}"
+                found.append(f"  {name}.more = mul i64 {word}, {_FACTOR}")
+                found.append(f"  {name} = add i64 {name}.more, %emu.turn.{turn}")
+                word = name
+            line = re.sub(re.escape(MARKER) + r"i64 [^)]*\)", f"{MARKER}i64 {word})", line)
+        found.append(line)
     return found
-
-
-def _name(number: int) -> str:
-    return f"%emu.turn.{number}"
-
-
-def _count(graph: "_Graph", found: Turns, number: int, head: str, counted: set[str]) -> None:
-    """Write the counter of a loop. The other branches to its head end a loop inside it that has no barrier."""
-    name = _name(number)
-    values = []
-    for before in graph.before[head]:
-        value = f"{name}.next" if before in counted else name if head in graph.dominators(before) else "0"
-        values.append(f"[ {value}, %{before} ]")
-    found.phis[head] = f"  {name} = phi i64 {', '.join(values)}"
-    found.steps[head] = f"  {name}.next = add i64 {name}, 1"
 
 
 class _Graph:
@@ -80,22 +97,35 @@ class _Graph:
 
     def __init__(self, body: list[str]) -> None:
         self.after: dict[str, list[str]] = {}
-        self.before: dict[str, list[str]] = {}
+        self.before: dict[str, dict[str, int]] = {}  # how many branches lead from which block
         self.marked: set[str] = set()
+        self._lines: dict[str, list[str]] = {}
         here = ""
         for line in body:
             if match := _LABEL.match(line):
                 here = match["label"]
                 self.after.setdefault(here, [])
-            elif MARKER in line:
+                self._lines[here] = []
+                continue
+            self._lines[here].append(line)
+            if MARKER in line:
                 self.marked.add(here)
             else:
-                self.after[here] += [label for label in _TARGET.findall(line) if label not in self.after[here]]
-        for block, targets in self.after.items():
-            for target in targets:
-                self.before.setdefault(target, []).append(block)
+                for label in _TARGET.findall(line):
+                    self.after[here] += [label] * (label not in self.after[here])
+                    branches = self.before.setdefault(label, {})
+                    branches[here] = branches.get(here, 0) + 1
         self._order = self._reached()
         self._immediate: dict[str, str] = {}
+
+    def counts(self, head: str) -> bool:
+        """Whether a block asks an iterator of Numba for the next value, and whether there is one."""
+        return any(_ITERATES.search(line) for line in self._lines[head])
+
+    def only_copies(self, block: str) -> bool:
+        """Whether a block has nothing but a branch and, before it, copies of variables."""
+        *copies, last = [line for line in self._lines[block] if line.strip()]
+        return last.startswith("  br label") and all(_COPY.match(line) for line in copies)
 
     def _reached(self) -> dict[str, int]:
         """The blocks in an order in which each comes before those that it leads to, but for loops."""

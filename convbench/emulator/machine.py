@@ -48,11 +48,16 @@ class Machine:
         builder = llvm.create_pass_builder(self.new(), options)
         _run(builder.getModulePassManager(), module, builder)
 
-    def tidy(self, module: Any) -> None:
-        """Inline and simplify, but do not merge accesses of two lines into one, whose line would not be known."""
+    def inline(self, module: Any) -> None:
+        """Inline everything."""
         passes = llvm.create_new_module_pass_manager()
         passes.add_always_inliner_pass()
         passes.add_global_dead_code_eliminate_pass()
+        _run(passes, module, llvm.create_pass_builder(self.new(), llvm.create_pipeline_tuning_options(speed_level=1)))
+
+    def tidy(self, module: Any) -> None:
+        """Simplify what is inlined, but do not merge accesses of two lines into one, whose line would not be known."""
+        passes = llvm.create_new_module_pass_manager()
         for _ in range(2):
             passes.add_sroa_pass()
             passes.add_instruction_combine_pass()

@@ -62,6 +62,11 @@ class Repetition:
                 difference = _difference(name, array, expected, order, self._first)
                 raise OrderDependenceError(f"{self._kernel}: {difference}")
 
+    def repeat(self, run: Callable[[], None]) -> None:
+        """Make another run, whose result does not matter."""
+        self._restore(self._before)
+        run()
+
     def _copy(self) -> list[npt.NDArray[Any]]:
         return [array.copy() for array in self._memory()]
 

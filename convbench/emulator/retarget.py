@@ -24,6 +24,10 @@ _ASM = re.compile(
     r'^(?P<head>.*\bcall (?P<kind>\S+|\{[^}]*\}) )(?:[^"]*\) )?asm\s+(?:\w+\s+)*"(?P<ptx>[^"]*)", "[^"]*"\s*'
     r"\((?P<arguments>.*?)\)(?P<tail>(?:, !\w+ ![^,]*)*)\s*$"
 )
+_BARRIER = re.compile(
+    r"bar(?:rier)?(?:\.cta)?\.(?P<action>sync|arrive)(?:\.aligned)?\s+(?P<number>\d+|\$\d)"
+    r"(?:,\s*(?P<threads>\d+|\$\d))?;$"
+)
 _SHARED = re.compile(
     rf"^{_NAME} = (?P<external>external )?addrspace\(3\) global \[(?P<count>\d+) x (?P<element>.+?)\]"
     r"(?: undef| zeroinitializer)?(?:, align (?P<align>\d+))?$"
@@ -87,6 +91,24 @@ def retarget(modules: list[str], *, watch_local: bool) -> Retargeted:
     return found
 
 
+def shared_arrays(modules: list[str]) -> dict[str, Array]:
+    """The shared arrays that modules of numba-cuda declare, by their names in LLVM and in PTX."""
+    found = {}
+    for module in modules:
+        lines, debug = module.splitlines(), DebugInfo(module)
+        for line in lines:
+            if match := _SHARED.match(line):
+                found[match["name"]] = _declared(match, lines, debug)
+    return found
+
+
+def _declared(match: re.Match[str], lines: list[str], debug: DebugInfo) -> Array:
+    name = match["name"]
+    use = next((line for line in lines if f'@"{name}"' in line and "addrspacecast" in line), "")
+    element, align = match["element"], int(match["align"] or 1)
+    return Array(name, int(match["count"]), element, align, debug.site(use), bool(match["external"]))
+
+
 class _Module:
     def __init__(self, text: str, found: Retargeted, *, watch_local: bool) -> None:
         self.lines = text.splitlines()
@@ -139,16 +161,7 @@ class _Module:
         return line
 
     def _declare_shared(self, match: re.Match[str]) -> None:
-        name = match["name"]
-        use = next((line for line in self.lines if f'@"{name}"' in line and "addrspacecast" in line), "")
-        self.found.shared[name] = Array(
-            name,
-            int(match["count"]),
-            match["element"],
-            int(match["align"] or 1),
-            self.debug.site(use),
-            bool(match["external"]),
-        )
+        self.found.shared[match["name"]] = _declared(match, self.lines, self.debug)
 
     def _array(self, line: str) -> str:
         if match := _SHARED_USE.match(line):
@@ -202,6 +215,8 @@ class _Module:
 
     def _assembly(self, match: re.Match[str], line: str) -> str:
         ptx = match["ptx"].replace("\\09", "\t").replace("\\0A", "\n")
+        if barrier := _BARRIER.match(ptx):
+            return self._named_barrier(barrier, _split(match["arguments"]), line)
         name = name_of(ptx)
         if name is None:
             raise UnsupportedError(f"{_at(self.debug.site(line))}: inline PTX {ptx!r} has no counterpart on the CPU")
@@ -226,6 +241,27 @@ class _Module:
         cast = _cast(result, match["kind"], is_signed=False)
         after = f"  {variable} = {cast} {result} {word} to {match['kind']}"
         return "\n".join([*before, f"  {word} = call {result} {called}", after])
+
+    def _named_barrier(self, barrier: re.Match[str], arguments: list[str], line: str) -> str:
+        """`bar.sync` and `bar.arrive`, whose number and count of threads are constants or operands."""
+
+        def operand(word: str | None) -> str:
+            given = "i32 " + (word or "0")
+            return arguments[int(word[1:])].strip() if word and word.startswith("$") else given
+
+        number, threads = operand(barrier["number"]), operand(barrier["threads"])
+        site = f"i64 {self.found.sites.number(self.debug.site(line))}"
+        if barrier["action"] == "arrive":
+            self.declared["arrive"] = "declare void @emu.ptx.barrier.arrive(i32, i32, i64)"
+            called = f"call void @emu.ptx.barrier.arrive({number}, {threads}, {site})"
+        elif (barrier["number"], barrier["threads"]) == ("0", None):
+            self.declared["barrier0"] = "declare void @emu.nvvm.barrier0(i64)"
+            called = f"call void @emu.nvvm.barrier0({site})"
+        else:
+            self.declared["named"] = "declare i32 @emu.ptx.barrier(i32, i32, i32, i64)"
+            called = f"{self._word()} = call i32 @emu.ptx.barrier({number}, {threads}, i32 0, {site})"
+        place = re.search(r", !dbg !\d+", line)
+        return f"  {called}{place[0] if place else ''}"
 
     def _word(self) -> str:
         """A new name for a value."""

@@ -124,13 +124,17 @@ class _LoweredSource(_NumbaSource):
     def _link(self, *, checked: bool, counted: bool) -> Linked:
         try:
             strict = checked and self.strict
-            texts, entry, raises = ptx_of(self.kernel, self.types, self.capability, checked=checked, strict=strict)
+            texts, entry, shared, raises = ptx_of(
+                self.kernel, self.types, self.capability, checked=checked, strict=strict
+            )
         except CompilationError as error:
             if _INVALID in str(error):  # NVVM does not say why; what reads the same code for the host may know
                 super()._link(checked=checked, counted=False)
             raise
         pointers = self.arguments.pointers
-        linked = link_ptx(parse(*texts), entry, self.name, pointers, machine(), checked=checked, counted=counted)
+        linked = link_ptx(
+            parse(*texts), entry, self.name, pointers, machine(), checked=checked, counted=counted, shared=shared
+        )
         linked.raises = raises
         return linked
 

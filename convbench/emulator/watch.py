@@ -21,6 +21,7 @@ from convbench.emulator.analysis import (
     accessed_pointer,
     accessed_type,
     find_loop_heads,
+    find_places,
     find_rechecked,
     find_roots,
 )
@@ -73,6 +74,7 @@ class Watcher(Weaver):
         self.words = {m["word"]: m["pointer"] for line in body if (m := _WORD.match(line))}
         self.sums = Sums(body, self.roots) if warpgroups else None
         self.heads = find_loop_heads(body)
+        self.lines_of_heads = find_places(body, self.heads)
         self.shift = self._shift()
         self.has_copies = False
         self.has_fences = any(_FENCE.match(line) for line in body)
@@ -132,6 +134,7 @@ class Watcher(Weaver):
         """Count the steps of a loop at its head. Where it may wait for others, the scheduler counts."""
         if self.block not in self.heads or self.block in self.spins:
             return
+        line = self.lines_of_heads.get(self.block, line)
         name = self.piece()
         self.out.append(f"  %{name}.before = load i64, ptr %emu.steps")
         self.out.append(f"  %{name}.steps = add i64 %{name}.before, 1")

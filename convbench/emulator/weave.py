@@ -12,12 +12,13 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from convbench.emulator import loops, taint
+from convbench.emulator import taint
 from convbench.emulator.analysis import find_spins
 from convbench.emulator.errors import UnsupportedError
 from convbench.emulator.state import THREAD, TURNS, WORKER, Status, offset
 from convbench.emulator.support import registers
 
+PLACES = 1_000_033  # factor of the number of turns in that of a barrier
 FRAME_ALIGNMENT = 64  # vector registers that live across a barrier are saved in the frame
 
 _LABEL = re.compile(r'^(?P<label>"[^"]+"|[-\w.$]+):')
@@ -128,12 +129,12 @@ class Weaver:
         self.block_shape = block
         self.first_label = _label_of(body[0])
         self.tainted = taint.find_tainted(body) if checked and any(taint.TAKE in line for line in body) else set()
-        self.turns = loops.find_turns(body) if checked else None
+        self.checked = checked
         self.place = 0  # of the next barrier
         self.stops: list[str] = []
         self.out: list[str] = []
         self.split: dict[str, str] = {}  # from a block to the last of the blocks that it was split into
-        self.block = self._quoted = ""
+        self.block = ""
         self.pieces = 0
         self.site_of = site_of or (lambda _: 0)
         self.spins = find_spins(body) if site_of else set()
@@ -147,17 +148,12 @@ class Weaver:
             if skip:  # the `unreachable` after a fault
                 skip = False
             elif match := _LABEL.match(line):
-                self._quoted = match["label"]
-                self.block = self._quoted.strip('"')
+                self.block = match["label"].strip('"')
                 fresh = True
                 self.out.append(line)
-                if self.turns and (phi := self.turns.phis.get(match["label"])):
-                    self.out.append(phi)
             else:
                 if fresh and " = phi " not in line:
                     fresh = False
-                    if self.turns and (step := self.turns.steps.get(self._quoted)):
-                        self.out.append(step)
                     self.enter(line)
                     if self.block in self.spins:
                         self._let_others_run(line)
@@ -197,7 +193,7 @@ class Weaver:
         elif name == "suspend":
             self._suspend()
         elif name == "turns":
-            self._note_turns()
+            self._note_turns(match["arguments"].partition(" ")[2])
         elif name == "place":
             self.place = int(match["arguments"].rsplit(" ", 1)[-1])
         elif name == "take":
@@ -238,15 +234,17 @@ class Weaver:
         self.out.append(f"  switch i8 %{piece}.why, label %emu.exit [i8 0, label %{piece}]")
         self.begin(piece)
 
-    def _note_turns(self) -> None:
-        """Note the turns of the loops around a barrier, in checked mode."""
-        if self.turns is None:
+    def _note_turns(self, word: str) -> None:
+        """Note the turns of the loops around a barrier, and which barrier of its line it is, in checked mode."""
+        if not self.checked:
             return
         name = self.piece()
-        word, lines = self.turns.number(self._quoted, name, self.place)
-        self.out += lines
-        self.out.append(f"  %{name}.turns.at = getelementptr i8, ptr %emu.thread, i64 {offset(THREAD, 'turns')}")
-        self.out.append(f"  store i64 {word}, ptr %{name}.turns.at")
+        self.out.append(
+            f"  %{name}.more = mul i64 {word}, {PLACES}\n"
+            f"  %{name}.turns = add i64 %{name}.more, {self.place}\n"
+            f"  %{name}.turns.at = getelementptr i8, ptr %emu.thread, i64 {offset(THREAD, 'turns')}\n"
+            f"  store i64 %{name}.turns, ptr %{name}.turns.at"
+        )
 
     # ---- values that a shuffle read from outside its mask
 

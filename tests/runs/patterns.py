@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Sequence
 
-from cases.patterns import misuse, reductions, scans, tiles, waiting  # noqa: F401  (they fill the table)
+from cases.patterns import misuse, named, reductions, scans, tiles, waiting, warps  # noqa: F401  (they fill the table)
 from cases.patterns.table import TABLE, Pattern
 from convbench.emulator import Emulator, EmulatorError, FaultKind, KernelFault, OrderDependenceError
 from convbench.emulator.sources import Code

@@ -22,6 +22,7 @@ from convbench.emulator.compilation import why_not
 from convbench.emulator.errors import CompilationError, UnsupportedError
 from convbench.emulator.index_checks import without_wrap
 from convbench.emulator.ptx.storage import Storage
+from convbench.emulator.retarget import Array, shared_arrays
 from convbench.emulator.without_device import compiling_for
 
 # numba-cuda marks its debug information as one to warn about if another module has another version, and NVRTC as an
@@ -41,6 +42,7 @@ class Ptx(NamedTuple):
 
     texts: list[str]
     entry: str
+    shared: dict[str, Array]  # the shared arrays, by their symbols
     raises: Callable[[Storage], None] | None  # raises the exception that the kernel raised, if it has `debug=True`
 
 
@@ -94,7 +96,8 @@ def ptx_of(
         except Exception as error:
             raise CompilationError(f"{name}: numba-cuda fails to compile it: {why_not(kernel, error)}") from error
     entry = str(made.entry_name)
-    return Ptx(texts, entry, partial(_raise, made, entry) if made.debug else None)
+    shared = shared_arrays(list(library.llvm_strs))
+    return Ptx(texts, entry, shared, partial(_raise, made, entry) if made.debug else None)
 
 
 def linked_texts(linker: Any) -> list[str]:

@@ -6,7 +6,7 @@ everything is inlined. Some functions have no body. They are markers, which `wea
     ptr  @emu.thread()                            the row of the CUDA thread that runs
     ptr  @emu.worker()                            the header of the worker that runs its block
     void @emu.suspend()                           here the thread waits for others
-    void @emu.turns()                             here it notes the turns of its loops, before a barrier
+    void @emu.turns(number)                       here it notes the turns of its loops (`loops`), before a barrier
     void @emu.grid()                              here it waits for all threads of the grid
     void @emu.give(value)                         here the thread gives a value to a shuffle
     i32  @emu.take(value)                         here it takes one
@@ -39,7 +39,7 @@ MARKERS = """
 declare ptr @emu.thread() memory(none) nounwind willreturn
 declare ptr @emu.worker() memory(none) nounwind willreturn
 declare void @emu.suspend() nounwind willreturn
-declare void @emu.turns() nounwind willreturn
+declare void @emu.turns(i64) nounwind willreturn
 declare void @emu.grid() nounwind willreturn
 declare void @emu.give(i32) nounwind willreturn
 declare i32 @emu.take(i32) nounwind willreturn

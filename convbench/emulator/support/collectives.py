@@ -81,7 +81,7 @@ def _ask(
         body += f"  %{row_field}.at = getelementptr i8, ptr %thread, i64 {offset(THREAD, row_field)}\n"
         body += f"  store i64 {value}, ptr %{row_field}.at\n"
     is_shuffle = status is Status.SHUFFLE
-    body += "  call void @emu.turns()\n" * (status is Status.BARRIER)
+    body += "  call void @emu.turns(i64 0)\n" * (status is Status.BARRIER)
     body += "  call void @emu.give(i32 %v)\n" * is_shuffle + "  call void @emu.suspend()\n"
     if kind == "void":
         body += "  ret void\n"

@@ -103,7 +103,7 @@ def barrier_behind_a_thread_that_is_done(bug):
         i = cuda.threadIdx.x
         active = True
         while active:
-            y[i] += x[i]
+            y[i] += x[i] + 1
             cuda.syncthreads()  # here
             active = y[i] < 40 if bug else cuda.syncthreads_or(int32(y[i] < 40)) != 0  # here
 

@@ -48,6 +48,7 @@ def test_the_earliest_race_is_told_even_if_another_thread_makes_it_later(code, o
     fault, _ = launched(two_barriers_missing, code, orders=[order])
     assert fault.line in (line_of(two_barriers_missing, "early"), line_of(two_barriers_missing, "use")), str(fault)
     assert fault.others == ()
+    assert fault.array == "first"
 
 
 @codes
