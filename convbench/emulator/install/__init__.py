@@ -6,9 +6,10 @@ numba-cuda's dispatcher, memory API and launches run unchanged, on a driver whos
 module can be called, to choose options: `convbench.emulator.install(checked=True)`. They are those of `Options`, and
 environment variables set them too, for example CONVBENCH_CHECKED=1.
 
-`settings` has the options in use (`options`). `host_driver` is the driver, `modules` loads PTX (with `cubin`), and
-`launches` is in the place of numba-cuda's launch. `told` explains a fault, `findings` collects faults, and `hooks`
-concerns tracebacks and processes. `report` tells what was found when a program ends.
+`settings` has the options in use (`options`). `host_driver` is the driver, with `host_memory`. `modules` loads PTX,
+with `cubin`. `launches` stands in the place of numba-cuda's launch, and `habits` are notes and no faults. `told`
+explains a fault, `findings` collects faults, and `report` tells them when a program ends. `hooks` concerns tracebacks
+and processes.
 """
 
 import atexit

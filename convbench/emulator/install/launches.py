@@ -23,7 +23,7 @@ from convbench.emulator.errors import (
     OrderDependenceError,
     UnsupportedError,
 )
-from convbench.emulator.install import host_driver, modules, settings
+from convbench.emulator.install import host_driver, host_memory, modules, settings
 from convbench.emulator.install.findings import FINDINGS
 from convbench.emulator.install.habits import habit
 from convbench.emulator.install.options import Options
@@ -228,12 +228,12 @@ def _arrays(value: Any) -> Iterator[Any]:
 
 def _value(argument: Any) -> Any:
     if isinstance(argument, hints.In):
-        value = host_driver.on_host(argument.value)
+        value = host_memory.on_host(argument.value)
         return value.copy() if value is argument.value else value  # what the kernel writes there is lost
     if isinstance(argument, tuple):
         values = tuple(map(_value, argument))
         return values if type(argument) is tuple else type(argument)(*values)
-    return host_driver.on_host(argument.value if isinstance(argument, hints.ArgHint) else argument)
+    return host_memory.on_host(argument.value if isinstance(argument, hints.ArgHint) else argument)
 
 
 def _named(function: Any, args: Any) -> dict[str, Any]:

@@ -29,7 +29,7 @@ from numba.cuda.cudadrv.libs import get_cudalib
 from numba.cuda.memory_management import nrt
 
 from convbench.emulator import Emulator, LaunchError, LoadedModule
-from convbench.emulator.install import host_driver, settings
+from convbench.emulator.install import host_driver, host_memory, settings
 from convbench.emulator.install.cubin import Cubin, Properties
 from convbench.emulator.ptx.kernel import PtxKernel
 from convbench.emulator.ptx.numba_code import SUFFIX_SINCE, linked_texts
@@ -163,7 +163,7 @@ def _launch(stream: Any, config: Any, kernel: Kernel, *args: Any) -> None:
             tuple(config.block),
             *map(_argument, args),
             shared_bytes=config.shmem_size,
-            memory=host_driver.MEMORY.arrays(),
+            memory=host_memory.MEMORY.arrays(),
         )
     except LaunchError as refused:
         raise CUDAError(f"CUDA_ERROR_INVALID_VALUE: {refused}") from refused  # in the driver's words
@@ -174,7 +174,7 @@ def _argument(value: Any) -> Any:
     if isinstance(value, ctypes._SimpleCData):
         value = value.value
     value = 0 if value is None else value
-    return host_driver.MEMORY.beginning_at(value) if isinstance(value, int) else value
+    return host_memory.MEMORY.beginning_at(value) if isinstance(value, int) else value
 
 
 def _find_global(handle: int, name: bytes) -> tuple[Any, int]:
