@@ -1,5 +1,6 @@
 """Whether a kernel reaches memory of the device that none of its arguments names."""
 
+import dis
 from collections.abc import Iterator
 from types import CodeType
 from typing import Any
@@ -25,8 +26,8 @@ def _captured(function: Any, seen: set[int]) -> Iterator[Any]:
         return
     seen.add(id(function))
     codes = [function.__code__, *(inner for inner in function.__code__.co_consts if isinstance(inner, CodeType))]
-    names = {name for code in codes for name in code.co_names}
-    values = [function.__globals__[name] for name in names if name in function.__globals__]
+    loads = {i.argval for code in codes for i in dis.get_instructions(code) if i.opname == "LOAD_GLOBAL"}
+    values = [function.__globals__[name] for name in loads if name in function.__globals__]
     for cell in function.__closure__ or ():
         try:
             values.append(cell.cell_contents)
