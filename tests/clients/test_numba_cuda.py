@@ -21,3 +21,5 @@ def test_an_example_of_the_documentation(name, pytestconfig):
     done = subprocess.run(words, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "OK" in done.stderr
+    if "was not checked" in done.stderr:
+        pytest.skip(done.stderr.strip().splitlines()[-1])
