@@ -70,7 +70,6 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
     "run": (
         ("convbench run program.py", "a Numba CUDA program of yours, without a GPU"),
         ("convbench run --checked --keep-going program.py", "all its races and wrong accesses; exit status 1 if any"),
-        ("convbench run --only add:1 program.py", "one launch checked, the others fast"),
     ),
 }
 

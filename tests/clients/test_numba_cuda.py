@@ -13,9 +13,13 @@ EXAMPLES = (
 
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_an_example_of_the_documentation(name, pytestconfig):
+    if name == "random" and pytestconfig.getoption("--cuda") == "checked":
+        pytest.skip("its arrays are so large that their shadow memory takes more than 10 GB")
     options = ["--keep-going"] if pytestconfig.getoption("--cuda") == "checked" else []
     module = f"numba.cuda.tests.doc_examples.test_{name}"
     words = [sys.executable, "-W", "ignore", "-m", "convbench.emulator", *options, "-m", "unittest", module]
     done = subprocess.run(words, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "OK" in done.stderr
+    if "was not checked" in done.stderr:
+        pytest.skip(done.stderr.strip().splitlines()[-1])

@@ -40,15 +40,10 @@ def test_without_the_option_nothing_of_the_emulator_is_imported(tmp_path):
     assert python("-m", "pytest", "-p", "convbench.testing.plugin", "-q", folder=tmp_path).status == 0
 
 
-def test_kernels_run_on_the_emulator(tmp_path):
-    ended = run_suite(tmp_path, "--cuda=emulator")
-    assert (ended.status, "3 passed" in ended.out) == (0, True), ended.out
-    assert "cuda: emulator, fast mode, compute capability 9.0" in ended.out
-
-
 def test_checked_mode_fails_the_test_whose_kernel_has_a_fault_at_the_line_of_its_launch(tmp_path):
     ended = run_suite(tmp_path, "--cuda=checked")
     assert (ended.status, "1 failed, 2 passed" in ended.out) == (1, True), ended.out
+    assert "cuda: emulator, checked mode, compute capability 9.0" in ended.out
     assert "index 8 is out of bounds for axis 0 of x" in ended.out
     assert "10 |     y[i] = x[i] + 1\n" in ended.out
     assert "|            ^^^^\n" in ended.out
@@ -57,7 +52,8 @@ def test_checked_mode_fails_the_test_whose_kernel_has_a_fault_at_the_line_of_its
 
 
 def test_a_suite_that_keeps_going_fails_as_a_whole(tmp_path):
-    ended = run_suite(tmp_path, "--cuda=checked", CONVBENCH_KEEP_GOING="1")
+    ended = run_suite(tmp_path, "--cuda=emulator", CONVBENCH_KEEP_GOING="1")
+    assert "3 passed" in ended.out, ended.out
     assert (ended.status, "1 distinct fault in 2 launches of 1 kernel" in ended.out) == (1, True), ended.out
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from cuda.core._utils.cuda_utils import CUDAError
 from numba.cuda import args as hints
-from numba.cuda import codegen, dispatcher, types
+from numba.cuda import codegen, dispatcher
 from numba.cuda.cudadrv import devicearray, driver
 
 from convbench.emulator.errors import (
@@ -24,6 +24,7 @@ from convbench.emulator.errors import (
     UnsupportedError,
 )
 from convbench.emulator.install import host_driver, host_memory, modules, settings
+from convbench.emulator.install.captures import reaches_other_memory
 from convbench.emulator.install.findings import FINDINGS
 from convbench.emulator.install.habits import early_return, negative_index
 from convbench.emulator.install.options import Options
@@ -149,9 +150,9 @@ class _Run:
     def checked(self) -> None:
         """Run it with checks. Raises KernelFault, OrderDependenceError and what `Emulator.launch` raises."""
         kernel = key = self._kernel
-        known = getattr(kernel, "py_func", None) is not None
-        points = any(isinstance(kind, types.CPointer) for kind in kernel.argument_types)  # to any memory of the device
-        if not known or key in _as_ptx or (points and settings.fix_code() == "ptx"):
+        if settings.fix_code() == "ptx" and key not in _habits and reaches_other_memory(kernel):
+            _as_ptx.add(key)
+        if getattr(kernel, "py_func", None) is None or key in _as_ptx:
             self._linked(checked=True)
             return
         self._remember()

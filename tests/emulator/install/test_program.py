@@ -31,6 +31,8 @@ KERNELS = """
 import numpy as np
 from numba import cuda, float32
 
+PRICES = cuda.to_device(np.arange(64, dtype=np.float32))
+
 @cuda.jit
 def total(x, out):
     partial = cuda.shared.array(64, float32)
@@ -45,9 +47,24 @@ def shifted(x, y):
     i = cuda.grid(1)
     y[i] = x[i - 1]
 
+@cuda.jit
+def captures(x):
+    i = cuda.grid(1)
+    x[i] = PRICES[i]  # memory that no argument names
+
+@cuda.jit
+def returns(x):
+    i = cuda.threadIdx.x
+    if i >= 40:
+        return
+    cuda.syncthreads()
+    x[i] = 1
+
 def main():
     x = cuda.to_device(np.arange(64, dtype=np.float32))
     y = cuda.device_array_like(x)
+    captures[1, 64](y)
+    returns[1, 64](y)
     shifted[1, 64](x, y)
     total[1, 64](x, cuda.to_device(np.zeros(1, np.float32)))
     shifted[1, 65](x, y)
@@ -59,19 +76,19 @@ main()
 
 RACE = """\
 Traceback (most recent call last):
-  File "{folder}/program.py", line 28, in <module>
+  File "{folder}/program.py", line 45, in <module>
     main()
-  File "{folder}/program.py", line 23, in main
+  File "{folder}/program.py", line 40, in main
     total[1, 64](x, cuda.to_device(np.zeros(1, np.float32)))
-convbench.emulator.errors.KernelFault: total ({folder}/program.py:9): `partial[i] = x[i]`: data race: writes \
+convbench.emulator.errors.KernelFault: total ({folder}/program.py:11): `partial[i] = x[i]`: data race: writes \
 partial[1], which thread (0, 0, 0) read, with no barrier between; block (0, 0, 0), thread (1, 0, 0)
 
-  program.py:9, block (0, 0, 0), thread (1, 0, 0)
-      9 |     partial[i] = x[i]
+  program.py:11, block (0, 0, 0), thread (1, 0, 0)
+     11 |     partial[i] = x[i]
         |     ^^^^^^^^^^
   partial = cuda.shared.array(64, float32)
   the other access:
-     12 |             out[0] += partial[j]
+     14 |             out[0] += partial[j]
         |                       ^^^^^^^^^^
   launch 1 of total, grid (1, 1, 1), block (64, 1, 1)
   to repeat it alone: convbench run --only total:1 program.py
@@ -106,26 +123,26 @@ def test_keep_going_tells_each_fault_once(tmp_path):
     words = "--keep-going", "--json", "found.json", "--junit", "found.xml"
     ended = emulated(KERNELS, *words, folder=tmp_path)
     assert (ended.status, ended.out) == (1, "end\n"), ended.err
-    assert "2 distinct faults in 4 launches of 2 kernels" in ended.err
+    assert "2 distinct faults in 6 launches of 4 kernels" in ended.err
     assert "Traceback" not in ended.err
     found = json.loads((tmp_path / "found.json").read_text())
     race, outside = sorted(found["faults"], key=lambda fault: fault["line"])
-    assert (race["kernel"], race["kind"], race["line"], race["other_lines"]) == ("total", "race_overwrite", 9, [12])
-    assert (outside["kind"], outside["line"], outside["launches"]) == ("index", 17, [2, 3])
+    assert (race["kernel"], race["kind"], race["line"], race["other_lines"]) == ("total", "race_overwrite", 11, [14])
+    assert (outside["kind"], outside["line"], outside["launches"]) == ("index", 19, [2, 3])
     assert outside["array"]["shape"] == [64]
-    assert [note["line"] for note in found["notes"]] == [17]
-    assert found["launches"] == {"shifted": 3, "total": 1}
+    assert [note["line"] for note in found["notes"]] == [19, 31]
+    assert found["launches"] == {"captures": 1, "returns": 1, "shifted": 3, "total": 1}
     (suite,) = ET.parse(tmp_path / "found.xml").getroot()
-    assert (suite.get("tests"), suite.get("failures")) == ("2", "2")
+    assert (suite.get("tests"), suite.get("failures")) == ("4", "2")
 
 
 def test_one_launch_is_checked_alone(tmp_path):
     ended = emulated(KERNELS, "--only", "shifted:1", "--strict-index", folder=tmp_path)
     assert (ended.status, ended.out) == (1, "")
     assert "index -1 is out of bounds for axis 0 of x" in ended.err
-    ended = emulated(KERNELS, folder=tmp_path, CONVBENCH_ONLY="shifted:9")
+    ended = emulated("print('end')", folder=tmp_path, CONVBENCH_ONLY="shifted:9")
     assert (ended.status, ended.out) == (2, "end\n")
-    assert "the program launched shifted 3 times" in ended.err
+    assert "the program launched shifted 0 times" in ended.err
 
 
 WRONG = """
