@@ -57,7 +57,10 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
     ),
     "profile": (
         ("convbench profile direct n1c8h16w16-k8r3s3-pad1", "conflicts, sectors and instructions by line"),
-        ("convbench profile gemm n1c8h16w16-k8r3s3-pad1 --blocks all --csv profile.csv", "all blocks; a table by line"),
+        (
+            "convbench profile im2col_gemm n1c8h16w16-k8r3s3-pad1 --gpu l4 --blocks all --csv profile.csv",
+            "times predicted for an L4; all blocks are counted; a table by line",
+        ),
     ),
     "inspect": (
         ("convbench inspect direct n32c64h56w56-k64r3s3-pad1", "registers, spills, hot loop and bound on sm_90"),

@@ -1,6 +1,7 @@
 """The command `profile`: what an algorithm's kernels do on a GPU, counted without one."""
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -55,6 +56,9 @@ def profile(
         Path | None,
         typer.Option("--compare", help="Show the counts beside those of a CSV file of Nsight Compute (ncu --csv)."),
     ] = None,
+    sass: Annotated[
+        bool, typer.Option("--sass", help="Check the counts of the hot loop against the machine code.")
+    ] = False,
     plugin: options.PluginOption = None,
     json_: options.JsonOption = False,
 ) -> None:
@@ -83,14 +87,21 @@ def profile(
     theirs = None if compare is None else profiling.read_profile(compare)  # a wrong file is told before the profile
     found = profiling.profile_plan(by, what, asked, chosen, given, blocks=wanted, seed=seed)
     times = None if chip is None else profiling.predict_plan(found, chip)
+    checked = profiling.machine_code.check(found) if sass else None
     beside = "" if compare is None else profiling.compared(profiling.counts_by_kernel(found), compare)
     if csv is not None:
         write_files({csv: encoded(profiling.to_csv(found))})
     if json_:
         told = profiling.to_json(found, times)
-        print(json.dumps(told if theirs is None else {**told, "counts_of_nsight_compute": theirs}, indent=1))
+        if theirs is not None:
+            told["counts_of_nsight_compute"] = theirs
+        if checked is not None:
+            told["machine_code"] = [asdict(row) for row in checked]
+        print(json.dumps(told, indent=1))
     else:
         print_markdown(profiling.to_markdown(found, times))
+        if checked is not None:
+            print_markdown(profiling.machine_code.to_markdown(checked))
         if beside:
             print_markdown(f"## Beside {compare}\n\n{beside}")
 

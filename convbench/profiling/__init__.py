@@ -5,6 +5,7 @@ An algorithm, a problem and an architecture enter. `runs` launches the plan on a
 Nsight Compute. `model` predicts times for the GPUs of `chips`, and `predicted` those of all launches of a plan.
 """
 
+from convbench.profiling import machine_code
 from convbench.profiling.chips import Chip
 from convbench.profiling.chips import get as chip
 from convbench.profiling.chips import known as known_chips
@@ -16,5 +17,5 @@ from convbench.profiling.tables import to_csv, to_json
 
 __all__ = [
     "Blocks", "Chip", "PredictedPlan", "ProfiledLaunch", "ProfiledPlan", "chip", "compared", "counts_by_kernel",
-    "known_chips", "predict_plan", "profile_plan", "read_profile", "to_csv", "to_json", "to_markdown",
+    "known_chips", "machine_code", "predict_plan", "profile_plan", "read_profile", "to_csv", "to_json", "to_markdown",
 ]  # fmt: skip

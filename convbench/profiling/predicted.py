@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
+from convbench.inspection import architecture as architectures
 from convbench.inspection import compiler
 from convbench.profiling.chips import Chip
 from convbench.profiling.model import Prediction, Resources, predict
@@ -18,16 +19,23 @@ class PredictedPlan:
     run_us: float  # of one run, whose launches follow one another
 
 
+_made: dict[tuple[Any, ...], compiler.Compiled] = {}
+
+
+def code_of(launch: ProfiledLaunch, architecture: architectures.Architecture) -> compiler.Compiled:
+    """The machine code of a launch, compiled once. Raises KernelError and DeviceError if that is not possible."""
+    key = launch.kernel, launch.types, architecture.name
+    if key not in _made:
+        _made[key] = compiler.compile_kernel(launch.kernel, launch.types, architecture)
+    return _made[key]
+
+
 def predict_plan(found: ProfiledPlan, chip: Chip) -> PredictedPlan:
     """Predict the times. Raises KernelError and DeviceError if a kernel cannot be compiled for the chip."""
-    made: dict[tuple[Any, ...], Resources] = {}
 
     def resources(launch: ProfiledLaunch) -> Resources:
-        key = launch.kernel, launch.types
-        if key not in made:
-            told = compiler.compile_kernel(launch.kernel, launch.types, found.architecture).resources
-            made[key] = Resources(told.registers, told.static_shared_bytes, told.barriers)
-        return made[key]
+        told = code_of(launch, found.architecture).resources
+        return Resources(told.registers, told.static_shared_bytes, told.barriers)
 
     times = tuple(predict(launch.profile, resources(launch), chip) for launch in found.launches)
     in_run = (time.us for launch, time in zip(found.launches, times, strict=True) if launch.stage == "run")

@@ -48,6 +48,19 @@ def test_a_profile_tells_machines_everything(convbench, here):
     assert sum(float(row["sectors"]) for row in rows) == pytest.approx(total)
 
 
+def test_counts_agree_with_the_machine_code_of_the_hot_loop(convbench):
+    status, out, _ = convbench("profile", "implicit_gemm", WIDE, "--sass")
+    assert status == 0
+    assert "## Accesses of the hot loop, and its machine code" in out
+    _, out, _ = convbench("profile", "implicit_gemm", WIDE, "--sass", "--json")
+    rows = {(row["kind"], row["width"]): row for row in json.loads(out)["machine_code"]}
+    for kind in (("shared load", 16), ("copy", 4)):
+        assert rows[kind]["counted"] == pytest.approx(rows[kind]["machine"], rel=0.01)
+        assert rows[kind]["counted"] > 0
+        assert rows[kind]["why"] == ""
+    assert all(row["why"] for row in rows.values() if abs(row["counted"] - row["machine"]) > 0.01 * row["machine"])
+
+
 def test_a_gpu_of_the_table_or_of_a_file_is_predicted_for(convbench, here):
     _, out, _ = convbench("profile", "direct", LAYER, "--gpu", "gtx1650", "--json")
     told = json.loads(out)

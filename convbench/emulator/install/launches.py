@@ -38,6 +38,7 @@ _original_load = dispatcher.CUDACache.load_overload
 _original_call = dispatcher._LaunchConfiguration.__call__
 
 _returns_early: set[Any] = set()  # kernels whose threads may return before a barrier, which was noted
+_known: set[Any] = set()  # kernels that were looked at: see `captures`
 _as_ptx: set[Any] = set()  # kernels that checked mode must run as PTX
 
 
@@ -150,8 +151,10 @@ class _Run:
     def checked(self) -> None:
         """Run it with checks. Raises KernelFault, OrderDependenceError and what `Emulator.launch` raises."""
         kernel = key = self._kernel
-        if settings.fix_code() == "ptx" and key not in _habits and reaches_other_memory(kernel):
-            _as_ptx.add(key)
+        if settings.fix_code() == "ptx" and key not in _known:
+            _known.add(key)
+            if reaches_other_memory(kernel):
+                _as_ptx.add(key)
         if getattr(kernel, "py_func", None) is None or key in _as_ptx:
             self._linked(checked=True)
             return
