@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import typer
 
-from convbench.cli import compare, fuzz, gpu, inform, inspect, measure, profile, report, run, streams, tune
+from convbench.cli import compare, fuzzing, gpu, inform, inspect, measure, profile, report, run, streams, tune
 from convbench.cli.examples import epilog
 from convbench.errors import ConvbenchError
 from convbench.problem.notation import benchdnn, cutlass, miopen
@@ -24,7 +24,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "list": inform.list_,
     "show": inform.show,
     "verify": measure.verify,
-    "fuzz": fuzz.fuzz,
+    "fuzz": fuzzing.fuzz,
     "bench": measure.bench,
     "tune": tune.tune,
     "gpu": gpu.gpu,

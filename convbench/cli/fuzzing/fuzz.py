@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from convbench.cli import options
-from convbench.cli.fuzz_report import Report, live
+from convbench.cli.fuzzing.outcome import Report, live
 from convbench.cli.streams import message
 from convbench.errors import ConvbenchError
 from convbench.interrupts import INTERRUPTED
