@@ -8,7 +8,7 @@ from typing import Any
 from xml.etree import ElementTree as ET
 
 from convbench.emulator.errors import EmulatorError, KernelFault
-from convbench.emulator.install.told import Launch, other_accesses
+from convbench.emulator.install.told import Launch, array_of, other_accesses
 from convbench.emulator.state import FaultKind
 
 
@@ -59,10 +59,13 @@ class Findings:
 
     def add(self, error: EmulatorError, launch: Launch, *, note: bool = False) -> bool:
         """Note an error. Returns whether it is a new one."""
-        if isinstance(error, KernelFault):
-            key: Any = launch.kernel, error.kind, error.file, error.line, error.array
+        if not isinstance(error, KernelFault):
+            key: Any = launch.kernel, type(error).__name__
+        elif others := other_accesses(error, launch):  # a race is one fault, whichever of its accesses came last
+            lines = frozenset((error.line, *(line.number for line in others)))
+            key = launch.kernel, error.file, lines, array_of(error.array)
         else:
-            key = launch.kernel, type(error).__name__
+            key = launch.kernel, error.kind, error.file, error.line, error.array
         with self._lock:
             known = (self._notes if note else self._faults).setdefault(key, Finding(error, launch, []))
             if launch.number not in known.launches:

@@ -57,7 +57,7 @@ class Launch:
         value = self._argument(name)
         if value is not None:
             return f"argument {name}: {value.dtype}, shape {value.shape}"
-        made = _made(self.function, _base(name))
+        made = _made(self.function, array_of(name))
         return f"{name} = {made}" if made else f"{name}: an array that the kernel makes"
 
     def described(self, name: str) -> dict[str, Any]:
@@ -144,8 +144,8 @@ def _columns(line: Line, array: str, verb: str) -> list[tuple[int, int]]:
 def _names(line: Line, array: str, verb: str) -> set[str]:
     """The names by which a line accesses an array: its own, or those of variables that may stand for it."""
     here = [access for access in _accesses(line.file) if access.line == line.number]
-    if any(access.array == _base(array) for access in here):
-        return {_base(array)}
+    if any(access.array == array_of(array) for access in here):
+        return {array_of(array)}
     return {access.array for access in here if access.verb == verb or not verb}
 
 
@@ -193,7 +193,7 @@ def other_accesses(error: KernelFault, launch: Launch) -> list[Line]:
     if kind not in RACES or not error.array or launch.function is None:
         return []
     (own, wanted), code = RACES[kind], launch.function.__code__
-    names = {_base(error.array), *_names(Line(error.file, error.line), error.array, own)}
+    names = {array_of(error.array), *_names(Line(error.file, error.line), error.array, own)}
     lines = {number for _, _, number in code.co_lines() if number}
     if error.file != code.co_filename or error.line not in lines:
         return []  # in a device function, whose parameters have other names
@@ -223,7 +223,7 @@ def _made(function: Any, name: str) -> str:
     return ""
 
 
-def _base(array: str) -> str:
+def array_of(array: str) -> str:
     return array.partition("[")[0]
 
 
