@@ -224,6 +224,7 @@ def _made(function: Any, name: str) -> str:
 
 
 def array_of(array: str) -> str:
+    """The name of an array without the index that a fault tells."""
     return array.partition("[")[0]
 
 
