@@ -206,6 +206,8 @@ class _Run:
     def _whole(self, *, checked: bool, may_return: bool = False) -> None:
         """Give the kernel itself to the emulator, with its arguments on the host."""
         kernel, launch, after = self._kernel, self._launch, list[Any]()
+        if (given := len(self._args)) != (taken := len(kernel.argument_types)):
+            raise TypeError(f"{launch.kernel} takes {taken} arguments and was given {given}")
         values = []
         for kind, value in zip(kernel.argument_types, self._args, strict=True):
             for extension in reversed(kernel.extensions):
