@@ -1,7 +1,7 @@
 """Kernels in Triton compute what NumPy computes.
 
-In reductions, all lanes of a warp store one value in the same place. Checked mode tells that as a race, so such kernels
-run without checks.
+In histograms, several warps store one value in the same place. With a lock, all threads load what one of them stores.
+Checked mode tells both as races, so such kernels run without checks.
 """
 
 from functools import cache
@@ -94,27 +94,27 @@ def test_branches_without_branches(capability, checked):
     np.testing.assert_array_equal(out, (w << 1) ^ (x >> 2))
 
 
-def test_softmax(capability):
+def test_softmax(capability, checked):
     x, out = floats(5, 200), np.zeros((5, 200), np.float32)
-    launch("softmax", 5, x, out, 200, constants=(256,), capability=capability)
+    launch("softmax", 5, x, out, 200, constants=(256,), capability=capability, checked=checked)
     wanted = np.exp(x - x.max(1, keepdims=True))
     np.testing.assert_allclose(out, wanted / wanted.sum(1, keepdims=True), rtol=1e-5)
 
 
 @pytest.mark.parametrize("dtype", ["float16", "float32", "bfloat16"])
-def test_a_normalised_layer(capability, dtype):
+def test_a_normalised_layer(capability, checked, dtype):
     x = floats(4, 500).astype(dtype)
     weight, bias, out = floats(500), floats(500), np.zeros((4, 500), np.float32)
-    launch("normalised", 4, x, weight, bias, out, 500, 1e-5, constants=(512,), capability=capability)
+    launch("normalised", 4, x, weight, bias, out, 500, 1e-5, constants=(512,), capability=capability, checked=checked)
     v = x.astype(float)
     wanted = (v - v.mean(1, keepdims=True)) / np.sqrt(v.var(1, keepdims=True) + 1e-5) * weight + bias
     np.testing.assert_allclose(out, wanted, atol=1e-4)
 
 
-def test_atomics(capability):
+def test_atomics(capability, checked):
     x = RNG.integers(-1000, 1000, 500).astype(np.int32)
     counts, extremes = np.zeros(16, np.int32), np.zeros(3, np.int32)
-    launch("histogram", 2, x, counts, extremes, 500, constants=(256,), capability=capability)
+    launch("histogram", 2, x, counts, extremes, 500, constants=(256,), capability=capability, checked=checked)
     np.testing.assert_array_equal(counts, np.bincount(x & 15, minlength=16))
     assert extremes.tolist() == [x.max(), x.min(), np.bitwise_xor.reduce(x)]
 
@@ -160,10 +160,10 @@ def test_a_matrix_product(capability, checked, dtype, tile, warps):
     np.testing.assert_array_equal(c, a.astype(np.float64) @ b.astype(np.float64))
 
 
-def test_scans_and_sorts(capability):
+def test_scans_and_sorts(capability, checked):
     x = RNG.integers(-99, 99, 256).astype(np.int32)
     sums, ordered = np.zeros_like(x), np.zeros_like(x)
-    launch("scanned", 2, x, sums, ordered, constants=(128,), capability=capability)
+    launch("scanned", 2, x, sums, ordered, constants=(128,), capability=capability, checked=checked)
     np.testing.assert_array_equal(sums, x.reshape(2, 128).cumsum(1).ravel())
     np.testing.assert_array_equal(ordered, np.sort(x.reshape(2, 128), 1).ravel())
 
@@ -212,11 +212,20 @@ def test_what_is_missing_is_refused_by_name():
 
 
 @pytest.mark.parametrize(("dtype", "warps"), [("float16", 4), ("bfloat16", 2)])
-def test_attention(capability, dtype, warps):
+def test_attention(capability, checked, dtype, warps):
     q, k, v = (floats(128, 64).astype(dtype) for _ in range(3))
     out = np.zeros((128, 64), np.float32)
     arguments = q, k, v, out, 128, 0.125
-    launch("attention", 2, *arguments, constants=(64, 64, 64), capability=capability, warps=warps, aligned=True)
+    launch(
+        "attention",
+        2,
+        *arguments,
+        constants=(64, 64, 64),
+        capability=capability,
+        checked=checked,
+        warps=warps,
+        aligned=True,
+    )
     s = q.astype(float) @ k.astype(float).T * 0.125
     p = np.exp(s - s.max(1, keepdims=True))
     wanted = p / p.sum(1, keepdims=True) @ v.astype(float)
@@ -242,10 +251,10 @@ def test_a_product_of_halves(capability, checked):
     np.testing.assert_array_equal(c, a.astype(float) @ b.astype(float))
 
 
-def test_gathers_and_flips(capability):
+def test_gathers_and_flips(capability, checked):
     x, out = floats(128), np.zeros(128, np.float32)
     index = RNG.integers(0, 128, 128).astype(np.int32)
-    launch("gathered", 1, x, index, out, constants=(128,), capability=capability)
+    launch("gathered", 1, x, index, out, constants=(128,), capability=capability, checked=checked)
     np.testing.assert_array_equal(out, x[index] + x[::-1])
 
 
