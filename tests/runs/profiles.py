@@ -13,10 +13,8 @@ from convbench.problem.notation import parse
 
 LAYERS = (
     "n32c64h56w56-k64r3s3-pad1",
-    "n32c256h28w28-k256r3s3-pad1",
     "n32c96h56w56-k96r3s3-pad1-g96",
     "n32c64h56w56-k64r3s3-pad1-float16",
-    "n32c64h56w56-k64r3s3-pad1-bfloat16",
 )
 OUT = Path("reports/profiles.md")
 HEAD = """# Profiles of the default kernels

@@ -111,7 +111,8 @@ def _look_up(cache, sizes, first, pattern):
     for place in range(min(pattern[LANES + 1], MOST_SECTORS)):
         sector = first + pattern[SECTORS + place]
         line, part = sector // SECTORS_OF_LINE, 1 << (sector % SECTORS_OF_LINE)
-        row = cache[line % cache.shape[0]]
+        # caches of GPUs mix the bits of an address, so that rows of a matrix do not all fall into one set
+        row = cache[(line ^ line >> 5 ^ line >> 10 ^ line >> 15) % cache.shape[0]]
         oldest, way = sizes[3] + 1, -1
         for number in range(WAYS):
             if row[number, 0] == line:

@@ -188,3 +188,28 @@ def test_sums_over_lines_arrays_and_units_are_the_kernels(kernel, blocks):
     Emulator(code="ptx").launch(kernel, grid, 64, x, again, n)
     if blocks == "all":
         assert (again == y).all()
+
+
+@cuda.jit
+def one_lane_waits_for_another(flag, x, y):
+    t = cuda.threadIdx.x
+    if t == 0:
+        while cuda.atomic.add(flag, 0, 0) == 0:
+            pass
+    total = int32(0)
+    k = 0
+    while k < 3000:
+        total += x[k % 64]
+        k += 1 + (total < 0)
+    if t == 1:
+        cuda.atomic.add(flag, 0, 1)
+    y[t] = total
+
+
+def test_lanes_that_wait_for_a_lane_ahead_of_them_are_counted_alone():
+    # all lanes but the first are ahead of the place where they would meet it again, until their buffers are full
+    flag, x, y = np.zeros(1, np.int32), np.ones(64, np.int32), np.zeros(32, np.int32)
+    found = profile(one_lane_waits_for_another, 1, 32, flag, x, y, blocks="all")
+    assert (y == 3000).all()
+    assert found.by_array["x"].lanes == 32 * 3000
+    assert found.by_array["x"].global_requests >= 2 * 3000  # the first lane comes later

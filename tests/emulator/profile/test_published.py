@@ -33,9 +33,9 @@ def plain(a, b, c):
     c[row, column] = total
 
 
-def counted(kernel):
+def counted(kernel, **options):
     a = np.zeros((N, N), np.float32)
-    return profile(kernel, (N // TILE, N // TILE), (TILE, TILE), a, a.copy(), a.copy(), blocks=1)
+    return profile(kernel, (N // TILE, N // TILE), (TILE, TILE), a, a.copy(), a.copy(), blocks=1, **options)
 
 
 def test_a_product_by_tiles():
@@ -50,6 +50,9 @@ def test_a_product_by_tiles():
 
 
 def test_a_product_without_shared_memory():
-    found = counted(plain).total
+    found = counted(plain, l1_bytes=128 * 1024).total  # one block of 1,024 threads has the whole cache of sm_86
     assert found.global_requests == 67_141_632
     assert found.sectors == (4 + 1) * N**3 // 32 + N * N // 8
+    # each block misses 32 rows and 32 columns; stores miss, too
+    assert found.sectors - found.l1_hits == 1024 * 2 * 32 * N // 8 + N * N // 8
+    assert round(100 * found.l1_hits / found.sectors, 2) == 94.93

@@ -188,7 +188,7 @@ def accesses(draw):
     return np.array([-1 if place is None else place * width for place in places], np.int64), width
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(accesses(), st.randoms(use_true_random=False))
 def test_lanes_that_share_a_pass_may_change_places(access, random):
     addresses, width = access
@@ -202,7 +202,7 @@ def test_lanes_that_share_a_pass_may_change_places(access, random):
     assert sorted(sectors(addresses, width)) == sorted(sectors(addresses[order], width))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(accesses())
 def test_wavefronts_and_sectors_lie_between_the_ideal_and_the_worst(access):
     addresses, width = access
@@ -215,11 +215,13 @@ def test_wavefronts_and_sectors_lie_between_the_ideal_and_the_worst(access):
     assert lines <= found <= 4 * lines
 
 
+@settings(max_examples=30)
 @given(st.integers(1, 64), widths)
 def test_padding_a_row_by_one_element_removes_the_conflict_of_a_column(rows, width):
     assert shared(LANE * (32 * rows // rows + 1) * width, width) == (width // 4, width // 4)
 
 
+@settings(max_examples=30)
 @given(st.integers(0, 31), st.integers(0, 1000))
 def test_a_shift_by_whole_lines_changes_nothing(stride, lines):
     addresses = LANE * stride * 4
