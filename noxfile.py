@@ -141,14 +141,14 @@ def ptx_values(session: nox.Session) -> None:
 
 @nox.session
 def predictions(session: nox.Session) -> None:
-    """Predicted times beside published ones, which are in the folder that is given: reports/predictions.md, minutes."""
+    """Predicted times beside published ones, which are in the folder that is given, to reports/predicted: minutes."""
     install(session, "test", extras="cu13,inspect")
     session.run("python", "-m", "runs.predictions", *session.posargs, env=RUNS)
 
 
 @nox.session
 def profiles(session: nox.Session) -> None:
-    """Profiles of all default kernels on a few layers, with predicted times: reports/profiles.md, minutes."""
+    """Profiles of all default kernels on a few layers, with predicted times, to reports/predicted: minutes."""
     install(session, "test", extras="cu13,inspect")
     session.run("python", "-m", "runs.profiles", env=RUNS)
 

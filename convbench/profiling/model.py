@@ -29,7 +29,8 @@ from convbench.emulator import InstructionProfile, Profile, source_line
 from convbench.inspection import occupancy as occupancies
 from convbench.profiling.chips import WARP, Chip
 
-# Of the times in reports/predictions.md: the median error, and the error that 9 of 10 stay below, by what limits them
+# Of the times in reports/predicted/published_times.md: the median error, and by what limits them, the error that 9 of
+# 10 stay below
 MEDIAN_ERROR = 0.21
 ERRORS = {
     "alu": 0.30, "fp64": 0.32, "DRAM": 0.45, "load and store": 0.39, "shared memory": 0.39, "latency": 0.49,

@@ -279,4 +279,4 @@ def main(folder: Path, out: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path("reports/predictions.md"))
+    main(Path(sys.argv[1]), Path("reports/predicted/published_times.md"))

@@ -1,4 +1,4 @@
-"""Profile the kernels of every algorithm's default config on a few layers: reports/profiles.md.
+"""Profile the kernels of every algorithm's default config on a few layers: reports/predicted/default_kernels.md.
 
 python -m nox -s profiles
 """
@@ -16,11 +16,11 @@ LAYERS = (
     "n32c96h56w56-k96r3s3-pad1-g96",
     "n32c64h56w56-k64r3s3-pad1-float16",
 )
-OUT = Path("reports/profiles.md")
+OUT = Path("reports/predicted/default_kernels.md")
 HEAD = """# Profiles of the default kernels
 
 Made by `python -m nox -s profiles`. Counts are those of the emulator on the PTX for the GPU. Times are predicted for
-{gpu}, not measured; [predictions.md](predictions.md) has the errors of the model. Excessive wavefronts are those that
+{gpu}, not measured; [published_times.md](published_times.md) has the errors of the model. Excessive wavefronts are those that
 bank conflicts add; excessive sectors are those beside the bytes used.
 """
 COLUMNS = (
