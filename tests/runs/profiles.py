@@ -20,8 +20,8 @@ OUT = Path("reports/predicted/default_kernels.md")
 HEAD = """# Profiles of the default kernels
 
 Made by `python -m nox -s profiles`. Counts are those of the emulator on the PTX for the GPU. Times are predicted for
-{gpu}, not measured; [published_times.md](published_times.md) has the errors of the model. Excessive wavefronts are those that
-bank conflicts add; excessive sectors are those beside the bytes used.
+{gpu}, not measured; [published_times.md](published_times.md) has the errors of the model. Excessive wavefronts are
+those that bank conflicts add; excessive sectors are those beside the bytes used.
 """
 COLUMNS = (
     "| algorithm | kernel | predicted µs | wavefronts | excessive | sectors | excessive | bound by |",
