@@ -69,6 +69,7 @@ class Remark:
     """A remark on a kernel: Numba defines what the line does, and the author perhaps meant something else."""
 
     message: str
+    kind: int  # a `FaultKind`
     kernel: str
     file: str
     line: int

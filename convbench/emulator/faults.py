@@ -12,7 +12,7 @@ from convbench.emulator.errors import KernelFault, Remark
 from convbench.emulator.places import Places
 from convbench.emulator.shadow import epoch_of, is_of_copy, thread_of
 from convbench.emulator.source import Site, Sites
-from convbench.emulator.state import WARP, FaultKind, Status
+from convbench.emulator.state import REMARKS, WARP, FaultKind, Status
 from convbench.emulator.taint import LANES
 
 _BETWEEN_THREADS = {
@@ -62,7 +62,7 @@ def noted(
     for notes, header, threads in workers:
         for row in notes:
             kind = FaultKind(int(row["kind"]))
-            if kind != FaultKind.NEGATIVE_INDEX and not keep_going:
+            if kind not in REMARKS and not keep_going:
                 continue
             thread, own = threads[int(row["thread"])].copy(), header[0].copy()
             thread["fault_site"] = row["site"]
@@ -77,7 +77,7 @@ def noted(
 def remark(stop: Stop, compiled: Compiled, places: Places) -> Remark:
     """The remark of a note that is no fault."""
     fault = report(stop, compiled, places)
-    return Remark(str(fault), fault.kernel, fault.file, fault.line, fault.block, fault.thread, fault.array)
+    return Remark(str(fault), fault.kind, fault.kernel, fault.file, fault.line, fault.block, fault.thread, fault.array)
 
 
 def report(stop: Stop, compiled: Compiled, places: Places) -> KernelFault:
@@ -198,6 +198,9 @@ def _access(stop: Stop, places: Places, sites: Sites) -> tuple[str, str]:
         return f"reads {element}, which was never written", array
     if kind == FaultKind.MISALIGNED:
         return f"accesses {element} at an address that is no multiple of {b} bytes", array
+    if kind == FaultKind.RECHECKED_READ:
+        what = "which others update: a compare-and-swap compares it again, and an atomic read would say so"
+        return f"reads {element}, {what}", array
     if kind == FaultKind.COPY_TARGET:
         return f"writes {element} while an asynchronous copy to it is under way: wait for the copy first", array
     if kind == FaultKind.COPY_SOURCE:

@@ -23,7 +23,7 @@ from convbench.emulator.places import Places
 from convbench.emulator.ranges import WrittenMemory
 from convbench.emulator.side_by_side import Residents
 from convbench.emulator.sources import Code, Source, default_code, machine, source_of
-from convbench.emulator.state import FaultKind
+from convbench.emulator.state import REMARKS, FaultKind
 from convbench.emulator.support import printing
 from convbench.emulator.workers import Shape, Worker, run_all
 
@@ -85,7 +85,7 @@ class Emulator:
         self.checked = checked
         self.budget = budget
         self.keep_going, self.strict_index, self.strict_return = keep_going, strict_index, strict_return
-        self.remarks: list[Remark] = []  # of the last launch: what Numba defines, and the source perhaps does not mean
+        self.remarks: list[Remark] = []  # of the last launch: what is no fault, and perhaps not meant
         self.code: Code = code or ("llvm" if checked else default_code())
         self.workers = 1 if checked else workers or os.cpu_count() or 1
         self.memory = WrittenMemory()
@@ -323,10 +323,10 @@ class _Launch:
         ran = residents.workers if aside else workers
         places = Places(compiled, self.arguments, ran)
         noted = faults.noted([(worker.noted, worker.header, worker.threads) for worker in ran], keep_going=keep_going)
-        remarks = [faults.remark(stop, compiled, places) for stop in noted if stop.kind == FaultKind.NEGATIVE_INDEX]
+        remarks = [faults.remark(stop, compiled, places) for stop in noted if stop.kind in REMARKS]
         known = {(remark.file, remark.line) for remark in self.emulator.remarks}
         self.emulator.remarks += [remark for remark in remarks if (remark.file, remark.line) not in known]
-        found = [stop for stop in noted if stop.kind != FaultKind.NEGATIVE_INDEX] + stops
+        found = [stop for stop in noted if stop.kind not in REMARKS] + stops
         if found and not keep_going:
             raise faults.report(stops[0], compiled, places)
         return [faults.report(stop, compiled, places) for stop in found]

@@ -37,7 +37,8 @@ _NOTES, _COUNT, _MOST = offset(WORKER, "notes"), offset(WORKER, "n_notes"), offs
 _TOLD, _EPOCH, _CTAID = offset(WORKER, "told"), offset(WORKER, "epoch"), offset(WORKER, "ctaid_x")
 _BEGIN, _END = offset(WORKER, "range_begin"), offset(WORKER, "range_end")
 _WORKER, _INDEX, _WRITES = offset(THREAD, "worker"), offset(THREAD, "index"), offset(THREAD, "writes")
-_UNWRITTEN, _NEGATIVE = int(FaultKind.UNWRITTEN), int(FaultKind.NEGATIVE_INDEX)
+_UNWRITTEN = int(FaultKind.UNWRITTEN)
+_NEGATIVE, _RECHECKED = int(FaultKind.NEGATIVE_INDEX), int(FaultKind.RECHECKED_READ)  # the remarks
 _RACE_READ, _RACE_OVERWRITE = int(FaultKind.RACE_READ), int(FaultKind.RACE_OVERWRITE)
 
 
@@ -57,7 +58,7 @@ def note(thread, kind, site, a, b, c):
             return
     else:
         most = load(worker + _MOST)
-        if count == most or (kind == _NEGATIVE and 2 * count >= most):
+        if count == most or (kind in (_NEGATIVE, _RECHECKED) and 2 * count >= most):
             return
         store(worker + _COUNT, count + 1)
     store(row + _KIND, kind)
@@ -102,7 +103,7 @@ def settle(threads, header, only_races):
         if races and load(row + _KIND) == _UNWRITTEN:
             store(row + _KIND, 0)
         kind = load(row + _KIND)
-        if kind != 0 and kind != _NEGATIVE and (best == 0 or _is_earlier(row, best)):
+        if kind != 0 and kind != _NEGATIVE and kind != _RECHECKED and (best == 0 or _is_earlier(row, best)):
             best = row
     header.told = count
     if best == 0 or header.keep_going:

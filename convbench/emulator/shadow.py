@@ -33,7 +33,9 @@ from convbench.emulator.state import RANGE, THREAD, WARP, WORKER, FaultKind, fin
 
 READ, WRITE, ATOMIC = 0, 1, 2  # kinds of access
 STRONG = 4  # a flag: the access does not race with atomics
+RECHECKED = 8  # a flag of a strong read: it is a plain one, whose value a compare-and-swap compares again
 STRONG_READ = READ | STRONG
+RECHECKED_READ = STRONG_READ | RECHECKED
 STRONG_WRITE = ATOMIC | STRONG  # it reads nothing
 CELL_BYTES = 32
 _READERS = 8  # offset in a cell of who has read
@@ -62,6 +64,7 @@ _READ_OUTSIDE, _WRITE_OUTSIDE = int(FaultKind.READ_OUTSIDE), int(FaultKind.WRITE
 _MISALIGNED = int(FaultKind.MISALIGNED)
 _COPY_TARGET = int(FaultKind.COPY_TARGET)
 _RACE_READ, _RACE_WRITE = int(FaultKind.RACE_READ), int(FaultKind.RACE_WRITE)
+_RECHECKED_READ = int(FaultKind.RECHECKED_READ)
 _RACE_OVERWRITE, _UNWRITTEN = int(FaultKind.RACE_OVERWRITE), int(FaultKind.UNWRITTEN)
 
 
@@ -229,6 +232,9 @@ def _check_cell(
         if fault:
             return fault
     if strong and access == READ:
+        meets = atomics and _meets(atomics, epoch, block_epoch, thread, index, worker, is_shared, ordered)
+        if strong & RECHECKED and meets:
+            return _fault(thread, _RECHECKED_READ, address, 0, 0)
         return 0  # a later write is no race with it if it is strong, too: another order shows the other case
     if access == READ:
         full = _enter(cell + _READERS, epoch, block_epoch, me, thread, index, worker, is_shared, ordered)
@@ -297,7 +303,7 @@ def check_value(thread, address, what, row, ordered, has_value, low, high):
     ordered : a constant: whether atomics or other blocks, which run side by side, may order accesses
     has_value : a constant: whether it is a store of the value `low` | `high` << 64
     """
-    access, strong = what & 3, what & STRONG
+    access, strong = what & 3, what & (STRONG | RECHECKED)
     alignment, size, site = what >> 8 & 255, what >> 16 & (1 << 24) - 1, what >> 40
     worker = load(thread + _WORKER)
     if access != READ:  # reads that are free do not come here, and must count as the others
@@ -348,7 +354,7 @@ def check_value(thread, address, what, row, ordered, has_value, low, high):
             stamp = load(cells + number * CELL_BYTES)
             if load(thread + _B) == stamp and _is_same(thread, worker, stamp, address, size, low, high):
                 continue
-        if _RACE_READ <= fault <= _RACE_OVERWRITE:
+        if _RACE_READ <= fault <= _RACE_OVERWRITE or fault == _RECHECKED_READ:
             note(thread, fault, site, address, load(thread + _B), load(thread + _C))
             if access != READ:  # later accesses meet this one
                 store(cells + number * CELL_BYTES, me)

@@ -71,7 +71,10 @@ class FaultKind(IntEnum):
     NEGATIVE_INDEX = 27  # a remark and no fault: Numba counts it from the end
     UNWAITED = 28
     PART_OF_WARPGROUP = 29
+    RECHECKED_READ = 30  # a remark and no fault: a compare-and-swap compares the value again
 
+
+REMARKS = frozenset({FaultKind.NEGATIVE_INDEX, FaultKind.RECHECKED_READ})  # kinds that are no faults
 
 THREAD = np.dtype(
     [

@@ -222,7 +222,7 @@ class Watcher(Weaver):
         if self._is_atomic(match):
             kind = shadow.ATOMIC
         elif (result := RESULT.match(line)) and result["value"] in self.rechecked:
-            kind = shadow.STRONG_READ
+            kind = shadow.RECHECKED_READ
         align = _ALIGN.search(match["rest"])
         what = shadow.describe_access(kind, size, int(align[1]) if align else 1, self._site(line))
         behind = ""

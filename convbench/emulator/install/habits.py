@@ -16,10 +16,12 @@ def early_return(fault: KernelFault) -> KernelFault | None:
     )  # fmt: skip
 
 
-def negative_index(remark: Remark) -> KernelFault:
-    """The note on an index that counts from the end."""
+def note_of(remark: Remark) -> KernelFault:
+    """The note on a remark of checked mode, such as an index that counts from the end."""
+    what = remark.message.replace(f" ({remark.file}:{remark.line})", "", 1)
+    if remark.kind == FaultKind.NEGATIVE_INDEX:
+        what += "; --strict-index makes it a fault"
     return KernelFault(
-        f"{remark.message.replace(f' ({remark.file}:{remark.line})', '', 1)}; --strict-index makes it a fault",
-        kind=FaultKind.NEGATIVE_INDEX, kernel=remark.kernel, file=remark.file, line=remark.line,
+        what, kind=remark.kind, kernel=remark.kernel, file=remark.file, line=remark.line,
         block=remark.block, thread=remark.thread, array=remark.array,
     )  # fmt: skip

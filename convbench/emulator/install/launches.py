@@ -26,7 +26,7 @@ from convbench.emulator.errors import (
 from convbench.emulator.install import host_driver, host_memory, modules, settings
 from convbench.emulator.install.captures import reaches_other_memory
 from convbench.emulator.install.findings import FINDINGS
-from convbench.emulator.install.habits import early_return, negative_index
+from convbench.emulator.install.habits import early_return, note_of
 from convbench.emulator.install.options import Options
 from convbench.emulator.install.told import Launch, explain
 from convbench.emulator.limits import MAX_THREADS
@@ -219,7 +219,7 @@ class _Run:
             emulator.launch(kernel, launch.grid, launch.block, *values, shared_bytes=self._shared_bytes, types=declared)
         finally:
             for remark in emulator.remarks:
-                self._note(negative_index(remark))
+                self._note(note_of(remark))
         for done in after:
             done()
 

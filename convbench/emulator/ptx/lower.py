@@ -195,11 +195,12 @@ def _function(body: Body) -> str:
             body.label(block_name(statement.name))
         else:
             body.number = place
-            body.instruction = statement
-            if counted and place in starts:
-                counted.enter(body, place)
-            if counted and place in pauses:
-                counted.pause(body)
+            if counted:
+                body.instruction = statement
+                if place in starts:
+                    counted.enter(body, place)
+                if place in pauses:
+                    counted.pause(body)
             if place in spins:
                 let_others_run(body)
             elif place in turns:

@@ -182,7 +182,7 @@ class WatchedMemory(Memory):
         if is_strong:  # a loop around a compare-and-swap begins with such a read, and is one atomic access
             return shadow.ATOMIC if i.operands[1] in self._swapped else shadow.STRONG_READ
         if i.opcode == "ld" and i.operands[1] in self._swapped and i.operands[0] in self._compared:
-            return shadow.STRONG_READ  # a compare-and-swap compares it again: an old value does no harm
+            return shadow.RECHECKED_READ  # a compare-and-swap compares it again: an old value does no harm
         return shadow.READ
 
     def _bound(self, e: Emitter, place: str, width: int, fault: FaultKind) -> None:
@@ -211,7 +211,7 @@ class WatchedMemory(Memory):
         align = max(width, e.instruction.align)
         what = str(shadow.describe_access(access, width, align, e.site))
         thread = self._thread(e)
-        if self.watching.preempts and access in (shadow.ATOMIC, shadow.STRONG_READ):
+        if self.watching.preempts and access in (shadow.ATOMIC, shadow.STRONG_READ, shadow.RECHECKED_READ):
             self._preempt(e)
         order = "_ordered" if self.watching.ordered else ""
         name = f"{PREFIX}check{order}"
@@ -226,7 +226,7 @@ class WatchedMemory(Memory):
             e.either(self._is_new(e, address, number, width), check)
         else:
             check()
-        if access in (shadow.ATOMIC, shadow.STRONG_READ):
+        if access in (shadow.ATOMIC, shadow.STRONG_READ, shadow.RECHECKED_READ):
             if {"release", "acq_rel"} & set(e.instruction.modifiers):
                 self.fence(e, is_device="cta" not in e.instruction.modifiers)
             if "cas" not in e.instruction.modifiers:

@@ -194,3 +194,22 @@ def test_an_index_is_checked_in_device_functions_with_strict_index_alone(code):
     assert launched(kernel, code)[0] is None
     assert launched(kernel, code, strict_index=True)[0] is not None
     assert launched(kernel, code)[0] is None
+
+
+@codes
+def test_a_plain_read_that_a_compare_and_swap_checks_again_is_a_remark(code):
+    @cuda.jit
+    def kernel(x, low):
+        old = low[0]  # read
+        while old > x[cuda.threadIdx.x]:
+            assumed = old
+            old = cuda.atomic.cas(low, 0, assumed, x[cuda.threadIdx.x])
+            if old == assumed:
+                break
+
+    emulator = Emulator(checked=True, code=code)
+    low = np.full(1, 1000, np.int32)
+    emulator.launch(kernel, 2, 64, np.arange(64, dtype=np.int32)[::-1].copy(), low)
+    assert low[0] == 0
+    assert [(remark.line, remark.array) for remark in emulator.remarks] == [(line_of(kernel, "read"), "low")]
+    assert "a compare-and-swap compares it again" in emulator.remarks[0].message
