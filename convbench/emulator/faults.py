@@ -8,12 +8,12 @@ import numpy as np
 import numpy.typing as npt
 
 from convbench.emulator.build import Compiled
+from convbench.emulator.checks.shadow import epoch_of, is_of_copy, thread_of
+from convbench.emulator.checks.taint import LANES
 from convbench.emulator.errors import KernelFault, Remark
 from convbench.emulator.places import Places
-from convbench.emulator.shadow import epoch_of, is_of_copy, thread_of
 from convbench.emulator.source import Site, Sites
 from convbench.emulator.state import REMARKS, WARP, FaultKind, Status
-from convbench.emulator.taint import LANES
 
 _BETWEEN_THREADS = {
     FaultKind.DIVERGENT_BARRIER: "threads of one block wait at different barriers",

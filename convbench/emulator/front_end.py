@@ -16,10 +16,11 @@ from typing import Any
 
 from packaging.specifiers import SpecifierSet
 
-from convbench.emulator import shortcuts, unset
+from convbench.emulator import shortcuts
+from convbench.emulator.checks import unset
+from convbench.emulator.checks.index_checks import IndexChecks, keep_negative
 from convbench.emulator.compilation import why_not
 from convbench.emulator.errors import CompilationError, UnsupportedError, VersionError
-from convbench.emulator.index_checks import IndexChecks, keep_negative
 from convbench.emulator.patching import patched
 
 NUMBA_CUDA = SpecifierSet(">=0.30.4,<0.31")

@@ -8,11 +8,11 @@ places in the memory of the block or thread. Code without a counterpart is refus
 import re
 from dataclasses import dataclass, field
 
+from convbench.emulator.checks.unset import SET, variable_of
 from convbench.emulator.errors import CompilationError, UnsupportedError
 from convbench.emulator.source import DebugInfo, Site, Sites
 from convbench.emulator.support import arithmetic, registers
 from convbench.emulator.support.inline_ptx import is_sited, name_of, types_of
-from convbench.emulator.unset import SET, variable_of
 
 _NAME = r'@"?(?P<name>[-\w.$]+)"?'
 _SITED = re.compile(

@@ -11,14 +11,16 @@ from llvmlite import ir
 from numba import njit, types
 from numba.extending import intrinsic
 
-from convbench.emulator import happens, notes, products, raw, shadow, taint, tensor, warp, warpgroup, warpgroup_products
+from convbench.emulator import raw
+from convbench.emulator.checks import happens, notes, shadow, taint
+from convbench.emulator.checks.notes import note, settle
+from convbench.emulator.checks.taint import LANES
+from convbench.emulator.collectives import products, tensor, warp, warpgroup, warpgroup_products
+from convbench.emulator.collectives.warp import answer_warp
+from convbench.emulator.collectives.warpgroup import answer_warpgroup, begin_block
 from convbench.emulator.counting import accesses, replay, rules
 from convbench.emulator.counting import tables as counting_tables
-from convbench.emulator.notes import note, settle
 from convbench.emulator.state import THREAD, WARP, FaultKind, Status, fingerprint
-from convbench.emulator.taint import LANES
-from convbench.emulator.warp import answer_warp
-from convbench.emulator.warpgroup import answer_warpgroup, begin_block
 
 READY, DONE, FAULT = int(Status.READY), int(Status.DONE), int(Status.FAULT)
 BARRIER, SYNCWARP, TENSOR = int(Status.BARRIER), int(Status.SYNCWARP), int(Status.TENSOR)

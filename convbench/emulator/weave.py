@@ -12,8 +12,8 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from convbench.emulator import taint
 from convbench.emulator.analysis import find_spins
+from convbench.emulator.checks import taint
 from convbench.emulator.errors import UnsupportedError
 from convbench.emulator.state import THREAD, TURNS, WORKER, Status, offset
 from convbench.emulator.support import registers

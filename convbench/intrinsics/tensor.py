@@ -132,7 +132,7 @@ def _mma(shape: str, kind: str, numbers: Callable[[npt.NDArray[np.uint32]], npt.
 
 
 def cut(sums: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
-    """Round to float32, towards zero, as `convbench.emulator.tensor` does."""
+    """Round to float32, towards zero, as `convbench.emulator.collectives.tensor` does."""
     with np.errstate(over="ignore", invalid="ignore"):
         near = sums.astype(np.float32)
         beyond = (np.abs(near.astype(np.float64)) > np.abs(sums)) & np.isfinite(near)

@@ -14,9 +14,10 @@ from functools import cache
 
 from numba import cfunc, njit, types
 
-from convbench.emulator import happens, notes, raw, shadow
+from convbench.emulator import raw
+from convbench.emulator.checks import happens, notes, shadow
+from convbench.emulator.checks.shadow import READ, WRITE, check, hide, hold, land, show
 from convbench.emulator.raw import load, load_byte, store, store_byte
-from convbench.emulator.shadow import READ, WRITE, check, hide, hold, land, show
 from convbench.emulator.state import BULK, COPY, KEPT_BYTES, MOST_BULK, THREAD, WORKER, FaultKind, fingerprint, offset
 
 _FIRST, _NEXT, _GROUP = offset(THREAD, "copies_first"), offset(THREAD, "copies_next"), offset(THREAD, "copies_group")

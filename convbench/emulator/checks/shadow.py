@@ -25,9 +25,10 @@ from functools import cache
 
 from numba import cfunc, njit, types
 
-from convbench.emulator import happens, notes, raw
-from convbench.emulator.happens import fence, is_ordered, synchronise
-from convbench.emulator.notes import note
+from convbench.emulator import raw
+from convbench.emulator.checks import happens, notes
+from convbench.emulator.checks.happens import fence, is_ordered, synchronise
+from convbench.emulator.checks.notes import note
 from convbench.emulator.raw import load, load_byte, store, store_byte
 from convbench.emulator.state import RANGE, THREAD, WARP, WORKER, FaultKind, fingerprint, offset
 

@@ -7,8 +7,8 @@ arrays, and given to the next product or to the wait. Any other use of it is a f
 import re
 
 from convbench.emulator.analysis import ACCESS, OWN, RESULT, UNKNOWN, Root, accessed_pointer
-from convbench.emulator.taint import operands
-from convbench.emulator.warpgroup import MARK
+from convbench.emulator.checks.taint import operands
+from convbench.emulator.collectives.warpgroup import MARK
 
 _MOVING = ("phi", "select", "freeze")
 _ASIDE = ("insertvalue", "extractvalue", "getelementptr", "load")  # operations that look at no float

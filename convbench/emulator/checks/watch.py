@@ -9,7 +9,6 @@ bytes have been written.
 import re
 from collections.abc import Callable
 
-from convbench.emulator import asynchronous, notes, shadow
 from convbench.emulator.analysis import (
     ACCESS,
     DERIVING,
@@ -25,10 +24,11 @@ from convbench.emulator.analysis import (
     find_rechecked,
     find_roots,
 )
+from convbench.emulator.checks import asynchronous, notes, shadow
+from convbench.emulator.checks.sums import Sums, is_under_way
 from convbench.emulator.retarget import Array
 from convbench.emulator.source import DebugInfo, Sites
 from convbench.emulator.state import RANGE, WORKER, FaultKind, offset
-from convbench.emulator.sums import Sums, is_under_way
 from convbench.emulator.weave import MARKER, Layout, Weaver, load
 
 _ALIGN = re.compile(r", align (\d+)")

@@ -17,7 +17,7 @@ Source    PTX ISA, "Warp-level matrix instructions": ldmatrix, and the fragments
 import numpy as np
 from numba import njit
 
-from convbench.emulator.products import GENERAL, TF32, answer_general, cut, value_in
+from convbench.emulator.collectives.products import GENERAL, TF32, answer_general, cut, value_in
 from convbench.emulator.raw import bits_of, float_of, load_word, store_word
 from convbench.emulator.state import WARP
 

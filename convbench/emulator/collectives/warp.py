@@ -9,9 +9,9 @@ different lines of the source, which is valid since compute capability 7.0.
 
 from numba import njit
 
+from convbench.emulator.checks.taint import LANES
+from convbench.emulator.collectives.tensor import answer_tensor
 from convbench.emulator.state import WARP, FaultKind, Status
-from convbench.emulator.taint import LANES
-from convbench.emulator.tensor import answer_tensor
 
 READY, DONE, BARRIER = int(Status.READY), int(Status.DONE), int(Status.BARRIER)
 SYNCWARP, SHUFFLE = int(Status.SYNCWARP), int(Status.SHUFFLE)

@@ -22,11 +22,11 @@ Source    PTX ISA, "Asynchronous Warpgroup Level Matrix Multiply-Accumulate Inst
 import numpy as np
 from numba import njit
 
-from convbench.emulator.products import TF32, cut, value_in
+from convbench.emulator.checks.shadow import READ, check
+from convbench.emulator.collectives.products import TF32, cut, value_in
+from convbench.emulator.collectives.warpgroup_products import NOW, multiply_now
 from convbench.emulator.raw import bits_of, float_of, load_word, store_word
-from convbench.emulator.shadow import READ, check
 from convbench.emulator.state import THREAD, FaultKind, Status
-from convbench.emulator.warpgroup_products import NOW, multiply_now
 
 WARPGROUP = 128  # threads
 # the requests, as a thread notes them in the lowest 4 bits of `option`; above these are the parameters

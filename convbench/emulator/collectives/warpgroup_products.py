@@ -12,9 +12,9 @@ Source    PTX ISA, "Asynchronous Warpgroup Level Matrix Multiply-Accumulate Inst
 import numpy as np
 from numba import njit
 
-from convbench.emulator.products import WIDTHS, put_sum, sum_of, value_in
+from convbench.emulator.checks.shadow import READ, check
+from convbench.emulator.collectives.products import WIDTHS, put_sum, sum_of, value_in
 from convbench.emulator.raw import load, load_word
-from convbench.emulator.shadow import READ, check
 from convbench.emulator.state import RANGE, THREAD, FaultKind, offset
 
 NOW = 4  # the request, behind those of `warpgroup`

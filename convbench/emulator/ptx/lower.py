@@ -7,6 +7,7 @@ numba-cuda's own IR: a module, the kernel's name, its shared arrays, and the pla
 import re
 from dataclasses import dataclass
 
+from convbench.emulator.checks.unset import ASSEMBLY
 from convbench.emulator.errors import UnsupportedError
 from convbench.emulator.ptx.body import GRID_SYNC, Body, function_name, listed_functions, taken_addresses
 from convbench.emulator.ptx.counted import CountedMemory, Counting, longest_trace
@@ -19,7 +20,6 @@ from convbench.emulator.ptx.storage import LEAST_ALIGNMENT, stored, with_numbers
 from convbench.emulator.ptx.syntax import Function, Instruction, Label, Module, Variable
 from convbench.emulator.ptx.watched import WatchedMemory, Watching, cell_shift, count_atomics, count_turn, find_turns
 from convbench.emulator.source import GROUPS, Site, Sites
-from convbench.emulator.unset import ASSEMBLY
 
 FLOATING_KINDS = ("f16", "f16x2", "bf16", "bf16x2", "f32", "f32x2", "f64")
 

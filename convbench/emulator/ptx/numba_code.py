@@ -17,10 +17,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from convbench.emulator import front_end, shortcuts, unset
+from convbench.emulator import front_end, shortcuts
+from convbench.emulator.checks import unset
+from convbench.emulator.checks.index_checks import without_wrap
 from convbench.emulator.compilation import why_not
 from convbench.emulator.errors import CompilationError, UnsupportedError
-from convbench.emulator.index_checks import without_wrap
 from convbench.emulator.ptx.storage import Storage
 from convbench.emulator.retarget import Array, shared_arrays
 from convbench.emulator.without_device import compiling_for

@@ -11,7 +11,7 @@ its bytes have been written.
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from convbench.emulator import asynchronous, shadow
+from convbench.emulator.checks import asynchronous, shadow
 from convbench.emulator.ptx.emitter import LIKELY, Emitter
 from convbench.emulator.ptx.flow import Root, sources_of
 from convbench.emulator.ptx.kinds import STRONG, kinds_of

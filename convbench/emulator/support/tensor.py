@@ -4,11 +4,11 @@
 checked mode sees an access like any other.
 """
 
-from convbench.emulator.products import BF16, F16, TF32
+from convbench.emulator.collectives.products import BF16, F16, TF32
+from convbench.emulator.collectives.tensor import LOAD, LOAD_TRANSPOSED
 from convbench.emulator.state import THREAD, Status, offset
 from convbench.emulator.support.copies import TO
 from convbench.emulator.support.registers import THREAD_ROW
-from convbench.emulator.tensor import LOAD, LOAD_TRANSPOSED
 
 _WORDS, _FLOATS = "{i32, i32, i32, i32}", "{float, float, float, float}"
 _ALL_LANES = 0xFFFFFFFF

@@ -4,10 +4,8 @@
 same shared memory.
 """
 
-from convbench.emulator.products import BF16, F16, TF32
-from convbench.emulator.state import THREAD, Status, offset
-from convbench.emulator.support.registers import THREAD_ROW
-from convbench.emulator.warpgroup import (
+from convbench.emulator.collectives.products import BF16, F16, TF32
+from convbench.emulator.collectives.warpgroup import (
     BEGINS,
     BY_DESCRIPTOR,
     COMMIT,
@@ -21,6 +19,8 @@ from convbench.emulator.warpgroup import (
     B,
     C,
 )
+from convbench.emulator.state import THREAD, Status, offset
+from convbench.emulator.support.registers import THREAD_ROW
 
 WIDTHS = 64, 128, 256
 KINDS = {"tf32": (TF32, 8), "f16": (F16, 16), "bf16": (BF16, 16)}

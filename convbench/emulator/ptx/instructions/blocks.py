@@ -1,6 +1,6 @@
 """Operands of matrix instructions: they go into a block of words on the stack, where their results appear."""
 
-from convbench.emulator import products
+from convbench.emulator.collectives import products
 from convbench.emulator.ptx.body import Body
 from convbench.emulator.ptx.syntax import Operand, Vector
 from convbench.emulator.ptx.watched import WatchedMemory

@@ -5,6 +5,8 @@ Source: PTX ISA, "Control Flow Instructions", "Parallel Synchronization and Comm
 
 from functools import partial
 
+from convbench.emulator.checks.unset import ASSEMBLY, variable_of
+from convbench.emulator.collectives.warp import ADD, AND, LARGEST, LEAST, MOST, OR, SMALLEST, XOR
 from convbench.emulator.ptx import heap
 from convbench.emulator.ptx.body import GRID_SYNC, Body, function_name, is_call_through
 from convbench.emulator.ptx.instructions.table import lowers
@@ -15,8 +17,6 @@ from convbench.emulator.ptx.watched import WatchedMemory
 from convbench.emulator.source import Site
 from convbench.emulator.state import TURNS, FaultKind
 from convbench.emulator.support.collectives import REDUCTIONS
-from convbench.emulator.unset import ASSEMBLY, variable_of
-from convbench.emulator.warp import ADD, AND, LARGEST, LEAST, MOST, OR, SMALLEST, XOR
 
 _CONTROL = "Control Flow Instructions"
 _SYNC = "Parallel Synchronization and Communication Instructions"

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from convbench.emulator import products
+from convbench.emulator.collectives import products
 from convbench.emulator.ptx.body import Body
 from convbench.emulator.ptx.instructions.blocks import (
     SUMS,

@@ -4,7 +4,7 @@ A product is computed where it is issued, so fences, commits and waits have noth
 the difference, and checked mode finds one that reads sums before its wait (`pending`).
 """
 
-from convbench.emulator import products, warpgroup_products
+from convbench.emulator.collectives import products, warpgroup_products
 from convbench.emulator.ptx.body import Body
 from convbench.emulator.ptx.instructions.blocks import (
     SUMS,

@@ -5,7 +5,7 @@ along the rows of A, the columns of B, and the rows of C and D. If the lanes hav
 hold it more than once. `emulator.products` computes.
 """
 
-from convbench.emulator import products
+from convbench.emulator.collectives import products
 from convbench.emulator.ptx.body import Body
 from convbench.emulator.ptx.instructions.blocks import (
     SUMS,
