@@ -26,7 +26,7 @@ from convbench.emulator.limits import check_constants
 from convbench.emulator.machine import Machine
 from convbench.emulator.nvvm import fusion, libdevice, nans
 from convbench.emulator.ptx import heap, watched
-from convbench.emulator.ptx.counted import Counting
+from convbench.emulator.ptx.counts.counted import Counting
 from convbench.emulator.ptx.lower import lower as lower_ptx
 from convbench.emulator.ptx.lower import shared_variables
 from convbench.emulator.ptx.memory import PREFIX, WORD, Places

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from convbench.emulator.ptx.counted import CountedMemory, Counting
+from convbench.emulator.ptx.counts.counted import CountedMemory, Counting
 from convbench.emulator.ptx.emitter import Emitter
 from convbench.emulator.ptx.flow import LOADED, Root, find_computed, find_roots
 from convbench.emulator.ptx.fusion import fused

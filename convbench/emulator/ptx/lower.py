@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from convbench.emulator.checks.unset import ASSEMBLY
 from convbench.emulator.errors import UnsupportedError
 from convbench.emulator.ptx.body import GRID_SYNC, Body, function_name, listed_functions, taken_addresses
-from convbench.emulator.ptx.counted import CountedMemory, Counting, longest_trace
+from convbench.emulator.ptx.counts.counted import CountedMemory, Counting, longest_trace
 from convbench.emulator.ptx.flow import find_spins, names_in
 from convbench.emulator.ptx.gaps import without_gaps
 from convbench.emulator.ptx.instructions import block_name, handler_of, let_others_run, unset

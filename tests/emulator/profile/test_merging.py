@@ -3,8 +3,8 @@
 import pytest
 
 from convbench.emulator.counting.chains import Chain
-from convbench.emulator.ptx.dependences import longest_chain
-from convbench.emulator.ptx.merging import find_merged
+from convbench.emulator.ptx.counts.dependences import longest_chain
+from convbench.emulator.ptx.counts.merging import find_merged
 from convbench.emulator.ptx.parser import parse
 
 

@@ -11,12 +11,12 @@ from convbench.emulator.counting.pipes import MOVE, pipe_of, slots_of
 from convbench.emulator.counting.replay import WORD
 from convbench.emulator.counting.rules import INACTIVE
 from convbench.emulator.counting.tables import EXIT, Access, Block, Place, Space, Tables
-from convbench.emulator.ptx.dependences import longest_chain
+from convbench.emulator.ptx.counts.dependences import longest_chain
+from convbench.emulator.ptx.counts.merging import Merged, find_merged
 from convbench.emulator.ptx.emitter import Emitter
 from convbench.emulator.ptx.flow import Root
 from convbench.emulator.ptx.kinds import kinds_of
 from convbench.emulator.ptx.memory import Memory, Places
-from convbench.emulator.ptx.merging import Merged, find_merged
 from convbench.emulator.ptx.syntax import Function, Instruction, Label, Module
 from convbench.emulator.state import THREAD, FaultKind, offset
 
