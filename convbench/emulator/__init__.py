@@ -13,9 +13,10 @@ makes the report.
 Importing this package lets `numba.cuda.jit` declare kernels with signatures where there is no driver (`declared`).
 
 Modules that compile, in the order in which a kernel passes through them: `front_end` (with `checks.index_checks`) gets
-the kernel's IR from numba-cuda. `retarget` rewrites it for the host, and `support` has what only a GPU has. `nvvm` gives it the values of a GPU. `weave` turns it into a coroutine, and `checks.watch` (with `analysis`) adds the
-checks, which call `checks.shadow` and `checks.happens`; `checks.taint` follows values that shuffles should not have
-read, `checks.loops` numbers the turns around barriers, and `checks.unset` finds variables that nobody has set. `build`
+the kernel's IR from numba-cuda. `retarget` rewrites it for the host, and `support` has what only a GPU has. `nvvm`
+gives it the values of a GPU. `weave` turns it into a coroutine, and `checks.watch` (with `analysis`) adds the checks,
+which call `checks.shadow` and `checks.happens`; `checks.taint` follows values that shuffles should not have read,
+`checks.loops` numbers the turns around barriers, and `checks.unset` finds variables that nobody has set. `build`
 compiles it, and `disk` keeps linked kernels by their `identity`. `ptx` does all this for the code that a GPU gets.
 
 Modules that run: `launch` checks the `limits`, converts the `arguments` and gives blocks to `workers`. `schedule` runs
