@@ -2,7 +2,8 @@
 
 So `math.sin` and its kind give the bits that a GPU gives: the same polynomials, reductions and roundings. What is left
 to the processor are libdevice's calls of intrinsics, which `intrinsics` defines, and the questions that it asks NVVM
-by `__nvvm_reflect`: the architecture, and whether subnormals are flushed.
+by `__nvvm_reflect`: the architecture, and whether subnormals are flushed. Some amounts of its shifts are beyond the
+width, for example in `pow`, so shifts and their kind are those of `arithmetic` here, too.
 
 Source: LLVM, "User Guide for NVPTX Back-end", "Linking with Libdevice" and "NVVM Reflect"; libNVVM API, options of
 nvvmCompileProgram (-ftz, -prec-sqrt, -prec-div).
@@ -16,6 +17,7 @@ from typing import Any
 import llvmlite.binding as llvm
 
 from convbench.emulator.nvvm import intrinsics
+from convbench.emulator.support import arithmetic
 
 _FEW_LINES = 24  # a function of no more lines is inlined
 _CONSTANT = re.compile(r"@(__cudart_\w+)")
@@ -88,6 +90,7 @@ def definition(name: str, reflected: Reflected) -> str | None:
         function, defined = intrinsics.assembly(written, constraints)
         parts.append(defined)
         text = text.replace(f'asm "{ptx}", "{constraints}"(', f"@{function}(")
+    text = "\n".join(total[0] if (total := arithmetic.replaced(line)) else line for line in text.split("\n"))
     constants = dict.fromkeys(_CONSTANT.findall(text))
     parts += [re.sub(r" = (?:internal|private)\b", " = linkonce_odr", variables[variable]) for variable in constants]
     structures = (kind for kind in _bitcode().struct_types if f"%{kind.name} " in text)

@@ -34,6 +34,21 @@ def test_a_function_gives_the_bits_of_a_gpu(names, dtype):
 
 
 @cuda.jit
+def powers(x, y, out):
+    i = cuda.threadIdx.x
+    out[i] = libdevice.pow(x[i], y[i])
+
+
+def test_an_amount_of_a_shift_beyond_the_width_is_a_gpus():
+    """`pow` shifts the exponent's significand by its exponent, to ask whether it is odd: 2 ** 63 is not."""
+    y = np.array([3.0, 2.0**62, 2.0**63, 2.0**64, -(2.0**63)])
+    out = np.zeros(5)
+    Emulator(code="llvm", checked=True, workers=1).launch(powers, 1, 5, np.full(5, -3.0), y, out)
+    np.testing.assert_array_equal(out, [-27, np.inf, np.inf, np.inf, 0])
+    assert not np.signbit(out[4])
+
+
+@cuda.jit
 def through_pointers(x, out):
     i = cuda.threadIdx.x
     out[0, i], out[1, i] = libdevice.sincos(x[i])
