@@ -18,7 +18,6 @@ from convbench.emulator import support
 from convbench.emulator.analysis import Root
 from convbench.emulator.arguments import Passed, Pointers
 from convbench.emulator.checks import loops
-from convbench.emulator.checks.watch import Watcher
 from convbench.emulator.counting.tables import Tables
 from convbench.emulator.errors import UnsupportedError
 from convbench.emulator.front_end import lower
@@ -37,6 +36,7 @@ from convbench.emulator.ptx.watched import Watching
 from convbench.emulator.retarget import Array, Retargeted, retarget
 from convbench.emulator.source import UNKNOWN, DebugInfo, Sites
 from convbench.emulator.support import printing, rounding
+from convbench.emulator.watch import Watcher
 from convbench.emulator.weave import Layout, Weaver, find_kernel, is_marker
 
 GAP = 256  # bytes between shared arrays, so that the end of one is not the beginning of the next

@@ -15,12 +15,12 @@ import numpy.typing as npt
 from convbench.emulator import faults, schedule
 from convbench.emulator.arguments import Arguments
 from convbench.emulator.build import Cache, Compiled, Linked, build
-from convbench.emulator.checks.ranges import WrittenMemory
 from convbench.emulator.counting.tally import Tally
 from convbench.emulator.errors import KernelFault, LaunchError, OrderDependenceError, Remark, raise_first
 from convbench.emulator.limits import Limits
 from convbench.emulator.orders import ORDERS, Order, Repetition, permutation
 from convbench.emulator.places import Places
+from convbench.emulator.ranges import WrittenMemory
 from convbench.emulator.side_by_side import Residents
 from convbench.emulator.sources import Code, Source, default_code, machine, source_of
 from convbench.emulator.state import REMARKS, FaultKind

@@ -7,8 +7,8 @@ import numpy as np
 import numpy.typing as npt
 
 from convbench.emulator.arguments import Arguments
-from convbench.emulator.checks.ranges import WrittenMemory
 from convbench.emulator.errors import OrderDependenceError
+from convbench.emulator.ranges import WrittenMemory
 
 Order = Literal["forward", "reverse", "random"]
 ORDERS: tuple[Order, ...] = get_args(Order)

@@ -14,9 +14,9 @@ from convbench.emulator.arguments import Arguments
 from convbench.emulator.build import Compiled
 from convbench.emulator.checks.happens import LOG_BYTES
 from convbench.emulator.checks.notes import FEW, MANY, NOTE
-from convbench.emulator.checks.ranges import Ranges, WrittenMemory, bounds
 from convbench.emulator.collectives.warpgroup import ROW_WORDS
 from convbench.emulator.counting.traces import Traces
+from convbench.emulator.ranges import Ranges, WrittenMemory, bounds
 from convbench.emulator.schedule import BARRIERS
 from convbench.emulator.state import BULK, COPY, MOST_BULK, NEVER, THREAD, WARP, WORKER, aligned_bytes, copies_of_thread
 from convbench.emulator.weave import FRAME_ALIGNMENT

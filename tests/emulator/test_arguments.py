@@ -12,8 +12,8 @@ from numba.cuda import types
 
 from convbench.emulator import CompilationError, UnsupportedError, launch
 from convbench.emulator.arguments import Arguments, Passed, marshal, types_of
-from convbench.emulator.checks.ranges import Ranges, WrittenMemory
 from convbench.emulator.checks.shadow import CELL_BYTES
+from convbench.emulator.ranges import Ranges, WrittenMemory
 
 
 @cuda.jit

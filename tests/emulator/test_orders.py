@@ -11,8 +11,8 @@ from numba import cuda
 from convbench.emulator import Emulator, OrderDependenceError
 from convbench.emulator.arguments import Arguments, Passed
 from convbench.emulator.build import Cache
-from convbench.emulator.checks.ranges import WrittenMemory
 from convbench.emulator.orders import ORDERS, Repetition, permutation
+from convbench.emulator.ranges import WrittenMemory
 
 counts = st.integers(0, 200)
 

@@ -25,10 +25,10 @@ from convbench.emulator.analysis import (
     find_roots,
 )
 from convbench.emulator.checks import asynchronous, notes, shadow
-from convbench.emulator.checks.sums import Sums, is_under_way
 from convbench.emulator.retarget import Array
 from convbench.emulator.source import DebugInfo, Sites
 from convbench.emulator.state import RANGE, WORKER, FaultKind, offset
+from convbench.emulator.sums import Sums, is_under_way
 from convbench.emulator.weave import MARKER, Layout, Weaver, load
 
 _ALIGN = re.compile(r", align (\d+)")
