@@ -16,7 +16,7 @@ Modules that compile, in the order in which a kernel passes through them: `front
 kernel's IR from numba-cuda. `retarget` rewrites it for the host, and `support` has the functions that only a GPU has.
 `weave` turns it into a coroutine, and `watch` (with `analysis`) adds the checks, which call `shadow` and `happens`;
 `taint` follows values that shuffles should not have read, and `loops` numbers the turns around barriers. `unset` finds
-variables that nobody has set.
+variables that nobody has set. `powers` makes constant powers without numba-cuda's loop.
 `build` compiles it, and `disk` keeps linked kernels by their `identity`.
 
 Modules that run: `launch` checks the `limits`, converts the `arguments` and gives blocks to `workers`. `schedule` runs
