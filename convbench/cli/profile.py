@@ -18,6 +18,8 @@ GPUS = (
     "t4", "b200", "b300", "rtx5090", "gb10", "thor", "orin",
 )  # fmt: skip
 
+MOST_DIGITS = 9  # of a number of blocks
+
 if TYPE_CHECKING:
     from convbench.profiling import Blocks
 
@@ -109,6 +111,8 @@ def profile(
 def _blocks(text: str) -> "Blocks":
     if text == "all":
         return "all"
-    if not (text.isascii() and text.isdigit() and len(text) <= 9 and int(text) > 0):
+    if not (text.isascii() and text.isdigit() and int(text[:9]) > 0):
         raise ConvbenchError(f"--blocks {text!r} is neither a whole number, at least 1, nor all")
+    if len(text) > MOST_DIGITS:
+        raise ConvbenchError(f"--blocks {text} is more than any profile can run: write all, which runs every block")
     return int(text)

@@ -84,6 +84,8 @@ def run(
     given = [*([module] if module is not None else []), *(words or [])]
     if not given:
         raise ConvbenchError("run: name a script, or a module with -m")
+    if module is not None and module.startswith("-"):
+        raise ConvbenchError(f"run: -m is followed by the name of a module, not by {module}; options come before -m")
     options = {
         "checked": checked or None, "strict_index": strict_index or None,
         "strict_return": strict_return or None, "keep_going": keep_going or None,
@@ -98,6 +100,8 @@ def separated(words: Sequence[str]) -> list[str]:
     place = 1
     while place < len(words):
         if words[place] == "-m":
+            if place + 1 == len(words):
+                return list(words[:place])  # no module is named, which `run` tells
             return [*words[: place + 2], "--", *words[place + 2 :]]
         if not words[place].startswith("-"):
             break

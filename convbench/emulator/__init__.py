@@ -14,16 +14,17 @@ Importing this package lets `numba.cuda.jit` declare kernels with signatures whe
 
 Modules that compile, in the order in which a kernel passes through them: `front_end` (with `checks.index_checks`) gets
 the kernel's IR from numba-cuda. `retarget` rewrites it for the host, and `support` has what only a GPU has. `nvvm`
-gives it the values of a GPU. `weave` turns it into a coroutine, and `watch` (with `analysis`) adds the checks,
-which call `checks.shadow` and `checks.happens`; `checks.taint` follows values that shuffles should not have read,
-`checks.loops` numbers the turns around barriers, and `checks.unset` finds variables that nobody has set. `build`
-compiles it, and `disk` keeps linked kernels by their `identity`. `ptx` does all this for the code that a GPU gets.
+gives it the values of a GPU. `weave` turns it into a coroutine, and `watch` (with `analysis`) adds the checks, which
+call `checks.shadow` and `checks.happens`; `checks.taint` follows values that shuffles should not have read,
+`checks.loops` numbers the turns around barriers, and `checks.unset` finds variables that nobody has set. `powers` makes
+constant powers without numba-cuda's loop. `build` compiles it, and `disk` keeps linked kernels by their `identity`.
+`ptx` does all this for the code that a GPU gets.
 
 Modules that run: `launch` checks the `limits`, converts the `arguments` and gives blocks to `workers`. `schedule` runs
 a block in one of the `orders` that hardware may choose, answers threads that wait together (`collectives`), and tells
 the earliest of the faults in `checks.notes`. Blocks that wait for each other run `side_by_side`. In checked mode
-`ranges` has the memory that a launch may touch, and `checks.asynchronous` the copies under way. `faults` reports
-an error, with names from `places` and lines from `source`. `state` has the records that all of these share, `raw` their
+`ranges` has the memory that a launch may touch, and `checks.asynchronous` the copies under way. `faults` reports an
+error, with names from `places` and lines from `source`. `state` has the records that all of these share, `raw` their
 access to memory, and `errors` the exceptions.
 """
 

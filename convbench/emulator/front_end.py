@@ -16,7 +16,7 @@ from typing import Any
 
 from packaging.specifiers import SpecifierSet
 
-from convbench.emulator import shortcuts
+from convbench.emulator import powers, shortcuts
 from convbench.emulator.checks import unset
 from convbench.emulator.checks.index_checks import IndexChecks, keep_negative
 from convbench.emulator.compilation import why_not
@@ -151,7 +151,7 @@ def _contexts_for(compute_capability: tuple[int, int], checked: bool, strict: bo
 def _compiler_for(compute_capability: tuple[int, int], checked: bool, strict: bool) -> Iterator[None]:
     """Patch numba-cuda as the emulator needs it, while a kernel compiles."""
     # here, because Numba's simulator lacks some of these
-    from numba.cuda import cgutils, dispatcher
+    from numba.cuda import cgutils, dispatcher, lowering
     from numba.cuda.descriptor import cuda_target
     from numba.cuda.np import arrayobj
 
@@ -169,6 +169,7 @@ def _compiler_for(compute_capability: tuple[int, int], checked: bool, strict: bo
         *device_functions.patches(dispatcher.CUDADispatcher),
         (cuda_target, "_typingctx", contexts.typing),
         (cuda_target, "_targetctx", contexts.target),
+        (lowering.Lower, "lower_binop", powers.lowering(lowering.Lower.lower_binop)),
         (cgutils, "do_boundscheck", index_checks.check),
         (cgutils, "get_item_pointer", index_checks.get_item_pointer),
         (arrayobj, "basic_indexing", index_checks.basic_indexing),

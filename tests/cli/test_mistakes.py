@@ -80,6 +80,8 @@ def test_nothing_is_appended_to_a_foreign_file(convbench, here):
 @pytest.mark.parametrize(
     ("words", "parts"),
     [
+        (("run", "-m"), ("run", "name a script, or a module with -m")),
+        (("run", "-m", "--checked", "program.py"), ("the name of a module, not by --checked", "options come before")),
         (("show", "n1c0h5w5-k1r3s3"), ("c is 0", "at least 1")),
         (("show", "n1c1h5w5-k1r3s3-pad-1"), ("padding is", "negative")),
         (("show", "n1c3h5w5-k4r3s3-g2"), ("groups is 2", "divide c = 3")),

@@ -113,6 +113,7 @@ def test_a_profile_stands_beside_one_of_nsight_compute(convbench, here):
     [
         (("direct", LAYER, "--blocks", "0"), "--blocks '0' is neither a whole number, at least 1, nor all"),
         (("direct", LAYER, "--blocks", "some"), "--blocks 'some'"),
+        (("direct", LAYER, "--blocks", "1" + "0" * 9), "--blocks 1000000000 is more than any profile can run"),
         (("direct", LAYER, "--seed", "-1"), "--seed -1 is negative"),
         (("direct", LAYER, "--gpu", "h20"), "GPU 'h20' is unknown; there are h200, h100"),
         (("direct", LAYER, "--gpu", "h200", "--arch", "sm_90"), "--arch sm_90 and --gpu h200 exclude each other"),

@@ -113,7 +113,7 @@ def _casts() -> Iterator[str]:
     joined = "  %h = zext i32 %high to i64\n  %l = zext i32 %low to i64\n  %s = shl i64 %h, 32\n"
     joined += "  %bits = or i64 %s, %l\n  %r = bitcast i64 %bits to double\n"
     yield _define("double", "hiloint2double", "i32 %high, i32 %low", joined)
-    narrow = "  %half = fptrunc float %x to half\n  %r = bitcast half %half to i16\n"
+    narrow = "  %wide = fpext float %x to double\n  %r = call i16 @emu.half.rn(double %wide)\n"
     yield _define("i16", "float2half_rn", "float %x", narrow)
     wide = "  %half = bitcast i16 %x to half\n  %r = fpext half %half to float\n"
     yield _define("float", "half2float", "i16 %x", wide)

@@ -7,6 +7,10 @@ from convbench.emulator.support import copies, tensor, warpgroup
 from convbench.emulator.support.registers import THREAD_ROW, WORKER_ROW, field
 
 _HALF = "  %half = bitcast i16 %x to half\n"
+_TANH = """  %wide = fpext float %x to double
+  %found = call double @llvm.tanh.f64(double %wide)
+  %r = fptrunc double %found to float
+"""
 _TO_HALF = "  %r = bitcast half %half to i16\n"
 _LOAD_IF = "{ .reg .pred p; setp.ne.u32 p, $2, 0; mov.f32 $0, 0f00000000; @p ld.global.nc.f32 $0, [$1]; }"
 _LOADED_IF = """entry:
@@ -18,6 +22,11 @@ look:
 done:
   %r = phi float [ 0.0, %entry ], [ %found, %look ]
 """
+
+
+def _rounded_to_half(kind: str) -> str:
+    wide = "  %wide = fpext float %x to double\n" if kind == "float" else ""
+    return f"{wide}  %r = call i16 @emu.half.rn(double {'%wide' if wide else '%x'})\n"
 
 
 def _bodies() -> dict[str, tuple[str, tuple[str, ...], str]]:
@@ -33,7 +42,11 @@ def _bodies() -> dict[str, tuple[str, tuple[str, ...], str]]:
         "mov.u32 $0, %dynamic_smem_size;": ("i32", (), WORKER_ROW + field("r", "worker", "dynamic_bytes", kind="i32")),
         "nanosleep.u32 $0;": ("void", ("i32 %x",), ""),
         "activemask.b32 $0;": ("i32", ("i64 %site",), "  %r = call i32 @emu.ptx.activemask(i64 %site)\n"),
-        "tanh.approx.f32 $0, $1;": ("float", ("float %x",), "  %r = call float @llvm.tanh.f32(float %x)\n"),
+        "tanh.approx.f32 $0, $1;": (
+            "float",
+            ("float %x",),
+            _TANH,
+        ),
     }
     found[_LOAD_IF] = "float", ("ptr %p", "i32 %ok"), _LOADED_IF
     found |= copies.bodies() | tensor.bodies() | warpgroup.bodies()
@@ -42,7 +55,7 @@ def _bodies() -> dict[str, tuple[str, tuple[str, ...], str]]:
         found[f"cvt.rn.f16.{ptx} $0, $1;"] = (
             "i16",
             (f"{kind} %x",),
-            f"  %half = fptrunc {kind} %x to half\n" + _TO_HALF,
+            _rounded_to_half(kind),
         )
     for bits in (8, 16, 32, 64):
         for sign, operation in (("s", "sitofp"), ("u", "uitofp")):
@@ -93,7 +106,7 @@ def is_sited(ptx: str) -> bool:
 
 def definitions() -> str:
     """IR of all these functions."""
-    found = ["declare float @llvm.tanh.f32(float)", "declare half @llvm.rint.f16(half)"]
+    found = ["declare double @llvm.tanh.f64(double)", "declare half @llvm.rint.f16(half)"]
     found += [f"declare i{n} @llvm.fpto{sign}i.sat.i{n}.f16(half)" for n in (8, 16, 32, 64) for sign in "su"]
     for ptx, (kind, parameters, body) in _BODIES.items():
         result = "  ret void\n" if kind == "void" else f"  ret {kind} %r\n"

@@ -57,7 +57,9 @@ _WIDE_HALF = """define linkonce_odr double @emu.half.wide(i16 %b) alwaysinline n
 _ROUND_HALF = """define linkonce_odr i16 @emu.half.rn(double %x) alwaysinline nounwind {
   %odd = call float @emu.to.odd(double %x)
   %near = fptrunc float %odd to half
-  %r = bitcast half %near to i16
+  %bits = bitcast half %near to i16
+  %nan = fcmp uno double %x, %x
+  %r = select i1 %nan, i16 32767, i16 %bits
   ret i16 %r
 }"""
 _WIDE_BFLOAT = """define linkonce_odr double @emu.bfloat16.wide(i16 %b) alwaysinline nounwind {
