@@ -29,8 +29,8 @@ from numba.cuda.cudadrv.libs import get_cudalib
 from numba.cuda.memory_management import nrt
 
 from convbench.emulator import Emulator, LaunchError, LoadedModule
+from convbench.emulator.cubin import Cubin, Properties
 from convbench.emulator.install import host_driver, host_memory, settings
-from convbench.emulator.install.cubin import Cubin, Properties
 from convbench.emulator.ptx.kernel import PtxKernel
 from convbench.emulator.ptx.numba_code import SUFFIX_SINCE, linked_texts
 from convbench.emulator.ptx.parser import parse

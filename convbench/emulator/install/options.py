@@ -4,6 +4,7 @@ import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
+from difflib import get_close_matches
 from typing import Any, Self, cast, get_args
 
 from convbench.emulator.errors import EmulatorError, LaunchError
@@ -16,6 +17,7 @@ from convbench.emulator.sources import Code
 MEMORY_BYTES = 8 * 2**30
 PREFIX = "CONVBENCH_"
 
+_CLOSE = 0.85  # how alike two names are, for `difflib`
 _UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
 _SWITCH = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
 
@@ -76,7 +78,15 @@ class Options:
 
     @classmethod
     def of_environment(cls, environment: Mapping[str, str] = os.environ) -> Self:
-        """The options that environment variables set, such as CONVBENCH_CHECKED=1. Raises OptionError."""
+        """The options that environment variables set, such as CONVBENCH_CHECKED=1. Raises OptionError.
+
+        A name that is nearly that of an option is an error, because nothing else would tell of it.
+        """
+        names = [PREFIX + field.name.upper() for field in fields(cls)]
+        for name in environment:
+            close = get_close_matches(name, names, 1, _CLOSE) if name.startswith(PREFIX) and name not in names else []
+            if close:
+                raise OptionError(f"the environment variable {name} sets nothing; did you mean {close[0]}?")
         given = {field.name: environment.get(PREFIX + field.name.upper()) for field in fields(cls)}
         return cls().but(**{name: value for name, value in given.items() if value})
 

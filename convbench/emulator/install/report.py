@@ -13,13 +13,18 @@ FOUND, WRONG_CALL = 1, 2  # exit statuses
 
 
 class Report:
-    """The summary on standard error, and the files that were asked for. Raises OptionError for one in no folder."""
+    """The summary on standard error, and the files that were asked for. Raises OptionError for one in no folder.
+
+    Two of the same name are an error, too.
+    """
 
     def __init__(self, json: Path | None, junit: Path | None) -> None:
         self._json, self._junit = json, junit
         for option, path in (("--json", json), ("--junit", junit)):
             if path is not None and (path.is_dir() or not path.absolute().parent.is_dir()):
                 raise OptionError(f"{option} {path}: there is no such folder, or a folder is in its place")
+        if json is not None and junit is not None and json.absolute() == junit.absolute():
+            raise OptionError(f"--json and --junit both write {json}: one would be lost")
         atexit.unregister(tell_at_exit)  # the summary is told here
 
     def end(self, *, ended_well: bool) -> int:

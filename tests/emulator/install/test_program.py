@@ -172,6 +172,24 @@ def test_wrong_values_of_options_are_told_with_the_rule(tmp_path):
     assert "checked=True, compute_capability=(8, 6), memory=2147483648, orders=('reverse', 'random')" in right
 
 
+def test_the_emulator_is_not_installed_in_the_process_of_the_tests():
+    """All test modules are imported by now. The door would change numba-cuda for every other test."""
+    assert "convbench.emulator.install" not in sys.modules
+
+
+def test_a_name_that_is_nearly_an_option_is_told(tmp_path):
+    ended = emulated("print('end')", folder=tmp_path, CONVBENCH_CHEKED="1", CONVBENCH_BROWSER="required")
+    assert (ended.status, ended.out) == (2, "")
+    told = "the environment variable CONVBENCH_CHEKED sets nothing; did you mean CONVBENCH_CHECKED?"
+    assert ended.err == f"convbench: {told}\n"
+
+
+def test_two_files_of_one_name_are_refused(tmp_path):
+    ended = emulated("print('end')", "--json", "found", "--junit", "found", folder=tmp_path)
+    assert (ended.status, ended.out) == (2, "")
+    assert ended.err == "convbench: --json and --junit both write found: one would be lost\n"
+
+
 @pytest.mark.parametrize(
     ("name", "is_module", "told"),
     [

@@ -3,7 +3,7 @@
 import pytest
 
 from convbench.emulator import compiler_fault
-from convbench.emulator.install.cubin import Cubin, Properties
+from convbench.emulator.cubin import Cubin, Properties
 
 nvvm = pytest.mark.skipif(compiler_fault() is not None, reason=f"{compiler_fault()}")
 TEXT = """
