@@ -4,7 +4,7 @@
 # LLVM's Language Reference lets arithmetic such as llvm.sqrt make a NaN of either sign, with the preferred payload. Its
 # select is no arithmetic and keeps the bits ("Behavior of Floating-Point NaN values"; its issue 74297 calls a change of
 # them a miscompilation). So to choose the NaN 0x7fffffff, which is every computed NaN of a GPU, where the root is a NaN
-# has to give 0x7fffffff. From level 1 on, the code is sqrtss alone, and the result for -1 is the processor's 0xffc00000.
+# has to give 0x7fffffff. From level 1 on, the code is sqrtss alone, and -1 gives the 0xffc00000 of the processor.
 # The same choice behind an addition is kept. Whoever needs the bits has to compare and choose integers.
 #
 # Seen, the bits for the root of -1 and for NaN + NaN: 0x7fffffff and 0x7fffffff at level 0, and 0xffc00000 and
