@@ -89,7 +89,7 @@ def is_of_copy(reader: int, beside: int, thread: int) -> bool:
     return beside == _HELD and bool(reader & _WARPS) and thread_of(reader) == thread
 
 
-@njit(error_model="numpy", inline="always")
+@njit(error_model="numpy", forceinline=True)
 def _fault(thread, kind, a, b, c):
     """Note the details of a fault in the thread's row."""
     store(thread + _A, a)
@@ -98,7 +98,7 @@ def _fault(thread, kind, a, b, c):
     return kind
 
 
-@njit(error_model="numpy", inline="always")
+@njit(error_model="numpy", forceinline=True)
 def _unordered(stamp, thread, index, worker):
     """Whether the access of a stamp of this epoch is unordered with one that thread `index` makes now."""
     other = stamp & _THREAD_MASK
@@ -110,7 +110,7 @@ def _unordered(stamp, thread, index, worker):
     return known <= (stamp >> _SYNC & _SYNC_MASK)
 
 
-@njit(error_model="numpy", inline="always")
+@njit(error_model="numpy", forceinline=True)
 def _is_foreign(stamp_epoch, block_epoch, worker, ordered):
     """Whether the access of a stamp is another block's, and no grid synchronisation lies between."""
     if ordered:  # blocks may run side by side, each in epochs of its own
@@ -133,7 +133,7 @@ def _before(lanes, stamp, index, worker):
     return found
 
 
-@njit(error_model="numpy", inline="always")
+@njit(error_model="numpy", forceinline=True)
 def _enter(at, epoch, block_epoch, me, thread, index, worker, is_shared, ordered):
     """Add thread `index` to the set at an address. Returns whether more threads of this epoch would change nothing."""
     stamp = load(at)
@@ -171,7 +171,7 @@ def _enter(at, epoch, block_epoch, me, thread, index, worker, is_shared, ordered
     return False
 
 
-@njit(error_model="numpy", inline="always")
+@njit(error_model="numpy", forceinline=True)
 def _meets(at, epoch, block_epoch, thread, index, worker, is_shared, ordered):
     """Whether some thread of the set at an address is unordered with an access that thread `index` makes now."""
     stamp = load(at)
@@ -203,7 +203,7 @@ def _touch_unwritten(access, write_epoch, block_epoch, thread, site, address):
     return 0
 
 
-@njit(error_model="numpy", inline="always")
+@njit(error_model="numpy", forceinline=True)
 def _check_cell(
     access, strong, cell, atomics, epoch, block_epoch, me, index, worker, is_shared, thread, address, site, ordered
 ):
@@ -256,7 +256,7 @@ def _check_cell(
     return 0
 
 
-@njit(error_model="numpy", inline="always")
+@njit(error_model="numpy", forceinline=True)
 def _find(worker, address):
     """The range that holds an address, or 0."""
     row = load(worker + _RANGES)
@@ -270,7 +270,7 @@ def _find(worker, address):
 RANGE_BYTES = RANGE.itemsize
 
 
-@njit(error_model="numpy", inline="always")
+@njit(error_model="numpy", forceinline=True)
 def check(thread, address, what, row, ordered):
     """As `check_value`, for an access whose value does not matter."""
     return check_value(thread, address, what, row, ordered, False, 0, 0)
@@ -291,7 +291,7 @@ def _is_same(thread, worker, stamp, address, size, low, high):
     return True
 
 
-@njit(error_model="numpy", inline="always")
+@njit(error_model="numpy", forceinline=True)
 def check_value(thread, address, what, row, ordered, has_value, low, high):
     """The fault of an access to global or shared memory, or 0. Races and reads of unwritten memory are only noted.
 
@@ -434,7 +434,7 @@ def hold(thread, address, what, is_held):
             store(readers + 8, 0)
 
 
-@njit(error_model="numpy", inline="always")
+@njit(error_model="numpy", forceinline=True)
 def is_unwritten(written, size):
     """1 if one of the bytes of a map is 0."""
     for byte in range(size):

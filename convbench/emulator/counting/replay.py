@@ -51,7 +51,7 @@ def begin_traces(threads, count, traces):
         groups[warp, 0, IN_USE] = groups[warp, TOP, 0] = 1
 
 
-@njit(error_model="numpy", inline="always")
+@njit(error_model="numpy", forceinline=True)
 def _noted(threads, index, base, capacity):
     """The words that a thread has noted and not moved."""
     return (threads[index].trace - base) // WORD - index * capacity

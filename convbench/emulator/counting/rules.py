@@ -28,7 +28,7 @@ LANES = 32
 INACTIVE = -1  # the address of a lane that takes no part
 
 
-@njit(error_model="numpy", inline="always")
+@njit(error_model="numpy", forceinline=True)
 def _is_paired(addresses, distance):
     """Whether every active lane i has a partner i ^ distance that is inactive or has the same address."""
     for lane in range(LANES):
