@@ -23,7 +23,7 @@ from convbench.emulator.errors import UnsupportedError
 from convbench.emulator.front_end import lower
 from convbench.emulator.limits import check_constants
 from convbench.emulator.machine import Machine
-from convbench.emulator.nvvm import fusion, libdevice, nans
+from convbench.emulator.nvvm import fusion, libdevice, nans, unrolling
 from convbench.emulator.ptx import heap, watched
 from convbench.emulator.ptx.counts.counted import Counting
 from convbench.emulator.ptx.lower import lower as lower_ptx
@@ -366,6 +366,8 @@ def _link(
         text = nans.canonical(fusion.fused(support.inlined_later(text)))
         if f"call double @{fusion.SUM_TO_ODD}(" in text:
             text += support.definition(fusion.SUM_TO_ODD)
+        if not checked:
+            text = unrolling.marked(text)
     return Linked(name, text, entry, retargeted, checked, symbols)
 
 
