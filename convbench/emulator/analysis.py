@@ -1,6 +1,7 @@
 """Read a kernel's IR: into which memory its pointers lead, what it accesses, and where its loops begin."""
 
 import re
+from collections.abc import Callable
 
 from convbench.emulator.errors import UnsupportedError
 
@@ -166,13 +167,13 @@ def find_loop_heads(body: list[str]) -> set[str]:
     return heads
 
 
-def find_places(body: list[str], blocks: set[str]) -> dict[str, str]:
-    """The first instruction with a place in the source of each of some blocks."""
+def find_places(body: list[str], blocks: set[str], has_place: Callable[[str], bool]) -> dict[str, str]:
+    """The first instruction of each of some blocks that has a place in the source."""
     found: dict[str, str] = {}
     here = ""
     for line in body:
         if match := _LABEL.match(line):
             here = match["label"].strip('"')
-        elif here in blocks and here not in found and "!dbg" in line:
+        elif here in blocks and here not in found and has_place(line):
             found[here] = line
     return found

@@ -74,7 +74,7 @@ class Watcher(Weaver):
         self.words = {m["word"]: m["pointer"] for line in body if (m := _WORD.match(line))}
         self.sums = Sums(body, self.roots) if warpgroups else None
         self.heads = find_loop_heads(body)
-        self.lines_of_heads = find_places(body, self.heads)
+        self.lines_of_heads = find_places(body, self.heads, lambda line: debug.site(line).line > 0)
         self.shift = self._shift()
         self.has_copies = False
         self.has_fences = any(_FENCE.match(line) for line in body)

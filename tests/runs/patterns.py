@@ -39,17 +39,19 @@ def wrong(row: Pattern, code: Code, *, bug: bool) -> str:
 
 def main(names: Sequence[str]) -> int:
     """Run the patterns of these names, or all. Returns the exit status."""
+    if unknown := set(names) - set(TABLE):
+        print(f"no such pattern: {', '.join(sorted(unknown))}; the patterns are {', '.join(TABLE)}", file=sys.stderr)
+        return 2
+    chosen = {name: row for name, row in TABLE.items() if not names or name in names}
     failed, start = 0, time.perf_counter()
-    for name, row in TABLE.items():
-        if names and name not in names:
-            continue
+    for name, row in chosen.items():
         for code in CODES:
             for bug in (False, True):
                 if said := wrong(row, code, bug=bug):
                     failed += 1
                     print(f"{name}, {code}, {'faulty' if bug else 'right'}: {said}", flush=True)
     took = time.perf_counter() - start
-    print(f"{len(TABLE)} patterns, right and faulty, on {len(CODES)} codes: {failed} wrong; {took:.0f} s")
+    print(f"{len(chosen)} patterns, right and faulty, on {len(CODES)} codes: {failed} wrong; {took:.0f} s")
     return failed > 0
 
 

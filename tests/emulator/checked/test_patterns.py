@@ -8,6 +8,7 @@ from runs.patterns import CODES, wrong
 
 # one or two of each file; the session runs all
 CHOSEN = (
+    "loop_whose_step_becomes_zero",
     "last_warp_of_a_tree_without_syncwarp",
     "scratch_that_the_next_round_overwrites",
     "look_back_that_reads_a_prefix_without_a_fence",
