@@ -113,7 +113,7 @@ def clients(session: nox.Session) -> None:
 
 @nox.session
 def foreign_ptx(session: nox.Session) -> None:
-    """PTX of nvcc, NVRTC, Triton and numba-cuda-mlir on the emulator, compared with NumPy: minutes."""
+    """PTX of nvcc, NVRTC, CuPy, Triton and numba-cuda-mlir on the emulator, compared with NumPy: minutes."""
     install(session, "foreign_ptx", extras="cu13")
     session.run("pytest", "-c", "tests/foreign/pytest.ini", "tests/foreign", *session.posargs)
 

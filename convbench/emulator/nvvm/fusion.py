@@ -4,6 +4,7 @@ Both work on one basic block at a time. The rules were seen in their output for 
 
 - NVVM fuses a product into an addition if all uses of the product are additions, and they are fewer than five. Of two
   such products it takes the first operand's. It leaves subtractions to ptxas.
+  Which operand is the first one is what `ranks` tells.
 - ptxas fuses what is left, and all sums of 16 bits, as `ptx.fusion` says: a product is fused if every use of it is a
   sum or a difference. A sum of two such products takes its first operand's, and the other is rounded, for all its uses.
 
@@ -16,6 +17,8 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+
+from convbench.emulator.nvvm.ranks import Ranks
 
 _FEWEST_NOT_FUSED = 5  # uses
 _NAME = r'%(?:"[^"]+"|[\w.$-]+)'
@@ -83,10 +86,15 @@ def fused(text: str) -> str:
 
 def _rewrite(lines: list[str], begin: int, end: int) -> set[str]:
     """Rewrite the sums of one function; the types of which some were fused."""
-    operations = _operations(lines, begin, end)
+    blocks = _blocks(lines, begin, end)
+    operations = _operations(lines, begin, end, blocks)
     products = [found for found in operations.values() if found.name == "fmul"]
     if not products:
         return set()
+    ranks = Ranks(lines[begin - 1], lines[begin:end], blocks)
+    for operation in operations.values():
+        if operation.name == "fadd":
+            operation.operands = ranks.ordered(*operation.operands)
     _find_uses(lines, begin, end, operations)
     chosen: dict[str, tuple[_Operation, _Use]] = {}  # the product that a sum takes
     for rule in (_nvvm, _ptxas):
@@ -97,8 +105,8 @@ def _rewrite(lines: list[str], begin: int, end: int) -> set[str]:
     return {product.kind for product, use in chosen.values() if not use.rounded}
 
 
-def _operations(lines: list[str], begin: int, end: int) -> dict[str, _Operation]:
-    found, blocks = {}, _blocks(lines, begin, end)
+def _operations(lines: list[str], begin: int, end: int, blocks: list[int]) -> dict[str, _Operation]:
+    found = {}
     for number in range(begin, end):
         if match := _ROUNDING.match(lines[number]):
             block = blocks[number - begin]

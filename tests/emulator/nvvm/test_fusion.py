@@ -1,5 +1,7 @@
 """Sums of products are fused where a GPU's compilers fuse them: the same bits as from the PTX."""
 
+import random
+
 import numpy as np
 import pytest
 from numba import cuda
@@ -28,6 +30,25 @@ SUMS = [  # no two share a product
 ]
 
 
+CHANCE = random.Random(0)
+
+
+def term():
+    """A product or a value."""
+    return " * ".join(CHANCE.sample("abcde", 2)) if CHANCE.random() < 0.75 else CHANCE.choice("abcde")
+
+
+def total_of_terms():
+    """A sum whose terms come in any order, which the compilers sort."""
+    total = term()
+    for _ in range(CHANCE.randint(1, 3)):
+        total += f" {CHANCE.choice('+-')} {term()}"
+    return f"({total}) * {CHANCE.choice('abcde')} + {term()}" if CHANCE.random() < 0.4 else total
+
+
+SUMS += [total_of_terms() for _ in range(40)]
+
+
 def kernel_of_sums():
     """A kernel that computes each sum from five rows of its own."""
     text = ""
@@ -45,7 +66,7 @@ def kernel_of_sums():
 def test_the_same_sums_are_fused_as_on_a_gpu(dtype):
     x = np.random.default_rng(1).standard_normal((5 * len(SUMS), THREADS)).astype(dtype)
     kernel, found = kernel_of_sums(), []
-    for emulator in (Emulator(code="ptx", workers=1), Emulator(code="llvm", checked=True, workers=1)):
+    for emulator in (Emulator(code="ptx", workers=1), Emulator(code="llvm", checked=True, orders=("forward",))):
         out = np.zeros((len(SUMS) + 1, THREADS), dtype)
         emulator.launch(kernel, 1, THREADS, x, out)
         found.append(out)
@@ -54,6 +75,27 @@ def test_the_same_sums_are_fused_as_on_a_gpu(dtype):
     ]
     assert not differing
     assert (found[0][0] != x[0] * x[1] + x[2]).any()  # or there would be nothing to see
+
+
+@cuda.jit
+def complex_sums(a, b, c, out):
+    i = cuda.threadIdx.x
+    out[0, i] = a[i] * b[i] + c[i]
+    out[1, i] = a[i] * b[i] - c[i]
+    out[2, i] = c[i] * a[i] + a[i] * b[i]
+    out[3, i] = a[i] * b[i].real + c[i]
+
+
+@pytest.mark.parametrize("dtype", [np.complex64, np.complex128])
+def test_sums_of_complex_numbers_are_those_of_a_gpu(dtype):
+    rng = np.random.default_rng(2)
+    a, b, c = ((rng.standard_normal(THREADS) + 1j * rng.standard_normal(THREADS)).astype(dtype) for _ in range(3))
+    found = []
+    for emulator in (Emulator(code="ptx", workers=1), Emulator(code="llvm", checked=True, orders=("forward",))):
+        out = np.zeros((4, THREADS), dtype)
+        emulator.launch(complex_sums, 1, THREADS, a, b, c, out)
+        found.append(out)
+    assert found[0].tobytes() == found[1].tobytes()
 
 
 def lines(*body):
