@@ -23,19 +23,21 @@ from convbench.emulator.errors import (
     OrderDependenceError,
     UnsupportedError,
 )
-from convbench.emulator.install import host_driver, host_memory, modules, settings
+from convbench.emulator.install import host_driver, host_memory, modules, quick, settings
 from convbench.emulator.install.captures import reaches_other_memory
 from convbench.emulator.install.findings import FINDINGS
 from convbench.emulator.install.habits import early_return, note_of
 from convbench.emulator.install.options import Options
 from convbench.emulator.install.told import Launch, explain
 from convbench.emulator.limits import MAX_THREADS
+from convbench.emulator.ready import Again
 
 _original_init = dispatcher._Kernel.__init__
 _original_bind = dispatcher._Kernel.bind
 _original_launch = dispatcher._Kernel.launch
 _original_load = dispatcher.CUDACache.load_overload
 _original_call = dispatcher._LaunchConfiguration.__call__
+_original_add = dispatcher.CUDADispatcher.add_overload
 
 _returns_early: set[Any] = set()  # kernels whose threads may return before a barrier, which was noted
 _known: set[Any] = set()  # kernels that were looked at: see `captures`
@@ -85,6 +87,21 @@ def _load(cache: Any, *given: Any) -> Any:
     if settings.options().checked or settings.fix_code() == "llvm":
         return None
     return _original_load(cache, *given)
+
+
+class _Types(tuple[Any, ...]):
+    """The types of a signature, which compute their hash once: each launch of a declared kernel asks for it."""
+
+    def __hash__(self) -> int:
+        found: int | None = self.__dict__.get("kept_hash")
+        if found is None:
+            found = self.__dict__["kept_hash"] = super().__hash__()
+        return found
+
+
+def _add_overload(kernels: Any, kernel: Any, argument_types: Any) -> None:
+    """`CUDADispatcher.add_overload`."""
+    _original_add(kernels, kernel, _Types(argument_types))
 
 
 def _call(configuration: Any, *args: Any) -> Any:
@@ -197,10 +214,14 @@ class _Run:
 
     def _linked(self, *, checked: bool = False) -> None:
         """Run the kernel's PTX, as numba-cuda has linked it."""
-        kernel, launch = self._kernel, self._launch
+        kernel, launch, again = self._kernel, self._launch, None
         if checked:
             _original_bind(kernel)
-        with modules.launching(_parameters(kernel), checked=checked):
+        elif (found := quick.find(kernel, self._args, launch.grid, launch.block, self._shared_bytes)) is not None:
+            if quick.run(found, _parameters(kernel)):
+                return
+            again = Again(found.key, len(found.words))
+        with modules.launching(_parameters(kernel), checked=checked, again=again):
             _original_launch(kernel, self._args, launch.grid, launch.block, self._stream, self._shared_bytes)
 
     def _whole(self, *, checked: bool, may_return: bool = False) -> None:
@@ -296,6 +317,7 @@ def install() -> None:
         (dispatcher._Kernel, "launch"): _launch,
         (dispatcher.CUDACache, "load_overload"): _load,
         (dispatcher._LaunchConfiguration, "__call__"): _call,
+        (dispatcher.CUDADispatcher, "add_overload"): _add_overload,
     }
     for (owner, name), function in patches.items():
         setattr(owner, name, function)

@@ -35,6 +35,7 @@ from convbench.emulator.ptx.kernel import PtxKernel
 from convbench.emulator.ptx.numba_code import SUFFIX_SINCE, linked_texts
 from convbench.emulator.ptx.parser import parse
 from convbench.emulator.ptx.syntax import Module
+from convbench.emulator.ready import Again
 from convbench.emulator.without_device import CudaSource
 
 COPIES = "Host array used in CUDA kernel will incur copy overhead to/from device."  # numba-cuda's words
@@ -140,13 +141,13 @@ _launching = threading.local()
 
 
 @contextmanager
-def launching(names: tuple[str, ...], *, checked: bool) -> Iterator[None]:
+def launching(names: tuple[str, ...], *, checked: bool, again: Again | None = None) -> Iterator[None]:
     """The launch of this thread: the names of the kernel and its parameters in PTX, and whether it is checked."""
-    _launching.names, _launching.checked = names, checked
+    _launching.names, _launching.checked, _launching.again = names, checked, again
     try:
         yield
     finally:
-        _launching.names, _launching.checked = (), False
+        _launching.names, _launching.checked, _launching.again = (), False, None
 
 
 def _launch(stream: Any, config: Any, kernel: Kernel, *args: Any) -> None:
@@ -155,6 +156,7 @@ def _launch(stream: Any, config: Any, kernel: Kernel, *args: Any) -> None:
     names, checked = getattr(_launching, "names", ()), getattr(_launching, "checked", False)
     options = settings.options()
     emulator = options.emulator("ptx", checked=checked, may_return=not options.strict_return)
+    emulator.again = getattr(_launching, "again", None)
     try:
         emulator.launch(
             kernel.with_names(names),
