@@ -6,7 +6,7 @@ launch gives the kernel itself to the emulator, which then knows the names and s
 """
 
 from collections.abc import Callable, Iterator
-from functools import wraps
+from functools import cache, wraps
 from typing import Any
 
 import numpy as np
@@ -28,8 +28,10 @@ from convbench.emulator.install.captures import reaches_other_memory
 from convbench.emulator.install.findings import FINDINGS
 from convbench.emulator.install.habits import early_return, note_of
 from convbench.emulator.install.options import Options
+from convbench.emulator.install.profiles import PROFILES
 from convbench.emulator.install.told import Launch, explain
 from convbench.emulator.limits import MAX_THREADS
+from convbench.emulator.ptx.numba_code import with_lines
 from convbench.emulator.ready import Again
 
 _original_init = dispatcher._Kernel.__init__
@@ -62,8 +64,18 @@ class _Function:
         )
 
 
+@cache
+def _give_lines() -> None:
+    """Let numba-cuda link code with lines from now on."""
+    for owner, name, value in with_lines():
+        setattr(owner, name, value)
+
+
 @wraps(_original_init)
 def _init(kernel: Any, py_func: Any, argument_types: Any, **options: Any) -> None:
+    if settings.options().profile:
+        _give_lines()
+        options["lineinfo"] = not options.get("debug")  # which has lines of its own
     kernel.targetoptions = options
     if settings.fix_code() == "ptx":
         _original_init(kernel, py_func, argument_types, **options)
@@ -84,7 +96,8 @@ def _bind(kernel: Any) -> None:
 
 def _load(cache: Any, *given: Any) -> Any:
     """`CUDACache.load_overload`: a kernel from the disk has no source, which checked mode and LLVM code need."""
-    if settings.options().checked or settings.fix_code() == "llvm":
+    options = settings.options()
+    if options.checked or options.profile or settings.fix_code() == "llvm":  # nor has it lines, for a profile
         return None
     return _original_load(cache, *given)
 
@@ -121,14 +134,15 @@ def _launch(kernel: Any, args: Any, griddim: Any, blockdim: Any, stream: Any = 0
     launch = Launch(name, settings.count(name), tuple(griddim), tuple(blockdim), function)
     only = options.only
     checks = options.checked and (only is None or (name, launch.number) == (only.kernel, only.number))
-    if function is not None and function.__code__.co_filename == devicearray.__file__:
+    is_own = function is not None and function.__code__.co_filename == devicearray.__file__
+    if is_own:
         checks = False  # `array[index] = value`, whose threads all write the same value
     run = _Run(kernel, args, stream, sharedmem, launch, options)
     try:
         if checks:
             run.checked()
         else:
-            run.fast()
+            run.fast(profiles=not is_own and PROFILES.wants(kernel, launch, options))
     except (KernelFault, OrderDependenceError) as error:
         launch.arguments.update(_named(function, args))
         explain(error, launch)
@@ -158,12 +172,12 @@ class _Run:
         self._launch, self._options = launch, options
         self._before: list[tuple[Any, Any]] = []
 
-    def fast(self) -> None:
-        """Run it without checks."""
+    def fast(self, *, profiles: bool = False) -> None:
+        """Run it without checks; count it before with `profiles`."""
         if settings.fix_code() == "llvm":
             self._whole(checked=False)
         else:
-            self._linked()
+            self._linked(profiles=profiles)
 
     def checked(self) -> None:
         """Run it with checks. Raises KernelFault, OrderDependenceError and what `Emulator.launch` raises."""
@@ -212,16 +226,20 @@ class _Run:
         except KernelFault as fault:
             explain(fault, self._launch)
 
-    def _linked(self, *, checked: bool = False) -> None:
+    def _linked(self, *, checked: bool = False, profiles: bool = False) -> None:
         """Run the kernel's PTX, as numba-cuda has linked it."""
         kernel, launch, again = self._kernel, self._launch, None
         if checked:
             _original_bind(kernel)
-        elif (found := quick.find(kernel, self._args, launch.grid, launch.block, self._shared_bytes)) is not None:
+        elif (
+            not profiles
+            and (found := quick.find(kernel, self._args, launch.grid, launch.block, self._shared_bytes)) is not None
+        ):
             if quick.run(found, _parameters(kernel)):
                 return
             again = Again(found.key, len(found.words))
-        with modules.launching(_parameters(kernel), checked=checked, again=again):
+        counted = launch if profiles else None
+        with modules.launching(_parameters(kernel), checked=checked, again=again, counted=counted):
             _original_launch(kernel, self._args, launch.grid, launch.block, self._stream, self._shared_bytes)
 
     def _whole(self, *, checked: bool, may_return: bool = False) -> None:
