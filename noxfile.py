@@ -104,8 +104,9 @@ def upstream(session: nox.Session) -> None:
 
 @nox.session
 def clients(session: nox.Session) -> None:
-    """CUDA programs of stumpy, xarray-spatial and fbpic on the emulator, fast and checked, against a table: minutes."""
+    """CUDA programs of other packages, such as stumpy and NeMo, on the emulator, fast and checked: a table, minutes."""
     install(session, "clients", extras="cu13")
+    session.install("--no-deps", *nox.project.dependency_groups(PROJECT, "clients_alone"))
     for mode in ("emulator", "checked"):
         words = "-c", "tests/clients/pytest.ini", "tests/clients", f"--cuda={mode}"
         session.run("pytest", *words, *session.posargs)

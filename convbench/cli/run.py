@@ -43,7 +43,8 @@ def run(
         bool, typer.Option("--keep-going", help="Go on after a fault, and tell all faults at the end.")
     ] = False,
     only: Annotated[
-        str | None, typer.Option("--only", metavar="KERNEL:N", help="Check only the N-th launch of a kernel.")
+        str | None,
+        typer.Option("--only", metavar="KERNEL:N", help="Check (or profile) only the N-th launch of a kernel."),
     ] = None,
     orders: Annotated[
         str | None,
@@ -70,6 +71,14 @@ def run(
             autocompletion=completion.one_of(("ptx", "llvm")),
         ),
     ] = None,
+    profile: Annotated[
+        bool,
+        typer.Option(
+            "--profile",
+            help="Count what the warps of each kernel do in its first launch (with --only: in that one), and tell it "
+            "at the end.",
+        ),
+    ] = False,
     json: Annotated[Path | None, typer.Option("--json", help="Write what was found to this file, as JSON.")] = None,
     junit: Annotated[
         Path | None, typer.Option("--junit", help="Write what was found to this file, as JUnit's XML.")
@@ -90,7 +99,7 @@ def run(
         "checked": checked or None, "strict_index": strict_index or None,
         "strict_return": strict_return or None, "keep_going": keep_going or None,
         "only": only, "orders": orders, "budget": budget, "compute_capability": compute_capability,
-        "memory": memory, "code": code,
+        "memory": memory, "code": code, "profile": profile or None,
     }  # fmt: skip
     raise Chosen(program.Program(given[0], given[1:], is_module=module is not None, json=json, junit=junit), options)
 

@@ -18,11 +18,12 @@ def _parser() -> argparse.ArgumentParser:
         "--strict-index": "take a negative index for a fault",
         "--strict-return": "take a thread that returns before a barrier for a fault",
         "--keep-going": "go on after a fault, and tell all faults at the end",
+        "--profile": "count what the warps of each kernel do in its first launch, or in that of --only",
     }
     for flag, meaning in flags.items():
         parser.add_argument(flag, action="store_true", default=None, help=meaning)
     values = {
-        "--only": ("KERNEL:N", "check only the N-th launch of a kernel"),
+        "--only": ("KERNEL:N", "check (or profile) only the N-th launch of a kernel"),
         "--orders": ("NAMES", "orders of threads and blocks: forward, reverse, random"),
         "--budget": ("STEPS", "steps of loops that a thread may take in one block"),
         "--compute-capability": ("X.Y", "compute capability of the device"),

@@ -167,6 +167,22 @@ def find_loop_heads(body: list[str]) -> set[str]:
     return heads
 
 
+def has_loop(body: list[str]) -> bool:
+    """Whether a thread may come to a block twice."""
+    successors: dict[str, set[str]] = {}
+    here = ""
+    for line in body:
+        if match := _LABEL.match(line):
+            here = match["label"].strip('"')
+            successors[here] = set()
+        else:
+            successors[here].update(found["label"].strip('"') for found in _TARGET.finditer(line))
+    while ends := [label for label, targets in successors.items() if not targets & successors.keys()]:
+        for label in ends:
+            del successors[label]
+    return bool(successors)
+
+
 def find_places(body: list[str], blocks: set[str], has_place: Callable[[str], bool]) -> dict[str, str]:
     """The first instruction of each of some blocks that has a place in the source."""
     found: dict[str, str] = {}

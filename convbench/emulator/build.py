@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from convbench.emulator import support
-from convbench.emulator.analysis import Root
+from convbench.emulator.analysis import Root, has_loop
 from convbench.emulator.arguments import Passed, Pointers
 from convbench.emulator.checks import loops
 from convbench.emulator.counting.tables import Tables
@@ -78,6 +78,7 @@ class Compiled:
     warpgroups: bool = False  # whether it has wgmma, for which threads need tables
     spins: bool = False  # whether it has loops in which a thread may wait for others, of other blocks too
     grid: bool = False  # whether it synchronises the whole grid
+    is_brief: bool = False  # whether each thread surely ends soon: it has no loop, and calls nothing of Python
     watch: "Watch | None" = None
     pointers: tuple[int, ...] | None = None  # words of the arguments whose bounds the code asks for; None: it does not
     build_s: float = 0.0  # how long the machine code took
@@ -254,6 +255,7 @@ def build(
         sites=linked.retargeted.sites,
         spins=bool(weaver.spins) or any("@emu.ptx.yield(" in module for module in linked.retargeted.modules),
         grid=weaver.grid,
+        is_brief=not has_loop(weaver.body) and not any(map(_is_python, linked.symbols)),
         warpgroups=_has_warpgroups(linked),
         watch=watch,
         pointers=linked.pointers,
@@ -385,6 +387,11 @@ def bind(symbols: tuple[str, ...]) -> None:
     """Tell LLVM where these functions are in this process."""
     for name in symbols:
         llvm.add_symbol(name, _address(name))
+
+
+def _is_python(symbol: str) -> bool:
+    """Whether a function that machine code calls is one of Python's."""
+    return symbol == "vprintf" or symbol.startswith((heap.PREFIX, watched.PREFIX))
 
 
 def _address(name: str) -> int | None:

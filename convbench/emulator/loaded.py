@@ -86,12 +86,21 @@ class LoadedModule(Mapping[str, LoadedKernel]):
 
         Raises KeyError for a name that the module does not have.
         """
-        if self._module.storage is None:
-            self._module.storage = Storage(stored(self._module))
-        storage: Storage = self._module.storage
+        storage = self._storage()
         if name not in storage:
             raise KeyError(f"{name}: the module has {', '.join(storage) or 'no variable in global memory'}")
         return storage.bytes_of(name)
+
+    def variables(self) -> list[npt.NDArray[np.uint8]]:
+        """The bytes of all variables in global memory."""
+        storage = self._storage()
+        return [storage.bytes_of(name) for name in storage]
+
+    def _storage(self) -> Storage:
+        if self._module.storage is None:
+            self._module.storage = Storage(stored(self._module))
+        storage: Storage = self._module.storage
+        return storage
 
 
 def load_ptx(source: str | Path, *more: str | Path, workers: int | None = None) -> LoadedModule:

@@ -57,15 +57,18 @@ def pytest_report_header(config: pytest.Config) -> str | None:
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    """List the notes, and the faults of --keep-going."""
+    """List the notes, the faults of --keep-going (CONVBENCH_KEEP_GOING=1) and the profiles of CONVBENCH_PROFILE=1."""
     if config.getoption("--cuda") is None:
         return
-    from convbench.emulator.install import findings, settings
+    from convbench.emulator.install import findings, profiles, settings
 
     kept_going = settings.options().keep_going
     if findings.FINDINGS.notes or (kept_going and findings.FINDINGS.faults):
         terminalreporter.section("CUDA kernels on the emulator")
         terminalreporter.line(findings.FINDINGS.summary(settings.launches(), faults=kept_going))
+    if counted := profiles.PROFILES.summary():
+        terminalreporter.section("profiles of CUDA kernels")
+        terminalreporter.line(counted)
 
 
 @pytest.hookimpl(trylast=True)

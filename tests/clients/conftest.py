@@ -101,5 +101,7 @@ def _launches_with_faults():
 
 
 def _version(client):
-    package = {"xarray_spatial": "xarray-spatial", "numba_cuda": "numba-cuda"}.get(client, client)
+    package = {"xarray_spatial": "xarray-spatial", "numba_cuda": "numba-cuda", "nemo": "nemo_toolkit"}.get(
+        client, client
+    )
     return version(package)

@@ -1,9 +1,11 @@
-"""numba-cuda: the examples of its documentation, each run by `python -m convbench.emulator -m unittest`."""
+"""numba-cuda: the examples of its documentation, each run as a program by `-m unittest`, and `cuda.reduce`."""
 
 import subprocess
 import sys
 
+import numpy as np
 import pytest
+from numba import cuda
 
 EXAMPLES = (
     "cg", "cpointer", "cpu_gpu_compat", "ffi", "globals", "laplace", "montecarlo", "random", "reduction", "sessionize",
@@ -23,3 +25,24 @@ def test_an_example_of_the_documentation(name, pytestconfig):
     assert "OK" in done.stderr
     if "was not checked" in done.stderr:
         pytest.skip(done.stderr.strip().splitlines()[-1])
+
+
+@cuda.reduce
+def add(a, b):
+    return a + b
+
+
+@cuda.reduce
+def greater(a, b):
+    return max(a, b)
+
+
+@pytest.mark.parametrize("size", [1, 31, 64, 65, 500, 2049, 70_000])
+def test_a_reduction(size):
+    x = np.random.default_rng(size).integers(-1000, 1000, size)
+    assert add(x) == x.sum()
+    assert add(x, init=7) == x.sum() + 7
+    assert greater(cuda.to_device(x), init=-2000) == x.max()
+    found = cuda.to_device(np.zeros(1, x.dtype))
+    add(cuda.to_device(x), size=size // 2 + 1, res=found)
+    assert found.copy_to_host()[0] == x[: size // 2 + 1].sum()

@@ -11,6 +11,7 @@ from numba import cuda, float32
 
 from convbench.emulator import Emulator, FaultKind, KernelFault, disk, launch, sources
 from convbench.emulator.build import Cache
+from convbench.emulator.ready import Launches
 
 LAUNCH = sys.modules["convbench.emulator.launch"]  # the package has a function of that name
 SIZE = 32
@@ -52,6 +53,7 @@ def forget(monkeypatch):
         linked = []
         monkeypatch.setattr(LAUNCH, "_CACHE", Cache())
         monkeypatch.setattr(LAUNCH, "_LINKED", Cache())
+        monkeypatch.setattr(LAUNCH, "LAUNCHES", Launches())
         for name, original in ORIGINALS.items():
 
             def counted(kernel, *rest, original=original, **options):

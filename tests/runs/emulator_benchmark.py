@@ -222,8 +222,17 @@ def small_things() -> list[Line]:
         )
         lines.append(Line(f"barrier, {threads} threads", barriers / threads / 1000 * 1e9, "ns/thread"))
         lines.append(Line(f"shuffle, {threads} threads", shuffles / threads / 1000 * 1e9, "ns/thread"))
-    launch, threads = least_s(lambda: fast.launch(nothing, 1, 32, y), lambda: fast.launch(nothing, 10_000, 256, y))
-    return [*lines, Line("launch", launch * 1e6, "us"), Line("thread", threads / 2.56e6 * 1e9, "ns")]
+
+    def hundred() -> None:
+        for _ in range(100):
+            fast.launch(nothing, 1, 32, y)
+
+    launches, threads = least_s(hundred, lambda: fast.launch(nothing, 10_000, 256, y))
+    return [
+        *lines,
+        Line("launch that ran before", launches * 1e4, "us", 45),
+        Line("thread", threads / 2.56e6 * 1e9, "ns"),
+    ]
 
 
 if __name__ == "__main__":

@@ -7,9 +7,9 @@ module can be called, to choose options: `convbench.emulator.install(checked=Tru
 environment variables set them too, for example CONVBENCH_CHECKED=1.
 
 `settings` has the options in use (`options`). `host_driver` is the driver, with `host_memory`. `modules` loads PTX,
-with `cubin` beside it. `launches` stands in the place of numba-cuda's launch; `habits` are notes and no faults, and
-`captures` are other memory that a kernel reaches. `told` explains a fault, `findings` collects faults, and `report`
-tells them when a program ends. `hooks` concerns tracebacks and processes.
+with `cubin` beside it. `launches` stands in the place of numba-cuda's launch, and `quick` repeats one; `habits` are
+notes and no faults, and `captures` are other memory that a kernel reaches. `told` explains a fault, `findings`
+collects faults, and `report` tells them when a program ends. `hooks` concerns tracebacks and processes.
 """
 
 import atexit

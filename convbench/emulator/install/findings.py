@@ -112,13 +112,14 @@ class Findings:
                     parts.append(f"    {finding.launch.repeat()}")
         return "\n".join(parts)
 
-    def to_json(self, launches: Mapping[str, int]) -> str:
-        """Faults, notes and launches as JSON."""
+    def to_json(self, launches: Mapping[str, int], profiles: list[dict[str, Any]] | None = None) -> str:
+        """Faults, notes, launches and the profiles, if there are any, as JSON."""
         return json.dumps(
             {
                 "faults": [finding.to_json() for finding in self.faults],
                 "notes": [finding.to_json() for finding in self.notes],
                 "launches": dict(launches),
+                **({} if profiles is None else {"profiles": profiles}),
             },
             indent=2,
         )

@@ -12,6 +12,7 @@ from numba.cuda.cudadrv import driver as cuda_driver
 
 from convbench.emulator import UnsupportedError
 from convbench.emulator.install import settings
+from convbench.emulator.ready import NO_OTHERS, Others
 
 GRANULE = 512
 ALIGNMENT = 256  # of allocations: CUDA C++ Programming Guide, "Size and Alignment Requirement"
@@ -25,6 +26,8 @@ class HostMemory:
         self._blocks: dict[int, npt.NDArray[Any]] = {}  # by their addresses
         self._used = 0
         self._lock = threading.Lock()
+        self.changes = 0  # how often memory was allocated or freed
+        self._others = NO_OTHERS
 
     def allocate(self, size: int, *_: Any) -> int:
         # whole granules, as a driver gives them: test_dispatcher_cpointer_arguments writes behind the end of its array
@@ -36,8 +39,10 @@ class HostMemory:
         raw = np.zeros(rounded + ALIGNMENT, np.int8)
         first = -raw.ctypes.data % ALIGNMENT
         block = raw[first : first + rounded]
-        self._blocks[block.ctypes.data] = block
-        return block.ctypes.data
+        address = block.ctypes.data
+        self._blocks[address] = block
+        self.changes += 1
+        return address
 
     def _fail(self, call: str, code: Any, size: int) -> None:
         free, total = self.info()
@@ -57,15 +62,18 @@ class HostMemory:
 
     def free(self, pointer: Any) -> None:
         block = self._blocks.pop(int(pointer))
+        self.changes += 1
         with self._lock:
             self._used -= len(block)
 
     def register(self, pointer: Any, size: int, *_: Any) -> None:
         """Let kernels use memory that the host has allocated."""
         self._blocks[int(pointer)] = np.ctypeslib.as_array((ctypes.c_byte * size).from_address(int(pointer)))
+        self.changes += 1
 
     def unregister(self, pointer: Any) -> None:
         del self._blocks[int(pointer)]
+        self.changes += 1
 
     def beginning_at(self, value: int) -> Any:
         """The memory that begins at an address; the value itself if none does."""
@@ -74,6 +82,19 @@ class HostMemory:
     def arrays(self) -> list[Any]:
         """All memory that a kernel may touch."""
         return list(self._blocks.values())
+
+    def bytes_at(self, address: int) -> int:
+        """How many bytes the allocation has that begins at an address; 0 if none does."""
+        block = self._blocks.get(address)
+        return 0 if block is None else block.nbytes
+
+    def others(self) -> Others:
+        """All memory that a kernel may touch, for launches that are ready."""
+        found, changes = self._others, self.changes
+        if found.version != changes:
+            spans = [(begin, block.nbytes) for begin, block in list(self._blocks.items())]
+            self._others = found = Others(changes, np.array(spans, np.int64).reshape(-1, 2))
+        return found
 
     def extent(self, pointer: Any) -> tuple[int, int]:
         """The start and the bytes of the allocation that holds an address."""

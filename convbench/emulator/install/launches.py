@@ -6,7 +6,7 @@ launch gives the kernel itself to the emulator, which then knows the names and s
 """
 
 from collections.abc import Callable, Iterator
-from functools import wraps
+from functools import cache, wraps
 from typing import Any
 
 import numpy as np
@@ -23,19 +23,23 @@ from convbench.emulator.errors import (
     OrderDependenceError,
     UnsupportedError,
 )
-from convbench.emulator.install import host_driver, host_memory, modules, settings
+from convbench.emulator.install import host_driver, host_memory, modules, quick, settings
 from convbench.emulator.install.captures import reaches_other_memory
 from convbench.emulator.install.findings import FINDINGS
 from convbench.emulator.install.habits import early_return, note_of
 from convbench.emulator.install.options import Options
+from convbench.emulator.install.profiles import PROFILES
 from convbench.emulator.install.told import Launch, explain
 from convbench.emulator.limits import MAX_THREADS
+from convbench.emulator.ptx.numba_code import with_lines
+from convbench.emulator.ready import Again
 
 _original_init = dispatcher._Kernel.__init__
 _original_bind = dispatcher._Kernel.bind
 _original_launch = dispatcher._Kernel.launch
 _original_load = dispatcher.CUDACache.load_overload
 _original_call = dispatcher._LaunchConfiguration.__call__
+_original_add = dispatcher.CUDADispatcher.add_overload
 
 _returns_early: set[Any] = set()  # kernels whose threads may return before a barrier, which was noted
 _known: set[Any] = set()  # kernels that were looked at: see `captures`
@@ -60,8 +64,18 @@ class _Function:
         )
 
 
+@cache
+def _give_lines() -> None:
+    """Let numba-cuda link code with lines from now on."""
+    for owner, name, value in with_lines():
+        setattr(owner, name, value)
+
+
 @wraps(_original_init)
 def _init(kernel: Any, py_func: Any, argument_types: Any, **options: Any) -> None:
+    if settings.options().profile:
+        _give_lines()
+        options["lineinfo"] = not options.get("debug")  # which has lines of its own
     kernel.targetoptions = options
     if settings.fix_code() == "ptx":
         _original_init(kernel, py_func, argument_types, **options)
@@ -82,9 +96,25 @@ def _bind(kernel: Any) -> None:
 
 def _load(cache: Any, *given: Any) -> Any:
     """`CUDACache.load_overload`: a kernel from the disk has no source, which checked mode and LLVM code need."""
-    if settings.options().checked or settings.fix_code() == "llvm":
+    options = settings.options()
+    if options.checked or options.profile or settings.fix_code() == "llvm":  # nor has it lines, for a profile
         return None
     return _original_load(cache, *given)
+
+
+class _Types(tuple[Any, ...]):
+    """The types of a signature, which compute their hash once: each launch of a declared kernel asks for it."""
+
+    def __hash__(self) -> int:
+        found: int | None = self.__dict__.get("kept_hash")
+        if found is None:
+            found = self.__dict__["kept_hash"] = super().__hash__()
+        return found
+
+
+def _add_overload(kernels: Any, kernel: Any, argument_types: Any) -> None:
+    """`CUDADispatcher.add_overload`."""
+    _original_add(kernels, kernel, _Types(argument_types))
 
 
 def _call(configuration: Any, *args: Any) -> Any:
@@ -104,14 +134,15 @@ def _launch(kernel: Any, args: Any, griddim: Any, blockdim: Any, stream: Any = 0
     launch = Launch(name, settings.count(name), tuple(griddim), tuple(blockdim), function)
     only = options.only
     checks = options.checked and (only is None or (name, launch.number) == (only.kernel, only.number))
-    if function is not None and function.__code__.co_filename == devicearray.__file__:
+    is_own = function is not None and function.__code__.co_filename == devicearray.__file__
+    if is_own:
         checks = False  # `array[index] = value`, whose threads all write the same value
     run = _Run(kernel, args, stream, sharedmem, launch, options)
     try:
         if checks:
             run.checked()
         else:
-            run.fast()
+            run.fast(profiles=not is_own and PROFILES.wants(kernel, launch, options))
     except (KernelFault, OrderDependenceError) as error:
         launch.arguments.update(_named(function, args))
         explain(error, launch)
@@ -141,12 +172,12 @@ class _Run:
         self._launch, self._options = launch, options
         self._before: list[tuple[Any, Any]] = []
 
-    def fast(self) -> None:
-        """Run it without checks."""
+    def fast(self, *, profiles: bool = False) -> None:
+        """Run it without checks; count it before with `profiles`."""
         if settings.fix_code() == "llvm":
             self._whole(checked=False)
         else:
-            self._linked()
+            self._linked(profiles=profiles)
 
     def checked(self) -> None:
         """Run it with checks. Raises KernelFault, OrderDependenceError and what `Emulator.launch` raises."""
@@ -195,12 +226,20 @@ class _Run:
         except KernelFault as fault:
             explain(fault, self._launch)
 
-    def _linked(self, *, checked: bool = False) -> None:
+    def _linked(self, *, checked: bool = False, profiles: bool = False) -> None:
         """Run the kernel's PTX, as numba-cuda has linked it."""
-        kernel, launch = self._kernel, self._launch
+        kernel, launch, again = self._kernel, self._launch, None
         if checked:
             _original_bind(kernel)
-        with modules.launching(_parameters(kernel), checked=checked):
+        elif (
+            not profiles
+            and (found := quick.find(kernel, self._args, launch.grid, launch.block, self._shared_bytes)) is not None
+        ):
+            if quick.run(found, _parameters(kernel)):
+                return
+            again = Again(found.key, len(found.words))
+        counted = launch if profiles else None
+        with modules.launching(_parameters(kernel), checked=checked, again=again, counted=counted):
             _original_launch(kernel, self._args, launch.grid, launch.block, self._stream, self._shared_bytes)
 
     def _whole(self, *, checked: bool, may_return: bool = False) -> None:
@@ -296,6 +335,7 @@ def install() -> None:
         (dispatcher._Kernel, "launch"): _launch,
         (dispatcher.CUDACache, "load_overload"): _load,
         (dispatcher._LaunchConfiguration, "__call__"): _call,
+        (dispatcher.CUDADispatcher, "add_overload"): _add_overload,
     }
     for (owner, name), function in patches.items():
         setattr(owner, name, function)

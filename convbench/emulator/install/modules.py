@@ -12,7 +12,7 @@ import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -28,13 +28,16 @@ from numba.cuda.cudadrv import devicearray, devices, driver, nvrtc
 from numba.cuda.cudadrv.libs import get_cudalib
 from numba.cuda.memory_management import nrt
 
-from convbench.emulator import Emulator, LaunchError, LoadedModule
+from convbench.emulator import Emulator, LaunchError, LoadedModule, profile
 from convbench.emulator.cubin import Cubin, Properties
 from convbench.emulator.install import host_driver, host_memory, settings
+from convbench.emulator.install.profiles import PROFILES
+from convbench.emulator.install.told import Launch
 from convbench.emulator.ptx.kernel import PtxKernel
 from convbench.emulator.ptx.numba_code import SUFFIX_SINCE, linked_texts
 from convbench.emulator.ptx.parser import parse
 from convbench.emulator.ptx.syntax import Module
+from convbench.emulator.ready import Again
 from convbench.emulator.without_device import CudaSource
 
 COPIES = "Host array used in CUDA kernel will incur copy overhead to/from device."  # numba-cuda's words
@@ -140,30 +143,34 @@ _launching = threading.local()
 
 
 @contextmanager
-def launching(names: tuple[str, ...], *, checked: bool) -> Iterator[None]:
-    """The launch of this thread: the names of the kernel and its parameters in PTX, and whether it is checked."""
-    _launching.names, _launching.checked = names, checked
+def launching(
+    names: tuple[str, ...], *, checked: bool, again: Again | None = None, counted: Launch | None = None
+) -> Iterator[None]:
+    """The launch of this thread: names of the kernel and its parameters in PTX; whether it is checked, or counted."""
+    _launching.names, _launching.checked, _launching.again, _launching.counted = names, checked, again, counted
     try:
         yield
     finally:
-        _launching.names, _launching.checked = (), False
+        _launching.names, _launching.checked, _launching.again, _launching.counted = (), False, None, None
 
 
 def _launch(stream: Any, config: Any, kernel: Kernel, *args: Any) -> None:
     """`cuda.core.launch`."""
     del stream  # every launch has ended when it returns
     names, checked = getattr(_launching, "names", ()), getattr(_launching, "checked", False)
-    options = settings.options()
+    options, memory = settings.options(), host_memory.MEMORY.arrays()
     emulator = options.emulator("ptx", checked=checked, may_return=not options.strict_return)
-    try:
-        emulator.launch(
-            kernel.with_names(names),
-            tuple(config.grid),
-            tuple(config.block),
-            *map(_argument, args),
-            shared_bytes=config.shmem_size,
-            memory=host_memory.MEMORY.arrays(),
+    emulator.again = getattr(_launching, "again", None)
+    launched = kernel.with_names(names), tuple(config.grid), tuple(config.block), *map(_argument, args)
+    counted = getattr(_launching, "counted", None)
+    if counted is not None:
+        capability = options.compute_capability
+        count = partial(
+            profile, *launched, shared_bytes=config.shmem_size, compute_capability=capability, memory=memory
         )
+        PROFILES.count(counted, [*memory, *kernel.of.module.variables()], count)
+    try:
+        emulator.launch(*launched, shared_bytes=config.shmem_size, memory=memory)
     except LaunchError as refused:
         raise CUDAError(f"CUDA_ERROR_INVALID_VALUE: {refused}") from refused  # in the driver's words
 

@@ -52,6 +52,7 @@ class Options:
     strict_return : whether checked mode takes a thread that returns before a barrier for a fault; else it is a note
     only : the one launch that is checked; all others run fast
     keep_going : whether a program goes on after a fault, which is told at its end
+    profile : whether the first launch of each kernel is counted (`profiles`); with `only`, that launch is
     code : "ptx" or "llvm", as for `Emulator`; by default "ptx" where NVIDIA's compiler is installed
     """
 
@@ -65,6 +66,7 @@ class Options:
     only: Only | None = None
     keep_going: bool = False
     code: Code | None = None
+    profile: bool = False
 
     def but(self, **given: Any) -> Self:
         """These options with other values, given as text or as Python values. Raises OptionError."""
@@ -72,9 +74,24 @@ class Options:
         if unknown := [name for name in given if name not in known]:
             raise OptionError(f"the emulator has no option {unknown[0]!r}; its options are {', '.join(sorted(known))}")
         found = {name: _READERS[name](_shown(name), value) for name, value in given.items() if value is not None}
-        if any(found.get(name) for name in ("only", "strict_index", "strict_return", "keep_going")):
+        profile = found.get("profile", self.profile)
+        checking = ("strict_index", "strict_return", "keep_going", *(() if profile else ("only",)))
+        if any(found.get(name) for name in checking):
             found.setdefault("checked", True)  # each of them says how to check
-        return replace(self, **found)
+        chosen = replace(self, **found)
+        if profile:
+            chosen.check_profile()
+        return chosen
+
+    def check_profile(self) -> None:
+        """Raise OptionError if a profile is not possible with the other options."""
+        if self.checked:
+            raise OptionError(
+                f"{_shown('profile')} and checks exclude each other: run the program once with each of them"
+            )
+        if self.runs() != "ptx":
+            why = "" if self.code else f": {compiler_fault()}"
+            raise OptionError(f"{_shown('profile')} counts PTX, which does not run here{why}")
 
     @classmethod
     def of_environment(cls, environment: Mapping[str, str] = os.environ) -> Self:
@@ -184,4 +201,5 @@ _READERS: dict[str, Callable[[str, Any], Any]] = {
     "only": _only,
     "keep_going": _switch,
     "code": _code,
+    "profile": _switch,
 }

@@ -5,7 +5,7 @@ import os
 import sys
 from pathlib import Path
 
-from convbench.emulator.install import settings
+from convbench.emulator.install import profiles, settings
 from convbench.emulator.install.findings import FINDINGS
 from convbench.emulator.install.options import OptionError
 
@@ -33,7 +33,8 @@ class Report:
         status = FOUND if FINDINGS.faults else 0
         tell()
         if self._json is not None:
-            self._json.write_text(FINDINGS.to_json(launches) + "\n", encoding="utf-8")
+            counted = [profiles.to_json(*one) for one in profiles.PROFILES.found] if options.profile else None
+            self._json.write_text(FINDINGS.to_json(launches, counted) + "\n", encoding="utf-8")
         if self._junit is not None:
             self._junit.write_bytes(FINDINGS.to_junit(launches))
         only = options.only
@@ -46,11 +47,14 @@ class Report:
 
 
 def tell() -> None:
-    """Print the summary on standard error, if a program that kept going has one, or there are notes."""
+    """Print the summary on standard error, if a program that kept going has one, or there are notes; and profiles."""
     kept_going = settings.options().keep_going
     if FINDINGS.notes or (kept_going and FINDINGS.faults):
         sys.stdout.flush()
         print(FINDINGS.summary(settings.launches(), faults=kept_going), file=sys.stderr)
+    if counted := profiles.PROFILES.summary():
+        sys.stdout.flush()
+        print(counted, file=sys.stderr)
 
 
 def tell_at_exit() -> None:

@@ -84,6 +84,8 @@ class PtxKernel:
                 if dtype is None or dtype.itemsize * 8 != bits(kind):
                     raise self._wrong(number, parameter, f"the number {value!r}")
                 return int.from_bytes(np.asarray(value).tobytes(), "little")
+            if isinstance(value, np.bool_):
+                value = bool(value)
             return operator.index(value) & ((1 << bits(kind)) - 1)
         except (TypeError, OverflowError) as error:
             raise self._wrong(number, parameter, f"{value!r}") from error

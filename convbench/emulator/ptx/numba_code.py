@@ -80,7 +80,7 @@ def ptx_of(
     options["lineinfo"] = not options.get("debug")  # which has lines of its own
     capability = (*compute_capability, "a" if compute_capability >= SUFFIX_SINCE else "")
     lock = front_end._lock  # noqa: SLF001  (numba-cuda is patched under it)
-    more = [*_with_lines(), *(unset.patches(unset.assemble) if checked else ()), *(without_wrap() if strict else ())]
+    more = [*with_lines(), *(unset.patches(unset.assemble) if checked else ()), *(without_wrap() if strict else ())]
     apart = front_end.kept_apart(_CHECKED[strict]) if checked else nullcontext()
     with lock, shortcuts.taken(), compiling_for(capability, more), apart, warnings.catch_warnings():
         # the source of a kernel typed at a prompt cannot be found, which is no reason for a warning
@@ -156,7 +156,7 @@ def compiler_fault() -> str | None:
     return None
 
 
-def _with_lines() -> list[tuple[Any, str, Any]]:
+def with_lines() -> list[tuple[Any, str, Any]]:
     """What to replace so that nvJitLink links code with lines (see `_FLAG`)."""
     # here, because Numba's simulator lacks them
     from numba.cuda.cudadrv import nvvm

@@ -7,6 +7,7 @@ import pytest
 from numba import cuda
 
 from convbench.emulator import Emulator, KernelFault, load_ptx
+from convbench.emulator.ready import Launches
 from emulator.ptx.test_load_ptx import SCALE
 
 launch = importlib.import_module("convbench.emulator.launch")
@@ -36,6 +37,7 @@ def built(monkeypatch):
 
     monkeypatch.setattr(launch, "build", noted)
     monkeypatch.setattr(launch, "_CACHE", launch.Cache())
+    monkeypatch.setattr(launch, "LAUNCHES", Launches())
     return found
 
 
