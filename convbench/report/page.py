@@ -101,7 +101,7 @@ def _shown(together: list[Chapter], everything: list[Figure | Omission]) -> list
         found.append(
             _Shown(
                 chapter.heading,
-                f" ({outlook.leading(chapter)[0].caption})" if is_leading else chapter.label,
+                _label(chapter),
                 [figure for figure in figures if figure.is_predicted or not is_leading],
                 [
                     _rows(heading, c)
@@ -115,6 +115,13 @@ def _shown(together: list[Chapter], everything: list[Figure | Omission]) -> list
             )
         )
     return found
+
+
+def _label(chapter: Chapter) -> str:
+    """The words that follow the heading of a chapter and say what kind of times it shows first."""
+    if not outlook.leading(chapter):
+        return chapter.label
+    return next((one.label for one in outlook.outlooks(chapter) if not one.timed.empty), "")
 
 
 def _rows(heading: str, columns: outlook.Columns) -> tuple[str, list[str], list[tuple[str, ...]]]:

@@ -5,7 +5,7 @@ import pandas as pd
 
 from convbench.report.charts.pieces import NEUTRAL, WIDTH, Canvas, Drawn, note, places, scale_of
 from convbench.report.charts.speed import PANELS
-from convbench.report.outlook import Outlook, leading, outlooks, sentence
+from convbench.report.outlook import Outlook, outlooks, sentence
 from convbench.report.units import time_unit
 
 MOST = 60  # layers that have a row each, where there are too many for panels
@@ -13,7 +13,7 @@ MOST = 60  # layers that have a row each, where there are too many for panels
 
 def predicted_times(canvas: Canvas) -> Drawn | str:
     """Draw the predicted times of the chapter's first GPU. No measured time is in the picture."""
-    found = leading(canvas.chapter) or [one for one in outlooks(canvas.chapter) if not one.timed.empty]
+    found = [one for one in outlooks(canvas.chapter) if not one.timed.empty]
     if not found:
         return "no time was predicted"
     outlook = found[0]

@@ -80,8 +80,8 @@ def outlooks(chapter: Chapter) -> list[Outlook]:
 
 
 def leading(chapter: Chapter) -> list[Outlook]:
-    """The predictions that a chapter leads with: those of a chapter without a GPU that have times."""
-    return [] if chapter.is_gpu else [one for one in outlooks(chapter) if not one.timed.empty]
+    """The predictions that a chapter without a GPU leads with; of a chapter that was measured on a GPU, none."""
+    return [] if chapter.is_gpu else outlooks(chapter)
 
 
 def _fields(told: Predicted) -> dict[str, object]:

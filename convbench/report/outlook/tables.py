@@ -42,11 +42,11 @@ def _results(outlook: Outlook) -> Columns:
         "predicted": order.us.map(durations),
         "bounds of the model": [interval(*each) for each in zip(order.low_us, order.high_us, strict=True)],
         "of best": [NOTHING if missing(each) else f"{each:.2f}" for each in order.speed],
+        "verified, of bound": [f"{number(share)}{', exact' if exact else ''}" for share, exact in verified],
         "what holds it back": [
             f"{lacks}" if missing(us) else f"{kernel}: {told}"
             for us, kernel, told, lacks in zip(order.us, order.kernel, order.bottleneck, order.lacks, strict=True)
         ],
-        "verified, of bound": [f"{number(share)}{', exact' if exact else ''}" for share, exact in verified],
     }
 
 
