@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 Command = Callable[..., None]
 DEFAULT_GPU = "h200"  # whose times are predicted on a machine without a GPU
-NO_GPU = "none"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,7 +114,8 @@ class How:
     tuned: bool = False  # whether configs come from a database
     database: Path | None = None  # the file to use instead of the device's own
     predicts: bool = False  # whether times are predicted for a GPU
-    gpu: str | None = None  # the GPU's name, or NO_GPU; None: the device itself, or else the default
+    gpu: str | None = None  # the GPU's name, or `options.NO_GPU`; None: the device itself, or else the default
+    ranks: bool = False  # whether predicted times take the place of measured ones, which no GPU lets them do
 
     def configs(self, device: "Device") -> "Database | None":
         """The tuned configs for a device; None if the call uses none. Faulty entries go to standard error."""
@@ -132,10 +132,17 @@ class How:
 
     def forecast(self, device: "Device") -> "Forecast | None":
         """What predicts times for the GPU; None if the call asks for none, or if there is none to predict for."""
-        if not self.predicts or self.gpu == NO_GPU:
+        if not self.predicts or self.gpu == options.NO_GPU:
             return None
         from convbench import profiling
 
+        if self.ranks and device.is_gpu:
+            if self.gpu is None:
+                return None
+            raise ConvbenchError(
+                f"--gpu {self.gpu}: configs are ranked by the times that are measured on {device.describe()['name']}; "
+                "leave --gpu out, or use --device emulator"
+            )
         is_simulator, name = device.name == "simulator", str(device.describe()["name"])
         if is_simulator and self.gpu is not None:
             raise ConvbenchError(

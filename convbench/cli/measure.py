@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 from convbench.cli import completion, options
-from convbench.cli.asked import NO_GPU, Asked, How, takes_asked
+from convbench.cli.asked import Asked, How, takes_asked
 from convbench.cli.output import print_markdown, require_extra, write_pages
-from convbench.cli.profile import GPUS
 from convbench.cli.progress import Layers, progress
 from convbench.errors import DeviceError, RecordsError
 from convbench.interrupts import INTERRUPTED
@@ -84,15 +83,7 @@ def bench(
             help=f"No more than the least number after so long. Default: {GPU_SECONDS:g} on a GPU, else {SECONDS:g}.",
         ),
     ] = None,
-    gpu: Annotated[
-        str | None,
-        typer.Option(
-            "--gpu",
-            help=f"GPU whose times are predicted: one of {', '.join(GPUS)}, a TOML file with its figures, or none. "
-            "Default: the GPU that is measured; without a GPU, h200.",
-            autocompletion=completion.one_of((*GPUS, NO_GPU)),
-        ),
-    ] = None,
+    gpu: options.GpuOption = None,
     database: options.DatabaseOption = None,
     untuned: Annotated[
         bool, typer.Option("--untuned", help="Run every algorithm with its default config, whatever was tuned.")

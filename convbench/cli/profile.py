@@ -12,12 +12,6 @@ from convbench.cli.inspect import ARCHITECTURES
 from convbench.cli.output import encoded, print_markdown, write_files
 from convbench.errors import ConvbenchError
 
-# the names in `convbench/profiling/chips.toml`, repeated here so that completion need not read it
-GPUS = (
-    "h200", "h100", "a100", "a100-80gb", "a6000", "a10", "l4", "rtx4090", "rtx3090", "rtx3070ti", "rtx3060", "gtx1650",
-    "t4", "b200", "b300", "rtx5090", "gb10", "thor", "orin",
-)  # fmt: skip
-
 MOST_DIGITS = 9  # of a number of blocks
 
 if TYPE_CHECKING:
@@ -31,9 +25,9 @@ def profile(
         str | None,
         typer.Option(
             "--gpu",
-            help=f"GPU whose time is predicted: one of {', '.join(GPUS)}, or a TOML file with its figures. "
+            help=f"GPU whose time is predicted: one of {', '.join(options.GPUS)}, or a TOML file with its figures. "
             "Default: h200.",
-            autocompletion=completion.one_of(GPUS),
+            autocompletion=completion.one_of(options.GPUS),
         ),
     ] = None,
     arch: Annotated[

@@ -277,7 +277,9 @@ def test_each_layer_of_a_workload_has_its_own_direction(convbench, here, monkeyp
     assert [row["direction"] for row in json.loads(out)] == ["backward_data"] * 2
     told = "mine names forward (1), backward_weights (1); backward_data is computed, as --direction says"
     assert err.count(told) == 1
-    status, out, _ = convbench("tune", *options, "--trials", 1, "--json", "--database", here / "tuned.jsonl")
+    status, out, _ = convbench(
+        "tune", *options, "--trials", 1, "--gpu", "none", "--json", "--database", here / "tuned.jsonl"
+    )
     assert status == 0
     assert [(row["problem"], row["direction"]) for row in json.loads(out)["tuned"]] == found
 
