@@ -10,7 +10,7 @@ from convbench.profiling import machine_code
 from convbench.profiling.chips import Chip
 from convbench.profiling.chips import get as chip
 from convbench.profiling.chips import known as known_chips
-from convbench.profiling.forecast import Forecast, chip_of_device
+from convbench.profiling.forecast import Forecast, chip_of_device, lacking
 from convbench.profiling.nsight import compared, read_profile
 from convbench.profiling.page import to_markdown
 from convbench.profiling.predicted import PredictedPlan, predict_plan
@@ -19,6 +19,6 @@ from convbench.profiling.tables import to_csv, to_json
 
 __all__ = [
     "Blocks", "Chip", "Forecast", "PredictedPlan", "ProfiledLaunch", "ProfiledPlan", "chip", "chip_of_device",
-    "compared", "counts_by_kernel", "known_chips", "machine_code", "predict_plan", "profile_plan", "read_profile",
-    "to_csv", "to_json", "to_markdown",
+    "compared", "counts_by_kernel", "known_chips", "lacking", "machine_code", "predict_plan", "profile_plan",
+    "read_profile", "to_csv", "to_json", "to_markdown",
 ]  # fmt: skip

@@ -52,8 +52,8 @@ class Forecast:
         architecture = architectures.get(self.chip.architecture)
         found = profile_plan(algorithm, problem, direction, architecture, config, blocks=BLOCKS, loads=False)
         for launch in found.launches:
-            if lacking := _lacking(launch):
-                return self._without(f"{lacking} in {launch.profile.kernel}")
+            if lacks := lacking(launch):
+                return self._without(f"{lacks} in {launch.profile.kernel}")
         times = predict_plan(found, self.chip)
         longest: Prediction = max(times.launches, key=lambda time: time.us)
         kernel = found.launches[times.launches.index(longest)].profile.kernel
@@ -72,7 +72,7 @@ class Forecast:
         return replace(base, reason=reason)
 
 
-def _lacking(launch: ProfiledLaunch) -> str:
+def lacking(launch: ProfiledLaunch) -> str:
     """What is not counted of a launch, in words; "" if everything is."""
     if launch.profile.uncounted:
         return f"accesses of {', '.join(launch.profile.uncounted)} are not counted"
