@@ -82,7 +82,7 @@ SHORTER = {
         'bench --workload model.onnx --where "r == 3 and stride == (1, 1)" --baselines --algorithm direct'
     ),
     "tune --workload resnet50 --batch 32 --algorithm implicit_gemm": (
-        "tune --workload lenet5 --batch 2 --where 'c == 1' --algorithm direct --trials 2 --device emulator"
+        "tune --workload lenet5 --batch 2 --where 'c == 1' --algorithm direct --trials 2 --device emulator --gpu none"
     ),
     "gpu --out survey": "gpu --out survey --device emulator --algorithm direct --check n1c2h5w5-k2r3s3 --seconds 3",
     "report reports/local/*/resnet50-n32.jsonl --format html": (

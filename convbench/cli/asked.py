@@ -15,10 +15,12 @@ if TYPE_CHECKING:
     from convbench.algorithm import Algorithm
     from convbench.devices import Device
     from convbench.measurement import Effort, Harness, Job
+    from convbench.profiling import Forecast
     from convbench.tuning import Database
     from convbench.workload import Workload
 
 Command = Callable[..., None]
+DEFAULT_GPU = "h200"  # whose times are predicted on a machine without a GPU
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,8 +50,8 @@ class Asked:
         algorithms = self.algorithms()
         device = devices.select(self.device)
         how = how or How()
-        effort, configs = how.effort(device), how.configs(device)
-        harness = Harness(device, seed=self.seed, effort=effort, database=configs)
+        effort, configs, forecast = how.effort(device), how.configs(device), how.forecast(device)
+        harness = Harness(device, seed=self.seed, effort=effort, database=configs, forecast=forecast)
         return harness, chosen, jobs(chosen, algorithms)
 
     def layers(self) -> "Workload":
@@ -111,6 +113,9 @@ class How:
     seconds: float | None = None
     tuned: bool = False  # whether configs come from a database
     database: Path | None = None  # the file to use instead of the device's own
+    predicts: bool = False  # whether times are predicted for a GPU
+    gpu: str | None = None  # the GPU's name, or `options.NO_GPU`; None: the device itself, or else the default
+    ranks: bool = False  # whether predicted times take the place of measured ones, which no GPU lets them do
 
     def configs(self, device: "Device") -> "Database | None":
         """The tuned configs for a device; None if the call uses none. Faulty entries go to standard error."""
@@ -124,6 +129,35 @@ class How:
             raise ConvbenchError(f"--database {self.database} is no file; `convbench tune` creates one")
         path = self.database or default_path(device.describe()["name"])
         return Database(path, lambda sentence: print(f"convbench: {sentence}", file=sys.stderr))
+
+    def forecast(self, device: "Device") -> "Forecast | None":
+        """What predicts times for the GPU; None if the call asks for none, or if there is none to predict for."""
+        if not self.predicts or self.gpu == options.NO_GPU:
+            return None
+        from convbench import profiling
+
+        if self.ranks and device.is_gpu:
+            if self.gpu is None:
+                return None
+            raise ConvbenchError(
+                f"--gpu {self.gpu}: configs are ranked by the times that are measured on {device.describe()['name']}; "
+                "leave --gpu out, or use --device emulator"
+            )
+        is_simulator, name = device.name == "simulator", str(device.describe()["name"])
+        if is_simulator and self.gpu is not None:
+            raise ConvbenchError(
+                f"--gpu {self.gpu}: the simulator compiles nothing, so no time can be predicted; leave --gpu out, or "
+                "use --device emulator"
+            )
+        if is_simulator:
+            return None
+        own = profiling.chip_of_device(name) if device.is_gpu else None
+        if self.gpu is None and device.is_gpu and own is None:
+            told = f"no time is predicted, because {name} is not in the table of GPUs; --gpu names one that is"
+            print(f"convbench: {told}", file=sys.stderr)
+            return None
+        chip = own if self.gpu is None and own is not None else profiling.chip(self.gpu or DEFAULT_GPU)
+        return profiling.Forecast(chip, is_device=chip == own)
 
     def effort(self, device: "Device") -> "Effort":
         """How many samples to take on a device, within what time, and in which states of the cache."""

@@ -25,7 +25,7 @@ T = TypeVar("T")
 
 GPU_SECONDS, SECONDS = 1.0, 0.3  # those of `Effort.for_device`, repeated here so that --help need not import it
 LOCAL = Path("reports") / "local"  # ignored by git: a checkout's own reports stay as they were committed
-SENTENCES = "whole", "verified", "clock", "winner"  # of the summary, the kinds that a run ends with
+SENTENCES = "whole", "predicted", "verified", "clock", "winner"  # of the summary, the kinds that a run ends with
 
 
 @takes_asked()
@@ -83,6 +83,7 @@ def bench(
             help=f"No more than the least number after so long. Default: {GPU_SECONDS:g} on a GPU, else {SECONDS:g}.",
         ),
     ] = None,
+    gpu: options.GpuOption = None,
     database: options.DatabaseOption = None,
     untuned: Annotated[
         bool, typer.Option("--untuned", help="Run every algorithm with its default config, whatever was tuned.")
@@ -99,13 +100,15 @@ def bench(
 
     if html:
         require_extra()
-    how = How(cache=cache, samples=samples, seconds=seconds, tuned=not untuned, database=database)
+    how = How(
+        cache=cache, samples=samples, seconds=seconds, tuned=not untuned, database=database, predicts=True, gpu=gpu
+    )
     harness, chosen, todo = asked.prepare(how)
     path = out / slug(harness.description["name"]) / f"{slug(chosen.name)}.jsonl"
     before = _records_so_far(path)
     asked_for = todo
     if resume:
-        recorded = {(*record.key, record.seed) for record in before}
+        recorded = {(*record.key, record.seed) for record in before if _has_what_is_asked(record, gpu, harness)}
         todo = [job for job in todo if harness.key(job) not in recorded]
     interrupted, lost, start = False, None, time.monotonic()
     with RecordsFile(path) as file:
@@ -138,6 +141,13 @@ def bench(
         print(f"convbench: {lost}", file=sys.stderr)
         raise typer.Exit(1)
     _finish([record.outcome for record in records])
+
+
+def _has_what_is_asked(record: "Record", gpu: str | None, harness: "Harness") -> bool:
+    """Whether a record need not be made again: with --gpu, it needs a prediction for this GPU if it passed."""
+    if gpu is None or harness.forecast is None or record.outcome != "passed":
+        return True
+    return record.predicted is not None and record.predicted.gpu == harness.forecast.gpu
 
 
 def _records_so_far(path: Path) -> "list[Record]":

@@ -101,6 +101,21 @@ DatabaseOption = Annotated[
         "--database", help="File of tuned configs. Default: reports/tuned/DEVICE.jsonl in the current folder."
     ),
 ]
+# the names in `convbench/profiling/chips.toml`, repeated here so that completion need not read it
+GPUS = (
+    "h200", "h100", "a100", "a100-80gb", "a6000", "a10", "l4", "rtx4090", "rtx3090", "rtx3070ti", "rtx3060", "gtx1650",
+    "t4", "b200", "b300", "rtx5090", "gb10", "thor", "orin",
+)  # fmt: skip
+NO_GPU = "none"
+GpuOption = Annotated[
+    str | None,
+    typer.Option(
+        "--gpu",
+        help=f"GPU whose times are predicted: one of {', '.join(GPUS)}, a TOML file with its figures, or none. "
+        "Default: the GPU that is used; without a GPU, h200.",
+        autocompletion=completion.one_of((*GPUS, NO_GPU)),
+    ),
+]
 PluginOption = Annotated[
     list[str] | None,
     typer.Option("--plugin", help="A module or a .py file that registers algorithms. May be repeated."),

@@ -9,14 +9,8 @@ import typer
 
 from convbench.cli import completion, options
 from convbench.cli.inspect import ARCHITECTURES
-from convbench.cli.output import encoded, print_markdown, write_files
+from convbench.cli.output import encoded, print_markdown, require_extra, write_files
 from convbench.errors import ConvbenchError
-
-# the names in `convbench/profiling/chips.toml`, repeated here so that completion need not read it
-GPUS = (
-    "h200", "h100", "a100", "a100-80gb", "a6000", "a10", "l4", "rtx4090", "rtx3090", "rtx3070ti", "rtx3060", "gtx1650",
-    "t4", "b200", "b300", "rtx5090", "gb10", "thor", "orin",
-)  # fmt: skip
 
 MOST_DIGITS = 9  # of a number of blocks
 
@@ -31,9 +25,9 @@ def profile(
         str | None,
         typer.Option(
             "--gpu",
-            help=f"GPU whose time is predicted: one of {', '.join(GPUS)}, or a TOML file with its figures. "
+            help=f"GPU whose time is predicted: one of {', '.join(options.GPUS)}, or a TOML file with its figures. "
             "Default: h200.",
-            autocompletion=completion.one_of(GPUS),
+            autocompletion=completion.one_of(options.GPUS),
         ),
     ] = None,
     arch: Annotated[
@@ -54,6 +48,10 @@ def profile(
         str, typer.Option("--config", help="Fields that differ from the default config, such as tile=8,splits=4.")
     ] = "",
     csv: Annotated[Path | None, typer.Option("--csv", help="Also write a table by line to this CSV file.")] = None,
+    html: Annotated[
+        Path | None,
+        typer.Option("--html", help="Also write a page with counters beside each line of the source (extra `report`)."),
+    ] = None,
     compare: Annotated[
         Path | None,
         typer.Option("--compare", help="Show the counts beside those of a CSV file of Nsight Compute (ncu --csv)."),
@@ -75,6 +73,8 @@ def profile(
     from convbench.inspection import architecture
 
     wanted = _blocks(blocks)
+    if html is not None:
+        require_extra()
     if arch is not None and gpu is not None:
         raise ConvbenchError(f"--arch {arch} and --gpu {gpu} exclude each other: a GPU has its own architecture")
     chip = None if arch is not None else profiling.chip(gpu or "h200")
@@ -93,6 +93,10 @@ def profile(
     beside = "" if compare is None else profiling.compared(profiling.counts_by_kernel(found), compare)
     if csv is not None:
         write_files({csv: encoded(profiling.to_csv(found))})
+    if html is not None:
+        from convbench.profiling.web import html as pages
+
+        write_files({html: encoded(pages.to_html(found, times))})
     if json_:
         told = profiling.to_json(found, times)
         if theirs is not None:

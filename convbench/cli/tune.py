@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from convbench.cli import completion, options
-from convbench.cli.asked import Asked, takes_asked
+from convbench.cli.asked import Asked, How, takes_asked
 from convbench.cli.output import print_markdown
 from convbench.cli.progress import progress
 from convbench.errors import ConvbenchError, DeviceError, UnknownNameError, did_you_mean
 from convbench.interrupts import INTERRUPTED
+from convbench.records import caption
 from convbench.report import markdown_table
 
 if TYPE_CHECKING:
@@ -48,16 +49,20 @@ def tune(
     out: Annotated[
         Path | None, typer.Option("--out", help="File that the record of every config tried is appended to.")
     ] = None,
+    gpu: options.GpuOption = None,
     database: options.DatabaseOption = None,
     json_: options.JsonOption = False,
 ) -> None:
-    """Search the algorithms' configs: verify each, time what is right, keep what is faster than the default."""
+    """Search the algorithms' configs: verify each, time what is right, keep what is faster than the default.
+
+    Without a GPU, configs are ranked by the times that are predicted for one (--gpu).
+    """
     from convbench.records import RecordsFile
     from convbench.tuning import Tuner
     from convbench.tuning import database as entries
 
     wanted = _search(search)
-    harness, chosen, todo = asked.prepare()
+    harness, chosen, todo = asked.prepare(How(predicts=True, ranks=True, gpu=gpu))
     path = database or entries.default_path(harness.description["name"])
     for line in entries.read_entries(path)[1]:
         print(f"convbench: {line}", file=sys.stderr)
@@ -161,14 +166,22 @@ def _print(done: "list[Found]", refused: list[Refused], harness: "Harness", path
     if json_:
         rows = [_facts(found) for found in done]
         skipped = [dict(zip(("problem", "direction", "algorithm", "reason"), one, strict=True)) for one in refused]
-        print(json.dumps({"database": str(path), "tuned": rows, "refused": skipped}, indent=1))
+        answer: dict[str, Any] = {"database": str(path), "tuned": rows, "refused": skipped}
+        if harness.forecast is not None:
+            answer["ranked_by"] = f"times {caption(harness.forecast.gpu)}"
+        print(json.dumps(answer, indent=1))
         return
     if not done:
         return
+    is_predicted = harness.forecast is not None
     parts = [f"# Tuned on {harness.description['name']} ({harness.description['clock']})"]
+    if harness.forecast is not None:
+        by = f"times {caption(harness.forecast.gpu)}"
+        parts = [f"# Ranked by {by}, and verified on {harness.description['name']}"]
     for work in dict.fromkeys(found.layer.work for found in done):
         ours, (problem, direction) = [found for found in done if found.layer.work == work], work
-        header = ["algorithm", "configs", "tried", "timed", "wrong", "pruned", "failed", "kept", "time", "default"]
+        header = ["algorithm", "configs", "tried", "timed", "wrong", "pruned", "failed", "kept"]
+        header += ["predicted", "default, predicted"] if is_predicted else ["time", "default"]
         parts += [f"## {problem} {direction}", markdown_table(header, map(_cells, ours))]
         told = [_sentence(found) for found in ours]
         told += [f"- {name} refuses: {reason}" for *of, name, reason in refused if of == [str(problem), direction]]

@@ -19,6 +19,10 @@ it saves.
 The database of tuned configs (`convbench.tuning.in_use`) may have times of the first algorithm and of others that come
 after it. The fastest of these is then picked instead, if the interval of its median does not overlap the first one's.
 
+The rule does not ask for predicted times (`convbench.profiling`). It answers within microseconds, while a prediction
+compiles and profiles every candidate: 0.1 to 4 seconds for each at the first call of a problem, on a warm cache of
+kernels. On the CPU, predicted times of a GPU would also choose algorithms that the emulator takes longer for.
+
 None of these algorithms rounds more than the accumulator of the dtype does: none uses TF32, and F(4×4, 3×3), which
 loses a digit, is not among them. fft_tiled is inexact on integers; both it and Winograd's algorithm let a NaN spread
 over its tile. Name another algorithm where that matters. Algorithms that others registered are never picked.

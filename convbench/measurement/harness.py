@@ -25,7 +25,7 @@ from convbench.measurement.sampling import Effort
 from convbench.measurement.true_error import TrueError
 from convbench.measurement.verification import digest_of, verify
 from convbench.problem import ConvProblem, Direction
-from convbench.records import Cache, Outcome, Record, Timing, environment, key_of
+from convbench.records import Cache, Outcome, Predicted, Record, Timing, environment, key_of
 from convbench.workload import Layer, Workload
 
 
@@ -37,6 +37,15 @@ class TunedConfigs(Protocol):
 
     def drop(self, algorithm: str, problem: ConvProblem, direction: Direction, device: Device, reason: str) -> None:
         """Stop using the config of a problem on a device, and report the reason."""
+
+
+class Forecaster(Protocol):
+    """Predicts times for a GPU, as `convbench.profiling.Forecast` does."""
+
+    gpu: str  # its name
+
+    def predict(self, algorithm: Algorithm, problem: ConvProblem, direction: Direction, config: Any) -> Predicted:
+        """The time of one run, or the reason why there is none; it raises nothing."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,6 +104,7 @@ class Harness:
     effort : how often to run; the default depends on the device
     now : gives the time for the field `when` of a record
     database : tuned configs, which `records` uses; None: every algorithm runs with its default
+    forecast : predicts the time of each result that passed; None: none is predicted
     case : makes the data and references of a problem
     """
 
@@ -106,9 +116,10 @@ class Harness:
         effort: Effort | None = None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         database: TunedConfigs | None = None,
+        forecast: Forecaster | None = None,
         case: Callable[[ConvProblem, int, Direction], Case] = Case,
     ) -> None:
-        self.device, self.seed, self.now, self.database = device, seed, now, database
+        self.device, self.seed, self.now, self.database, self.forecast = device, seed, now, database, forecast
         self.effort = Effort.for_device(device) if effort is None else effort
         self.description, self.environment = device.describe(), environment.capture()
         self._make_case = case
@@ -245,6 +256,8 @@ class Harness:
         workspace_bytes: int | None = None,
     ) -> Record:
         errors = judgement.error_ulp
+        asked = None if timing is None else self.forecast
+        predicted = None if asked is None else asked.predict(job.algorithm, *job.layer.work, job.config)
         return Record(
             problem=str(job.layer.problem), direction=job.layer.direction, algorithm=job.algorithm.name,
             family=job.algorithm.family, precision=job.algorithm.precision(job.layer.problem),
@@ -252,7 +265,7 @@ class Harness:
             outcome=judgement.outcome, reason=judgement.reason, exact=judgement.exact, fraction=judgement.fraction,
             rms_error_ulp=errors["rms_error_ulp"], worst_error_ulp=errors["worst_error_ulp"],
             workload=workload.name, layer=job.layer.name, count=job.layer.count, seed=self.seed, timing=timing,
-            workspace_bytes=workspace_bytes, environment=self.environment,
+            predicted=predicted, workspace_bytes=workspace_bytes, environment=self.environment,
             when=self.now().isoformat(timespec="seconds"),
         )  # fmt: skip
 

@@ -16,11 +16,11 @@ def to_markdown(found: ProfiledPlan, times: PredictedPlan | None = None) -> str:
     parts = [f"{title}, config {found.config}\n"]
     if times is not None:
         parts.append(
-            f"One run takes {_time(times.run_us)}, {times.launches[0].caption}. On published times of other kernels, "
-            f"the model's median error is {MEDIAN_ERROR:.0%}.\n"
+            f"One run takes {duration(times.run_us)}, {times.launches[0].caption}. On published times of other "
+            f"kernels, the model's median error is {MEDIAN_ERROR:.0%}.\n"
         )
     known = {} if times is None else dict(zip(map(id, found.launches), times.launches, strict=True))
-    parts += [_kernel(launches, known.get(id(launches[0]))) for launches in _alike(found.launches)]
+    parts += [_kernel(launches, known.get(id(launches[0]))) for launches in alike(found.launches)]
     parts.append(
         "Counted from the addresses that the kernel accesses on the emulator, by the rules of the hardware; nothing "
         "was measured. Wavefronts are passes over the banks of shared memory; sectors have 32 bytes. Ideal numbers are "
@@ -29,7 +29,7 @@ def to_markdown(found: ProfiledPlan, times: PredictedPlan | None = None) -> str:
     return "\n".join(parts)
 
 
-def _alike(launches: tuple[ProfiledLaunch, ...]) -> list[list[ProfiledLaunch]]:
+def alike(launches: tuple[ProfiledLaunch, ...]) -> list[list[ProfiledLaunch]]:
     """Launches that have the same counts together."""
     found: list[list[ProfiledLaunch]] = []
     for launch in launches:
@@ -55,8 +55,8 @@ def _kernel(launches: list[ProfiledLaunch], time: Prediction | None) -> str:
     lines = [
         f"## {p.kernel} ({launch.phase}{once}{times})\n",
         f"Grid {shape[0]}, block {shape[1]}; {p.sampled}.\n",
-        *([_predicted(time)] if time else []),
-        _summary(p, c),
+        *([predicted(time)] if time else []),
+        summary_of(p, c),
         "| line | source | instructions | lanes | wavefronts | ideal | conflict | sectors | ideal | used | |",
         "|--:|:--|--:|--:|--:|--:|--:|--:|--:|--:|:--|",
     ]
@@ -69,12 +69,14 @@ def _kernel(launches: list[ProfiledLaunch], time: Prediction | None) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _predicted(time: Prediction) -> str:
+def predicted(time: Prediction) -> str:
+    """The predicted time of a launch with its interval, and its bottleneck."""
     low, high = time.interval
-    return f"{_time(time.us)} ({_time(low)} to {_time(high)}), {time.caption}. {time.sentence}\n"
+    return f"{duration(time.us)} ({duration(low)} to {duration(high)}), {time.caption}. {time.sentence}\n"
 
 
-def _time(us: float) -> str:
+def duration(us: float) -> str:
+    """A time in the text of a profile."""
     return f"{us / 1000:,.3g} ms" if us >= 1000 else f"{us:.3g} µs"
 
 
@@ -84,7 +86,7 @@ def _matters(line: Counters, whole: Counters) -> bool:
     return accesses > 0 or line.instructions >= _LEAST * whole.instructions
 
 
-def _summary(p: Profile, c: Counters) -> str:
+def summary_of(p: Profile, c: Counters) -> str:
     """What the kernel did, in sentences."""
     told = [f"{c.instructions:,.0f} warp instructions with {c.lanes_active:.1f} active lanes"]
     if c.global_requests:

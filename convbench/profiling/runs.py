@@ -72,15 +72,18 @@ class _Profiler(Emulator):
 class ProfilingDevice(emulator.EmulatorDevice):
     """The emulator as a device that profiles what is launched. Results are not complete, because blocks are sampled."""
 
-    def __init__(self, architecture: architectures.Architecture, blocks: Blocks, seed: int) -> None:
+    def __init__(self, architecture: architectures.Architecture, blocks: Blocks, seed: int, *, loads: bool) -> None:
         super().__init__(code="ptx")
         self._profiler = _Profiler(architecture.compute_capability, environment.cores(), blocks, seed)
         self._emulator = self._profiler
         self.compute_capability = architecture.compute_capability
         self.stage: Stage = "run"
+        self.loads = loads  # whether launches for the weights are profiled
         self.launches: list[ProfiledLaunch] = []
 
     def launch(self, phase: Phase, kernel: Any, grid: Any, block: Any, *args: object, shared_bytes: int = 0) -> None:
+        if self.stage == "load" and not self.loads:
+            return  # what a run counts does not depend on the values of the weights
         super().launch(phase, kernel, grid, block, *args, shared_bytes=shared_bytes)
         counted, kernel, types, size = self._profiler.found[-1]
         self.launches.append(ProfiledLaunch(self.stage, phase, counted, kernel, types, size))
@@ -95,8 +98,9 @@ def profile_plan(
     *,
     blocks: Blocks,
     seed: int = 0,
+    loads: bool = True,
 ) -> ProfiledPlan:
-    """Profile every launch of a plan, on random operands.
+    """Profile every launch of a plan, on random operands; without `loads`, only those of a run.
 
     Raises
     ------
@@ -105,7 +109,7 @@ def profile_plan(
     KernelError
         a kernel makes an error.
     """
-    device = ProfilingDevice(architecture, blocks, seed)
+    device = ProfilingDevice(architecture, blocks, seed, loads=loads)
     if reason := device.refuses(problem):
         raise RefusedError(f"{architecture.name} refuses {problem}: {reason}")
     plan = algorithm.plan(problem, device, direction=direction, config=config)

@@ -6,6 +6,7 @@ became faster or slower, or stayed the same.
 """
 
 from convbench.records.folders import files_of, read_all
+from convbench.records.prediction import Predicted, caption
 from convbench.records.record import FAILURES, BadLine, Outcome, Record, RecordsFile, key_of, latest, read_records
 from convbench.records.timing import CACHES, Cache, Clocks, Reading, Series, Stop, Timing
 
@@ -16,12 +17,14 @@ __all__ = [
     "Cache",
     "Clocks",
     "Outcome",
+    "Predicted",
     "Reading",
     "Record",
     "RecordsFile",
     "Series",
     "Stop",
     "Timing",
+    "caption",
     "files_of",
     "key_of",
     "latest",

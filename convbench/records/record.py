@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 from convbench.errors import RecordsError
 from convbench.problem import ConvProblem, Direction
 from convbench.problem.notation import own
+from convbench.records.prediction import Predicted
 from convbench.records.timing import STRICT, Timing
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ class Record:
     worst_error_ulp: float | None = None
     workspace_bytes: int | None = None
     timing: Timing | None = None
+    predicted: Predicted | None = None  # never measured; None if none was asked for, and in old records
     environment: dict[str, Any]
     when: str  # UTC, ISO 8601
     schema: int = field(default=SCHEMA)
@@ -70,6 +72,8 @@ class Record:
             raise ValueError(f"a record has both errors or none, and none is negative, not {errors}")
         if (self.timing is not None) != (self.outcome == "passed"):
             raise ValueError(f"a record has a timing if and only if it passed; this one is {self.outcome}")
+        if self.predicted is not None and self.outcome != "passed":
+            raise ValueError(f"a record has a prediction only if it passed; this one is {self.outcome}")
         if (self.reason is None) != (self.outcome == "passed"):
             raise ValueError(f"a record has a reason if and only if it did not pass; this one is {self.outcome}")
 

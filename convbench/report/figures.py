@@ -11,6 +11,7 @@ from typing import Any
 from convbench.errors import ConvbenchError
 from convbench.records import Record
 from convbench.report.chapters import Chapter, chapters
+from convbench.report.outlook import outlooks
 from convbench.report.palette import looks
 
 try:
@@ -18,6 +19,7 @@ try:
     from convbench.report.charts.costs import compile_time, time_by_phase, workspace
     from convbench.report.charts.front import error_against_speed
     from convbench.report.charts.pieces import Canvas, Drawn
+    from convbench.report.charts.predicted import predicted_times
     from convbench.report.charts.roofline import roofline
     from convbench.report.charts.speed import speed_by_layer, winner_map
     from convbench.report.charts.spread import fraction_of_bound, spread_of_samples
@@ -26,7 +28,8 @@ except ImportError as error:
 
 MOST_MARKS = 2000  # marks of one chart; the chapters of a page share them
 FEWEST_MARKS = 300  # each chart may have so many, however many chapters there are
-THEMES: tuple[tuple[str, str, Callable[[Canvas], Drawn | str]], ...] = (
+Theme = tuple[str, str, Callable[[Canvas], Drawn | str]]
+THEMES: tuple[Theme, ...] = (
     ("speed", "Speed by layer", speed_by_layer),
     ("winners", "Who wins where", winner_map),
     ("roofline", "Roofline", roofline),
@@ -52,6 +55,7 @@ class Figure:
     chart : an Altair chart with a transparent background and no theme. If each mark is one record, the chart's
         parameter `pick` selects marks by the field `row`, the number of the record in `to_frame`.
     chapter : the heading of its chapter
+    is_predicted : whether it shows predicted times, and no measured ones
     """
 
     key: str
@@ -59,6 +63,7 @@ class Figure:
     reading: str
     chart: Any
     chapter: str
+    is_predicted: bool = False
 
 
 @dataclass(frozen=True)
@@ -81,7 +86,10 @@ def omitted(records: Iterable[Record]) -> list[Omission]:
 
 
 def draw(of: Iterable[Chapter]) -> list[Figure | Omission]:
-    """The ten pictures of each chapter that has times. A picture without data is an omission with its reason."""
+    """The ten pictures of each chapter that has times. A picture without data is an omission with its reason.
+
+    A chapter with predicted times has a picture of them, too, which comes first where there is no GPU.
+    """
     found: list[Figure | Omission] = []
     everything = [chapter for chapter in of if not chapter.passed.empty]
     known = looks((str(a), str(f)) for chapter in everything for a, f in chapter.families)
@@ -90,14 +98,23 @@ def draw(of: Iterable[Chapter]) -> list[Figure | Omission]:
     for chapter in everything:
         slug = slug_of(chapter.heading, slugs)
         canvas = Canvas(chapter, known, limit)
-        for key, title, theme in THEMES:
+        for key, title, theme in _themes(chapter):
             drawn = theme(canvas)
             if isinstance(drawn, str):
                 found.append(Omission(title, drawn, chapter.heading))
             else:
                 chart = drawn.chart.properties(background="transparent", description=drawn.reading)
-                found.append(Figure(f"{slug}-{key}", title, drawn.reading, chart, chapter.heading))
+                is_predicted = theme is predicted_times
+                found.append(Figure(f"{slug}-{key}", title, drawn.reading, chart, chapter.heading, is_predicted))
     return found
+
+
+def _themes(chapter: Chapter) -> tuple[Theme, ...]:
+    """The pictures of a chapter in their order; one of predicted times only if it has any."""
+    if not any(one.timed.size for one in outlooks(chapter)):
+        return THEMES
+    own: Theme = ("predicted", "Predicted time by layer", predicted_times)
+    return (*THEMES, own) if chapter.is_gpu else (own, *THEMES)
 
 
 def slug_of(heading: str, taken: set[str]) -> str:

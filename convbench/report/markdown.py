@@ -1,7 +1,8 @@
 """Write the report as Markdown: a pure function of the records.
 
 Results of different devices, directions or precisions never share a table, and every time that is not from a GPU says
-so. Names and reasons may be any text, and are made inert.
+so. A chapter without a GPU leads with predicted times, if its records have any; how long the emulator took is then
+behind its environment. Names and reasons may be any text, and are made inert.
 """
 
 from collections.abc import Iterable, Mapping
@@ -9,10 +10,10 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from convbench.records import FAILURES, Record
-from convbench.report import tables
+from convbench.report import outlook, tables
 from convbench.report.chapters import Chapter, chapters
 from convbench.report.inert import inert
-from convbench.report.summary import LOUD, Statement, of_chapter, summary
+from convbench.report.summary import LOUD, Statement, aside, of_chapter, summary
 
 if TYPE_CHECKING:
     from convbench.report.figures import Figure
@@ -44,10 +45,38 @@ def _spoken(statement: Statement) -> str:
 
 def _chapter(chapter: Chapter, pictures: "Mapping[str, tuple[Figure, str]]") -> list[str]:
     parts = [f"## {inert(chapter.heading)}", *map(_spoken, of_chapter(chapter))]
-    for figure, file in pictures.values():
-        if figure.chapter == chapter.heading:
-            title = inert(figure.title)
-            parts += [f"### {title}", inert(figure.reading), f"![{title}]({quote(file)})"]
+    figures = [(figure, file) for figure, file in pictures.values() if figure.chapter == chapter.heading]
+    parts += _drawn([each for each in figures if each[0].is_predicted])
+    predicted = _predicted(chapter)
+    measured = _measured(chapter, [each for each in figures if not each[0].is_predicted])
+    is_leading = bool(outlook.leading(chapter))
+    parts += predicted if is_leading else [*measured, *predicted]
+    for outcome, heading in (
+        ("refused", "Refused, and why"),
+        *((end, end.replace("_", " ").capitalize()) for end in FAILURES),
+    ):
+        chosen = chapter.frame[chapter.frame.outcome == outcome]
+        if not chosen.empty:
+            parts += [f"### {heading}", tables.reasons(chosen)]
+    parts += ["### Environment", _environment(chapter)]
+    if is_leading:
+        parts += ["### How long the emulator took", *map(_spoken, aside(chapter)), *measured]
+    return parts
+
+
+def _predicted(chapter: Chapter) -> list[str]:
+    """The tables of predicted times."""
+    parts = []
+    for each in outlook.outlooks(chapter):
+        if not each.timed.empty:
+            for heading, columns in outlook.tables(chapter, each):
+                parts += [f"### {inert(heading)}", tables.table(columns)]
+    return parts
+
+
+def _measured(chapter: Chapter, figures: "list[tuple[Figure, str]]") -> list[str]:
+    """The pictures and the tables of measured times."""
+    parts = _drawn(figures)
     if chapter.passed.algorithm.nunique() > 1:
         parts += ["### Best of each layer", tables.best(chapter)]
     if not chapter.timed.empty:
@@ -59,14 +88,15 @@ def _chapter(chapter: Chapter, pictures: "Mapping[str, tuple[Figure, str]]") -> 
     slowed = tables.throttled(chapter)
     if slowed is not None:
         parts += ["### Taken while the GPU was slowed down", slowed]
-    for outcome, heading in (
-        ("refused", "Refused, and why"),
-        *((end, end.replace("_", " ").capitalize()) for end in FAILURES),
-    ):
-        chosen = chapter.frame[chapter.frame.outcome == outcome]
-        if not chosen.empty:
-            parts += [f"### {heading}", tables.reasons(chosen)]
-    return [*parts, "### Environment", _environment(chapter)]
+    return parts
+
+
+def _drawn(figures: "list[tuple[Figure, str]]") -> list[str]:
+    parts = []
+    for figure, file in figures:
+        title = inert(figure.title)
+        parts += [f"### {title}", inert(figure.reading), f"![{title}]({quote(file)})"]
+    return parts
 
 
 def _environment(chapter: Chapter) -> str:

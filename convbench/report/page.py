@@ -8,6 +8,7 @@ also forbids `eval`, which Vega does not need, because it interprets its express
 import json
 from base64 import b64encode
 from collections.abc import Iterable
+from dataclasses import dataclass
 from functools import cache
 from hashlib import sha256
 from importlib.metadata import PackageNotFoundError, version
@@ -16,10 +17,12 @@ from typing import Any
 
 from convbench.errors import ConvbenchError
 from convbench.records import Record, latest
-from convbench.report.chapters import chapters
+from convbench.report import outlook
+from convbench.report.chapters import Chapter, chapters
 from convbench.report.figures import Figure, Omission, draw
 from convbench.report.payload import payload, samples
-from convbench.report.summary import LOUD, Statement, summary
+from convbench.report.summary import LOUD, Statement, aside, summary
+from convbench.report.tables import MOST_ROWS
 from convbench.report.units import listed
 
 try:
@@ -43,7 +46,6 @@ def to_html(records: Iterable[Record], *, title: str) -> str:
     together = chapters(current)
     everything = draw(together)
     drawn = [figure for figure in everything if isinstance(figure, Figure)]
-    missing = [omission for omission in everything if isinstance(omission, Omission)]
     specifications = to_json({f.key: {"chapter": f.chapter, "chart": _drawable(f.chart.to_dict())} for f in drawn})
     columns = payload(current, together)
     environments = _environments(columns)
@@ -53,8 +55,7 @@ def to_html(records: Iterable[Record], *, title: str) -> str:
         f"default-src 'none'; script-src {_hash(bundle)} {_hash(script)}; style-src {_hash(style)}; img-src data:; "
         "base-uri 'none'; form-action 'none'"
     )
-    headings = dict.fromkeys(part.chapter for part in everything)
-    labels = {chapter.heading: chapter.label for chapter in together}
+    shown = _shown(together, everything)
     page = _template().render(
         title=title,
         policy=policy,
@@ -65,16 +66,67 @@ def to_html(records: Iterable[Record], *, title: str) -> str:
         rows=len(current),
         warnings=_warnings(statements),
         deck=next((str(statement) for statement in statements if statement.kind == "whole"), None),
-        openings=_openings(statements),
+        openings=_openings(statements, {one.heading for one in together if outlook.leading(one)}),
         tallies=_tallies(current),
-        chapters=[(name, labels[name], [figure for figure in drawn if figure.chapter == name]) for name in headings],
-        omissions=missing,
+        chapters=[part for part in shown if part.figures or part.tables or part.omissions],
+        emulated=[part for part in shown if part.aside],
         environments=environments[:ENVIRONMENTS],
         more_environments=max(0, len(environments) - ENVIRONMENTS),
         records=_with_samples(to_json(columns), current, SIZE - len(bundle) - len(specifications)),
         specifications=specifications,
     )
     return page.encode(errors="replace").decode()  # a name may have half a surrogate pair, which no file can hold
+
+
+@dataclass(frozen=True)
+class _Shown:
+    """What the page shows of a chapter; `aside` is what it shows behind the environment."""
+
+    name: str
+    label: str
+    figures: list[Figure]
+    tables: list[tuple[str, list[str], list[tuple[str, ...]]]]  # heading, header, rows
+    omissions: list[Omission]
+    aside: list[str]  # sentences on how long the emulator took
+    emulated: list[Figure]
+
+
+def _shown(together: list[Chapter], everything: list[Figure | Omission]) -> list[_Shown]:
+    found = []
+    for chapter in together:
+        mine = [part for part in everything if part.chapter == chapter.heading]
+        figures = [part for part in mine if isinstance(part, Figure)]
+        omissions = [part for part in mine if isinstance(part, Omission)]
+        is_leading = bool(outlook.leading(chapter))
+        found.append(
+            _Shown(
+                chapter.heading,
+                _label(chapter),
+                [figure for figure in figures if figure.is_predicted or not is_leading],
+                [
+                    _rows(heading, c)
+                    for one in outlook.outlooks(chapter)
+                    if not one.timed.empty
+                    for heading, c in outlook.tables(chapter, one)
+                ],
+                omissions,
+                [statement.text for statement in aside(chapter)],
+                [figure for figure in figures if is_leading and not figure.is_predicted],
+            )
+        )
+    return found
+
+
+def _label(chapter: Chapter) -> str:
+    """The words that follow the heading of a chapter and say what kind of times it shows first."""
+    if not outlook.leading(chapter):
+        return chapter.label
+    return next((one.label for one in outlook.outlooks(chapter) if not one.timed.empty), "")
+
+
+def _rows(heading: str, columns: outlook.Columns) -> tuple[str, list[str], list[tuple[str, ...]]]:
+    rows = [tuple(map(str, row)) for row in zip(*columns.values(), strict=True)]
+    return heading, list(columns), rows[:MOST_ROWS]
 
 
 def _drawable(chart: dict[str, Any]) -> dict[str, Any]:
@@ -108,12 +160,16 @@ def _warnings(statements: list[Statement]) -> list[tuple[str, str]]:
     return [(f"{listed(chapters)}:" if several and chapters else "", text) for text, chapters in whose.items()]
 
 
-def _openings(statements: list[Statement]) -> list[tuple[str, str, list[str]]]:
-    """For each chapter: its heading, the sentences on the winner and its lead, and the other sentences."""
+def _openings(statements: list[Statement], predicted: set[str]) -> list[tuple[str, str, list[str]]]:
+    """For each chapter: its heading, the sentences on the winner and its lead, and the other sentences.
+
+    The winner is the predicted one in the chapters `predicted`.
+    """
     found = []
     for heading in dict.fromkeys(statement.chapter for statement in statements if statement.chapter):
         told = {s.kind: s.text for s in statements if s.chapter == heading and s.kind not in LOUD}
-        first = [told.pop(kind) for kind in ("winner", "lead") if kind in told] or [told.pop("what", "")]
+        kinds = ("predicted", "predicted lead") if heading in predicted else ("winner", "lead")
+        first = [told.pop(kind) for kind in kinds if kind in told] or [told.pop("what", "")]
         found.append((str(heading), " ".join(first), list(told.values())))
     return found
 

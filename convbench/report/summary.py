@@ -13,12 +13,18 @@ import pandas as pd
 from convbench.records import FAILURES
 from convbench.report.against import against, chosen_baseline, means_against
 from convbench.report.chapters import LAYER, Chapter
+from convbench.report.outlook import bottlenecks, differences, lacking, lead, leading, outlooks, sentence
 from convbench.report.ratios import geometric_mean
 from convbench.report.units import counted, listed
 from convbench.report.winners import winners, wins
 
 Kind = Literal[
     "whole",
+    "predicted",
+    "predicted lead",
+    "bottlenecks",
+    "lacking",
+    "apart",
     "noisy",
     "what",
     "verified",
@@ -54,7 +60,10 @@ class Statement:
 
 
 def summary(everything: Sequence[Chapter]) -> list[Statement]:
-    """The sentences of every chapter, after those on the whole page: a warning, and what several chapters hold."""
+    """The sentences of every chapter, after those on the whole page: a warning, and what several chapters hold.
+
+    Of a chapter that leads with predicted times, those on the emulator's own times are apart, in `aside`.
+    """
     found = []
     if len(everything) > 1:
         current = [record for chapter in everything for record in chapter.records]
@@ -63,7 +72,7 @@ def summary(everything: Sequence[Chapter]) -> list[Statement]:
         text = f"{counted(len(current), 'result')} on {listed(devices)}: {outcomes}. "
         text += f"They make {len(everything)} chapters, whose times are not to be compared with each other."
         found.append(Statement("whole", None, text))
-    if (noise := _noisy(everything)) is not None:
+    if (noise := _noisy([chapter for chapter in everything if not leading(chapter)])) is not None:
         found.append(Statement("noisy", None, noise))
     for chapter in everything:
         found += of_chapter(chapter)
@@ -72,15 +81,40 @@ def summary(everything: Sequence[Chapter]) -> list[Statement]:
 
 def of_chapter(chapter: Chapter) -> list[Statement]:
     """The sentences of one chapter, the most important first."""
-    told: list[tuple[Kind, str | None]] = [
-        ("what", _what(chapter)), _verified(chapter), ("clock", _clock(chapter)),
-    ]  # fmt: skip
+    told: list[tuple[Kind, str | None]] = []
+    if leading(chapter):
+        told += [*_predicted(chapter), _verified(chapter), ("what", _what(chapter)), ("errors", _errors(chapter))]
+    else:
+        told += [("what", _what(chapter)), _verified(chapter), *_timed(chapter), ("errors", _errors(chapter))]
+        told += [("slowed", _slowed(chapter.slowed)), *_predicted(chapter)]
+    return _statements(chapter, told)
+
+
+def aside(chapter: Chapter) -> list[Statement]:
+    """The sentences on how long the emulator took, of a chapter that leads with predicted times; else none."""
+    return _statements(chapter, [*_timed(chapter), ("noisy", _noisy([chapter]))]) if leading(chapter) else []
+
+
+def _statements(chapter: Chapter, told: Sequence[tuple[Kind, str | None]]) -> list[Statement]:
+    return [Statement(kind, chapter.heading, text) for kind, text in told if text is not None]
+
+
+def _predicted(chapter: Chapter) -> list[tuple[Kind, str | None]]:
+    told: list[tuple[Kind, str | None]] = []
+    for one in outlooks(chapter):
+        told += [("predicted", sentence(one)), ("predicted lead", lead(one)), ("bottlenecks", bottlenecks(one))]
+        told += [("apart", differences(chapter, one)), ("lacking", lacking(one))]
+    return told
+
+
+def _timed(chapter: Chapter) -> list[tuple[Kind, str | None]]:
+    """The sentences on measured times."""
+    told: list[tuple[Kind, str | None]] = [("clock", _clock(chapter))]
     if not chapter.passed.empty:
         won = winners(chapter)
         told += [("winner", who_wins(won)), ("lead", _lead(won)), ("baseline", _baseline(chapter))]
         told.append(("throttled", _throttled(chapter.passed)))
-    told += [("errors", _errors(chapter)), ("slowed", _slowed(chapter.slowed))]
-    return [Statement(kind, chapter.heading, text) for kind, text in told if text is not None]
+    return told
 
 
 def _outcomes(outcomes: "pd.Series[str]") -> str:
@@ -107,6 +141,8 @@ def _verified(chapter: Chapter) -> tuple[Kind, str | None]:
     if passed.empty:
         return "verified", "Nothing passed, and nothing was timed."
     text = "Every time below is of a verified result"
+    if leading(chapter):
+        text = f"Every result below was verified on the {chapter.device['name']}"
     known = passed.fraction.dropna()
     if not known.empty:
         text += f": the worst element of all used {known.max():.3g} of its error bound"

@@ -36,7 +36,7 @@ def best(chapter: Chapter) -> str:
     best = (
         equal.assign(name=_algorithms(equal)).groupby(LAYER, sort=False).name.agg(lambda names: listed(names.unique()))
     )
-    return _table(
+    return table(
         {
             "layer": found.layer,
             "count": found["count"],
@@ -76,7 +76,7 @@ def layers(chapter: Chapter) -> str:
         "worst error, ulp": order.worst_error_ulp.map(number),
         "exact": order.exact.map({True: "yes", False: NOTHING}),
     }
-    return _table(columns)
+    return table(columns)
 
 
 def costs(chapter: Chapter) -> str:
@@ -91,7 +91,7 @@ def costs(chapter: Chapter) -> str:
     }
     if passed.queue_us.notna().any():
         columns[f"host, to queue one run{label}"] = passed.queue_us.map(durations)
-    return _table({**columns, "workspace": passed.workspace_bytes.map(size)})
+    return table({**columns, "workspace": passed.workspace_bytes.map(size)})
 
 
 def totals(chapter: Chapter) -> str:
@@ -105,7 +105,7 @@ def totals(chapter: Chapter) -> str:
         (_algorithms(group)[0], len(group), float(group.total_us.sum())) for _, group in weighted.groupby("algorithm")
     ]
     rows.sort(key=lambda row: (-row[1], row[2]))
-    return _table(
+    return table(
         {
             "algorithm": [name for name, _, _ in rows],
             "layers": [f"{count} of {everything}" for _, count, _ in rows],
@@ -127,7 +127,7 @@ def throttled(chapter: Chapter) -> str | None:
         ]
         for cache in ("warm", "cold")
     }
-    return _table({**_who(slowed), **columns})
+    return table({**_who(slowed), **columns})
 
 
 def reasons(chosen: pd.DataFrame) -> str:
@@ -141,7 +141,7 @@ def reasons(chosen: pd.DataFrame) -> str:
         count = counted(others.algorithm.nunique(), "algorithm")
         parts.append(f"{count} {'is' if one else 'are'} for other dtypes: {', '.join(names)}.")
     if not rest.empty:
-        parts.append(_table({**_who(rest), "reason": rest.reason}))
+        parts.append(table({**_who(rest), "reason": rest.reason}))
     return "\n\n".join(parts)
 
 
@@ -192,7 +192,7 @@ def _count(samples: float | None) -> str:
     return NOTHING if samples is None or missing(samples) else f"{samples:.0f}"
 
 
-def _table(columns: dict[str, Iterable[object]]) -> str:
+def table(columns: dict[str, Iterable[object]]) -> str:
     """A table as Markdown: its first `MOST_ROWS` rows, and the number of rows left out."""
     rows = list(zip(*columns.values(), strict=True))
     text = markdown_table(list(columns), rows[:MOST_ROWS])

@@ -24,7 +24,10 @@ MOST_NESTED = 20  # levels of a line; configs are dataclasses, of which a few ma
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """The result of a search. Times are in microseconds, with a warm cache, by the device's own clock."""
+    """The result of a search. Times are in microseconds, with a warm cache, by the device's own clock.
+
+    If the search ranked configs by predicted times, they are these, `clock` says so, and there is no interval.
+    """
 
     device: str  # the name that records have
     compute_capability: str | None

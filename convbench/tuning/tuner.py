@@ -7,6 +7,10 @@ is pruned.
 The fastest candidate is then timed again, in turns with the default config. New samples are needed because the least of
 many noisy times is too low. It wins only if the 95 % interval of the ratio of the two medians
 (`convbench.records.bootstrap`) lies below 1. Otherwise the default stays.
+
+If the harness predicts times for a GPU, candidates are still verified, but they are ranked by their predicted times,
+because how long the emulator takes says nothing about a GPU. The best is kept if the default's predicted time is longer
+by more than the model's error.
 """
 
 import time
@@ -17,13 +21,15 @@ from typing import Any
 
 from convbench.algorithm import Algorithm
 from convbench.measurement import Effort, Harness, Job
-from convbench.records import Outcome, Record, Series, bootstrap
+from convbench.records import Outcome, Record, Series, bootstrap, caption
 from convbench.tuning.entry import Entry, as_json, identity
 from convbench.tuning.proposals import Proposals
 from convbench.workload import Layer, Workload
 
 TOGETHER = 4  # number of candidates that are timed in turns
 SEARCHING = 0.2  # seconds for a candidate, as a share of those for a full measurement
+
+Times = tuple[float, tuple[float, float] | None, float | None]  # of a config, with its interval, and of the default
 
 PRUNED: Outcome = "refused"  # outcome of a candidate that the hardware cannot launch
 
@@ -41,7 +47,9 @@ class Found:
     verdict: str = "nothing was right"
     ratio: tuple[float, float, float] | None = None  # time of the best over the default's: value, 95 % interval
     entry: Entry | None = None
-    times_us: dict[Any, float] = field(default_factory=dict)  # median of each config
+    times_us: dict[Any, float] = field(default_factory=dict)  # median of each config, or its predicted time
+    error: float = 0.0  # of the model that predicted the times
+    unpredicted_for: str | None = None  # the first reason why a config that is right has no predicted time
 
     def count(self, *outcomes: Outcome) -> int:
         """The number of candidates with one of these outcomes."""
@@ -69,6 +77,8 @@ class Tuner:
     ) -> None:
         self.harness, self.most, self.seconds, self.clock = harness, most, seconds, clock
         effort = replace(harness.effort, caches=("warm",))
+        if harness.forecast is not None:
+            effort = replace(effort, warmup=0, minimum=1, maximum=1)  # its times are not used
         self._full = effort
         self._brief = replace(effort, max_seconds=effort.max_seconds * SEARCHING)
 
@@ -86,15 +96,21 @@ class Tuner:
                 break
             for config, record in self._measured(found, workload, configs, self._brief):
                 tried += 1
-                proposals.tell(config, None if record.timing is None else record.timing.median_us)
                 self._note(found, config, record)
+                proposals.tell(config, found.times_us.get(config))
                 yield record
         self.decide(found, workload)
 
     def decide(self, found: Found, workload: Workload) -> None:
-        """Time the best config so far in turns with the default, and make an entry of the winner."""
+        """Time the best config so far in turns with the default, and make an entry of the winner.
+
+        Nothing is timed again if configs are ranked by predicted times.
+        """
         tried = sum(found.outcomes.values())
-        self._decide(found, workload, tried)
+        if self.harness.forecast is not None:
+            self._rank(found, self.harness.forecast.gpu, tried)
+        else:
+            self._decide(found, workload, tried)
         if tried < found.space:
             found.verdict += f"; {tried:,} of {found.space:,} configs were tried"
 
@@ -118,7 +134,31 @@ class Tuner:
             found.ratio, found.verdict = _contest(default=series[default], best=series[best])
             best = default if found.verdict.startswith("the default stays") else best
         if best in series:
-            found.entry = self._entry(found, best, series[best], series.get(default))
+            known = series[default].median_us if default in series else None
+            times = series[best].median_us, series[best].interval_us, known
+            found.entry = self._entry(found, best, times, self.harness.description["clock"])
+
+    def _rank(self, found: Found, gpu: str, tried: int) -> None:
+        """The verdict by predicted times, and an entry of the winner."""
+        if not found.times_us:
+            if found.unpredicted_for is not None:
+                found.verdict = f"no time is predicted: {found.unpredicted_for}"
+            return
+        default = found.algorithm.resolved(*found.layer.work)
+        best = min(found.times_us, key=lambda config: found.times_us[config])
+        if best == default:
+            found.verdict = "the default is predicted to be the fastest"
+            if tried < found.space:
+                found.verdict = "none is predicted to be faster than the default"
+        elif default not in found.times_us:
+            found.verdict = "the default has no predicted time"
+        elif found.times_us[default] > (1 + found.error) * found.times_us[best]:
+            found.verdict = "predicted to be faster than the default"
+        else:
+            found.verdict = "the default stays: the best is ahead by less than the model's error"
+            best = default
+        known = found.times_us.get(default)
+        found.entry = self._entry(found, best, (found.times_us[best], None, known), caption(gpu))
 
     def _measured(
         self, found: Found, workload: Workload, configs: list[Any], effort: Effort
@@ -132,21 +172,25 @@ class Tuner:
 
     def _note(self, found: Found, config: Any, record: Record) -> None:
         found.outcomes[record.outcome] = found.count(record.outcome) + 1
-        if record.timing is not None:
+        told = record.predicted
+        if told is not None and told.us is not None:
+            found.times_us[config], found.error = told.us, told.error
+        elif told is not None:
+            found.unpredicted_for = found.unpredicted_for or told.reason
+        elif record.timing is not None:
             found.times_us[config] = record.timing.median_us
         elif record.outcome == PRUNED:
             found.pruned_for = found.pruned_for or record.reason
         else:
             found.wrong_for = found.wrong_for or f"{config}: {record.reason}"
 
-    def _entry(self, found: Found, config: Any, series: Series, default: Series | None) -> Entry:
+    def _entry(self, found: Found, config: Any, times: Times, clock: str) -> Entry:
         environment = self.harness.environment
         device, capability = identity(self.harness.description)
         return Entry(
             device=device, compute_capability=capability, algorithm=found.algorithm.name,
             direction=found.layer.direction, problem=str(found.layer.problem), config=as_json(config),
-            median_us=series.median_us, interval_us=series.interval_us,
-            default_us=None if default is None else default.median_us, clock=self.harness.description["clock"],
+            median_us=times[0], interval_us=times[1], default_us=times[2], clock=clock,
             timed=found.count("passed"), seed=self.harness.seed, version=environment["packages"].get("convbench"),
             commit=environment["commit"], when=self.harness.now().isoformat(timespec="seconds"),
         )  # fmt: skip

@@ -1,7 +1,7 @@
 """Records with a known value in every field; each function makes one, with some fields changed."""
 
 from convbench.problem import ConvProblem
-from convbench.records import Record, Series, Timing
+from convbench.records import Predicted, Record, Series, Timing
 
 
 def series(samples_us, cache="warm", **changes) -> Series:
@@ -45,3 +45,18 @@ def failed(outcome="wrong", **changes) -> Record:
 def timed(us: float, **changes):
     timing = timing_of((us, us, us), prepare_us=1.0, phases_us={"pack": 1.0, "multiply": 3.0}, compile_s=0.0)
     return record(timing=timing, **changes)
+
+
+def predicted(us: float, **changes) -> Predicted:
+    """A predicted time whose bounds are 1.5 times as far."""
+    fields = {
+        "gpu": "NVIDIA H200 SXM", "us": us, "low_us": us / 1.5, "high_us": us * 1.5, "bound": "the memory",
+        "bottleneck": "Bound by the memory, most of it by line 7, `y[i] = x[i]`.", "kernel": "copy",
+        "phases_us": {"multiply": us}, "error": 0.2, "blocks": 4,
+    }  # fmt: skip
+    return Predicted(**fields | changes)
+
+
+def unpredicted(reason: str, **changes) -> Predicted:
+    """A prediction without a time."""
+    return Predicted(**{"gpu": "NVIDIA H200 SXM", "error": 0.2, "blocks": 4, "reason": reason} | changes)

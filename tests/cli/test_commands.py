@@ -81,6 +81,26 @@ def test_bench_in_json_tells_where_the_records_are(convbench, here):
     assert (here / told["report"]).is_file()
 
 
+def test_bench_without_a_gpu_predicts_times_for_the_named_one(convbench, here):
+    status, out, _ = convbench("bench", PROBLEM, "--algorithm", "direct", "--gpu", "t4")
+    assert status == 0
+    path = here / "reports" / "local" / "emulator" / "problems.jsonl"
+    (record,) = read_records(path)[0]
+    assert record.predicted.gpu == "NVIDIA T4"
+    assert record.predicted.us > 1
+    assert not record.predicted.is_device
+    assert "Every layer and algorithm, predicted for NVIDIA T4, not measured" in out
+    said = "Predicted for NVIDIA T4, not measured: direct is the only algorithm with times, in 1 of 1 layer."
+    assert said in out[out.index("Records:") :]
+    convbench("bench", PROBLEM, "--algorithm", "direct", "--gpu", "t4", "--resume")
+    assert len(read_records(path)[0]) == 1
+    convbench("bench", PROBLEM, "--algorithm", "direct", "--gpu", "h200", "--resume")  # it lacks what is asked for
+    assert [one.predicted.gpu for one in read_records(path)[0]] == ["NVIDIA T4", "NVIDIA H200 SXM"]
+    convbench("bench", PROBLEM, "--algorithm", "direct", "--gpu", "none")
+    assert read_records(path)[0][-1].predicted is None
+    assert "predicted" not in path.with_suffix(".md").read_text()
+
+
 def test_resume_skips_what_is_recorded(convbench, here):
     convbench("bench", PROBLEM, "--algorithm", "direct")
     path = here / "reports" / "local" / "emulator" / "problems.jsonl"
@@ -107,7 +127,7 @@ def test_resume_goes_on_behind_a_torn_line(convbench, here):
     records, bad = read_records(path)
     assert [r.algorithm for r in records] == ["direct", "im2col_gemm"]
     assert len(bad) == 1
-    status, _, err = convbench("bench", PROBLEM, "--algorithm", "implicit_gemm", "--resume")
+    status, _, err = convbench("bench", PROBLEM, "--algorithm", "implicit_gemm", "--resume", "--gpu", "none")
     assert status == 0
     assert "line 2: a torn line" in err
     assert len(read_records(path)[0]) == 3
@@ -144,7 +164,7 @@ def test_a_report_with_a_picture_shows_it(convbench, here):
 
 def test_lenet5_is_verified_and_timed_by_every_algorithm_in_two_minutes(convbench, here):
     start = time.process_time()
-    status, out, _ = convbench("bench", "--workload", "lenet5")
+    status, out, _ = convbench("bench", "--workload", "lenet5", "--gpu", "none")
     assert time.process_time() - start < 120
     assert status == 0
     records, _ = read_records(here / "reports" / "local" / "emulator" / "lenet5.jsonl")
@@ -257,7 +277,9 @@ def test_each_layer_of_a_workload_has_its_own_direction(convbench, here, monkeyp
     assert [row["direction"] for row in json.loads(out)] == ["backward_data"] * 2
     told = "mine names forward (1), backward_weights (1); backward_data is computed, as --direction says"
     assert err.count(told) == 1
-    status, out, _ = convbench("tune", *options, "--trials", 1, "--json", "--database", here / "tuned.jsonl")
+    status, out, _ = convbench(
+        "tune", *options, "--trials", 1, "--gpu", "none", "--json", "--database", here / "tuned.jsonl"
+    )
     assert status == 0
     assert [(row["problem"], row["direction"]) for row in json.loads(out)["tuned"]] == found
 

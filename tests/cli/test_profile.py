@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from convbench.cli.profile import GPUS
+from convbench.cli.options import GPUS
 from convbench.profiling import known_chips
 from support.command_line import assert_refused
 

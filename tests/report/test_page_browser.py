@@ -5,6 +5,7 @@ import re
 import numpy as np
 import pytest
 
+from cases.handmade import predicted
 from cases.hostile import HOSTILE
 from cases.synthetic import EMULATOR, network, record, timed
 from convbench.report import to_frame, to_html
@@ -15,6 +16,12 @@ RANDOM = np.random.default_rng(7)
 GPU = [*network(RANDOM, layers=8), record(outcome="wrong", reason="3 elements differ", algorithm="bad", layer="conv9")]
 FRAME = to_frame(GPU)
 BOTH = [*GPU, *network(RANDOM, layers=2, device=EMULATOR, scale=300)]
+
+PREDICTED = [
+    timed(RANDOM, 900.0, cold=None, device=EMULATOR, layer=f"conv{number}", algorithm=name, predicted=predicted(us))
+    for number in range(3)
+    for name, us in (("direct", 30.0), ("fft_tiled", 12.0), ("implicit_gemm", 15.0))
+]
 
 
 @pytest.fixture(scope="module")
@@ -301,3 +308,24 @@ def test_a_missing_browser_fails_where_it_is_required_and_else_skips(monkeypatch
     monkeypatch.setattr("support.browser.REQUIRED", required)
     with pytest.raises(ends, match="apt-get install chromium"), chromium():
         pass
+
+
+def test_the_tables_of_predicted_times_are_read_on_a_phone_and_the_emulators_charts_come_last(browser, tmp_path):
+    file = tmp_path / "predicted.html"
+    file.write_text(to_html(PREDICTED, title="predicted"), encoding="utf-8")
+    with opened(browser, file, viewport={"width": 320, "height": 640}, bypass_csp=True) as page:
+        page.all_drawn()
+        assert page.page.evaluate("document.documentElement.scrollWidth") == 320
+        tables = page.page.locator(".plain")
+        assert tables.count() == 3
+        shown = " ".join(tables.nth(1).inner_text().split())
+        assert "what holds it back" in shown
+        assert "12.0 µs" in shown
+        rows = page.page.locator(".plain tbody tr").evaluate_all("all => all.map(row => row.offsetHeight)")
+        assert max(rows) < 90
+        order = page.page.locator("[data-figure]").evaluate_all("all => all.map(one => one.dataset.figure)")
+        assert order[0] == "emulator-predicted"
+        assert page.page.locator(".environments [data-figure]").count() == len(order) - 1
+        found = AXE().run(page.page).response
+        bad = [one for one in found["violations"] if one["impact"] in ("serious", "critical")]
+        assert [(one["id"], one["nodes"][0]["html"]) for one in bad] == []

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cases.handmade import predicted, unpredicted
 from cases.wrong_algorithms import WithoutMistake
 from convbench.algorithm import Algorithm, Family, registry
 from convbench.devices import Stopwatch
@@ -302,7 +303,7 @@ def test_large_spaces_are_optunas_and_a_missing_one_gives_the_command(monkeypatc
 
 def test_tune_writes_what_people_can_read_and_says_whose_times_they_are(convbench, here):
     status, out, err = convbench(
-        "tune", "n1c2h5w5-k2r3s3-pad1", "--algorithm", "direct,depthwise", "--out", "all.jsonl"
+        "tune", "n1c2h5w5-k2r3s3-pad1", "--algorithm", "direct,depthwise", "--out", "all.jsonl", "--gpu", "none"
     )
     assert (status, err) == (0, "")
     assert "emulated on CPU" in out
@@ -312,6 +313,60 @@ def test_tune_writes_what_people_can_read_and_says_whose_times_they_are(convbenc
     assert (entry["device"], entry["algorithm"], entry["problem"]) == ("emulator", "direct", "n1c2h5w5-k2r3s3-pad1")
     assert entry["clock"].endswith("emulated on CPU")
     assert len((here / "all.jsonl").read_text().splitlines()) == 3
+
+
+def test_tune_without_a_gpu_ranks_by_predicted_times_and_says_so(convbench, here):
+    words = "tune", "n1c2h5w5-k2r3s3-pad1", "--algorithm", "direct", "--gpu", "a100"
+    status, out, err = convbench(*words)
+    assert (status, err) == (0, "")
+    said = "predicted for NVIDIA A100 40GB SXM, not measured"
+    assert f"# Ranked by times {said}, and verified on emulator" in out
+    assert "emulated on CPU" not in out
+    (line,) = (here / "reports" / "tuned" / "emulator.jsonl").read_text().splitlines()
+    entry = json.loads(line)
+    assert (entry["clock"], entry["interval_us"]) == (said, None)
+    assert json.loads(convbench(*words, "--json")[1])["ranked_by"] == f"times {said}"
+
+
+class KnownPredictions:
+    """Each config's predicted time is what a table says; None stands for a config whose counts are not complete."""
+
+    gpu = "NVIDIA H200 SXM"
+
+    def __init__(self, times: Mapping[Any, float | None]) -> None:
+        self.times = times
+
+    def predict(self, algorithm, problem, direction, config):
+        us = self.times[config]
+        return unpredicted("not counted") if us is None else predicted(us, error=0.2)
+
+
+@pytest.mark.parametrize(
+    ("times", "verdict", "kept"),
+    [
+        ((100.0, 50.0, 200.0), "predicted to be faster than the default", 16),
+        ((100.0, 90.0, 200.0), "the default stays: the best is ahead by less than the model's error", 8),
+        ((100.0, 110.0, None), "the default is predicted to be the fastest", 8),
+        ((None, 50.0, 60.0), "the default has no predicted time", 16),
+        ((None, None, None), "no time is predicted: not counted", None),
+    ],
+)
+def test_predicted_times_rank_whatever_the_device_measures(times, verdict, kept):
+    """The measured times have the opposite order."""
+    configs = Tile(), Tile(tile=16), Tile(tile=32)
+    device = KnownTimes(dict(zip(configs, (10.0, 500.0, 1.0), strict=True)))
+    predictions = KnownPredictions(dict(zip(configs, times, strict=True)))
+    tuner = Tuner(Harness(device, effort=EFFORT, forecast=predictions))
+    found = Found(layer=LAYER, algorithm=tiled(Tile(tile=32)), space=3)
+    records = list(tuner.search(found, WORKLOAD, proposals.Exhaustive(configs)))
+    assert [len(record.timing.first.samples_us) for record in records] == [1, 1, 1]
+    assert found.verdict == verdict
+    assert len(device.watched) == 3  # nothing is timed again
+    if kept is None:
+        assert found.entry is None
+    else:
+        assert (found.entry.config["tile"], found.entry.clock) == (kept, "predicted for NVIDIA H200 SXM, not measured")
+        assert found.entry.median_us == times[configs.index(Tile(tile=kept))]
 
 
 def test_a_wrong_config_gives_status_1_and_ctrl_c_130_with_what_was_found(convbench, here, monkeypatch):

@@ -15,7 +15,7 @@ from convbench.emulator.errors import LaunchError
 from convbench.emulator.launch import Dimensions, Emulator
 from convbench.emulator.loaded import LoadedKernel
 from convbench.emulator.profiler.counters import Counters
-from convbench.emulator.profiler.result import InstructionProfile, Profile
+from convbench.emulator.profiler.result import InstructionProfile, Pattern, Profile
 from convbench.emulator.profiler.sampling import DEFAULT_BLOCKS, Stratum, strata
 from convbench.emulator.state import WARP
 
@@ -32,6 +32,7 @@ class _Run:
         self.arguments: Arguments | None = None
         self.grid = (0, 0, 0)
         self.blocks = self.accesses = np.zeros((0, 0), np.int64)
+        self.patterns: list[Counts] = []
 
     def choose(self, blocks: Counts, grid: tuple[int, int, int], *, waits: bool) -> Counts:
         """The blocks of the stratum; all, if blocks may wait for each other."""
@@ -44,6 +45,7 @@ class _Run:
         self.tables, self.arguments = tables, arguments
         self.blocks = np.sum([trace.block_counts for trace in counted], axis=0)
         self.accesses = _joined([trace.access_counts for trace in counted])
+        self.patterns = [trace.arguments[7] for trace in counted]  # the last request of each access, by worker
 
 
 def _joined(counts: list[Counts]) -> Counts:
@@ -188,9 +190,25 @@ def _instructions(tables: Tables, runs: list[_Run], arguments: Arguments) -> lis
                     max((access.width for access in accesses), default=0),
                     any(access.is_store for access in accesses),
                     counters,
+                    _pattern(runs, rows),
                 )
             )
     return found
+
+
+def _pattern(runs: list[_Run], rows: list[int]) -> Pattern | None:
+    """The last request of an instruction, in the run of the most blocks that has one."""
+    for run in sorted(runs, key=lambda one: -one.stratum.blocks):
+        for kept in run.patterns:
+            for row in rows:
+                place = int(kept[row][WARP])
+                if place >= 0:
+                    space = {int(Space.GLOBAL): "global", int(Space.LOCAL): "local"}.get(place >> 8, "shared")
+                    distances = [None if d == counting.NEVER else int(d) for d in kept[row][:WARP]]
+                    least = min(d for d in distances if d is not None) + (place & 127)
+                    begin = (place & 127) - least // 128 * 128
+                    return Pattern(space, tuple(None if d is None else d + begin for d in distances))
+    return None
 
 
 def _counters(

@@ -16,6 +16,20 @@ FULL = 0.5  # of the sectors moved must be excessive to mark an instruction as u
 
 
 @dataclass(frozen=True)
+class Pattern:
+    """The addresses of one request of a warp.
+
+    Parameters
+    ----------
+    space : "shared", "global" or "local"
+    lanes : for each lane the bytes from a multiple of 128 bytes; None for a lane that takes no part
+    """
+
+    space: str
+    lanes: tuple[int | None, ...]
+
+
+@dataclass(frozen=True)
 class InstructionProfile:
     """One instruction of PTX and what was counted of it.
 
@@ -28,6 +42,7 @@ class InstructionProfile:
     array : the array that it accesses; "" if it accesses none
     width : bytes that a lane accesses; 0 if it accesses none
     is_store : whether it writes
+    pattern : the last of its requests; None if it accesses nothing
     """
 
     text: str
@@ -40,6 +55,7 @@ class InstructionProfile:
     width: int
     is_store: bool
     counters: Counters
+    pattern: Pattern | None = None
 
     @property
     def marks(self) -> list[str]:
