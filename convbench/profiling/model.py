@@ -6,28 +6,34 @@ A multiprocessor has several resources. The counts tell for how many clocks a bl
     fma, alu, …     instructions · 32 lanes / lanes of the unit in a clock
     load and store  each request takes the load/store units, the tags of the L1 cache, and the banks; the most of them
     L2              bytes that the L1 cache lacks / 64
+    barriers        warps of the block / 0.475 for each barrier
+    atomics         lanes with one address, which the L2 cache serves one after another, on the whole GPU
     latency         what a warp does one after another, for as many warps as are resident at once
 
 The busiest multiprocessor has ⌈blocks / multiprocessors⌉ of the blocks. Besides, memory takes the bytes of the arrays
 that the launch accesses / 92 % of its peak. The launch itself takes a few microseconds.
 
-The resident warps are customers of a closed network of queues. Its time has two bounds. It is at least that of the
-resource that is occupied the longest. It is at most that of a network in which every warp finds all others in front of
-it at that resource: N resident warps take 1 / N of the latency and of the other resources besides. The prediction is
-the middle of both.
+What is resident are the customers of a closed network of queues: they visit the resources in turn. The balanced job
+bounds tell the least and the most time of such a network. For the least time, each resident warp is a customer. For the
+most time, each resident block is one if its warps meet at barriers, because they then ask for the same resource at the
+same time. The prediction is the middle of both.
 
 Sources: Lazowska et al. 1984, "Quantitative system performance", chapter 5, for the bounds; Hong and Kim 2009, "An
 analytical model for a GPU architecture with memory-level and thread-level parallelism awareness", and Huang et al.
 2014, "GPUMech", for the latencies that resident warps hide; Deakin et al. 2018, "Evaluating attainable memory bandwidth
-of parallel programming models via BabelStream", for the 92 %; `chips` for all rates.
+of parallel programming models via BabelStream", for the 92 %; Zhang et al. 2020, "A study of single and multi-device
+synchronization methods in Nvidia GPUs", table 2, for barriers (of a V100); the configurations of GPGPU-Sim for an
+RTX 2060 and an RTX 3070, whose launches take 5,000 clocks; `chips` for all rates.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from convbench.emulator import InstructionProfile, Profile, source_line
+from convbench.emulator.counting.pipes import ALU, SUMS
 from convbench.inspection import occupancy as occupancies
 from convbench.profiling.chips import WARP, Chip
+from convbench.profiling.network import balanced
 
 # Of the times in reports/predicted/published_times.md: the median error, and by what limits them, the error that 9 of
 # 10 stay below
@@ -36,7 +42,10 @@ ERRORS = {
     "alu": 0.30, "fp64": 0.32, "DRAM": 0.45, "load and store": 0.39, "shared memory": 0.39, "latency": 0.49,
 }  # fmt: skip
 WORST_ERROR = 0.6  # for limits that no published time was compared for
+COMPUTE = "issue", "fma", "imad", "alu", "fp64", "sfu"  # an instruction passes the issue and its unit together
 SCHEDULERS = 4
+WARPS_AT_BARRIER = 0.475  # that a multiprocessor lets arrive in a clock
+BARRIER_CLOCKS = 22
 ATTAINABLE = 0.92  # of the peak of the memory
 LAUNCH_US = 4.0  # of a launch with a cold cache
 WORDS = {
@@ -49,6 +58,8 @@ WORDS = {
     "load and store": "the load/store units and the L1 cache",
     "shared memory": "shared memory",
     "L2": "the L2 cache",
+    "barriers": "barriers of its blocks",
+    "atomics": "atomics to the same addresses",
     "latency": "latencies that the resident warps do not hide",
     "DRAM": "the memory",
 }
@@ -121,9 +132,11 @@ def held(profile: Profile, resources: Resources, chip: Chip) -> occupancies.Occu
     )
 
 
-def predict(profile: Profile, resources: Resources, chip: Chip) -> Prediction:
-    """The time of a launch on a chip."""
+def predict(profile: Profile, resources: Resources, chip: Chip, *, dirty_bytes: float = 0) -> Prediction:
+    """The time of a launch on a chip, whose L2 cache has `dirty_bytes` of other work that the memory still lacks."""
     limits = _limits(profile, resources, chip)
+    evicted = min(dirty_bytes, _dram_bytes(profile), chip.l2_kib * 1024)
+    limits["DRAM"] += evicted / (ATTAINABLE * chip.dram_gbytes * 1e3)
     low, high = bounds(limits, profile, resources, chip)
     us = (low + high) / 2
     bound = max(limits, key=lambda name: limits[name])
@@ -135,12 +148,14 @@ def bounds(limits: dict[str, float], profile: Profile, resources: Resources, chi
     """The least and the most microseconds of a launch whose resources are occupied for so long."""
     x, y, z = profile.block
     busiest = -(-profile.blocks // chip.multiprocessors)
-    blocks = max(min(held(profile, resources, chip).blocks, busiest), 1)
-    warps = blocks * -(-x * y * z // WARP)
-    most = max(limits.values())
-    others = sum(limits.values()) - most - limits["latency"]
-    waits = limits["latency"] if most > limits["latency"] else 0.0
-    return most + LAUNCH_US, most + waits + others / warps + LAUNCH_US
+    resident = max(min(held(profile, resources, chip).blocks, busiest), 1)
+    warps = resident * -(-x * y * z // WARP)
+    compute = max(limits[name] for name in COMPUTE)
+    others = (time for name, time in limits.items() if name not in (*COMPUTE, "latency"))
+    centres = [time for time in (compute, *others) if time > 0]
+    low, _ = balanced(centres, limits["latency"], warps)
+    _, high = balanced(centres, limits["latency"], resident if profile.chain.barriers else warps)
+    return low + LAUNCH_US, high + LAUNCH_US
 
 
 def _limits(profile: Profile, resources: Resources, chip: Chip) -> dict[str, float]:
@@ -148,20 +163,28 @@ def _limits(profile: Profile, resources: Resources, chip: Chip) -> dict[str, flo
     blocks = profile.blocks
     busiest = -(-blocks // chip.multiprocessors)
     clocks: dict[str, float] = dict.fromkeys(("issue", "fma", "imad", "alu", "fp64", "sfu", "load and store"), 0.0)
-    shared = 0.0
+    shared = sums = 0.0
     for i in profile.instructions:
         each = i.counters.instructions / blocks
         clocks["issue"] += each * i.slots / SCHEDULERS
         if (lanes := _lanes(i.pipe, chip)) and i.slots:
             clocks[i.pipe] += each * i.slots * WARP / lanes
+            if i.pipe == ALU and i.opcode.partition(".")[0] in SUMS:
+                sums += each * i.slots * WARP / lanes
         taken = _requests(i, chip) / blocks
         clocks["load and store"] += taken
         shared += taken if i.counters.shared_requests else 0.0
+    moved = min(sums, max((clocks["alu"] - clocks["imad"]) / 2, 0.0))
+    clocks["alu"] -= moved
+    clocks["imad"] += moved
     c = profile.total
     clocks["L2"] = (c.l2_bytes + c.local_sectors * 32) / blocks / chip.rates.l2_bytes
     if 2 * shared > clocks["load and store"]:
         clocks["shared memory"] = clocks.pop("load and store")
+    x, y, z = profile.block
+    clocks["barriers"] = profile.chain.barriers * -(-x * y * z // WARP) / WARPS_AT_BARRIER
     us = {name: count * busiest / chip.clock_mhz for name, count in clocks.items()}
+    us["atomics"] = sum(map(_serial_lanes, profile.instructions)) / chip.clock_mhz
     us["latency"] = _latency_us(profile, resources, chip, busiest)
     us["DRAM"] = _dram_bytes(profile) / (ATTAINABLE * chip.dram_gbytes * 1e3)
     return us
@@ -186,7 +209,13 @@ def _requests(i: InstructionProfile, chip: Chip) -> float:
         return 0.0
     units = c.lanes / chip.rates.memory
     data = c.wavefronts + (c.sectors + c.local_sectors) / 4
-    return max(requests, units, c.wavefronts + c.tag_passes, data, c.contention)
+    return max(requests, units, c.wavefronts + c.tag_passes, data, c.contention if c.shared_requests else 0.0)
+
+
+def _serial_lanes(i: InstructionProfile) -> float:
+    """The lanes whose atomics the L2 cache does one after another, because they have the same address."""
+    c = i.counters
+    return c.lanes * i.width / max(i.reach, i.width) if c.atomics and c.global_requests else 0.0
 
 
 def _latency_us(profile: Profile, resources: Resources, chip: Chip, busiest: int) -> float:
@@ -201,7 +230,7 @@ def _latency_us(profile: Profile, resources: Resources, chip: Chip, busiest: int
         + chain.float64 * max(2 * rates.arithmetic_clocks, WARP // rates.float64 * SCHEDULERS)
         + chain.shared * rates.shared_clocks
         + chain.memory * (hits * rates.l1_clocks + (1 - hits) * far)
-        + chain.barriers * rates.shared_clocks
+        + chain.barriers * BARRIER_CLOCKS
     )
     resident = max(held(profile, resources, chip).blocks, 1)
     return clocks * -(-busiest // resident) / chip.clock_mhz
@@ -224,6 +253,8 @@ def _busiest(profile: Profile, chip: Chip, bound: str) -> tuple[str, int]:
         "load and store": lambda i: _requests(i, chip),
         "shared memory": lambda i: _requests(i, chip),
         "L2": lambda i: i.counters.l2_bytes,
+        "atomics": _serial_lanes,
+        "barriers": lambda i: i.counters.instructions if i.opcode.startswith("bar") else 0.0,
         "latency": lambda i: i.counters.l2_bytes + i.counters.wavefronts,
         "DRAM": lambda i: i.counters.l2_bytes,
     }

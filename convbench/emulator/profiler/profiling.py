@@ -188,6 +188,7 @@ def _instructions(tables: Tables, runs: list[_Run], arguments: Arguments) -> lis
                     max((access.width for access in accesses), default=0),
                     any(access.is_store for access in accesses),
                     counters,
+                    max((_reach(runs, row) for row in rows), default=0),
                 )
             )
     return found
@@ -230,6 +231,18 @@ def _counters(
     return found
 
 
+def _extent(runs: list[_Run], row: int) -> tuple[int, int]:
+    """The lowest address of an access in all blocks that were counted, and the first behind the highest."""
+    counts = [run.accesses[row] for run in runs if run.accesses[row][counting.A_EXECUTED]]
+    low = min((int(c[counting.A_LOWEST]) for c in counts), default=0)
+    return low, max((int(c[counting.A_HIGHEST]) for c in counts), default=0)
+
+
+def _reach(runs: list[_Run], row: int) -> int:
+    low, high = _extent(runs, row)
+    return high - low
+
+
 def _array(tables: Tables, runs: list[_Run], row: int, order: list[int], passed: list[Passed]) -> str:
     """The name of the array that an access leads into."""
     access = tables.accesses[order[row]]
@@ -245,8 +258,7 @@ def _array(tables: Tables, runs: list[_Run], row: int, order: list[int], passed:
         return "shared memory"
     if access.space == Space.LOCAL or all(c[counting.A_LOCAL] for c in counts):
         return "local memory"
-    low = min(int(c[counting.A_LOWEST]) for c in counts)
-    high = max(int(c[counting.A_HIGHEST]) for c in counts)
+    low, high = _extent(runs, row)
     for item in passed:
         begin, end = np.lib.array_utils.byte_bounds(item.array)
         if begin <= low and high <= end:

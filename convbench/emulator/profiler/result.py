@@ -28,6 +28,7 @@ class InstructionProfile:
     array : the array that it accesses; "" if it accesses none
     width : bytes that a lane accesses; 0 if it accesses none
     is_store : whether it writes
+    reach : bytes from the lowest to the highest address that it accesses in all blocks that were counted
     """
 
     text: str
@@ -40,6 +41,7 @@ class InstructionProfile:
     width: int
     is_store: bool
     counters: Counters
+    reach: int = 0
 
     @property
     def marks(self) -> list[str]:

@@ -213,3 +213,18 @@ def test_lanes_that_wait_for_a_lane_ahead_of_them_are_counted_alone():
     assert (y == 3000).all()
     assert found.by_array["x"].lanes == 32 * 3000
     assert found.by_array["x"].global_requests >= 2 * 3000  # the first lane comes later
+
+
+def test_the_machine_has_no_instruction_of_its_own_for_what_another_one_does():
+    body = """
+    setp.lt.u32 %p, %i, 4;
+    or.pred %p, %p, %p;
+    mul.wide.u32 %at, %i, 4;
+    add.u64 %at, %x, %at;
+    add.u64 %x, %x, 4;
+    @%p st.global.u32 [%at], %i;
+    """
+    found = profile(load_ptx(PTX.format(body=body))["f"], 1, 32, np.zeros(64, np.uint32)).instructions
+    slots = [(i.opcode, i.slots) for i in found]
+    for each in [("setp.lt.u32", 1), ("or.pred", 0), ("mul.wide.u32", 1), ("add.u64", 0), ("add.u64", 2)]:
+        slots.remove(each)
