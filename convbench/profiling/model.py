@@ -20,19 +20,28 @@ same time. The prediction is the middle of both.
 
 Sources: Lazowska et al. 1984, "Quantitative system performance", chapter 5, for the bounds; Hong and Kim 2009, "An
 analytical model for a GPU architecture with memory-level and thread-level parallelism awareness", and Huang et al.
-2014, "GPUMech", for the latencies that resident warps hide; Deakin et al. 2018, "Evaluating attainable memory bandwidth
-of parallel programming models via BabelStream", for the 92 %; Zhang et al. 2020, "A study of single and multi-device
-synchronization methods in Nvidia GPUs", table 2, for barriers (of a V100); the configurations of GPGPU-Sim for an
-RTX 2060 and an RTX 3070, whose launches take 5,000 clocks; `chips` for all rates.
+2014, "GPUMech", for the latencies that resident warps hide; Deakin et al. 2018, "Evaluating attainable memory
+bandwidth of parallel programming models via BabelStream", for the 92 %; Zhang et al. 2020, "A study of single and
+multi-device synchronization methods in Nvidia GPUs", table 2, for barriers (of a V100); Luo et al. 2024, "Benchmarking
+and dissecting the Nvidia Hopper GPU architecture via microbenchmarking", for mma on Hopper; the configurations of
+GPGPU-Sim for an RTX 2060 and an RTX 3070, whose launches take 5,000 clocks; `chips` for all rates.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from convbench.emulator import InstructionProfile, Profile, source_line
-from convbench.emulator.counting.pipes import ALU, SUMS
-from convbench.inspection import occupancy as occupancies
 from convbench.profiling.chips import WARP, Chip
+from convbench.profiling.demands import (
+    ATTAINABLE,
+    COMPUTE,
+    Resources,
+    dram_bytes,
+    held,
+    limits_of,
+    requests,
+    serial_lanes,
+)
 from convbench.profiling.network import balanced
 
 # Of the times in reports/predicted/published_times.md: the median error, and by what limits them, the error that 9 of
@@ -42,11 +51,6 @@ ERRORS = {
     "alu": 0.30, "fp64": 0.32, "DRAM": 0.45, "load and store": 0.39, "shared memory": 0.39, "latency": 0.49,
 }  # fmt: skip
 WORST_ERROR = 0.6  # for limits that no published time was compared for
-COMPUTE = "issue", "fma", "imad", "alu", "fp64", "sfu"  # an instruction passes the issue and its unit together
-SCHEDULERS = 4
-WARPS_AT_BARRIER = 0.475  # that a multiprocessor lets arrive in a clock
-BARRIER_CLOCKS = 22
-ATTAINABLE = 0.92  # of the peak of the memory
 LAUNCH_US = 4.0  # of a launch with a cold cache
 WORDS = {
     "issue": "the issue of instructions",
@@ -55,6 +59,7 @@ WORDS = {
     "alu": "integer arithmetic",
     "fp64": "arithmetic in float64",
     "sfu": "special functions and conversions",
+    "tensor": "tensor cores",
     "load and store": "the load/store units and the L1 cache",
     "shared memory": "shared memory",
     "L2": "the L2 cache",
@@ -63,15 +68,6 @@ WORDS = {
     "latency": "latencies that the resident warps do not hide",
     "DRAM": "the memory",
 }
-
-
-@dataclass(frozen=True)
-class Resources:
-    """What the compiler's log tells of a kernel."""
-
-    registers: int
-    static_shared_bytes: int
-    barriers: int = 1
 
 
 @dataclass(frozen=True)
@@ -120,22 +116,10 @@ class Prediction:
         return f"Bound by {WORDS[self.bound]}{where}.{' ' + self.remedy if self.remedy else ''}"
 
 
-def held(profile: Profile, resources: Resources, chip: Chip) -> occupancies.Occupancy:
-    """The blocks of a launch that a multiprocessor holds at once."""
-    x, y, z = profile.block
-    return occupancies.occupancy(
-        chip.limits,
-        threads=x * y * z,
-        registers=resources.registers,
-        shared_bytes=resources.static_shared_bytes + profile.shared_bytes,
-        barriers=resources.barriers,
-    )
-
-
 def predict(profile: Profile, resources: Resources, chip: Chip, *, dirty_bytes: float = 0) -> Prediction:
     """The time of a launch on a chip, whose L2 cache has `dirty_bytes` of other work that the memory still lacks."""
-    limits = _limits(profile, resources, chip)
-    evicted = min(dirty_bytes, _dram_bytes(profile), chip.l2_kib * 1024)
+    limits = limits_of(profile, resources, chip)
+    evicted = min(dirty_bytes, dram_bytes(profile), chip.l2_kib * 1024)
     limits["DRAM"] += evicted / (ATTAINABLE * chip.dram_gbytes * 1e3)
     low, high = bounds(limits, profile, resources, chip)
     us = (low + high) / 2
@@ -158,102 +142,14 @@ def bounds(limits: dict[str, float], profile: Profile, resources: Resources, chi
     return low + LAUNCH_US, high + LAUNCH_US
 
 
-def _limits(profile: Profile, resources: Resources, chip: Chip) -> dict[str, float]:
-    """Microseconds for which each resource is occupied."""
-    blocks = profile.blocks
-    busiest = -(-blocks // chip.multiprocessors)
-    clocks: dict[str, float] = dict.fromkeys(("issue", "fma", "imad", "alu", "fp64", "sfu", "load and store"), 0.0)
-    shared = sums = 0.0
-    for i in profile.instructions:
-        each = i.counters.instructions / blocks
-        clocks["issue"] += each * i.slots / SCHEDULERS
-        if (lanes := _lanes(i.pipe, chip)) and i.slots:
-            clocks[i.pipe] += each * i.slots * WARP / lanes
-            if i.pipe == ALU and i.opcode.partition(".")[0] in SUMS:
-                sums += each * i.slots * WARP / lanes
-        taken = _requests(i, chip) / blocks
-        clocks["load and store"] += taken
-        shared += taken if i.counters.shared_requests else 0.0
-    moved = min(sums, max((clocks["alu"] - clocks["imad"]) / 2, 0.0))
-    clocks["alu"] -= moved
-    clocks["imad"] += moved
-    c = profile.total
-    clocks["L2"] = (c.l2_bytes + c.local_sectors * 32) / blocks / chip.rates.l2_bytes
-    if 2 * shared > clocks["load and store"]:
-        clocks["shared memory"] = clocks.pop("load and store")
-    x, y, z = profile.block
-    clocks["barriers"] = profile.chain.barriers * -(-x * y * z // WARP) / WARPS_AT_BARRIER
-    us = {name: count * busiest / chip.clock_mhz for name, count in clocks.items()}
-    us["atomics"] = sum(map(_serial_lanes, profile.instructions)) / chip.clock_mhz
-    us["latency"] = _latency_us(profile, resources, chip, busiest)
-    us["DRAM"] = _dram_bytes(profile) / (ATTAINABLE * chip.dram_gbytes * 1e3)
-    return us
-
-
-def _lanes(pipe: str, chip: Chip) -> int:
-    rates = chip.rates
-    return {
-        "fma": rates.fma,
-        "imad": rates.products,
-        "alu": rates.alu,
-        "fp64": rates.float64,
-        "sfu": rates.functions,
-    }.get(pipe, 0)
-
-
-def _requests(i: InstructionProfile, chip: Chip) -> float:
-    """The clocks for which all requests of an instruction take the load/store units, the tags or the banks."""
-    c = i.counters
-    requests = c.shared_requests + c.global_requests + c.local_requests
-    if not requests:
-        return 0.0
-    units = c.lanes / chip.rates.memory
-    data = c.wavefronts + (c.sectors + c.local_sectors) / 4
-    return max(requests, units, c.wavefronts + c.tag_passes, data, c.contention if c.shared_requests else 0.0)
-
-
-def _serial_lanes(i: InstructionProfile) -> float:
-    """The lanes whose atomics the L2 cache does one after another, because they have the same address."""
-    c = i.counters
-    return c.lanes * i.width / max(i.reach, i.width) if c.atomics and c.global_requests else 0.0
-
-
-def _latency_us(profile: Profile, resources: Resources, chip: Chip, busiest: int) -> float:
-    """The time of the chains of a multiprocessor's warps, of which as many run at once as are resident."""
-    rates, chain, c = chip.rates, profile.chain, profile.total
-    hits = c.l1_hits / c.sectors if c.sectors else 0.0
-    again = _dram_bytes(profile) / c.l2_bytes if c.l2_bytes else 0.0
-    far = min(again, 1.0) * rates.dram_clocks + (1 - min(again, 1.0)) * rates.l2_clocks
-    clocks = (
-        chain.arithmetic * rates.arithmetic_clocks
-        + chain.functions * 5 * rates.arithmetic_clocks
-        + chain.float64 * max(2 * rates.arithmetic_clocks, WARP // rates.float64 * SCHEDULERS)
-        + chain.shared * rates.shared_clocks
-        + chain.memory * (hits * rates.l1_clocks + (1 - hits) * far)
-        + chain.barriers * BARRIER_CLOCKS
-    )
-    resident = max(held(profile, resources, chip).blocks, 1)
-    return clocks * -(-busiest // resident) / chip.clock_mhz
-
-
-def _dram_bytes(profile: Profile) -> float:
-    """Bytes that pass between the memory and the chip: each array that is accessed once, or less if less is moved."""
-    moved: dict[tuple[str, bool], float] = {}
-    for i in profile.instructions:
-        if i.counters.sectors:
-            key = i.array, i.is_store
-            moved[key] = moved.get(key, 0.0) + i.counters.l2_bytes
-    return sum(min(number, profile.array_bytes.get(name, number)) for (name, _), number in moved.items())
-
-
 def _busiest(profile: Profile, chip: Chip, bound: str) -> tuple[str, int]:
     """The line that occupies a resource most."""
     shares: dict[str, Callable[[InstructionProfile], float]] = {
         "issue": lambda i: i.counters.instructions * i.slots,
-        "load and store": lambda i: _requests(i, chip),
-        "shared memory": lambda i: _requests(i, chip),
+        "load and store": lambda i: requests(i, chip),
+        "shared memory": lambda i: requests(i, chip),
         "L2": lambda i: i.counters.l2_bytes,
-        "atomics": _serial_lanes,
+        "atomics": serial_lanes,
         "barriers": lambda i: i.counters.instructions if i.opcode.startswith("bar") else 0.0,
         "latency": lambda i: i.counters.l2_bytes + i.counters.wavefronts,
         "DRAM": lambda i: i.counters.l2_bytes,
@@ -289,6 +185,6 @@ def _remedy(profile: Profile, resources: Resources, chip: Chip, line: tuple[str,
     if not told:
         return ""
     better = replace(profile, instructions=mended)
-    gain = 2 * us / sum(bounds(_limits(better, resources, chip), better, resources, chip))
+    gain = 2 * us / sum(bounds(limits_of(better, resources, chip), better, resources, chip))
     without = f"; without it {gain:.1f} times as fast" if gain >= 1.05 else ""
     return f"{told[0][0].upper()}{told[0][1:]}{without}."

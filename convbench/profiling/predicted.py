@@ -6,7 +6,8 @@ from typing import Any
 from convbench.inspection import architecture as architectures
 from convbench.inspection import compiler
 from convbench.profiling.chips import Chip
-from convbench.profiling.model import Prediction, Resources, predict
+from convbench.profiling.demands import Resources
+from convbench.profiling.model import Prediction, predict
 from convbench.profiling.runs import ProfiledLaunch, ProfiledPlan
 
 

@@ -7,11 +7,11 @@ import pytest
 from numba import cuda, float32
 
 from convbench.emulator import Counters, InstructionProfile, Profile, profile
-from convbench.profiling import chips, model
+from convbench.profiling import chips, demands, model
 from convbench.profiling.network import balanced
 from support.products import tiled
 
-TAKEN = model.Resources(32, 8192)
+TAKEN = demands.Resources(32, 8192)
 
 
 @cuda.jit
@@ -132,3 +132,24 @@ def test_sums_of_integers_go_where_there_is_room(sums, others, products, alu, im
     ]
     limits = model.predict(Profile("f", (1, 1, 1), (32, 1, 1), 0, 1, instructions), TAKEN, chips.get("a100")).limits
     assert (limits["alu"], limits["imad"]) == pytest.approx((alu / 2 / 1410, imad / 2 / 1410))  # 64 lanes in a clock
+
+
+@pytest.mark.parametrize(
+    ("opcode", "gpu", "products"),
+    [
+        ("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32", "a100", 16 * 8 * 16 / 1024),
+        ("mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32", "a100", 2 * 16 * 8 * 8 / 1024),
+        ("mma.sync.aligned.m16n8k32.row.col.s32.s8.s8.s32", "a100", 16 * 8 * 32 / 1024 / 2),
+        ("mma.sync.aligned.m8n8k4.row.col.f64.f64.f64.f64", "a100", 8 * 8 * 4 / 32),
+        ("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32", "h200", 16 * 8 * 16 / 2048 / 0.629),
+        ("wmma.mma.sync.aligned.row.col.m16n16k16.f32.f32", "t4", 16**3 / 512),
+        ("wmma.mma.sync.aligned.row.col.m16n16k8.f32.tf32.tf32.f32", "a100", 2 * 16 * 16 * 8 / 1024),
+        ("wgmma.mma_async.sync.aligned.m64n128k16.f32.f16.f16", "h200", 64 * 128 * 16 / 2048 / 4),
+        ("fma.rn.f32", "a100", 0),
+    ],
+)
+def test_products_occupy_the_tensor_cores(opcode, gpu, products):
+    times = InstructionProfile(f"{opcode} x;", opcode, "", 0, "tensor", 1, "", 0, False, Counters(instructions=1))
+    chip = chips.get(gpu)
+    found = model.predict(Profile("f", (1, 1, 1), (32, 1, 1), 0, 1, [times]), TAKEN, chip)
+    assert found.limits["tensor"] * chip.clock_mhz == pytest.approx(products)

@@ -9,16 +9,19 @@ import numpy.typing as npt
 from convbench.emulator.arguments import Arguments, Passed
 from convbench.emulator.counting import accesses as counting
 from convbench.emulator.counting.chains import Chain
+from convbench.emulator.counting.rules import BANKS, WORD_BYTES
 from convbench.emulator.counting.tables import Access, Space, Tables
+from convbench.emulator.counting.tensor import WARPGROUP, matrix_bytes
 from convbench.emulator.counting.traces import BLOCK_CACHE_BYTES, Traces
 from convbench.emulator.errors import LaunchError
 from convbench.emulator.launch import Dimensions, Emulator
 from convbench.emulator.loaded import LoadedKernel
-from convbench.emulator.profiler.counters import Counters
+from convbench.emulator.profiler.counters import SECTOR_BYTES, Counters
 from convbench.emulator.profiler.result import InstructionProfile, Profile
 from convbench.emulator.profiler.sampling import DEFAULT_BLOCKS, Stratum, strata
 from convbench.emulator.state import WARP
 
+BANK_BYTES = BANKS * WORD_BYTES  # of a wavefront
 Counts = npt.NDArray[np.int64]
 
 
@@ -174,6 +177,7 @@ def _instructions(tables: Tables, runs: list[_Run], arguments: Arguments) -> lis
                 counters += one.scaled(run.stratum.blocks, run.stratum.chosen.size)
             if not counters.instructions:
                 continue
+            counters += _of_matrices(place.text, place.opcode, counters.instructions)
             accesses = [tables.accesses[order[row]] for row in rows]
             names = dict.fromkeys(_array(tables, runs, row, order, passed) for row in rows)
             found.append(
@@ -229,6 +233,18 @@ def _counters(
             **sectors,
         )
     return found
+
+
+def _of_matrices(text: str, opcode: str, executed: float) -> Counters:
+    """What tensor cores' instructions move, if the space of it is known."""
+    size = matrix_bytes(text) * executed
+    if size and (opcode.startswith("wgmma") or ".shared" in opcode):
+        requests = executed / WARPGROUP if opcode.startswith("wgmma") else executed
+        return Counters(shared_requests=requests, wavefronts=size / BANK_BYTES, ideal_wavefronts=size / BANK_BYTES)
+    if size and ".global" in opcode:
+        sectors = size / SECTOR_BYTES
+        return Counters(global_requests=executed, sectors=sectors, ideal_sectors=sectors, used_bytes=size)
+    return Counters()
 
 
 def _extent(runs: list[_Run], row: int) -> tuple[int, int]:

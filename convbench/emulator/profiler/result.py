@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from convbench.emulator.counting.chains import Chain
+from convbench.emulator.counting.pipes import ALU, SUMS
+from convbench.emulator.counting.tensor import factor_bits, multiply_adds
 from convbench.emulator.profiler.counters import Counters
 from convbench.emulator.source import Site
 
@@ -42,6 +44,21 @@ class InstructionProfile:
     is_store: bool
     counters: Counters
     reach: int = 0
+
+    @property
+    def is_integer_sum(self) -> bool:
+        """Whether it adds integers, for which ptxas takes the ALU or the unit for products, where there is room."""
+        return self.pipe == ALU and self.opcode.partition(".")[0] in SUMS
+
+    @property
+    def multiply_adds(self) -> float:
+        """The multiply-adds of a warp in the tensor cores."""
+        return multiply_adds(self.opcode)
+
+    @property
+    def factor_bits(self) -> int:
+        """The bits of an element of the factors in the tensor cores."""
+        return factor_bits(self.opcode)
 
     @property
     def marks(self) -> list[str]:

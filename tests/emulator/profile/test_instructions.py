@@ -5,6 +5,7 @@ import pytest
 from numba import cuda, float32, int32
 
 from convbench.emulator import Emulator, load_ptx, profile
+from convbench.emulator.counting.tensor import matrix_bytes
 
 PTX = """.version 9.0
 .target sm_90
@@ -228,3 +229,35 @@ def test_the_machine_has_no_instruction_of_its_own_for_what_another_one_does():
     slots = [(i.opcode, i.slots) for i in found]
     for each in [("setp.lt.u32", 1), ("or.pred", 0), ("mul.wide.u32", 1), ("add.u64", 0), ("add.u64", 2)]:
         slots.remove(each)
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [
+        (
+            "wgmma.mma_async.sync.aligned.m64n128k16.f32.f16.f16 {%a, %b}, %x, %at, 1, 1, 1, 0, 0;",
+            (64 + 128) * 16 * 2 / 4,
+        ),
+        ("wgmma.mma_async.sync.aligned.m64n64k8.f32.tf32.tf32 {%a}, {%b}, %at, 1, 1, 1;", 64 * 8 * 4 / 4),
+        ("wmma.load.a.sync.aligned.row.m16n16k16.shared.f16 {%a}, [%x], %i;", 512),
+        ("@%p wmma.load.b.sync.aligned.col.m8n32k16.shared.s8 {%a}, [%x], %i;", 512),
+        ("wmma.store.d.sync.aligned.row.m16n16k16.global.f32 [%x], {%a}, %i;", 1024),
+        ("wmma.mma.sync.aligned.row.col.m16n16k16.f32.f32 {%a}, {%b}, {%c}, {%d};", 0),
+        ("ld.shared.f32 %a, [%x];", 0),
+    ],
+)
+def test_the_bytes_of_matrices_follow_from_the_shape(text, size):
+    assert matrix_bytes(text) == size
+
+
+@pytest.mark.parametrize(("space", "requests", "wavefronts", "sectors"), [("shared", 1, 4, 0), ("global", 0, 0, 16)])
+def test_a_matrix_is_loaded_by_wavefronts_or_sectors(space, requests, wavefronts, sectors):
+    name = f"wmma.load.a.sync.aligned.row.m16n16k16.{space}.f16"
+    registers = "%a, %b, %c, %d, %e, %f, %g, %h"
+    c = counted(f"""
+    .reg .b32 %e, %f, %g, %h;
+    cvta.to.global.u64 %x, %x;
+    mov.u32 %v, tile;
+    {name} {{{registers}}}, [{"%v" if space == "shared" else "%x"}], 16;
+    """)[name]
+    assert (c.shared_requests, c.wavefronts, c.sectors) == (requests, wavefronts, sectors)

@@ -122,7 +122,9 @@ class CountedMemory(Memory):
     def inside(self, e: Emitter, address: str, root: Root | None, space: str, width: int, fault: FaultKind) -> str:
         """The pointer of an access, whose address is noted."""
         i = e.instruction
-        if space in ("const", "param") or "bulk" in i.modifiers or i.opcode == "wmma":
+        if i.opcode == "wmma" and space in ("shared", "global"):
+            pass  # its bytes follow from its shape
+        elif space in ("const", "param") or "bulk" in i.modifiers or i.opcode == "wmma":
             self.tables.uncounted.add(i.name if space != "const" else "ld.const")
         else:
             self._note(e, address, root, space, width, fault)
