@@ -261,3 +261,19 @@ def test_a_matrix_is_loaded_by_wavefronts_or_sectors(space, requests, wavefronts
     {name} {{{registers}}}, [{"%v" if space == "shared" else "%x"}], 16;
     """)[name]
     assert (c.shared_requests, c.wavefronts, c.sectors) == (requests, wavefronts, sectors)
+
+
+@pytest.mark.parametrize(("reads", "is_sampled"), [("", True), ("setp.eq.u32 %p, %a, 7;\n    @%p bra DONE;", False)])
+def test_a_loop_with_atomics_waits_only_if_it_reads_their_results(reads, is_sampled):
+    body = f"""
+    mov.u32 %v, 0;
+    LOOP:
+    atom.global.add.u32 %a, [%x], 1;
+    {reads}
+    add.u32 %v, %v, 1;
+    setp.lt.u32 %p, %v, 3;
+    @%p bra LOOP;
+    DONE:
+    """
+    found = profile(load_ptx(PTX.format(body=body))["f"], 100, 32, np.zeros(64, np.uint32), blocks=4)
+    assert found.is_scaled == is_sampled
