@@ -135,10 +135,10 @@ def may_fill(launch: Launch, chip: chips.Chip) -> bool:
 
 
 WITH_HOST = "reduction", "scan"  # between whose launches the host works
-TIMED = """What the published times contain is told in `tests/runs/predictions_launches.py`. Reductions and scans contain
-work of the host between their launches. Each wait of the host is taken for 6.6 µs (ReFrame's reference for a kernel
-that does nothing, on a P100), and the allocations of a scan for nothing, because no published time was found. The
-published times show that they take more: a reduction of 1,024 elements takes 81 µs. So a table of its own has the
+TIMED = """What the published times contain is told in `tests/runs/predictions_launches.py`. Reductions and scans
+contain work of the host between their launches. Each wait of the host is taken for 6.6 µs (ReFrame's reference for a
+kernel that does nothing, on a P100), and the allocations of a scan for nothing, because no published time was found.
+The published times show that they take more: a reduction of 1,024 elements takes 81 µs. So a table of its own has the
 errors of reductions and scans if the host takes as long as for the smallest array with as many launches."""
 MISSES = """What misses, and why:
 
