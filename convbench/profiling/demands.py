@@ -127,7 +127,12 @@ def _latency_us(profile: Profile, resources: Resources, chip: Chip, busiest: int
 
 
 def dram_bytes(profile: Profile) -> float:
-    """Bytes that pass between the memory and the chip: each array that is accessed once, or less if less is moved."""
+    """Bytes that pass between the memory and the chip.
+
+    Without a simulation of the L2 cache, each array is moved once, or less if less is accessed.
+    """
+    if profile.l2_bytes:
+        return profile.total.dram_bytes
     moved: dict[tuple[str, bool], float] = {}
     for i in profile.instructions:
         if i.counters.sectors:

@@ -13,6 +13,7 @@ from convbench.emulator import Counters, Emulator, Profile, profile
 from convbench.errors import RefusedError
 from convbench.inspection import architecture as architectures
 from convbench.problem import ConvProblem, Direction, operands
+from convbench.profiling.chips import Chip
 from convbench.records import environment
 
 Stage = Literal["load", "run"]
@@ -46,9 +47,9 @@ class ProfiledPlan:
 class _Profiler(Emulator):
     """An emulator whose launches are profiles."""
 
-    def __init__(self, capability: tuple[int, int], workers: int, blocks: Blocks, seed: int) -> None:
+    def __init__(self, capability: tuple[int, int], workers: int, blocks: Blocks, seed: int, l2_bytes: int) -> None:
         super().__init__(code="ptx", compute_capability=capability, workers=workers)
-        self.blocks, self.seed = blocks, seed
+        self.blocks, self.seed, self.l2_bytes = blocks, seed, l2_bytes
         self.found: list[tuple[Profile, Any, tuple[Any, ...], int]] = []
 
     def launch(
@@ -64,6 +65,7 @@ class _Profiler(Emulator):
         counted = profile(
             kernel, grid, block, *args, shared_bytes=shared_bytes, blocks=self.blocks, seed=self.seed,
             compute_capability=self.limits.compute_capability, types=types, memory=memory, workers=self.workers,
+            l2_bytes=self.l2_bytes,
         )  # fmt: skip
         size = sum(value.nbytes for value in args if isinstance(value, np.ndarray))
         self.found.append((counted, kernel, types or (), size))
@@ -72,9 +74,9 @@ class _Profiler(Emulator):
 class ProfilingDevice(emulator.EmulatorDevice):
     """The emulator as a device that profiles what is launched. Results are not complete, because blocks are sampled."""
 
-    def __init__(self, architecture: architectures.Architecture, blocks: Blocks, seed: int) -> None:
+    def __init__(self, architecture: architectures.Architecture, blocks: Blocks, seed: int, l2_bytes: int = 0) -> None:
         super().__init__(code="ptx")
-        self._profiler = _Profiler(architecture.compute_capability, environment.cores(), blocks, seed)
+        self._profiler = _Profiler(architecture.compute_capability, environment.cores(), blocks, seed, l2_bytes)
         self._emulator = self._profiler
         self.compute_capability = architecture.compute_capability
         self.stage: Stage = "run"
@@ -95,8 +97,9 @@ def profile_plan(
     *,
     blocks: Blocks,
     seed: int = 0,
+    chip: Chip | None = None,
 ) -> ProfiledPlan:
-    """Profile every launch of a plan, on random operands.
+    """Profile every launch of a plan, on random operands. With all blocks, the L2 cache of `chip` is simulated.
 
     Raises
     ------
@@ -105,7 +108,8 @@ def profile_plan(
     KernelError
         a kernel makes an error.
     """
-    device = ProfilingDevice(architecture, blocks, seed)
+    l2_bytes = chip.l2_kib * 1024 if chip and blocks == "all" else 0
+    device = ProfilingDevice(architecture, blocks, seed, l2_bytes)
     if reason := device.refuses(problem):
         raise RefusedError(f"{architecture.name} refuses {problem}: {reason}")
     plan = algorithm.plan(problem, device, direction=direction, config=config)

@@ -8,11 +8,12 @@ import numpy.typing as npt
 
 from convbench.emulator.arguments import Arguments, Passed
 from convbench.emulator.counting import accesses as counting
+from convbench.emulator.counting.caches import flush
 from convbench.emulator.counting.chains import Chain
 from convbench.emulator.counting.rules import BANKS, WORD_BYTES
 from convbench.emulator.counting.tables import Access, Space, Tables
 from convbench.emulator.counting.tensor import WARPGROUP, matrix_bytes
-from convbench.emulator.counting.traces import BLOCK_CACHE_BYTES, Traces
+from convbench.emulator.counting.traces import BLOCK_CACHE_BYTES, Caches, Traces
 from convbench.emulator.errors import LaunchError
 from convbench.emulator.launch import Dimensions, Emulator
 from convbench.emulator.loaded import LoadedKernel
@@ -28,8 +29,8 @@ Counts = npt.NDArray[np.int64]
 class _Run:
     """A run of one stratum: the `Tally` of its launch."""
 
-    def __init__(self, stratum: Stratum, cache_bytes: int) -> None:
-        self.stratum, self.cache_bytes = stratum, cache_bytes
+    def __init__(self, stratum: Stratum, caches: Caches) -> None:
+        self.stratum, self.caches = stratum, caches
         self.waits = False
         self.tables: Tables | None = None
         self.arguments: Arguments | None = None
@@ -45,6 +46,8 @@ class _Run:
         """Sum what the workers have counted."""
         counted = [trace for trace in traces if trace is not None]
         self.tables, self.arguments = tables, arguments
+        for trace in counted:
+            flush(trace.l2, trace.access_counts[:, counting.A_DRAM_WRITES])
         self.blocks = np.sum([trace.block_counts for trace in counted], axis=0)
         self.accesses = _joined([trace.access_counts for trace in counted])
 
@@ -73,6 +76,7 @@ def profile(
     memory: Sequence[npt.NDArray[Any]] = (),
     workers: int | None = None,
     l1_bytes: int = BLOCK_CACHE_BYTES,
+    l2_bytes: int = 0,
 ) -> Profile:
     """Count what the warps of `kernel[grid, block, 0, shared_bytes](*args)` do, on the PTX that a GPU gets.
 
@@ -91,6 +95,8 @@ def profile(
     memory : arrays that the kernel reaches through pointers alone
     workers : blocks that run at once; by default the number of cores
     l1_bytes : of the L1 cache, as one block among several has it; it is empty when a block begins
+    l2_bytes : of the L2 cache, which all blocks fill one after another; 0 to leave it out. A sample cannot tell what
+        other blocks leave there, so it takes `blocks="all"`.
 
     Raises
     ------
@@ -101,13 +107,19 @@ def profile(
     """
     if blocks != "all" and (isinstance(blocks, bool) or not isinstance(blocks, int) or blocks < 1):
         raise LaunchError(f"a profile counts a positive number of blocks, or 'all', and not {blocks!r}")
+    if l2_bytes < 0 or l1_bytes < 0:
+        raise LaunchError(f"a cache has no negative size: {min(l1_bytes, l2_bytes)} bytes")
+    if l2_bytes and blocks != "all":
+        raise LaunchError(
+            f"the L2 cache is simulated for all blocks, not for {blocks}: pass blocks='all' or no l2_bytes"
+        )
     if isinstance(kernel, LoadedKernel):
         kernel = kernel.ptx
     emulator = Emulator(code="ptx", compute_capability=compute_capability, workers=workers)
     runs: list[_Run] = []
     shape = _three(grid)
     for stratum in strata(shape, None if blocks == "all" else blocks, seed):
-        run = _Run(stratum, l1_bytes)
+        run = _Run(stratum, Caches(l1_bytes, l2_bytes))
         emulator.tally = run
         emulator.launch(kernel, grid, block, *args, shared_bytes=shared_bytes, types=types, memory=memory)
         runs.append(run)
@@ -129,6 +141,7 @@ def profile(
         sorted(tables.uncounted),
         {item.name: item.array.nbytes for item in arguments.arrays},
         _chain(tables, runs, _three(block)),
+        l2_bytes,
     )
 
 
@@ -218,6 +231,9 @@ def _counters(
                 "lines": c[counting.A_LINES],
                 "tag_passes": c[counting.A_TAGS],
                 "l1_hits": c[counting.A_L1_HITS],
+                "l2_hits": c[counting.A_L2_HITS],
+                "dram_reads": c[counting.A_DRAM_READS],
+                "dram_writes": c[counting.A_DRAM_WRITES],
                 "used_bytes": c[counting.A_USED],
             }
         )

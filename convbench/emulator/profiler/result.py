@@ -84,6 +84,7 @@ class Profile:
     uncounted : instructions whose accesses are not counted
     array_bytes : bytes of each array that is an argument
     chain : what a warp does one after another, on average (`counting.chains`)
+    l2_bytes : of the L2 cache that was simulated; 0 if none was
     """
 
     kernel: str
@@ -96,6 +97,7 @@ class Profile:
     uncounted: list[str] = field(default_factory=list)
     array_bytes: dict[str, int] = field(default_factory=dict)
     chain: Chain = field(default_factory=Chain)
+    l2_bytes: int = 0
 
     @property
     def blocks(self) -> int:
@@ -118,6 +120,19 @@ class Profile:
     def total(self) -> Counters:
         """The sum over all instructions."""
         return sum((i.counters for i in self.instructions), Counters())
+
+    @property
+    def l1_hit_rate(self) -> float | None:
+        """The share of the sectors of loads that the L1 cache had; None if there are none."""
+        loads = [i.counters for i in self.instructions if not (i.is_store or i.counters.atomics)]
+        asked = sum(c.sectors for c in loads)
+        return sum(c.l1_hits for c in loads) / asked if asked else None
+
+    @property
+    def l2_hit_rate(self) -> float | None:
+        """The share of the sectors that the L2 cache had; None if it was not simulated, or nothing went there."""
+        asked = self.total.sectors - self.total.l1_hits
+        return self.total.l2_hits / asked if self.l2_bytes and asked else None
 
     @cached_property
     def by_line(self) -> dict[tuple[str, int], Counters]:
