@@ -1,10 +1,8 @@
 """How long a launch occupies each resource of a chip, from its counts. `model` tells what each resource is."""
 
-from dataclasses import dataclass
-
 from convbench.emulator import InstructionProfile, Profile
-from convbench.inspection import occupancy as occupancies
 from convbench.profiling.chips import WARP, Chip
+from convbench.profiling.resident import Resources, held
 
 # an instruction passes the issue and its unit together
 COMPUTE = "issue", "fma", "imad", "alu", "fp64", "sfu", "tensor"
@@ -13,27 +11,6 @@ WARPS_AT_BARRIER = 0.475  # that a multiprocessor lets arrive in a clock
 BARRIER_CLOCKS = 22
 MMA_ON_HOPPER = 0.629  # of the peak, which only wgmma reaches
 ATTAINABLE = 0.92  # of the peak of the memory
-
-
-@dataclass(frozen=True)
-class Resources:
-    """What the compiler's log tells of a kernel."""
-
-    registers: int
-    static_shared_bytes: int
-    barriers: int = 1
-
-
-def held(profile: Profile, resources: Resources, chip: Chip) -> occupancies.Occupancy:
-    """The blocks of a launch that a multiprocessor holds at once."""
-    x, y, z = profile.block
-    return occupancies.occupancy(
-        chip.limits,
-        threads=x * y * z,
-        registers=resources.registers,
-        shared_bytes=resources.static_shared_bytes + profile.shared_bytes,
-        barriers=resources.barriers,
-    )
 
 
 def limits_of(profile: Profile, resources: Resources, chip: Chip) -> dict[str, float]:

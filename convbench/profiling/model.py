@@ -35,14 +35,13 @@ from convbench.profiling.chips import WARP, Chip
 from convbench.profiling.demands import (
     ATTAINABLE,
     COMPUTE,
-    Resources,
     dram_bytes,
-    held,
     limits_of,
     requests,
     serial_lanes,
 )
 from convbench.profiling.network import balanced
+from convbench.profiling.resident import Resources, held
 
 # Of the times in reports/predicted/published_times.md: the median error, and by what limits them, the error that 9 of
 # 10 stay below

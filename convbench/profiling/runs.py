@@ -14,6 +14,7 @@ from convbench.errors import RefusedError
 from convbench.inspection import architecture as architectures
 from convbench.problem import ConvProblem, Direction, operands
 from convbench.profiling.chips import Chip
+from convbench.profiling.resident import l1_share, resources_of
 from convbench.records import environment
 
 Stage = Literal["load", "run"]
@@ -47,9 +48,12 @@ class ProfiledPlan:
 class _Profiler(Emulator):
     """An emulator whose launches are profiles."""
 
-    def __init__(self, capability: tuple[int, int], workers: int, blocks: Blocks, seed: int, l2_bytes: int) -> None:
-        super().__init__(code="ptx", compute_capability=capability, workers=workers)
-        self.blocks, self.seed, self.l2_bytes = blocks, seed, l2_bytes
+    def __init__(
+        self, architecture: architectures.Architecture, workers: int, blocks: Blocks, seed: int, chip: Chip | None
+    ) -> None:
+        super().__init__(code="ptx", compute_capability=architecture.compute_capability, workers=workers)
+        self.blocks, self.seed, self.architecture = blocks, seed, architecture
+        self.chip = chip if blocks == "all" else None  # whose caches are simulated
         self.found: list[tuple[Profile, Any, tuple[Any, ...], int]] = []
 
     def launch(
@@ -62,10 +66,18 @@ class _Profiler(Emulator):
         types: tuple[Any, ...] | None = None,
         memory: Sequence[npt.NDArray[Any]] = (),
     ) -> None:
+        caches: dict[str, int] = {}
+        if self.chip is not None:
+            threads = int(np.prod(block))
+            taken = resources_of(kernel, types or (), self.architecture)
+            caches = {
+                "l1_bytes": l1_share(threads, shared_bytes, taken, self.chip),
+                "l2_bytes": self.chip.l2_kib * 1024,
+            }
         counted = profile(
             kernel, grid, block, *args, shared_bytes=shared_bytes, blocks=self.blocks, seed=self.seed,
             compute_capability=self.limits.compute_capability, types=types, memory=memory, workers=self.workers,
-            l2_bytes=self.l2_bytes,
+            **caches,
         )  # fmt: skip
         size = sum(value.nbytes for value in args if isinstance(value, np.ndarray))
         self.found.append((counted, kernel, types or (), size))
@@ -74,9 +86,11 @@ class _Profiler(Emulator):
 class ProfilingDevice(emulator.EmulatorDevice):
     """The emulator as a device that profiles what is launched. Results are not complete, because blocks are sampled."""
 
-    def __init__(self, architecture: architectures.Architecture, blocks: Blocks, seed: int, l2_bytes: int = 0) -> None:
+    def __init__(
+        self, architecture: architectures.Architecture, blocks: Blocks, seed: int, chip: Chip | None = None
+    ) -> None:
         super().__init__(code="ptx")
-        self._profiler = _Profiler(architecture.compute_capability, environment.cores(), blocks, seed, l2_bytes)
+        self._profiler = _Profiler(architecture, environment.cores(), blocks, seed, chip)
         self._emulator = self._profiler
         self.compute_capability = architecture.compute_capability
         self.stage: Stage = "run"
@@ -99,7 +113,7 @@ def profile_plan(
     seed: int = 0,
     chip: Chip | None = None,
 ) -> ProfiledPlan:
-    """Profile every launch of a plan, on random operands. With all blocks, the L2 cache of `chip` is simulated.
+    """Profile every launch of a plan, on random operands. With all blocks, the caches of `chip` are simulated.
 
     Raises
     ------
@@ -108,8 +122,7 @@ def profile_plan(
     KernelError
         a kernel makes an error.
     """
-    l2_bytes = chip.l2_kib * 1024 if chip and blocks == "all" else 0
-    device = ProfilingDevice(architecture, blocks, seed, l2_bytes)
+    device = ProfilingDevice(architecture, blocks, seed, chip)
     if reason := device.refuses(problem):
         raise RefusedError(f"{architecture.name} refuses {problem}: {reason}")
     plan = algorithm.plan(problem, device, direction=direction, config=config)

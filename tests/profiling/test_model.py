@@ -7,11 +7,11 @@ import pytest
 from numba import cuda, float32
 
 from convbench.emulator import Counters, InstructionProfile, Profile, profile
-from convbench.profiling import chips, demands, model
+from convbench.profiling import chips, model, resident
 from convbench.profiling.network import balanced
 from support.products import tiled
 
-TAKEN = demands.Resources(32, 8192)
+TAKEN = resident.Resources(32, 8192)
 
 
 @cuda.jit

@@ -23,7 +23,7 @@ from cuda.bindings import nvrtc
 
 from convbench.emulator import LoadedModule, Profile, load_ptx, profile
 from convbench.inspection import toolkit
-from convbench.profiling import chips, demands, model
+from convbench.profiling import chips, model, resident
 from runs.predictions_launches import Case, Launch, Shape, case_of
 
 SOURCES = "predictions.cu", "predictions_sgemm.cu"
@@ -54,7 +54,7 @@ def call(name: str, *arguments: Any) -> Any:
 
 
 @cache
-def compiled(source: str, architecture: str) -> tuple[LoadedModule, dict[str, demands.Resources]]:
+def compiled(source: str, architecture: str) -> tuple[LoadedModule, dict[str, resident.Resources]]:
     """The kernels for an architecture, and what each takes."""
     text = (Path(__file__).parent / source).read_bytes()
     program = call("nvrtcCreateProgram", text, source.encode(), 0, [], [])
@@ -71,11 +71,11 @@ def compiled(source: str, architecture: str) -> tuple[LoadedModule, dict[str, de
     taken = {}
     for name, registers, rest in re.findall(r"Function (\w+):\s+REG:(\d+)(.*)", text):
         shared = re.search(r"SHARED:(\d+)", rest)
-        taken[name] = demands.Resources(int(registers), int(shared[1]) if shared else 0)
+        taken[name] = resident.Resources(int(registers), int(shared[1]) if shared else 0)
     return load_ptx(ptx.rstrip(b"\0").decode()), taken
 
 
-def built(launch: Launch, architecture: str) -> tuple[LoadedModule, dict[str, demands.Resources]]:
+def built(launch: Launch, architecture: str) -> tuple[LoadedModule, dict[str, resident.Resources]]:
     return compiled(SOURCES[launch.kernel.startswith("sgemm")], architecture)
 
 
@@ -97,7 +97,7 @@ def predicted(case: Case, chip: chips.Chip, dirty_bytes: int = 0) -> tuple[list[
         counts = counted(launch, chip.architecture)
         taken = built(launch, chip.architecture)[1][launch.kernel]
         if not found:
-            is_full = counts.blocks >= chip.multiprocessors * max(demands.held(counts, taken, chip).blocks, 1)
+            is_full = counts.blocks >= chip.multiprocessors * max(resident.held(counts, taken, chip).blocks, 1)
         found.append(model.predict(counts, taken, chip, dirty_bytes=0 if found else dirty_bytes))
     return found, is_full
 
