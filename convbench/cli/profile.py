@@ -87,7 +87,7 @@ def profile(
     case = FuzzCase(algorithm=by.name, direction=asked, problem=what, kind="uniform", seed=0, config=config)
     given = config_of(by, case) if config and by.refuses(what, asked) is None else None
     theirs = None if compare is None else profiling.read_profile(compare)  # a wrong file is told before the profile
-    found = profiling.profile_plan(by, what, asked, chosen, given, blocks=wanted, seed=seed)
+    found = profiling.profile_plan(by, what, asked, chosen, given, blocks=wanted, seed=seed, chip=chip)
     times = None if chip is None else profiling.predict_plan(found, chip)
     checked = profiling.machine_code.check(found) if sass else None
     beside = "" if compare is None else profiling.compared(profiling.counts_by_kernel(found), compare)

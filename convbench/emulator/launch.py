@@ -15,7 +15,9 @@ import numpy.typing as npt
 from convbench.emulator import faults, schedule
 from convbench.emulator.arguments import Arguments, flat
 from convbench.emulator.build import Cache, Compiled, Linked, build
+from convbench.emulator.counting import traces
 from convbench.emulator.counting.tally import Tally
+from convbench.emulator.counting.traces import Caches
 from convbench.emulator.errors import KernelFault, LaunchError, OrderDependenceError, Remark, raise_first
 from convbench.emulator.limits import Limits
 from convbench.emulator.orders import ORDERS, Order, Repetition, permutation
@@ -329,14 +331,14 @@ class _Launch:
         aside = compiled.spins or compiled.grid or preempts
         if self.emulator.tally is not None:
             blocks = self.emulator.tally.choose(blocks, self.shape.grid, waits=aside)
-        used = 1 if compiled.watch or aside else min(self.emulator.workers, blocks.size)
+        budget, tally = self.emulator.budget, self.emulator.tally
+        caches = tally.caches if tally else traces.DEFAULT
+        used = 1 if compiled.watch or aside or caches.l2 else min(self.emulator.workers, blocks.size)
         keep_going = self.emulator.keep_going and compiled.watch is not None
         count = blocks.size if keep_going else min(blocks.size, used * PIECES_PER_WORKER) if used > 1 else 1
         pieces = np.array_split(blocks, count)
         turns = itertools.count()  # next() is atomic
-        budget, tally = self.emulator.budget, self.emulator.tally
-        cache = tally.cache_bytes if tally else 0
-        make = partial(self._worker, budget, keep_going=keep_going, cache_bytes=cache)
+        make = partial(self._worker, budget, keep_going=keep_going, caches=caches)
         workers = [make() for _ in range(used)]
 
         def enter(worker: Worker, some: npt.NDArray[np.int64]) -> tuple[int, int]:
@@ -403,11 +405,11 @@ class _Launch:
         return self._worker(self.emulator.budget)
 
     def _worker(
-        self, budget: int, like: Worker | None = None, *, keep_going: bool = False, cache_bytes: int = 0
+        self, budget: int, like: Worker | None = None, *, keep_going: bool = False, caches: Caches = traces.DEFAULT
     ) -> Worker:
         worker = Worker(
             self.compiled, self.arguments, self.shape, self.emulator.memory, budget, like,
-            keep_going=keep_going, cache_bytes=cache_bytes,
+            keep_going=keep_going, caches=caches,
         )  # fmt: skip
         if not self.emulator.strict_return:
             worker.header["may_return"] = 1

@@ -15,7 +15,8 @@ from convbench.emulator.build import Compiled
 from convbench.emulator.checks.happens import LOG_BYTES
 from convbench.emulator.checks.notes import FEW, MANY, NOTE
 from convbench.emulator.collectives.warpgroup import ROW_WORDS
-from convbench.emulator.counting.traces import Traces
+from convbench.emulator.counting import traces
+from convbench.emulator.counting.traces import Caches, Traces
 from convbench.emulator.ranges import Ranges, WrittenMemory, bounds
 from convbench.emulator.schedule import BARRIERS
 from convbench.emulator.state import BULK, COPY, MOST_BULK, NEVER, THREAD, WARP, WORKER, aligned_bytes, copies_of_thread
@@ -49,7 +50,7 @@ class Shape:
 class Worker:
     """The rows, header, shared memory and frames for the threads of one block; in checked mode also the tables.
 
-    `cache_bytes` are those of the L1 cache that a profile gives a block.
+    `caches` are those of a profile.
 
     Blocks that run side by side have one each, `like` the first, with which it shares what is known of global memory.
     """
@@ -64,7 +65,7 @@ class Worker:
         like: "Worker | None" = None,
         *,
         keep_going: bool = False,
-        cache_bytes: int = 0,
+        caches: Caches = traces.DEFAULT,
     ) -> None:
         count = shape.threads
         self.arrived = np.zeros(BARRIERS, np.int64)
@@ -99,7 +100,7 @@ class Worker:
             pointers = sum(item.word >= 0 for item in passed)
             arrays = [item.array for item in passed]
             first = like.traces if like else None
-            self.traces = Traces(compiled.tables, count, arrays, pointers, first, cache_bytes)
+            self.traces = Traces(compiled.tables, count, arrays, pointers, first, caches)
         if compiled.watch:
             self.ranges: Ranges = Ranges(
                 compiled, arguments, memory, self.shared, shape.dynamic_bytes, like.ranges if like else None

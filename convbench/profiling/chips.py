@@ -22,7 +22,9 @@ class Rates:
     Sources: CUDA C++ Programming Guide, "Arithmetic Instructions", for lanes of arithmetic; the white papers of TU102,
     GA100, GA102, AD102, GH100 and GB202 for load/store units and L1 caches; published tables of latencies for V100,
     RTX 4090, GH200, B200 and RTX 5090 (L1, L2 and DRAM); Jia et al. 2018 and 2019, "Dissecting the NVIDIA Volta GPU
-    architecture via microbenchmarking" and "… Turing T4 GPU …", for arithmetic, shared memory and the 64 bytes from L2.
+    architecture via microbenchmarking" and "… Turing T4 GPU …", for arithmetic, shared memory and the 64 bytes from L2;
+    the white papers and data sheets for tensor cores; Sun et al. 2023, "Dissecting tensor cores via microbenchmarks",
+    for the latency of a product of 16 × 8 × 16 on an A100.
     """
 
     fma: int  # lanes of float32
@@ -34,24 +36,26 @@ class Rates:
     l1_clocks: int
     l2_clocks: int
     dram_clocks: int
+    tensor: int  # multiply-adds of 16 bits
     products: int = 64  # of integers
     arithmetic_clocks: int = 4
     shared_clocks: int = 23
+    tensor_clocks: int = 33
     l2_bytes: int = 64
 
 
 _RATES = {
-    "sm_75": Rates(64, 64, 2, 16, 16, 96, 32, 188, 460),
-    "sm_80": Rates(64, 64, 32, 16, 32, 192, 36, 221, 460),
-    "sm_86": Rates(128, 64, 2, 16, 16, 128, 40, 296, 636),
-    "sm_87": Rates(128, 64, 2, 16, 16, 192, 40, 296, 636),
-    "sm_89": Rates(128, 64, 2, 16, 16, 128, 40, 296, 636),
-    "sm_90": Rates(128, 64, 64, 16, 32, 256, 40, 281, 690),
-    "sm_100": Rates(128, 64, 64, 16, 32, 256, 40, 295, 860),
-    "sm_103": Rates(128, 64, 2, 16, 32, 256, 40, 295, 860),
-    "sm_110": Rates(128, 64, 2, 16, 32, 256, 40, 295, 860),
-    "sm_120": Rates(128, 128, 2, 16, 16, 128, 44, 360, 936),
-    "sm_121": Rates(128, 128, 2, 16, 16, 128, 44, 360, 936),
+    "sm_75": Rates(64, 64, 2, 16, 16, 96, 32, 188, 460, 512),
+    "sm_80": Rates(64, 64, 32, 16, 32, 192, 36, 221, 460, 1024),
+    "sm_86": Rates(128, 64, 2, 16, 16, 128, 40, 296, 636, 512),
+    "sm_87": Rates(128, 64, 2, 16, 16, 192, 40, 296, 636, 1024),
+    "sm_89": Rates(128, 64, 2, 16, 16, 128, 40, 296, 636, 512),
+    "sm_90": Rates(128, 64, 64, 16, 32, 256, 40, 281, 690, 2048),
+    "sm_100": Rates(128, 64, 64, 16, 32, 256, 40, 295, 860, 4096),
+    "sm_103": Rates(128, 64, 2, 16, 32, 256, 40, 295, 860, 4096),
+    "sm_110": Rates(128, 64, 2, 16, 32, 256, 40, 295, 860, 4096),
+    "sm_120": Rates(128, 128, 2, 16, 16, 128, 44, 360, 936, 512),
+    "sm_121": Rates(128, 128, 2, 16, 16, 128, 44, 360, 936, 512),
 }
 
 

@@ -6,38 +6,51 @@ A multiprocessor has several resources. The counts tell for how many clocks a bl
     fma, alu, …     instructions · 32 lanes / lanes of the unit in a clock
     load and store  each request takes the load/store units, the tags of the L1 cache, and the banks; the most of them
     L2              bytes that the L1 cache lacks / 64
+    barriers        warps of the block / 0.475 for each barrier
+    atomics         lanes with one address, which the L2 cache serves one after another, on the whole GPU
     latency         what a warp does one after another, for as many warps as are resident at once
 
 The busiest multiprocessor has ⌈blocks / multiprocessors⌉ of the blocks. Besides, memory takes the bytes of the arrays
 that the launch accesses / 92 % of its peak. The launch itself takes a few microseconds.
 
-The resident warps are customers of a closed network of queues. Its time has two bounds. It is at least that of the
-resource that is occupied the longest. It is at most that of a network in which every warp finds all others in front of
-it at that resource: N resident warps take 1 / N of the latency and of the other resources besides. The prediction is
-the middle of both.
+What is resident are the customers of a closed network of queues: they visit the resources in turn. The balanced job
+bounds tell the least and the most time of such a network. For the least time, each resident warp is a customer. For the
+most time, each resident block is one if its warps meet at barriers, because they then ask for the same resource at the
+same time. The prediction is the middle of both.
 
 Sources: Lazowska et al. 1984, "Quantitative system performance", chapter 5, for the bounds; Hong and Kim 2009, "An
 analytical model for a GPU architecture with memory-level and thread-level parallelism awareness", and Huang et al.
-2014, "GPUMech", for the latencies that resident warps hide; Deakin et al. 2018, "Evaluating attainable memory bandwidth
-of parallel programming models via BabelStream", for the 92 %; `chips` for all rates.
+2014, "GPUMech", for the latencies that resident warps hide; Deakin et al. 2018, "Evaluating attainable memory
+bandwidth of parallel programming models via BabelStream", for the 92 %; Zhang et al. 2020, "A study of single and
+multi-device synchronization methods in Nvidia GPUs", table 2, for barriers (of a V100); Luo et al. 2024, "Benchmarking
+and dissecting the Nvidia Hopper GPU architecture via microbenchmarking", for mma on Hopper; the configurations of
+GPGPU-Sim for an RTX 2060 and an RTX 3070, whose launches take 5,000 clocks; `chips` for all rates.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from convbench.emulator import InstructionProfile, Profile, source_line
-from convbench.inspection import occupancy as occupancies
 from convbench.profiling.chips import WARP, Chip
+from convbench.profiling.demands import (
+    ATTAINABLE,
+    COMPUTE,
+    dram_bytes,
+    limits_of,
+    requests,
+    serial_lanes,
+)
+from convbench.profiling.network import balanced
+from convbench.profiling.resident import Resources, held
 
 # Of the times in reports/predicted/published_times.md: the median error, and by what limits them, the error that 9 of
 # 10 stay below
-MEDIAN_ERROR = 0.21
+MEDIAN_ERROR = 0.16
 ERRORS = {
-    "alu": 0.30, "fp64": 0.32, "DRAM": 0.45, "load and store": 0.39, "shared memory": 0.39, "latency": 0.49,
+    "issue": 0.28, "fp64": 0.21, "DRAM": 0.39, "load and store": 0.29, "shared memory": 0.48, "atomics": 0.20,
+    "latency": 0.65,
 }  # fmt: skip
-WORST_ERROR = 0.6  # for limits that no published time was compared for
-SCHEDULERS = 4
-ATTAINABLE = 0.92  # of the peak of the memory
+WORST_ERROR = 0.65  # for limits that few published times were compared for
 LAUNCH_US = 4.0  # of a launch with a cold cache
 WORDS = {
     "issue": "the issue of instructions",
@@ -46,21 +59,15 @@ WORDS = {
     "alu": "integer arithmetic",
     "fp64": "arithmetic in float64",
     "sfu": "special functions and conversions",
+    "tensor": "tensor cores",
     "load and store": "the load/store units and the L1 cache",
     "shared memory": "shared memory",
     "L2": "the L2 cache",
+    "barriers": "barriers of its blocks",
+    "atomics": "atomics to the same addresses",
     "latency": "latencies that the resident warps do not hide",
     "DRAM": "the memory",
 }
-
-
-@dataclass(frozen=True)
-class Resources:
-    """What the compiler's log tells of a kernel."""
-
-    registers: int
-    static_shared_bytes: int
-    barriers: int = 1
 
 
 @dataclass(frozen=True)
@@ -109,21 +116,11 @@ class Prediction:
         return f"Bound by {WORDS[self.bound]}{where}.{' ' + self.remedy if self.remedy else ''}"
 
 
-def held(profile: Profile, resources: Resources, chip: Chip) -> occupancies.Occupancy:
-    """The blocks of a launch that a multiprocessor holds at once."""
-    x, y, z = profile.block
-    return occupancies.occupancy(
-        chip.limits,
-        threads=x * y * z,
-        registers=resources.registers,
-        shared_bytes=resources.static_shared_bytes + profile.shared_bytes,
-        barriers=resources.barriers,
-    )
-
-
-def predict(profile: Profile, resources: Resources, chip: Chip) -> Prediction:
-    """The time of a launch on a chip."""
-    limits = _limits(profile, resources, chip)
+def predict(profile: Profile, resources: Resources, chip: Chip, *, dirty_bytes: float = 0) -> Prediction:
+    """The time of a launch on a chip, whose L2 cache has `dirty_bytes` of other work that the memory still lacks."""
+    limits = limits_of(profile, resources, chip)
+    evicted = min(dirty_bytes, dram_bytes(profile), chip.l2_kib * 1024)
+    limits["DRAM"] += evicted / (ATTAINABLE * chip.dram_gbytes * 1e3)
     low, high = bounds(limits, profile, resources, chip)
     us = (low + high) / 2
     bound = max(limits, key=lambda name: limits[name])
@@ -135,95 +132,25 @@ def bounds(limits: dict[str, float], profile: Profile, resources: Resources, chi
     """The least and the most microseconds of a launch whose resources are occupied for so long."""
     x, y, z = profile.block
     busiest = -(-profile.blocks // chip.multiprocessors)
-    blocks = max(min(held(profile, resources, chip).blocks, busiest), 1)
-    warps = blocks * -(-x * y * z // WARP)
-    most = max(limits.values())
-    others = sum(limits.values()) - most - limits["latency"]
-    waits = limits["latency"] if most > limits["latency"] else 0.0
-    return most + LAUNCH_US, most + waits + others / warps + LAUNCH_US
-
-
-def _limits(profile: Profile, resources: Resources, chip: Chip) -> dict[str, float]:
-    """Microseconds for which each resource is occupied."""
-    blocks = profile.blocks
-    busiest = -(-blocks // chip.multiprocessors)
-    clocks: dict[str, float] = dict.fromkeys(("issue", "fma", "imad", "alu", "fp64", "sfu", "load and store"), 0.0)
-    shared = 0.0
-    for i in profile.instructions:
-        each = i.counters.instructions / blocks
-        clocks["issue"] += each * i.slots / SCHEDULERS
-        if (lanes := _lanes(i.pipe, chip)) and i.slots:
-            clocks[i.pipe] += each * i.slots * WARP / lanes
-        taken = _requests(i, chip) / blocks
-        clocks["load and store"] += taken
-        shared += taken if i.counters.shared_requests else 0.0
-    c = profile.total
-    clocks["L2"] = (c.l2_bytes + c.local_sectors * 32) / blocks / chip.rates.l2_bytes
-    if 2 * shared > clocks["load and store"]:
-        clocks["shared memory"] = clocks.pop("load and store")
-    us = {name: count * busiest / chip.clock_mhz for name, count in clocks.items()}
-    us["latency"] = _latency_us(profile, resources, chip, busiest)
-    us["DRAM"] = _dram_bytes(profile) / (ATTAINABLE * chip.dram_gbytes * 1e3)
-    return us
-
-
-def _lanes(pipe: str, chip: Chip) -> int:
-    rates = chip.rates
-    return {
-        "fma": rates.fma,
-        "imad": rates.products,
-        "alu": rates.alu,
-        "fp64": rates.float64,
-        "sfu": rates.functions,
-    }.get(pipe, 0)
-
-
-def _requests(i: InstructionProfile, chip: Chip) -> float:
-    """The clocks for which all requests of an instruction take the load/store units, the tags or the banks."""
-    c = i.counters
-    requests = c.shared_requests + c.global_requests + c.local_requests
-    if not requests:
-        return 0.0
-    units = c.lanes / chip.rates.memory
-    data = c.wavefronts + (c.sectors + c.local_sectors) / 4
-    return max(requests, units, c.wavefronts + c.tag_passes, data, c.contention)
-
-
-def _latency_us(profile: Profile, resources: Resources, chip: Chip, busiest: int) -> float:
-    """The time of the chains of a multiprocessor's warps, of which as many run at once as are resident."""
-    rates, chain, c = chip.rates, profile.chain, profile.total
-    hits = c.l1_hits / c.sectors if c.sectors else 0.0
-    again = _dram_bytes(profile) / c.l2_bytes if c.l2_bytes else 0.0
-    far = min(again, 1.0) * rates.dram_clocks + (1 - min(again, 1.0)) * rates.l2_clocks
-    clocks = (
-        chain.arithmetic * rates.arithmetic_clocks
-        + chain.functions * 5 * rates.arithmetic_clocks
-        + chain.float64 * max(2 * rates.arithmetic_clocks, WARP // rates.float64 * SCHEDULERS)
-        + chain.shared * rates.shared_clocks
-        + chain.memory * (hits * rates.l1_clocks + (1 - hits) * far)
-        + chain.barriers * rates.shared_clocks
-    )
-    resident = max(held(profile, resources, chip).blocks, 1)
-    return clocks * -(-busiest // resident) / chip.clock_mhz
-
-
-def _dram_bytes(profile: Profile) -> float:
-    """Bytes that pass between the memory and the chip: each array that is accessed once, or less if less is moved."""
-    moved: dict[tuple[str, bool], float] = {}
-    for i in profile.instructions:
-        if i.counters.sectors:
-            key = i.array, i.is_store
-            moved[key] = moved.get(key, 0.0) + i.counters.l2_bytes
-    return sum(min(number, profile.array_bytes.get(name, number)) for (name, _), number in moved.items())
+    resident = max(min(held(profile, resources, chip).blocks, busiest), 1)
+    warps = resident * -(-x * y * z // WARP)
+    compute = max(limits[name] for name in COMPUTE)
+    others = (time for name, time in limits.items() if name not in (*COMPUTE, "latency"))
+    centres = [time for time in (compute, *others) if time > 0]
+    low, _ = balanced(centres, limits["latency"], warps)
+    _, high = balanced(centres, limits["latency"], resident if profile.chain.barriers else warps)
+    return low + LAUNCH_US, high + LAUNCH_US
 
 
 def _busiest(profile: Profile, chip: Chip, bound: str) -> tuple[str, int]:
     """The line that occupies a resource most."""
     shares: dict[str, Callable[[InstructionProfile], float]] = {
         "issue": lambda i: i.counters.instructions * i.slots,
-        "load and store": lambda i: _requests(i, chip),
-        "shared memory": lambda i: _requests(i, chip),
+        "load and store": lambda i: requests(i, chip),
+        "shared memory": lambda i: requests(i, chip),
         "L2": lambda i: i.counters.l2_bytes,
+        "atomics": serial_lanes,
+        "barriers": lambda i: i.counters.instructions if i.opcode.startswith("bar") else 0.0,
         "latency": lambda i: i.counters.l2_bytes + i.counters.wavefronts,
         "DRAM": lambda i: i.counters.l2_bytes,
     }
@@ -258,6 +185,6 @@ def _remedy(profile: Profile, resources: Resources, chip: Chip, line: tuple[str,
     if not told:
         return ""
     better = replace(profile, instructions=mended)
-    gain = 2 * us / sum(bounds(_limits(better, resources, chip), better, resources, chip))
+    gain = 2 * us / sum(bounds(limits_of(better, resources, chip), better, resources, chip))
     without = f"; without it {gain:.1f} times as fast" if gain >= 1.05 else ""
     return f"{told[0][0].upper()}{told[0][1:]}{without}."

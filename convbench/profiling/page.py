@@ -94,6 +94,12 @@ def summary_of(p: Profile, c: Counters) -> str:
             f"{c.global_requests:,.0f} requests to global memory move {c.sectors:,.0f} sectors "
             f"(ideal {c.ideal_sectors:,.0f}) and use {_percent(c.used_bytes, c.moved_bytes)} of their bytes"
         )
+    if p.l2_hit_rate is not None:
+        first = "" if p.l1_hit_rate is None else f"the L1 cache has {p.l1_hit_rate:.0%} of the sectors of loads, "
+        told.append(
+            f"{first}the L2 cache {p.l2_hit_rate:.0%} of those that go there, "
+            f"and the memory moves {c.dram_bytes:,.0f} bytes"
+        )
     if c.shared_requests:
         told.append(
             f"{c.shared_requests:,.0f} requests to shared memory take {c.wavefronts:,.0f} wavefronts "

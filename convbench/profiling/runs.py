@@ -13,6 +13,8 @@ from convbench.emulator import Counters, Emulator, Profile, profile
 from convbench.errors import RefusedError
 from convbench.inspection import architecture as architectures
 from convbench.problem import ConvProblem, Direction, operands
+from convbench.profiling.chips import Chip
+from convbench.profiling.resident import l1_share, resources_of
 from convbench.records import environment
 
 Stage = Literal["load", "run"]
@@ -46,9 +48,12 @@ class ProfiledPlan:
 class _Profiler(Emulator):
     """An emulator whose launches are profiles."""
 
-    def __init__(self, capability: tuple[int, int], workers: int, blocks: Blocks, seed: int) -> None:
-        super().__init__(code="ptx", compute_capability=capability, workers=workers)
-        self.blocks, self.seed = blocks, seed
+    def __init__(
+        self, architecture: architectures.Architecture, workers: int, blocks: Blocks, seed: int, chip: Chip | None
+    ) -> None:
+        super().__init__(code="ptx", compute_capability=architecture.compute_capability, workers=workers)
+        self.blocks, self.seed, self.architecture = blocks, seed, architecture
+        self.chip = chip if blocks == "all" else None  # whose caches are simulated
         self.found: list[tuple[Profile, Any, tuple[Any, ...], int]] = []
 
     def launch(
@@ -61,9 +66,18 @@ class _Profiler(Emulator):
         types: tuple[Any, ...] | None = None,
         memory: Sequence[npt.NDArray[Any]] = (),
     ) -> None:
+        caches: dict[str, int] = {}
+        if self.chip is not None:
+            threads = int(np.prod(block))
+            taken = resources_of(kernel, types or (), self.architecture)
+            caches = {
+                "l1_bytes": l1_share(threads, shared_bytes, taken, self.chip),
+                "l2_bytes": self.chip.l2_kib * 1024,
+            }
         counted = profile(
             kernel, grid, block, *args, shared_bytes=shared_bytes, blocks=self.blocks, seed=self.seed,
             compute_capability=self.limits.compute_capability, types=types, memory=memory, workers=self.workers,
+            **caches,
         )  # fmt: skip
         size = sum(value.nbytes for value in args if isinstance(value, np.ndarray))
         self.found.append((counted, kernel, types or (), size))
@@ -72,9 +86,17 @@ class _Profiler(Emulator):
 class ProfilingDevice(emulator.EmulatorDevice):
     """The emulator as a device that profiles what is launched. Results are not complete, because blocks are sampled."""
 
-    def __init__(self, architecture: architectures.Architecture, blocks: Blocks, seed: int, *, loads: bool) -> None:
+    def __init__(
+        self,
+        architecture: architectures.Architecture,
+        blocks: Blocks,
+        seed: int,
+        *,
+        loads: bool,
+        chip: Chip | None = None,
+    ) -> None:
         super().__init__(code="ptx")
-        self._profiler = _Profiler(architecture.compute_capability, environment.cores(), blocks, seed)
+        self._profiler = _Profiler(architecture, environment.cores(), blocks, seed, chip)
         self._emulator = self._profiler
         self.compute_capability = architecture.compute_capability
         self.stage: Stage = "run"
@@ -99,8 +121,11 @@ def profile_plan(
     blocks: Blocks,
     seed: int = 0,
     loads: bool = True,
+    chip: Chip | None = None,
 ) -> ProfiledPlan:
     """Profile every launch of a plan, on random operands; without `loads`, only those of a run.
+
+    With all blocks, the caches of `chip` are simulated.
 
     Raises
     ------
@@ -109,7 +134,7 @@ def profile_plan(
     KernelError
         a kernel makes an error.
     """
-    device = ProfilingDevice(architecture, blocks, seed, loads=loads)
+    device = ProfilingDevice(architecture, blocks, seed, loads=loads, chip=chip)
     if reason := device.refuses(problem):
         raise RefusedError(f"{architecture.name} refuses {problem}: {reason}")
     plan = algorithm.plan(problem, device, direction=direction, config=config)

@@ -51,6 +51,9 @@ def profile_json(profile: Profile) -> dict[str, Any]:
         "counted_blocks": profile.counted_blocks,
         "is_scaled": profile.is_scaled,
         "not_counted": profile.uncounted,
+        "l1_hit_rate": profile.l1_hit_rate,
+        "l2_hit_rate": profile.l2_hit_rate,
+        "dram_bytes": profile.total.dram_bytes if profile.l2_bytes else None,
         "total": _counters(profile.total),
         "by_line": [
             {"file": file, "line": line, **_counters(counters)} for (file, line), counters in profile.by_line.items()

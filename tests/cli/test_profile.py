@@ -133,3 +133,12 @@ def test_a_mistake_gets_one_message(convbench, here, words, told):
     (here / "slow.toml").write_text(MINE.replace("500", "0"))
     (here / "other.csv").write_text('"Kernel Name","inst_executed"\n"gemm","1"\n')
     assert_refused(convbench("profile", *words), told)
+
+
+def test_a_profile_of_all_blocks_simulates_the_caches_of_the_gpu(convbench):
+    status, out, err = convbench("profile", "direct", LAYER, "--blocks", "all", "--gpu", "l4")
+    assert (status, err) == (0, "")
+    assert "the L1 cache has" in out
+    assert "of those that go there, and the memory moves" in out
+    _, sampled, _ = convbench("profile", "direct", LAYER, "--gpu", "l4")
+    assert "the L2 cache" not in sampled

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 from numba import cuda, float32
 
-from convbench.emulator import profile
-from convbench.profiling import chips, model
+from convbench.emulator import Counters, InstructionProfile, Profile, profile
+from convbench.profiling import chips, model, resident
+from convbench.profiling.network import balanced
 from support.products import tiled
 
-TAKEN = model.Resources(32, 8192)
+TAKEN = resident.Resources(32, 8192)
 
 
 @cuda.jit
@@ -41,7 +42,7 @@ def test_a_product_by_tiles_takes_about_the_published_time(product, gpu, gflops)
 def test_every_chip_predicts(product, gpu):
     found = model.predict(product, TAKEN, chips.get(gpu))
     assert 0 < found.low_us <= found.us <= found.high_us
-    assert found.low_us == pytest.approx(max(found.limits.values()) + model.LAUNCH_US)
+    assert found.low_us >= max(found.limits.values()) + model.LAUNCH_US
     assert chips.get(gpu).source
 
 
@@ -59,3 +60,96 @@ def test_a_conflict_is_named_with_its_line_and_what_it_costs():
     assert found.bound == "shared memory"
     assert "`tile[i, j] = x[j, i]`" in found.sentence
     assert "is a 32-way conflict; without it" in found.sentence
+
+
+@pytest.mark.parametrize("latency", [0.0, 1.0, 50.0])
+@pytest.mark.parametrize("centres", [[5.0], [5.0, 3.0], [4.0, 4.0, 4.0]])
+def test_the_bounds_of_a_network(centres, latency):
+    work = sum(centres)
+    assert balanced(centres, latency, 1) == pytest.approx((work + latency, work + latency))
+    before = (np.inf, np.inf)
+    for customers in (1, 2, 8, 64, 4096):  # who wait at once, so that the latency is a share of what one would wait
+        low, high = balanced(centres, latency / customers, customers)
+        assert max(max(centres), (work + latency) / customers) <= low * (1 + 1e-9)
+        assert low <= high * (1 + 1e-9)
+        assert low <= before[0] * (1 + 1e-9)
+        assert high <= before[1] * (1 + 1e-9)
+        before = low, high
+    assert before == pytest.approx((max(centres), max(centres)), rel=0.01)
+
+
+def test_a_network_without_work_takes_its_latency():
+    assert balanced([], 3.0, 8) == (3.0, 3.0)
+
+
+@cuda.jit
+def counted_in_bins(x, bins):
+    cuda.atomic.add(bins, x[cuda.grid(1)], 1)
+
+
+@pytest.mark.parametrize(("bins", "of_one"), [(1, 1.0), (4096, 1 / 4096)])
+def test_atomics_to_one_address_are_done_one_after_another(bins, of_one):
+    x = np.arange(1 << 20, dtype=np.int32) % bins
+    found = model.predict(
+        profile(counted_in_bins, 4096, 256, x, np.zeros(bins, np.int32), blocks=8), TAKEN, chips.get("rtx3070ti")
+    )
+    assert found.limits["atomics"] == pytest.approx(of_one * x.size / 1800)
+    assert (found.bound == "atomics") == (bins == 1)
+    assert ("Bound by atomics to the same addresses" in found.sentence) == (bins == 1)
+
+
+@cuda.jit
+def barriers(x, times):
+    for _ in range(times):
+        cuda.syncthreads()
+    x[cuda.grid(1)] = 1
+
+
+def test_barriers_take_the_time_of_their_warps():
+    x = np.zeros(4800 * 512, np.float32)
+    found = model.predict(profile(barriers, 4800, 512, x, 40, blocks=2), TAKEN, chips.get("rtx3070ti"))
+    assert found.limits["barriers"] == pytest.approx(100 * 40 * 16 / 0.475 / 1800)
+    assert found.us > found.limits["barriers"]
+
+
+def test_what_the_cache_still_has_to_write_takes_time(product):
+    chip = chips.get("gtx1650")
+    slow = replace(chip, dram_gbytes=1)
+    clean, dirty = (model.predict(product, TAKEN, slow, dirty_bytes=size) for size in (0, chip.l2_kib * 1024))
+    assert dirty.limits["DRAM"] - clean.limits["DRAM"] == pytest.approx((1 << 20) / 0.92 / 1e3)
+    assert dirty.us > clean.us
+
+
+@pytest.mark.parametrize(
+    ("sums", "others", "products", "alu", "imad"),
+    [(100, 0, 0, 50, 50), (100, 40, 0, 70, 70), (10, 90, 0, 90, 10), (100, 0, 100, 100, 100), (0, 80, 10, 80, 10)],
+)
+def test_sums_of_integers_go_where_there_is_room(sums, others, products, alu, imad):
+    given = [("add.s32", "alu", sums), ("setp.lt.s32", "alu", others), ("mad.lo.s32", "imad", products)]
+    instructions = [
+        InstructionProfile(f"{name};", name, "", 0, pipe, 1, "", 0, False, Counters(instructions=n, lanes=32 * n))
+        for name, pipe, n in given
+    ]
+    limits = model.predict(Profile("f", (1, 1, 1), (32, 1, 1), 0, 1, instructions), TAKEN, chips.get("a100")).limits
+    assert (limits["alu"], limits["imad"]) == pytest.approx((alu / 2 / 1410, imad / 2 / 1410))  # 64 lanes in a clock
+
+
+@pytest.mark.parametrize(
+    ("opcode", "gpu", "products"),
+    [
+        ("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32", "a100", 16 * 8 * 16 / 1024),
+        ("mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32", "a100", 2 * 16 * 8 * 8 / 1024),
+        ("mma.sync.aligned.m16n8k32.row.col.s32.s8.s8.s32", "a100", 16 * 8 * 32 / 1024 / 2),
+        ("mma.sync.aligned.m8n8k4.row.col.f64.f64.f64.f64", "a100", 8 * 8 * 4 / 32),
+        ("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32", "h200", 16 * 8 * 16 / 2048 / 0.629),
+        ("wmma.mma.sync.aligned.row.col.m16n16k16.f32.f32", "t4", 16**3 / 512),
+        ("wmma.mma.sync.aligned.row.col.m16n16k8.f32.tf32.tf32.f32", "a100", 2 * 16 * 16 * 8 / 1024),
+        ("wgmma.mma_async.sync.aligned.m64n128k16.f32.f16.f16", "h200", 64 * 128 * 16 / 2048 / 4),
+        ("fma.rn.f32", "a100", 0),
+    ],
+)
+def test_products_occupy_the_tensor_cores(opcode, gpu, products):
+    times = InstructionProfile(f"{opcode} x;", opcode, "", 0, "tensor", 1, "", 0, False, Counters(instructions=1))
+    chip = chips.get(gpu)
+    found = model.predict(Profile("f", (1, 1, 1), (32, 1, 1), 0, 1, [times]), TAKEN, chip)
+    assert found.limits["tensor"] * chip.clock_mhz == pytest.approx(products)

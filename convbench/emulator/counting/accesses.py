@@ -7,10 +7,10 @@ an access whose pattern is the last one of its instruction is not counted anew.
 import numpy as np
 from numba import njit
 
+from convbench.emulator.counting.caches import look_up_l1, look_up_l2
 from convbench.emulator.counting.rules import (
     INACTIVE,
     LANES,
-    LINE_BYTES,
     SECTOR_BYTES,
     contention,
     global_sectors,
@@ -21,18 +21,16 @@ from convbench.emulator.counting.rules import (
 from convbench.emulator.counting.tables import Space
 
 SHARED, GLOBAL, LOCAL, GENERIC, MATRIX = map(int, Space)
-SECTORS_OF_LINE = LINE_BYTES // SECTOR_BYTES
 # what is counted of an access
 (
     A_EXECUTED, A_LANES, A_WAVEFRONTS, A_IDEAL, A_WAY, A_SECTORS, A_IDEAL_SECTORS, A_LINES, A_USED, A_CONTENTION,
-    A_LOWEST, A_HIGHEST, A_SHARED, A_GLOBAL, A_LOCAL, A_L1_HITS, A_TAGS,
-) = range(17)  # fmt: skip
-ACCESS_FIELDS = 17
+    A_LOWEST, A_HIGHEST, A_SHARED, A_GLOBAL, A_LOCAL, A_L1_HITS, A_TAGS, A_L2_HITS, A_DRAM_READS, A_DRAM_WRITES,
+) = range(20)  # fmt: skip
+ACCESS_FIELDS = 20
 MOST_SECTORS = 2 * LANES  # of a request: a lane has at most two, of 32 bytes
 SECTORS = LANES + 8  # where the sectors of a pattern begin
 # of the last pattern of an access: the addresses, where they begin in a line, what was counted, and the sectors
 KEPT = SECTORS + MOST_SECTORS
-WAYS, CACHE_FIELDS = 16, 3  # of the L1 cache; the number of a line, its sectors, and when it was used last
 NEVER = 1 << 62
 
 
@@ -98,34 +96,18 @@ def count_access(addresses, access, number, traces, header):
         mine[A_LINES] += pattern[LANES + 3]
         mine[A_USED] += pattern[LANES + 4]
         mine[A_TAGS] += pattern[LANES + 6]
-        if space == GLOBAL and access[4]:
-            mine[A_L1_HITS] += _look_up(traces[10], traces[6], first // SECTOR_BYTES, pattern)
+        if space == GLOBAL:
+            missing = traces[12]
+            missing[0] = min(pattern[LANES + 1], MOST_SECTORS)
+            for place in range(missing[0]):
+                missing[1 + place] = first // SECTOR_BYTES + pattern[SECTORS + place]
+            if access[4]:
+                mine[A_L1_HITS] += look_up_l1(traces[10], traces[6], missing)
+            if traces[11].shape[0]:
+                hits, reads = look_up_l2(traces[11], missing, access[5], is_atomic, number, counts[:, A_DRAM_WRITES])
+                mine[A_L2_HITS] += hits
+                mine[A_DRAM_READS] += reads
     mine[A_CONTENTION] += pattern[LANES + 5]
-
-
-@njit(error_model="numpy")
-def _look_up(cache, sizes, first, pattern):
-    """The sectors of a pattern that the L1 cache of a block has; it has all of them afterwards."""
-    hits = 0
-    sizes[3] += 1
-    for place in range(min(pattern[LANES + 1], MOST_SECTORS)):
-        sector = first + pattern[SECTORS + place]
-        line, part = sector // SECTORS_OF_LINE, 1 << (sector % SECTORS_OF_LINE)
-        # caches of GPUs mix the bits of an address, so that rows of a matrix do not all fall into one set
-        row = cache[(line ^ line >> 5 ^ line >> 10 ^ line >> 15) % cache.shape[0]]
-        oldest, way = sizes[3] + 1, -1
-        for number in range(WAYS):
-            if row[number, 0] == line:
-                way = number
-                break
-            if row[number, 2] < oldest:
-                oldest, way = row[number, 2], number
-        if row[way, 0] != line:
-            row[way, 0], row[way, 1] = line, 0
-        hits += (row[way, 1] & part) != 0
-        row[way, 1] |= part
-        row[way, 2] = sizes[3]
-    return hits
 
 
 @njit(error_model="numpy")

@@ -1,6 +1,6 @@
 """What a warp does one after another: the longest chain of instructions of which each waits for the one before."""
 
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 
 @dataclass(frozen=True)
@@ -15,6 +15,7 @@ class Chain:
     shared : loads from shared memory, atomics there, shuffles
     memory : loads from global or local memory, and atomics that return a value
     barriers : of the block
+    tensor : products of tensor cores
     """
 
     arithmetic: float = 0
@@ -23,30 +24,17 @@ class Chain:
     shared: float = 0
     memory: float = 0
     barriers: float = 0
+    tensor: float = 0
 
     def __add__(self, other: "Chain") -> "Chain":
-        return Chain(
-            self.arithmetic + other.arithmetic,
-            self.functions + other.functions,
-            self.float64 + other.float64,
-            self.shared + other.shared,
-            self.memory + other.memory,
-            self.barriers + other.barriers,
-        )
+        return Chain(*(mine + theirs for mine, theirs in zip(astuple(self), astuple(other), strict=True)))
 
     def times(self, factor: float) -> "Chain":
         """The chain repeated."""
-        return Chain(
-            self.arithmetic * factor,
-            self.functions * factor,
-            self.float64 * factor,
-            self.shared * factor,
-            self.memory * factor,
-            self.barriers * factor,
-        )
+        return Chain(*(factor * mine for mine in astuple(self)))
 
     @property
     def length(self) -> float:
         """Its clocks with typical latencies, by which the longest of several is found."""
         waits = 4 * self.arithmetic + 20 * self.functions + 16 * self.float64
-        return waits + 30 * self.shared + 400 * self.memory + 20 * self.barriers
+        return waits + 30 * self.shared + 400 * self.memory + 20 * self.barriers + 33 * self.tensor

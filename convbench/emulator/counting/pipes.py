@@ -43,6 +43,7 @@ def pipe_of(opcode: str, kinds: list[str], modifiers: tuple[str, ...]) -> str:
     return ALU
 
 
+SUMS = "add", "sub"  # of integers: ptxas gives them to the ALU or to the unit for products, where there is room
 _WIDE_INTEGERS = {"s64", "u64", "b64"}
 _DIVISIONS = {"32": 20, "64": 70}  # instructions of a quotient or remainder, which is a subroutine
 _ROOTS = {"div": 10, "sqrt": 8, "rcp": 6}  # with correct rounding; approximations are one instruction
@@ -53,8 +54,8 @@ def slots_of(pipe: str, opcode: str, kinds: list[str], modifiers: tuple[str, ...
 
     The registers of the machine have 32 bits, so integers of 64 bits take two instructions or more.
     """
-    if pipe == MOVE:
-        return 0
+    if pipe == MOVE or "pred" in modifiers:
+        return 0  # a comparison combines its result with a predicate
     if opcode in ("div", "rem") and not {"f32", "f64"} & set(kinds):
         return _DIVISIONS["64" if _WIDE_INTEGERS & set(kinds) else "32"]
     if opcode in _ROOTS and "approx" not in modifiers:

@@ -89,8 +89,8 @@ class Tables:
         return np.array(rows, np.int64).reshape(-1, 3)
 
     def access_rows(self, pointers: dict[str, int]) -> npt.NDArray[np.int64]:
-        """For each access in the order of blocks: its space, width, whether it is atomic, the row of its array, and
-        whether it is a load that the L1 cache may have.
+        """For each access in the order of blocks: its space, width, whether it is atomic, the row of its array, whether
+        it is a load that the L1 cache may have, and whether it is a store.
 
         `pointers` has the rows of arrays by what `Access.array` calls them; -1 stands for an unknown one.
         """
@@ -100,8 +100,8 @@ class Tables:
                 a = self.accesses[number]
                 row = pointers.get(a.array[1], -1) if a.array[0] == "parameter" else -1
                 is_cached = not (a.is_atomic or a.is_store or a.is_async)
-                found.append((int(a.space), a.width, int(a.is_atomic), row, int(is_cached)))
-        return np.array(found, np.int64).reshape(-1, 5)
+                found.append((int(a.space), a.width, int(a.is_atomic), row, int(is_cached), int(a.is_store)))
+        return np.array(found, np.int64).reshape(-1, 6)
 
     def order(self) -> list[int]:
         """The numbers of the accesses in the order of `access_rows`."""

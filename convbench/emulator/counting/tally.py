@@ -7,13 +7,13 @@ import numpy.typing as npt
 
 from convbench.emulator.arguments import Arguments
 from convbench.emulator.counting.tables import Tables
-from convbench.emulator.counting.traces import Traces
+from convbench.emulator.counting.traces import Caches, Traces
 
 
 class Tally(Protocol):
     """Chooses the blocks of a launch that run, and gets what was counted."""
 
-    cache_bytes: int  # of the L1 cache that one block has
+    caches: Caches
 
     def choose(
         self, blocks: npt.NDArray[np.int64], grid: tuple[int, int, int], *, waits: bool

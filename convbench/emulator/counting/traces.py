@@ -1,11 +1,12 @@
 """The buffers of a worker that runs blocks for a profile, and the counts that it makes."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from convbench.emulator.counting.accesses import ACCESS_FIELDS, CACHE_FIELDS, KEPT, WAYS
+from convbench.emulator.counting.accesses import ACCESS_FIELDS, KEPT, MOST_SECTORS
+from convbench.emulator.counting.caches import L1_FIELDS, L2_FIELDS, WAYS, empty
 from convbench.emulator.counting.replay import BLOCK_FIELDS, GROUP_FIELDS, GROUPS
 from convbench.emulator.counting.rules import LINE_BYTES
 from convbench.emulator.counting.tables import Tables
@@ -13,8 +14,25 @@ from convbench.emulator.state import WARP
 
 LEAST_WORDS = 1024  # of a thread's buffer
 BLOCK_CACHE_BYTES = 32 * 1024  # of the L1 cache, for a block among several
+LEAST_CACHE_BYTES = LINE_BYTES * WAYS
 ALIGNMENT = 256  # of an allocation of the device
 Counts = npt.NDArray[np.int64]
+
+
+class Caches(NamedTuple):
+    """The bytes of the caches of a profile.
+
+    Parameters
+    ----------
+    l1 : of the L1 cache that one block has
+    l2 : of the L2 cache; 0 if there is none
+    """
+
+    l1: int = BLOCK_CACHE_BYTES
+    l2: int = 0
+
+
+DEFAULT = Caches()
 
 
 class Traces:
@@ -24,7 +42,6 @@ class Traces:
 
     Parameters
     ----------
-    cache_bytes : of the L1 cache that one block has
     arrays : those that the launch may touch, first the arguments in order; `pointers` of them are arguments
     """
 
@@ -35,7 +52,7 @@ class Traces:
         arrays: list[npt.NDArray[Any]],
         pointers: int,
         like: "Traces | None" = None,
-        cache_bytes: int = BLOCK_CACHE_BYTES,
+        caches: Caches = DEFAULT,
     ) -> None:
         longest = tables.longest
         capacity = max(LEAST_WORDS, 4 * longest)
@@ -44,6 +61,8 @@ class Traces:
         accesses = tables.access_rows({str(row): row for row in range(pointers)})
         self.block_counts: Counts = like.block_counts if like else _zeros(len(blocks), BLOCK_FIELDS)
         self.access_counts: Counts = like.access_counts if like else _zeros(len(accesses), ACCESS_FIELDS)
+        self.l2: Counts = like.l2 if like else empty(caches.l2 + LEAST_CACHE_BYTES if caches.l2 else 0, L2_FIELDS)
+        self.kept = np.full((len(accesses), KEPT), -1, np.int64)  # the last request of each access
         self._arguments = (
             np.zeros(threads, np.int64),
             np.zeros((-(-threads // WARP), GROUPS + 1, GROUP_FIELDS), np.int64),
@@ -52,10 +71,12 @@ class Traces:
             self.block_counts,
             self.access_counts,
             np.array([self.buffer.ctypes.data, capacity, capacity - longest - 1, 0], np.int64),
-            np.full((len(accesses), KEPT), -1, np.int64),
+            self.kept,
             _ranges(arrays),
             self.buffer,
-            np.zeros((max(cache_bytes // (LINE_BYTES * WAYS), 1), WAYS, CACHE_FIELDS), np.int64),
+            empty(max(caches.l1, LEAST_CACHE_BYTES), L1_FIELDS),
+            self.l2,
+            np.zeros(1 + MOST_SECTORS, np.int64),
         )
 
     @property

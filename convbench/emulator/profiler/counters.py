@@ -23,6 +23,8 @@ class Counters:
     used_bytes : different bytes that the lanes of a request asked for
     tag_passes : clocks in which the L1 cache finds the lines of the requests, four sets at once
     l1_hits : sectors of loads that the L1 cache of the block had; atomics, stores and asynchronous copies have none
+    l2_hits : sectors that the L2 cache had, of those that went there
+    dram_reads, dram_writes : sectors that the memory read and wrote, if the L2 cache is simulated
     local_requests, local_sectors : of local memory, which lies beside global memory
     atomics : warp instructions with atomics
     contention : the most lanes of a request with one address, which wait for each other; summed over requests
@@ -42,6 +44,9 @@ class Counters:
     used_bytes: float = 0
     tag_passes: float = 0
     l1_hits: float = 0
+    l2_hits: float = 0
+    dram_reads: float = 0
+    dram_writes: float = 0
     local_requests: float = 0
     local_sectors: float = 0
     atomics: float = 0
@@ -81,6 +86,11 @@ class Counters:
     def l2_bytes(self) -> float:
         """Bytes of the sectors that go to the L2 cache, because the L1 cache lacks them."""
         return (self.sectors - self.l1_hits) * SECTOR_BYTES
+
+    @property
+    def dram_bytes(self) -> float:
+        """Bytes that pass between the memory and the chip, if the L2 cache is simulated."""
+        return (self.dram_reads + self.dram_writes) * SECTOR_BYTES
 
     @property
     def lanes_active(self) -> float:

@@ -8,25 +8,29 @@ import numpy.typing as npt
 
 from convbench.emulator.arguments import Arguments, Passed
 from convbench.emulator.counting import accesses as counting
+from convbench.emulator.counting.caches import flush
 from convbench.emulator.counting.chains import Chain
+from convbench.emulator.counting.rules import BANKS, WORD_BYTES
 from convbench.emulator.counting.tables import Access, Space, Tables
-from convbench.emulator.counting.traces import BLOCK_CACHE_BYTES, Traces
+from convbench.emulator.counting.tensor import WARPGROUP, matrix_bytes
+from convbench.emulator.counting.traces import BLOCK_CACHE_BYTES, Caches, Traces
 from convbench.emulator.errors import LaunchError
 from convbench.emulator.launch import Dimensions, Emulator
 from convbench.emulator.loaded import LoadedKernel
-from convbench.emulator.profiler.counters import Counters
+from convbench.emulator.profiler.counters import SECTOR_BYTES, Counters
 from convbench.emulator.profiler.result import InstructionProfile, Pattern, Profile
 from convbench.emulator.profiler.sampling import DEFAULT_BLOCKS, Stratum, strata
 from convbench.emulator.state import WARP
 
+BANK_BYTES = BANKS * WORD_BYTES  # of a wavefront
 Counts = npt.NDArray[np.int64]
 
 
 class _Run:
     """A run of one stratum: the `Tally` of its launch."""
 
-    def __init__(self, stratum: Stratum, cache_bytes: int) -> None:
-        self.stratum, self.cache_bytes = stratum, cache_bytes
+    def __init__(self, stratum: Stratum, caches: Caches) -> None:
+        self.stratum, self.caches = stratum, caches
         self.waits = False
         self.tables: Tables | None = None
         self.arguments: Arguments | None = None
@@ -43,9 +47,11 @@ class _Run:
         """Sum what the workers have counted."""
         counted = [trace for trace in traces if trace is not None]
         self.tables, self.arguments = tables, arguments
+        for trace in counted:
+            flush(trace.l2, trace.access_counts[:, counting.A_DRAM_WRITES])
         self.blocks = np.sum([trace.block_counts for trace in counted], axis=0)
         self.accesses = _joined([trace.access_counts for trace in counted])
-        self.patterns = [trace.arguments[7] for trace in counted]  # the last request of each access, by worker
+        self.patterns = [trace.kept for trace in counted]  # the last request of each access, by worker
 
 
 def _joined(counts: list[Counts]) -> Counts:
@@ -72,6 +78,7 @@ def profile(
     memory: Sequence[npt.NDArray[Any]] = (),
     workers: int | None = None,
     l1_bytes: int = BLOCK_CACHE_BYTES,
+    l2_bytes: int = 0,
 ) -> Profile:
     """Count what the warps of `kernel[grid, block, 0, shared_bytes](*args)` do, on the PTX that a GPU gets.
 
@@ -90,6 +97,8 @@ def profile(
     memory : arrays that the kernel reaches through pointers alone
     workers : blocks that run at once; by default the number of cores
     l1_bytes : of the L1 cache, as one block among several has it; it is empty when a block begins
+    l2_bytes : of the L2 cache, which all blocks fill one after another; 0 to leave it out. A sample cannot tell what
+        other blocks leave there, so it takes `blocks="all"`.
 
     Raises
     ------
@@ -100,13 +109,19 @@ def profile(
     """
     if blocks != "all" and (isinstance(blocks, bool) or not isinstance(blocks, int) or blocks < 1):
         raise LaunchError(f"a profile counts a positive number of blocks, or 'all', and not {blocks!r}")
+    if l2_bytes < 0 or l1_bytes < 0:
+        raise LaunchError(f"a cache has no negative size: {min(l1_bytes, l2_bytes)} bytes")
+    if l2_bytes and blocks != "all":
+        raise LaunchError(
+            f"the L2 cache is simulated for all blocks, not for {blocks}: pass blocks='all' or no l2_bytes"
+        )
     if isinstance(kernel, LoadedKernel):
         kernel = kernel.ptx
     emulator = Emulator(code="ptx", compute_capability=compute_capability, workers=workers)
     runs: list[_Run] = []
     shape = _three(grid)
     for stratum in strata(shape, None if blocks == "all" else blocks, seed):
-        run = _Run(stratum, l1_bytes)
+        run = _Run(stratum, Caches(l1_bytes, l2_bytes))
         emulator.tally = run
         emulator.launch(kernel, grid, block, *args, shared_bytes=shared_bytes, types=types, memory=memory)
         runs.append(run)
@@ -128,6 +143,7 @@ def profile(
         sorted(tables.uncounted),
         {item.name: item.array.nbytes for item in arguments.arrays},
         _chain(tables, runs, _three(block)),
+        l2_bytes,
     )
 
 
@@ -176,6 +192,7 @@ def _instructions(tables: Tables, runs: list[_Run], arguments: Arguments) -> lis
                 counters += one.scaled(run.stratum.blocks, run.stratum.chosen.size)
             if not counters.instructions:
                 continue
+            counters += _of_matrices(place.text, place.opcode, counters.instructions)
             accesses = [tables.accesses[order[row]] for row in rows]
             names = dict.fromkeys(_array(tables, runs, row, order, passed) for row in rows)
             found.append(
@@ -191,6 +208,7 @@ def _instructions(tables: Tables, runs: list[_Run], arguments: Arguments) -> lis
                     any(access.is_store for access in accesses),
                     counters,
                     _pattern(runs, rows),
+                    max((_reach(runs, row) for row in rows), default=0),
                 )
             )
     return found
@@ -231,6 +249,9 @@ def _counters(
                 "lines": c[counting.A_LINES],
                 "tag_passes": c[counting.A_TAGS],
                 "l1_hits": c[counting.A_L1_HITS],
+                "l2_hits": c[counting.A_L2_HITS],
+                "dram_reads": c[counting.A_DRAM_READS],
+                "dram_writes": c[counting.A_DRAM_WRITES],
                 "used_bytes": c[counting.A_USED],
             }
         )
@@ -248,6 +269,30 @@ def _counters(
     return found
 
 
+def _of_matrices(text: str, opcode: str, executed: float) -> Counters:
+    """What tensor cores' instructions move, if the space of it is known."""
+    size = matrix_bytes(text) * executed
+    if size and (opcode.startswith("wgmma") or ".shared" in opcode):
+        requests = executed / WARPGROUP if opcode.startswith("wgmma") else executed
+        return Counters(shared_requests=requests, wavefronts=size / BANK_BYTES, ideal_wavefronts=size / BANK_BYTES)
+    if size and ".global" in opcode:
+        sectors = size / SECTOR_BYTES
+        return Counters(global_requests=executed, sectors=sectors, ideal_sectors=sectors, used_bytes=size)
+    return Counters()
+
+
+def _extent(runs: list[_Run], row: int) -> tuple[int, int]:
+    """The lowest address of an access in all blocks that were counted, and the first behind the highest."""
+    counts = [run.accesses[row] for run in runs if run.accesses[row][counting.A_EXECUTED]]
+    low = min((int(c[counting.A_LOWEST]) for c in counts), default=0)
+    return low, max((int(c[counting.A_HIGHEST]) for c in counts), default=0)
+
+
+def _reach(runs: list[_Run], row: int) -> int:
+    low, high = _extent(runs, row)
+    return high - low
+
+
 def _array(tables: Tables, runs: list[_Run], row: int, order: list[int], passed: list[Passed]) -> str:
     """The name of the array that an access leads into."""
     access = tables.accesses[order[row]]
@@ -263,8 +308,7 @@ def _array(tables: Tables, runs: list[_Run], row: int, order: list[int], passed:
         return "shared memory"
     if access.space == Space.LOCAL or all(c[counting.A_LOCAL] for c in counts):
         return "local memory"
-    low = min(int(c[counting.A_LOWEST]) for c in counts)
-    high = max(int(c[counting.A_HIGHEST]) for c in counts)
+    low, high = _extent(runs, row)
     for item in passed:
         begin, end = np.lib.array_utils.byte_bounds(item.array)
         if begin <= low and high <= end:

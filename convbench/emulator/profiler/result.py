@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from convbench.emulator.counting.chains import Chain
+from convbench.emulator.counting.pipes import ALU, SUMS
+from convbench.emulator.counting.tensor import factor_bits, multiply_adds
 from convbench.emulator.profiler.counters import Counters
 from convbench.emulator.source import Site
 
@@ -43,6 +45,7 @@ class InstructionProfile:
     width : bytes that a lane accesses; 0 if it accesses none
     is_store : whether it writes
     pattern : the last of its requests; None if it accesses nothing
+    reach : bytes from the lowest to the highest address that it accesses in all blocks that were counted
     """
 
     text: str
@@ -56,6 +59,22 @@ class InstructionProfile:
     is_store: bool
     counters: Counters
     pattern: Pattern | None = None
+    reach: int = 0
+
+    @property
+    def is_integer_sum(self) -> bool:
+        """Whether it adds integers, for which ptxas takes the ALU or the unit for products, where there is room."""
+        return self.pipe == ALU and self.opcode.partition(".")[0] in SUMS
+
+    @property
+    def multiply_adds(self) -> float:
+        """The multiply-adds of a warp in the tensor cores."""
+        return multiply_adds(self.opcode)
+
+    @property
+    def factor_bits(self) -> int:
+        """The bits of an element of the factors in the tensor cores."""
+        return factor_bits(self.opcode)
 
     @property
     def marks(self) -> list[str]:
@@ -81,6 +100,7 @@ class Profile:
     uncounted : instructions whose accesses are not counted
     array_bytes : bytes of each array that is an argument
     chain : what a warp does one after another, on average (`counting.chains`)
+    l2_bytes : of the L2 cache that was simulated; 0 if none was
     """
 
     kernel: str
@@ -93,6 +113,7 @@ class Profile:
     uncounted: list[str] = field(default_factory=list)
     array_bytes: dict[str, int] = field(default_factory=dict)
     chain: Chain = field(default_factory=Chain)
+    l2_bytes: int = 0
 
     @property
     def blocks(self) -> int:
@@ -115,6 +136,19 @@ class Profile:
     def total(self) -> Counters:
         """The sum over all instructions."""
         return sum((i.counters for i in self.instructions), Counters())
+
+    @property
+    def l1_hit_rate(self) -> float | None:
+        """The share of the sectors of loads that the L1 cache had; None if there are none."""
+        loads = [i.counters for i in self.instructions if not (i.is_store or i.counters.atomics)]
+        asked = sum(c.sectors for c in loads)
+        return sum(c.l1_hits for c in loads) / asked if asked else None
+
+    @property
+    def l2_hit_rate(self) -> float | None:
+        """The share of the sectors that the L2 cache had; None if it was not simulated, or nothing went there."""
+        asked = self.total.sectors - self.total.l1_hits
+        return self.total.l2_hits / asked if self.l2_bytes and asked else None
 
     @cached_property
     def by_line(self) -> dict[tuple[str, int], Counters]:

@@ -89,26 +89,41 @@ def _propagate(roots: dict[str, set[Root]], edges: dict[str, set[str]]) -> None:
 def find_spins(function: Function) -> set[int]:
     """The branches that end a loop in which a thread may wait for another: it reads memory atomically or anew.
 
-    Such a thread lets others run now and then, as hardware does since compute capability 7.0.
+    Such a thread lets others run now and then, as hardware does since compute capability 7.0. An atomic whose result
+    nobody reads does not make a thread wait.
     """
+    read = _read_in(function)
     places = {label.name: place for place, label in enumerate(function.body) if isinstance(label, Label)}
     found = set()
     for place, i in enumerate(function.body):
         if isinstance(i, Instruction) and i.opcode == "bra":
             first = places.get(str(i.operands[0]), place)
-            if any(_looks_anew(statement) for statement in function.body[first:place]):
+            if any(_looks_anew(statement, read) for statement in function.body[first:place]):
                 found.add(place)
     return found
 
 
-def _looks_anew(statement: Instruction | Label) -> bool:
+def _read_in(function: Function) -> set[str]:
+    """The registers that an instruction reads."""
+    found: set[str] = set()
+    for i in function.body:
+        if isinstance(i, Instruction):
+            for operand in i.operands[0 if i.opcode in _NO_RESULT else 1 :]:
+                found |= {name.lstrip("!-") for name in names_in(operand)}
+            found |= {i.predicate.lstrip("!")} if i.predicate else set()
+            if i.operands and isinstance(i.operands[0], Address):
+                found |= set(names_in(i.operands[0]))
+    return found
+
+
+def _looks_anew(statement: Instruction | Label, read: set[str]) -> bool:
     if not isinstance(statement, Instruction):
         return False
     if statement.opcode == "mbarrier":
         return bool({"test_wait", "try_wait"} & set(statement.modifiers))
-    return statement.opcode == "atom" or (
-        statement.opcode == "ld" and bool({"volatile", "relaxed", "acquire", "mmio"} & set(statement.modifiers))
-    )
+    if statement.opcode == "atom":
+        return not read.isdisjoint(names_in(statement.operands[0]))
+    return statement.opcode == "ld" and bool({"volatile", "relaxed", "acquire", "mmio"} & set(statement.modifiers))
 
 
 def sources_of(function: Function, registers: set[str]) -> set[str]:

@@ -13,8 +13,9 @@ from pathlib import Path
 from convbench.emulator import CONFLICTED, UNCOALESCED, Counters, InstructionProfile, Profile
 from convbench.errors import ConvbenchError
 from convbench.profiling.chips import Chip
+from convbench.profiling.demands import ATTAINABLE
 from convbench.profiling.forecast import lacking
-from convbench.profiling.model import ATTAINABLE, MEDIAN_ERROR, Prediction
+from convbench.profiling.model import MEDIAN_ERROR, Prediction
 from convbench.profiling.page import alike, duration, predicted, summary_of
 from convbench.profiling.predicted import PredictedPlan
 from convbench.profiling.runs import ProfiledLaunch, ProfiledPlan

@@ -5,6 +5,7 @@ import pytest
 from numba import cuda, float32, int32
 
 from convbench.emulator import Emulator, load_ptx, profile
+from convbench.emulator.counting.tensor import matrix_bytes
 
 PTX = """.version 9.0
 .target sm_90
@@ -213,3 +214,66 @@ def test_lanes_that_wait_for_a_lane_ahead_of_them_are_counted_alone():
     assert (y == 3000).all()
     assert found.by_array["x"].lanes == 32 * 3000
     assert found.by_array["x"].global_requests >= 2 * 3000  # the first lane comes later
+
+
+def test_the_machine_has_no_instruction_of_its_own_for_what_another_one_does():
+    body = """
+    setp.lt.u32 %p, %i, 4;
+    or.pred %p, %p, %p;
+    mul.wide.u32 %at, %i, 4;
+    add.u64 %at, %x, %at;
+    add.u64 %x, %x, 4;
+    @%p st.global.u32 [%at], %i;
+    """
+    found = profile(load_ptx(PTX.format(body=body))["f"], 1, 32, np.zeros(64, np.uint32)).instructions
+    slots = [(i.opcode, i.slots) for i in found]
+    for each in [("setp.lt.u32", 1), ("or.pred", 0), ("mul.wide.u32", 1), ("add.u64", 0), ("add.u64", 2)]:
+        slots.remove(each)
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [
+        (
+            "wgmma.mma_async.sync.aligned.m64n128k16.f32.f16.f16 {%a, %b}, %x, %at, 1, 1, 1, 0, 0;",
+            (64 + 128) * 16 * 2 / 4,
+        ),
+        ("wgmma.mma_async.sync.aligned.m64n64k8.f32.tf32.tf32 {%a}, {%b}, %at, 1, 1, 1;", 64 * 8 * 4 / 4),
+        ("wmma.load.a.sync.aligned.row.m16n16k16.shared.f16 {%a}, [%x], %i;", 512),
+        ("@%p wmma.load.b.sync.aligned.col.m8n32k16.shared.s8 {%a}, [%x], %i;", 512),
+        ("wmma.store.d.sync.aligned.row.m16n16k16.global.f32 [%x], {%a}, %i;", 1024),
+        ("wmma.mma.sync.aligned.row.col.m16n16k16.f32.f32 {%a}, {%b}, {%c}, {%d};", 0),
+        ("ld.shared.f32 %a, [%x];", 0),
+    ],
+)
+def test_the_bytes_of_matrices_follow_from_the_shape(text, size):
+    assert matrix_bytes(text) == size
+
+
+@pytest.mark.parametrize(("space", "requests", "wavefronts", "sectors"), [("shared", 1, 4, 0), ("global", 0, 0, 16)])
+def test_a_matrix_is_loaded_by_wavefronts_or_sectors(space, requests, wavefronts, sectors):
+    name = f"wmma.load.a.sync.aligned.row.m16n16k16.{space}.f16"
+    registers = "%a, %b, %c, %d, %e, %f, %g, %h"
+    c = counted(f"""
+    .reg .b32 %e, %f, %g, %h;
+    cvta.to.global.u64 %x, %x;
+    mov.u32 %v, tile;
+    {name} {{{registers}}}, [{"%v" if space == "shared" else "%x"}], 16;
+    """)[name]
+    assert (c.shared_requests, c.wavefronts, c.sectors) == (requests, wavefronts, sectors)
+
+
+@pytest.mark.parametrize(("reads", "is_sampled"), [("", True), ("setp.eq.u32 %p, %a, 7;\n    @%p bra DONE;", False)])
+def test_a_loop_with_atomics_waits_only_if_it_reads_their_results(reads, is_sampled):
+    body = f"""
+    mov.u32 %v, 0;
+    LOOP:
+    atom.global.add.u32 %a, [%x], 1;
+    {reads}
+    add.u32 %v, %v, 1;
+    setp.lt.u32 %p, %v, 3;
+    @%p bra LOOP;
+    DONE:
+    """
+    found = profile(load_ptx(PTX.format(body=body))["f"], 100, 32, np.zeros(64, np.uint32), blocks=4)
+    assert found.is_scaled == is_sampled

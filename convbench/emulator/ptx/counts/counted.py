@@ -74,6 +74,7 @@ class CountedMemory(Memory):
         self.tables.finish(range(self._first_block, len(self.tables.blocks)), self.last)
 
     def _add_places(self, function: Function, module: Module) -> None:
+        wide = _wide_products(function)
         for place, i in enumerate(function.body):
             if isinstance(i, Label):
                 self.tables.places.append(Place("", "", "", 0, "", ""))
@@ -82,6 +83,8 @@ class CountedMemory(Memory):
                 if self._merged.get(place, Merged(place, 0, 0)).leader != place:
                     pipe = MOVE
                 slots = slots_of(pipe, i.opcode, kinds_of(i.modifiers), i.modifiers)
+                if i.opcode == "add" and wide & {str(operand) for operand in i.operands[1:]}:
+                    slots = 0  # the product adds it
                 file = module.files.get(i.line.file, "")
                 self.tables.places.append(Place(str(i), i.name, file, i.line.line, function.name, pipe, slots))
 
@@ -119,7 +122,9 @@ class CountedMemory(Memory):
     def inside(self, e: Emitter, address: str, root: Root | None, space: str, width: int, fault: FaultKind) -> str:
         """The pointer of an access, whose address is noted."""
         i = e.instruction
-        if space in ("const", "param") or "bulk" in i.modifiers or i.opcode == "wmma":
+        if i.opcode == "wmma" and space in ("shared", "global"):
+            pass  # its bytes follow from its shape
+        elif space in ("const", "param") or "bulk" in i.modifiers or i.opcode == "wmma":
             self.tables.uncounted.add(i.name if space != "const" else "ld.const")
         else:
             self._note(e, address, root, space, width, fault)
@@ -205,6 +210,12 @@ def longest_trace(functions: list[Function], words: dict[str, int], taken: list[
         return known[name]
 
     return max((of(function.name, 0) for function in functions), default=0)
+
+
+def _wide_products(function: Function) -> set[str]:
+    """The registers with products of 64 bits, for example of an index and the size of an element."""
+    products = (i for i in function.body if isinstance(i, Instruction) and i.opcode == "mul" and "wide" in i.modifiers)
+    return {str(i.operands[0]) for i in products}
 
 
 def _blocks_of(function: Function) -> list[int]:

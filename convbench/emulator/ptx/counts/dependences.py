@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from convbench.emulator.counting.chains import Chain
-from convbench.emulator.counting.pipes import FP64, MEMORY, MOVE, SFU, pipe_of
+from convbench.emulator.counting.pipes import FP64, MEMORY, MOVE, SFU, TENSOR, pipe_of
 from convbench.emulator.ptx.flow import names_in
 from convbench.emulator.ptx.kinds import kinds_of
 from convbench.emulator.ptx.memory import space_of
@@ -55,6 +55,8 @@ def _step(i: Instruction) -> Chain:
         if i.opcode in ("ldmatrix", "shfl") or space_of(i) == "shared":
             return Chain(shared=1)
         return Chain(memory=1) if i.opcode in ("ld", "ldu", "atom", "wmma") else Chain()
+    if pipe == TENSOR:
+        return Chain(tensor=1)
     if pipe == SFU:
         return Chain(functions=1)
     return Chain(float64=1) if pipe == FP64 else Chain(arithmetic=1)
