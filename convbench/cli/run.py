@@ -39,6 +39,12 @@ def run(
             "--strict-return", help="Take a thread that returns before a barrier for a fault. Default: it is a note."
         ),
     ] = False,
+    strict_store: Annotated[
+        bool,
+        typer.Option(
+            "--strict-store", help="Take it for a race that several threads store one value. Default: it is a note."
+        ),
+    ] = False,
     keep_going: Annotated[
         bool, typer.Option("--keep-going", help="Go on after a fault, and tell all faults at the end.")
     ] = False,
@@ -97,7 +103,7 @@ def run(
         raise ConvbenchError(f"run: -m is followed by the name of a module, not by {module}; options come before -m")
     options = {
         "checked": checked or None, "strict_index": strict_index or None,
-        "strict_return": strict_return or None, "keep_going": keep_going or None,
+        "strict_return": strict_return or None, "strict_store": strict_store or None, "keep_going": keep_going or None,
         "only": only, "orders": orders, "budget": budget, "compute_capability": compute_capability,
         "memory": memory, "code": code, "profile": profile or None,
     }  # fmt: skip

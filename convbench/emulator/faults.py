@@ -201,6 +201,9 @@ def _access(stop: Stop, places: Places, sites: Sites) -> tuple[str, str]:
     if kind == FaultKind.RECHECKED_READ:
         what = "which others update: a compare-and-swap compares it again, and an atomic read would say so"
         return f"reads {element}, {what}", array
+    if kind == FaultKind.SAME_VALUE:
+        other, order = _other(stop, b)
+        return f"writes {element}, as {other} does, with the same value{order}", array
     if kind == FaultKind.COPY_TARGET:
         return f"writes {element} while an asynchronous copy to it is under way: wait for the copy first", array
     if kind == FaultKind.COPY_SOURCE:

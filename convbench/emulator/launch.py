@@ -61,6 +61,8 @@ class Emulator:
         default it is a remark (`remarks`). One below the beginning is out of bounds in any case
     strict_return : in checked mode, whether a thread that returns before a barrier at which others of its block wait is
         a fault; otherwise the barrier waits for those that have not returned, as hardware does since Volta
+    strict_store : in checked mode, whether it is a race that threads of several warps, or of several blocks, store one
+        value in one place, with nothing that orders them; otherwise it is a remark. Lanes of one warp may do so
     code : what runs: "ptx", the code that a GPU gets, with the values of the PTX ISA; or "llvm", numba-cuda's own code
         before NVVM. PTX needs NVIDIA's compiler (the extra `cu13` or `cu12`). By default
         "llvm" in checked mode, where more is known of arrays, and else `default_code()`
@@ -78,6 +80,7 @@ class Emulator:
         keep_going: bool = False,
         strict_index: bool = False,
         strict_return: bool = True,
+        strict_store: bool = True,
         code: Code | None = None,
     ) -> None:
         if (keep_going or strict_index) and not checked:
@@ -87,7 +90,8 @@ class Emulator:
         self.seed = seed
         self.checked = checked
         self.budget = budget
-        self.keep_going, self.strict_index, self.strict_return = keep_going, strict_index, strict_return
+        self.keep_going, self.strict_index = keep_going, strict_index
+        self.strict_return, self.strict_store = strict_return, strict_store
         self.remarks: list[Remark] = []  # of the last launch: what is no fault, and perhaps not meant
         self.code: Code = code or ("llvm" if checked else default_code())
         self.workers = 1 if checked else workers or os.cpu_count() or 1
@@ -413,6 +417,7 @@ class _Launch:
         )  # fmt: skip
         if not self.emulator.strict_return:
             worker.header["may_return"] = 1
+        worker.header["same_value"] = not self.emulator.strict_store
         return worker
 
 

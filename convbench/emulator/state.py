@@ -72,9 +72,11 @@ class FaultKind(IntEnum):
     UNWAITED = 28
     PART_OF_WARPGROUP = 29
     RECHECKED_READ = 30  # a remark and no fault: a compare-and-swap compares the value again
+    SAME_VALUE = 31  # a remark and no fault: a race of stores of one value, without `strict_store`
 
 
-REMARKS = frozenset({FaultKind.NEGATIVE_INDEX, FaultKind.RECHECKED_READ})  # kinds that are no faults
+# kinds that are no faults
+REMARKS = frozenset({FaultKind.NEGATIVE_INDEX, FaultKind.RECHECKED_READ, FaultKind.SAME_VALUE})
 
 THREAD = np.dtype(
     [
@@ -119,6 +121,7 @@ WORKER = np.dtype(
             *("preempt", "preemptions", "random"),
             "anywhere",  # whether threads may wait for each other at different places of the code, as on a GPU
             "all_fenced",  # the time before which all threads of the block had fenced, at its last barrier
+            "same_value",  # whether stores of one value in one place are no race
             "may_return",  # whether a barrier waits only for the threads that have not returned
             *("order", "acquired"),  # the log of atomics (`happens`) or 0, and the block's last acquisition in it
             # the epochs of the block, which no other block has, and the last one before a grid synchronisation

@@ -228,7 +228,7 @@ class Watcher(Weaver):
         behind = ""
         if kind == shadow.READ and size == 1 << self.shift and root in self.rows:
             behind = self._skip_if_free(pointer, root, size)
-        self._shared_access(line, pointer, root, str(what))
+        self._shared_access(line, pointer, root, str(what), self._stored(match, size) if kind == shadow.WRITE else ())
         if behind:
             self.out.append(f"  br label %{behind}")
             self.begin(behind)
@@ -262,8 +262,28 @@ class Watcher(Weaver):
         self.begin(name)
         return f"{name}.free.end"
 
-    def _shared_access(self, line: str, pointer: str, root: Root, what: str) -> None:
-        """Add the whole check of an access to memory that other threads see."""
+    def _stored(self, store: re.Match[str], size: int) -> tuple[str, ...]:
+        """Two words with the value of a store; none if it is too large for them."""
+        kind = accessed_type(store)
+        if size > shadow.MOST_BYTES or kind[0] in "{[":
+            return ()
+        name = self.piece()
+        value = store["rest"][len(kind) :].split(", ptr ")[0].strip()
+        if kind == "ptr":
+            self.out.append(f"  %{name}.bits = ptrtoint ptr {value} to i64")
+        elif not re.fullmatch(r"i\d+", kind):
+            self.out.append(f"  %{name}.bits = bitcast {kind} {value} to i{8 * size}")
+        bits = ("i64" if kind == "ptr" else f"i{8 * size}", f"%{name}.bits") if kind[0] != "i" else (kind, value)
+        self.out.append(
+            f"  %{name}.whole = zext {bits[0]} {bits[1]} to i256\n"
+            f"  %{name}.rest = lshr i256 %{name}.whole, 64\n"
+            f"  %{name}.low = trunc i256 %{name}.whole to i64\n"
+            f"  %{name}.high = trunc i256 %{name}.rest to i64"
+        )
+        return f"i64 %{name}.low", f"i64 %{name}.high"
+
+    def _shared_access(self, line: str, pointer: str, root: Root, what: str, stored: tuple[str, ...] = ()) -> None:
+        """Add the whole check of an access to memory that other threads see; `stored` has the value of a store."""
         name = self.piece()
         row = f"%{name}.range"
         if root in self.rows:
@@ -271,8 +291,9 @@ class Watcher(Weaver):
         else:
             self.out.append(f"  {row} = add i64 0, 0")
         self.out.append(f"  %{name}.address = ptrtoint ptr {pointer} to i64")
-        called = f"call i64 inttoptr (i64 {shadow.check_address(ordered=self.ordered)} to ptr)"
-        arguments = f"i64 %emu.row, i64 %{name}.address, i64 {what}, i64 {row}"
+        check = (shadow.check_store_address if stored else shadow.check_address)(ordered=self.ordered)
+        called = f"call i64 inttoptr (i64 {check} to ptr)"
+        arguments = ", ".join(("i64 %emu.row", f"i64 %{name}.address", f"i64 {what}", f"i64 {row}", *stored))
         self.out.append(f"  %{name}.fault = {called}({arguments})")
         self.out.append(f"  %{name}.bad = icmp ne i64 %{name}.fault, 0")
         self._stop_if(name, line, f"i64 %{name}.fault")

@@ -16,6 +16,7 @@ def assert_kernel_clean(
     compute_capability: tuple[int, int] = (9, 0),
     strict_index: bool = False,
     strict_return: bool = False,
+    strict_store: bool = False,
 ) -> None:
     """Run a kernel in checked mode, and fail if it has a fault or depends on the order of threads.
 
@@ -31,6 +32,7 @@ def assert_kernel_clean(
     compute_capability : the capability to compile for
     strict_index : whether a negative index is a fault
     strict_return : whether a thread that returns before a barrier is a fault
+    strict_store : whether it is a race that threads of several warps or blocks store one value in one place
 
     Raises
     ------
@@ -46,6 +48,7 @@ def assert_kernel_clean(
         compute_capability=compute_capability,
         strict_index=strict_index,
         strict_return=strict_return,
+        strict_store=strict_store,
     )
     try:
         emulator.launch(kernel, grid, block, *args, shared_bytes=shared_bytes)

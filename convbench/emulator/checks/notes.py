@@ -38,8 +38,18 @@ _TOLD, _EPOCH, _CTAID = offset(WORKER, "told"), offset(WORKER, "epoch"), offset(
 _BEGIN, _END = offset(WORKER, "range_begin"), offset(WORKER, "range_end")
 _WORKER, _INDEX, _WRITES = offset(THREAD, "worker"), offset(THREAD, "index"), offset(THREAD, "writes")
 _UNWRITTEN = int(FaultKind.UNWRITTEN)
-_NEGATIVE, _RECHECKED = int(FaultKind.NEGATIVE_INDEX), int(FaultKind.RECHECKED_READ)  # the remarks
 _RACE_READ, _RACE_OVERWRITE = int(FaultKind.RACE_READ), int(FaultKind.RACE_OVERWRITE)
+
+
+# the remarks
+_NEGATIVE, _RECHECKED, _SAME = (
+    int(kind) for kind in (FaultKind.NEGATIVE_INDEX, FaultKind.RECHECKED_READ, FaultKind.SAME_VALUE)
+)
+
+
+@njit(error_model="numpy")
+def _is_remark(kind):
+    return kind in (_NEGATIVE, _RECHECKED, _SAME)
 
 
 @njit(error_model="numpy")
@@ -58,7 +68,7 @@ def note(thread, kind, site, a, b, c):
             return
     else:
         most = load(worker + _MOST)
-        if count == most or (kind in (_NEGATIVE, _RECHECKED) and 2 * count >= most):
+        if count == most or (_is_remark(kind) and 2 * count >= most):
             return
         store(worker + _COUNT, count + 1)
     store(row + _KIND, kind)
@@ -103,7 +113,7 @@ def settle(threads, header, only_races):
         if races and load(row + _KIND) == _UNWRITTEN:
             store(row + _KIND, 0)
         kind = load(row + _KIND)
-        if kind != 0 and kind != _NEGATIVE and kind != _RECHECKED and (best == 0 or _is_earlier(row, best)):
+        if kind != 0 and not _is_remark(kind) and (best == 0 or _is_earlier(row, best)):
             best = row
     header.told = count
     if best == 0 or header.keep_going:

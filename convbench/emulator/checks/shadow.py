@@ -53,7 +53,7 @@ _SHIFT, _WRITTEN, _SHARED = offset(RANGE, "shift"), offset(RANGE, "written"), of
 _INDEX, _SYNCED, _WORKER = offset(THREAD, "index"), offset(THREAD, "sync"), offset(THREAD, "worker")
 _A, _B, _C = offset(THREAD, "fault_a"), offset(THREAD, "fault_b"), offset(THREAD, "fault_c")
 _NOW, _BLOCK_EPOCH, _CLOCKS = offset(WORKER, "epoch"), offset(WORKER, "block_epoch"), offset(WORKER, "clocks")
-_SYNCWARPS = offset(WORKER, "syncwarps")
+_SYNCWARPS, _SAME_VALUE = offset(WORKER, "syncwarps"), offset(WORKER, "same_value")
 _HELD = -2  # beside the reader of the source of a copy that is under way
 _UNDER_WAY = -(1 << 27)  # added to a block's epoch in the cells of the destination of a copy that is under way
 _WRITES = offset(THREAD, "writes")
@@ -65,7 +65,7 @@ _READ_OUTSIDE, _WRITE_OUTSIDE = int(FaultKind.READ_OUTSIDE), int(FaultKind.WRITE
 _MISALIGNED = int(FaultKind.MISALIGNED)
 _COPY_TARGET = int(FaultKind.COPY_TARGET)
 _RACE_READ, _RACE_WRITE = int(FaultKind.RACE_READ), int(FaultKind.RACE_WRITE)
-_RECHECKED_READ = int(FaultKind.RECHECKED_READ)
+_RECHECKED_READ, _SAME = int(FaultKind.RECHECKED_READ), int(FaultKind.SAME_VALUE)
 _RACE_OVERWRITE, _UNWRITTEN = int(FaultKind.RACE_OVERWRITE), int(FaultKind.UNWRITTEN)
 
 
@@ -268,6 +268,7 @@ def _find(worker, address):
 
 
 RANGE_BYTES = RANGE.itemsize
+MOST_BYTES = 16  # of a value that threads may store together
 
 
 @njit(error_model="numpy", forceinline=True)
@@ -277,13 +278,17 @@ def check(thread, address, what, row, ordered):
 
 
 @njit(error_model="numpy")
-def _is_same(thread, worker, stamp, address, size, low, high):
-    """Whether a lane of the thread's warp has stored the same value here in this epoch.
+def _is_of_warp(thread, worker, stamp):
+    """Whether a lane of the thread's warp has made an access in this epoch.
 
     Of lanes that store in one place together, one wins (CUDA C++ Programming Guide, "SIMT Architecture").
     """
-    if stamp >> _EPOCH != load(worker + _NOW) or (stamp & _THREAD_MASK) // WARP != load(thread + _INDEX) // WARP:
-        return False
+    return stamp >> _EPOCH == load(worker + _NOW) and (stamp & _THREAD_MASK) // WARP == load(thread + _INDEX) // WARP
+
+
+@njit(error_model="numpy")
+def _has_value(address, size, low, high):
+    """Whether the memory has the value already."""
     for byte in range(size):
         wanted = low >> 8 * byte if byte < 8 else high >> 8 * (byte - 8)
         if load_byte(address + byte) != wanted & 255:
@@ -353,9 +358,12 @@ def check_value(thread, address, what, row, ordered, has_value, low, high):
         )
         if has_value and fault == _RACE_WRITE:
             stamp = load(cells + number * CELL_BYTES)
-            if load(thread + _B) == stamp and _is_same(thread, worker, stamp, address, size, low, high):
-                continue
-        if _RACE_READ <= fault <= _RACE_OVERWRITE or fault == _RECHECKED_READ:
+            if load(thread + _B) == stamp and _has_value(address, size, low, high):
+                if _is_of_warp(thread, worker, stamp):
+                    continue
+                if load(worker + _SAME_VALUE):
+                    fault = _SAME
+        if _RACE_READ <= fault <= _RACE_OVERWRITE or fault in (_RECHECKED_READ, _SAME):
             note(thread, fault, site, address, load(thread + _B), load(thread + _C))
             if access != READ:  # later accesses meet this one
                 store(cells + number * CELL_BYTES, me)

@@ -50,6 +50,7 @@ class Options:
     budget : how many steps of loops a thread may take in one block
     strict_index : whether checked mode takes a negative index for a fault; otherwise it is a note
     strict_return : whether checked mode takes a thread that returns before a barrier for a fault; else it is a note
+    strict_store : whether checked mode takes it for a race that several threads store one value; else it is a note
     only : the one launch that is checked; all others run fast
     keep_going : whether a program goes on after a fault, which is told at its end
     profile : whether the first launch of each kernel is counted (`profiles`); with `only`, that launch is
@@ -63,6 +64,7 @@ class Options:
     budget: int = STEPS
     strict_index: bool = False
     strict_return: bool = False
+    strict_store: bool = False
     only: Only | None = None
     keep_going: bool = False
     code: Code | None = None
@@ -75,7 +77,7 @@ class Options:
             raise OptionError(f"the emulator has no option {unknown[0]!r}; its options are {', '.join(sorted(known))}")
         found = {name: _READERS[name](_shown(name), value) for name, value in given.items() if value is not None}
         profile = found.get("profile", self.profile)
-        checking = ("strict_index", "strict_return", "keep_going", *(() if profile else ("only",)))
+        checking = ("strict_index", "strict_return", "strict_store", "keep_going", *(() if profile else ("only",)))
         if any(found.get(name) for name in checking):
             found.setdefault("checked", True)  # each of them says how to check
         chosen = replace(self, **found)
@@ -123,6 +125,7 @@ class Options:
             code=code,
             strict_index=checked and self.strict_index,
             strict_return=not may_return,
+            strict_store=self.strict_store,
             keep_going=checked and self.keep_going,
         )
 
@@ -198,6 +201,7 @@ _READERS: dict[str, Callable[[str, Any], Any]] = {
     "budget": _budget,
     "strict_index": _switch,
     "strict_return": _switch,
+    "strict_store": _switch,
     "only": _only,
     "keep_going": _switch,
     "code": _code,

@@ -22,7 +22,6 @@ from convbench.emulator.state import RANGE, THREAD, WORKER, FaultKind, offset
 PREFIX = "emu_shadow_"  # of the functions that checked code calls
 LARGEST_CELL = 8
 MBARRIER_BYTES = 8
-MOST_BYTES = 16  # of a value that lanes may store together
 
 
 def address(name: str) -> int:
@@ -128,9 +127,8 @@ class WatchedMemory(Memory):
     # ---- accesses
 
     def pointer_of_store(self, e: Emitter, operand: Address, space: str, value: str, kind: str, width: int) -> str:
-        """As `pointer`, for a store: lanes of a warp may store one value in one place of shared memory together."""
-        root = self.root(operand)
-        if width <= MOST_BYTES and (space == "shared" or (root and root[1] in self.places.shared)):
+        """As `pointer`, for a store: lanes of a warp may store one value in one place together."""
+        if width <= shadow.MOST_BYTES and space not in ("local", "param"):
             word = e.op(f"bitcast {kind} {value} to i{8 * width}")
             whole = e.op(f"zext i{8 * width} {word} to i256")
             low, high = (e.op(f"trunc i256 {e.op(f'lshr i256 {whole}, {far}')} to i64") for far in (0, 64))

@@ -42,7 +42,7 @@ def no_barrier_before_loading_again(bug):
     return kernel
 
 
-@planted(WRITE, "flag", 1, 64, args=pair(64), thread=(1, 0, 0))
+@planted(WRITE, "flag", 1, 64, args=pair(64), thread=(32, 0, 0))
 def all_threads_write_one_shared_element(bug):
     @cuda.jit
     def kernel(x, y):
