@@ -30,9 +30,7 @@ def limits_of(profile: Profile, resources: Resources, chip: Chip) -> dict[str, f
         taken = requests(i, chip) / blocks
         clocks["load and store"] += taken
         shared += taken if i.counters.shared_requests else 0.0
-    moved = min(sums, max((clocks["alu"] - clocks["imad"]) / 2, 0.0))
-    clocks["alu"] -= moved
-    clocks["imad"] += moved
+    _share_the_multipliers(clocks, sums, chip)
     c = profile.total
     clocks["L2"] = (c.l2_bytes + c.local_sectors * 32) / blocks / chip.rates.l2_bytes
     if 2 * shared > clocks["load and store"]:
@@ -44,6 +42,16 @@ def limits_of(profile: Profile, resources: Resources, chip: Chip) -> dict[str, f
     us["latency"] = _latency_us(profile, resources, chip, busiest)
     us["DRAM"] = dram_bytes(profile) / (ATTAINABLE * chip.dram_gbytes * 1e3)
     return us
+
+
+def _share_the_multipliers(clocks: dict[str, float], sums: float, chip: Chip) -> None:
+    """Let products of integers take part of the unit for multiply-adds, and sums of integers what is left of it."""
+    share = chip.rates.products / chip.rates.fma  # of the unit, which products of integers can have
+    busy = max(clocks["imad"], clocks["fma"] + share * clocks["imad"])
+    moved = min(sums, max((clocks["alu"] - busy) / 2, 0.0))
+    clocks["alu"] -= moved
+    clocks["imad"] += moved
+    clocks["fma"] += share * clocks["imad"]
 
 
 def _tensor_clocks(i: InstructionProfile, chip: Chip) -> float:

@@ -107,6 +107,8 @@ def summary_of(p: Profile, c: Counters) -> str:
         )
     if c.local_requests:
         told.append(f"{c.local_requests:,.0f} requests to local memory move {c.local_sectors:,.0f} sectors")
+    if c.barrier_waits:
+        told.append(f"at barriers, warps wait for {c.barrier_waits:,.0f} instructions of slower ones")
     if c.atomics:
         told.append(f"{c.atomics:,.0f} atomic instructions, {c.contention / c.atomics:.1f} lanes for one address")
     pipes = {name: counters.instructions for name, counters in p.by_pipe.items()}

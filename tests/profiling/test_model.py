@@ -132,6 +132,7 @@ def test_sums_of_integers_go_where_there_is_room(sums, others, products, alu, im
     ]
     limits = model.predict(Profile("f", (1, 1, 1), (32, 1, 1), 0, 1, instructions), TAKEN, chips.get("a100")).limits
     assert (limits["alu"], limits["imad"]) == pytest.approx((alu / 2 / 1410, imad / 2 / 1410))  # 64 lanes in a clock
+    assert limits["fma"] == limits["imad"]  # it is the same unit
 
 
 @pytest.mark.parametrize(

@@ -207,6 +207,7 @@ extern "C" __global__ void reduction_adjacent(const int *x, int *y, unsigned n) 
     if (t == 0) y[blockIdx.x] = sums[0];
 }
 
+// The lanes of a warp are taken to be in step, as the talk does. Volta and later GPUs do not promise that.
 __device__ __forceinline__ void sum_of_warp(volatile int *sums, unsigned t) {
     for (unsigned s = 32; s > 0; s /= 2) sums[t] += sums[t + s];
 }

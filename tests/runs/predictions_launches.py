@@ -5,7 +5,7 @@ How they were timed is read from the benchmarks (`*_bench.cu`) and from NVBench 
 - A time is that of one run between two events. Before it, NVBench fills a buffer as large as the L2 cache, so that the
   run begins with a cache full of lines that the memory still lacks.
 - A reduction repeats its launch until one sum is left. Before each launch it copies one vector of thrust into another
-  and resizes one, and the host waits for these.
+  and resizes one. The host waits for each of these (NVIDIA/cccl, pull request 3149, tells that copies do so).
 - A scan of many blocks scans their sums, too, and adds them. The host allocates the sums and frees them, for which we
   know no published time.
 - All inputs are zeros, because thrust's vectors are. So all elements of a histogram are in one bin.

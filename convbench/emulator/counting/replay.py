@@ -29,13 +29,20 @@ NO_PARENT = -1
 TOP = GROUPS  # a row behind the groups, whose first field is the number behind the last group that was ever in use
 
 # what is counted of a block
-EXECUTED, LANES_OF, SPLITS = range(3)
-BLOCK_FIELDS = 3
+EXECUTED, LANES_OF, SPLITS, WAITED = range(4)
+BLOCK_FIELDS = 4
+
+# of a barrier in the order of a block's barriers: the most instructions of a warp since the one before, their sum over
+# the warps that have arrived, how many have, and which piece of the program ends with it
+MOST, SUM, WARPS_HERE, PIECE = range(4)
+MEETING_FIELDS = 4
+MEETINGS = 4096  # barriers of a block that are followed; further ones have no waits
 
 
 @njit(error_model="numpy")
 def begin_traces(threads, count, traces):
     """Forget what was noted: a block begins."""
+    end_meetings(traces)
     heads, groups, base, capacity = traces[0], traces[1], traces[6][0], traces[6][1]
     groups[:, :, :] = 0
     traces[10][:, :, :] = -1
@@ -49,6 +56,38 @@ def begin_traces(threads, count, traces):
         groups[warp, 0, MEETS] = EXIT
         groups[warp, 0, PARENT] = NO_PARENT
         groups[warp, 0, IN_USE] = groups[warp, TOP, 0] = 1
+
+
+@njit(error_model="numpy")
+def end_meetings(traces):
+    """Count the waits at barriers that some warps never reached, because they had returned."""
+    since, meetings = traces[13], traces[14]
+    for number in range(min(since[:, 1].max(), MEETINGS)):
+        _end_meeting(meetings[number], traces[4])
+    since[:, :] = 0
+
+
+@njit(error_model="numpy")
+def _end_meeting(meeting, block_counts):
+    block_counts[meeting[PIECE], WAITED] += meeting[WARPS_HERE] * meeting[MOST] - meeting[SUM]
+    meeting[:] = 0
+
+
+@njit(error_model="numpy")
+def _arrive(warp, piece, traces):
+    """A warp arrives at a barrier of all threads. It waits until the slowest one has executed its instructions."""
+    since, meetings = traces[13], traces[14]
+    number = since[warp, 1]
+    if number < MEETINGS:
+        meeting = meetings[number]
+        meeting[MOST] = max(meeting[MOST], since[warp, 0])
+        meeting[SUM] += since[warp, 0]
+        meeting[WARPS_HERE] += 1
+        meeting[PIECE] = piece
+        if meeting[WARPS_HERE] == since.shape[0]:
+            _end_meeting(meeting, traces[4])
+    since[warp, 0] = 0
+    since[warp, 1] += 1
 
 
 @njit(error_model="numpy", forceinline=True)
@@ -124,6 +163,9 @@ def _step(threads, warp, number, traces, header, addresses, following):
             is_even = is_even and following[lane] == following[some]
     block_counts[block, EXECUTED] += 1
     block_counts[block, LANES_OF] += lanes
+    traces[13][warp, 0] += blocks[block, 3]
+    if blocks[block, 4]:
+        _arrive(warp, block, traces)
     first = blocks[block, 0]
     for slot in range(blocks[block, 1]):
         for lane in range(LANES):

@@ -63,6 +63,7 @@ class Block:
     next: list[int] = field(default_factory=list)
     meets: int = EXIT  # the block where its lanes meet again
     chain: Chain = field(default_factory=Chain)  # what waits for each other in it
+    is_met: bool = False  # whether it ends with a barrier of all threads
 
 
 @dataclass
@@ -81,12 +82,15 @@ class Tables:
             self.blocks[number].meets = meets
 
     def block_rows(self) -> npt.NDArray[np.int64]:
-        """For each block: its first access in `access_rows`, how many it has, and where its lanes meet."""
+        """For each block: its first access in `access_rows`, how many it has, where its lanes meet, the instructions of
+        the machine that it has about, and whether it ends with a barrier of all threads.
+        """
         rows, first = [], 0
         for block in self.blocks:
-            rows.append((first, len(block.accesses), block.meets))
+            slots = sum(place.slots for place in self.places[block.first : block.end])
+            rows.append((first, len(block.accesses), block.meets, slots, int(block.is_met)))
             first += len(block.accesses)
-        return np.array(rows, np.int64).reshape(-1, 3)
+        return np.array(rows, np.int64).reshape(-1, 5)
 
     def access_rows(self, pointers: dict[str, int]) -> npt.NDArray[np.int64]:
         """For each access in the order of blocks: its space, width, whether it is atomic, the row of its array, whether

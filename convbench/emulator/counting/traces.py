@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from convbench.emulator.counting.accesses import ACCESS_FIELDS, KEPT, MOST_SECTORS
 from convbench.emulator.counting.caches import L1_FIELDS, L2_FIELDS, WAYS, empty
-from convbench.emulator.counting.replay import BLOCK_FIELDS, GROUP_FIELDS, GROUPS
+from convbench.emulator.counting.replay import BLOCK_FIELDS, GROUP_FIELDS, GROUPS, MEETING_FIELDS, MEETINGS
 from convbench.emulator.counting.rules import LINE_BYTES
 from convbench.emulator.counting.tables import Tables
 from convbench.emulator.state import WARP
@@ -77,6 +77,8 @@ class Traces:
             empty(max(caches.l1, LEAST_CACHE_BYTES), L1_FIELDS),
             self.l2,
             np.zeros(1 + MOST_SECTORS, np.int64),
+            _zeros(-(-threads // WARP), 2),  # of each warp: instructions since its last barrier, and barriers
+            _zeros(MEETINGS, MEETING_FIELDS),
         )
 
     @property

@@ -15,6 +15,8 @@ class Counters:
     instructions : warp instructions that were executed
     lanes : active lanes of all of them; 32 for each instruction if no lane diverged
     splits : how often the lanes of a warp went on to different places behind the instruction
+    barrier_waits : for how many instructions of the slowest warp the others wait at barriers of the block, summed over
+        warps; instructions are those of the machine, about
     shared_requests : warp instructions that accessed shared memory with at least one lane
     wavefronts, ideal_wavefronts : passes over the banks, and those without conflicts
     conflict : the most different words that one request asked of one bank (n-way conflict); the largest of a sum
@@ -33,6 +35,7 @@ class Counters:
     instructions: float = 0
     lanes: float = 0
     splits: float = 0
+    barrier_waits: float = 0
     shared_requests: float = 0
     wavefronts: float = 0
     ideal_wavefronts: float = 0

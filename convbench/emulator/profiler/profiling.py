@@ -10,6 +10,7 @@ from convbench.emulator.arguments import Arguments, Passed
 from convbench.emulator.counting import accesses as counting
 from convbench.emulator.counting.caches import flush
 from convbench.emulator.counting.chains import Chain
+from convbench.emulator.counting.replay import end_meetings
 from convbench.emulator.counting.rules import BANKS, WORD_BYTES
 from convbench.emulator.counting.tables import Access, Space, Tables
 from convbench.emulator.counting.tensor import WARPGROUP, matrix_bytes
@@ -48,6 +49,7 @@ class _Run:
         counted = [trace for trace in traces if trace is not None]
         self.tables, self.arguments = tables, arguments
         for trace in counted:
+            end_meetings(trace.arguments)
             flush(trace.l2, trace.access_counts[:, counting.A_DRAM_WRITES])
         self.blocks = np.sum([trace.block_counts for trace in counted], axis=0)
         self.accesses = _joined([trace.access_counts for trace in counted])
@@ -186,7 +188,7 @@ def _instructions(tables: Tables, runs: list[_Run], arguments: Arguments) -> lis
             if not place.opcode:
                 continue
             rows = by_instruction.get(at, [])
-            counters, is_last = Counters(), at == block.end - 1
+            counters, is_last = Counters(), not any(later.opcode for later in tables.places[at + 1 : block.end])
             for run in runs:
                 one = _counters(run, number, rows, order, tables.accesses, is_last=is_last)
                 counters += one.scaled(run.stratum.blocks, run.stratum.chosen.size)
@@ -233,10 +235,15 @@ def _counters(
     run: _Run, block: int, rows: list[int], order: list[int], accesses: list[Access], *, is_last: bool
 ) -> Counters:
     """The counters of one instruction in one run."""
-    executed, lanes, splits = (int(n) for n in run.blocks[block])
+    executed, lanes, splits, waited = (int(n) for n in run.blocks[block])
     if len(rows) == 1:
         lanes = int(run.accesses[rows[0]][counting.A_LANES])
-    found = Counters(instructions=executed, lanes=lanes, splits=splits if is_last else 0)
+    found = Counters(
+        instructions=executed,
+        lanes=lanes,
+        splits=splits if is_last else 0,
+        barrier_waits=waited if is_last else 0,
+    )
     for row in rows:
         c, access = [int(n) for n in run.accesses[row]], accesses[order[row]]
         is_local = c[counting.A_LOCAL] > 0 and not c[counting.A_GLOBAL]

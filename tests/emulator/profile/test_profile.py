@@ -260,3 +260,67 @@ def test_the_cache_of_a_block_keeps_what_its_warps_share():
     tiny = profile(products, (2, 2), (32, 32), a, a.copy(), a.copy(), blocks="all", l1_bytes=2048)
     assert tiny.total.l1_hits < found.total.l1_hits
     assert tiny.total.sectors == found.total.sectors
+
+
+@cuda.jit
+def uneven(x, times):
+    total = float32(0)
+    for _ in range(times if cuda.threadIdx.x < 32 else 0):  # only the first warp
+        total = total * x[0] + x[0]
+    cuda.syncthreads()
+    x[cuda.grid(1)] = total
+
+
+@cuda.jit
+def one_returns(x):
+    if cuda.threadIdx.x >= 96:
+        return
+    if cuda.threadIdx.x < 32:
+        x[cuda.threadIdx.x] += 1
+    cuda.syncthreads()
+
+
+def waits_of(kernel, grid, block, *args):
+    found = profile(kernel, grid, block, *args, blocks="all")
+    by = {i.opcode.partition(".")[0]: i.counters.barrier_waits for i in found.instructions}
+    assert sum(by.values()) == by.get("bar", 0) + by.get("barrier", 0) == found.total.barrier_waits
+    return found.total.barrier_waits
+
+
+def test_warps_wait_at_a_barrier_for_the_slowest():
+    x = np.zeros(1024, np.float32)
+    short, long, longer = (waits_of(uneven, 2, 128, x, times) for times in (0, 400, 800))
+    assert short < 2 * 3 * 40  # what differs beside the loop
+    assert longer - long == pytest.approx(long - short, rel=0.05)
+    assert long - short >= 2 * 3 * 400 * 2  # three warps of two blocks wait for at least two instructions a turn
+    assert waits_of(uneven, 2, 32, x, 400) == 0  # a warp alone waits for nobody
+
+
+def test_warps_that_have_returned_are_not_waited_for():
+    x = np.zeros(1024, np.float32)
+    once, twice = waits_of(one_returns, 1, 128, x), waits_of(one_returns, 2, 128, x)
+    assert 0 < once < 2 * 20  # two warps skip a sum
+    assert twice == 2 * once
+
+
+LABELLED = """.version 9.0
+.target sm_90
+.address_size 64
+.visible .entry f(.param .u64 x)
+{
+    .reg .b32 %i, %v;
+    .reg .pred %p;
+    mov.u32 %i, %tid.x;
+    setp.lt.u32 %p, %i, 7;
+    @%p bra DONE;
+ELSE:
+    add.u32 %v, %i, 1;
+DONE:
+    ret;
+}
+"""
+
+
+def test_a_split_is_told_at_the_branch_even_if_a_label_follows():
+    found = profile(load_ptx(LABELLED)["f"], 3, 32, np.zeros(32, np.uint32), blocks="all")
+    assert {i.opcode: i.counters.splits for i in found.instructions if i.counters.splits} == {"bra": 3}

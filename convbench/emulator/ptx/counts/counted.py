@@ -68,7 +68,9 @@ class CountedMemory(Memory):
             to = [self._numbers.get(labels.get(t, -1), self.last) if isinstance(t, str) else behind for t in targets]
             to = [self.last if t == "" else n for t, n in zip(targets, to, strict=True)]
             chain = longest_chain(function.body[first:end])
-            self.tables.blocks.append(Block(self._first_place + first, self._first_place + end, [], to, chain=chain))
+            is_met = any(map(meets, function.body[first:end]))
+            one = Block(self._first_place + first, self._first_place + end, [], to, chain=chain, is_met=is_met)
+            self.tables.blocks.append(one)
         if self.last != EXIT:
             self.tables.blocks.append(Block())
         self.tables.finish(range(self._first_block, len(self.tables.blocks)), self.last)
@@ -227,8 +229,18 @@ def _blocks_of(function: Function) -> list[int]:
         else:
             if is_new:
                 found.append(place)
-            is_new = statement.opcode in _ENDS
+            is_new = statement.opcode in _ENDS or meets(statement)
     return found
+
+
+def meets(statement: Instruction | Label) -> bool:
+    """Whether all threads of the block meet here: at the barrier with number 0."""
+    return (
+        isinstance(statement, Instruction)
+        and statement.opcode in ("bar", "barrier")
+        and bool({"sync", "red"} & set(statement.modifiers))
+        and [str(operand) for operand in statement.operands] == ["0"]
+    )
 
 
 def _labels(function: Function) -> dict[str, int]:
