@@ -17,6 +17,10 @@ _ROW = re.compile(rf"^\s+(?P<value>{VALUE}) = .*call ptr @emu\.(?:thread|worker)
 _PHI_POINTER = re.compile(rf"\[ (?P<pointer>{VALUE}),")
 _TARGET = re.compile(r"label %(?P<label>\"[^\"]+\"|[-\w.$]+)")
 _LABEL = re.compile(r'^(?P<label>"[^"]+"|[-\w.$]+):')
+_WORD = rf"{VALUE}|-?\d+"
+_TO_INTEGER = re.compile(rf"^\s+(?P<value>{VALUE}) = ptrtoint ptr (?P<pointer>{VALUE}) to i64\b")
+_SUM = re.compile(rf"^\s+(?P<value>{VALUE}) = add (?:nuw |nsw )*i64 (?P<first>{_WORD}), (?P<second>{_WORD})")
+_TO_POINTER = re.compile(rf"^\s+(?P<value>{VALUE}) = inttoptr i64 (?P<integer>{VALUE}) to ptr\b(?P<rest>.*)")
 _SWAP = re.compile(rf"^\s+\S+ = cmpxchg (?:weak )?ptr (?P<pointer>{VALUE}), \w+ (?P<old>{VALUE}), ")
 _SAME_VALUE = ("phi", "select", "freeze", "bitcast", "trunc", "zext", "sext")
 _PHI_VALUE = re.compile(rf"\[ ({VALUE}),")
@@ -79,6 +83,33 @@ def find_roots(body: list[str], parameters: list[tuple[str, str]]) -> dict[str, 
                 roots[value] = new
                 changed = True
     return roots
+
+
+def without_integers(body: list[str]) -> list[str]:
+    """The code with pointers in the place of addresses that are computed as integers.
+
+    numba-cuda computes those of an array with strides so, for example of one that a declared device function takes.
+    """
+    places: dict[str, tuple[str, list[str]]] = {}  # a pointer and the bytes that are added to it
+    out = []
+    for line in body:
+        if match := _TO_INTEGER.match(line):
+            places[match["value"]] = match["pointer"], []
+        elif match := _SUM.match(line):
+            for address, more in ((match["first"], match["second"]), (match["second"], match["first"])):
+                if address in places and more not in places:
+                    pointer, offsets = places[address]
+                    places[match["value"]] = pointer, [*offsets, more]
+        elif (match := _TO_POINTER.match(line)) and match["integer"] in places:
+            value, (pointer, offsets) = match["value"], places[match["integer"]]
+            for number, offset in enumerate(offsets[:-1]):
+                step = f'{value[:-1]}.{number}"' if value.endswith('"') else f"{value}.emu.{number}"
+                out.append(f"  {step} = getelementptr i8, ptr {pointer}, i64 {offset}")
+                pointer = step
+            last = offsets[-1] if offsets else 0
+            line = f"  {value} = getelementptr i8, ptr {pointer}, i64 {last}{match['rest']}"
+        out.append(line)
+    return out
 
 
 def find_rechecked(body: list[str], roots: dict[str, Root]) -> set[str]:

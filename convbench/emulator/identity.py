@@ -8,7 +8,7 @@ somebody overloads for Numba, a constant of another module, a class. A kernel th
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from types import BuiltinFunctionType, CodeType, FunctionType, ModuleType
+from types import BuiltinFunctionType, CellType, CodeType, FunctionType, ModuleType
 from typing import Any
 
 import numpy as np
@@ -93,12 +93,20 @@ def _is_compilers(module: str) -> bool:
 def _of_python(function: FunctionType, seen: dict[int, int], *, in_python: bool) -> Iterator[str]:
     """Describe a function's code and everything that it can look up."""
     yield from _of_code(function.__code__)
-    cells = [cell.cell_contents for cell in function.__closure__ or ()]
+    cells = list(map(_content, function.__closure__ or ()))
     scope = function.__globals__
     names = sorted(name for name in _names(function.__code__) if name in scope)
     yield f"closure of {len(cells)}, globals {names}"
     for part in (*cells, *(scope[name] for name in names), *(function.__defaults__ or ())):
         yield from _of(part, seen, in_python=in_python)
+
+
+def _content(cell: CellType) -> Any:
+    """What a cell holds; words for one that is empty, of a variable that only a branch not taken would have set."""
+    try:
+        return cell.cell_contents
+    except ValueError:
+        return "an empty cell"
 
 
 def _options(dispatcher: Any) -> str:

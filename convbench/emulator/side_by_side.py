@@ -16,7 +16,7 @@ from convbench.emulator.errors import LaunchError, UnsupportedError
 from convbench.emulator.faults import Stop, waiting
 from convbench.emulator.schedule import PARK, PARKED
 from convbench.emulator.source import Sites
-from convbench.emulator.state import TURNS, FaultKind, Status
+from convbench.emulator.state import REMARKS, TURNS, FaultKind, Status
 from convbench.emulator.workers import Worker
 
 MOST_BYTES = 2 << 30  # of the workers of blocks that are parked
@@ -24,6 +24,10 @@ FEWEST, MOST = 16, 1 << 14  # most parked blocks, however large or small they ar
 QUIET = 128  # passes over all parked blocks in which nobody gets on, after which they count as stuck
 EPOCHS, RANGE = 1 << 26, 1 << 16  # of a launch, and most of a parked block: it has one for each barrier
 MOST_TOLD = 8  # places of waiting threads in a message
+
+# faults after which a thread goes on; any other ends it
+_RACES = FaultKind.RACE_READ, FaultKind.RACE_WRITE, FaultKind.RACE_OVERWRITE
+_GOES_ON = {*_RACES, FaultKind.UNWRITTEN, *REMARKS}
 
 _NO_BLOCKS = np.zeros(0, np.int64)
 
@@ -77,6 +81,8 @@ class Residents:
                 return stop
             if self._parked and self._next == self._blocks.size and all(w.header["at_grid"][0] for w in self._parked):
                 if self._finished:
+                    if self._has_broken():
+                        return None
                     return self._stop(self._parked[0], FaultKind.INCOMPLETE_BARRIER, 0)
                 self._release_grid()
                 progress = True
@@ -87,7 +93,7 @@ class Residents:
             elif quiet == most:
                 self._spent += most * PARK * TURNS
                 if self._mark() == mark or self._spent >= self._budget:
-                    return self._stuck()
+                    return None if self._has_broken() else self._stuck()
                 quiet = 0
         return None
 
@@ -164,6 +170,10 @@ class Residents:
         for array in (*arrays, *(worker.shared for worker in self._parked)):
             found = zlib.crc32(array.tobytes(), found)
         return found
+
+    def _has_broken(self) -> bool:
+        """Whether a fault has ended a thread of a launch that goes on. It is no fault that others wait for it."""
+        return any(kind not in _GOES_ON for worker in self.workers for kind in worker.noted["kind"])
 
     def _stuck(self) -> Stop:
         """The fault of a launch in which nobody gets on, told by a thread that spins."""

@@ -23,6 +23,7 @@ from convbench.emulator.analysis import (
     find_places,
     find_rechecked,
     find_roots,
+    without_integers,
 )
 from convbench.emulator.checks import asynchronous, notes, shadow
 from convbench.emulator.retarget import Array
@@ -67,6 +68,7 @@ class Watcher(Weaver):
         warpgroups: bool = False,
     ) -> None:
         self.debug, self.sites, self.size_of, self.local_arrays = debug, sites, size_of, local_arrays
+        body = without_integers(body)
         super().__init__(define, body, layout, block, site_of=self._site, checked=True)
         pointers = [("argument", str(j)) for j, (kind, _) in enumerate(self.parameters) if kind == "ptr"]
         self.rows: list[Root] = [*pointers, *(("shared", name) for name in layout.shared)]

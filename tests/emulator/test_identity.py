@@ -120,3 +120,24 @@ def test_a_kernel_on_disk_is_found_by_its_equal_alone(tmp_path, monkeypatch):
     assert equal._cache._cache_file.load(key(equal)) == {"compiled": "this"}
     assert other._cache._cache_file.load(key(other)) is None
     assert equal._cache._cache_file.load(key(equal, (float64[:],))) is None
+
+
+def test_a_variable_that_no_branch_has_set_is_part_of_it():
+    """The kernel captures it all the same, as an empty cell."""
+
+    def with_branch(*, is_on):
+        if is_on:
+
+            @cuda.jit(device=True)
+            def half(value):
+                return value / 2
+
+        @cuda.jit
+        def kernel(x):
+            if is_on:
+                x[0] = half(x[0])
+
+        return kernel
+
+    assert identity(with_branch(is_on=False)) == identity(with_branch(is_on=False)) is not None
+    assert identity(with_branch(is_on=False)) != identity(with_branch(is_on=True))

@@ -1,5 +1,6 @@
 """What surrounds launches: tracebacks that end at the user's line, and processes that are started with the emulator."""
 
+import importlib
 import multiprocessing.spawn
 import os
 import re
@@ -14,6 +15,7 @@ _OURS = "convbench.emulator", "numba.cuda"
 _DOOR = "import convbench.emulator.install; "
 
 _get_command_line = multiprocessing.spawn.get_command_line
+_get_preparation_data = multiprocessing.spawn.get_preparation_data
 
 
 def without_our_frames(trace: TracebackType | None) -> TracebackType | None:
@@ -71,8 +73,21 @@ def _command_line(**given: Any) -> list[str]:
     return words
 
 
+class _Installed:
+    """Installs the emulator in the process that reads it."""
+
+    def __reduce__(self) -> Any:
+        return importlib.import_module, ("convbench.emulator.install",)
+
+
+def _preparation_data(name: str) -> dict[str, Any]:
+    """What a process reads before it imports the program. One of a fork server has no command line of its own."""
+    return {"convbench": _Installed(), **_get_preparation_data(name)}
+
+
 def install() -> None:
     """Set the hooks. An excepthook of the user's own stays."""
     if sys.excepthook is sys.__excepthook__:
         sys.excepthook = _hook
     multiprocessing.spawn.get_command_line = _command_line
+    multiprocessing.spawn.get_preparation_data = _preparation_data

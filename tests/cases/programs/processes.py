@@ -50,4 +50,5 @@ if __name__ == "__main__":
     with ThreadPoolExecutor(4) as pool:
         print("threads:", list(pool.map(at_once, range(4))))
     print("spawned:", in_a_process("spawn", 3))
+    print("of a server:", in_a_process("forkserver", 4))
     print("forked later:", in_a_process("fork", 2))

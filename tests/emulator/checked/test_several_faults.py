@@ -213,3 +213,30 @@ def test_a_plain_read_that_a_compare_and_swap_checks_again_is_a_remark(code):
     assert low[0] == 0
     assert [(remark.line, remark.array) for remark in emulator.remarks] == [(line_of(kernel, "read"), "low")]
     assert "a compare-and-swap compares it again" in emulator.remarks[0].message
+
+
+@pytest.mark.parametrize("waits", ["grid", "flag"])
+def test_waiting_for_a_thread_that_a_fault_has_ended_is_no_fault(waits):
+    """A thread has ended at its fault, so its block never comes to where the others wait."""
+
+    @cuda.jit
+    def grid(x, y):
+        if cuda.grid(1) == 3:
+            y[0] = x[1000]  # outside
+        cuda.cg.this_grid().sync()
+        y[cuda.threadIdx.x] = 1
+
+    @cuda.jit
+    def flag(x, y):
+        if cuda.blockIdx.x == 0:
+            if cuda.threadIdx.x == 0:
+                x[0] = y[1000]  # outside
+                cuda.atomic.add(y, 0, 1)
+        else:
+            while cuda.atomic.add(y, 0, 0) == 0:
+                pass
+
+    kernel = {"grid": grid, "flag": flag}[waits]
+    fault, _ = launched(kernel, block=32, grid=2, keep_going=True, orders=["forward"])
+    assert (fault.kind, fault.line) == (FaultKind.INDEX, line_of(kernel, "outside"))
+    assert fault.others == ()

@@ -24,10 +24,11 @@ def test_every_part_of_the_host_api_has_its_values(tmp_path):
 def test_threads_and_processes(tmp_path):
     ended = python("-m", "convbench.emulator", PROGRAMS / "processes.py", folder=tmp_path)
     assert ended.status == 0, ended.err
-    assert ended.out.splitlines()[:3] == [
+    assert ended.out.splitlines()[:4] == [
         "forked first: 8000.0",
         "threads: [0.0, 1000.0, 8000.0, 27000.0]",
         "spawned: 27000.0",
+        "of a server: 64000.0",
     ]
     assert re.search(
         r"forked later: CudaDriverError: CUDA initialized before forking: .* multiprocessing.get_context\('spawn'\)",
