@@ -134,9 +134,9 @@ def make_input_kernel(length: int, accumulator: Dtype, is_spread: bool, *, as_fi
     ) -> None:  # fmt: skip
         """The spectra of the tiles of the source, one tile for each block.
 
-        Excess: A lane has one column of the tile and loads it row by row of the other axis, so lanes are a row of the
-        map apart; the next loads use the same sectors. Spectra are written as by `fft_filters`, every frequency into a
-        matrix of its own.
+        Excess: A lane has one row of the tile and loads it element by element, so lanes are a row of the map apart; the
+        next loads use the same sectors. Spectra are written as by `fft_filters`, every frequency into a matrix of its
+        own.
         """
         # map
         n, l, tile, first_i, first_j = find_tile(  # noqa: E741
