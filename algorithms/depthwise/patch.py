@@ -191,6 +191,11 @@ def make_patch_kernel(
 
     @fast_kernel(threads=threads, blocks=config.blocks)
     def depthwise_patch(source: Array, filters: Array, addend: Array, target: Array, sizes: Any) -> None:
+        """One patch of one channel for each thread.
+
+        Excess: Lanes have patches side by side, so one load of the warp takes every fourth or so sample of a row. The
+        thread's next loads take the others from the same sectors, which the L1 cache then has.
+        """
         # map: the patch (a, b) of channel m of image n, where its first row of the map and its filter begin, and
         # registers for the sums, a filter and a row of the map
         given = sizes if known is None else known

@@ -73,6 +73,13 @@ def make_window_kernel(
 
     @fast_kernel(threads=threads, blocks=config.blocks)
     def direct_tiled_window(source: Array, packed: Array, addend: Array, target: Array, sizes: Any) -> None:
+        """One tile of the target for each block, a window of the map in registers.
+
+        Excess: Four lanes have the same pixels and other filters. So a load of the addend, and a store of one pixel of
+        each thread, touch the planes of four channels or more, and every eighth pixel of them; the thread's next stores
+        fill these sectors. Pairs of words that all lanes read in one pass come from several rows of the window, two of
+        which may lie in the same banks.
+        """
         # map, the block: its tile of the target
         given = sizes if known is None else known
         height = int32(given[0])

@@ -60,6 +60,9 @@ def pack_filters(w: Array, packed: Array, groups: int, is_turned: bool) -> None:
     """Write the packed filters of one direction, with zeros in the padding. One thread per element, m' fastest.
 
     packed (G, m tiles, L/G rounded up, R, S, tile_m); turned, each filter is flipped and its channels are swapped.
+
+    Excess: Neighbouring threads write neighbouring m' and read filters that are L/G·R·S elements apart. The kernel runs
+    once for a set of weights, and other taps of the same sectors are read soon after, from the L2 cache.
     """
     # map
     flat = cuda.blockIdx.x * THREADS + cuda.threadIdx.x

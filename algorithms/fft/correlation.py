@@ -90,6 +90,12 @@ def make_filter_kernel(length: int, accumulator: Dtype) -> Kernel:
 
     @cuda.jit
     def fft_filters(filters: Array, u: Array) -> None:
+        """The spectra of the filters, one filter for each block.
+
+        Excess: The products take each frequency apart, so the values of one spectrum lie whole matrices apart in `u`:
+        every lane writes into a sector of its own. The tiled algorithm, whose stages lie in shared memory, has no such
+        stores.
+        """
         # map
         m = cuda.blockIdx.x // filters.shape[1]  # of all groups
         l = cuda.blockIdx.x % filters.shape[1]  # noqa: E741  (the channel of the source)
@@ -126,6 +132,12 @@ def make_input_kernel(length: int, accumulator: Dtype, is_spread: bool, *, as_fi
         source: Array, v: Array, tiles: Any, phases: Any, outputs: Any, top_left: Any, dilation: Any, spread: Any,
         groups: int,
     ) -> None:  # fmt: skip
+        """The spectra of the tiles of the source, one tile for each block.
+
+        Excess: A lane has one row of the tile and loads it element by element, so lanes are a row of the map apart; the
+        next loads use the same sectors. Spectra are written as by `fft_filters`, every frequency into a matrix of its
+        own.
+        """
         # map
         n, l, tile, first_i, first_j = find_tile(  # noqa: E741
             cuda.blockIdx.x, source.shape[1], tiles, phases, outputs, dilation
@@ -171,6 +183,12 @@ def make_output_kernel(length: int, accumulator: Dtype) -> Kernel:
         products: Array, addend: Array, target: Array, tiles: Any, phases: Any, outputs: Any, stride: Any,
         dilation: Any, groups: int,
     ) -> None:  # fmt: skip
+        """The tiles of the target from the products, one tile for each block.
+
+        Excess: The products of one tile lie a matrix apart for each frequency, as `fft_filters` has it, and a lane
+        stores its own row of the tile, so lanes are a row of the target apart. The next stores of a lane fill the same
+        sectors.
+        """
         # map
         n, m, tile, first_p, first_q = find_tile(cuda.blockIdx.x, target.shape[1], tiles, phases, outputs, dilation)
         i = cuda.threadIdx.x

@@ -161,6 +161,12 @@ def make_kernel(config: Config, accumulator: Dtype, is_spread: bool) -> Kernel:
         source: Array, filters: Array, addend: Array, target: Array,
         stride: Any, top_left: Any, dilation: Any, spread: Any, groups: int, tiles: Any,
     ) -> None:  # fmt: skip
+        """One tile of the target for each block, in any dtype.
+
+        Excess: Lanes whose sample is outside of the map skip its load, and go through the sum ahead of the others until
+        the barrier. Their requests then have two or three rows of a tile, some of which share banks. Without padding
+        there is no such request.
+        """
         # map
         _, g, m_tile, o_tile = unflatten_on_device(cuda.blockIdx.x, groups, tiles[0], tiles[1])
         m_per_group = target.shape[1] // groups

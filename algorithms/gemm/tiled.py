@@ -73,6 +73,11 @@ def make_kernel(config: TiledConfig, baked: Sizes | None, pixels: int, is_target
 
     @fast_kernel(threads=config.threads, blocks=config.blocks)
     def implicit_gemm_tiled(source: Array, packed: Array, addend: Array, target: Array, sizes: Any) -> None:
+        """One tile of the target for each block, in registers.
+
+        Excess: A thread has four outputs side by side. One store of a warp takes every fourth of them, and the next
+        three fill the same sectors. They are no store of 128 bits where a tile may pass the end of a row.
+        """
         # map, the block: its tile of filters and of outputs, and its steps of the sum
         (
             images, groups, channels, height, width, _, target_h, target_w, taps_r, taps_s, stride_h, stride_w,

@@ -74,7 +74,11 @@ class TiledPlan(CorrelationPlan):
 
 @cuda.jit
 def pack_filters(filters: Array, packed: Array, groups: int, padded_l: int, padded_m: int) -> None:
-    """Write the filters by group, tap, channel and filter, with zeros beyond the last channel and filter."""
+    """Write the filters by group, tap, channel and filter, with zeros beyond the last channel and filter.
+
+    Excess: Neighbouring threads write neighbouring filters m and read them L/G·R·S elements apart. The kernel runs once
+    for a set of weights, and other taps of the same sectors are read soon after, from the L2 cache.
+    """
     # map
     flat = cuda.blockIdx.x * THREADS + cuda.threadIdx.x
     if flat >= packed.size:

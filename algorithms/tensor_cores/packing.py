@@ -150,6 +150,11 @@ def make_filter_kernel(kind: Kind) -> Kernel:
 
     @cuda.jit
     def pack_filters(filters: Array, words: Array) -> None:
+        """Write the filters as the words that tensor cores read, channels fastest.
+
+        Excess: Neighbouring threads write neighbouring channels and read them R·S elements apart. The kernel runs once
+        for a set of weights, and other taps of the same sectors are read soon after, from the L2 cache.
+        """
         # map
         flat = cuda.blockIdx.x * THREADS + cuda.threadIdx.x
         if flat >= words.size:

@@ -46,7 +46,7 @@ POINTS = 16
 U_STAGE, V_STAGE = POINTS * TILE_L * TILE_M, POINTS * TILE_L * TILE_T
 STAGE = U_STAGE + V_STAGE
 SHARED_BYTES = 2 * STAGE * 4
-PITCH = TILE_T + 1  # of a row of products: odd, so that a warp meets no bank twice along rows or along columns
+PITCH = TILE_T + 4  # of a row of products: four tiles are aligned, so that one store of 128 bits gives them to others
 
 
 @cuda.jit(device=True, forceinline=True)
@@ -179,6 +179,11 @@ def make_kernel(transforms: Transforms, is_wide: bool, known: tuple[int, ...] | 
 
     @fast_kernel(threads=THREADS)
     def winograd_fused(source: Array, u: Array, addend: Array, target: Array, sizes: Any) -> None:
+        """A block of tiles and channels of the target, from the source to the target.
+
+        Excess: Neighbouring tiles are 2 samples apart, so one load of a warp takes every second sample of a row, and
+        the next takes the others from the L1 cache.
+        """
         # map: the block's channels and tiles, then what the thread reads next from global memory, and its places in
         # shared memory, where it writes filters and samples, and reads both for its products
         (

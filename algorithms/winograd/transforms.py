@@ -68,6 +68,11 @@ def make_filter_kernel(transforms: Transforms) -> Kernel:
 
     @fast_kernel(threads=THREADS)
     def winograd_filters(filters: Array, u: Array, groups: int) -> None:
+        """U, one filter of one channel for each thread.
+
+        Excess: Neighbouring threads write neighbouring m and read filters that are L/G·9 elements apart. A thread's
+        nine loads use the same two sectors, and the kernel runs once for a set of weights.
+        """
         # map
         flat = int64(cuda.blockIdx.x) * int64(THREADS) + int64(cuda.threadIdx.x)
         m = flat % u.shape[2]
@@ -187,6 +192,11 @@ def make_input_kernel(
 
     @fast_kernel(threads=THREADS, blocks=BLOCKS)
     def winograd_inputs(source: Array, v: Array, places: Any) -> None:
+        """V, one tile of one channel for each thread.
+
+        Excess: Neighbouring tiles are 2 or 4 samples apart, so one load of a warp takes every second or fourth sample
+        of a row. The thread's next loads take the others from the same sectors, which the L1 cache then has.
+        """
         # map
         (
             images, channels, height, width, padded_tiles,
@@ -243,6 +253,12 @@ def make_output_kernel(transforms: Transforms, is_wide: bool, known: tuple[int, 
 
     @fast_kernel(threads=THREADS, blocks=BLOCKS)
     def winograd_outputs(products: Array, addend: Array, target: Array, places: Any) -> None:
+        """The target, one tile of one channel for each thread.
+
+        Excess: Neighbouring tiles are 2 or 4 elements apart. Where a tile may pass the end of a row, or the target is
+        not float32, its elements are stored one by one, and a warp stores every second or fourth of them; the next
+        stores fill the same sectors.
+        """
         # map
         (
             images, channels, height, width, padded_tiles,

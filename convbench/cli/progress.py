@@ -65,6 +65,7 @@ class Layers:
             self._print()
 
     def _print(self) -> None:
+        from convbench.records import caption
         from convbench.report import duration
 
         records, self._records = self._records, []
@@ -74,10 +75,14 @@ class Layers:
             return
         counts = Counter(one.outcome.replace("_", " ") for one in records)
         told = ", ".join(f"{count} {outcome}" for outcome, count in counts.most_common())
-        timed = {one.algorithm: one.timing.series[0].median_us for one in records if one.timing is not None}
-        best = min(timed, key=lambda name: timed[name], default=None)
-        fastest = "" if best is None else f"; fastest {best}, {duration(timed[best])}"
-        first = records[0]
+        first, told_for = records[0], ""
+        times = {one.algorithm: one.timing.series[0].median_us for one in records if one.timing is not None}
+        predicted = {one.algorithm: one.predicted.us for one in records if one.predicted and one.predicted.us}
+        if predicted and not first.device["is_gpu"]:  # how long the emulator takes tells nothing about a GPU
+            gpu = next(one.predicted.gpu for one in records if one.predicted and one.predicted.us)
+            times, told_for = predicted, f", {caption(gpu)}"
+        best = min(times, key=lambda name: times[name], default=None)
+        fastest = "" if best is None else f"; fastest {best}, {duration(times[best])}{told_for}"
         layer = first.layer if first.direction == "forward" else f"{first.layer} {first.direction}"
         print(
             f"convbench: {self.done} of {self.total}, {seconds:.0f} s: {layer}: {told}{fastest}",

@@ -1,13 +1,14 @@
 """Records: contradictory ones are refused, a file keeps every field, and lines that are no records are reported."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cases.handmade import PROBLEM, TIMING, failed, record, series, timing_of
+from cases.handmade import PROBLEM, TIMING, failed, predicted, record, series, timing_of, unpredicted
 from convbench.errors import RecordsError
 from convbench.records import Record, RecordsFile, latest, read_records
 from convbench.records.record import OUTCOMES
@@ -70,6 +71,35 @@ def test_a_record_of_an_earlier_version_has_no_error():
     read = Record.from_json(json.dumps(old))
     assert (read.rms_error_ulp, read.worst_error_ulp) == (None, None)
     assert read.fraction == record().fraction
+
+
+def test_a_record_of_an_earlier_version_has_no_prediction():
+    old = json.loads(record().to_json())
+    del old["predicted"]
+    assert Record.from_json(json.dumps(old)) == record()
+
+
+def test_a_prediction_reads_back_and_belongs_to_a_result_that_passed():
+    for told in (predicted(12.5), predicted(3, is_device=True), unpredicted("wmma is not counted")):
+        one = record(predicted=told)
+        assert Record.from_json(one.to_json()) == one
+        with pytest.raises(ValueError, match="a prediction only if it passed"):
+            failed(predicted=told)
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"reason": "why"}, "a time or the reason"),
+        ({"us": None}, "a time or the reason"),
+        ({"bound": None}, "bounds, a bottleneck and its kernel"),
+        ({"low_us": 11.0}, "between its bounds"),
+        ({"us": -1.0, "low_us": -2.0, "high_us": 0.0}, "positive"),
+    ],
+)
+def test_a_prediction_is_whole(changes, told):
+    with pytest.raises(ValueError, match=told):
+        replace(predicted(10.0), **changes)
 
 
 def test_speed_counts_the_flops_of_the_direct_method():
