@@ -28,13 +28,13 @@ def empty(size: int, fields: int) -> npt.NDArray[np.int64]:
     return np.full((size // (LINE_BYTES * WAYS), WAYS, fields), -1, np.int64)
 
 
-@njit(error_model="numpy", inline="always")
+@njit(error_model="numpy", forceinline=True)
 def _set_of(line, sets):
     """Caches of GPUs mix the bits of an address, so that rows of a matrix do not all fall into one set."""
     return (line ^ line >> 5 ^ line >> 10 ^ line >> 15) % sets
 
 
-@njit(error_model="numpy", inline="always")
+@njit(error_model="numpy", forceinline=True)
 def _way_of(row, line):
     """The way that has a line, or the one to make room."""
     oldest, way = row[0, USED], 0
@@ -95,7 +95,7 @@ def look_up_l2(cache, missing, is_store, is_atomic, number, written):
     return hits, reads
 
 
-@njit(error_model="numpy", inline="always")
+@njit(error_model="numpy", forceinline=True)
 def _count(mask):
     return (mask & 1) + (mask >> 1 & 1) + (mask >> 2 & 1) + (mask >> 3 & 1)
 
