@@ -21,7 +21,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from convbench.emulator.build import Linked, bind
+from convbench.emulator.building import Linked, bind
 from convbench.emulator.identity import identity
 from convbench.emulator.machine import Machine
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from convbench.emulator.build import Compiled
+from convbench.emulator.building import Compiled
 from convbench.emulator.checks.shadow import epoch_of, is_of_copy, thread_of
 from convbench.emulator.checks.taint import LANES
 from convbench.emulator.errors import KernelFault, Remark

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from convbench.emulator import faults, schedule
 from convbench.emulator.arguments import Arguments, flat
-from convbench.emulator.build import Cache, Compiled, Linked, build
+from convbench.emulator.building import Cache, Compiled, Linked, build
 from convbench.emulator.counting import traces
 from convbench.emulator.counting.tally import Tally
 from convbench.emulator.counting.traces import Caches

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from convbench.emulator.arguments import Arguments
-from convbench.emulator.build import Compiled
+from convbench.emulator.building import Compiled
 
 
 class HasShared(Protocol):

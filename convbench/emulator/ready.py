@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from convbench.emulator import faults, schedule
 from convbench.emulator.arguments import Arguments
-from convbench.emulator.build import Compiled
+from convbench.emulator.building import Compiled
 from convbench.emulator.places import Places
 from convbench.emulator.ptx import heap
 from convbench.emulator.state import RANGE, WORKER, FaultKind, offset

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from convbench.emulator import disk
 from convbench.emulator.arguments import Arguments, also, marshal, raw_pointer, types_of
-from convbench.emulator.build import Linked, link, link_ptx
+from convbench.emulator.building import Linked, link, link_ptx
 from convbench.emulator.declared import check_options
 from convbench.emulator.errors import CompilationError, UnsupportedError
 from convbench.emulator.machine import Machine

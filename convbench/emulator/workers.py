@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from convbench.emulator.arguments import Arguments
-from convbench.emulator.build import Compiled
+from convbench.emulator.building import Compiled
 from convbench.emulator.checks.happens import LOG_BYTES
 from convbench.emulator.checks.notes import FEW, MANY, NOTE
 from convbench.emulator.collectives.warpgroup import ROW_WORDS

@@ -10,7 +10,7 @@ import pytest
 from numba import cuda, float32
 
 from convbench.emulator import Emulator, FaultKind, KernelFault, disk, launch, sources
-from convbench.emulator.build import Cache
+from convbench.emulator.building import Cache
 from convbench.emulator.ready import Launches
 
 LAUNCH = sys.modules["convbench.emulator.launch"]  # the package has a function of that name

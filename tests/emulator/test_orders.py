@@ -10,7 +10,7 @@ from numba import cuda
 
 from convbench.emulator import Emulator, OrderDependenceError
 from convbench.emulator.arguments import Arguments, Passed
-from convbench.emulator.build import Cache
+from convbench.emulator.building import Cache
 from convbench.emulator.orders import ORDERS, Repetition, permutation
 from convbench.emulator.ranges import WrittenMemory
 

@@ -8,7 +8,7 @@ from numba import cuda, float32
 
 from convbench.emulator import UnsupportedError
 from convbench.emulator.arguments import types_of
-from convbench.emulator.build import build, link
+from convbench.emulator.building import build, link
 from convbench.emulator.machine import Machine
 from convbench.emulator.weave import Layout, Weaver, find_kernel
 
