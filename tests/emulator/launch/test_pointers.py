@@ -90,7 +90,7 @@ def test_a_write_with_a_hint_can_race(dtype):
         cuda.stcg(y, 0, x[cuda.threadIdx.x])
 
     with pytest.raises(KernelFault) as caught:
-        Emulator(checked=True).launch(kernel, 1, 8, np.zeros(8, dtype), np.zeros(8, dtype))
+        Emulator(checked=True).launch(kernel, 1, 8, np.arange(8).astype(dtype), np.zeros(8, dtype))
     assert (caught.value.kind, caught.value.array) == (FaultKind.RACE_WRITE, "y")
 
 
