@@ -16,7 +16,6 @@ from convbench.records import Predicted
 
 BLOCKS = 4  # of each grid, and at least one of each stratum: counts of others of the stratum are the same, or nearly so
 BASELINE = "baseline"  # the family of other libraries
-TENSOR = "tensor"  # the unit whose rate the model lacks, unless it names it
 # words of the names that drivers give to GPUs, which tell nothing about the chip
 _IDLE_WORDS = {
     "nvidia", "tesla", "quadro", "geforce", "gpu", "sxm", "sxm2", "sxm3", "sxm4", "sxm5", "hbm3", "hbm3e", "80gb",
@@ -74,12 +73,8 @@ class Forecast:
 
 def lacking(launch: ProfiledLaunch) -> str:
     """What is not counted of a launch, in words; "" if everything is."""
-    if launch.profile.uncounted:
-        return f"accesses of {', '.join(launch.profile.uncounted)} are not counted"
-    products = launch.profile.by_pipe.get(TENSOR)
-    if TENSOR not in WORDS and products is not None and products.instructions:
-        return "the model has no rate of tensor cores, which compute products"
-    return ""
+    uncounted = launch.profile.uncounted
+    return f"accesses of {', '.join(uncounted)} are not counted" if uncounted else ""
 
 
 def chip_of_device(name: str) -> chips.Chip | None:
