@@ -5,14 +5,21 @@ the kernel, the types of its arguments and everything else that went into it. Th
 emulator's own sources, the packages that compile, and the processor. A file is written completely or not at all. A
 file that cannot be read is made again. A kernel without an identity is compiled in every process, and so is every
 kernel if the folder cannot be written.
+
+A linked kernel is code, so whoever writes one here could run it as the user. Reading a file executes nothing (`codec`),
+and its content is authenticated by a key that the user alone can read (HMAC, RFC 2104). A folder that others own or may
+write is not used, with a warning.
 """
 
 import hashlib
+import hmac
 import os
-import pickle
 import platform
+import secrets
 import shutil
+import stat
 import time
+import warnings
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -21,6 +28,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from convbench.emulator import codec
 from convbench.emulator.building import Linked, bind
 from convbench.emulator.identity import identity
 from convbench.emulator.machine import Machine
@@ -29,6 +37,7 @@ DAYS_KEPT = 30  # a folder that no process used for so long belongs to another v
 MOST_FILES = 20_000  # in one folder; a file has 20 to 200 KiB
 _PACKAGES = ("numba-cuda", "numba", "llvmlite", "numpy")
 _switched_off: list[bool] = []
+_KEY_BYTES, _SEAL = 32, "sha256"  # a seal has as many bytes as the key
 
 
 @contextmanager
@@ -49,29 +58,63 @@ def linked(kernel: Any, key: tuple[Any, ...], machine: Machine, make: Callable[[
     if folder is None:
         return make()
     file = folder / hashlib.sha256(f"{digest} {key!r}".encode()).hexdigest()
-    found = _read(file)
+    key_of_user = _key(folder.parent)
+    found = _read(file, key_of_user)
     if found is None:
         found = make()
-        _write(file, found)
+        _write(file, found, key_of_user)
     else:
         bind(found.symbols)
     return found
 
 
-def _read(file: Path) -> Linked | None:
+def _read(file: Path, key: bytes) -> Linked | None:
+    """The kernel of a file; None if it is not there, incomplete, or not sealed with the key."""
     try:
-        found = pickle.loads(zlib.decompress(file.read_bytes()))
-    except (OSError, zlib.error, pickle.UnpicklingError, EOFError, ValueError, LookupError):
-        return None  # the file is not there, or incomplete
-    return found if isinstance(found, Linked) else None
+        sealed = file.read_bytes()
+    except OSError:
+        return None
+    seal, content = sealed[:_KEY_BYTES], sealed[_KEY_BYTES:]
+    if not hmac.compare_digest(seal, _seal(key, file.name, content)):
+        return None
+    return codec.decoded(zlib.decompress(content))
 
 
-def _write(file: Path, made: Linked) -> None:
+def _write(file: Path, made: Linked, key: bytes) -> None:
     new = file.with_suffix(f".{os.getpid()}")
     with suppress(OSError):  # on a full disk, the next process only compiles again
         if sum(1 for _ in file.parent.iterdir()) < MOST_FILES:
-            new.write_bytes(zlib.compress(pickle.dumps(made), 1))
+            content = zlib.compress(codec.encoded(made), 1)
+            _write_own(new, _seal(key, file.name, content) + content)
             new.replace(file)
+
+
+def _seal(key: bytes, name: str, content: bytes) -> bytes:
+    """What only the user can compute of a file: of its name too, so that no other kernel's file can take its place."""
+    return hmac.digest(key, name.encode() + content, _SEAL)
+
+
+def _write_own(file: Path, content: bytes) -> None:
+    """Write a new file that nobody else may read. Raises OSError."""
+    with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as opened:
+        opened.write(content)
+
+
+def _key(root: Path) -> bytes:
+    """The key of the user, which the first process makes."""
+    file = root / "key"
+    for _ in range(2):
+        with suppress(FileNotFoundError):
+            key = file.read_bytes()
+            if len(key) == _KEY_BYTES and _is_own(file, others_may=0):
+                return key
+            file.unlink()
+        new = file.with_suffix(f".{os.getpid()}")
+        _write_own(new, secrets.token_bytes(_KEY_BYTES))
+        with suppress(FileExistsError):  # another process was faster
+            os.link(new, file)
+        new.unlink()
+    return file.read_bytes()
 
 
 @cache
@@ -85,11 +128,28 @@ def _folder(processor: str) -> Path | None:
         folder = root / digest.hexdigest()[:16]
         if not folder.is_dir():
             _tidy(root)
-        folder.mkdir(parents=True, exist_ok=True)
+        root.parent.parent.mkdir(parents=True, exist_ok=True)
+        for own in (root.parent, root, folder):
+            own.mkdir(mode=0o700, exist_ok=True)
         os.utime(folder)
+        if foreign := [path for path in (root.parent, root, folder) if not _is_own(path)]:
+            warnings.warn(
+                f"compiled kernels are not kept, because others own or may write {foreign[0]}: remove it, or set "
+                "XDG_CACHE_HOME to a folder of your own",
+                stacklevel=2,
+            )
+            return None
+        _key(root)
     except (OSError, RuntimeError):  # RuntimeError: the user has no home folder
         return None
     return folder if os.access(folder, os.W_OK) else None
+
+
+def _is_own(path: Path, others_may: int = stat.S_IRGRP | stat.S_IROTH | stat.S_IXGRP | stat.S_IXOTH) -> bool:
+    """Whether a file or folder is the user's, no link, and gives others no other rights."""
+    found = path.lstat()
+    rights = stat.S_IMODE(found.st_mode) & 0o077
+    return found.st_uid == os.getuid() and not stat.S_ISLNK(found.st_mode) and not rights & ~others_may
 
 
 def _tidy(root: Path) -> None:

@@ -1,6 +1,7 @@
 """Find the line of Python that an instruction of LLVM IR came from, by its debug location."""
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -90,6 +91,9 @@ class Sites:
             self._numbers[site] = len(self._sites)
             self._sites.append(site)
         return self._numbers[site]
+
+    def __iter__(self) -> Iterator[Site]:
+        return iter(self._sites)
 
     def __getitem__(self, number: int) -> Site:
         return self._sites[number] if 0 <= number < len(self._sites) else UNKNOWN

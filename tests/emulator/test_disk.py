@@ -2,6 +2,8 @@
 
 import math
 import os
+import secrets
+import stat
 import sys
 from pathlib import Path
 
@@ -9,7 +11,7 @@ import numpy as np
 import pytest
 from numba import cuda, float32
 
-from convbench.emulator import Emulator, FaultKind, KernelFault, disk, launch, sources
+from convbench.emulator import Emulator, FaultKind, KernelFault, codec, disk, launch, profile, sources
 from convbench.emulator.building import Cache
 from convbench.emulator.ready import Launches
 
@@ -67,7 +69,7 @@ def forget(monkeypatch):
 
 
 def files(folder: Path) -> list[Path]:
-    return [file for file in folder.rglob("*") if file.is_file()]
+    return [file for file in folder.rglob("*") if file.is_file() and file.name != "key"]
 
 
 @pytest.mark.parametrize("checked", [False, True])
@@ -109,6 +111,75 @@ def test_a_torn_file_is_made_again(folder, forget, torn):
     again = forget()
     run(made())
     assert again == []
+
+
+def test_a_file_that_another_user_wrote_is_made_again(folder, forget):
+    """They can copy what the process wrote for another kernel, and they have a key of their own."""
+    expected = run(made())
+    (file,) = files(folder)
+    content = file.read_bytes()
+    run(made(3))
+    (other,) = set(files(folder)) - {file}
+    whole = other.read_bytes()
+    key = secrets.token_bytes(32)
+    for planted in (whole, disk._seal(key, file.name, content[32:]) + content[32:], content[:32] + whole[32:]):
+        file.write_bytes(planted)
+        linked = forget()
+        np.testing.assert_array_equal(run(made()), expected)
+        assert linked == ["kernel"]
+
+
+def test_only_the_user_can_read_what_is_kept(folder, forget):
+    run(made())
+    for path in [*files(folder), folder / "convbench" / "emulator" / "key"]:
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    for path in (folder / "convbench", folder / "convbench" / "emulator"):
+        assert stat.S_IMODE(path.stat().st_mode) == 0o700
+
+
+@pytest.mark.parametrize("which", ["convbench", "convbench/emulator"])
+def test_a_folder_that_others_may_write_is_not_used(folder, forget, which):
+    (folder / "convbench" / "emulator").mkdir(parents=True)
+    (folder / which).chmod(0o777)
+    with pytest.warns(UserWarning, match=f"others own or may write {folder / which}: remove it"):
+        run(made())
+    assert files(folder) == []
+
+
+def test_a_key_that_others_may_read_is_replaced(folder, forget):
+    run(made())
+    key = folder / "convbench" / "emulator" / "key"
+    before = key.read_bytes()
+    key.chmod(0o644)
+    linked = forget()
+    run(made())
+    assert linked == ["kernel"]
+    assert key.read_bytes() != before
+    assert stat.S_IMODE(key.stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize("options", [{"code": "llvm"}, {"code": "ptx"}, {"code": "llvm", "checked": True}], ids=str)
+def test_a_kernel_is_the_same_after_it_was_text(options, monkeypatch):
+    kept = []
+    monkeypatch.setattr(disk, "linked", lambda _kernel, _key, _machine, make: kept.append(make()) or kept[-1])
+    monkeypatch.setattr(LAUNCH, "_LINKED", Cache())
+    monkeypatch.setattr(LAUNCH, "_CACHE", Cache())
+    kernel, x = made(), np.linspace(0, 1, SIZE, dtype=np.float32)
+    Emulator(workers=1, **options).launch(kernel, 1, SIZE, x, x.copy())
+    if options == {"code": "ptx"}:
+        profile(kernel, 1, SIZE, x, x.copy())
+    for linked in kept:
+        text = codec.encoded(linked)
+        assert codec.encoded(codec.decoded(text)) == text
+    assert any(linked.tables for linked in kept) == (options == {"code": "ptx"})
+
+
+@pytest.mark.parametrize(
+    "text", ["{}", "[1]", '{"Path": {}}', '{"Linked": {}}', '{"Linked": {"name": {"system": ["x"]}}}']
+)
+def test_text_of_something_else_is_no_kernel(text):
+    with pytest.raises((ValueError, TypeError, LookupError)):
+        codec.decoded(text.encode())
 
 
 def test_where_nothing_can_be_kept_everything_is_compiled(folder, forget, monkeypatch):

@@ -88,9 +88,6 @@ class Linked:
     raises: Callable[[Storage], None] | None = None  # raises the exception that a run of the kernel noted, if any
     tables: Tables | None = None  # of a profile
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "storage": None, "raises": None}  # another process has its own
-
     def memory(self) -> Storage:
         """The memory of the module's variables."""
         if self.storage is None:
