@@ -60,7 +60,7 @@ def test_the_simulator_computes_some_of_each(algorithm):
     assert any(algorithm.refuses(in_own_dtype(parse(text), algorithm)) is None for text in TINY)
 
 
-@fewer(8)  # `nox -s false_alarms` runs 100,000 cases
+@fewer(12)  # `nox -s false_alarms` runs 100,000 cases
 @given(data=st.data(), seed=seeds)
 def test_no_check_gives_a_false_alarm(relatives, data, seed):
     """Guarded and poisoned as in verification, by any config, in every order of threads; integers, and one run."""

@@ -12,6 +12,7 @@ from convbench.records import read_records
 from support.running import squeezed
 
 PROBLEM = "n1c2h5w5-k2r3s3-pad1"
+BENCH = "bench", PROBLEM, "--gpu", "none"  # without predicted times, which have their own tests
 
 
 def test_list_names_algorithms_and_workloads(convbench):
@@ -59,7 +60,7 @@ def test_verify_says_by_how_much_of_the_bound(convbench):
 
 
 def test_bench_records_and_reports(convbench, here):
-    status, out, _ = convbench("bench", PROBLEM, "--algorithm", "direct", "--algorithm", "depthwise")
+    status, out, _ = convbench(*BENCH, "--algorithm", "direct", "--algorithm", "depthwise")
     assert status == 0
     path = here / "reports" / "local" / "emulator" / "problems.jsonl"
     records, bad = read_records(path)
@@ -73,7 +74,9 @@ def test_bench_records_and_reports(convbench, here):
 
 
 def test_bench_in_json_tells_where_the_records_are(convbench, here):
-    status, out, _ = convbench("bench", PROBLEM, "--algorithm", "direct", "--out", "elsewhere", "--json")
+    status, out, _ = convbench(
+        "bench", PROBLEM, "--gpu", "none", "--algorithm", "direct", "--out", "elsewhere", "--json"
+    )
     told = json.loads(out)
     assert status == 0
     assert told["outcomes"] == {"passed": 1}
@@ -94,7 +97,9 @@ def test_bench_without_a_gpu_predicts_times_for_the_named_one(convbench, here):
     assert said in out[out.index("Records:") :]
     convbench("bench", PROBLEM, "--algorithm", "direct", "--gpu", "t4", "--resume")
     assert len(read_records(path)[0]) == 1
-    convbench("bench", PROBLEM, "--algorithm", "direct", "--gpu", "h200", "--resume")  # it lacks what is asked for
+    convbench(
+        "bench", PROBLEM, "--gpu", "none", "--algorithm", "direct", "--gpu", "h200", "--resume"
+    )  # it lacks what is asked for
     assert [one.predicted.gpu for one in read_records(path)[0]] == ["NVIDIA T4", "NVIDIA H200 SXM"]
     convbench("bench", PROBLEM, "--algorithm", "direct", "--gpu", "none")
     assert read_records(path)[0][-1].predicted is None
@@ -102,26 +107,30 @@ def test_bench_without_a_gpu_predicts_times_for_the_named_one(convbench, here):
 
 
 def test_resume_skips_what_is_recorded(convbench, here):
-    convbench("bench", PROBLEM, "--algorithm", "direct")
+    convbench(*BENCH, "--algorithm", "direct")
     path = here / "reports" / "local" / "emulator" / "problems.jsonl"
     before = path.read_text()
-    status, _, _ = convbench("bench", PROBLEM, "--algorithm", "direct", "--algorithm", "im2col_gemm", "--resume")
+    status, _, _ = convbench(
+        "bench", PROBLEM, "--gpu", "none", "--algorithm", "direct", "--algorithm", "im2col_gemm", "--resume"
+    )
     assert status == 0
     after = path.read_text()
     assert after.startswith(before)
     assert [r.algorithm for r in read_records(path)[0]] == ["direct", "im2col_gemm"]
-    convbench("bench", PROBLEM, "--algorithm", "direct", "--algorithm", "im2col_gemm", "--resume")
+    convbench(*BENCH, "--algorithm", "direct", "--algorithm", "im2col_gemm", "--resume")
     assert path.read_text() == after
-    convbench("bench", PROBLEM, "--algorithm", "direct")
+    convbench(*BENCH, "--algorithm", "direct")
     assert [r.algorithm for r in read_records(path)[0]] == ["direct", "im2col_gemm", "direct"]
 
 
 def test_resume_goes_on_behind_a_torn_line(convbench, here):
-    convbench("bench", PROBLEM, "--algorithm", "direct")
+    convbench(*BENCH, "--algorithm", "direct")
     path = here / "reports" / "local" / "emulator" / "problems.jsonl"
     with path.open("a") as file:
         file.write('{"problem":"n1')
-    status, _, err = convbench("bench", PROBLEM, "--algorithm", "direct", "--algorithm", "im2col_gemm", "--resume")
+    status, _, err = convbench(
+        "bench", PROBLEM, "--gpu", "none", "--algorithm", "direct", "--algorithm", "im2col_gemm", "--resume"
+    )
     assert status == 0
     assert "line 2: a torn last line" in err
     records, bad = read_records(path)
@@ -142,7 +151,7 @@ def test_a_workload_at_another_batch(convbench, here):
 
 
 def test_report_renders_records_again(convbench, here):
-    convbench("bench", PROBLEM, "--algorithm", "direct")
+    convbench(*BENCH, "--algorithm", "direct")
     path = here / "reports" / "local" / "emulator" / "problems.jsonl"
     page = path.with_suffix(".md").read_text()
     path.with_suffix(".md").unlink()
@@ -155,7 +164,7 @@ def test_report_renders_records_again(convbench, here):
 
 
 def test_a_report_with_a_picture_shows_it(convbench, here):
-    convbench("bench", PROBLEM, "--algorithm", "direct")
+    convbench(*BENCH, "--algorithm", "direct")
     path = here / "reports" / "local" / "emulator" / "problems.jsonl"
     assert convbench("report", path, "--picture")[0] == 0
     assert path.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
@@ -191,15 +200,15 @@ def test_lenet5_is_checked_in_a_minute(convbench):
 
 def test_another_batch_has_its_own_file(convbench, here):
     (here / "mine.txt").write_text(f"{PROBLEM}\n")
-    convbench("bench", "--workload", "mine.txt", "--algorithm", "direct")
-    convbench("bench", "--workload", "mine.txt", "--algorithm", "direct", "--batch", 2)
+    convbench("bench", "--workload", "mine.txt", "--gpu", "none", "--algorithm", "direct")
+    convbench("bench", "--workload", "mine.txt", "--gpu", "none", "--algorithm", "direct", "--batch", 2)
     folder = here / "reports" / "local" / "emulator"
     assert {path.name for path in folder.glob("*.jsonl")} == {"mine.jsonl", "mine-n2.jsonl"}
 
 
 def test_resume_does_not_take_another_seed_for_done(convbench, here):
-    convbench("bench", PROBLEM, "--algorithm", "direct")
-    convbench("bench", PROBLEM, "--algorithm", "direct", "--seed", 5, "--resume")
+    convbench(*BENCH, "--algorithm", "direct")
+    convbench(*BENCH, "--algorithm", "direct", "--seed", 5, "--resume")
     records, _ = read_records(here / "reports" / "local" / "emulator" / "problems.jsonl")
     assert [record.seed for record in records] == [0, 5]
 

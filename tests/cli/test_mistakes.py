@@ -53,7 +53,7 @@ def test_a_wrong_algorithm_gives_status_1(convbench, wrong_plugin, command):
     [('{"torn', "a torn last line"), ("foreign\n", "no record"), ("[" * 200_000 + "]" * 200_000 + "\n", "no record")],
 )
 def test_a_report_with_bad_lines_renders_the_rest_and_gives_status_2(convbench, here, line, told):
-    convbench("bench", PROBLEM, "--algorithm", "direct")
+    convbench("bench", PROBLEM, "--gpu", "none", "--algorithm", "direct")
     path = here / "reports" / "local" / "emulator" / "problems.jsonl"
     content = path.read_text() + line
     path.write_text(content)
@@ -71,7 +71,7 @@ def test_nothing_is_appended_to_a_foreign_file(convbench, here):
     path = here / "reports" / "local" / "emulator" / "problems.jsonl"
     path.parent.mkdir(parents=True)
     path.write_text("my shopping list\nmilk\n")
-    status, _, err = convbench("bench", PROBLEM, "--algorithm", "direct")
+    status, _, err = convbench("bench", PROBLEM, "--gpu", "none", "--algorithm", "direct")
     assert status == 2
     assert "line 1" in err
     assert path.read_text() == "my shopping list\nmilk\n"
@@ -125,7 +125,7 @@ def test_a_page_is_never_written_over_what_is_no_page(convbench, here):
 
 def test_two_files_of_one_name_are_told_apart_by_their_folders(convbench, here):
     for folder in ("a", "b"):
-        convbench("bench", PROBLEM, "--algorithm", "direct", "--out", folder)
+        convbench("bench", PROBLEM, "--gpu", "none", "--algorithm", "direct", "--out", folder)
     files = [f"{folder}/emulator/problems.jsonl" for folder in ("a", "b")]
     status, out, _ = convbench("report", *files, "--out", "pages", "--format", "markdown")
     assert status == 0
@@ -172,7 +172,9 @@ def test_whatever_a_plugin_does_is_recorded_and_the_rest_goes_on(convbench, here
     monkeypatch.setattr(registry, "_registered", {})
     (here / "broken.py").write_text(BROKEN_PLUGIN)
     names = ["writes_nothing", "limits_raise", "no_configs", "exits", "direct"]
-    status, _, err = convbench("bench", PROBLEM, "--plugin", "broken.py", "--algorithm", ",".join(names))
+    status, _, err = convbench(
+        "bench", PROBLEM, "--gpu", "none", "--plugin", "broken.py", "--algorithm", ",".join(names)
+    )
     assert status == 1
     assert "4 of 5 results are wrong or failed" in err
     records, bad = read_records(here / "reports" / "local" / "emulator" / "problems.jsonl")

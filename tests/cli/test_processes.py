@@ -46,7 +46,18 @@ def test_importing_the_suite_does_not_import_numba(statement):
 def test_ctrl_c_keeps_what_was_measured_and_resume_goes_on(tmp_path, device, long):
     """The messages and statuses of a real interrupt, after two quick results and during a slow one."""
     (tmp_path / "work.txt").write_text(f"n1c1h4w4-k1r3s3\n{long}\n")
-    command = [sys.executable, "-m", "convbench", "bench", "--workload", "work.txt", "--device", device]
+    command = [
+        sys.executable,
+        "-m",
+        "convbench",
+        "bench",
+        "--workload",
+        "work.txt",
+        "--gpu",
+        "none",
+        "--device",
+        device,
+    ]
     command += ["--algorithm", "direct", "--algorithm", "im2col_gemm"]
     path = tmp_path / "reports" / "local" / device / "work.jsonl"
     running = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -76,7 +87,19 @@ def test_ctrl_c_keeps_what_was_measured_and_resume_goes_on(tmp_path, device, lon
 
 
 def test_progress_and_what_compiling_took_are_shown_on_a_terminal(tmp_path):
-    command = [sys.executable, "-m", "convbench", "bench", PROBLEM, "--device", "emulator", "--algorithm", "direct"]
+    command = [
+        sys.executable,
+        "-m",
+        "convbench",
+        "bench",
+        PROBLEM,
+        "--gpu",
+        "none",
+        "--device",
+        "emulator",
+        "--algorithm",
+        "direct",
+    ]
     nothing_kept = {"XDG_CACHE_HOME": str(tmp_path)}
     _, text = shown_on_terminal(command, tmp_path, COLUMNS | nothing_kept)
     assert "bench on emulator" in text

@@ -1,12 +1,11 @@
 """50,000 records make a page of less than 15 MB, in less than 30 s, whose table answers in less than a second.
 
-One page is made for all of these, once; its figures are printed (`pytest -s tests/report/test_page_large.py`).
+Its figures are printed (`pytest -s tests/report/test_page_large.py`).
 """
 
 import time
 
 import numpy as np
-import pytest
 
 from cases.synthetic import network
 from convbench.report import to_html
@@ -25,28 +24,19 @@ CLICK = """button => {
 }"""
 
 
-@pytest.fixture(scope="module")
-def page(tmp_path_factory):
-    """The file, and the seconds of this process that it took: other processes may hold the cores meanwhile."""
+def test_a_large_page_is_made_in_time_is_small_enough_and_answers_at_once(tmp_path):
+    """Of processor time of this process, because other processes may hold the cores meanwhile."""
     records = list(network(np.random.default_rng(11), layers=RECORDS // 8))
     assert len(records) == RECORDS
     start = time.process_time()
     text = to_html(records, title=f"{RECORDS} records")
     seconds = time.process_time() - start
-    path = tmp_path_factory.mktemp("large") / "large.html"
+    path = tmp_path / "large.html"
     path.write_text(text, encoding="utf-8")
     print(f"\n{RECORDS:,} records: {seconds:.1f} s, {path.stat().st_size / 1e6:.1f} MB")
-    return path, seconds
-
-
-def test_a_large_page_is_made_in_time_and_is_small_enough(page):
-    path, seconds = page
     assert seconds < RENDER_S
     assert path.stat().st_size < SIZE
-
-
-def test_a_large_page_answers_at_once(page):
-    with chromium() as browser, opened(browser, page[0]) as large:
+    with chromium() as browser, opened(browser, path) as large:
         large.all_drawn()
         assert large.count() == (RECORDS, RECORDS)
         took = {}

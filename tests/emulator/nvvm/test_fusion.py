@@ -46,7 +46,7 @@ def total_of_terms():
     return f"({total}) * {CHANCE.choice('abcde')} + {term()}" if CHANCE.random() < 0.4 else total
 
 
-SUMS += [total_of_terms() for _ in range(40)]
+SUMS += [total_of_terms() for _ in range(24)]
 
 
 def kernel_of_sums():
