@@ -14,7 +14,7 @@ from convbench.emulator import Emulator, FaultKind, KernelFault, disk
 from convbench.emulator.ptx import numba_code
 
 PAGE_KIB = 4
-COMPILATIONS = 500
+COMPILATIONS = 300
 
 
 def resident_kib() -> int:
