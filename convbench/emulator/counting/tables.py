@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from convbench.emulator.counting.chains import Chain
+from convbench.emulator.graphs import post_order
 
 EXIT = -1  # in the place of a block: the end of the kernel
 
@@ -120,18 +121,7 @@ def _post_dominators(edges: dict[int, list[int]], end: int) -> dict[int, int]:
     for node, targets in after.items():
         for to in targets:
             before[to].append(node)
-    order: list[int] = []  # post-order of the reversed graph
-    seen = {end}
-    stack = [(end, iter(before[end]))]
-    while stack:
-        node, rest = stack[-1]
-        new = next((other for other in rest if other not in seen), None)
-        if new is None:
-            order.append(node)
-            stack.pop()
-        else:
-            seen.add(new)
-            stack.append((new, iter(before[new])))
+    order = post_order(end, before)  # of the reversed graph
     rank = {node: number for number, node in enumerate(order)}
     nearest = {end: end}
 

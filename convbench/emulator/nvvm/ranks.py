@@ -11,6 +11,8 @@ Source: LLVM 7, the base of NVVM: `lib/Transforms/Scalar/Reassociate.cpp` (`Buil
 import re
 from collections import defaultdict
 
+from convbench.emulator.graphs import post_order
+
 _NAME = r'%(?:"[^"]+"|[\w.$-]+)'
 _NAMES = re.compile(_NAME)
 _RESULT = re.compile(rf"^  (?P<result>{_NAME}) = (?:(?:no|must)?tail )?(?P<opcode>\w+) ")
@@ -87,16 +89,4 @@ def _in_reverse_post_order(body: list[str]) -> list[str]:
             entry = block
         if "label %" in line:
             targets[block] += _TARGET.findall(line)
-    order: list[str] = []
-    seen = {entry or ""}
-    waiting = [(entry or "", iter(targets[entry or ""]))]
-    while waiting:
-        block, others = waiting[-1]
-        following = next((other for other in others if other not in seen), None)
-        if following is None:
-            order.append(block)
-            waiting.pop()
-        else:
-            seen.add(following)
-            waiting.append((following, iter(targets[following])))
-    return order[::-1]
+    return post_order(entry or "", targets)[::-1]
