@@ -98,16 +98,25 @@ def _ranked(geometry: Correlation) -> tuple[WindowConfig, ...]:
     return tuple(sorted(near, key=lambda each: near[each]))
 
 
-def _candidates(geometry: Correlation) -> Iterator[WindowConfig]:
-    taps = prod(geometry.taps)
-    steps = {min(channels, geometry.sources_per_group) for channels in ((4, 8) if taps <= 9 else (1, 2))}
+def _candidates(geometry: Correlation) -> tuple[WindowConfig, ...]:
+    most = (4, 8) if prod(geometry.taps) <= 9 else (1, 2)
+    return _with(tuple(sorted({min(channels, geometry.sources_per_group) for channels in most})))
+
+
+@cache
+def _with(steps: tuple[int, ...]) -> tuple[WindowConfig, ...]:
+    """All tiles, with each of these numbers of channels in a step."""
+    return tuple(_tiles(steps))
+
+
+def _tiles(steps: tuple[int, ...]) -> Iterator[WindowConfig]:
     for pixels, filters in ((8, 8), (4, 16), (8, 16), (4, 8)):
         for tile_j in range(pixels, 65, pixels):
             for tile_i in (2, 4, 7, 8, 14, 16):
                 for tile_m in (16, 32, 64, 128):
                     threads = tile_i * (tile_j // pixels) * (tile_m // filters)
                     if 96 <= threads <= 256:
-                        for channels in sorted(steps):
+                        for channels in steps:
                             yield WindowConfig(
                                 tile_m=tile_m, tile_i=tile_i, tile_j=tile_j, pixels=pixels, filters=filters,
                                 channels=channels, blocks=REGISTERS // (threads * NEEDED[pixels * filters]),

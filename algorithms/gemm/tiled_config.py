@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import NamedTuple
 
 from algorithms.correlation import HUGE_MACS, LARGE_MACS, Correlation
@@ -228,10 +229,15 @@ def tiles_for(geometry: Correlation) -> tuple[tuple[int, ...], ...]:
 def _of_tile(
     tile: tuple[int, ...], geometry: Correlation, *, splits: int, is_specialised: bool, stages: int = 2
 ) -> TiledConfig:
+    return _made(tile, stages, is_specialised, splits, RUN if is_pointwise(geometry) else 1)
+
+
+@cache  # a search asks for the same configs for every problem
+def _made(tile: tuple[int, ...], stages: int, is_specialised: bool, splits: int, pixels: int) -> TiledConfig:
     tile_k, tile_o, tile_t, thread_k, thread_o = tile
     return TiledConfig(
         tile_k=tile_k, tile_o=tile_o, tile_t=tile_t, thread_k=thread_k, thread_o=thread_o, stages=stages,
-        is_specialised=is_specialised, splits=splits, pixels=RUN if is_pointwise(geometry) else 1,
+        is_specialised=is_specialised, splits=splits, pixels=pixels,
     )  # fmt: skip
 
 

@@ -12,6 +12,7 @@ Source    Lavin & Gray 2016, "Fast algorithms for convolutional neural networks"
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from functools import cache
 
 import numpy as np
 
@@ -65,6 +66,7 @@ class StagedConfig(Tile):
         return Tile(**fields)
 
 
+@cache
 def staged(tile: Tile, *, is_specialised: bool = False) -> StagedConfig:
     """The config with a tile."""
     return StagedConfig(**asdict(tile), is_specialised=is_specialised)

@@ -4,9 +4,9 @@ numba-cuda has no public function that returns what its dispatcher would load on
 internals; no other module does so for machine code. It makes the dispatcher's own kernel object, which honours
 `launch_bounds`, `max_registers`, `fastmath`, `lto` and linked code, and tells it the compute capability.
 
-Device functions are compiled into the public contexts, where a GPU of another architecture finds them later. This does
-no harm: the front end asks for the capability in two places only, atomics and tanh, and its answer is the same for all
-capabilities from 7.5 on, which are all that this package knows.
+A kernel object serves all architectures, and device functions are compiled into the public contexts, where a GPU of
+another architecture finds them later. This does no harm: the front end asks for the capability in two places only,
+atomics and tanh, and its answer is the same for all capabilities from 7.5 on, which are all that this package knows.
 """
 
 from dataclasses import dataclass
@@ -18,6 +18,7 @@ from numba.cuda.core import config
 from packaging.specifiers import SpecifierSet
 
 from convbench.emulator import front_end, shortcuts, without_device
+from convbench.emulator.building import Cache
 from convbench.errors import DeviceError, KernelError
 from convbench.inspection.architecture import Architecture
 from convbench.inspection.resources import Resources, read_log
@@ -25,7 +26,10 @@ from convbench.inspection.resources import Resources, read_log
 NUMBA_CUDA = SpecifierSet(">=0.30.4,<0.31")
 SUFFIX_SINCE = (9, 0)  # from here on numba-cuda compiles for sm_90a and so on, because wgmma needs it
 
+KEPT = 32  # kernels that the front end has compiled, for the next architecture
 BRIEF = 600  # characters of an error that are kept: a linker repeats itself for every line
+
+_kernels: Cache[Any] = Cache(KEPT)
 
 
 @dataclass(frozen=True)
@@ -69,7 +73,7 @@ def _built(kernel: Any, types: tuple[Any, ...], architecture: Architecture) -> C
     capability = (*architecture.compute_capability, suffix)
     patching = front_end._lock  # noqa: SLF001  (the emulator patches numba-cuda while a kernel compiles, as is done here)
     with patching, shortcuts.taken(), without_device.compiling_for(capability, _telling()):
-        made = _Kernel(kernel.py_func, types, **kernel.targetoptions)
+        made = _kernels.get((kernel, types), lambda: _Kernel(kernel.py_func, types, **kernel.targetoptions))
         library = made._codelibrary  # noqa: SLF001  (numba-cuda has no public name for it)
         cubin, log = bytes(library.get_cubin().code), library.get_linkerinfo(capability)
     entry = str(made.entry_name)
@@ -101,9 +105,8 @@ def check_version() -> None:
 
 
 def _telling() -> list[tuple[Any, str, Any]]:
-    """What to replace so that the linker tells registers and spills, and no PTX is made."""
-    # here, because other versions of numba-cuda may lack these, and Numba's simulator does
-    from numba.cuda.codegen import CUDACodeLibrary
+    """What to replace so that the linker tells registers and spills."""
+    # here, because other versions of numba-cuda may lack it, and Numba's simulator does
     from numba.cuda.cudadrv.driver import _Linker
 
     quiet = _Linker._get_linker_options  # noqa: SLF001
@@ -113,11 +116,7 @@ def _telling() -> list[tuple[Any, str, Any]]:
         options.verbose = True  # so that ptxas reports registers and spills
         return options
 
-    return [
-        # it is only searched for calls of functions to link, and making PTX takes as long as compiling the kernel
-        (CUDACodeLibrary, "get_asm_str", CUDACodeLibrary.get_llvm_str),
-        (_Linker, "_get_linker_options", verbose),
-    ]
+    return [(_Linker, "_get_linker_options", verbose)]
 
 
 def _brief(error: BaseException) -> str:

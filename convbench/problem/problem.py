@@ -239,6 +239,8 @@ class ConvProblem:
 
     def packed(self) -> "ConvProblem":
         """The same problem with the layouts NCHW and KCRS."""
+        if (self.layout, self.filter_layout) == ("NCHW", "KCRS"):
+            return self
         return replace(self, layout="NCHW", filter_layout="KCRS")
 
     @property

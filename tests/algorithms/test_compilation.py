@@ -11,6 +11,7 @@ from cases.problems import PROBLEMS
 from convbench.algorithm import registry
 from convbench.devices.simulator import SimulatorDevice
 from convbench.emulator import shortcuts
+from convbench.emulator.building import Cache
 from convbench.measurement import Execution
 from convbench.problem import DIRECTIONS
 from convbench.problem.notation import parse
@@ -20,6 +21,9 @@ from support.strategies import in_own_dtype
 ARCHITECTURES = [(8, 0), (9, 0), (10, 0)]  # bfloat16 begins with 8.0
 
 DOUBLE = {types.float64, types.complex128}
+
+
+compiled = Cache(1000)  # what the front end made
 
 
 class Compiler(SimulatorDevice):
@@ -51,11 +55,21 @@ def launched_by(name: str) -> Compiler:
 
 @pytest.fixture(autouse=True)
 def no_device_needed(monkeypatch):
-    """Numba asks the current device which architecture a device function is for. Shortcuts compile in less time."""
-    from numba.cuda import dispatcher
+    """Numba asks the current device which architecture a device function is for. Shortcuts compile in less time.
+
+    The front end does the same for all architectures (see `convbench.inspection.compiler`), so it runs once for them.
+    """
+    from numba.cuda import compiler, dispatcher
 
     current = SimpleNamespace(compute_capability=(9, 0))
+    front_end = compiler._compile_pyfunc_with_fixup
     monkeypatch.setattr(dispatcher, "get_current_device", lambda: current)
+    monkeypatch.setattr(
+        compiler, "_compile_pyfunc_with_fixup",
+        lambda function, signature, **options: compiled.get(
+            (function, signature), lambda: front_end(function, signature, **options)
+        ),
+    )  # fmt: skip
     with shortcuts.taken():
         yield current
 

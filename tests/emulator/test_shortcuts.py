@@ -1,6 +1,8 @@
 """Shortcuts in numba-cuda and llvmlite leave every kernel as it is, and are gone when the kernel is compiled."""
 
+import operator
 import re
+from itertools import product
 
 import pytest
 from numba import cuda, float32, types
@@ -49,6 +51,7 @@ def test_a_kernel_is_the_same_without_shortcuts(strict, monkeypatch):
     """Each instruction, call and debug location; the order of equal declarations is not fixed."""
     shortened = lines_of(strict)
     assert len(shortened) > 300
+    assert lines_of(strict) == shortened  # with the signatures that are kept
     monkeypatch.setattr(shortcuts, "patches", list)
     assert lines_of(strict) == shortened
 
@@ -76,3 +79,50 @@ def test_a_node_of_metadata_computes_its_hash_once():
     kept = shortcuts._kept(lambda node: computed.append(node) or 5)
     assert [kept(node), kept(node)] == [5, 5]
     assert computed == [node]
+
+
+def test_flags_are_equal_where_numba_says_so():
+    from numba.cuda.flags import CUDAFlags
+
+    def flags(**values):
+        made = CUDAFlags()
+        for name, value in values.items():
+            setattr(made, name, value)
+        return made
+
+    several = [
+        flags(), flags(forceinline=False), flags(forceinline=True), flags(compute_capability=(9, 0)),
+        flags(compute_capability=(9, 0), forceinline=True), flags(fastmath=True), flags(nvvm_options={"opt": 3}),
+    ]  # fmt: skip
+    pairs = list(product(several, several))
+    equal, hashes = [one == other for one, other in pairs], [hash(one) for one in several]
+    assert any(equal)
+    assert not all(equal)
+    with shortcuts.taken():
+        assert [one == other for one, other in pairs] == equal
+        assert len({hash(one) for one in several}) == len(set(hashes)) == 1
+
+
+def test_the_signature_of_an_operator_is_the_same_the_second_time():
+    """Its implementation too, after a call with other types that ends at the same signature."""
+    from numba.cuda.descriptor import cuda_target
+
+    context = cuda_target.typing_context
+    context.refresh()
+    kinds = types.int32, types.int64, types.uint32, types.float32, types.float64, types.boolean, types.literal(3)
+    for function in (operator.add, operator.truediv, operator.lshift, operator.lt, operator.pow, min, abs):
+        typed = context._lookup_global(function)
+        count = 1 if function is abs else 2
+        calls = list(product(kinds, repeat=count))
+        if function is operator.lshift:
+            calls = [call for call in calls if not any(isinstance(kind, types.Float) for kind in call)]
+
+        def outcome(call, typed=typed):
+            signature = typed.get_call_type(context, call, {})
+            return signature, typed.get_impl_key(signature)
+
+        expected = [outcome(call) for call in calls]
+        with shortcuts.taken():
+            for order in (calls, calls[::-1]):
+                found = {call: outcome(call) for call in order}
+                assert [found[call] for call in calls] == expected
