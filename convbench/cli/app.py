@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import typer
 
-from convbench.cli import compare, fuzzing, gpu, inform, inspect, measure, profile, report, run, streams, tune
+from convbench.cli import cache, compare, fuzzing, gpu, inform, inspect, measure, profile, report, run, streams, tune
 from convbench.cli.examples import epilog
 from convbench.errors import ConvbenchError
 from convbench.problem.notation import benchdnn, cutlass, miopen
@@ -33,6 +33,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "inspect": inspect.inspect,
     "profile": profile.profile,
     "doctor": inform.doctor,
+    "cache": cache.cache,
     "run": run.run,
 }
 for name, command in COMMANDS.items():

@@ -39,12 +39,14 @@ class Asked:
     direction: options.DirectionOption = None
     seed: options.SeedOption = 0
     plugin: options.PluginOption = None
+    cache_size: options.CacheSizeOption = None
 
     def prepare(self, how: "How | None" = None) -> "tuple[Harness, Workload, list[Job]]":
         """The harness, the workload and the jobs. Every mistake in a call is found here, before anything runs."""
         from convbench import devices
         from convbench.measurement import Harness, jobs
 
+        options.keep_cache_within(self.cache_size)
         chosen = self.layers()
         options.load_plugins(self.plugin)
         algorithms = self.algorithms()

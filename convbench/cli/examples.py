@@ -70,6 +70,10 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
         ),
     ),
     "doctor": (("convbench doctor", "what is missing, and the command that installs it"),),
+    "cache": (
+        ("convbench cache", "where the compiled kernels are, and their size"),
+        ("convbench cache clear", "remove them all"),
+    ),
     "run": (
         ("convbench run program.py", "a Numba CUDA program of yours, without a GPU"),
         ("convbench run --checked --keep-going program.py", "all its races and wrong accesses; exit status 1 if any"),

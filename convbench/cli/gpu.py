@@ -44,6 +44,7 @@ def gpu(
     database: options.DatabaseOption = None,
     seed: options.SeedOption = 0,
     plugin: options.PluginOption = None,
+    cache_size: options.CacheSizeOption = None,
     json_: options.JsonOption = False,
 ) -> None:
     """Check every algorithm, then time the standard layers and compare the algorithms with cuDNN.
@@ -57,6 +58,7 @@ def gpu(
 
     asked = Asked(workload=workload, input_=input_, batch=batch, where=where, strict=strict, algorithm=algorithm)
     chosen = asked.layers()
+    options.keep_cache_within(cache_size)
     options.load_plugins(plugin)
     names = tuple(one.name for one in asked.algorithms()) if algorithm else None
     problems = tuple(str(parse(text)) for text in check) if check else PROBLEMS

@@ -2,6 +2,7 @@
 
 import importlib
 import importlib.util
+import os
 import re
 import sys
 from pathlib import Path
@@ -116,6 +117,14 @@ GpuOption = Annotated[
         autocompletion=completion.one_of((*GPUS, NO_GPU)),
     ),
 ]
+CacheSizeOption = Annotated[
+    str | None,
+    typer.Option(
+        "--cache-size",
+        help="Most bytes of compiled kernels on disk, such as 500MB; those not used for the longest time go first. "
+        "Default: CONVBENCH_CACHE_SIZE, or 2GiB.",
+    ),
+]
 PluginOption = Annotated[
     list[str] | None,
     typer.Option("--plugin", help="A module or a .py file that registers algorithms. May be repeated."),
@@ -174,6 +183,18 @@ def inputs(texts: list[str] | None) -> dict[str, tuple[int, ...]]:
             raise ConvbenchError(f"--input gives sizes of {name!r} twice" if name else "--input without a name twice")
         found[name] = tuple(map(int, numbers))
     return found
+
+
+def keep_cache_within(size: str | None) -> None:
+    """Limit the compiled kernels on disk, in this process and those that it starts. Raises ConvbenchError."""
+    from convbench.emulator import cache_folder
+
+    if size is not None:
+        os.environ[cache_folder.VARIABLE] = size
+    try:
+        cache_folder.limit()
+    except cache_folder.CacheSizeError as error:
+        raise ConvbenchError(str(error)) from None
 
 
 def load_plugins(plugins: list[str] | None) -> None:

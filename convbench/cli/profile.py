@@ -60,6 +60,7 @@ def profile(
         bool, typer.Option("--sass", help="Check the counts of the hot loop against the machine code.")
     ] = False,
     plugin: options.PluginOption = None,
+    cache_size: options.CacheSizeOption = None,
     json_: options.JsonOption = False,
 ) -> None:
     """Profile an algorithm's kernels, without a GPU.
@@ -82,6 +83,7 @@ def profile(
     what, asked = options.one_problem(problem, direction)
     if seed < 0:
         raise ConvbenchError(f"--seed {seed} is negative; it is a whole number, at least 0")
+    options.keep_cache_within(cache_size)
     options.load_plugins(plugin)
     by = registry.get(algorithm)
     case = FuzzCase(algorithm=by.name, direction=asked, problem=what, kind="uniform", seed=0, config=config)

@@ -6,14 +6,24 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from convbench.cli import completion
+from convbench.cli import completion, options
 from convbench.errors import ConvbenchError
 
 if TYPE_CHECKING:
     from convbench.emulator import program
 
 ORDERS = "forward", "reverse", "random"
-WITH_VALUE = {"--only", "--orders", "--budget", "--compute-capability", "--memory", "--code", "--json", "--junit"}
+WITH_VALUE = {
+    "--only",
+    "--orders",
+    "--budget",
+    "--compute-capability",
+    "--memory",
+    "--code",
+    "--json",
+    "--junit",
+    "--cache-size",
+}
 
 
 class Chosen(BaseException):
@@ -85,6 +95,7 @@ def run(
             "at the end.",
         ),
     ] = False,
+    cache_size: options.CacheSizeOption = None,
     json: Annotated[Path | None, typer.Option("--json", help="Write what was found to this file, as JSON.")] = None,
     junit: Annotated[
         Path | None, typer.Option("--junit", help="Write what was found to this file, as JUnit's XML.")
@@ -101,13 +112,14 @@ def run(
         raise ConvbenchError("run: name a script, or a module with -m")
     if module is not None and module.startswith("-"):
         raise ConvbenchError(f"run: -m is followed by the name of a module, not by {module}; options come before -m")
-    options = {
+    options.keep_cache_within(cache_size)
+    how = {
         "checked": checked or None, "strict_index": strict_index or None,
         "strict_return": strict_return or None, "strict_store": strict_store or None, "keep_going": keep_going or None,
         "only": only, "orders": orders, "budget": budget, "compute_capability": compute_capability,
         "memory": memory, "code": code, "profile": profile or None,
     }  # fmt: skip
-    raise Chosen(program.Program(given[0], given[1:], is_module=module is not None, json=json, junit=junit), options)
+    raise Chosen(program.Program(given[0], given[1:], is_module=module is not None, json=json, junit=junit), how)
 
 
 def separated(words: Sequence[str]) -> list[str]:

@@ -16,10 +16,6 @@ import hmac
 import os
 import platform
 import secrets
-import shutil
-import stat
-import time
-import warnings
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -28,15 +24,14 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from convbench.emulator import codec
+from convbench.emulator import cache_folder, codec
 from convbench.emulator.building import Linked, bind
 from convbench.emulator.identity import identity
 from convbench.emulator.machine import Machine
 
-DAYS_KEPT = 30  # a folder that no process used for so long belongs to another version, and is removed
-MOST_FILES = 20_000  # in one folder; a file has 20 to 200 KiB
 _PACKAGES = ("numba-cuda", "numba", "llvmlite", "numpy")
 _switched_off: list[bool] = []
+_bound = cache_folder.Bound()
 _KEY_BYTES, _SEAL = 32, "sha256"  # a seal has as many bytes as the key
 
 
@@ -77,16 +72,18 @@ def _read(file: Path, key: bytes) -> Linked | None:
     seal, content = sealed[:_KEY_BYTES], sealed[_KEY_BYTES:]
     if not hmac.compare_digest(seal, _seal(key, file.name, content)):
         return None
+    with suppress(OSError):
+        os.utime(file)  # the files that were not used for the longest time go first
     return codec.decoded(zlib.decompress(content))
 
 
 def _write(file: Path, made: Linked, key: bytes) -> None:
     new = file.with_suffix(f".{os.getpid()}")
     with suppress(OSError):  # on a full disk, the next process only compiles again
-        if sum(1 for _ in file.parent.iterdir()) < MOST_FILES:
-            content = zlib.compress(codec.encoded(made), 1)
-            _write_own(new, _seal(key, file.name, content) + content)
-            new.replace(file)
+        content = zlib.compress(codec.encoded(made), 1)
+        _write_own(new, _seal(key, file.name, content) + content)
+        new.replace(file)
+        _bound.wrote(_KEY_BYTES + len(content))
 
 
 def _seal(key: bytes, name: str, content: bytes) -> bytes:
@@ -106,7 +103,7 @@ def _key(root: Path) -> bytes:
     for _ in range(2):
         with suppress(FileNotFoundError):
             key = file.read_bytes()
-            if len(key) == _KEY_BYTES and _is_own(file, others_may=0):
+            if len(key) == _KEY_BYTES and cache_folder.is_own(file, others_may=0):
                 return key
             file.unlink()
         new = file.with_suffix(f".{os.getpid()}")
@@ -124,36 +121,10 @@ def _folder(processor: str) -> Path | None:
     words = [processor, platform.python_version(), *(f"{name} {version(name)}" for name in _PACKAGES)]
     digest = hashlib.sha256("\n".join(words).encode() + b"".join(source.read_bytes() for source in sources))
     try:
-        root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "convbench" / "emulator"
-        folder = root / digest.hexdigest()[:16]
-        if not folder.is_dir():
-            _tidy(root)
-        root.parent.parent.mkdir(parents=True, exist_ok=True)
-        for own in (root.parent, root, folder):
-            own.mkdir(mode=0o700, exist_ok=True)
-        os.utime(folder)
-        if foreign := [path for path in (root.parent, root, folder) if not _is_own(path)]:
-            warnings.warn(
-                f"compiled kernels are not kept, because others own or may write {foreign[0]}: remove it, or set "
-                "XDG_CACHE_HOME to a folder of your own",
-                stacklevel=2,
-            )
+        folder = cache_folder.made(digest.hexdigest()[:16])
+        if folder is None:
             return None
-        _key(root)
+        _key(folder.parent)
     except (OSError, RuntimeError):  # RuntimeError: the user has no home folder
         return None
     return folder if os.access(folder, os.W_OK) else None
-
-
-def _is_own(path: Path, others_may: int = stat.S_IRGRP | stat.S_IROTH | stat.S_IXGRP | stat.S_IXOTH) -> bool:
-    """Whether a file or folder is the user's, no link, and gives others no other rights."""
-    found = path.lstat()
-    rights = stat.S_IMODE(found.st_mode) & 0o077
-    return found.st_uid == os.getuid() and not stat.S_ISLNK(found.st_mode) and not rights & ~others_may
-
-
-def _tidy(root: Path) -> None:
-    """Remove the folders of other versions that are no longer used."""
-    for other in root.iterdir() if root.is_dir() else ():
-        if time.time() - other.stat().st_mtime > DAYS_KEPT * 86_400:
-            shutil.rmtree(other, ignore_errors=True)

@@ -10,6 +10,7 @@ atomics and tanh, and its answer is the same for all capabilities from 7.5 on, w
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 from importlib.metadata import version
 from typing import Any
 
@@ -18,7 +19,6 @@ from numba.cuda.core import config
 from packaging.specifiers import SpecifierSet
 
 from convbench.emulator import front_end, shortcuts, without_device
-from convbench.emulator.building import Cache
 from convbench.errors import DeviceError, KernelError
 from convbench.inspection.architecture import Architecture
 from convbench.inspection.resources import Resources, read_log
@@ -28,8 +28,6 @@ SUFFIX_SINCE = (9, 0)  # from here on numba-cuda compiles for sm_90a and so on, 
 
 KEPT = 32  # kernels that the front end has compiled, for the next architecture
 BRIEF = 600  # characters of an error that are kept: a linker repeats itself for every line
-
-_kernels: Cache[Any] = Cache(KEPT)
 
 
 @dataclass(frozen=True)
@@ -66,18 +64,23 @@ def compile_kernel(kernel: Any, types: tuple[Any, ...], architecture: Architectu
 
 
 def _built(kernel: Any, types: tuple[Any, ...], architecture: Architecture) -> Compiled:
-    # here, because other versions of numba-cuda may lack it, and Numba's simulator does: check_version comes first
-    from numba.cuda.dispatcher import _Kernel
-
     suffix = "a" if architecture.compute_capability >= SUFFIX_SINCE else ""
     capability = (*architecture.compute_capability, suffix)
     patching = front_end._lock  # noqa: SLF001  (the emulator patches numba-cuda while a kernel compiles, as is done here)
     with patching, shortcuts.taken(), without_device.compiling_for(capability, _telling()):
-        made = _kernels.get((kernel, types), lambda: _Kernel(kernel.py_func, types, **kernel.targetoptions))
+        made = _kernel_object(kernel, types)
         library = made._codelibrary  # noqa: SLF001  (numba-cuda has no public name for it)
         cubin, log = bytes(library.get_cubin().code), library.get_linkerinfo(capability)
     entry = str(made.entry_name)
     return Compiled(str(kernel.py_func.__name__), entry, architecture.name + suffix, cubin, read_log(log, entry))
+
+
+@lru_cache(KEPT)
+def _kernel_object(kernel: Any, types: tuple[Any, ...]) -> Any:
+    # here, because other versions of numba-cuda may lack it, and Numba's simulator does: check_version comes first
+    from numba.cuda.dispatcher import _Kernel
+
+    return _Kernel(kernel.py_func, types, **kernel.targetoptions)
 
 
 def _fault(architecture: Architecture) -> str | None:

@@ -312,3 +312,37 @@ def test_doctor_names_what_there_is_and_what_is_not(convbench):
     assert "| emulator | ok | a kernel runs on " in squeezed(out)
     assert "by numba-cuda 0.30" in out
     assert {finding["what"] for finding in json.loads(convbench("doctor", "--json")[1])} >= {"Python", "numpy", "GPU"}
+
+
+def test_the_compiled_kernels_are_shown_and_removed(convbench, here, monkeypatch):
+    kernels = here / "cache" / "convbench" / "emulator" / "0123456789abcdef"
+    kernels.mkdir(parents=True)
+    (kernels / "one").write_bytes(bytes(3 * 2**20))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(here / "cache"))
+    status, out, err = convbench("cache")
+    assert (status, err) == (0, "")
+    assert out == f"{kernels.parent}: 1 compiled kernel, 3.0 MiB of at most 2.0 GiB\n"
+    monkeypatch.setenv("CONVBENCH_CACHE_SIZE", "100MB")
+    found = json.loads(convbench("cache", "info", "--json")[1])
+    assert (found["kernels"], found["bytes"], found["limit"]) == (1, 3 * 2**20, 10**8)
+    assert ": removed 1 compiled kernel" in convbench("cache", "clear")[1]
+    assert json.loads(convbench("cache", "--json")[1])["kernels"] == 0
+    status, out, err = convbench("cache", "clean")
+    assert (status, out) == (2, "")
+    assert err == "convbench: cache 'clean' is neither info nor clear; did you mean clear?\n"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("verify", "n1c1h4w4-k1r1s1"), ("bench", "n1c1h4w4-k1r1s1"), ("fuzz", "--examples", 1), ("gpu", "--out", "x"),
+        ("profile", "direct", "n1c1h4w4-k1r1s1"), ("tune", "n1c1h4w4-k1r1s1"), ("run", "--cache-size", "2x", "x.py"),
+    ],
+    ids=lambda words: words[0],
+)  # fmt: skip
+def test_a_size_of_the_cache_that_is_none_is_refused_before_anything_runs(convbench, monkeypatch, words):
+    monkeypatch.setenv("CONVBENCH_CACHE_SIZE", "")
+    status, out, err = convbench(*words, *(() if words[0] == "run" else ("--cache-size", "2x")))
+    assert (status, out) == (2, "")
+    message = "--cache-size (CONVBENCH_CACHE_SIZE) is a number of bytes such as 2GiB or 500MB, not '2x'"
+    assert err == f"convbench: {message}\n"

@@ -5,13 +5,14 @@ import os
 import secrets
 import stat
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 from numba import cuda, float32
 
-from convbench.emulator import Emulator, FaultKind, KernelFault, codec, disk, launch, profile, sources
+from convbench.emulator import Emulator, FaultKind, KernelFault, cache_folder, codec, disk, launch, profile, sources
 from convbench.emulator.building import Cache
 from convbench.emulator.ready import Launches
 
@@ -207,9 +208,70 @@ def test_a_kernel_without_identity_is_compiled(folder, forget):
     assert files(folder) == []
 
 
+def test_beyond_the_limit_the_kernels_not_used_for_the_longest_time_go(folder, forget, monkeypatch):
+    for factor in (2, 3, 5):
+        run(made(factor))
+    old = files(folder)
+    then = time.time() - 1000
+    for age, file in enumerate(old):
+        os.utime(file, (then + age, then + age))
+    forget()
+    run(made(2))  # it is used, and so no longer the oldest
+    (used,) = [file for file in old if file.stat().st_mtime > then + 100]
+    monkeypatch.setenv(cache_folder.VARIABLE, str(sum(file.stat().st_size for file in old) + 100))
+    monkeypatch.setattr(disk, "_bound", cache_folder.Bound())
+    run(made(4))
+    left = files(folder)
+    assert len(left) == 2
+    assert used in left
+    assert set(left) & set(old) == {used}
+
+
+@pytest.mark.parametrize("step", [0.001, 1000.0], ids=["counted", "estimated"])
+def test_the_folder_stays_within_its_limit(folder, forget, monkeypatch, step):
+    monkeypatch.setattr(cache_folder, "STEP", step)
+    monkeypatch.setattr(disk, "_bound", cache_folder.Bound())
+    run(made())
+    size = cache_folder.usage().bytes
+    monkeypatch.setenv(cache_folder.VARIABLE, str(int(2.5 * size)))
+    for factor in range(3, 9):
+        run(made(factor))
+        assert 0 < cache_folder.usage().bytes <= 2.5 * size
+
+
+def test_nothing_is_kept_within_no_bytes(folder, forget, monkeypatch):
+    monkeypatch.setenv(cache_folder.VARIABLE, "0")
+    monkeypatch.setattr(disk, "_bound", cache_folder.Bound())
+    run(made())
+    assert files(folder) == []
+
+
+@pytest.mark.parametrize("text", ["much", "-1", "2 apples", "1e9"])
+def test_a_limit_that_is_no_number_of_bytes_is_refused(folder, forget, monkeypatch, text):
+    monkeypatch.setenv(cache_folder.VARIABLE, text)
+    with pytest.raises(cache_folder.CacheSizeError, match=f"is a number of bytes such as 2GiB or 500MB, not '{text}'"):
+        cache_folder.limit()
+
+
+def test_the_kernels_of_all_versions_are_counted_and_removed(folder, forget):
+    expected = run(made())
+    other = folder / "convbench" / "emulator" / "0123456789abcdef"
+    other.mkdir(mode=0o700)
+    (other / "kernel").write_bytes(bytes(1000))
+    before = cache_folder.usage()
+    assert (before.kernels, before.folder) == (2, folder / "convbench" / "emulator")
+    assert cache_folder.clear() == before
+    assert cache_folder.usage().bytes == 0
+    assert not other.exists()
+    linked = forget()
+    disk._folder.cache_clear()
+    np.testing.assert_array_equal(run(made()), expected)
+    assert linked == ["kernel"]
+
+
 def test_folders_of_other_versions_go_after_a_month(folder, forget):
     root = folder / "convbench" / "emulator"
-    for name, days in (("old", disk.DAYS_KEPT + 1), ("new", disk.DAYS_KEPT - 1)):
+    for name, days in (("old", cache_folder.DAYS_KEPT + 1), ("new", cache_folder.DAYS_KEPT - 1)):
         (root / name).mkdir(parents=True)
         then = root.stat().st_mtime - days * 86_400
         os.utime(root / name, (then, then))

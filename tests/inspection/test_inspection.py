@@ -177,6 +177,7 @@ def test_what_a_run_takes_is_without_what_is_done_once():
 def fresh(monkeypatch):
     """Start with empty caches."""
     monkeypatch.setattr(inspector, "_made", {})
+    compiler._kernel_object.cache_clear()
     toolkit.tool.cache_clear()
     yield
     toolkit.tool.cache_clear()

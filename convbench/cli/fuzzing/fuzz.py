@@ -80,6 +80,7 @@ def fuzz(
     keep_going: KeepGoingOption = False,
     device: FuzzDeviceOption = None,
     plugin: options.PluginOption = None,
+    cache_size: options.CacheSizeOption = None,
     corpus: CorpusOption = Path("fuzz_corpus.txt"),
     replay: ReplayOption = None,
     json_: options.JsonOption = False,
@@ -88,6 +89,7 @@ def fuzz(
 
     Exit status 1 if a case failed, or if an algorithm had no case.
     """
+    options.keep_cache_within(cache_size)
     if replay:
         if (seconds, examples, seed, algorithm, direction, jobs, keep_going) != (None, None, 0, None, None, 1, False):
             raise ConvbenchError("--replay runs one case as it is; only --device, --plugin and --json go with it")

@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields, replace
 from difflib import get_close_matches
 from typing import Any, Self, cast, get_args
 
+from convbench.emulator.cache_folder import bytes_of
 from convbench.emulator.errors import EmulatorError, LaunchError
 from convbench.emulator.launch import STEPS, Emulator
 from convbench.emulator.limits import Limits
@@ -18,7 +19,6 @@ MEMORY_BYTES = 8 * 2**30
 PREFIX = "CONVBENCH_"
 
 _CLOSE = 0.85  # how alike two names are, for `difflib`
-_UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
 _SWITCH = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
 
 
@@ -157,11 +157,10 @@ def _capability(option: str, value: Any) -> tuple[int, int]:
 
 
 def _memory(option: str, value: Any) -> int:
-    found = re.fullmatch(r"(\d{1,18})\s*([A-Za-z]*)", str(value), re.ASCII)
-    unit = _UNITS.get(found[2].upper()) if found else None
-    if found is None or unit is None or not int(found[1]):
+    size = bytes_of(str(value))
+    if not size:
         raise OptionError(f"{option} is a number of bytes such as 8GiB or 512MiB, at least 1, not {value!r}")
-    return int(found[1]) * unit
+    return size
 
 
 def _orders(option: str, value: Any) -> tuple[Order, ...]:
