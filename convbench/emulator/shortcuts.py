@@ -73,4 +73,13 @@ def _values(config: Any) -> dict[str, Any]:
 def _is_equal(config: Any, other: Any) -> Any:
     if not isinstance(other, type(config)):
         return NotImplemented
-    return config._values == other._values or _values(config) == _values(other)  # noqa: SLF001
+    mine, theirs = config._values, other._values  # noqa: SLF001
+    if mine == theirs:
+        return True
+    if type(other) is not type(config):
+        return _values(config) == _values(other)
+    options = config.options
+    return all(
+        mine.get(name, options[name].default) == theirs.get(name, options[name].default)
+        for name in mine.keys() | theirs.keys()
+    )

@@ -5,8 +5,9 @@ import re
 import pytest
 from numba import cuda, float32, types
 
-from convbench.emulator import shortcuts
+from convbench.emulator import compiler_fault, shortcuts
 from convbench.emulator.front_end import lower
+from convbench.emulator.ptx import numba_code
 
 NUMBER = re.compile(r"\d+")  # functions are numbered, and their names end with the number
 
@@ -51,6 +52,48 @@ def test_a_kernel_is_the_same_without_shortcuts(strict, monkeypatch):
     assert len(shortened) > 300
     monkeypatch.setattr(shortcuts, "patches", list)
     assert lines_of(strict) == shortened
+
+
+@cuda.jit
+def reshaped(x, y, factor):
+    i = cuda.grid(1)
+    y[i] = x.reshape((2, 3))[1, i] * factor
+
+
+@pytest.mark.skipif(compiler_fault() is not None, reason=f"{compiler_fault()}")
+@pytest.mark.parametrize(("kernel", "compilations"), [(make_kernel(), 1), (reshaped, 2)])
+def test_nvvm_compiles_a_kernel_once_unless_functions_of_numba_cuda_may_be_linked(kernel, compilations, monkeypatch):
+    """Without the shortcut, it writes PTX that nobody runs."""
+    from numba.cuda.cudadrv import nvvm
+
+    compiled, compile_ir = [], nvvm.compile_ir
+    monkeypatch.setattr(nvvm, "compile_ir", lambda *args, **options: compiled.append(1) or compile_ir(*args, **options))
+    vectors = types.Array(types.float32, 1, "C")
+
+    def ptx():
+        compiled.clear()
+        texts = numba_code.ptx_of(kernel, (vectors, vectors, types.float32), (9, 0)).texts
+        return [NUMBER.sub("0", text) for text in texts], len(compiled)
+
+    shortened, count = ptx()
+    assert count == compilations
+    monkeypatch.setattr(numba_code, "without_assembly", list)
+    assert ptx() == (shortened, 2)
+
+
+def test_flags_are_equal_if_all_options_have_equal_values():
+    from numba.cuda.flags import CUDAFlags
+
+    given = [{}, {"fastmath": True}, {"nrt": False}, {"nrt": True}, {"nrt": True, "fastmath": True}]
+    flags = [CUDAFlags() for _ in given]
+    for one, options in zip(flags, given, strict=True):
+        for name, value in options.items():
+            setattr(one, name, value)
+    whole = [[one == other for other in flags] for one in flags]
+    with shortcuts.taken():
+        assert [[one == other for other in flags] for one in flags] == whole
+    assert whole[0][2]
+    assert not whole[0][3]
 
 
 def test_no_shortcut_is_left_after_an_error():
