@@ -41,8 +41,9 @@ SMALL_BYTES = 2**24  # up to this size, free memory is not checked
 class EmulatorDevice(Device):
     """Runs CUDA kernels on the CPU, compiled to native code.
 
-    With `checked`, every access and barrier is checked. `code` is as for `convbench.emulator.Emulator`. By default fast
-    mode runs the PTX that a GPU gets, and checked mode numba-cuda's code before NVVM.
+    With `checked`, every access and barrier is checked, and `workers` can only be 1. `code` is as for
+    `convbench.emulator.Emulator`. By default fast mode runs the PTX that a GPU gets, and checked mode numba-cuda's code
+    before NVVM.
 
     Raises
     ------
@@ -78,7 +79,7 @@ class EmulatorDevice(Device):
                 f"device {self.name} needs NVIDIA's compiler, which does not work: {fault}: "
                 'pip install "convbench[cu13]" (or [cu12])'
             )
-        workers = environment.cores() if workers is None else workers
+        workers = environment.cores() if workers is None and not checked else workers
         self._emulator = Emulator(checked=checked, workers=workers, code=code)
         self.compute_capability = self._emulator.limits.compute_capability
 

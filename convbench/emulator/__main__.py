@@ -17,6 +17,7 @@ def _parser() -> argparse.ArgumentParser:
         "--checked": "check every access and barrier",
         "--strict-index": "take a negative index for a fault",
         "--strict-return": "take a thread that returns before a barrier for a fault",
+        "--strict-store": "take it for a race that several threads store one value",
         "--keep-going": "go on after a fault, and tell all faults at the end",
         "--profile": "count what the warps of each kernel do in its first launch, or in that of --only",
     }

@@ -184,6 +184,14 @@ def _access(stop: Stop, places: Places, sites: Sites) -> tuple[str, str]:
     if kind == FaultKind.UNWRITTEN and b < 0:
         array = places.local(-1 - b)
         return f"reads an element of local array {array} that was never written", array
+    if kind == FaultKind.OPERAND:
+        array, element = places.element(a) if a else ("", "a register")
+        if c < 0:
+            array = places.local(-1 - c)
+            element = f"an element of local array {array}"
+        product = sites[b]
+        line = f" of line {product.line}" if product.line else f" in {product.function}" * bool(product.function)
+        return f"writes {element}, which the wgmma{line} still uses: wait for its group first", array
     verb = "reads" if kind == FaultKind.READ_OUTSIDE else "writes"
     if c < 0:  # the local memory of a thread in PTX, whose addresses count from its beginning
         array = places.local(-1 - c)

@@ -7,7 +7,7 @@ import time
 from collections.abc import Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -47,7 +47,8 @@ class Emulator:
     orders : the orders of threads and blocks in which a kernel is run. Hardware promises none of them, so all must give
         the same result. By default "forward" in fast mode, all three in checked mode
     seed : seed of the order "random"
-    workers : number of blocks that run at once; by default the number of cores. In checked mode it is always 1
+    workers : number of blocks that run at once; by default the number of cores. In checked mode it is always 1, and no
+        other number is taken
     compute_capability : the capability to compile for, whose limits a launch must keep
     checked : whether to check every access and every barrier; blocks then run one after another, and side by side if
         they wait for each other. In PTX an access is an instruction: an index beyond its axis that stays inside the
@@ -60,12 +61,19 @@ class Emulator:
     strict_index : in checked mode, whether a negative index is a fault. Numba counts it from the end, so that by
         default it is a remark (`remarks`). One below the beginning is out of bounds in any case
     strict_return : in checked mode, whether a thread that returns before a barrier at which others of its block wait is
-        a fault; otherwise the barrier waits for those that have not returned, as hardware does since Volta
+        a fault, which is the default; otherwise the barrier waits for those that have not returned, as hardware does
+        since Volta
     strict_store : in checked mode, whether it is a race that threads of several warps, or of several blocks, store one
-        value in one place, with nothing that orders them; otherwise it is a remark. Lanes of one warp may do so
+        value in one place, with nothing that orders them, which is the default; otherwise it is a remark. Lanes of one
+        warp may do so
     code : what runs: "ptx", the code that a GPU gets, with the values of the PTX ISA; or "llvm", numba-cuda's own code
         before NVVM. PTX needs NVIDIA's compiler (the extra `cu13` or `cu12`). By default
         "llvm" in checked mode, where more is known of arrays, and else `default_code()`
+
+    Raises
+    ------
+    ValueError
+        an option has a value that it cannot have, or that would have no effect beside the others.
     """
 
     def __init__(
@@ -79,19 +87,22 @@ class Emulator:
         budget: int = STEPS,
         keep_going: bool = False,
         strict_index: bool = False,
-        strict_return: bool = True,
-        strict_store: bool = True,
+        strict_return: bool | None = None,
+        strict_store: bool | None = None,
         code: Code | None = None,
     ) -> None:
-        if (keep_going or strict_index) and not checked:
-            option = "keep_going" if keep_going else "strict_index"
-            raise ValueError(f"{option}=True needs checked=True: without checks there are no faults to go on behind")
-        self.orders = tuple(orders or (ORDERS if checked else ORDERS[:1]))
+        _check_options(orders, workers, budget, code, checked=checked)
+        if not checked:
+            _require_checks(
+                keep_going=keep_going or None, strict_index=strict_index or None,
+                strict_return=strict_return, strict_store=strict_store,
+            )  # fmt: skip
+        self.orders = tuple((ORDERS if checked else ORDERS[:1]) if orders is None else orders)
         self.seed = seed
         self.checked = checked
         self.budget = budget
         self.keep_going, self.strict_index = keep_going, strict_index
-        self.strict_return, self.strict_store = strict_return, strict_store
+        self.strict_return, self.strict_store = strict_return is not False, strict_store is not False
         self.remarks: list[Remark] = []  # of the last launch: what is no fault, and perhaps not meant
         self.code: Code = code or ("llvm" if checked else default_code())
         self.workers = 1 if checked else workers or os.cpu_count() or 1
@@ -419,6 +430,33 @@ class _Launch:
             worker.header["may_return"] = 1
         worker.header["same_value"] = not self.emulator.strict_store
         return worker
+
+
+def _check_options(
+    orders: Sequence[Order] | None, workers: int | None, budget: int, code: Code | None, *, checked: bool
+) -> None:
+    """Raise ValueError for a value that an option cannot have."""
+    if orders is not None and (isinstance(orders, str) or not orders or any(order not in ORDERS for order in orders)):
+        raise ValueError(f"orders is a list of one or more of {', '.join(ORDERS)}, not {orders!r}")
+    if workers is not None and workers < 1:
+        raise ValueError(f"workers is a number of blocks that run at once, at least 1, not {workers!r}")
+    if checked and workers not in (None, 1):
+        raise ValueError(
+            f"workers={workers} has no effect with checked=True, which runs one block at a time: leave it out"
+        )
+    if budget < 1:
+        raise ValueError(f"budget is a number of steps of loops, at least 1, not {budget!r}")
+    if code not in (None, *get_args(Code)):
+        raise ValueError(f"code is one of {', '.join(get_args(Code))}, not {code!r}")
+
+
+def _require_checks(**given: bool | None) -> None:
+    """Raise ValueError if one of these options was given: each says what checked mode does with a fault."""
+    for option, value in given.items():
+        if value is not None:
+            raise ValueError(
+                f"{option}={value} needs checked=True: without checks there are no faults that it is about"
+            )
 
 
 def _three(dimensions: Dimensions) -> tuple[int, int, int]:

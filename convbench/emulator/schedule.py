@@ -12,7 +12,7 @@ from numba import njit, types
 from numba.extending import intrinsic
 
 from convbench.emulator import raw
-from convbench.emulator.checks import happens, notes, shadow, taint
+from convbench.emulator.checks import happens, notes, operands, shadow, taint
 from convbench.emulator.checks.notes import note, settle
 from convbench.emulator.checks.taint import LANES
 from convbench.emulator.collectives import products, tensor, warp, warpgroup, warpgroup_products
@@ -24,7 +24,7 @@ from convbench.emulator.state import THREAD, WARP, FaultKind, Status, fingerprin
 
 READY, DONE, FAULT = int(Status.READY), int(Status.DONE), int(Status.FAULT)
 BARRIER, SYNCWARP, TENSOR = int(Status.BARRIER), int(Status.SYNCWARP), int(Status.TENSOR)
-IN_WARPGROUP, WARPGROUP = int(Status.WARPGROUP), warpgroup.WARPGROUP
+IN_WARPGROUP, WARPGROUP = int(Status.WARPGROUP), operands.WARPGROUP
 NAMED, ARRIVE, BARRIERS, GRID = int(Status.NAMED), int(Status.ARRIVE), 16, int(Status.GRID)
 DIVERGENT_BARRIER, EARLY_EXIT = int(FaultKind.DIVERGENT_BARRIER), int(FaultKind.EARLY_EXIT)
 INCOMPLETE, INCOMPLETE_BARRIER = int(FaultKind.INCOMPLETE_COLLECTIVE), int(FaultKind.INCOMPLETE_BARRIER)
@@ -125,6 +125,7 @@ def _begin(start, threads, rows, order, header, clocks, tables, arrived, traces)
     header.rounds = header.at_grid = header.n_bulk = 0
     if tables is not None:
         begin_block(tables)
+        operands.begin_operands(threads[0].worker)
     if traces is not None:
         replay.begin_traces(threads, order.size, traces)
     waiting = broken = False
@@ -352,7 +353,7 @@ def _release_named(threads, count, header, arrived):
 
 
 _MODULES = (
-    raw, happens, notes, shadow, taint, tensor, warp, warpgroup, products, warpgroup_products, accesses, replay,
-    rules, counting_tables,
+    raw, happens, notes, operands, shadow, taint, tensor, warp, warpgroup, products, warpgroup_products, accesses,
+    replay, rules, counting_tables,
 )  # fmt: skip
 run_blocks = _make_run_blocks(fingerprint(__file__, *(str(module.__file__) for module in _MODULES)))

@@ -85,6 +85,8 @@ def _is_equal(config: Any, other: Any) -> Any:
     one, two = config._values, other._values  # noqa: SLF001  (numba-cuda has no public name for it)
     if one == two:
         return True
+    if type(other) is not type(config):
+        return config.values() == other.values()
     options = config.options
     return all(
         one.get(name, options[name].default) == two.get(name, options[name].default) for name in (*one, *two)

@@ -173,6 +173,10 @@ def source_of(
     if isinstance(kernel, PtxKernel):
         if code != "ptx":
             raise UnsupportedError(f"{kernel.name} is PTX: launch it with Emulator(code='ptx')")
+        if types is not None:
+            raise CompilationError(
+                f"{kernel.name} is PTX, which has the types of its parameters already: pass no `types`"
+            )
         return _PtxSource(kernel, args, memory)
     _check_kernel(kernel)
     if len(memory) and code != "ptx":

@@ -73,6 +73,7 @@ class FaultKind(IntEnum):
     PART_OF_WARPGROUP = 29
     RECHECKED_READ = 30  # a remark and no fault: a compare-and-swap compares the value again
     SAME_VALUE = 31  # a remark and no fault: a race of stores of one value, without `strict_store`
+    OPERAND = 32
 
 
 # kinds that are no faults
@@ -94,7 +95,7 @@ THREAD = np.dtype(
             *("fence", "fence_of_block", "acquired"),
             *("given", "taken"),  # of a shuffle: the words of `taint` of the value that it gives and takes
             "writes",  # how many it has made, in checked mode
-            *("groups", "groups_ended"),  # of products of a warpgroup in checked PTX: committed ones, those waited for
+            *("groups", "groups_ended"),  # of products of a warpgroup in checked mode: committed ones, those waited for
             "turns",  # of a barrier in checked mode: a number for the turns of the loops around it (`loops`)
             *("trace", "trace_end"),  # of a profile: where it notes the next block, and where its buffer counts as full
         )
@@ -129,6 +130,8 @@ WORKER = np.dtype(
             *("parked", "at_grid"),  # whether a block is begun and lets others run; whether it waits for the whole grid
             *("bulk", "n_bulk"),  # the table of bulk copies under way, and its rows
             *("copies", "most_copies"),  # the table of asynchronous copies under way, and its rows for each thread
+            # the table of operands of products (`operands`), the words of a row, its rows; the tables of `warpgroup`
+            *("operands", "operand_words", "warpgroups", "products"),
             # set by another thread to end a launch early
             "stop",
         )

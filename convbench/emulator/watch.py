@@ -26,6 +26,7 @@ from convbench.emulator.analysis import (
     without_integers,
 )
 from convbench.emulator.checks import asynchronous, notes, shadow
+from convbench.emulator.collectives.warpgroup import overwrites_address
 from convbench.emulator.retarget import Array
 from convbench.emulator.source import DebugInfo, Sites
 from convbench.emulator.state import RANGE, WORKER, FaultKind, offset
@@ -218,7 +219,7 @@ class Watcher(Weaver):
             return
         size = self.size_of(accessed_type(match))
         if root[0] == "local":
-            self._local_access(line, pointer, root, size, is_read=operation == "load")
+            self._local_access(line, match, pointer, root, size, is_read=operation == "load")
             return
         kind = shadow.READ if operation == "load" else shadow.WRITE
         if self._is_atomic(match):
@@ -300,16 +301,35 @@ class Watcher(Weaver):
         self.out.append(f"  %{name}.bad = icmp ne i64 %{name}.fault, 0")
         self._stop_if(name, line, f"i64 %{name}.fault")
 
-    def _local_access(self, line: str, pointer: str, root: Root, size: int, *, is_read: bool) -> None:
+    def _local_access(
+        self, line: str, match: re.Match[str], pointer: str, root: Root, size: int, *, is_read: bool
+    ) -> None:
         """Add the check of a local array. Its indices are checked already, so only reads of unwritten bytes remain."""
         kind, ones = f"i{8 * size}", int.from_bytes(b"\x01" * size)
         if not is_read:
+            if self.sums and accessed_type(match) == "float":
+                self._check_sum(line, match, pointer, root)
             self.out.append(f"  store {kind} {ones}, ptr {_written(pointer)}, align 1")
             return
         name = self.piece()
         self.out.append(f"  %{name}.map = load {kind}, ptr {_written(pointer)}, align 1")
         self.out.append(f"  %{name}.bad = icmp ne {kind} %{name}.map, {ones}")
         self._stop_if(name, line, f"i64 {int(FaultKind.UNWRITTEN)}", f"i64 0, i64 {-1 - self._number_of(root)}, i64 0")
+
+    def _check_sum(self, line: str, store: re.Match[str], pointer: str, root: Root) -> None:
+        """Add the check that a store to a local array loses no sum that a product of a warpgroup still writes."""
+        name = self.piece()
+        value = store["rest"].removeprefix("float").split(", ptr ")[0].strip()
+        self.out.append(f"  %{name}.before = load float, ptr {pointer}")
+        for which, number in (("old", f"%{name}.before"), ("new", value)):
+            self.out.append(
+                f"  %{name}.{which}.bits = bitcast float {number} to i32\n"
+                f"  %{name}.{which} = zext i32 %{name}.{which}.bits to i64"
+            )
+        given = f"i64 %emu.row, i64 %{name}.old, i64 %{name}.new, i64 {-1 - self._number_of(root)}"
+        self.out.append(f"  %{name}.fault = call i64 inttoptr (i64 {overwrites_address()} to ptr)({given})")
+        self.out.append(f"  %{name}.bad = icmp ne i64 %{name}.fault, 0")
+        self._stop_if(name, line, f"i64 %{name}.fault")
 
     def _site(self, line: str) -> int:
         return self.sites.number(self.debug.site(line))

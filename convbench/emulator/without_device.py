@@ -24,8 +24,6 @@ def compiling_for(capability: tuple[int, int, str], more: Sequence[tuple[Any, st
     own = (
         (dispatcher, "get_current_device", lambda: device),
         (CUDACodeLibrary, "_ensure_cc", lambda _, cc: capability if cc is None else cc),
-        # it is only searched for calls of functions to link, and making PTX takes as long as compiling the kernel
-        (CUDACodeLibrary, "get_asm_str", CUDACodeLibrary.get_llvm_str),
         (nvrtc, "Program", CudaSource),
     )
     with patched([*own, *more]):

@@ -14,6 +14,7 @@ from convbench.emulator.arguments import Arguments
 from convbench.emulator.building import Compiled
 from convbench.emulator.checks.happens import LOG_BYTES
 from convbench.emulator.checks.notes import FEW, MANY, NOTE
+from convbench.emulator.checks.operands import WARPGROUP, row_words
 from convbench.emulator.collectives.warpgroup import ROW_WORDS
 from convbench.emulator.counting import traces
 from convbench.emulator.counting.traces import Caches, Traces
@@ -112,6 +113,11 @@ class Worker:
             header["copies"] = self.copies.ctypes.data
             self.bulk = np.zeros(MOST_BULK if compiled.watch.copies else 0, BULK)
             header["bulk"] = self.bulk.ctypes.data
+            if self.tables is not None:
+                header["warpgroups"], words = count // WARPGROUP, row_words(self.shared.size)
+                self.operands = np.zeros((count // WARPGROUP, words), np.int64)
+                header["operands"], header["operand_words"] = self.operands.ctypes.data, words
+                header["products"] = self.tables.ctypes.data
             self.notes = np.zeros(MANY if keep_going else FEW, NOTE)
             header["notes"], header["most_notes"] = self.notes.ctypes.data, self.notes.size
             header["keep_going"] = keep_going

@@ -108,8 +108,9 @@ def check_version() -> None:
 
 
 def _telling() -> list[tuple[Any, str, Any]]:
-    """What to replace so that the linker tells registers and spills."""
-    # here, because other versions of numba-cuda may lack it, and Numba's simulator does
+    """What to replace so that the linker tells registers and spills, and no PTX is made."""
+    # here, because other versions of numba-cuda may lack these, and Numba's simulator does
+    from numba.cuda.codegen import CUDACodeLibrary
     from numba.cuda.cudadrv.driver import _Linker
 
     quiet = _Linker._get_linker_options  # noqa: SLF001
@@ -119,7 +120,11 @@ def _telling() -> list[tuple[Any, str, Any]]:
         options.verbose = True  # so that ptxas reports registers and spills
         return options
 
-    return [(_Linker, "_get_linker_options", verbose)]
+    return [
+        # it is only searched for calls of functions to link, and making PTX takes as long as compiling the kernel
+        (CUDACodeLibrary, "get_asm_str", CUDACodeLibrary.get_llvm_str),
+        (_Linker, "_get_linker_options", verbose),
+    ]
 
 
 def _brief(error: BaseException) -> str:

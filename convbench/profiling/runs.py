@@ -75,8 +75,9 @@ class _Profiler(Emulator):
                 "l2_bytes": self.chip.l2_kib * 1024,
             }
         counted = profile(
-            kernel, grid, block, *args, shared_bytes=shared_bytes, blocks=self.blocks, seed=self.seed,
-            compute_capability=self.limits.compute_capability, types=types, memory=memory, workers=self.workers,
+            kernel, grid, block, *args, shared_bytes=shared_bytes, blocks=self.blocks,
+            seed=0 if self.blocks == "all" else self.seed, compute_capability=self.limits.compute_capability,
+            types=types, memory=memory, workers=None if caches.get("l2_bytes") else self.workers,
             **caches,
         )  # fmt: skip
         size = sum(value.nbytes for value in args if isinstance(value, np.ndarray))

@@ -14,6 +14,7 @@ from cases.planted import races as planted_races  # noqa: F401
 from cases.planted import turns as planted_turns  # noqa: F401
 from cases.planted import unset as planted_unset  # noqa: F401
 from cases.planted import waits as planted_waits  # noqa: F401
+from cases.planted import warpgroups as planted_warpgroups  # noqa: F401
 from cases.planted.bugs import TABLE
 from convbench.emulator import Emulator, KernelFault, Order
 from convbench.emulator.orders import ORDERS

@@ -7,8 +7,9 @@ from itertools import product
 import pytest
 from numba import cuda, float32, types
 
-from convbench.emulator import shortcuts
+from convbench.emulator import compiler_fault, shortcuts
 from convbench.emulator.front_end import lower
+from convbench.emulator.ptx import numba_code
 
 NUMBER = re.compile(r"\d+")  # functions are numbered, and their names end with the number
 
@@ -54,6 +55,33 @@ def test_a_kernel_is_the_same_without_shortcuts(strict, monkeypatch):
     assert lines_of(strict) == shortened  # with the signatures that are kept
     monkeypatch.setattr(shortcuts, "patches", list)
     assert lines_of(strict) == shortened
+
+
+@cuda.jit
+def reshaped(x, y, factor):
+    i = cuda.grid(1)
+    y[i] = x.reshape((2, 3))[1, i] * factor
+
+
+@pytest.mark.skipif(compiler_fault() is not None, reason=f"{compiler_fault()}")
+@pytest.mark.parametrize(("kernel", "compilations"), [(make_kernel(), 1), (reshaped, 2)])
+def test_nvvm_compiles_a_kernel_once_unless_functions_of_numba_cuda_may_be_linked(kernel, compilations, monkeypatch):
+    """Without the shortcut, it writes PTX that nobody runs."""
+    from numba.cuda.cudadrv import nvvm
+
+    compiled, compile_ir = [], nvvm.compile_ir
+    monkeypatch.setattr(nvvm, "compile_ir", lambda *args, **options: compiled.append(1) or compile_ir(*args, **options))
+    vectors = types.Array(types.float32, 1, "C")
+
+    def ptx():
+        compiled.clear()
+        texts = numba_code.ptx_of(kernel, (vectors, vectors, types.float32), (9, 0)).texts
+        return [NUMBER.sub("0", text) for text in texts], len(compiled)
+
+    shortened, count = ptx()
+    assert count == compilations
+    monkeypatch.setattr(numba_code, "without_assembly", list)
+    assert ptx() == (shortened, 2)
 
 
 def test_no_shortcut_is_left_after_an_error():

@@ -74,7 +74,7 @@ def runs_for_minutes(y, turns):
 @pytest.mark.parametrize("checked", [False, True])
 def test_an_interrupt_ends_a_long_launch_within_seconds(checked):
     """It ends between two blocks, because a running block cannot be stopped."""
-    emulator = Emulator(checked=checked, workers=2)
+    emulator = Emulator(checked=checked, workers=None if checked else 2)
     emulator.launch(runs_for_minutes, 1, 1, np.zeros(1), 1)
     timer = threading.Timer(0.5, os.kill, [os.getpid(), signal.SIGINT])
     start = time.monotonic()

@@ -159,13 +159,14 @@ def test_checked_mode_names_the_line_that_uses_a_sum_too_early(code, fault):
 
 def test_what_is_overwritten_before_the_wait_spoils_the_sum():
     """Behind a barrier, so that it is no race: the sum is of what is there at the wait."""
-    assert (run_faulty(DEVICES["checked"], "overwritten") != expected_of_faulty()).any()
+    assert (run_faulty(WATCHFUL["llvm"], "overwritten") != expected_of_faulty()).any()
 
 
 FOUND = {
     "no fence": "no wgmma.fence behind the last wait",
     "no barrier": r"data race: .*with no barrier between",
     "not written": "which was never written",
+    "overwritten": r"writes shared\[.*, which the wgmma of line \d+ still uses: wait for its group first",
     "outside": "bytes outside every array",
     "descriptors differ": "threads of one warpgroup bring different descriptors",
     "half a warpgroup": "only a part of the 128 threads of a warpgroup is here, and all must be",

@@ -15,7 +15,7 @@ from functools import cache
 from numba import cfunc, njit, types
 
 from convbench.emulator import raw
-from convbench.emulator.checks import happens, notes, shadow
+from convbench.emulator.checks import happens, notes, operands, shadow
 from convbench.emulator.checks.shadow import READ, WRITE, check, hide, hold, land, show
 from convbench.emulator.raw import load, load_byte, store, store_byte
 from convbench.emulator.state import BULK, COPY, KEPT_BYTES, MOST_BULK, THREAD, WORKER, FaultKind, fingerprint, offset
@@ -153,7 +153,7 @@ def end_bulk(thread, barrier):
 @cache
 def bulk_addresses() -> tuple[int, int]:
     """The addresses of `begin_bulk` and `end_bulk` in machine code."""
-    version = fingerprint(__file__, raw.__file__, shadow.__file__, happens.__file__, notes.__file__)
+    version = fingerprint(__file__, raw.__file__, shadow.__file__, happens.__file__, notes.__file__, operands.__file__)
 
     @cfunc(types.void(*[types.int64] * 4), error_model="numpy", cache=True)
     def enter_begin(thread, to, size, barrier):
@@ -171,7 +171,7 @@ def bulk_addresses() -> tuple[int, int]:
 @cache
 def addresses() -> tuple[int, int, int]:
     """The addresses of `issue`, `commit` and `wait` in machine code. They are compiled at the first call."""
-    version = fingerprint(__file__, raw.__file__, shadow.__file__, happens.__file__, notes.__file__)
+    version = fingerprint(__file__, raw.__file__, shadow.__file__, happens.__file__, notes.__file__, operands.__file__)
 
     @cfunc(types.int64(*[types.int64] * 4), error_model="numpy", cache=True)
     def enter_issue(thread, to, source, what):

@@ -26,7 +26,7 @@ from functools import cache
 from numba import cfunc, njit, types
 
 from convbench.emulator import raw
-from convbench.emulator.checks import happens, notes
+from convbench.emulator.checks import happens, notes, operands
 from convbench.emulator.checks.happens import fence, is_ordered, synchronise
 from convbench.emulator.checks.notes import note
 from convbench.emulator.raw import load, load_byte, store, store_byte
@@ -67,6 +67,7 @@ _COPY_TARGET = int(FaultKind.COPY_TARGET)
 _RACE_READ, _RACE_WRITE = int(FaultKind.RACE_READ), int(FaultKind.RACE_WRITE)
 _RECHECKED_READ, _SAME = int(FaultKind.RECHECKED_READ), int(FaultKind.SAME_VALUE)
 _RACE_OVERWRITE, _UNWRITTEN = int(FaultKind.RACE_OVERWRITE), int(FaultKind.UNWRITTEN)
+_OPERAND, _WARPGROUPS = int(FaultKind.OPERAND), offset(WORKER, "warpgroups")
 
 
 def describe_access(access: int, size: int, alignment: int, site: int) -> int:
@@ -338,7 +339,7 @@ def check_value(thread, address, what, row, ordered, has_value, low, high):
     index, is_shared = load(thread + _INDEX), load(row + _SHARED)
     me = epoch << _EPOCH | load(thread + _SYNCED) << _SYNC | index
     first, last = place >> shift, place + size - 1 >> shift
-    atomics = load(row + _ATOMICS)
+    atomics, raced = load(row + _ATOMICS), False
     for number in range(first, last + 1):
         fault = _check_cell(
             access,
@@ -365,11 +366,16 @@ def check_value(thread, address, what, row, ordered, has_value, low, high):
                     fault = _SAME
         if _RACE_READ <= fault <= _RACE_OVERWRITE or fault in (_RECHECKED_READ, _SAME):
             note(thread, fault, site, address, load(thread + _B), load(thread + _C))
+            raced |= fault != _SAME
             if access != READ:  # later accesses meet this one
                 store(cells + number * CELL_BYTES, me)
                 store(cells + number * CELL_BYTES + FREE, 0)
         elif fault:
             return fault
+    if access != READ and is_shared and not raced and load(worker + _WARPGROUPS):
+        product = operands.reader(thread, address, size)
+        if product != operands.NOBODY:
+            note(thread, _OPERAND, site, address, product, 0)
     return 0
 
 
@@ -457,7 +463,7 @@ def check_address(*, ordered: bool) -> int:
 
     Kernels with atomics, or whose blocks wait for each other, need the variant that is `ordered`; it is slower.
     """
-    version = fingerprint(__file__, raw.__file__, happens.__file__, notes.__file__)
+    version = fingerprint(__file__, raw.__file__, happens.__file__, notes.__file__, operands.__file__)
 
     @cfunc(types.int64(*[types.int64] * 4), error_model="numpy", cache=True)
     def plain(thread, address, what, row):
@@ -473,7 +479,7 @@ def check_address(*, ordered: bool) -> int:
 @cache
 def check_store_address(*, ordered: bool) -> int:
     """The address of `check_value` for stores, in machine code, which is compiled at the first call."""
-    version = fingerprint(__file__, raw.__file__, happens.__file__, notes.__file__)
+    version = fingerprint(__file__, raw.__file__, happens.__file__, notes.__file__, operands.__file__)
 
     @cfunc(types.int64(*[types.int64] * 6), error_model="numpy", cache=True)
     def plain_store(thread, address, what, row, low, high):
@@ -489,7 +495,7 @@ def check_store_address(*, ordered: bool) -> int:
 @cache
 def ordering_addresses() -> tuple[int, int]:
     """The addresses of `synchronise` and `fence` of `happens` in machine code, compiled at the first call."""
-    version = fingerprint(__file__, raw.__file__, happens.__file__, notes.__file__)
+    version = fingerprint(__file__, raw.__file__, happens.__file__, notes.__file__, operands.__file__)
 
     @cfunc(types.void(types.int64, types.int64, types.int64), error_model="numpy", cache=True)
     def enter_atomic(thread, address, writes):

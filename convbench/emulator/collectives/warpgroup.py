@@ -19,16 +19,20 @@ Source    PTX ISA, "Asynchronous Warpgroup Level Matrix Multiply-Accumulate Inst
           bytes modulo 8), and what must be fenced.
 """
 
-import numpy as np
-from numba import njit
+from functools import cache
 
+import numpy as np
+from numba import cfunc, njit, types
+
+from convbench.emulator import raw
+from convbench.emulator.checks import operands
+from convbench.emulator.checks.operands import CHUNK, WARPGROUP
 from convbench.emulator.checks.shadow import READ, check
 from convbench.emulator.collectives.products import TF32, cut, value_in
 from convbench.emulator.collectives.warpgroup_products import NOW, multiply_now
-from convbench.emulator.raw import bits_of, float_of, load_word, store_word
-from convbench.emulator.state import THREAD, FaultKind, Status
+from convbench.emulator.raw import bits_of, float_of, load, load_word, store, store_word
+from convbench.emulator.state import THREAD, WORKER, FaultKind, Status, fingerprint, offset
 
-WARPGROUP = 128  # threads
 # the requests, as a thread notes them in the lowest 4 bits of `option`; above these are the parameters
 FENCE, COMMIT, WAIT, MULTIPLY = range(4)
 PENDING, COUNT, KIND, BEGINS, BY_DESCRIPTOR = 4, 12, 4, 8, 9  # lowest bits of the parameters of waits and products
@@ -37,8 +41,11 @@ PRODUCTS, SUMS, MOST = 64, 8, 128  # most products and sums that a thread has un
 _DONE, _WAITING = int(Status.DONE), int(Status.WARPGROUP)
 _PART, _OUTSIDE = int(FaultKind.PART_OF_WARPGROUP), int(FaultKind.READ_OUTSIDE)
 _UNFENCED, _UNEVEN = int(FaultKind.UNFENCED), int(FaultKind.UNEVEN_OPERANDS)
+_OPERAND = int(FaultKind.OPERAND)
 _ROW_BYTES = THREAD.itemsize
-_K_WORDS, _CHUNK = 8, 16  # words of a row that one product reads, and bytes that are stored together
+_WORKER, _INDEX, _TABLES = offset(THREAD, "worker"), offset(THREAD, "index"), offset(WORKER, "products")
+_FAULT_A, _FAULT_B, _FAULT_C = (offset(THREAD, f"fault_{letter}") for letter in "abc")
+_K_WORDS = 8  # words of a row that one product reads
 MARK, _SERIALS = 0xFFE00000, 0x1FFFFE  # a negative quiet NaN, whose low bits are the number of a sum, from 1
 _NAN = 0x7FFFFFFF
 # words of a row of the table: products ended, products issued, groups committed, sums begun, whether there was a fence
@@ -82,6 +89,7 @@ def answer_warpgroup(threads, rows, first, count, tables, header):
             tables[i, _FENCED] = 1
         elif action == COMMIT:
             tables[i, _GROUP] += 1
+            operands.commit(rows + i * _ROW_BYTES)
         elif action == NOW:
             pass
         elif action == WAIT:
@@ -141,7 +149,7 @@ def _issue(threads, rows, i, first, tables, header):
             for word in range(_K_WORDS):
                 brought = threads[quad + (word & 3)].value + 4 * (A + half + 2 * (word >> 2))
                 row[product + _WORDS + _K_WORDS * half + word] = load_word(brought)
-    return _look(rows, i, row, product, header)
+    return _look(rows, i, row, product, header, True)
 
 
 @njit(nogil=True)
@@ -167,6 +175,7 @@ def _wait(threads, rows, i, tables, header):
         fault = _end_first(threads, rows, i, row, header)
         if fault:
             return fault
+    operands.wait(rows + i * _ROW_BYTES, option >> PENDING & 15)
     row[_FENCED] = 0
     for j in range(option >> COUNT):
         number = load_word(block + 4 * (C + j)) ^ MARK
@@ -180,33 +189,39 @@ def _wait(threads, rows, i, tables, header):
 def _address(header, descriptor, line, chunk):
     """The address of 16 bytes of a matrix. `line` is a row of A or a column of B, `chunk` is 0 or 1 of its 32 bytes."""
     window = (descriptor & 0x3FFF) << 4
-    window += (line >> 3) * ((descriptor >> 32 & 0x3FFF) << 4) + ((line & 7) << 7) + chunk * _CHUNK
+    window += (line >> 3) * ((descriptor >> 32 & 0x3FFF) << 4) + ((line & 7) << 7) + chunk * CHUNK
     return header.shared + (window ^ (window >> 7 & 7) << 4)
 
 
 @njit(error_model="numpy", nogil=True)
-def _see(rows, i, address, site, header):
-    """The fault of a thread's read of 16 bytes of shared memory, or 0."""
+def _see(rows, i, address, site, header, group):
+    """The fault of a thread's read of 16 bytes of shared memory, or 0. `group` is that of a product issued now."""
     if header.ranges:
-        return check(rows + i * _ROW_BYTES, address, READ | _CHUNK << 8 | _CHUNK << 16 | site << 40, 0, True)
-    return 0 if 0 <= address - header.shared <= header.shared_bytes - _CHUNK else _OUTSIDE
+        if group:
+            operands.hold(rows + i * _ROW_BYTES, address, site, group)
+        return check(rows + i * _ROW_BYTES, address, READ | CHUNK << 8 | CHUNK << 16 | site << 40, 0, True)
+    return 0 if 0 <= address - header.shared <= header.shared_bytes - CHUNK else _OUTSIDE
 
 
 @njit(nogil=True)
-def _look(rows, i, row, product, header):
-    """The fault of a thread's reads of shared memory for its part of a product, or 0."""
+def _look(rows, i, row, product, header, is_issued):
+    """The fault of a thread's reads of shared memory for its part of a product, or 0.
+
+    If the product is issued now, nobody may write this memory until its group has ended.
+    """
     lane, option, site = i & 31, row[product + _OPTION], row[product + _SITE]
+    group = row[product + _OF] + 1 if is_issued else 0
     for chunk in range(2):
         if option >> BY_DESCRIPTOR & 1:
             for half in range(2):
                 line = (i >> 5 & 3) * 16 + (lane >> 2) + 8 * half
-                fault = _see(rows, i, _address(header, row[product + _LEFT], line, chunk), site, header)
+                fault = _see(rows, i, _address(header, row[product + _LEFT], line, chunk), site, header, group)
                 if fault:
                     return fault
         for j in range((option >> COUNT) // 4):
             for e in range(2):
                 line = 8 * j + 2 * (lane & 3) + e
-                fault = _see(rows, i, _address(header, row[product + _RIGHT], line, chunk), site, header)
+                fault = _see(rows, i, _address(header, row[product + _RIGHT], line, chunk), site, header, group)
                 if fault:
                     return fault
     return 0
@@ -217,7 +232,7 @@ def _end_first(threads, rows, i, row, header):
     """Add the thread's first product under way to its sum. Returns the fault of its reads, or 0."""
     product = _PRODUCTS + row[_FIRST] % PRODUCTS * _PRODUCT
     row[_FIRST] += 1
-    fault = _look(rows, i, row, product, header)
+    fault = _look(rows, i, row, product, header, False)
     if fault:
         threads[i].site = row[product + _SITE]
         return fault
@@ -252,6 +267,37 @@ def _end_first(threads, rows, i, row, header):
                 row[place] = bits_of(cut(total)) if total == total else _NAN  # none that stands for a sum
     row[at + _UNDER_WAY] -= 1
     return 0
+
+
+@njit(error_model="numpy")
+def overwrites(thread, old, new, local):
+    """The fault of a thread that stores a float over one in the local array of a number, or 0."""
+    number, is_mark = old ^ MARK, new & MARK == MARK
+    if is_mark or not 0 < number <= _SERIALS:
+        return 0
+    row = load(load(thread + _WORKER) + _TABLES) + load(thread + _INDEX) * ROW_WORDS * 8
+    at = row + (_SUMS + number % SUMS * (_VALUES + MOST)) * 8
+    if load(at) != number or load(at + _UNDER_WAY * 8) == 0:
+        return 0
+    for each in range(load(row + _FIRST * 8), load(row + _NEXT * 8)):
+        product = row + (_PRODUCTS + each % PRODUCTS * _PRODUCT) * 8
+        if load(product + _SUM * 8) == number:
+            store(thread + _FAULT_B, load(product + _SITE * 8))
+    store(thread + _FAULT_A, 0)
+    store(thread + _FAULT_C, local)
+    return _OPERAND
+
+
+@cache
+def overwrites_address() -> int:
+    """The address of `overwrites` in machine code, which is compiled at the first call."""
+    version = fingerprint(__file__, raw.__file__)
+
+    @cfunc(types.int64(*[types.int64] * 4), error_model="numpy", cache=True)
+    def entry(thread, old, new, local):
+        return overwrites(thread, old, new, local) if version else 0
+
+    return int(entry.address)
 
 
 @njit(nogil=True)

@@ -12,6 +12,7 @@ Source    PTX ISA, "Asynchronous Warpgroup Level Matrix Multiply-Accumulate Inst
 import numpy as np
 from numba import njit
 
+from convbench.emulator.checks.operands import hold
 from convbench.emulator.checks.shadow import READ, check
 from convbench.emulator.collectives.products import WIDTHS, put_sum, sum_of, value_in
 from convbench.emulator.raw import load, load_word
@@ -70,10 +71,14 @@ def _place(descriptor, line, byte, transposed):
 
 
 @njit(error_model="numpy", nogil=True)
-def _seen(rows, who, at, site, header, watched):
-    """The fault of a thread's read of the 16 bytes around an address in shared memory, or 0."""
+def _seen(rows, who, at, site, header, group):
+    """The fault of a thread's read of the 16 bytes around an address in shared memory, or 0.
+
+    `group` is that of the product in checked mode, and else 0.
+    """
     at &= ~15
-    if watched:
+    if group:
+        hold(rows + who * _ROW_BYTES, header.shared + at, site, group)
         return check(rows + who * _ROW_BYTES, header.shared + at, READ | 16 << 8 | 16 << 16 | site << 40, 0, True)
     return 0 if 0 <= at <= header.shared_bytes - 16 else _OUTSIDE
 
@@ -100,13 +105,14 @@ def multiply_now(threads, rows, first, header):
         if by_descriptor and _descriptor(other, A_WORDS) != _descriptor(block, A_WORDS):
             return _UNEVEN, i
     watched = header.ranges != 0 and load(header.ranges + _CELLS) != 0
+    group = threads[first].groups + 1 if watched else 0
     a, b = np.empty((ROWS, depth)), np.empty((columns, depth))
     for line in range(columns):
         who = first + line % LANES
         for k in range(depth):
             at = _place(right, line, k * width >> 3, option >> 18 & 1)
             if _begins(line, k * width >> 3, option >> 18 & 1):
-                fault = _seen(rows, who, at, site, header, watched)
+                fault = _seen(rows, who, at, site, header, group)
                 if fault:
                     return _told(threads, who, fault, header.shared + at)
             b[line, k] = _element(header.shared + at, k * width & 7, kind_b)
@@ -117,7 +123,7 @@ def multiply_now(threads, rows, first, header):
             for k in range(depth):
                 at = _place(left, line, k * width >> 3, option >> 17 & 1)
                 if _begins(line, k * width >> 3, option >> 17 & 1):
-                    fault = _seen(rows, who, at, site, header, watched)
+                    fault = _seen(rows, who, at, site, header, group)
                     if fault:
                         return _told(threads, who, fault, header.shared + at)
                 a[line, k] = _element(header.shared + at, k * width & 7, kind_a)

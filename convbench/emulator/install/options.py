@@ -78,8 +78,11 @@ class Options:
         found = {name: _READERS[name](_shown(name), value) for name, value in given.items() if value is not None}
         profile = found.get("profile", self.profile)
         checking = ("strict_index", "strict_return", "strict_store", "keep_going", *(() if profile else ("only",)))
-        if any(found.get(name) for name in checking):
-            found.setdefault("checked", True)  # each of them says how to check
+        for name in checking:
+            if found.get(name) and not found.setdefault("checked", True):  # each of them says how to check
+                raise OptionError(
+                    f"{_shown(name)} is about checks, which {_shown('checked')} switches off: leave one out"
+                )
         chosen = replace(self, **found)
         if profile:
             chosen.check_profile()
@@ -124,8 +127,8 @@ class Options:
             budget=self.budget,
             code=code,
             strict_index=checked and self.strict_index,
-            strict_return=not may_return,
-            strict_store=self.strict_store,
+            strict_return=not may_return if checked else None,
+            strict_store=self.strict_store if checked else None,
             keep_going=checked and self.keep_going,
         )
 

@@ -93,11 +93,11 @@ def profile(
     args : as for a launch
     shared_bytes : dynamic shared memory of a block
     blocks : about how many blocks are counted, or "all"; they are chosen from corners, edges and middle of the grid
-    seed : of the choice
+    seed : of the choice; there is none with "all"
     compute_capability : the capability to compile for
     types : Numba types to compile for; by default those that numba-cuda finds for `args`
     memory : arrays that the kernel reaches through pointers alone
-    workers : blocks that run at once; by default the number of cores
+    workers : blocks that run at once; by default the number of cores. With an L2 cache it is always 1
     l1_bytes : of the L1 cache, as one block among several has it; it is empty when a block begins
     l2_bytes : of the L2 cache, which all blocks fill one after another; 0 to leave it out. A sample cannot tell what
         other blocks leave there, so it takes `blocks="all"`.
@@ -105,7 +105,7 @@ def profile(
     Raises
     ------
     CompilationError, UnsupportedError, LaunchError
-        the kernel could not run; or `blocks` is no positive number and not "all".
+        the kernel could not run; or an option has a value that it cannot have, or that has no effect beside the others.
     KernelFault
         the kernel made an error in one of the blocks that ran.
     """
@@ -117,6 +117,10 @@ def profile(
         raise LaunchError(
             f"the L2 cache is simulated for all blocks, not for {blocks}: pass blocks='all' or no l2_bytes"
         )
+    if blocks == "all" and seed:
+        raise LaunchError(f"seed={seed} chooses blocks, and blocks='all' leaves no choice: leave one out")
+    if l2_bytes and workers not in (None, 1):
+        raise LaunchError(f"workers={workers}: with l2_bytes, blocks run one after another: leave one out")
     if isinstance(kernel, LoadedKernel):
         kernel = kernel.ptx
     emulator = Emulator(code="ptx", compute_capability=compute_capability, workers=workers)

@@ -18,7 +18,7 @@ _COMPUTED = {
     "add", "sub", "mul", "fma", "mad", "div", "rcp", "sqrt", "rsqrt", "sin", "cos", "ex2", "lg2", "tanh", "min", "max",
     "abs", "neg", "cvt",
 }  # fmt: skip
-_NO_RESULT = {
+NO_RESULT = {
     "st", "red", "bra", "bar", "barrier", "ret", "exit", "membar", "fence", "prefetch", "cp", "wgmma", "stmatrix",
 }  # fmt: skip
 
@@ -42,7 +42,7 @@ def find_roots(function: Function, known: Mapping[str, Root]) -> dict[str, froze
     roots: dict[str, set[Root]] = {}
     edges: dict[str, set[str]] = {}
     for i in function.body:
-        if not isinstance(i, Instruction) or not i.operands or i.opcode in _NO_RESULT:
+        if not isinstance(i, Instruction) or not i.operands or i.opcode in NO_RESULT:
             continue
         targets = names_in(i.operands[0])
         if i.opcode == "ld" and "param" in i.modifiers and isinstance(i.operands[1], Address):
@@ -108,7 +108,7 @@ def _read_in(function: Function) -> set[str]:
     found: set[str] = set()
     for i in function.body:
         if isinstance(i, Instruction):
-            for operand in i.operands[0 if i.opcode in _NO_RESULT else 1 :]:
+            for operand in i.operands[0 if i.opcode in NO_RESULT else 1 :]:
                 found |= {name.lstrip("!-") for name in names_in(operand)}
             found |= {i.predicate.lstrip("!")} if i.predicate else set()
             if i.operands and isinstance(i.operands[0], Address):
@@ -147,7 +147,7 @@ def find_computed(function: Function) -> set[str]:
     """
     writers: dict[str, list[Instruction]] = {}
     for i in function.body:
-        if isinstance(i, Instruction) and i.operands and i.opcode not in _NO_RESULT:
+        if isinstance(i, Instruction) and i.operands and i.opcode not in NO_RESULT:
             for name in names_in(i.operands[0]):
                 writers.setdefault(name, []).append(i)
     found = {name for name in writers if function.register(name) == "f32"}

@@ -80,7 +80,12 @@ def ptx_of(
     options["lineinfo"] = not options.get("debug")  # which has lines of its own
     capability = (*compute_capability, "a" if compute_capability >= SUFFIX_SINCE else "")
     lock = front_end._lock  # noqa: SLF001  (numba-cuda is patched under it)
-    more = [*with_lines(), *(unset.patches(unset.assemble) if checked else ()), *(without_wrap() if strict else ())]
+    more = [
+        *with_lines(),
+        *without_assembly(),
+        *(unset.patches(unset.assemble) if checked else ()),
+        *(without_wrap() if strict else ()),
+    ]
     apart = front_end.kept_apart(_CHECKED[strict]) if checked else nullcontext()
     with lock, shortcuts.taken(), compiling_for(capability, more), apart, warnings.catch_warnings():
         # the source of a kernel typed at a prompt cannot be found, which is no reason for a warning
@@ -154,6 +159,26 @@ def compiler_fault() -> str | None:
     except Exception as error:  # noqa: BLE001  (any error is the reason)
         return " ".join(f"{type(error).__name__}: {error}".split())
     return None
+
+
+def without_assembly() -> list[tuple[Any, str, Any]]:
+    """What to replace so that NVVM does not write a kernel's PTX before nvJitLink does.
+
+    numba-cuda looks in NVVM's PTX for the names of functions of its own, which it then links. If the code before NVVM
+    has none of these names, the PTX has none either.
+    """
+    # here, because other versions of numba-cuda may have moved these, and Numba's simulator lacks them
+    from numba.cuda.codegen import CUDACodeLibrary
+    from numba.cuda.dispatcher import _Kernel, reshape_funcs
+
+    assembled, own = CUDACodeLibrary.get_asm_str, (*reshape_funcs, *_Kernel.NRT_functions)
+
+    def get_asm_str(library: Any, cc: Any = None) -> Any:
+        if library._lto and not any(name in text for text in library.llvm_strs for name in own):  # noqa: SLF001
+            return ""
+        return assembled(library, cc)
+
+    return [(CUDACodeLibrary, "get_asm_str", get_asm_str)]
 
 
 def with_lines() -> list[tuple[Any, str, Any]]:

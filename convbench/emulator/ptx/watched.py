@@ -11,7 +11,7 @@ its bytes have been written.
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from convbench.emulator.checks import asynchronous, shadow
+from convbench.emulator.checks import asynchronous, operands, shadow
 from convbench.emulator.ptx.emitter import LIKELY, Emitter
 from convbench.emulator.ptx.flow import Root, sources_of
 from convbench.emulator.ptx.kinds import STRONG, kinds_of
@@ -35,6 +35,8 @@ def address(name: str) -> int:
         return shadow.ordering_addresses()[name == "fence"]
     if name in ("begin_bulk", "end_bulk"):
         return asynchronous.bulk_addresses()[name == "end_bulk"]
+    if name in ("commit_products", "wait_products"):
+        return operands.addresses()[name == "wait_products"]
     return dict(zip(("issue", "commit", "wait"), asynchronous.addresses(), strict=True)).get(name, 0)
 
 
@@ -352,6 +354,16 @@ class WatchedMemory(Memory):
         """Wait for all copies but those of the last groups."""
         self.watching.copies = True
         self._end_if(e, e.call("i64", f"{PREFIX}wait", f"i64 {self._thread(e)}", f"i64 {pending}"))
+
+    # ---- products of warpgroups
+
+    def commit_products(self, e: Emitter) -> None:
+        """Close the group of the products issued since the last one."""
+        e.call("void", f"{PREFIX}commit_products", f"i64 {self._thread(e)}")
+
+    def wait_for_products(self, e: Emitter, pending: str) -> None:
+        """Wait for all groups of products but the last `pending` ones."""
+        e.call("void", f"{PREFIX}wait_products", f"i64 {self._thread(e)}", f"i64 {pending}")
 
     def begin_bulk(self, e: Emitter, to: str, size: str, barrier: str) -> None:
         """Begin a bulk copy to shared memory that tells the mbarrier at a pointer."""

@@ -10,7 +10,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from convbench.emulator import KernelFault, UnsupportedError, load_ptx
+from convbench.emulator import FaultKind, KernelFault, UnsupportedError, load_ptx
 
 HEAD = ".version 9.0\n.target sm_90a\n.address_size 64\n"
 DTYPES = {
@@ -18,7 +18,7 @@ DTYPES = {
     "e5m2": ml_dtypes.float8_e5m2, "s8": np.int8, "u8": np.uint8, "f32": np.float32, "s32": np.int32,
 }  # fmt: skip
 SPANS = {0: 16, 1: 128, 2: 64, 3: 32}  # bytes of a row, by the swizzling mode
-ROWS = 64
+ROWS, WAIT = 64, "wgmma.wait_group.sync.aligned 0;"
 
 
 @dataclass(frozen=True)
@@ -173,8 +173,8 @@ COPY:
 
 
 @cache
-def found(case, checked=False):
-    """The operands of a case, and D of each thread."""
+def found(case, checked=False, before="", behind=""):
+    """The operands of a case, and D of each thread. `before` and `behind` are PTX around the wait."""
     rng = np.random.default_rng(5)
     a, b = numbers(rng, case.a, (ROWS, case.depth)), numbers(rng, case.b, (case.columns, case.depth))
     c = rng.integers(-9, 10, (ROWS, case.columns))
@@ -185,8 +185,9 @@ def found(case, checked=False):
     words = np.concatenate([held, sums(c).astype(DTYPES[case.d]).view(np.uint32)], 1)
     kind = "f" if case.d == "f32" else "r"
     moved = [(f"[%words+{16 + 4 * n}]", f"%{kind}{n}") for n in range(words.shape[1] - 4)]
+    product = instruction(case, 0, len(left), a_blocks, b_blocks).replace(WAIT, f"{before}\n{WAIT}\n{behind}")
     kernel = HEAD + KERNEL.format(
-        size=len(memory), words=4 * words.shape[1], product=instruction(case, 0, len(left), a_blocks, b_blocks),
+        size=len(memory), words=4 * words.shape[1], product=product,
         loads="".join(f"    ld.global.b32 {register}, {place};\n" for place, register in moved),
         stores="".join(f"    st.global.b32 {place}, {register};\n" for place, register in moved),
     )  # fmt: skip
@@ -204,6 +205,39 @@ def test_a_product_is_exact(case):
 @pytest.mark.parametrize("case", [CASES[1], CASES[6], CASES[11]], ids=str)
 def test_checked_mode_sees_no_fault_in_a_right_product(case):
     a, b, c, d = found(case, checked=True)
+    np.testing.assert_array_equal(d.astype(np.float64), sums(c + a.astype(np.float64) @ b.T.astype(np.float64)))
+
+
+ALONE = "setp.eq.u32 %p, %t, 0; @%p"  # the thread that reads the first 16 bytes
+# writes of operands: the shared memory of A, registers of A, and sums
+WRITES = [
+    (0, f"{ALONE} st.shared.u32 [%t], %t;", r"byte 0 of \w+"),
+    (0, f"bar.sync 0; {ALONE} st.shared.v4.u32 [%t], {{%t, %t, %t, %t}};", r"byte 0 of \w+"),
+    (0, f"bar.sync 0; {ALONE} red.shared.add.u32 [%t], 1;", r"byte 0 of \w+"),
+    (2, "mov.b32 %a1, 7;", "a register"),
+    (2, "ld.global.b32 %a3, [%words];", "a register"),
+    (2, "mov.f32 %f3, 0f00000000;", "a register"),
+    (0, "ld.global.f32 %f0, [%words];", "a register"),
+]
+
+
+@pytest.mark.parametrize(("number", "text", "what"), WRITES)
+def test_checked_mode_finds_a_write_over_an_operand_before_the_wait(number, text, what):
+    message = rf"writes {what}, which the wgmma in instruction \d+, `wgmma.* still uses: wait for its group first"
+    with pytest.raises(KernelFault, match=message) as caught:
+        found(CASES[number], checked=True, before=text)
+    assert caught.value.kind is FaultKind.OPERAND
+
+
+@pytest.mark.parametrize(("number", "text"), [row[:2] for row in WRITES[:5]])
+def test_operands_may_be_written_behind_the_wait(number, text):
+    a, b, c, d = found(CASES[number], checked=True, behind=text)
+    np.testing.assert_array_equal(d.astype(np.float64), sums(c + a.astype(np.float64) @ b.T.astype(np.float64)))
+
+
+def test_sums_may_be_copied_and_registers_of_a_read_before_the_wait():
+    text = "mov.f32 %f100, %f0; mov.f32 %f0, %f100; add.u32 %v1, %a1, 1; mov.b32 %v1, %a1;"
+    a, b, c, d = found(CASES[2], checked=True, before=text)
     np.testing.assert_array_equal(d.astype(np.float64), sums(c + a.astype(np.float64) @ b.T.astype(np.float64)))
 
 

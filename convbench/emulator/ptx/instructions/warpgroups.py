@@ -1,7 +1,8 @@
 """Matrix products of warpgroups. `emulator.warpgroup_products` computes.
 
 A product is computed where it is issued, so fences, commits and waits have nothing to do. A right program cannot tell
-the difference, and checked mode finds one that reads sums before its wait (`pending`).
+the difference. Checked mode counts the groups, to find a program that touches sums or operands before its wait
+(`pending`, `checks.operands`).
 """
 
 from convbench.emulator.collectives import products, warpgroup_products
@@ -21,6 +22,7 @@ from convbench.emulator.ptx.instructions.blocks import (
 )
 from convbench.emulator.ptx.instructions.table import lowers
 from convbench.emulator.ptx.syntax import Instruction, Vector
+from convbench.emulator.ptx.watched import WatchedMemory
 
 _GROUP = "Asynchronous Warpgroup-Level Matrix Multiply-Accumulate Instructions"
 _ROWS, _LEAST, _MOST = 64, 8, 256
@@ -36,8 +38,12 @@ _TYPES: list[tuple[set[str], set[str]]] = [
 def multiply_in_warpgroup(e: Body, i: Instruction) -> None:
     """Set d = a · b + d, for the fragments of a warpgroup; a is in registers or in shared memory."""
     words = i.modifiers
-    if words[0] != "mma_async":
-        return  # fences, groups and waits order what has happened already
+    if words[0] != "mma_async":  # fences, groups and waits order what has happened already
+        if isinstance(e.memory, WatchedMemory) and words[0] == "commit_group":
+            e.memory.commit_products(e)
+        elif isinstance(e.memory, WatchedMemory) and words[0] == "wait_group":
+            e.memory.wait_for_products(e, str(i.operands[0]))
+        return
     if "sp" in words:
         raise e.refuse("sparse factors are not")
     kinds, (rows, columns, depth) = kinds_among(words), shape_among(words)

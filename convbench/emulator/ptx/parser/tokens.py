@@ -24,18 +24,20 @@ class Tokens:
         self.tokens: list[str] = [token for token in _TOKEN.findall(text) if not token.startswith(("//", "/*"))]
         if renamed:
             self.tokens = [renamed.get(token, token) for token in self.tokens]
+        self.tokens.append("")  # the end, which is never taken
         self.at = 0
 
     def peek(self) -> str:
         """The next token, or "" at the end."""
-        return self.tokens[self.at] if self.at < len(self.tokens) else ""
+        return self.tokens[self.at]
 
     def take(self) -> str:
         """The next token, which is taken."""
-        self.at += 1
-        if self.at > len(self.tokens):
+        token = self.tokens[self.at]
+        if not token:
             raise UnsupportedError("the PTX ends in the middle of a statement")
-        return self.tokens[self.at - 1]
+        self.at += 1
+        return token
 
     def give_back(self, token: str) -> None:
         """Put a token, or its rest, in the place of the one taken last."""
@@ -44,7 +46,7 @@ class Tokens:
 
     def accept(self, token: str) -> bool:
         """Take the next token if it is this one, and tell whether it was."""
-        if self.peek() == token:
+        if self.tokens[self.at] == token:
             self.at += 1
             return True
         return False
