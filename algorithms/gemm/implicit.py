@@ -16,7 +16,7 @@ Source    Chetlur et al. 2014, "cuDNN: efficient primitives for deep learning", 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, ClassVar
 
@@ -27,6 +27,7 @@ from algorithms.correlation import Correlation, CorrelationPlan, make_place, num
 from algorithms.gemm.plain import tiles_for
 from algorithms.gemm.tiled_config import TiledConfig, default_config, other_config, tiled_space
 from algorithms.gemm.tiled_plan import TiledPlan
+from algorithms.pairs import packed_on
 from convbench.algorithm import Algorithm, Family, Plan
 from convbench.devices import Array, Device, Kernel
 from convbench.errors import ConfigError
@@ -117,7 +118,8 @@ class ImplicitGemm(Algorithm):
     def default_on(self, problem: ConvProblem, direction: Direction, device: Device) -> Config | TiledConfig:
         every = self.configs(problem, direction)
         if not lacks_copies(device):
-            return every[0]
+            default = every[0]
+            return packed_on(device, default) if isinstance(default, TiledConfig) else default
         return next(one for one in every if not isinstance(one, TiledConfig))
 
     def plan_class(self, direction: Direction, config: Any) -> type[Plan]:
@@ -125,7 +127,9 @@ class ImplicitGemm(Algorithm):
 
     def space(self, problem: ConvProblem, direction: Direction) -> Sequence[Config | TiledConfig]:
         tiled = tiled_space(Correlation.of(problem, direction)) if has_register_tiles(problem, direction) else []
-        return [*tiled, *self.configs(problem, direction)]
+        usual = self.configs(problem, direction)
+        packed = [replace(one, is_packed=True) for one in usual if isinstance(one, TiledConfig)]
+        return [*tiled, *usual, *packed]
 
     def configs(self, problem: ConvProblem, direction: Direction) -> tuple[Config | TiledConfig, ...]:
         if direction == "backward_weights":

@@ -1,0 +1,43 @@
+"""The requirement of packed multiply-adds: a GPU that makes two of float32 by one instruction."""
+
+from dataclasses import replace
+from typing import Any
+
+from convbench.devices import Device
+from convbench.errors import ConfigError
+from convbench.intrinsics import PAIRED
+
+
+def has_pairs(device: Device) -> bool:
+    """Whether a device is, or emulates, a GPU with the instruction."""
+    return device.compute_capability in PAIRED
+
+
+def lacks_pairs(device: Device) -> bool:
+    """Whether the compute capability of a device lacks the instruction. The simulator has no compute capability."""
+    return device.compute_capability is not None and not has_pairs(device)
+
+
+def require_pairs(config: Any, device: Device) -> None:
+    """Raise ConfigError if a config has packed multiply-adds, which a device does not have."""
+    if config.is_packed and lacks_pairs(device):
+        raise ConfigError(f"{config}: {why_no_pairs(device)}: take one with is_packed=False")
+
+
+def why_no_pairs(device: Device) -> str:
+    """The reason why a device has no packed multiply-adds."""
+    able, has = " and ".join(map(_named, PAIRED)), _named(device.compute_capability or ())
+    return f"packed multiply-adds are for compute capabilities {able} alone; device {device.name} has {has}"
+
+
+def _named(capability: tuple[int, ...]) -> str:
+    return ".".join(map(str, capability))
+
+
+def packed_on(device: Device, config: Any) -> Any:
+    """The config with packed multiply-adds on a device that has them; the same config on any other device.
+
+    Rule: they are the default wherever they exist. One FFMA2 occupies the multipliers for as long as two FFMA, but it
+    is issued once. These kernels are bound by the issue of instructions without it.
+    """
+    return replace(config, is_packed=True) if has_pairs(device) else config
