@@ -13,20 +13,17 @@ def has_pairs(device: Device) -> bool:
     return device.compute_capability in PAIRED
 
 
-def lacks_pairs(device: Device) -> bool:
-    """Whether the compute capability of a device lacks the instruction. The simulator has no compute capability."""
-    return device.compute_capability is not None and not has_pairs(device)
-
-
-def require_pairs(config: Any, device: Device) -> None:
+def require_pairs(config: Any, device: Device, *, is_packed: bool) -> None:
     """Raise ConfigError if a config has packed multiply-adds, which a device does not have."""
-    if config.is_packed and lacks_pairs(device):
-        raise ConfigError(f"{config}: {why_no_pairs(device)}: take one with is_packed=False")
+    if is_packed and (reason := lacks_pairs(device)):
+        raise ConfigError(f"{config}: {reason}: take is_packed=False")
 
 
-def why_no_pairs(device: Device) -> str:
-    """The reason why a device has no packed multiply-adds."""
-    able, has = " and ".join(map(_named, PAIRED)), _named(device.compute_capability or ())
+def lacks_pairs(device: Device) -> str | None:
+    """The reason why a device has no packed multiply-adds; None if it has. The simulator has no compute capability."""
+    if device.compute_capability is None or has_pairs(device):
+        return None
+    able, has = " and ".join(map(_named, PAIRED)), _named(device.compute_capability)
     return f"packed multiply-adds are for compute capabilities {able} alone; device {device.name} has {has}"
 
 

@@ -24,7 +24,7 @@ class TiledPlan(CorrelationPlan):
         if reason := config.misfit(geometry):
             raise ConfigError(f"{config} is none for {direction} of {problem}: {reason}")
         require_copies(config, device)
-        require_pairs(config, device)
+        require_pairs(config, device, is_packed=config.is_packed)
         require_shared_memory(config, device, config.dynamic_bytes)
         self.tiles = -(-geometry.targets_per_group // config.tile_k), -(-outputs_of(geometry) // config.tile_o)
         self.chunks = -(-geometry.sources_per_group // config.tile_t)
