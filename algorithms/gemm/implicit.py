@@ -167,9 +167,8 @@ def make_kernel(config: Config, accumulator: Dtype, is_spread: bool) -> Kernel:
     ) -> None:  # fmt: skip
         """One tile of the target for each block, in any dtype.
 
-        Excess: Lanes whose sample is outside of the map skip its load, and go through the sum ahead of the others until
-        the barrier. Their requests then have two or three rows of a tile, some of which share banks. Without padding
-        there is no such request.
+        Excess: A row of the tile has the samples of 16 outputs or less, shifted by the tap. They begin anywhere in a
+        sector, and are in two rows of the map where a row of outputs ends. The next terms use the same sectors.
         """
         # map
         _, g, m_tile, o_tile = unflatten_on_device(cuda.blockIdx.x, groups, tiles[0], tiles[1])
