@@ -79,7 +79,9 @@ def make_kernel(config: TiledConfig, baked: Sizes | None, pixels: int, is_target
         """One tile of the target for each block, in registers.
 
         Excess: A thread has four outputs side by side. One store of a warp takes every fourth of them, and the next
-        three fill the same sectors. They are no store of 128 bits where a tile may pass the end of a row.
+        three fill the same sectors. They are no store of 128 bits where a tile may pass the end of a row. Copies of
+        single elements begin anywhere in a sector. A load of addends takes every fourth too, and the next three the
+        rest.
         """
         # map, the block: its tile of filters and of outputs, and its steps of the sum
         (
