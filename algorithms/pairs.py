@@ -35,6 +35,8 @@ def packed_on(device: Device, config: Any) -> Any:
     """The config with packed multiply-adds on a device that has them; the same config on any other device.
 
     Rule: they are the default wherever they exist. One FFMA2 occupies the multipliers for as long as two FFMA, but it
-    is issued once. These kernels are bound by the issue of instructions without it.
+    is issued once, and the issue of instructions is what limits most of these kernels without it. On the layers of
+    ResNet-18 and on a small one they are 1.01 to 1.30 times as fast, predicted for NVIDIA B200, not measured
+    (reports/predicted/packed.md).
     """
     return replace(config, is_packed=True) if has_pairs(device) else config
