@@ -40,3 +40,8 @@ def packed_on(device: Device, config: Any) -> Any:
     (reports/predicted/packed.md).
     """
     return replace(config, is_packed=True) if has_pairs(device) else config
+
+
+def plain_rivals(default: Any) -> tuple[Any, ...]:
+    """The config without packed multiply-adds, if the default has them: what a survey times beside it."""
+    return (replace(default, is_packed=False),) if getattr(default, "is_packed", False) else ()

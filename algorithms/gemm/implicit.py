@@ -23,11 +23,11 @@ from typing import Any, ClassVar
 from numba import cuda
 
 from algorithms.copies import lacks_copies
-from algorithms.correlation import Correlation, CorrelationPlan, make_place, number_of
+from algorithms.correlation import LARGE_MACS, Correlation, CorrelationPlan, make_place, number_of
 from algorithms.gemm.plain import tiles_for
 from algorithms.gemm.tiled_config import TiledConfig, default_config, other_config, tiled_space
 from algorithms.gemm.tiled_plan import TiledPlan
-from algorithms.pairs import packed_on
+from algorithms.pairs import packed_on, plain_rivals
 from convbench.algorithm import Algorithm, Family, Plan
 from convbench.devices import Array, Device, Kernel
 from convbench.errors import ConfigError
@@ -121,6 +121,10 @@ class ImplicitGemm(Algorithm):
             default = every[0]
             return packed_on(device, default) if isinstance(default, TiledConfig) else default
         return next(one for one in every if not isinstance(one, TiledConfig))
+
+    def rivals(self, problem: ConvProblem, direction: Direction, device: Device) -> Sequence[Any]:
+        """For large problems on a GPU that has packed multiply-adds, return the default without them."""
+        return plain_rivals(self.default_on(problem, direction, device)) if problem.macs >= LARGE_MACS else ()
 
     def plan_class(self, direction: Direction, config: Any) -> type[Plan]:
         return TiledPlan if isinstance(config, TiledConfig) else self.plans[direction]

@@ -18,7 +18,7 @@ from typing import Any, ClassVar
 
 from algorithms.correlation import HUGE_MACS, LARGE_MACS, Correlation, CorrelationPlan
 from algorithms.gemm import tiles_for
-from algorithms.pairs import packed_on
+from algorithms.pairs import packed_on, plain_rivals
 from algorithms.winograd.error import winograd_model
 from algorithms.winograd.fused_plan import Fused, FusedConfig
 from algorithms.winograd.matrices import F2, F4, TAPS, Transforms
@@ -111,6 +111,10 @@ class _Winograd(Algorithm):
         every = (*self.configs(problem, direction), PlainConfig())
         default = next(one for one in every if one.lacks(problem, device) is None)
         return default if isinstance(default, PlainConfig) else packed_on(device, default)
+
+    def rivals(self, problem: ConvProblem, direction: Direction, device: Device) -> Sequence[Any]:
+        """For large problems on a GPU that has packed multiply-adds, return the default without them."""
+        return plain_rivals(self.default_on(problem, direction, device)) if problem.macs >= LARGE_MACS else ()
 
     def limits(self, problem: ConvProblem, direction: Direction) -> str | None:
         if (problem.r, problem.s) != (TAPS, TAPS):

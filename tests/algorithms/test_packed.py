@@ -119,6 +119,17 @@ def test_a_gpu_with_the_instruction_has_it_by_default_and_a_search_may_try_both(
     assert not algorithm.resolved(problem, "forward", None, SimulatorDevice()).is_packed
 
 
+@pytest.mark.parametrize(("name", "config"), CONFIGS)
+def test_a_survey_times_the_default_without_them_beside_it(name, config):
+    algorithm, large, small = registry.get(name), parse(LARGE), parse(SMALL)
+    paired = Blueprint(architecture.get("sm_100"))
+    (rival,) = algorithm.rivals_on(large, "forward", paired)
+    assert rival == replace(algorithm.resolved(large, "forward", None, paired), is_packed=False)
+    assert algorithm.rivals_on(small, "forward", paired) == ()
+    for other in (Blueprint(architecture.get("sm_90")), Blueprint(architecture.get("sm_120")), SimulatorDevice()):
+        assert algorithm.rivals_on(large, "forward", other) == ()
+
+
 def test_products_that_are_not_in_registers_cannot_be_packed():
     with pytest.raises(ConfigError, match="is_packed is for a tile in registers; gemm is a number"):
         StagesConfig(is_packed=True)
