@@ -149,9 +149,10 @@ def predictions(session: nox.Session) -> None:
 
 @nox.session
 def profiles(session: nox.Session) -> None:
-    """Profiles of all default kernels on a few layers, with predicted times, to reports/predicted: minutes."""
+    """Profiles of the default kernels, and times with and without packed products, to reports/predicted: minutes."""
     install(session, "test", extras="cu13,inspect")
     session.run("python", "-m", "runs.profiles", env=RUNS)
+    session.run("python", "-m", "runs.packed", env=RUNS)
 
 
 @nox.session

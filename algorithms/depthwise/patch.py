@@ -194,7 +194,8 @@ def make_patch_kernel(
         """One patch of one channel for each thread.
 
         Excess: Lanes have patches side by side, so one load of the warp takes every fourth or so sample of a row. The
-        thread's next loads take the others from the same sectors, which the L1 cache then has.
+        thread's next loads take the others from the same sectors, which the L1 cache then has. Filters begin anywhere
+        in a sector, and lanes of two channels read two of them.
         """
         # map: the patch (a, b) of channel m of image n, where its first row of the map and its filter begin, and
         # registers for the sums, a filter and a row of the map

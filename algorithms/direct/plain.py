@@ -86,6 +86,12 @@ def make_kernel(config: Config, accumulator: Dtype, channels_last: bool, is_spre
         source: Array, filters: Array, addend: Array, target: Array,
         stride: Any, top_left: Any, dilation: Any, spread: Any, groups: int,
     ) -> None:  # fmt: skip
+        """One element of the target for each thread.
+
+        Excess: Neighbouring threads have neighbouring outputs, whose samples are shifted by the tap. So the samples of
+        a warp begin anywhere in a sector, and are in two rows of the map where a row of outputs ends. The next tap
+        uses the same sectors, which the L1 cache then has.
+        """
         # map
         flat = cuda.blockIdx.x * threads + cuda.threadIdx.x
         if flat >= target.size:

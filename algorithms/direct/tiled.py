@@ -149,8 +149,8 @@ def make_kernel(config: Config, accumulator: Dtype, is_spread: bool) -> Kernel:
         """One tile of the target for each block, in any dtype.
 
         Excess: A warp has two rows of the tile. Their samples lie a row of the halo apart in shared memory, so some
-        banks have two words to serve. In global memory, rows of the halo are shorter than a warp and begin anywhere in
-        a sector, and filters of neighbouring m are L/G·R·S elements apart.
+        banks have two words to serve. In global memory, rows of the halo and of the target's tile are shorter than a
+        warp and begin anywhere in a sector, and filters of neighbouring m are L/G·R·S elements apart.
         """
         # map
         n, m_tile, i_tile, j_tile = unflatten_on_device(cuda.blockIdx.x, tiles[0], tiles[1], tiles[2])

@@ -77,8 +77,9 @@ def make_window_kernel(
 
         Excess: Four lanes have the same pixels and other filters. So a load of the addend, and a store of one pixel of
         each thread, touch the planes of four channels or more, and every eighth pixel of them; the thread's next stores
-        fill these sectors. Pairs of words that all lanes read in one pass come from several rows of the window, two of
-        which may lie in the same banks.
+        fill these sectors. A store of four pixels is half a sector, and the next store fills it. Rows of the window
+        are copied from anywhere in a sector. Pairs of words that all lanes read in one pass come from several rows of
+        the window, two of which may lie in the same banks.
         """
         # map, the block: its tile of the target
         given = sizes if known is None else known

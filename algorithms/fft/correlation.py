@@ -94,7 +94,7 @@ def make_filter_kernel(length: int, accumulator: Dtype) -> Kernel:
 
         Excess: The products take each frequency apart, so the values of one spectrum lie whole matrices apart in `u`:
         every lane writes into a sector of its own. The tiled algorithm, whose stages lie in shared memory, has no such
-        stores.
+        stores. The rows of a filter are shorter than a sector and begin anywhere in one.
         """
         # map
         m = cuda.blockIdx.x // filters.shape[1]  # of all groups

@@ -75,6 +75,11 @@ def make_spectra_kernel(length: int, known: Sizes | None = None) -> Kernel:
     def fft_spectra(
         source: Array, spectra: Array, sizes: Any, pass_first: int, pass_tiles: int, sign: int
     ) -> None:  # fmt: skip
+        """The spectra of the tiles of a block, from the map or from the filters.
+
+        Excess: The columns of a tile are neighbours in a row of the map, or of a filter, which is shorter. They begin
+        anywhere in a sector. The thread's next rows use the rest of it.
+        """
         # map: the block's channel z and its tiles, in columns first and then in rows
         (
             channels, height, width, tile_rows, tile_columns, phases_h, phases_w, extent_h, extent_w, top, left,

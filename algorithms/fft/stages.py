@@ -27,6 +27,7 @@ from algorithms.fft.spectra import (
 )
 from algorithms.fft.stages_config import StagesConfig
 from algorithms.gemm import Tile, launch_batched_gemm, launch_gemm, padded
+from algorithms.pairs import require_pairs
 from algorithms.tiling import Tiling
 from convbench.devices import Array, Device
 from convbench.errors import ConfigError
@@ -43,6 +44,7 @@ class StagesPlan(CorrelationPlan):
             raise ConfigError(f"{config} cannot compute {direction} of {problem}: {reason}")
         if isinstance(config.gemm, Tile):
             require_copies(config, device)
+            require_pairs(config, device, is_packed=config.is_packed)
         self.tiling = Tiling.of(geometry, config.outputs(problem))
         self.all_tiles = geometry.n * self.tiling.per_image
         self.at_once = padded(min(self.all_tiles, config.most_tiles), config.step)
@@ -98,7 +100,14 @@ class StagesPlan(CorrelationPlan):
         config, device = self.config, self.device
         if isinstance(config.gemm, Tile):
             launch_batched_gemm(
-                device, self.u, self.v, self.m, tile=config.gemm, is_complex=True, is_specialised=config.is_specialised
+                device,
+                self.u,
+                self.v,
+                self.m,
+                tile=config.gemm,
+                is_complex=True,
+                is_specialised=config.is_specialised,
+                is_packed=config.is_packed,
             )
         else:
             u, v, m = (array.view(np.complex64) for array in (self.u, self.v, self.m))

@@ -41,18 +41,23 @@ class StagesConfig:
     gemm : tile of the complex product in registers, or the side of the square tiles of `algorithms.gemm.plain`
     most_tiles : the tiles whose spectra the workspace holds at a time, rounded up to a step of the kernels
     is_specialised : whether the kernels of a run are compiled for one problem's sizes
+    is_packed : whether one instruction adds two products in registers, which only compute capabilities 10.0 and 10.3
+        can do (`algorithms.pairs`)
     """
 
     length: int = 16
     gemm: Tile | int = SQUARE
     most_tiles: int = 2**16
     is_specialised: bool = False
+    is_packed: bool = False
 
     def __post_init__(self) -> None:
         if self.length not in LENGTHS or self.most_tiles < 1:
             raise ConfigError(f"{self}: length is one of {LENGTHS}, most_tiles is at least 1")
         if isinstance(self.gemm, int) and not 1 <= self.gemm <= LARGEST_SQUARE:
             raise ConfigError(f"{self}: gemm, a number, is 1 to {LARGEST_SQUARE} (a block holds 1024 threads)")
+        if self.is_packed and isinstance(self.gemm, int):
+            raise ConfigError(f"{self}: is_packed is for a tile in registers; gemm is a number")
 
     def outputs(self, problem: ConvProblem) -> Pair:
         """Rows and columns of a tile that do not wrap around."""
@@ -119,8 +124,9 @@ def stages_space(geometry: Correlation) -> Iterator[StagesConfig]:
         if _products_of(geometry) >= LARGE_MACS:
             for gemm, is_specialised in product(TILES, (True, False)):
                 config = replace(best, gemm=gemm, is_specialised=is_specialised)
-                for most_bytes in (L2_BYTES, MOST_BYTES):
-                    yield replace(config, most_tiles=_tiles_within(most_bytes, geometry, config))
+                for most_bytes, is_packed in product((L2_BYTES, MOST_BYTES), (False, True)):
+                    most_tiles = _tiles_within(most_bytes, geometry, config)
+                    yield replace(config, most_tiles=most_tiles, is_packed=is_packed)
 
 
 def _best(geometry: Correlation, length: int) -> tuple[float, StagesConfig]:

@@ -23,6 +23,7 @@ from algorithms.fft.stages import StagesPlan
 from algorithms.fft.stages_config import LENGTHS, PATIENCE, StagesConfig, default_config, in_registers, stages_space
 from algorithms.fft.weights import FftWeightsPlan
 from algorithms.gemm import Tile, tiles_for
+from algorithms.pairs import packed_on, plain_rivals
 from algorithms.tiling import Tiling
 from convbench.algorithm import Algorithm, Family, Plan
 from convbench.devices import Device
@@ -61,8 +62,13 @@ class FftTiled(Algorithm):
     )
 
     def default_on(self, problem: ConvProblem, direction: Direction, device: Device) -> Config | StagesConfig:
-        every = _configs(problem, direction) if lacks_copies(device) else self.configs(problem, direction)
-        return every[0]
+        default = (_configs(problem, direction) if lacks_copies(device) else self.configs(problem, direction))[0]
+        is_in_registers = isinstance(default, StagesConfig) and isinstance(default.gemm, Tile)
+        return packed_on(device, default) if is_in_registers else default
+
+    def rivals(self, problem: ConvProblem, direction: Direction, device: Device) -> Sequence[Any]:
+        """For large problems on a GPU that has packed multiply-adds, return the default without them."""
+        return plain_rivals(self.default_on(problem, direction, device)) if problem.macs >= LARGE_MACS else ()
 
     def plan_class(self, direction: Direction, config: Any) -> type[Plan]:
         return StagesPlan if isinstance(config, StagesConfig) else self.plans[direction]

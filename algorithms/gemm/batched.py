@@ -26,6 +26,7 @@ from numba import cuda, float32, int32, int64, uint32
 
 from algorithms.gemm.batched_tile import Tile
 from algorithms.gemm.stages import WAITS
+from algorithms.pairs import require_pairs
 from convbench.devices import Array, Device, Kernel
 from convbench.errors import ConfigError
 from convbench.intrinsics import (
@@ -34,6 +35,7 @@ from convbench.intrinsics import (
     copy_async_16_if,
     fast_kernel,
     load_4,
+    multiply_add_2,
     static,
     store_4,
     unrolled,
@@ -71,6 +73,7 @@ def launch_batched_gemm(
     tile: Tile,
     is_complex: bool = False,
     is_specialised: bool = False,
+    is_packed: bool = False,
 ) -> None:
     """Queue the product in the phase `multiply`.
 
@@ -80,9 +83,11 @@ def launch_batched_gemm(
     is_complex : whether neighbours in the last axes are (re, im), so that I' = 2 · the elements of u in a row, while
         I, the rows of m, still counts elements
     is_specialised : whether to compile a kernel for these sizes alone
+    is_packed : whether one instruction adds two products (`algorithms.pairs`)
 
-    Raises ConfigError if the shapes do not fit each other or the tile.
+    Raises ConfigError if the shapes do not fit each other or the tile, or if the device has no packed multiply-adds.
     """
+    require_pairs(tile, device, is_packed=is_packed)
     (batches, depth, padded_i), (_, _, padded_j), rows = u.shape, v.shape, m.shape[1]
     given = f"u {tuple(u.shape)}, v {tuple(v.shape)}, m {tuple(m.shape)}"
     if v.shape[:2] != (batches, depth) or (m.shape[0], m.shape[2]) != (batches, padded_j):
@@ -90,7 +95,7 @@ def launch_batched_gemm(
     if padded_i % tile.tile_i or padded_j % tile.tile_j or not 1 <= rows * (1 + is_complex) <= padded_i:
         raise ConfigError(f"{given}: I' and J' are multiples of tile_i and tile_j, and I at most I', of {tile}")
     sizes = Sizes.of(u, v, m)
-    kernel = make_kernel(tile, is_complex, sizes if is_specialised else None)
+    kernel = make_kernel(tile, is_complex, is_packed, sizes if is_specialised else None)
     grid = batches * (padded_i // tile.tile_i) * (padded_j // tile.tile_j)
     flat = (array.reshape(-1) for array in (u, v, m))
     device.launch(
@@ -99,8 +104,12 @@ def launch_batched_gemm(
 
 
 @cache
-def make_multiply(thread_i: int, thread_j: int, is_complex: bool) -> Any:
-    """Make the device function that adds a thread's products for one l to its sums."""
+def make_multiply(thread_i: int, thread_j: int, is_complex: bool, is_packed: bool) -> Any:
+    """Make the device function that adds a thread's products for one l to its sums.
+
+    Packed multiply-adds take neighbours in j, which a wide load puts into neighbouring registers, or both parts of a
+    complex number. For the latter, each element of v is turned by a quarter once.
+    """
 
     @cuda.jit(device=True)
     @unrolled
@@ -111,7 +120,21 @@ def make_multiply(thread_i: int, thread_j: int, is_complex: bool) -> Any:
             us[4 * i], us[4 * i + 1], us[4 * i + 2], us[4 * i + 3] = load_4(tiles, u_at + uint32(16 * i))
         for j in static(thread_j // 4):
             vs[4 * j], vs[4 * j + 1], vs[4 * j + 2], vs[4 * j + 3] = load_4(tiles, v_at + uint32(32 * j))
-        if is_complex:
+        if is_complex and is_packed:
+            for j in range(thread_j // 2):
+                pair, turned = (vs[2 * j], vs[2 * j + 1]), (-vs[2 * j + 1], vs[2 * j])
+                for i in range(thread_i // 2):
+                    place = 2 * (i * (thread_j // 2) + j)
+                    both = multiply_add_2(us[2 * i], pair, (total[place], total[place + 1]))
+                    total[place], total[place + 1] = multiply_add_2(us[2 * i + 1], turned, both)
+        elif is_packed:
+            for i in range(thread_i):
+                for j in range(thread_j // 2):
+                    place = i * thread_j + 2 * j
+                    total[place], total[place + 1] = multiply_add_2(
+                        us[i], (vs[2 * j], vs[2 * j + 1]), (total[place], total[place + 1])
+                    )
+        elif is_complex:
             for i in range(thread_i // 2):
                 for j in range(thread_j // 2):
                     place = 2 * (i * (thread_j // 2) + j)
@@ -128,7 +151,7 @@ def make_multiply(thread_i: int, thread_j: int, is_complex: bool) -> Any:
 
 
 @cache
-def make_kernel(tile: Tile, is_complex: bool, sizes: Sizes | None = None) -> Kernel:
+def make_kernel(tile: Tile, is_complex: bool, is_packed: bool, sizes: Sizes | None = None) -> Kernel:
     """Make the kernel of a tile, for any sizes or for the given sizes alone."""
     known_l, known_i, known_padded_i, known_padded_j = (
         (None, None, None, None) if sizes is None else (sizes.l, sizes.i, sizes.padded_i, sizes.padded_j)
@@ -143,7 +166,7 @@ def make_kernel(tile: Tile, is_complex: bool, sizes: Sizes | None = None) -> Ker
     u_rows, v_rows = threads // u_wide, threads // v_wide  # rows that all threads copy at a time
     u_pass, v_pass = u_rows * tile_i, v_rows * tile_j  # the numbers in these rows
     u_copies, v_copies = tile_l // u_rows, tile_l // v_rows
-    parts, multiply = 2 if is_complex else 1, make_multiply(thread_i, thread_j, is_complex)
+    parts, multiply = 2 if is_complex else 1, make_multiply(thread_i, thread_j, is_complex, is_packed)
     sums = thread_i * thread_j // parts
     is_ragged = known_l is None or known_l % tile_l != 0  # whether the last step may have rows beyond L
     all_rows = known_i is not None and known_padded_i == parts * known_i

@@ -172,6 +172,11 @@ def make_lowering_kernel(accumulator: Dtype) -> Kernel:
         x: Array, columns: Array, first_image: int, taps: Any, outputs_q: int,
         stride: Any, top_left: Any, dilation: Any, groups: int,
     ) -> None:  # fmt: skip
+        """One sample of the columns for each thread.
+
+        Excess: Neighbouring threads copy neighbouring samples of one tap. These begin anywhere in a sector, and are in
+        two rows of the map where a row of outputs ends. The threads of the next taps use the same sectors.
+        """
         # map
         flat = cuda.blockIdx.x * THREADS + cuda.threadIdx.x
         if flat >= columns.size:

@@ -16,17 +16,18 @@ Source    Chetlur et al. 2014, "cuDNN: efficient primitives for deep learning", 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, ClassVar
 
 from numba import cuda
 
 from algorithms.copies import lacks_copies
-from algorithms.correlation import Correlation, CorrelationPlan, make_place, number_of
+from algorithms.correlation import LARGE_MACS, Correlation, CorrelationPlan, make_place, number_of
 from algorithms.gemm.plain import tiles_for
 from algorithms.gemm.tiled_config import TiledConfig, default_config, other_config, tiled_space
 from algorithms.gemm.tiled_plan import TiledPlan
+from algorithms.pairs import packed_on, plain_rivals
 from convbench.algorithm import Algorithm, Family, Plan
 from convbench.devices import Array, Device, Kernel
 from convbench.errors import ConfigError
@@ -117,15 +118,22 @@ class ImplicitGemm(Algorithm):
     def default_on(self, problem: ConvProblem, direction: Direction, device: Device) -> Config | TiledConfig:
         every = self.configs(problem, direction)
         if not lacks_copies(device):
-            return every[0]
+            default = every[0]
+            return packed_on(device, default) if isinstance(default, TiledConfig) else default
         return next(one for one in every if not isinstance(one, TiledConfig))
+
+    def rivals(self, problem: ConvProblem, direction: Direction, device: Device) -> Sequence[Any]:
+        """For large problems on a GPU that has packed multiply-adds, return the default without them."""
+        return plain_rivals(self.default_on(problem, direction, device)) if problem.macs >= LARGE_MACS else ()
 
     def plan_class(self, direction: Direction, config: Any) -> type[Plan]:
         return TiledPlan if isinstance(config, TiledConfig) else self.plans[direction]
 
     def space(self, problem: ConvProblem, direction: Direction) -> Sequence[Config | TiledConfig]:
         tiled = tiled_space(Correlation.of(problem, direction)) if has_register_tiles(problem, direction) else []
-        return [*tiled, *self.configs(problem, direction)]
+        usual = self.configs(problem, direction)
+        packed = [replace(one, is_packed=True) for one in usual if isinstance(one, TiledConfig)]
+        return [*tiled, *usual, *packed]
 
     def configs(self, problem: ConvProblem, direction: Direction) -> tuple[Config | TiledConfig, ...]:
         if direction == "backward_weights":
@@ -163,9 +171,8 @@ def make_kernel(config: Config, accumulator: Dtype, is_spread: bool) -> Kernel:
     ) -> None:  # fmt: skip
         """One tile of the target for each block, in any dtype.
 
-        Excess: Lanes whose sample is outside of the map skip its load, and go through the sum ahead of the others until
-        the barrier. Their requests then have two or three rows of a tile, some of which share banks. Without padding
-        there is no such request.
+        Excess: A row of the tile has the samples of 16 outputs or less, shifted by the tap. They begin anywhere in a
+        sector, and are in two rows of the map where a row of outputs ends. The next terms use the same sectors.
         """
         # map
         _, g, m_tile, o_tile = unflatten_on_device(cuda.blockIdx.x, groups, tiles[0], tiles[1])

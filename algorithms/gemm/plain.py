@@ -51,9 +51,8 @@ def make_kernel(tile: int, accumulator: str, onto: bool) -> Kernel:
     def gemm(a: Array, b: Array, bias: Array, out: Array, tiles: Any) -> None:
         """One tile of the product for each block, in any dtype.
 
-        Excess: A complex number is stored as two parts, one after the other, so a warp writes every second word of its
-        rows. Complex tiles of 8 × 8 also read eight elements of a row of A at a time: 64 bytes of two sectors each,
-        from addresses that need not begin a sector.
+        Excess: A complex number is loaded and stored as two parts, one after the other, so a warp takes every second
+        word of its rows, and the other words next. Rows of A, B and the product begin anywhere in a sector.
         """
         # map
         _, o, i_tile, j_tile = unflatten_on_device(cuda.blockIdx.x, out.shape[0], tiles[0], tiles[1])

@@ -11,6 +11,8 @@ Index map blockIdx.x → (o tile, m tile), m tile fastest, so that blocks that r
           (n·I + i)·J + j · blockIdx.y → g · blockIdx.z → split · threadIdx.x → warp → 4 · thread_k filters by
           8 · thread_o outputs → lane → thread_k filters by thread_o outputs, in runs of four that lie 16 and 32 apart,
           so that the lanes of a warp read neighbours · loop over steps of tile_t channels, for one tap after the other.
+          Packed multiply-adds take the outputs of a run in pairs, which a wide load puts into neighbouring registers.
+          Both have the same filter, which the instruction takes twice from one register.
 Cost      2·N·K·P·Q·C/G·R·S FLOPs; an element of the source is copied to shared memory R·S·K/G / tile_k times, one of
           the filters N·P·Q / tile_o times.
 Source    Chetlur et al. 2014, "cuDNN: efficient primitives for deep learning", arXiv 1410.0759, §3; on register tiles
@@ -43,6 +45,7 @@ from convbench.intrinsics import (
     fast_kernel,
     load_1_if,
     load_4,
+    multiply_add_2,
     static,
     store_1,
     store_4,
@@ -76,7 +79,9 @@ def make_kernel(config: TiledConfig, baked: Sizes | None, pixels: int, is_target
         """One tile of the target for each block, in registers.
 
         Excess: A thread has four outputs side by side. One store of a warp takes every fourth of them, and the next
-        three fill the same sectors. They are no store of 128 bits where a tile may pass the end of a row.
+        three fill the same sectors. They are no store of 128 bits where a tile may pass the end of a row. Copies of
+        single elements begin anywhere in a sector. A load of addends takes every fourth too, and the next three the
+        rest.
         """
         # map, the block: its tile of filters and of outputs, and its steps of the sum
         (
@@ -257,6 +262,7 @@ def make_accumulate(config: TiledConfig) -> Any:
         config.tile_k, config.tile_o, config.tile_t, config.thread_k, config.thread_o,
     )  # fmt: skip
     f_size, runs_k, runs_o, gap_k, gap_o = tile_k * tile_t, thread_k // RUN, thread_o // RUN, GAP_K, GAP_O
+    is_packed = config.is_packed
 
     @cuda.jit(device=True, inline="always")
     @unrolled
@@ -275,9 +281,17 @@ def make_accumulate(config: TiledConfig) -> Any:
                 values[RUN * b], values[RUN * b + 1], values[RUN * b + 2], values[RUN * b + 3] = load_4(
                     tiles, place + (t * tile_o + b * gap_o)
                 )
-            for a in range(thread_k):
-                for b in range(thread_o):
-                    total[a * thread_o + b] += f_values[a] * values[b]
+            if is_packed:
+                for a in range(thread_k):
+                    for b in range(thread_o // 2):
+                        at = a * thread_o + 2 * b
+                        total[at], total[at + 1] = multiply_add_2(
+                            f_values[a], (values[2 * b], values[2 * b + 1]), (total[at], total[at + 1])
+                        )
+            else:
+                for a in range(thread_k):
+                    for b in range(thread_o):
+                        total[a * thread_o + b] += f_values[a] * values[b]
 
     return accumulate
 

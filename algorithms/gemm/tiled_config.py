@@ -14,7 +14,7 @@ WARP = LANES_K * LANES_O
 RUN = 4  # elements of 4 bytes in the widest access
 GAP_K, GAP_O = LANES_K * RUN, LANES_O * RUN  # from one run of a thread to its next
 MOST_SPLITS = 64
-MOST_STAGES = 4
+STAGES, MOST_STAGES = 2, 4  # of the default, and most
 INDICES = 2**31
 REGISTERS = 2**16  # of a multiprocessor: CUDA C++ Programming Guide, "Technical Specifications per Compute Capability"
 MOST_REGISTERS = 255  # of a thread, likewise
@@ -35,6 +35,8 @@ class TiledConfig:
     splits : parts of the sum, which allow more blocks than there are tiles; a second launch adds the parts in order
     pixels : elements of the source in one copy; 4 needs 1 × 1 filters at stride 1, without padding, on maps of a
         multiple of four elements. A source that does not begin at a multiple of 16 bytes is copied one by one.
+    is_packed : whether one instruction adds the products of two neighbouring outputs, which only compute capabilities
+        10.0 and 10.3 can do (`algorithms.pairs`)
     """
 
     tile_k: int = 32
@@ -42,10 +44,11 @@ class TiledConfig:
     tile_t: int = 8
     thread_k: int = 4
     thread_o: int = 4
-    stages: int = 2
+    stages: int = STAGES
     is_specialised: bool = False
     splits: int = 1
     pixels: int = 1
+    is_packed: bool = False
 
     def __post_init__(self) -> None:
         for holds, rule in self._rules():
@@ -76,7 +79,8 @@ class TiledConfig:
     def blocks(self) -> int:
         """Blocks that a multiprocessor should hold at once: as many as leave each thread enough registers."""
         sums = self.thread_k * self.thread_o
-        wanted = min(MOST_REGISTERS + 1, 2 * sums if sums >= 64 else 2 * sums + 32)
+        more = 0 if sums >= 64 else 40 if self.is_packed and sums < 32 else 32  # pairs begin at even registers
+        wanted = min(MOST_REGISTERS + 1, 2 * sums + more)
         return max(1, REGISTERS // (wanted * self.threads))
 
     @property
@@ -208,7 +212,10 @@ def other_config(default: TiledConfig, geometry: Correlation) -> TiledConfig:
 
 
 def tiled_space(geometry: Correlation) -> list[TiledConfig]:
-    """Return every config worth trying. A sum is not split if it is short, or if there are enough blocks without it."""
+    """Return every config worth trying. A sum is not split if it is short, or if there are enough blocks without it.
+
+    Multiply-adds are packed with the default number of stages alone. Most devices do not have them.
+    """
     found = []
     for tile in tiles_for(geometry):
         for splits in SPLITS:
@@ -218,6 +225,8 @@ def tiled_space(geometry: Correlation) -> list[TiledConfig]:
                     enough = splits == 1 or blocks_of(config, geometry) <= 2 * splits * MULTIPROCESSORS
                     if enough and 2 * splits <= steps_of(config, geometry) + 1 and config.misfit(geometry) is None:
                         found.append(config)
+                        if stages == STAGES:
+                            found.append(_packed(config))
     return found
 
 
@@ -227,12 +236,17 @@ def tiles_for(geometry: Correlation) -> tuple[tuple[int, ...], ...]:
 
 
 def _of_tile(
-    tile: tuple[int, ...], geometry: Correlation, *, splits: int, is_specialised: bool, stages: int = 2
+    tile: tuple[int, ...], geometry: Correlation, *, splits: int, is_specialised: bool, stages: int = STAGES
 ) -> TiledConfig:
     return _made(tile, stages, is_specialised, splits, RUN if is_pointwise(geometry) else 1)
 
 
 @cache  # a search asks for the same configs for every problem
+def _packed(config: TiledConfig) -> TiledConfig:
+    return replace(config, is_packed=True)
+
+
+@cache
 def _made(tile: tuple[int, ...], stages: int, is_specialised: bool, splits: int, pixels: int) -> TiledConfig:
     tile_k, tile_o, tile_t, thread_k, thread_o = tile
     return TiledConfig(

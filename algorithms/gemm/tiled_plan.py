@@ -6,6 +6,7 @@ from algorithms.copies import is_aligned, require_copies, require_shared_memory
 from algorithms.correlation import CorrelationPlan
 from algorithms.gemm.tiled import make_kernel
 from algorithms.gemm.tiled_config import Sizes, TiledConfig, outputs_of
+from algorithms.pairs import require_pairs
 from convbench.devices import Array, Device
 from convbench.errors import ConfigError
 from convbench.intrinsics import unflatten_on_device
@@ -23,6 +24,7 @@ class TiledPlan(CorrelationPlan):
         if reason := config.misfit(geometry):
             raise ConfigError(f"{config} is none for {direction} of {problem}: {reason}")
         require_copies(config, device)
+        require_pairs(config, device, is_packed=config.is_packed)
         require_shared_memory(config, device, config.dynamic_bytes)
         self.tiles = -(-geometry.targets_per_group // config.tile_k), -(-outputs_of(geometry) // config.tile_o)
         self.chunks = -(-geometry.sources_per_group // config.tile_t)

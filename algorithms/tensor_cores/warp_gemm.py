@@ -122,6 +122,12 @@ def make_kernel(config: Config, kind: Kind, is_spread: bool, baked: tuple[int, .
     def tensor_gemm(
         f: Array, x: Array, addend: Array, target: Array, given: Any
     ) -> None:  # fmt: skip
+        """One tile of the target for each block, by tensor cores.
+
+        Excess: The channels of a group are padded to 16 bytes, and a copy moves as many. Where a group has no more, as
+        in a depthwise layer, a copy takes half a sector, and the blocks of the next group take the rest. A store takes
+        eight neighbouring pixels of a channel. In half precision they are half a sector, and the next store fills it.
+        """
         # map, the block: its tile of filters and of outputs
         sizes = given if baked is None else baked  # as `sizes_of` lists them
         block, m_tiles, o_tiles = u(cuda.blockIdx.x), u(sizes[11]), u(sizes[12])

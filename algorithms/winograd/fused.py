@@ -33,6 +33,7 @@ from convbench.intrinsics import (
     load_1,
     load_1_if,
     load_4,
+    multiply_add_2,
     static,
     store_1,
     store_2,
@@ -92,31 +93,48 @@ def make_transform_samples(transforms: Transforms) -> Any:
     return transform_samples
 
 
-@cuda.jit(device=True)
-def multiply(shared: Array, u_at: int, v_at: int, total: Array, first: int) -> None:
-    """Accumulate a thread's 8 × 8 products, for one channel of the source and one point."""
-    us = cuda.local.array(8, float32)
-    vs = cuda.local.array(8, float32)
-    us[0], us[1], us[2], us[3] = load_4(shared, u_at)
-    us[4], us[5], us[6], us[7] = load_4(shared, u_at + uint32(32))
-    vs[0], vs[1], vs[2], vs[3] = load_4(shared, v_at)
-    vs[4], vs[5], vs[6], vs[7] = load_4(shared, v_at + uint32(16))
-    for i in range(8):
-        for j in range(8):
-            total[first + i * 8 + j] += us[i] * vs[j]
+@cache
+def make_accumulate(is_packed: bool) -> Any:
+    """Make the device function that adds the products of one step to a thread's sums.
 
+    Packed multiply-adds take neighbouring tiles, which a wide load puts into neighbouring registers.
+    """
 
-@cuda.jit(device=True, forceinline=True)
-@unrolled
-def accumulate(shared: Array, u_begin: int, v_begin: int, total: Array) -> None:
-    """Accumulate the products of one step: eight channels of the source, and a thread's two points."""
-    for l in static(TILE_L):  # noqa: E741
-        for p in static(2):
-            # sums of 64 bits, of which the constant becomes part of the instruction
-            multiply(
-                shared, u_begin + uint32((p * TILE_L + l) * TILE_M), v_begin + uint32((p * TILE_L + l) * TILE_T), total,
-                uint32(p * 64),
-            )  # fmt: skip
+    @cuda.jit(device=True)
+    @unrolled
+    def multiply(shared: Array, u_at: int, v_at: int, total: Array, first: int) -> None:
+        """Accumulate a thread's 8 × 8 products, for one channel of the source and one point."""
+        us = cuda.local.array(8, float32)
+        vs = cuda.local.array(8, float32)
+        us[0], us[1], us[2], us[3] = load_4(shared, u_at)
+        us[4], us[5], us[6], us[7] = load_4(shared, u_at + uint32(32))
+        vs[0], vs[1], vs[2], vs[3] = load_4(shared, v_at)
+        vs[4], vs[5], vs[6], vs[7] = load_4(shared, v_at + uint32(16))
+        if is_packed:
+            for i in range(8):
+                for j in range(4):
+                    at = first + i * 8 + 2 * j
+                    total[at], total[at + 1] = multiply_add_2(
+                        us[i], (vs[2 * j], vs[2 * j + 1]), (total[at], total[at + 1])
+                    )
+        else:
+            for i in range(8):
+                for j in range(8):
+                    total[first + i * 8 + j] += us[i] * vs[j]
+
+    @cuda.jit(device=True, forceinline=True)
+    @unrolled
+    def accumulate(shared: Array, u_begin: int, v_begin: int, total: Array) -> None:
+        """Accumulate the products of one step: eight channels of the source, and a thread's two points."""
+        for l in static(TILE_L):  # noqa: E741
+            for p in static(2):
+                # sums of 64 bits, of which the constant becomes part of the instruction
+                multiply(
+                    shared, u_begin + uint32((p * TILE_L + l) * TILE_M), v_begin + uint32((p * TILE_L + l) * TILE_T),
+                    total, uint32(p * 64),
+                )  # fmt: skip
+
+    return accumulate
 
 
 @cuda.jit(device=True)
@@ -172,9 +190,10 @@ def make_write(is_wide: bool) -> Any:
 
 
 @cache
-def make_kernel(transforms: Transforms, is_wide: bool, known: tuple[int, ...] | None = None) -> Kernel:
+def make_kernel(transforms: Transforms, is_wide: bool, is_packed: bool, known: tuple[int, ...] | None = None) -> Kernel:
     """The kernel for any sizes, or for those of `known` alone. `is_wide` where the two outputs of a row are aligned."""
-    transform_samples, take, write = make_transform_samples(transforms), make_take(transforms), make_write(is_wide)
+    transform_samples, accumulate = make_transform_samples(transforms), make_accumulate(is_packed)
+    take, write = make_take(transforms), make_write(is_wide)
     is_ragged = known is None or known[1] // known[7] % TILE_L != 0  # whether the last step has channels beyond L/G
 
     @fast_kernel(threads=THREADS)
@@ -228,7 +247,8 @@ def make_kernel(transforms: Transforms, is_wide: bool, known: tuple[int, ...] | 
         load_samples(source, source_next, width, mask, d)
         stage = uint32(0)
 
-        steps = int32(padded_l // TILE_L)
+        # L' of the argument, also where it is known: for a known number of steps ptxas copies half of the sums in each
+        steps = int32(sizes[8] // TILE_L)
         for step in range(int32(1), int32(steps + int32(1))):
             # load: this step's samples, transformed, complete its stage; then the next step's filters and samples
             transform_samples(d)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from algorithms.copies import is_aligned, lacks_copies
 from algorithms.correlation import CorrelationPlan
 from algorithms.gemm import padded
+from algorithms.pairs import lacks_pairs
 from algorithms.tiling import Tiling
 from algorithms.winograd.fused import POINTS, SHARED_BYTES, THREADS, TILE_L, TILE_M, TILE_T, make_kernel
 from algorithms.winograd.matrices import Transforms
@@ -15,9 +16,17 @@ from convbench.problem import ConvProblem
 
 @dataclass(frozen=True, kw_only=True)
 class FusedConfig:
-    """One kernel, and whether it is compiled for one problem's sizes."""
+    """One kernel, and two choices.
+
+    Parameters
+    ----------
+    is_specialised : whether it is compiled for one problem's sizes
+    is_packed : whether one instruction adds two neighbouring products, which only compute capabilities 10.0 and 10.3
+        can do (`algorithms.pairs`)
+    """
 
     is_specialised: bool = False
+    is_packed: bool = False
 
     def lacks(self, problem: ConvProblem, device: Device) -> str | None:
         """The reason why this kernel cannot compute the problem on the device; None if it can."""
@@ -27,7 +36,9 @@ class FusedConfig:
             return f"the fused kernel is for tiles of neighbours, and dilation is {problem.dilation}"
         if (most := device.max_shared_bytes) < SHARED_BYTES:
             return f"a block of device {device.name} has {most} bytes of shared memory, not {SHARED_BYTES}"
-        return f"device {device.name} has no asynchronous copies" if lacks_copies(device) else None
+        if lacks_copies(device):
+            return f"device {device.name} has no asynchronous copies"
+        return lacks_pairs(device) if self.is_packed else None
 
 
 class Fused:
@@ -52,7 +63,10 @@ class Fused:
     def run(self, source: Array, target: Array) -> None:
         """Transform the source, multiply and transform back, in one kernel."""
         is_wide = self.plan.geometry.outputs[1] % 2 == 0 and is_aligned(target)
-        kernel = make_kernel(self.transforms, is_wide, self.sizes if self.plan.config.is_specialised else None)
+        config = self.plan.config
+        kernel = make_kernel(
+            self.transforms, is_wide, config.is_packed, self.sizes if config.is_specialised else None
+        )  # fmt: skip
         flat = source.reshape(-1), self.u.reshape(-1), self.plan.addend, target.reshape(-1)
         self.plan.device.launch(
             "multiply", kernel, self.grid, THREADS, *flat, self.sizes, shared_bytes=SHARED_BYTES

@@ -11,14 +11,16 @@ Source    Lavin & Gray 2016, "Fast algorithms for convolutional neural networks"
 """
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from functools import cache
+from itertools import product
 
 import numpy as np
 
 from algorithms.copies import is_aligned, lacks_copies
 from algorithms.correlation import Correlation, CorrelationPlan
 from algorithms.gemm import Tile, launch_batched_gemm, padded
+from algorithms.pairs import lacks_pairs
 from algorithms.tiling import Tiling
 from algorithms.winograd.matrices import Transforms
 from algorithms.winograd.transforms import (
@@ -48,35 +50,42 @@ TILES = (
 
 @dataclass(frozen=True, kw_only=True)
 class StagedConfig(Tile):
-    """The tile of the batched product, and whether the kernels are compiled for one problem's sizes."""
+    """The tile of the batched product, and two choices.
+
+    Parameters
+    ----------
+    is_specialised : whether the kernels are compiled for one problem's sizes
+    is_packed : whether one instruction adds two neighbouring products, which only compute capabilities 10.0 and 10.3
+        can do (`algorithms.pairs`)
+    """
 
     is_specialised: bool = False
+    is_packed: bool = False
 
     def lacks(self, problem: ConvProblem, device: Device) -> str | None:
         """The reason why these kernels cannot compute the problem on the device; None if they can."""
         if problem.dtype == "float64":
             return "the three stages compute in float32, not in float64"
-        return f"device {device.name} has no asynchronous copies" if lacks_copies(device) else None
+        if lacks_copies(device):
+            return f"device {device.name} has no asynchronous copies"
+        return lacks_pairs(device) if self.is_packed else None
 
     @property
     def gemm(self) -> Tile:
-        """The tile without the other field."""
-        fields = asdict(self)
-        del fields["is_specialised"]
-        return Tile(**fields)
+        """The tile without the other fields."""
+        return Tile(**{field.name: getattr(self, field.name) for field in fields(Tile)})
 
 
 @cache
-def staged(tile: Tile, *, is_specialised: bool = False) -> StagedConfig:
+def staged(tile: Tile, *, is_specialised: bool = False, is_packed: bool = False) -> StagedConfig:
     """The config with a tile."""
-    return StagedConfig(**asdict(tile), is_specialised=is_specialised)
+    return StagedConfig(**asdict(tile), is_specialised=is_specialised, is_packed=is_packed)
 
 
 def staged_space() -> Iterator[StagedConfig]:
     """Every config worth trying for a large problem."""
-    for is_specialised in (False, True):
-        for tile in TILES:
-            yield staged(tile, is_specialised=is_specialised)
+    for is_specialised, is_packed, tile in product((False, True), (False, True), TILES):
+        yield staged(tile, is_specialised=is_specialised, is_packed=is_packed)
 
 
 def staged_for(geometry: Correlation, transforms: Transforms) -> StagedConfig:
@@ -95,7 +104,7 @@ class Staged:
 
     def __init__(self, plan: CorrelationPlan, transforms: Transforms) -> None:
         self.plan, self.transforms, config = plan, transforms, plan.config
-        self.tile, self.is_specialised = config.gemm, config.is_specialised
+        self.tile, self.is_specialised, self.is_packed = config.gemm, config.is_specialised, config.is_packed
         geometry = plan.geometry
         self.tiling = Tiling.of(geometry, (transforms.m, transforms.m))
         all_tiles = padded(geometry.n * self.tiling.per_image, self.tile.tile_j)
@@ -122,7 +131,10 @@ class Staged:
             ),
             places.sources * blocks, THREADS, source.reshape(-1), self.v.reshape(-1), places.of_source,
         )  # fmt: skip
-        launch_batched_gemm(plan.device, self.u, self.v, self.m, tile=self.tile, is_specialised=self.is_specialised)
+        launch_batched_gemm(
+            plan.device, self.u, self.v, self.m,
+            tile=self.tile, is_specialised=self.is_specialised, is_packed=self.is_packed,
+        )  # fmt: skip
         plan.device.launch(
             "unpack",
             make_output_kernel(

@@ -18,6 +18,7 @@ from typing import Any, ClassVar
 
 from algorithms.correlation import HUGE_MACS, LARGE_MACS, Correlation, CorrelationPlan
 from algorithms.gemm import tiles_for
+from algorithms.pairs import packed_on, plain_rivals
 from algorithms.winograd.error import winograd_model
 from algorithms.winograd.fused_plan import Fused, FusedConfig
 from algorithms.winograd.matrices import F2, F4, TAPS, Transforms
@@ -100,12 +101,20 @@ class _Winograd(Algorithm):
     def space(self, problem: ConvProblem, direction: Direction) -> Sequence[Any]:
         if self._is_plain(problem, Correlation.of(problem, direction)):
             return self.configs(problem, direction)
-        fused = (replace(config, is_specialised=one) for config in self._fused(problem) for one in (False, True))
+        fused = (
+            replace(config, is_specialised=one, is_packed=other)
+            for config in self._fused(problem) for one in (False, True) for other in (False, True)
+        )  # fmt: skip
         return *self.configs(problem, direction), *fused, *staged_space(), PlainConfig()
 
     def default_on(self, problem: ConvProblem, direction: Direction, device: Device) -> Any:
         every = (*self.configs(problem, direction), PlainConfig())
-        return next(one for one in every if one.lacks(problem, device) is None)
+        default = next(one for one in every if one.lacks(problem, device) is None)
+        return default if isinstance(default, PlainConfig) else packed_on(device, default)
+
+    def rivals(self, problem: ConvProblem, direction: Direction, device: Device) -> Sequence[Any]:
+        """For large problems on a GPU that has packed multiply-adds, return the default without them."""
+        return plain_rivals(self.default_on(problem, direction, device)) if problem.macs >= LARGE_MACS else ()
 
     def limits(self, problem: ConvProblem, direction: Direction) -> str | None:
         if (problem.r, problem.s) != (TAPS, TAPS):

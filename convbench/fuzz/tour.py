@@ -10,8 +10,8 @@ a problem (`Algorithm.space_for`), and prefers a config
 until there is none. Then each class of configs has a case with many images, one with many channels, and so on. Where
 there are very many configs, some of the later cases are of these.
 
-Modifiers change little of the kernel: the number of parts of a sum, the most tiles at a time, the width of a copy, and
-whether sizes are compiled in.
+Modifiers change little of the kernel: the number of parts of a sum, the most tiles at a time, the width of a copy,
+whether sizes are compiled in, and whether multiply-adds are packed.
 """
 
 from collections import deque
@@ -33,7 +33,7 @@ OF_QUICK = 0.75  # share of configs that are not specialised, if both are equall
 PATIENCE = 3  # turns without a new config, after which only one turn in `BREAK` is taken
 BREAK = 8
 AGAIN = 2  # of so many turns from then on, one launches such a kernel again, with other sizes
-_MODIFIERS = "splits", "most_tiles", "is_specialised", "blocks", "pixels"
+_MODIFIERS = "splits", "most_tiles", "is_specialised", "blocks", "pixels", "is_packed"
 _EXACT = "float32", "float64"  # dtypes whose bounds are so small that one missing term of a large sum is seen
 Size = Literal["small", "large", "n", "k", "c", "pixels", "columns", "terms", "results", "planes", "filters"]
 LARGER: tuple[Size, ...] = "k", "c", "pixels"
@@ -56,6 +56,7 @@ class Tour:
         self.suit, self.random = suit, random
         self.seen: set[Facet] = set()
         self._rows = deque(_rows_of(suit))
+        self._lacking = set[Any]()  # configs that had no plan
         self._draws, self._in_vain = 0, 0
         small = ((row, suit.problem(AWKWARD, row)) for row in self._rows)
         self._usual = {type(one) for row, problem in small if problem for one in suit.configs(problem, row.direction)}
@@ -110,13 +111,15 @@ class Tour:
         found = [
             (self._newness(config, row, size), quick != _is_specialised(config), self.random.random(), config)
             for config in self.suit.space(problem, row.direction)
+            if config not in self._lacking
         ]
         for newness, *_, config in sorted(found, key=lambda one: one[:3], reverse=True):
             if newness == (0, 0):
                 break
-            self.seen |= facets(config, row.direction, row.dtype, size)
             if self.suit.can_plan(problem, row.direction, config):
+                self.seen |= facets(config, row.direction, row.dtype, size)
                 return config
+            self._lacking.add(config)  # not its kernel: another config with that may have a plan
         return None
 
     def _newness(self, config: Any, row: Row, size: Size | None) -> tuple[int, int]:

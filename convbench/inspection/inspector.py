@@ -9,7 +9,7 @@ from convbench.algorithm import Algorithm
 from convbench.errors import RefusedError
 from convbench.inspection import chip, compiler, sass, toolkit, work
 from convbench.inspection.architecture import Architecture
-from convbench.inspection.blueprint import Launch, launches_of
+from convbench.inspection.blueprint import Blueprint, Launch, launches_of
 from convbench.inspection.bound import Bound, Pass, bound, pass_of
 from convbench.inspection.chip import Chip
 from convbench.inspection.mix import Mix
@@ -160,7 +160,7 @@ def inspect(
         (tuple(launches), machine_code(launches[0], architecture))
         for launches in (planned(algorithm, problem, direction, architecture, config) if groups is None else groups)
     ]
-    resolved = algorithm.resolved(problem, direction, config)
+    resolved = algorithm.resolved(problem, direction, config, Blueprint(architecture))
     products = work.products(algorithm, problem, direction, resolved, [launches for launches, _ in found])
     kernels = tuple(
         InspectedKernel(launches, compiled, architecture, made)

@@ -76,6 +76,7 @@ class Mix:
 
     @property
     def ffma_per_wide_load(self) -> float | None:
-        """FFMA for each 16 bytes that a thread loads from shared memory; None if it loads none."""
+        """FFMA for each 16 bytes that a thread loads from shared memory; None if it loads none. FFMA2 counts as two."""
         loaded = sum(each.bytes for each in self.instructions if each.base == "LDS")
-        return self.counts.get("FFMA", 0) / (loaded / 16) if loaded else None
+        made = sum(each.multiply_adds for each in self.instructions if kind_of(each) == "FFMA")
+        return made / (loaded / 16) if loaded else None

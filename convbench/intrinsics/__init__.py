@@ -1,4 +1,4 @@
-"""Functions for kernels that Numba lacks: wide and predicated accesses, asynchronous copies, tensor cores.
+"""Functions for kernels that Numba lacks: wide and predicated accesses, asynchronous copies, pairs, tensor cores.
 
 The call of such a function in a kernel enters; LLVM IR or inline PTX for a GPU leaves. The emulator runs the same IR,
 and knows this PTX by its text. For the simulator each intrinsic has a twin in Python (`twins`). Indices count the
@@ -30,6 +30,7 @@ from convbench.intrinsics.memory import (
     store_4,
     unbits,
 )
+from convbench.intrinsics.pairs import PAIRED, multiply_add_2
 from convbench.intrinsics.tensor import (
     half_bits,
     ldmatrix_x4,
@@ -57,6 +58,7 @@ from convbench.intrinsics.warpgroup import (
 from convbench.intrinsics.warps import warp_max, warp_sum
 
 __all__ = [
+    "PAIRED",
     "WARPGROUP",
     "Asked",
     "bits",
@@ -80,6 +82,7 @@ __all__ = [
     "mma_bf16",
     "mma_f16",
     "mma_tf32",
+    "multiply_add_2",
     "round_to_tf32",
     "shared_address",
     "static",

@@ -24,7 +24,9 @@ class Rates:
     RTX 4090, GH200, B200 and RTX 5090 (L1, L2 and DRAM); Jia et al. 2018 and 2019, "Dissecting the NVIDIA Volta GPU
     architecture via microbenchmarking" and "… Turing T4 GPU …", for arithmetic, shared memory and the 64 bytes from L2;
     the white papers and data sheets for tensor cores; Sun et al. 2023, "Dissecting tensor cores via microbenchmarks",
-    for the latency of a product of 16 × 8 × 16 on an A100.
+    for the latency of a product of 16 × 8 × 16 on an A100; the machine code that ptxas 13.5 writes for `fma.rn.f32x2`:
+    one FFMA2 for compute capabilities 10.0 and 10.3, and two FFMA for others. The guide gives both of the former 128
+    results of float32 in a clock, so one FFMA2 occupies the lanes for as long as two FFMA.
     """
 
     fma: int  # lanes of float32
@@ -42,6 +44,7 @@ class Rates:
     shared_clocks: int = 23
     tensor_clocks: int = 33
     l2_bytes: int = 64
+    of_pair: int = 2  # instructions of the machine for one of PTX on a pair of float32
 
 
 _RATES = {
@@ -51,8 +54,8 @@ _RATES = {
     "sm_87": Rates(128, 64, 2, 16, 16, 192, 40, 296, 636, 1024),
     "sm_89": Rates(128, 64, 2, 16, 16, 128, 40, 296, 636, 512),
     "sm_90": Rates(128, 64, 64, 16, 32, 256, 40, 281, 690, 2048),
-    "sm_100": Rates(128, 64, 64, 16, 32, 256, 40, 295, 860, 4096),
-    "sm_103": Rates(128, 64, 2, 16, 32, 256, 40, 295, 860, 4096),
+    "sm_100": Rates(128, 64, 64, 16, 32, 256, 40, 295, 860, 4096, of_pair=1),
+    "sm_103": Rates(128, 64, 2, 16, 32, 256, 40, 295, 860, 4096, of_pair=1),
     "sm_110": Rates(128, 64, 2, 16, 32, 256, 40, 295, 860, 4096),
     "sm_120": Rates(128, 128, 2, 16, 16, 128, 44, 360, 936, 512),
     "sm_121": Rates(128, 128, 2, 16, 16, 128, 44, 360, 936, 512),

@@ -21,9 +21,9 @@ def limits_of(profile: Profile, resources: Resources, chip: Chip) -> dict[str, f
     shared = sums = 0.0
     for i in profile.instructions:
         each = i.counters.instructions / blocks
-        clocks["issue"] += each * i.slots / SCHEDULERS
+        clocks["issue"] += each * issued(i, chip) / SCHEDULERS
         if (lanes := _lanes(i.pipe, chip)) and i.slots:
-            clocks[i.pipe] += each * i.slots * WARP / lanes
+            clocks[i.pipe] += each * i.slots * i.numbers * WARP / lanes
             if i.is_integer_sum:
                 sums += each * i.slots * WARP / lanes
         clocks["tensor"] += each * _tensor_clocks(i, chip)
@@ -73,6 +73,11 @@ def _lanes(pipe: str, chip: Chip) -> int:
         "fp64": rates.float64,
         "sfu": rates.functions,
     }.get(pipe, 0)
+
+
+def issued(i: InstructionProfile, chip: Chip) -> int:
+    """The instructions of the machine that an instruction becomes. Some chips have one for a pair of numbers."""
+    return i.slots * (chip.rates.of_pair if i.is_pair else 1)
 
 
 def requests(i: InstructionProfile, chip: Chip) -> float:

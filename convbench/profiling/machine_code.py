@@ -68,7 +68,9 @@ def _of_loop(code: sass.Code) -> tuple[dict[Kind, float], float]:
     for each in code.hot:
         if each.bytes and each.base in _OF_MACHINE:
             accesses[_OF_MACHINE[each.base], each.bytes] += 1
-    products = sum(each.multiply_adds for each in code.hot if not each.is_tensor and each.base in ("FFMA", "DFMA"))
+    products = sum(
+        each.multiply_adds for each in code.hot if not each.is_tensor and each.base in ("FFMA", "FFMA2", "DFMA")
+    )
     return dict(accesses), products if code.hot_loop is not None else 0.0
 
 
@@ -79,7 +81,7 @@ def compare(profile: Profile, machine: dict[Kind, float], made: float) -> list[C
         return []
     most = max(i.counters.instructions for i in fused)
     hot = [i for i in profile.instructions if i.counters.instructions >= _HOT * most]
-    passes = sum(i.counters.instructions for i in hot if i.opcode.startswith("fma.")) / made
+    passes = sum(i.counters.instructions * i.numbers for i in hot if i.opcode.startswith("fma.")) / made
     counted: dict[Kind, float] = defaultdict(float)
     for i in hot:
         if kind := _kind(i):

@@ -3,7 +3,7 @@
 A multiprocessor has several resources. The counts tell for how many clocks a block occupies each:
 
     issue           machine instructions / 4 schedulers
-    fma, alu, …     instructions · 32 lanes / lanes of the unit in a clock
+    fma, alu, …     instructions · 32 lanes / lanes of the unit in a clock; twice as long for a pair of float32
     load and store  each request takes the load/store units, the tags of the L1 cache, and the banks; the most of them
     L2              bytes that the L1 cache lacks / 64
     barriers        warps of the block / 0.475 for each barrier
@@ -36,6 +36,7 @@ from convbench.profiling.demands import (
     ATTAINABLE,
     COMPUTE,
     dram_bytes,
+    issued,
     limits_of,
     requests,
     serial_lanes,
@@ -145,7 +146,7 @@ def bounds(limits: dict[str, float], profile: Profile, resources: Resources, chi
 def _busiest(profile: Profile, chip: Chip, bound: str) -> tuple[str, int]:
     """The line that occupies a resource most."""
     shares: dict[str, Callable[[InstructionProfile], float]] = {
-        "issue": lambda i: i.counters.instructions * i.slots,
+        "issue": lambda i: i.counters.instructions * issued(i, chip),
         "load and store": lambda i: requests(i, chip),
         "shared memory": lambda i: requests(i, chip),
         "L2": lambda i: i.counters.l2_bytes,
@@ -156,7 +157,7 @@ def _busiest(profile: Profile, chip: Chip, bound: str) -> tuple[str, int]:
     }
 
     def of_pipe(i: InstructionProfile) -> float:
-        return i.counters.instructions * i.slots if i.pipe == bound else 0.0
+        return i.counters.instructions * i.slots * i.numbers if i.pipe == bound else 0.0
 
     share = shares.get(bound, of_pipe)
     sums: dict[tuple[str, int], float] = {}

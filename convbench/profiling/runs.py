@@ -153,7 +153,7 @@ def profile_plan(
     plan.run(*(arrays[name] for name in operands.READ[direction]), *written)
     if not device.launches:
         raise RefusedError(f"{algorithm.name} launches no kernel of its own that could be profiled")
-    resolved = algorithm.resolved(problem, direction, config)
+    resolved = algorithm.resolved(problem, direction, config, device)
     return ProfiledPlan(algorithm, problem, direction, resolved, architecture, tuple(device.launches))
 
 

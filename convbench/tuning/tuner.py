@@ -115,7 +115,7 @@ class Tuner:
             found.verdict += f"; {tried:,} of {found.space:,} configs were tried"
 
     def _decide(self, found: Found, workload: Workload, tried: int) -> None:
-        default = found.algorithm.resolved(*found.layer.work)
+        default = found.algorithm.resolved(*found.layer.work, None, self.harness.device)
         if not found.times_us:
             return
         best = min(found.times_us, key=lambda config: found.times_us[config])
@@ -144,7 +144,7 @@ class Tuner:
             if found.unpredicted_for is not None:
                 found.verdict = f"no time is predicted: {found.unpredicted_for}"
             return
-        default = found.algorithm.resolved(*found.layer.work)
+        default = found.algorithm.resolved(*found.layer.work, None, self.harness.device)
         best = min(found.times_us, key=lambda config: found.times_us[config])
         if best == default:
             found.verdict = "the default is predicted to be the fastest"

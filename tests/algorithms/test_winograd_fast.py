@@ -145,7 +145,7 @@ def test_a_config_that_a_device_cannot_run_is_refused_with_the_reason(text, devi
 @pytest.mark.parametrize("algorithm", [Winograd2x2(), Winograd4x4()], ids=lambda algorithm: algorithm.name)
 @pytest.mark.parametrize("text", [LARGE_PROBLEM, LARGE_PROBLEM + "-dil2-float16", "n1c2h5w5-k2r3s3-float64"])
 def test_every_config_of_the_space_can_be_planned(algorithm, text):
-    problem, device = parse(text), EmulatorDevice()
+    problem, device = parse(text), emulator_of((10, 0))  # which has packed multiply-adds
     space = algorithm.space_for(problem, "forward")
     assert space[: len(algorithm.configs(problem, "forward"))] == tuple(algorithm.configs(problem, "forward"))
     for config in space:

@@ -15,6 +15,7 @@ from convbench.intrinsics import (
     load_1_if,
     load_2,
     load_4,
+    multiply_add_2,
     store_1,
     store_2,
     store_4,
@@ -61,6 +62,15 @@ def through_bits(x, y):
     """y[t] is x[t] with its sign bit flipped."""
     t = uint32(cuda.threadIdx.x)
     store_1(y, t, unbits(uint32(bits(load_1(x, t)) ^ uint32(0x80000000))))
+
+
+@cuda.jit
+def pairs(x, y):
+    """y[2t : 2t + 2] = x[5t] · x[5t + 1 : 5t + 3] + x[5t + 3 : 5t + 5]."""
+    t = uint32(cuda.threadIdx.x)
+    at = uint32(t * uint32(5))
+    pair, sums = (x[at + 1], x[at + 2]), (x[at + 3], x[at + 4])
+    y[2 * t], y[2 * t + 1] = multiply_add_2(x[at], pair, sums)
 
 
 @cuda.jit

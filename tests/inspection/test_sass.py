@@ -1,5 +1,7 @@
 """Reading machine code: instructions, loops, the hot loop and its rare blocks, and each instruction's purpose."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -28,6 +30,8 @@ def test_a_loop_is_read_with_its_rare_block_apart():
     assert hot.accesses == {"LDG": {8: 1}, "LDGSTS": {16: 1}, "LDS": {16: 1}}
     assert hot.shared_bytes == 32  # the copy writes what the load reads
     assert hot.ffma_per_wide_load == 2
+    of_pairs = [replace(each, opcode="FFMA2") if each.base == "FFMA" else each for each in hot.instructions]
+    assert Mix(of_pairs).ffma_per_wide_load == 4
 
 
 def test_a_kernel_is_found_by_its_name_alone():

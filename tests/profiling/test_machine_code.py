@@ -50,3 +50,10 @@ def test_a_difference_is_explained(loads, machine, told):
 def test_without_a_loop_of_multiply_adds_nothing_is_compared():
     assert machine_code.compare(profile_of(FMA), {("shared load", 4): 1}, made=0.0) == []
     assert "No kernel has a loop" in machine_code.to_markdown([])
+
+
+def test_a_pair_of_products_counts_as_two_multiply_adds():
+    """100 pairs are 100 passes of a loop that makes two multiply-adds."""
+    hot, load = instruction("fma.rn.f32x2", 100), instruction("ld.shared.f32", 100, 16, shared_requests=100)
+    (row,) = machine_code.compare(profile_of(hot, load), {("shared load", 16): 1}, made=2.0)
+    assert (row.machine, row.counted, row.why) == (100, 100, "")

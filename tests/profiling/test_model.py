@@ -154,3 +154,17 @@ def test_products_occupy_the_tensor_cores(opcode, gpu, products):
     chip = chips.get(gpu)
     found = model.predict(Profile("f", (1, 1, 1), (32, 1, 1), 0, 1, [times]), TAKEN, chip)
     assert found.limits["tensor"] * chip.clock_mhz == pytest.approx(products)
+
+
+@pytest.mark.parametrize(("gpu", "issued"), [("b200", 1), ("b300", 1), ("thor", 2), ("rtx5090", 2)])
+def test_a_pair_of_products_is_issued_once_where_there_is_an_instruction_for_it(gpu, issued):
+    """It occupies the multipliers for as long as two products everywhere."""
+
+    def limits(opcode, times):
+        counters = Counters(instructions=times, lanes=32 * times)
+        made = InstructionProfile(f"{opcode};", opcode, "", 0, "fma", 1, "", 0, False, counters)
+        return model.predict(Profile("f", (1, 1, 1), (32, 1, 1), 0, 1, [made]), TAKEN, chips.get(gpu)).limits
+
+    single, pair = limits("fma.rn.f32", 64), limits("fma.rn.f32x2", 32)
+    assert pair["fma"] == single["fma"] > 0
+    assert pair["issue"] == pytest.approx(single["issue"] * issued / 2)

@@ -2,8 +2,8 @@
 
 python -m nox -s profiles
 
-The run fails if a line has a bank conflict or an uncoalesced access that the docstring of its kernel does not explain.
-The explanation is a paragraph that begins with `EXPLAINS`.
+The run fails if a line has a bank conflict, or moves sectors beside those that it needs, and the docstring of its
+kernel does not explain that. The explanation is a paragraph that begins with `EXPLAINS`.
 """
 
 import inspect
@@ -15,7 +15,7 @@ from typing import Any
 
 from convbench import profiling
 from convbench.algorithm import registry
-from convbench.emulator import CONFLICTED, UNCOALESCED, source_line
+from convbench.emulator import CONFLICTED, UNCOALESCED, InstructionProfile, source_line
 from convbench.errors import ConvbenchError
 from convbench.inspection import architecture
 from convbench.problem.notation import parse
@@ -28,6 +28,7 @@ LAYERS = (
 )
 OUT = Path("reports/predicted/default_kernels.md")
 EXPLAINS = "Excess:"
+PARTLY = "partly coalesced"
 HEAD = """# Profiles of the default kernels
 
 Made by `python -m nox -s profiles`. Counts are those of the emulator on the PTX for the GPU. Times are predicted for
@@ -35,8 +36,8 @@ Made by `python -m nox -s profiles`. Counts are those of the emulator on the PTX
 those that bank conflicts add; excessive sectors are those beside the bytes used. A launch whose counts are not complete
 has no time.
 
-The last section has every line with a bank conflict, and every line that moves more than twice the sectors that it
-needs. The docstring of each kernel explains them.
+The last section has every line with a bank conflict, and every line that moves sectors beside those that it needs.
+The docstring of each kernel explains them. An access is called uncoalesced if it moves more than twice the sectors.
 """
 COLUMNS = (
     "| algorithm | kernel | predicted µs | wavefronts | excessive | sectors | excessive | bound by |",
@@ -76,16 +77,25 @@ def explanation(kernel: Any) -> str:
 
 
 def marks_of(plan: profiling.ProfiledPlan) -> Iterator[tuple[Line, float, str]]:
-    """The lines of a plan's kernels that have conflicts, or that are not coalesced: how bad, and why."""
+    """The lines of a plan's kernels that have conflicts, or that move more sectors than they need: how bad, and why."""
     for launch in plan.launches:
         for i in launch.profile.instructions:
-            for mark in i.marks:
-                c, kind = i.counters, "store" if i.is_store else "load"
-                much = {CONFLICTED: c.conflict, UNCOALESCED: c.sectors / max(c.ideal_sectors, 1)}[mark]
+            c = i.counters
+            found = {CONFLICTED: c.conflict} if c.excessive_wavefronts else {}
+            if c.excessive_sectors:
+                found[UNCOALESCED if UNCOALESCED in i.marks else PARTLY] = c.sectors / max(c.ideal_sectors, 1)
+            for mark, much in found.items():
                 text = source_line(i.file, i.line).replace("|", "\\|")
-                array = "shared memory" if i.array.startswith("_cudapy") else f"`{i.array}`"
-                line = launch.profile.kernel, f"`{text}`", f"{kind} of {array}: {mark}"
-                yield line, much, explanation(launch.kernel)
+                yield (launch.profile.kernel, f"`{text}`", f"{access_of(i)}: {mark}"), much, explanation(launch.kernel)
+
+
+def access_of(i: InstructionProfile) -> str:
+    """The access of an instruction in words. An asynchronous copy has two arrays, one of them in shared memory."""
+    arrays = [name for name in i.array.split(", ") if not name.startswith("_cudapy")]
+    if not arrays:
+        return f"{'store' if i.is_store else 'load'} of shared memory"
+    kind = "copy" if i.opcode.startswith("cp.async") else "store" if i.is_store else "load"
+    return f"{kind} of `{', '.join(arrays)}`"
 
 
 def main() -> int:
@@ -103,7 +113,7 @@ def main() -> int:
         lines.append("")
     lines += ["## Lines with conflicts, and lines that are not coalesced", "", *LINES]
     for (kernel, text, access), (much, why) in sorted(marks.items()):
-        worst = f"{much:.0f}-way" if CONFLICTED in access else f"{much:.1f} times the sectors"
+        worst = f"{much:.0f}-way" if CONFLICTED in access else f"{max(much, 1.01):.3g} times the sectors"
         lines.append(f"| {kernel} | {text} | {access}, at most {worst} | {why or '**not explained**'} |")
     OUT.write_text("\n".join(lines) + "\n")
     lacking = sorted({kernel for (kernel, *_), (_, why) in marks.items() if not why})

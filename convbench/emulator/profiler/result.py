@@ -67,6 +67,16 @@ class InstructionProfile:
         return self.pipe == ALU and self.opcode.partition(".")[0] in SUMS
 
     @property
+    def is_pair(self) -> bool:
+        """Whether a lane computes two numbers of float32, as by `fma.rn.f32x2`."""
+        return "f32x2" in self.opcode.split(".")
+
+    @property
+    def numbers(self) -> int:
+        """The numbers that a lane computes, for which it occupies its unit one after another."""
+        return 2 if self.is_pair else 1
+
+    @property
     def multiply_adds(self) -> float:
         """The multiply-adds of a warp in the tensor cores."""
         return multiply_adds(self.opcode)

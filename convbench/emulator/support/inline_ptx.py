@@ -3,7 +3,7 @@
 import re
 
 from convbench.emulator.state import WARP
-from convbench.emulator.support import copies, tensor, warpgroup
+from convbench.emulator.support import copies, pairs, tensor, warpgroup
 from convbench.emulator.support.registers import THREAD_ROW, WORKER_ROW, field
 
 _HALF = "  %half = bitcast i16 %x to half\n"
@@ -49,7 +49,7 @@ def _bodies() -> dict[str, tuple[str, tuple[str, ...], str]]:
         ),
     }
     found[_LOAD_IF] = "float", ("ptr %p", "i32 %ok"), _LOADED_IF
-    found |= copies.bodies() | tensor.bodies() | warpgroup.bodies()
+    found |= copies.bodies() | pairs.bodies() | tensor.bodies() | warpgroup.bodies()
     for ptx, kind in (("f32", "float"), ("f64", "double")):
         found[f"cvt.{ptx}.f16 $0, $1;"] = kind, ("i16 %x",), _HALF + f"  %r = fpext half %half to {kind}\n"
         found[f"cvt.rn.f16.{ptx} $0, $1;"] = (
@@ -106,7 +106,7 @@ def is_sited(ptx: str) -> bool:
 
 def definitions() -> str:
     """IR of all these functions."""
-    found = ["declare double @llvm.tanh.f64(double)", "declare half @llvm.rint.f16(half)"]
+    found = ["declare double @llvm.tanh.f64(double)", "declare half @llvm.rint.f16(half)", pairs.DECLARED]
     found += [f"declare i{n} @llvm.fpto{sign}i.sat.i{n}.f16(half)" for n in (8, 16, 32, 64) for sign in "su"]
     for ptx, (kind, parameters, body) in _BODIES.items():
         result = "  ret void\n" if kind == "void" else f"  ret {kind} %r\n"

@@ -126,7 +126,7 @@ def _roofline(found: ProfiledPlan, times: PredictedPlan | None) -> dict[str, obj
 
 def _point(launch: ProfiledLaunch, time: Prediction, chip: Chip) -> drawings.Point:
     flops = sum(
-        i.counters.lanes * (2 if i.opcode.startswith(("fma", "mad")) else 1)
+        i.counters.lanes * i.numbers * (2 if i.opcode.startswith(("fma", "mad")) else 1)
         for i in launch.profile.instructions
         if i.pipe == "fma"
     )
