@@ -66,3 +66,17 @@ def test_a_test_that_is_named_alone_passes(comparison):
 def test_a_test_without_a_row_fails(comparison):
     collect(comparison, "test_a", "test_b", "test_c")
     assert run(comparison, "test_a", "test_b", "test_c") == EXIT.TESTS_FAILED
+
+
+def test_the_readme_has_the_tables_of_today():
+    spec = importlib.util.spec_from_file_location("clients_summary", PLACE.with_name("summary.py"))
+    summary = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(summary)
+    text = summary.README.read_text(encoding="utf-8")
+    assert summary.whole(text) == text, "run `python tests/clients/summary.py`"
+
+
+def test_at_least_95_percent_of_the_programs_have_the_right_values():
+    text = (PLACE.with_name("README.md")).read_text(encoding="utf-8")
+    share = float(text.partition("have the right values: ")[2].partition("%")[0])
+    assert share >= 95

@@ -3,6 +3,7 @@
 They take arrays of CuPy there, and of NumPy here.
 """
 
+import sys
 from itertools import pairwise
 
 import bare
@@ -11,6 +12,7 @@ import pytest
 
 bare.stand_in("cupy", **vars(np))
 kernels = bare.module("abtem.core._cuda")
+del sys.modules["cupy"]  # other packages see that it is absent
 
 RNG = np.random.default_rng(1)
 
