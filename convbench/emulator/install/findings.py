@@ -105,7 +105,7 @@ class Findings:
         for word, findings in (("fault", self.faults if faults else []), ("note", self.notes)):
             for finding in findings:
                 file, line = finding.place()
-                where = f"{file}:{line}" if line else "unknown line"
+                where = f"{file}:{line}" if line else finding.launch.defined()
                 times = len(finding.launches)
                 parts.append(f"{where}: {word}: {finding.error} [{times} {_plural('launch', times)}]")
                 if word == "fault":

@@ -41,7 +41,8 @@ class Report:
         if only is not None and launches.get(only.kernel, 0) < only.number:
             times = launches.get(only.kernel, 0)
             known = f"; it launched {', '.join(launches)}" if launches and not times else ""
-            print(f"convbench: --only {only}: the program launched {only.kernel} {times} times{known}", file=sys.stderr)
+            often = f"{times} time" if times == 1 else f"{times} times"
+            print(f"convbench: --only {only}: the program launched {only.kernel} {often}{known}", file=sys.stderr)
             status = status or WRONG_CALL
         return status if ended_well else 0
 

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -203,6 +204,56 @@ def test_two_files_of_one_name_are_refused(tmp_path):
 def test_a_program_that_is_not_there_is_told(name, is_module, told):
     with pytest.raises(program.ProgramError, match=re.escape(told)):
         program.code_of(program.Program(name, is_module=is_module))
+
+
+LAST = """
+import numpy as np
+from numba import cuda
+
+@cuda.jit
+def last(x):
+    cuda.atomic.exch(x, 0, cuda.blockIdx.x)
+
+last[4, 1](cuda.to_device(np.zeros(1, np.int32)))
+"""
+
+
+def test_a_fault_without_a_line_is_told_at_its_kernel(tmp_path):
+    ended = emulated(LAST, "--keep-going", folder=tmp_path)
+    assert ended.status == 1
+    assert re.search(r"program\.py:5: fault: last: the result depends on the order of threads: x\[0\]", ended.err)
+
+
+def test_how_often_a_kernel_was_launched_is_told_in_words(tmp_path):
+    ended = emulated(LAST, "--only", "last:7", folder=tmp_path)
+    assert ended.status == 2
+    assert ended.err.endswith("convbench: --only last:7: the program launched last 1 time\n")
+
+
+ASKED = """
+import sys
+from beside import word
+print(word, sys.argv, __name__, __package__ == "", __spec__.name, __file__.endswith("__main__.py"))
+"""
+
+
+@pytest.mark.parametrize("packed", [False, True], ids=["folder", "zip"])
+def test_a_folder_and_a_zip_file_run_as_python_runs_them(tmp_path, packed):
+    (tmp_path / "app").mkdir()
+    (tmp_path / "app" / "beside.py").write_text("word = 'beside'\n")
+    (tmp_path / "app" / "__main__.py").write_text(ASKED)
+    if packed:
+        shutil.make_archive(str(tmp_path / "packed"), "zip", tmp_path / "app")
+    name = "packed.zip" if packed else "app"
+    mine, pythons = python("-m", "convbench.emulator", name, "-x", folder=tmp_path), python(name, "-x", folder=tmp_path)
+    assert mine.out == pythons.out == f"beside ['{name}', '-x'] __main__ True __main__ True\n", mine.err
+    assert mine.status == 0
+
+
+def test_a_zip_file_without_a_program_is_told(tmp_path):
+    shutil.make_archive(str(tmp_path / "packed"), "zip", ROOT / "docs" / "how_to")
+    with pytest.raises(program.ProgramError, match=r"is a zip file: .* it has no __main__\.py"):
+        program.code_of(program.Program(str(tmp_path / "packed.zip")))
 
 
 def test_a_wrong_call_is_one_message_and_status_2(tmp_path):
