@@ -230,6 +230,32 @@ def test_how_often_a_kernel_was_launched_is_told_in_words(tmp_path):
     assert ended.err.endswith("convbench: --only last:7: the program launched last 1 time\n")
 
 
+POOL = """
+import multiprocessing
+import numpy as np
+from numba import cuda
+
+@cuda.jit
+def outside(x):
+    x[cuda.grid(1)] = 1
+
+def work(count):
+    outside[1, 64](np.zeros(count))
+
+if __name__ == "__main__":
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        pool.map(work, [60])
+"""
+
+
+def test_a_fault_in_a_pool_arrives_with_its_notes(tmp_path):
+    ended = emulated(POOL, "--checked", folder=tmp_path)
+    assert ended.status == 1
+    assert "PicklingError" not in ended.err
+    assert "KernelFault: outside (" in ended.err
+    assert ended.err.rstrip().endswith("to repeat it alone: convbench run --only outside:1 program.py")
+
+
 ASKED = """
 import sys
 from beside import word
