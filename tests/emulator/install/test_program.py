@@ -245,6 +245,8 @@ def work(count):
 if __name__ == "__main__":
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         pool.map(work, [60])
+        pool.close()
+        pool.join()  # so that it tells what it found
 """
 
 
@@ -254,6 +256,12 @@ def test_a_fault_in_a_pool_arrives_with_its_notes(tmp_path):
     assert "PicklingError" not in ended.err
     assert "KernelFault: outside (" in ended.err
     assert ended.err.rstrip().endswith("to repeat it alone: convbench run --only outside:1 program.py")
+
+
+def test_a_fault_in_another_process_counts_for_the_exit_status(tmp_path):
+    ended = emulated(POOL, "--keep-going", folder=tmp_path)
+    assert ended.status == 1, ended.err
+    assert "1 distinct fault in 1 launch of 1 kernel" in ended.err
 
 
 ASKED = """
