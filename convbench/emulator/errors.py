@@ -2,10 +2,21 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 
 class EmulatorError(Exception):
-    """Base class of all exceptions of the emulator."""
+    """Base class of all exceptions of the emulator. Each can be sent to another process, for example from a pool."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # the launch holds the kernel and its arrays, which stay here; the notes already tell them
+        return _again, (type(self), self.args, {name: own for name, own in vars(self).items() if name != "launch"})
+
+
+def _again(kind: type[EmulatorError], arguments: tuple[Any, ...], attributes: dict[str, Any]) -> EmulatorError:
+    error = kind.__new__(kind, *arguments)
+    vars(error).update(attributes)
+    return error
 
 
 class VersionError(EmulatorError):

@@ -6,7 +6,9 @@ The program sees its own `sys.argv`, `sys.path` and `__main__`. Its exit status 
 import importlib
 import importlib.util
 import os
+import pkgutil
 import sys
+import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.machinery import ModuleSpec
@@ -101,17 +103,30 @@ def code_of(program: Program) -> tuple[CodeType, ModuleSpec | None, str]:
     return _module_code(program) if program.is_module else _script_code(program)
 
 
-def _script_code(program: Program) -> tuple[CodeType, None, str]:
+def _script_code(program: Program) -> tuple[CodeType, ModuleSpec | None, str]:
     """The code of a script, and its path. Raises ProgramError, and SyntaxError for one that is not Python."""
     path = Path(program.name)
-    if path.is_dir():
-        raise ProgramError(f"{program.name} is a folder: name a script, or a module with -m")
+    if path.is_dir() or zipfile.is_zipfile(path):
+        return _packed_code(program)
     try:
         source = path.read_bytes()
     except OSError as error:
         raise ProgramError(f"the script {program.name} cannot be read: {error.strerror}") from None
     absolute = os.path.join(Path.cwd(), program.name.removeprefix("./"))  # noqa: PTH118  (as Python spells it)
     return _compiled(source, absolute), None, absolute
+
+
+def _packed_code(program: Program) -> tuple[CodeType, ModuleSpec, str]:
+    """The code of `__main__.py` in a folder or a zip file, its spec and its path. Raises ProgramError."""
+    place = os.path.join(Path.cwd(), program.name)  # noqa: PTH118  (as Python spells it)
+    finder = pkgutil.get_importer(place)
+    spec = finder.find_spec("__main__") if finder is not None else None
+    loader: Any = spec.loader if spec is not None else None
+    if spec is None or loader is None:
+        kind = "folder" if Path(program.name).is_dir() else "zip file"
+        raise ProgramError(f"{program.name} is a {kind}: name a script, or a module with -m; it has no __main__.py")
+    path = str(spec.origin or Path(place, "__main__.py"))
+    return _compiled(loader.get_source("__main__").encode(), path), spec, path
 
 
 def _compiled(source: bytes, path: str) -> CodeType:

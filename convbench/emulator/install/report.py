@@ -2,11 +2,13 @@
 
 import atexit
 import os
+import shutil
 import sys
+import tempfile
 from pathlib import Path
 
 from convbench.emulator.install import profiles, settings
-from convbench.emulator.install.findings import FINDINGS
+from convbench.emulator.install.findings import FINDINGS, MARK
 from convbench.emulator.install.options import OptionError
 
 FOUND, WRONG_CALL = 1, 2  # exit statuses
@@ -26,11 +28,14 @@ class Report:
         if json is not None and junit is not None and json.absolute() == junit.absolute():
             raise OptionError(f"--json and --junit both write {json}: one would be lost")
         atexit.unregister(tell_at_exit)  # the summary is told here
+        self._mark = Path(tempfile.mkdtemp(prefix="convbench-"), "fault")
+        os.environ[MARK] = str(self._mark)
+        atexit.register(_remove, self._mark.parent)
 
     def end(self, *, ended_well: bool) -> int:
         """Tell and write what was found. Returns the exit status of a program that ended well itself."""
         launches, options = settings.launches(), settings.options()
-        status = FOUND if FINDINGS.faults else 0
+        status = FOUND if FINDINGS.faults or self._mark.exists() else 0  # of this process, or of one that it started
         tell()
         if self._json is not None:
             counted = [profiles.to_json(*one) for one in profiles.PROFILES.found] if options.profile else None
@@ -41,7 +46,8 @@ class Report:
         if only is not None and launches.get(only.kernel, 0) < only.number:
             times = launches.get(only.kernel, 0)
             known = f"; it launched {', '.join(launches)}" if launches and not times else ""
-            print(f"convbench: --only {only}: the program launched {only.kernel} {times} times{known}", file=sys.stderr)
+            often = f"{times} time" if times == 1 else f"{times} times"
+            print(f"convbench: --only {only}: the program launched {only.kernel} {often}{known}", file=sys.stderr)
             status = status or WRONG_CALL
         return status if ended_well else 0
 
@@ -61,6 +67,12 @@ def tell_at_exit() -> None:
     """Print the summary of a program that has installed the emulator itself."""
     if os.getpid() == _pid:
         tell()
+
+
+def _remove(folder: Path) -> None:
+    """Remove a folder of this process. A fork of it leaves the folder."""
+    if os.getpid() == _pid:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 _pid = os.getpid()

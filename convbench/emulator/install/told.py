@@ -52,6 +52,11 @@ class Launch:
     function: Any = None  # the Python function of the kernel
     arguments: dict[str, Any] = field(default_factory=dict)  # where there is something to tell
 
+    def defined(self) -> str:
+        """File and line at which the kernel begins, for a fault that has no line of its own."""
+        code = getattr(self.function, "__code__", None)
+        return f"{code.co_filename}:{code.co_firstlineno}" if code is not None else "unknown line"
+
     def array(self, name: str) -> str:
         """An array that the source names, with its dtype and shape."""
         value = self._argument(name)

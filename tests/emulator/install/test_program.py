@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -203,6 +204,90 @@ def test_two_files_of_one_name_are_refused(tmp_path):
 def test_a_program_that_is_not_there_is_told(name, is_module, told):
     with pytest.raises(program.ProgramError, match=re.escape(told)):
         program.code_of(program.Program(name, is_module=is_module))
+
+
+LAST = """
+import numpy as np
+from numba import cuda
+
+@cuda.jit
+def last(x):
+    cuda.atomic.exch(x, 0, cuda.blockIdx.x)
+
+last[4, 1](cuda.to_device(np.zeros(1, np.int32)))
+"""
+
+
+def test_a_fault_without_a_line_is_told_at_its_kernel(tmp_path):
+    ended = emulated(LAST, "--keep-going", folder=tmp_path)
+    assert ended.status == 1
+    assert re.search(r"program\.py:5: fault: last: the result depends on the order of threads: x\[0\]", ended.err)
+
+
+def test_how_often_a_kernel_was_launched_is_told_in_words(tmp_path):
+    ended = emulated(LAST, "--only", "last:7", folder=tmp_path)
+    assert ended.status == 2
+    assert ended.err.endswith("convbench: --only last:7: the program launched last 1 time\n")
+
+
+POOL = """
+import multiprocessing
+import numpy as np
+from numba import cuda
+
+@cuda.jit
+def outside(x):
+    x[cuda.grid(1)] = 1
+
+def work(count):
+    outside[1, 64](np.zeros(count))
+
+if __name__ == "__main__":
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        pool.map(work, [60])
+        pool.close()
+        pool.join()  # so that it tells what it found
+"""
+
+
+def test_a_fault_in_a_pool_arrives_with_its_notes(tmp_path):
+    ended = emulated(POOL, "--checked", folder=tmp_path)
+    assert ended.status == 1
+    assert "PicklingError" not in ended.err
+    assert "KernelFault: outside (" in ended.err
+    assert ended.err.rstrip().endswith("to repeat it alone: convbench run --only outside:1 program.py")
+
+
+def test_a_fault_in_another_process_counts_for_the_exit_status(tmp_path):
+    ended = emulated(POOL, "--keep-going", folder=tmp_path)
+    assert ended.status == 1, ended.err
+    assert "1 distinct fault in 1 launch of 1 kernel" in ended.err
+
+
+ASKED = """
+import sys
+from beside import word
+print(word, sys.argv, __name__, __package__ == "", __spec__.name, __file__.endswith("__main__.py"))
+"""
+
+
+@pytest.mark.parametrize("packed", [False, True], ids=["folder", "zip"])
+def test_a_folder_and_a_zip_file_run_as_python_runs_them(tmp_path, packed):
+    (tmp_path / "app").mkdir()
+    (tmp_path / "app" / "beside.py").write_text("word = 'beside'\n")
+    (tmp_path / "app" / "__main__.py").write_text(ASKED)
+    if packed:
+        shutil.make_archive(str(tmp_path / "packed"), "zip", tmp_path / "app")
+    name = "packed.zip" if packed else "app"
+    mine, pythons = python("-m", "convbench.emulator", name, "-x", folder=tmp_path), python(name, "-x", folder=tmp_path)
+    assert mine.out == pythons.out == f"beside ['{name}', '-x'] __main__ True __main__ True\n", mine.err
+    assert mine.status == 0
+
+
+def test_a_zip_file_without_a_program_is_told(tmp_path):
+    shutil.make_archive(str(tmp_path / "packed"), "zip", ROOT / "docs" / "how_to")
+    with pytest.raises(program.ProgramError, match=r"is a zip file: .* it has no __main__\.py"):
+        program.code_of(program.Program(str(tmp_path / "packed.zip")))
 
 
 def test_a_wrong_call_is_one_message_and_status_2(tmp_path):
