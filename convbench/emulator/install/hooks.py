@@ -5,6 +5,7 @@ import multiprocessing.spawn
 import os
 import re
 import sys
+import threading
 from types import TracebackType
 from typing import Any
 
@@ -52,6 +53,14 @@ def _hook(kind: type[BaseException], error: BaseException, trace: TracebackType 
         sys.__excepthook__(kind, error, trace)
 
 
+def _thread_hook(given: threading.ExceptHookArgs) -> None:
+    """`threading.excepthook`: the same for a thread of the program."""
+    error, trace = given.exc_value, given.exc_traceback
+    if isinstance(error, EmulatorError) and (shorter := without_our_frames(trace)) is not None:
+        error.__traceback__ = trace = shorter
+    threading.__excepthook__(threading.ExceptHookArgs((given.exc_type, error, trace, given.thread)))
+
+
 def coloured() -> bool:
     """Whether standard error is a terminal that shows colours."""
     return sys.stderr.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
@@ -89,5 +98,7 @@ def install() -> None:
     """Set the hooks. An excepthook of the user's own stays."""
     if sys.excepthook is sys.__excepthook__:
         sys.excepthook = _hook
+    if threading.excepthook is threading.__excepthook__:
+        threading.excepthook = _thread_hook
     multiprocessing.spawn.get_command_line = _command_line
     multiprocessing.spawn.get_preparation_data = _preparation_data

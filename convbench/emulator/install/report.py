@@ -36,6 +36,7 @@ class Report:
         """Tell and write what was found. Returns the exit status of a program that ended well itself."""
         launches, options = settings.launches(), settings.options()
         status = FOUND if FINDINGS.faults or self._mark.exists() else 0  # of this process, or of one that it started
+        _remove(self._mark.parent)
         tell()
         if self._json is not None:
             counted = [profiles.to_json(*one) for one in profiles.PROFILES.found] if options.profile else None

@@ -264,6 +264,34 @@ def test_a_fault_in_another_process_counts_for_the_exit_status(tmp_path):
     assert "1 distinct fault in 1 launch of 1 kernel" in ended.err
 
 
+THREAD = """
+import threading
+import numpy as np
+from numba import cuda
+
+@cuda.jit
+def outside(x):
+    x[cuda.grid(1)] = 1
+
+def work():
+    outside[1, 64](np.zeros(60))
+
+thread = threading.Thread(target=work)
+thread.start()
+thread.join()
+print("went on")
+"""
+
+
+def test_a_fault_in_a_thread_ends_at_the_users_line(tmp_path):
+    ended = emulated(THREAD, "--checked", folder=tmp_path)
+    assert (ended.status, ended.out) == (1, "went on\n")
+    before, _, fault = ended.err.partition("convbench.emulator.errors.KernelFault: outside")
+    frames = [line for line in before.splitlines() if line.startswith("  File")]
+    assert frames[-1].endswith('program.py", line 11, in work'), ended.err
+    assert fault.rstrip().endswith("to repeat it alone: convbench run --only outside:1 program.py")
+
+
 ASKED = """
 import sys
 from beside import word
