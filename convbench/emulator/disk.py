@@ -53,7 +53,10 @@ def linked(kernel: Any, key: tuple[Any, ...], machine: Machine, make: Callable[[
     if folder is None:
         return make()
     file = folder / hashlib.sha256(f"{digest} {key!r}".encode()).hexdigest()
-    key_of_user = _key(folder.parent)
+    try:
+        key_of_user = _key(folder.parent)
+    except OSError:  # somebody has removed the folder meanwhile
+        return make()
     found = _read(file, key_of_user)
     if found is None:
         found = make()

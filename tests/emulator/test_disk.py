@@ -3,6 +3,7 @@
 import math
 import os
 import secrets
+import shutil
 import stat
 import sys
 import time
@@ -188,6 +189,14 @@ def test_where_nothing_can_be_kept_everything_is_compiled(folder, forget, monkey
     monkeypatch.setenv("XDG_CACHE_HOME", str(folder / "file"))
     disk._folder.cache_clear()
     expected = run(made())
+    linked = forget()
+    np.testing.assert_array_equal(run(made()), expected)
+    assert linked == ["kernel"]
+
+
+def test_a_folder_that_goes_away_is_done_without(folder, forget):
+    expected = run(made())
+    shutil.rmtree(folder)
     linked = forget()
     np.testing.assert_array_equal(run(made()), expected)
     assert linked == ["kernel"]
