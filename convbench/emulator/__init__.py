@@ -20,13 +20,13 @@ call `checks.shadow` and `checks.happens`; `checks.taint` follows values that sh
 constant powers without numba-cuda's loop. `build` compiles it, and `disk` keeps linked kernels by their `identity`.
 `ptx` does all this for the code that a GPU gets.
 
-Modules that run: `launch` checks the `limits`, converts the `arguments` and gives blocks to `workers`. A launch that
-ran before is `ready` to run again with other arguments. `schedule` runs a block in one of the `orders` that hardware
-may choose, answers threads that wait together (`collectives`), and tells the earliest of the faults in `checks.notes`.
-Blocks that wait for each other run `side_by_side`. In checked mode `ranges` has the memory that a launch may touch, and
-`checks.asynchronous` the copies under way, and `checks.operands` what products read. `faults` reports an error, with
-names from `places` and lines from `source`. `state` has the records that all of these share, `raw` their access to
-memory, and `errors` the exceptions.
+Modules that run: `launch` checks the `limits` and converts the `arguments`. `one_launch` gives blocks to `workers`. A
+launch that ran before is `ready` to run again with other arguments. `schedule` runs a block in one of the `orders` that
+hardware may choose, answers threads that wait together (`collectives`), and tells the earliest of the faults in
+`checks.notes`. Blocks that wait for each other run `side_by_side`. In checked mode `ranges` has the memory that a
+launch may touch, and `checks.asynchronous` the copies under way, and `checks.operands` what products read. `faults`
+reports an error, with names from `places` and lines from `source`. `state` has the records that all of these share,
+`raw` their access to memory, and `errors` the exceptions.
 """
 
 from importlib import import_module

@@ -1,7 +1,6 @@
 """Launch a kernel on arrays in host memory, and spread its blocks over the cores of the machine."""
 
 import gc
-import itertools
 import os
 import time
 from collections.abc import Hashable, Iterator, Sequence
@@ -9,26 +8,20 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any, get_args
 
-import numpy as np
 import numpy.typing as npt
 
-from convbench.emulator import faults, schedule
+from convbench.emulator import schedule
 from convbench.emulator.arguments import Arguments, flat
 from convbench.emulator.building import Cache, Compiled, Linked, build
-from convbench.emulator.counting import traces
 from convbench.emulator.counting.tally import Tally
-from convbench.emulator.counting.traces import Caches
 from convbench.emulator.errors import KernelFault, LaunchError, OrderDependenceError, Remark, raise_first
 from convbench.emulator.limits import Limits
-from convbench.emulator.orders import ORDERS, Order, Repetition, permutation
-from convbench.emulator.places import Places
+from convbench.emulator.one_launch import OneLaunch
+from convbench.emulator.orders import ORDERS, Order, Repetition
 from convbench.emulator.ranges import WrittenMemory
 from convbench.emulator.ready import LAUNCHES, Again, Given, Ready
-from convbench.emulator.side_by_side import Residents
 from convbench.emulator.sources import Code, Source, default_code, machine, source_of
-from convbench.emulator.state import REMARKS, FaultKind
-from convbench.emulator.support import printing
-from convbench.emulator.workers import Shape, Worker, run_all
+from convbench.emulator.workers import Shape
 
 Dimensions = int | tuple[int, ...]
 STEPS = 100_000_000  # default of `budget`
@@ -36,7 +29,6 @@ LONG_S = 0.5  # a run that takes longer is repeated in other orders without chec
 MORE_SEEDS = 8  # of random orders that are tried if a result depends on the order, in case they show a race
 PAYS = 3  # code for the integers of a launch alone is made when its runs took this many times as long as a compilation
 MOST_NOTED = 1000  # launches with different integers whose times are counted for one kernel
-PIECES_PER_WORKER = 8  # blocks are handed out in pieces, because some take longer than others
 
 
 class Emulator:
@@ -176,7 +168,7 @@ class Emulator:
             this = self._specialised(this, source, block_3)
             loaded = len(schedule.run_blocks.signatures)
             start = time.perf_counter()
-            found.extend(_Launch(self, this, arguments, shape, muted=muted).run(order, seed))
+            found.extend(OneLaunch(self, this, arguments, shape, muted=muted).run(order, seed))
             if loaded == len(schedule.run_blocks.signatures):  # else most of the time was that of loading the scheduler
                 _note(this, arguments, time.perf_counter() - start)
             if this.raises is not None and this.memory is not None:
@@ -260,7 +252,7 @@ class Emulator:
             ready = ready.special(arguments.scalars, lambda: Ready(ran, shape, words, float, self.workers))
         ready.took(seconds)
         if ready.lacks_worker:
-            ready.keep(_Launch(self, ran, arguments, shape, muted=False).worker())
+            ready.keep(OneLaunch(self, ran, arguments, shape, muted=False).worker())
 
     def forget(self, array: npt.NDArray[Any]) -> None:
         """Declare that nobody has written the array: a checked kernel must write an element before it reads it."""
@@ -326,110 +318,6 @@ def _no_collections() -> Iterator[None]:
 _FORWARD: tuple[Order, ...] = ORDERS[:1]
 _CACHE: Cache[Compiled] = Cache()
 _LINKED: Cache[Linked] = Cache()
-
-
-class _Launch:
-    """One launch, which may run several times."""
-
-    def __init__(
-        self, emulator: "Emulator", compiled: Compiled, arguments: Arguments, shape: Shape, *, muted: bool
-    ) -> None:
-        self.emulator, self.compiled, self.arguments, self.shape = emulator, compiled, arguments, shape
-        self.muted = muted  # whether `print` in the kernel prints nothing, because an earlier run printed it
-
-    def run(self, order: Order, seed: int) -> list[KernelFault]:
-        """Run it once, with threads and blocks in this order. Raises KernelFault, or returns faults if it goes on."""
-        compiled = self.compiled
-        threads = permutation(self.shape.threads, order, seed)
-        blocks = permutation(self.shape.blocks, order, seed)
-        preempts = order == "random" and compiled.watch is not None and compiled.watch.preempts
-        aside = compiled.spins or compiled.grid or preempts
-        if self.emulator.tally is not None:
-            blocks = self.emulator.tally.choose(blocks, self.shape.grid, waits=aside)
-        budget, tally = self.emulator.budget, self.emulator.tally
-        caches = tally.caches if tally else traces.DEFAULT
-        used = 1 if compiled.watch or aside or caches.l2 else min(self.emulator.workers, blocks.size)
-        keep_going = self.emulator.keep_going and compiled.watch is not None
-        count = blocks.size if keep_going else min(blocks.size, used * PIECES_PER_WORKER) if used > 1 else 1
-        pieces = np.array_split(blocks, count)
-        turns = itertools.count()  # next() is atomic
-        make = partial(self._worker, budget, keep_going=keep_going, caches=caches)
-        workers = [make() for _ in range(used)]
-
-        def enter(worker: Worker, some: npt.NDArray[np.int64]) -> tuple[int, int]:
-            rows = worker.threads
-            fault, who = schedule.run_blocks(
-                compiled.start, compiled.resume, rows, rows.ctypes.data, threads, some,
-                worker.header, worker.shared, worker.shared.size, worker.clocks, worker.tables, worker.arrived,
-                worker.traces.arguments if worker.traces else None,
-            )  # fmt: skip
-            return int(fault), int(who)
-
-        def run_pieces(worker: Worker) -> list[faults.Stop]:
-            rows, stops = worker.threads, list[faults.Stop]()
-            while (turn := next(turns)) < len(pieces):
-                fault, who = enter(worker, pieces[turn])
-                if fault == FaultKind.STOPPED:
-                    return stops
-                if fault:
-                    stops.append(faults.Stop(FaultKind(fault), rows[who].copy(), rows.copy(), worker.header[0].copy()))
-                    if keep_going:
-                        continue
-                    for other in workers:
-                        other.stop()
-                    return stops
-            return stops
-
-        def work(worker: Worker) -> list[faults.Stop]:
-            with printing.muted(self.muted):
-                if aside:
-                    stop = residents.run(compiled.name, grid=compiled.grid)
-                    return [stop] if stop else []
-                return run_pieces(worker)
-
-        def another() -> Worker:
-            worker = make(workers[0])
-            if preempts:
-                worker.preempt(seed)
-            return worker
-
-        if preempts:
-            workers[0].preempt(seed)
-        checked = compiled.watch is not None
-        residents = Residents(
-            workers[0], another, enter, blocks, budget, self.arguments, compiled.sites, checked=checked
-        )
-        stops = [stop for several in run_all(workers, work) for stop in several]
-        if tally is not None and not stops:
-            tally.add(compiled.tables, [worker.traces for worker in workers], self.arguments)
-        if compiled.watch is None and not stops:
-            return []
-        ran = residents.workers if aside else workers
-        places = Places(compiled, self.arguments, ran)
-        noted = faults.noted([(worker.noted, worker.header, worker.threads) for worker in ran], keep_going=keep_going)
-        remarks = [faults.remark(stop, compiled, places) for stop in noted if stop.kind in REMARKS]
-        known = {(remark.file, remark.line) for remark in self.emulator.remarks}
-        self.emulator.remarks += [remark for remark in remarks if (remark.file, remark.line) not in known]
-        found = [stop for stop in noted if stop.kind not in REMARKS] + stops
-        if found and not keep_going:
-            raise faults.report(stops[0], compiled, places)
-        return [faults.report(stop, compiled, places) for stop in found]
-
-    def worker(self) -> Worker:
-        """A worker for one block of this launch."""
-        return self._worker(self.emulator.budget)
-
-    def _worker(
-        self, budget: int, like: Worker | None = None, *, keep_going: bool = False, caches: Caches = traces.DEFAULT
-    ) -> Worker:
-        worker = Worker(
-            self.compiled, self.arguments, self.shape, self.emulator.memory, budget, like,
-            keep_going=keep_going, caches=caches,
-        )  # fmt: skip
-        if not self.emulator.strict_return:
-            worker.header["may_return"] = 1
-        worker.header["same_value"] = not self.emulator.strict_store
-        return worker
 
 
 def _check_options(
