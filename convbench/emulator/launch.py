@@ -16,7 +16,7 @@ from convbench.emulator.building import Cache, Compiled, Linked, build
 from convbench.emulator.counting.tally import Tally
 from convbench.emulator.errors import KernelFault, LaunchError, OrderDependenceError, Remark, raise_first
 from convbench.emulator.limits import Limits
-from convbench.emulator.one_launch import OneLaunch
+from convbench.emulator.one_launch import How, OneLaunch
 from convbench.emulator.orders import ORDERS, Order, Repetition
 from convbench.emulator.ranges import WrittenMemory
 from convbench.emulator.ready import LAUNCHES, Again, Given, Ready
@@ -168,7 +168,7 @@ class Emulator:
             this = self._specialised(this, source, block_3)
             loaded = len(schedule.run_blocks.signatures)
             start = time.perf_counter()
-            found.extend(OneLaunch(self, this, arguments, shape, muted=muted).run(order, seed))
+            found.extend(OneLaunch(self._how(), this, arguments, shape, muted=muted).run(order, seed))
             if loaded == len(schedule.run_blocks.signatures):  # else most of the time was that of loading the scheduler
                 _note(this, arguments, time.perf_counter() - start)
             if this.raises is not None and this.memory is not None:
@@ -252,7 +252,7 @@ class Emulator:
             ready = ready.special(arguments.scalars, lambda: Ready(ran, shape, words, float, self.workers))
         ready.took(seconds)
         if ready.lacks_worker:
-            ready.keep(OneLaunch(self, ran, arguments, shape, muted=False).worker())
+            ready.keep(OneLaunch(self._how(), ran, arguments, shape, muted=False).worker())
 
     def forget(self, array: npt.NDArray[Any]) -> None:
         """Declare that nobody has written the array: a checked kernel must write an element before it reads it."""
@@ -263,6 +263,12 @@ class Emulator:
         """Declare that the host has written the array, after a call of `forget`."""
         if self.checked:
             self.memory.wrote(array)
+
+    def _how(self) -> How:
+        return How(
+            workers=self.workers, budget=self.budget, keep_going=self.keep_going, strict_return=self.strict_return,
+            strict_store=self.strict_store, memory=self.memory, remarks=self.remarks, tally=self.tally,
+        )  # fmt: skip
 
     def _specialised(self, compiled: Compiled, source: Source, block: tuple[int, int, int]) -> Compiled:
         """The code for a launch's integers alone, once the common code has run with them long enough to pay for it."""

@@ -1,8 +1,8 @@
 """Run the blocks of one launch, on as many workers as there are cores, and tell what was found."""
 
 import itertools
+from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -11,28 +11,46 @@ from convbench.emulator import faults, schedule
 from convbench.emulator.arguments import Arguments
 from convbench.emulator.building import Compiled
 from convbench.emulator.counting import traces
+from convbench.emulator.counting.tally import Tally
 from convbench.emulator.counting.traces import Caches
-from convbench.emulator.errors import KernelFault
+from convbench.emulator.errors import KernelFault, Remark
 from convbench.emulator.orders import Order, permutation
 from convbench.emulator.places import Places
+from convbench.emulator.ranges import WrittenMemory
 from convbench.emulator.side_by_side import Residents
 from convbench.emulator.state import REMARKS, FaultKind
 from convbench.emulator.support import printing
 from convbench.emulator.workers import Shape, Worker, run_all
 
-if TYPE_CHECKING:
-    from convbench.emulator.launch import Emulator
-
 PIECES_PER_WORKER = 8  # blocks are handed out in pieces, because some take longer than others
+
+
+@dataclass(frozen=True)
+class How:
+    """How a launch runs: the options of an `Emulator` that say so, and what it gets back.
+
+    Parameters
+    ----------
+    memory : what the host and earlier launches have written
+    remarks : gets those of the launch
+    tally : of a profile: chooses the blocks that run, and gets what was counted
+    """
+
+    workers: int
+    budget: int
+    keep_going: bool
+    strict_return: bool
+    strict_store: bool
+    memory: WrittenMemory
+    remarks: list[Remark]
+    tally: Tally | None
 
 
 class OneLaunch:
     """One launch, which may run several times."""
 
-    def __init__(
-        self, emulator: "Emulator", compiled: Compiled, arguments: Arguments, shape: Shape, *, muted: bool
-    ) -> None:
-        self.emulator, self.compiled, self.arguments, self.shape = emulator, compiled, arguments, shape
+    def __init__(self, how: How, compiled: Compiled, arguments: Arguments, shape: Shape, *, muted: bool) -> None:
+        self.how, self.compiled, self.arguments, self.shape = how, compiled, arguments, shape
         self.muted = muted  # whether `print` in the kernel prints nothing, because an earlier run printed it
 
     def run(self, order: Order, seed: int) -> list[KernelFault]:
@@ -42,12 +60,12 @@ class OneLaunch:
         blocks = permutation(self.shape.blocks, order, seed)
         preempts = order == "random" and compiled.watch is not None and compiled.watch.preempts
         aside = compiled.spins or compiled.grid or preempts
-        if self.emulator.tally is not None:
-            blocks = self.emulator.tally.choose(blocks, self.shape.grid, waits=aside)
-        budget, tally = self.emulator.budget, self.emulator.tally
+        if self.how.tally is not None:
+            blocks = self.how.tally.choose(blocks, self.shape.grid, waits=aside)
+        budget, tally = self.how.budget, self.how.tally
         caches = tally.caches if tally else traces.DEFAULT
-        used = 1 if compiled.watch or aside or caches.l2 else min(self.emulator.workers, blocks.size)
-        keep_going = self.emulator.keep_going and compiled.watch is not None
+        used = 1 if compiled.watch or aside or caches.l2 else min(self.how.workers, blocks.size)
+        keep_going = self.how.keep_going and compiled.watch is not None
         count = blocks.size if keep_going else min(blocks.size, used * PIECES_PER_WORKER) if used > 1 else 1
         pieces = np.array_split(blocks, count)
         turns = itertools.count()  # next() is atomic
@@ -106,8 +124,8 @@ class OneLaunch:
         places = Places(compiled, self.arguments, ran)
         noted = faults.noted([(worker.noted, worker.header, worker.threads) for worker in ran], keep_going=keep_going)
         remarks = [faults.remark(stop, compiled, places) for stop in noted if stop.kind in REMARKS]
-        known = {(remark.file, remark.line) for remark in self.emulator.remarks}
-        self.emulator.remarks += [remark for remark in remarks if (remark.file, remark.line) not in known]
+        known = {(remark.file, remark.line) for remark in self.how.remarks}
+        self.how.remarks.extend(remark for remark in remarks if (remark.file, remark.line) not in known)
         found = [stop for stop in noted if stop.kind not in REMARKS] + stops
         if found and not keep_going:
             raise faults.report(stops[0], compiled, places)
@@ -115,16 +133,16 @@ class OneLaunch:
 
     def worker(self) -> Worker:
         """A worker for one block of this launch."""
-        return self._worker(self.emulator.budget)
+        return self._worker(self.how.budget)
 
     def _worker(
         self, budget: int, like: Worker | None = None, *, keep_going: bool = False, caches: Caches = traces.DEFAULT
     ) -> Worker:
         worker = Worker(
-            self.compiled, self.arguments, self.shape, self.emulator.memory, budget, like,
+            self.compiled, self.arguments, self.shape, self.how.memory, budget, like,
             keep_going=keep_going, caches=caches,
         )  # fmt: skip
-        if not self.emulator.strict_return:
+        if not self.how.strict_return:
             worker.header["may_return"] = 1
-        worker.header["same_value"] = not self.emulator.strict_store
+        worker.header["same_value"] = not self.how.strict_store
         return worker
