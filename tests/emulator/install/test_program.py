@@ -173,6 +173,40 @@ def test_wrong_values_of_options_are_told_with_the_rule(tmp_path):
     assert "checked=True, compute_capability=(8, 6), memory=2147483648, orders=('reverse', 'random')" in right
 
 
+CHECKS = """
+from convbench.emulator.__main__ import _parser
+from convbench.emulator.install.options import OptionError, Options
+
+for option, value in (("strict_index", "1"), ("strict_return", True), ("strict_store", "yes"), ("keep_going", "1"),
+                      ("only", "k:1")):
+    assert Options().but(**{option: value}).checked
+    try:
+        Options().but(checked="0", **{option: value})
+    except OptionError as error:
+        print(error)
+
+# `--only` checks one launch, and runs the others fast with the same options
+chosen = Options().but(strict_store=True, strict_return=True, strict_index=True, keep_going=True)
+assert not chosen.emulator("llvm", checked=False).checked
+checked = chosen.emulator("llvm", checked=True)
+assert (checked.strict_store, checked.strict_return, checked.strict_index) == (True, True, True)
+assert not Options(checked=True).emulator("llvm", checked=True).strict_store
+
+flags = {flag for action in _parser()._actions for flag in action.option_strings}
+assert {f"--{name.replace('_', '-')}" for name in Options.__dataclass_fields__} <= flags
+"""
+
+
+def test_a_program_cannot_switch_checks_off_and_say_how_to_check(tmp_path):
+    (tmp_path / "checks.py").write_text(CHECKS)
+    ended = python("checks.py", folder=tmp_path)
+    assert (ended.status, ended.err) == (0, "")
+    names = "strict_index", "strict_return", "strict_store", "keep_going", "only"
+    for name, line in zip(names, ended.out.splitlines(), strict=True):
+        shown = f"--{name.replace('_', '-')} (CONVBENCH_{name.upper()})"
+        assert line.startswith(f"{shown} is about checks, which --checked")
+
+
 def test_the_emulator_is_not_installed_in_the_process_of_the_tests():
     """All test modules are imported by now. The door would change numba-cuda for every other test."""
     assert "convbench.emulator.install" not in sys.modules

@@ -6,8 +6,6 @@ from numba import cuda
 
 from convbench.devices.emulator import EmulatorDevice
 from convbench.emulator import CompilationError, Emulator, LaunchError, compiler_fault, load_ptx, profile
-from convbench.emulator.__main__ import _parser
-from convbench.emulator.install.options import OptionError, Options
 
 nvvm = pytest.mark.skipif(compiler_fault() is not None, reason=f"{compiler_fault()}")
 NEEDS_CHECKS = {
@@ -44,31 +42,6 @@ def test_a_checked_device_runs_one_block_at_a_time():
         EmulatorDevice(checked=True, workers=4)
     assert EmulatorDevice(checked=True).describe()["workers"] == 1
     assert EmulatorDevice(checked=True, workers=1).describe()["workers"] == 1
-
-
-@pytest.mark.parametrize(
-    ("option", "value"),
-    [("strict_index", "1"), ("strict_return", True), ("strict_store", "yes"), ("keep_going", "1"), ("only", "k:1")],
-)
-def test_a_program_cannot_switch_checks_off_and_say_how_to_check(option, value):
-    shown = f"--{option.replace('_', '-')}"
-    with pytest.raises(OptionError, match=rf"{shown} \(CONVBENCH_{option.upper()}\) is about checks, which --checked"):
-        Options().but(checked="0", **{option: value})
-    assert Options().but(**{option: value}).checked
-
-
-def test_options_that_no_launch_uses_yet_do_not_stop_fast_launches():
-    """`--only` checks one launch, and runs the others fast with the same options."""
-    chosen = Options().but(strict_store=True, strict_return=True, strict_index=True, keep_going=True)
-    assert not chosen.emulator("llvm", checked=False).checked
-    checked = chosen.emulator("llvm", checked=True)
-    assert (checked.strict_store, checked.strict_return, checked.strict_index) == (True, True, True)
-    assert not Options(checked=True).emulator("llvm", checked=True).strict_store
-
-
-def test_the_command_line_knows_every_option():
-    flags = {flag for action in _parser()._actions for flag in action.option_strings}
-    assert {f"--{name.replace('_', '-')}" for name in Options.__dataclass_fields__} <= flags
 
 
 @cuda.jit

@@ -7,6 +7,7 @@ import pytest
 from numba import cuda
 
 from convbench.emulator import Emulator
+from convbench.intrinsics import store_2, store_4
 
 LANES = 32
 
@@ -61,3 +62,31 @@ def halves(x, y, out):
 def test_the_nan_of_a_half_is_canonical():
     x, y = (np.resize(np.array(v, np.float16), LANES) for v in ([np.inf, -1, 0, np.nan], [np.inf, 2, 0, 1, 3]))
     same_bits(halves, x, y, 4)
+
+
+@cuda.jit
+def side_by_side(x, y, out):
+    """Sums in registers, which LLVM stores as vectors."""
+    i = cuda.threadIdx.x
+    total = cuda.local.array(4, np.float32)
+    for j in range(4):
+        total[j] = np.float32(0)
+    for _ in range(3):
+        for j in range(4):
+            total[j] += x[i] * y[(i + j) % LANES]
+    store_4(out, 4 * i, (total[0], total[1], total[2], total[3]))
+    store_2(out, 4 * LANES + 2 * i, (total[0] * x[i], total[1] - y[i]))
+
+
+def test_nans_that_are_stored_side_by_side_are_canonical():
+    x, y = np.random.default_rng(0).normal(size=(2, LANES)).astype(np.float32)
+    x[3], y[7] = np.nan, -np.inf
+    x.view(np.uint32)[9], x[20] = 0xFFC12345, 0
+    found = {}
+    for code, checked in (("ptx", False), ("llvm", False), ("llvm", True)):
+        out = np.zeros(6 * LANES, np.float32)
+        Emulator(code=code, checked=checked, workers=1).launch(side_by_side, 1, LANES, x, y, out)
+        found[code, checked] = out.view(np.uint32)
+    assert {int(bits) for bits in found["llvm", False][np.isnan(out)]} == {0x7FFFFFFF}
+    for bits in found.values():
+        np.testing.assert_array_equal(bits, found["ptx", False])
