@@ -190,6 +190,8 @@ class Emulator:
             is_quick = time.perf_counter() - start < LONG_S
             # variables of a module belong to its machine code: code without checks has others
             checked = self.checked and (is_quick or source.has_raw_pointer or bool(compiled.variables))
+            if self.checked and not checked and not found:
+                repetition.other_code(partial(run, first, checked=False, muted=True))
             try:
                 for order in others:
                     this = partial(run, order, checked=checked or bool(found), muted=True)

@@ -157,6 +157,42 @@ def test_what_a_launch_wrote_counts_as_written_however_the_other_orders_ran(monk
     assert z.tolist() == [4] * 8
 
 
+def test_runs_of_other_code_are_compared_with_each_other():
+    """Sums of the code without checks may be fused in another way. The result is that of the first run."""
+    y = np.zeros(2)
+
+    def run(value):
+        assert y.tolist() == [0, 0]
+        y[:] = value
+
+    arguments = Arguments([], [Passed("y", y, -1)])
+    with Repetition("kernel", arguments, WrittenMemory()) as repetition:
+        repetition.first("forward", lambda: run(1))
+        repetition.other_code(lambda: run(2))
+        repetition.again("reverse", lambda: run(2))
+        with pytest.raises(OrderDependenceError, match=r"y\[0\] is .*2.* in forward order, and .*1.* in random order"):
+            repetition.again("random", lambda: run(1))
+    assert y.tolist() == [1, 1]
+
+
+@pytest.mark.parametrize(("long_s", "runs"), [(0, [True, False, False, False]), (1000, [True, True, True])])
+def test_after_a_long_run_the_first_order_runs_without_checks_too(monkeypatch, long_s, runs):
+    module = sys.modules["convbench.emulator.launch"]
+    monkeypatch.setattr(module, "LONG_S", long_s)
+    launches = []
+
+    class Noted(module.OneLaunch):
+        def run(self, order, seed):
+            launches.append((order, self.compiled.watch is not None))
+            return super().run(order, seed)
+
+    monkeypatch.setattr(module, "OneLaunch", Noted)
+    x, y = np.ones(8, np.float32), np.zeros(8, np.float32)
+    Emulator(checked=True).launch(twice, 1, 8, x, y)
+    assert [checked for _, checked in launches] == runs
+    assert [order for order, _ in launches] == (["forward"] * (len(runs) - 2) + ["reverse", "random"])
+
+
 # ---- print
 
 
