@@ -37,12 +37,8 @@ def cache(
         raise ConvbenchError(f"the folder of compiled kernels is not known: {error}; set XDG_CACHE_HOME") from None
     most = cache_folder.limit()
     if json_:
-        print(
-            json.dumps(
-                {"action": action, "folder": str(found.folder), "kernels": found.kernels, "bytes": found.bytes,
-                 "limit": most}
-            )
-        )  # fmt: skip
+        told = {"action": action, "folder": str(found.folder), "kernels": found.kernels, "bytes": found.bytes}
+        print(json.dumps(told | {"limit": most}))
     else:
         verb = "removed " if action == "clear" else ""
         kernels = "1 compiled kernel" if found.kernels == 1 else f"{found.kernels:,} compiled kernels"

@@ -14,16 +14,8 @@ if TYPE_CHECKING:
 
 ORDERS = "forward", "reverse", "random"
 WITH_VALUE = {
-    "--only",
-    "--orders",
-    "--budget",
-    "--compute-capability",
-    "--memory",
-    "--code",
-    "--json",
-    "--junit",
-    "--cache-size",
-}
+    "--only", "--orders", "--budget", "--compute-capability", "--memory", "--code", "--json", "--junit", "--cache-size",
+}  # fmt: skip
 
 
 class Chosen(BaseException):

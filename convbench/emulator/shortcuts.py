@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from numba.core.types import Boolean, Number
+from numba.core.types import BaseFunction, Boolean, Number
 
 from convbench.emulator.patching import patched
 
@@ -41,7 +41,6 @@ def patches() -> list[tuple[Any, str, Any]]:
     """What to replace while a kernel compiles: the owner, the name, and the new value."""
     # here, because other versions of numba-cuda may have moved these, and Numba's simulator lacks them
     from llvmlite.ir.values import DIValue, MDValue
-    from numba.core.types import BaseFunction
     from numba.cuda.core.ir import Loc, Scope
     from numba.cuda.core.targetconfig import TargetConfig
 

@@ -92,7 +92,7 @@ def fuzz(
     options.keep_cache_within(cache_size)
     if replay:
         if (seconds, examples, seed, algorithm, direction, jobs, keep_going) != (None, None, 0, None, None, 1, False):
-            raise ConvbenchError("--replay runs one case as it is; only --device, --plugin and --json go with it")
+            raise ConvbenchError("--replay runs one case as it is; only --device, --plugin, --cache-size and --json go with it")
         _replay(replay, device, plugin, json_)
         return
     if seconds is not None and not seconds > 0:
