@@ -92,7 +92,8 @@ def fuzz(
     options.keep_cache_within(cache_size)
     if replay:
         if (seconds, examples, seed, algorithm, direction, jobs, keep_going) != (None, None, 0, None, None, 1, False):
-            raise ConvbenchError("--replay runs one case as it is; only --device, --plugin, --cache-size and --json go with it")
+            others = "--device, --plugin, --cache-size and --json"
+            raise ConvbenchError(f"--replay runs one case as it is; only {others} go with it")
         _replay(replay, device, plugin, json_)
         return
     if seconds is not None and not seconds > 0:
