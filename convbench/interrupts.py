@@ -22,3 +22,11 @@ def without_interrupts() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, usual)
+
+
+def is_interruption(error: BaseException) -> bool:
+    """Whether an exception is Ctrl-C of the user, and not one that the code under test has raised by itself.
+
+    Where Ctrl-C is ignored, as in every worker, a KeyboardInterrupt is that code's own. Elsewhere nobody can tell.
+    """
+    return isinstance(error, KeyboardInterrupt) and signal.getsignal(signal.SIGINT) != signal.SIG_IGN

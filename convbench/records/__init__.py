@@ -7,12 +7,23 @@ became faster or slower, or stayed the same.
 
 from convbench.records.folders import files_of, read_all
 from convbench.records.prediction import Predicted, caption
-from convbench.records.record import FAILURES, BadLine, Outcome, Record, RecordsFile, key_of, latest, read_records
+from convbench.records.record import (
+    FAILURES,
+    OUTCOMES,
+    BadLine,
+    Outcome,
+    Record,
+    RecordsFile,
+    key_of,
+    latest,
+    read_records,
+)
 from convbench.records.timing import CACHES, Cache, Clocks, Reading, Series, Stop, Timing
 
 __all__ = [
     "CACHES",
     "FAILURES",
+    "OUTCOMES",
     "BadLine",
     "Cache",
     "Clocks",
