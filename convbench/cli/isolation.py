@@ -20,12 +20,16 @@ class Isolation:
     """The options about worker processes."""
 
     mode: str | None  # process or none; None: by default
-    timeout: float | None
-    memory: str | None
     plugins: bool  # whether there are any
+    timeout: float | None = None
+    memory: str | None = None
 
-    def limits(self, device: "Device", chosen: "Workload") -> "Limits | None":
+    def limits(self, device: "Device", chosen: "Workload", usual_s: float | None = None) -> "Limits | None":
         """What each worker may take; None if algorithms run in this process. A default other than this is told.
+
+        Parameters
+        ----------
+        usual_s : the time limit without --timeout, if it does not depend on the problem
 
         Raises ConvbenchError for an impossible option, and for a limit where there is no worker.
         """
@@ -48,7 +52,7 @@ class Isolation:
             return None
         found = Limits(timeout_s=self.timeout, memory=memory or default_bytes())
         if self.mode is None:
-            longest = self.timeout or max(time_limit_s(layer.problem, device) for layer in chosen.layers)
+            longest = self.timeout or usual_s or max(time_limit_s(layer.problem, device) for layer in chosen.layers)
             most = f"{longest:g} s a case, {(found.memory or 0) / 2**30:.1f} GiB"
             print(f"convbench: algorithms run in a process of their own ({most}), because {why}", file=sys.stderr)
         return found

@@ -10,8 +10,19 @@ begins and how long that may take, and posts results as they come. A worker that
 is replaced. `crew` knows nothing of convolution.
 """
 
-from convbench.crew.crew import Crew, Ended, Fate, Posted, StartError
+from convbench.crew.crew import GRACE_S, Crew, Ended, Fate, Posted, StartError
 from convbench.crew.desk import Desk, OverError
 from convbench.crew.memory import default_bytes, parse_size
 
-__all__ = ["Crew", "Desk", "Ended", "Fate", "OverError", "Posted", "StartError", "default_bytes", "parse_size"]
+__all__ = [
+    "GRACE_S",
+    "Crew",
+    "Desk",
+    "Ended",
+    "Fate",
+    "OverError",
+    "Posted",
+    "StartError",
+    "default_bytes",
+    "parse_size",
+]

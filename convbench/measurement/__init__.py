@@ -6,7 +6,7 @@ samples are enough, and the `Harness` does both for every pair of a layer and an
 
 from convbench.measurement.case import Case, SampledCase, SpotCase
 from convbench.measurement.execution import Execution
-from convbench.measurement.harness import Harness, Job, jobs
+from convbench.measurement.harness import Harness, Job, Judgement, jobs
 from convbench.measurement.isolation import IsolatedHarness, Limits
 from convbench.measurement.sampling import Effort
 from convbench.measurement.true_error import TrueError, true_error
@@ -20,6 +20,7 @@ __all__ = [
     "Harness",
     "IsolatedHarness",
     "Job",
+    "Judgement",
     "Limits",
     "SampledCase",
     "SpotCase",
