@@ -14,6 +14,7 @@ from convbench.cli.asked import Asked, How, takes_asked
 from convbench.cli.output import print_markdown, require_extra, write_pages
 from convbench.cli.progress import Layers, progress
 from convbench.cli.resumed import Resumed, ResumeOption, finish
+from convbench.cli.streams import visible
 from convbench.errors import ConvbenchError, DeviceError
 from convbench.interrupts import INTERRUPTED
 from convbench.report import markdown_table
@@ -72,6 +73,9 @@ def verify(
             if json_:
                 print(json.dumps([_row(record) for record in told], indent=1))
             elif told:
+                for record in records:
+                    if record.output:
+                        print(f"# printed by {record.algorithm} on {record.problem}\n\n{visible(record.output)}")
                 _print_verdicts([_row(record) for record in told], f"{chosen.name} on {harness.description['name']}")
                 if place is not None:
                     print(f"Records: {place}")
@@ -86,6 +90,7 @@ def _row(record: "Record") -> dict[str, Any]:
         "problem": record.problem, "direction": record.direction, "algorithm": record.algorithm,
         "outcome": record.outcome, "exact": record.exact, "fraction_of_bound": record.fraction,
         "rms_error_ulp": record.rms_error_ulp, "worst_error_ulp": record.worst_error_ulp, "reason": record.reason,
+        "output": record.output,
     }  # fmt: skip
 
 

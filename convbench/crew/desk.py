@@ -25,7 +25,7 @@ class Desk:
 
     def __init__(self, connection: Connection, notice: Notice, output: Output, number: int) -> None:
         self.number = number
-        self._connection, self._notice, self._output = connection, notice, output
+        self.connection, self._notice, self._output = connection, notice, output
         self._process = os.getpid()
         self._told: list[Any] = []
 
@@ -60,7 +60,7 @@ class Desk:
 
     def told(self) -> list[Any]:
         """What the caller told all workers since the last call."""
-        while self._connection.poll():
+        while self.connection.poll():
             message = self._receive()
             assert isinstance(message, Told)  # an order follows only when the task is done
             self._told.append(message.content)
@@ -80,12 +80,12 @@ class Desk:
         if os.getpid() != self._process:
             os._exit(1)
         try:
-            self._connection.send(message)
+            self.connection.send(message)
         except (BrokenPipeError, ConnectionResetError) as error:
             raise OverError from error
 
     def _receive(self) -> Any:
         try:
-            return self._connection.recv()
+            return self.connection.recv()
         except (EOFError, ConnectionResetError) as error:
             raise OverError from error

@@ -28,13 +28,13 @@ from convbench.fuzz.campaign import Campaign, Figures, Result, Step, fuzz
 from convbench.fuzz.cases import FuzzCase, config_of
 from convbench.fuzz.corpus import Corpus
 from convbench.fuzz.coverage import possible
-from convbench.fuzz.jobs import Crew
+from convbench.fuzz.jobs import Jobs
 from convbench.fuzz.orders import Found, Orders
 from convbench.fuzz.suiting import Suit
 from convbench.fuzz.tally import Tally
 from convbench.fuzz.verdicts import Cause, Finding, Verdict, judge
 
 __all__ = [
-    "Campaign", "Cause", "Corpus", "Crew", "Figures", "Finding", "Found", "FuzzCase", "Orders", "Result", "Step",
+    "Campaign", "Cause", "Corpus", "Figures", "Finding", "Found", "FuzzCase", "Jobs", "Orders", "Result", "Step",
     "Suit", "Tally", "Verdict", "config_of", "fuzz", "judge", "judge_in_order", "possible",
 ]  # fmt: skip

@@ -19,9 +19,9 @@ SLOWEST_S = max(MAC_S.values())  # for a device that is not in the table
 ELEMENT_BYTES = 90
 
 
-def time_limit_s(problem: ConvProblem, device: Device) -> float:
-    """The seconds that a job may take on a device, and again each of its samples."""
-    return round(START_S + ELEMENT_S * _elements(problem, "forward") + MAC_S.get(device.name, SLOWEST_S) * problem.macs)
+def time_limit_s(problem: ConvProblem, device: Device, start_s: float = START_S) -> float:
+    """The seconds that a job may take on a device, and again each of its samples; `start_s` of them for compiling."""
+    return round(start_s + ELEMENT_S * _elements(problem, "forward") + MAC_S.get(device.name, SLOWEST_S) * problem.macs)
 
 
 def needed_bytes(problem: ConvProblem, direction: Direction) -> int:
