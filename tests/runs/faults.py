@@ -27,8 +27,8 @@ TITLE = """# What becomes of the rest when an algorithm misbehaves
 
 {good} of {count} rows are as they must be. In each, an algorithm does what the row says while a plan is made, on two
 problems, or in a campaign of the fuzzer. Two other algorithms run beside it. A row is as it must be if the command ends
-by itself with the right exit status, each result of the three is there once, and the other two are right. The last column
-says what is not. Made by `nox -s faults`.
+by itself with the right exit status, each result of the three is there once, and the other two are right. The last
+column says what is not. Made by `nox -s faults`.
 
 """
 
