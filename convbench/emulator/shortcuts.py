@@ -10,6 +10,12 @@
   flags that were set are compared.
 - Each call of an operator on scalars looks through all templates of the operator, until one has a signature for them.
   Here the signature of a built-in one is kept for the next call with the same types.
+- The size of an LLVM type is asked for thousands of times, and each time llvmlite writes a module with the type and
+  parses it. Here the sizes of types are kept.
+- At each call of an intrinsic, numba-cuda looks through all its registries for new declarations. Here it does so only
+  if a registry has more of them than the last time.
+- After most passes, numba-cuda finds the variables that live at the beginning of each block. Only generators and
+  `literal_unroll` ask for them, so they are found for these alone.
 - Python's collector of cycles looks through all objects again and again while a compilation makes millions of them. It
   is paused meanwhile, which saves a tenth of the time.
 """
@@ -41,8 +47,11 @@ def patches() -> list[tuple[Any, str, Any]]:
     """What to replace while a kernel compiles: the owner, the name, and the new value."""
     # here, because other versions of numba-cuda may have moved these, and Numba's simulator lacks them
     from llvmlite.ir.values import DIValue, MDValue
+    from numba.cuda.core.base import BaseContext as TargetContext
     from numba.cuda.core.ir import Loc, Scope
+    from numba.cuda.core.postproc import PostProcessor
     from numba.cuda.core.targetconfig import TargetConfig
+    from numba.cuda.typing.context import BaseContext as TypingContext
 
     return [
         (DIValue, "__hash__", _kept(DIValue.__hash__)),
@@ -52,6 +61,11 @@ def patches() -> list[tuple[Any, str, Any]]:
         (TargetConfig, "__hash__", _hash_of_names),
         (TargetConfig, "__eq__", _is_equal),
         (BaseFunction, "get_call_type", _call_type(BaseFunction.get_call_type)),
+        (TargetContext, "get_abi_sizeof", _kept_by_type(TargetContext.get_abi_sizeof)),
+        (TargetContext, "get_abi_alignment", _kept_by_type(TargetContext.get_abi_alignment)),
+        (TargetContext, "refresh", _refresh(TargetContext.refresh, _target_registries)),
+        (TypingContext, "refresh", _refresh(TypingContext.refresh, _typing_registries)),
+        (PostProcessor, "run", _without_lifetimes(PostProcessor.run)),
     ]
 
 
@@ -110,6 +124,77 @@ def _call_type(find: Callable[..., Any]) -> Callable[..., Any]:
         return signature
 
     return found
+
+
+def _kept_by_type(measure: Callable[[Any, Any], int]) -> Callable[[Any, Any], int]:
+    """A method that measures an LLVM type, and keeps the result by the type's text."""
+
+    def measured(context: Any, kind: Any) -> int:
+        text = str(kind)
+        if "%" in text:  # a name, whose type may change
+            return measure(context, kind)
+        kept: dict[tuple[str, str], int] = context.__dict__.setdefault("_kept_measures", {})
+        key = measure.__name__, text
+        if key not in kept:
+            kept[key] = measure(context, kind)
+        return kept[key]
+
+    return measured
+
+
+def _refresh(refresh: Callable[[Any], None], registries_of: Callable[[Any], Iterator[Any]]) -> Callable[[Any], None]:
+    """The method that enters new declarations in a context, which does nothing if no registry has grown."""
+
+    def refreshed(context: Any) -> None:
+        seen = context.__dict__.get("_kept_registries")
+        if seen is None or seen != _lengths(registries_of(context)):
+            refresh(context)
+            context._kept_registries = _lengths(registries_of(context))  # noqa: SLF001
+
+    return refreshed
+
+
+def _typing_registries(context: Any) -> Iterator[Any]:
+    yield from context._registries  # noqa: SLF001  (Numba has no public name for it)
+
+
+def _target_registries(context: Any) -> Iterator[Any]:
+    yield from context._registries  # noqa: SLF001  (Numba has no public name for it)
+    yield from context.typing_context._registries  # noqa: SLF001
+
+
+def _lengths(registries: Iterator[Any]) -> list[int]:
+    """How many declarations of each kind the registries have: all of them are lists, to which they append."""
+    return [len(items) for registry in registries for items in vars(registry).values() if isinstance(items, list)]
+
+
+def _without_lifetimes(run: Callable[..., None]) -> Callable[..., None]:
+    """The method that ends a pass, which finds lifetimes only where they are asked for, or `del` needs them."""
+    # here, because Numba's simulator lacks them
+    from numba.cuda.core import transforms
+    from numba.cuda.core.postproc import VariableLifetime
+
+    def ended(processor: Any, emit_dels: bool = False, extend_lifetimes: bool = False) -> None:
+        function = processor.func_ir
+        if function.is_generator or _unrolls_literals(function.blocks):
+            run(processor, emit_dels, extend_lifetimes)
+            return
+        function.blocks = transforms.canonicalize_cfg(function.blocks)
+        function.variable_lifetime = VariableLifetime(function.blocks)  # computes what it is asked for
+        function.generator_info = None
+        if emit_dels:
+            processor._insert_var_dels(extend_lifetimes=extend_lifetimes)  # noqa: SLF001
+
+    return ended
+
+
+def _unrolls_literals(blocks: Any) -> bool:
+    """Whether a function's blocks mention `literal_unroll`, as a global or as a variable of the closure."""
+    from numba.cuda.core.ir import Assign, FreeVar, Global  # here, because Numba's simulator lacks them
+
+    values = (line.value for block in blocks.values() for line in block.body if isinstance(line, Assign))
+    constants = (value.value for value in values if isinstance(value, Global | FreeVar))
+    return any(getattr(constant, "__name__", None) == "literal_unroll" for constant in constants)
 
 
 _NAMES: dict[type, int] = {}  # hashes of the names of flags
