@@ -12,6 +12,8 @@
   Here the signature of a built-in one is kept for the next call with the same types.
 - The size of an LLVM type is asked for thousands of times, and each time llvmlite writes a module with the type and
   parses it. Here the sizes of types are kept.
+- Each operator is looked up as if it were a value, which raises an exception, before it is looked up as a function.
+  Here a function of the module `operator` is looked up as one at once.
 - At each call of an intrinsic, numba-cuda looks through all its registries for new declarations. Here it does so only
   if a registry has more of them than the last time.
 - After most passes, numba-cuda finds the variables that live at the beginning of each block. Only generators and
@@ -21,8 +23,10 @@
 """
 
 import gc
+import operator
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import BuiltinFunctionType
 from typing import Any
 
 from numba.core.types import BaseFunction, Boolean, Number
@@ -51,6 +55,7 @@ def patches() -> list[tuple[Any, str, Any]]:
     from numba.cuda.core.ir import Loc, Scope
     from numba.cuda.core.postproc import PostProcessor
     from numba.cuda.core.targetconfig import TargetConfig
+    from numba.cuda.target import CUDATypingContext
     from numba.cuda.typing.context import BaseContext as TypingContext
 
     return [
@@ -63,8 +68,9 @@ def patches() -> list[tuple[Any, str, Any]]:
         (BaseFunction, "get_call_type", _call_type(BaseFunction.get_call_type)),
         (TargetContext, "get_abi_sizeof", _kept_by_type(TargetContext.get_abi_sizeof)),
         (TargetContext, "get_abi_alignment", _kept_by_type(TargetContext.get_abi_alignment)),
-        (TargetContext, "refresh", _refresh(TargetContext.refresh, _target_registries)),
-        (TypingContext, "refresh", _refresh(TypingContext.refresh, _typing_registries)),
+        (TargetContext, "refresh", _refresh(TargetContext.refresh)),
+        (TypingContext, "refresh", _refresh(TypingContext.refresh)),
+        (CUDATypingContext, "resolve_value_type", _operators_first(CUDATypingContext.resolve_value_type)),
         (PostProcessor, "run", _without_lifetimes(PostProcessor.run)),
     ]
 
@@ -142,30 +148,42 @@ def _kept_by_type(measure: Callable[[Any, Any], int]) -> Callable[[Any, Any], in
     return measured
 
 
-def _refresh(refresh: Callable[[Any], None], registries_of: Callable[[Any], Iterator[Any]]) -> Callable[[Any], None]:
+def _refresh(refresh: Callable[[Any], None]) -> Callable[[Any], None]:
     """The method that enters new declarations in a context, which does nothing if no registry has grown."""
 
     def refreshed(context: Any) -> None:
-        seen = context.__dict__.get("_kept_registries")
-        if seen is None or seen != _lengths(registries_of(context)):
+        kept = context.__dict__.get("_kept_lengths")
+        if kept is None or _lengths(kept[0]) != kept[1]:
             refresh(context)
-            context._kept_registries = _lengths(registries_of(context))  # noqa: SLF001
+            lists = [*_lists(context), *_lists(getattr(context, "typing_context", None))]
+            context._kept_lengths = lists, _lengths(lists)  # noqa: SLF001
 
     return refreshed
 
 
-def _typing_registries(context: Any) -> Iterator[Any]:
-    yield from context._registries  # noqa: SLF001  (Numba has no public name for it)
+def _lists(context: Any) -> list[Any]:
+    """The lists of declarations that a context has seen, to which they are appended, and the table of registries."""
+    if context is None:
+        return []
+    table = context._registries  # noqa: SLF001  (Numba has no public name for it)
+    return [table, *(items for registry in table for items in vars(registry).values() if isinstance(items, list))]
 
 
-def _target_registries(context: Any) -> Iterator[Any]:
-    yield from context._registries  # noqa: SLF001  (Numba has no public name for it)
-    yield from context.typing_context._registries  # noqa: SLF001
+def _lengths(lists: list[Any]) -> list[int]:
+    return list(map(len, lists))
 
 
-def _lengths(registries: Iterator[Any]) -> list[int]:
-    """How many declarations of each kind the registries have: all of them are lists, to which they append."""
-    return [len(items) for registry in registries for items in vars(registry).values() if isinstance(items, list)]
+def _operators_first(resolve: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    """The method that finds the type of a global, which knows that a function of `operator` is no value."""
+
+    def resolved(context: Any, value: Any) -> Any:
+        if type(value) is BuiltinFunctionType and value in _OPERATORS:
+            found = context._lookup_global(value)  # noqa: SLF001  (Numba has no public name for it)
+            if found is not None:
+                return found
+        return resolve(context, value)
+
+    return resolved
 
 
 def _without_lifetimes(run: Callable[..., None]) -> Callable[..., None]:
@@ -198,4 +216,5 @@ def _unrolls_literals(blocks: Any) -> bool:
 
 
 _NAMES: dict[type, int] = {}  # hashes of the names of flags
+_OPERATORS = frozenset(value for value in vars(operator).values() if type(value) is BuiltinFunctionType)
 _SCALARS = (Number, Boolean)
