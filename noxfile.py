@@ -15,9 +15,14 @@ nox.options.default_venv_backend = "virtualenv"
 nox.options.sessions = ["lint", "typecheck", "tests"]
 
 
-def install(session: nox.Session, *groups: str, extras: str = "cu13,report") -> None:
-    """Install this project with the compiler of an extra, and the packages of some dependency groups."""
-    session.install(f".[{extras}]", *nox.project.dependency_groups(PROJECT, *groups))
+def install(session: nox.Session, *groups: str, extras: str = "cu13,report", editable: bool = False) -> None:
+    """Install this project with the compiler of an extra, and the packages of some dependency groups.
+
+    An `editable` project is imported from here. Processes that tests start do so anyway, and Numba caches the
+    emulator's own functions beside their source: with a copy, each of them would be compiled twice.
+    """
+    project = f".[{extras}]"
+    session.install(*(("-e", project) if editable else (project,)), *nox.project.dependency_groups(PROJECT, *groups))
 
 
 @nox.session
@@ -51,14 +56,14 @@ def tests(session: nox.Session) -> None:
 
     CONVBENCH_BROWSER=required makes a missing Chromium a failure, as CI has it.
     """
-    install(session, "test")
+    install(session, "test", editable=True)
     session.run("pytest", "-n", "auto", "--dist", "loadgroup", *session.posargs)
 
 
 @nox.session
 def thorough(session: nox.Session) -> None:
     """The property tests with 25 times the examples: hours."""
-    install(session, "test")
+    install(session, "test", editable=True)
     session.run("pytest", "-n", "auto", "--dist", "loadgroup", "--hypothesis-profile=thorough", *session.posargs)
 
 
