@@ -8,6 +8,7 @@ from pathlib import Path
 import nox
 
 PROJECT = nox.project.load_toml("pyproject.toml")
+PARALLEL = "-n", "auto", "--dist", "loadgroup", "--no-loadscope-reorder"  # in the order of tests/conftest.py
 RUNS = {"PYTHONPATH": "tests"}  # for the programs in tests/runs, which share cases with the tests
 
 nox.needs_version = ">=2025.2.9"
@@ -57,14 +58,14 @@ def tests(session: nox.Session) -> None:
     CONVBENCH_BROWSER=required makes a missing Chromium a failure, as CI has it.
     """
     install(session, "test", editable=True)
-    session.run("pytest", "-n", "auto", "--dist", "loadgroup", *session.posargs)
+    session.run("pytest", *PARALLEL, *session.posargs)
 
 
 @nox.session
 def thorough(session: nox.Session) -> None:
     """The property tests with 25 times the examples: hours."""
     install(session, "test", editable=True)
-    session.run("pytest", "-n", "auto", "--dist", "loadgroup", "--hypothesis-profile=thorough", *session.posargs)
+    session.run("pytest", *PARALLEL, "--hypothesis-profile=thorough", *session.posargs)
 
 
 @nox.session
