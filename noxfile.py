@@ -8,6 +8,7 @@ from pathlib import Path
 import nox
 
 PROJECT = nox.project.load_toml("pyproject.toml")
+PARALLEL = "-n", "auto", "--dist", "loadgroup", "--no-loadscope-reorder"  # in the order of tests/conftest.py
 RUNS = {"PYTHONPATH": "tests"}  # for the programs in tests/runs, which share cases with the tests
 
 nox.needs_version = ">=2025.2.9"
@@ -15,9 +16,14 @@ nox.options.default_venv_backend = "virtualenv"
 nox.options.sessions = ["lint", "typecheck", "tests"]
 
 
-def install(session: nox.Session, *groups: str, extras: str = "cu13,report") -> None:
-    """Install this project with the compiler of an extra, and the packages of some dependency groups."""
-    session.install(f".[{extras}]", *nox.project.dependency_groups(PROJECT, *groups))
+def install(session: nox.Session, *groups: str, extras: str = "cu13,report", editable: bool = False) -> None:
+    """Install this project with the compiler of an extra, and the packages of some dependency groups.
+
+    An `editable` project is imported from here. Processes that tests start do so anyway, and Numba caches the
+    emulator's own functions beside their source: with a copy, each of them would be compiled twice.
+    """
+    project = f".[{extras}]"
+    session.install(*(("-e", project) if editable else (project,)), *nox.project.dependency_groups(PROJECT, *groups))
 
 
 @nox.session
@@ -51,15 +57,15 @@ def tests(session: nox.Session) -> None:
 
     CONVBENCH_BROWSER=required makes a missing Chromium a failure, as CI has it.
     """
-    install(session, "test")
-    session.run("pytest", "-n", "auto", "--dist", "loadgroup", *session.posargs)
+    install(session, "test", editable=True)
+    session.run("pytest", *PARALLEL, *session.posargs)
 
 
 @nox.session
 def thorough(session: nox.Session) -> None:
     """The property tests with 25 times the examples: hours."""
-    install(session, "test")
-    session.run("pytest", "-n", "auto", "--dist", "loadgroup", "--hypothesis-profile=thorough", *session.posargs)
+    install(session, "test", editable=True)
+    session.run("pytest", *PARALLEL, "--hypothesis-profile=thorough", *session.posargs)
 
 
 @nox.session

@@ -3,6 +3,7 @@
 `quick` is the default, for CI. `pytest --hypothesis-profile=thorough` runs 25 times as many examples.
 """
 
+import gc
 import os
 import shutil
 import signal
@@ -17,6 +18,14 @@ from convbench import cli, devices
 from convbench.algorithm import Algorithm, registry
 from convbench.devices import Device, selection
 from support.strategies import RELATIVES
+
+# files of few tests that take long: they start many processes or a browser, or compile many kernels
+LONG = (
+    "algorithms/test_packed.py", "cli/test_examples.py", "cli/test_processes.py", "devices/test_devices.py",
+    "emulator/test_mutants.py", "emulator/test_wild.py", "fuzz/test_mutants.py", "fuzz/test_mutants_by_hand.py",
+    "install/test_profiles.py", "install/test_program.py", "report/test_page_browser.py", "report/test_page_large.py",
+    "test_clone.py", "test_documentation.py",
+)  # fmt: skip
 
 SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]
 
@@ -36,16 +45,28 @@ def pytest_configure(config: pytest.Config) -> None:
         config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
 
 
+def pytest_collection_finish() -> None:
+    """Search for garbage less often, and not among the modules and tests, which live to the end."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 10, 10)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Group tests for xdist's `--dist loadgroup`: by algorithm if they have one, else by file.
 
-    The tests of a group share a process, which compiles their kernels and makes their fixtures once.
+    The tests of a group share a process, which compiles their kernels and makes their fixtures once. The groups that
+    take minutes come first, so that all processes end at about the same time.
     """
-    names = set(registry.names())
+    names, groups = set(registry.names()), dict[str, list[pytest.Item]]()
     for item in items:
         values = getattr(item, "callspec", None) and item.callspec.params.values()
         found = names.intersection(value for value in values or () if isinstance(value, str))
-        item.add_marker(pytest.mark.xdist_group(min(found, default=str(item.path))))
+        group = min(found, default=str(item.path))
+        item.add_marker(pytest.mark.xdist_group(group))
+        groups.setdefault(group, []).append(item)
+    ordered = sorted(groups, key=lambda group: (group not in names, not group.endswith(LONG), -len(groups[group])))
+    items[:] = chain.from_iterable(groups[group] for group in ordered)
 
 
 @pytest.fixture(scope="session")

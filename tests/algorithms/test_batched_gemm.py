@@ -13,6 +13,7 @@ from convbench.devices import Device, GuardedDevice
 from convbench.devices.emulator import EmulatorDevice
 from convbench.devices.simulator import SimulatorDevice
 from convbench.errors import ConfigError
+from support.strategies import fewer
 
 SMALL = Tile()
 LARGE = Tile(tile_i=128, tile_j=128, tile_l=16, thread_i=8, thread_j=16)
@@ -48,6 +49,7 @@ sizes = st.fixed_dictionaries(
 )
 
 
+@fewer(4)
 @given(sizes=sizes, seed=st.integers(0, 99), is_complex=st.booleans())
 def test_a_product_of_any_sizes_is_exact(sizes, seed, is_complex):
     """Sizes that no tile divides, including the last step of l. Values in the padding reach no element."""

@@ -6,6 +6,7 @@ from itertools import product
 
 import pytest
 from numba import cuda, float32, types
+from numba.cuda import literal_unroll
 
 from convbench.emulator import compiler_fault, shortcuts
 from convbench.emulator.front_end import lower
@@ -39,22 +40,66 @@ def make_kernel():
     return kernel
 
 
-def lines_of(strict):
+def make_unrolled():
+    @cuda.jit
+    def kernel(x, y, factor):
+        total = x[0]
+        for part in literal_unroll((1, 2.5, factor)):
+            total = total * x[1] + part
+        y[cuda.threadIdx.x] = total
+
+    return kernel
+
+
+def lines_of(strict, make=make_kernel):
     vectors = types.Array(types.float32, 1, "C")
     modules = lower(
-        make_kernel(), (vectors, vectors, types.float32), compute_capability=(9, 0), checked=strict, strict=strict
+        make(), (vectors, vectors, types.float32), compute_capability=(9, 0), checked=strict, strict=strict
     ).modules
     return sorted(NUMBER.sub("0", line) for module in modules for line in module.splitlines())
 
 
+@pytest.mark.parametrize("make", [make_kernel, make_unrolled])
 @pytest.mark.parametrize("strict", [False, True])
-def test_a_kernel_is_the_same_without_shortcuts(strict, monkeypatch):
+def test_a_kernel_is_the_same_without_shortcuts(strict, make, monkeypatch):
     """Each instruction, call and debug location; the order of equal declarations is not fixed."""
-    shortened = lines_of(strict)
+    shortened = lines_of(strict, make)
     assert len(shortened) > 300
-    assert lines_of(strict) == shortened  # with the signatures that are kept
+    assert lines_of(strict, make) == shortened  # with the signatures that are kept
     monkeypatch.setattr(shortcuts, "patches", list)
-    assert lines_of(strict) == shortened
+    assert lines_of(strict, make) == shortened
+
+
+def test_the_size_of_a_type_is_the_same_the_second_time():
+    from llvmlite import ir
+    from numba.cuda.descriptor import cuda_target
+
+    context = cuda_target.target_context
+    byte, word = ir.IntType(8), ir.IntType(64)
+    kinds = byte, word, ir.ArrayType(word, 3), ir.LiteralStructType([byte, word]), ir.LiteralStructType([byte, byte])
+    measures = [(context.get_abi_sizeof(kind), context.get_abi_alignment(kind)) for kind in kinds]
+    assert measures == [(1, 1), (8, 8), (24, 8), (16, 8), (2, 1)]
+    with shortcuts.taken():
+        for _ in range(2):
+            assert [(context.get_abi_sizeof(kind), context.get_abi_alignment(kind)) for kind in kinds] == measures
+
+
+def test_a_declaration_that_is_made_after_a_refresh_is_found_by_the_next():
+    from numba.cuda.cudadecl import registry
+    from numba.cuda.cudaimpl import registry as implementations
+    from numba.cuda.descriptor import cuda_target
+
+    class Marked(types.Dummy):
+        pass
+
+    marked, typing, target = Marked("marked"), cuda_target.typing_context, cuda_target.target_context
+    with shortcuts.taken():
+        target.refresh()
+        registry.register_global(marked, types.Dummy("typed"))
+        implementations.lower_cast(Marked, types.float32)(lambda *_: None)
+        target.refresh()
+        assert typing._lookup_global(marked) == types.Dummy("typed")
+        assert target._casts.find((marked, types.float32)) is not None
 
 
 @cuda.jit
