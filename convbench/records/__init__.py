@@ -5,9 +5,10 @@ The harness appends a `Record` for each result to a file of JSON Lines; reports,
 became faster or slower, or stayed the same.
 """
 
+from convbench.records.appending import RecordsFile
 from convbench.records.folders import files_of, read_all
 from convbench.records.prediction import Predicted, caption
-from convbench.records.record import FAILURES, BadLine, Outcome, Record, RecordsFile, key_of, latest, read_records
+from convbench.records.record import FAILURES, BadLine, Outcome, Record, key_of, latest, read_records
 from convbench.records.timing import CACHES, Cache, Clocks, Reading, Series, Stop, Timing
 
 __all__ = [
