@@ -105,13 +105,12 @@ def bench(
     )
     harness, chosen, todo = asked.prepare(how)
     path = out / slug(harness.description["name"]) / f"{slug(chosen.name)}.jsonl"
-    before = _records_so_far(path)
-    asked_for = todo
-    if resume:
-        recorded = {(*record.key, record.seed) for record in before if _has_what_is_asked(record, gpu, harness)}
-        todo = [job for job in todo if harness.key(job) not in recorded]
-    interrupted, lost, start = False, None, time.monotonic()
-    with RecordsFile(path) as file:
+    asked_for, interrupted, lost, start = todo, False, None, time.monotonic()
+    with RecordsFile(path) as file:  # before it is read, so that no other process adds what is then measured twice
+        before = _records_so_far(path)
+        if resume:
+            recorded = {(*record.key, record.seed) for record in before if _has_what_is_asked(record, gpu, harness)}
+            todo = [job for job in todo if harness.key(job) not in recorded]
         try:
             _measure(harness, chosen, todo, file)
         except KeyboardInterrupt:
