@@ -33,12 +33,19 @@ class Crew:
         self._jobs: dict[Connection, _Job] = {}
         # Hypothesis would otherwise write into the current folder
         self._folder = TemporaryDirectory(prefix="convbench-fuzz-")
+        try:
+            self._start(context)
+        except BaseException:  # a signal while processes start must leave none of them behind
+            self.kill()
+            raise
+
+    def _start(self, context: Any) -> None:
         with without_interrupts():  # a process inherits this, and needs it before it can ignore Ctrl-C itself
-            for number in range(orders.jobs):
+            for number in range(self.orders.jobs):
                 ours, theirs = context.Pipe()
                 last = context.RawArray("c", LAST_BYTES)
                 process = context.Process(
-                    target=work, args=(theirs, orders, number, last, self._folder.name), daemon=True
+                    target=work, args=(theirs, self.orders, number, last, self._folder.name), daemon=True
                 )
                 process.start()
                 theirs.close()

@@ -1,6 +1,5 @@
 """The process of one job: it runs a campaign within its limits, and reports findings and progress to its parent."""
 
-import signal
 import time
 import traceback
 from contextlib import suppress
@@ -11,7 +10,7 @@ from typing import Any
 
 from hypothesis.configuration import set_hypothesis_home_dir
 
-from convbench import devices
+from convbench import devices, interrupts
 from convbench.algorithm import registry
 from convbench.devices import Device
 from convbench.errors import ConvbenchError
@@ -37,7 +36,7 @@ def work(connection: Connection, orders: Orders, number: int, last: Any, folder:
     last : shared memory, to which the text of each case is written before it is run
     folder : the folder in which Hypothesis may write
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    interrupts.ignore()
     set_hypothesis_home_dir(folder)
     with suppress(BrokenPipeError, EOFError, ConnectionResetError):  # the parent has ended: nobody reads messages
         try:

@@ -8,7 +8,6 @@ take the emulator down.
 """
 
 import multiprocessing
-import signal
 import time
 import traceback
 from collections import deque
@@ -19,7 +18,7 @@ from math import inf
 from multiprocessing.connection import Connection, wait
 from typing import Any, Protocol
 
-from convbench import devices
+from convbench import devices, interrupts
 from convbench.devices import Device
 from convbench.interrupts import without_interrupts
 from convbench.survey.tasks import Outcome, Task, run
@@ -210,7 +209,7 @@ class _Member:
 
 def _work(connection: Connection, device_name: str, prepare: Prepare) -> None:
     """The main loop of a process. It ends when the parent closes the connection."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    interrupts.ignore()
     prepare()
     device = devices.select(device_name)
 

@@ -1,0 +1,117 @@
+"""SIGTERM and SIGHUP end every command as Ctrl-C does, and a closed pipe ends it without a word."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from convbench import interrupts
+from convbench.measurement import Harness
+from convbench.records import RecordsFile, read_records
+from convbench.tuning import Tuner
+
+PROBLEMS = "n1c1h4w4-k1r3s3", "n1c1h4w5-k1r3s3", "n1c1h4w6-k1r3s3"
+
+
+@pytest.fixture
+def at_call(monkeypatch):
+    """Have this process get a signal at the n-th call of a method, before the method does anything."""
+
+    def arrange(owner: type, name: str, n: int, number: signal.Signals) -> None:
+        usual, calls = getattr(owner, name), []
+
+        def method(*given):
+            calls.append(given)
+            if len(calls) == n:
+                os.kill(os.getpid(), number)
+            return usual(*given)
+
+        monkeypatch.setattr(owner, name, method)
+
+    return arrange
+
+
+def test_verify_reports_what_it_has(convbench, at_call):
+    at_call(Harness, "judge", 3, signal.SIGTERM)
+    status, out, err = convbench("verify", *PROBLEMS, "--algorithm", "direct", "--device", "simulator")
+    assert (status, err) == (130, "convbench: interrupted after 2 of 3\n")
+    assert out.count("| passed") == 2
+
+
+def test_bench_keeps_and_reports_what_it_has(convbench, here, at_call):
+    at_call(RecordsFile, "append", 2, signal.SIGHUP)
+    status, out, err = convbench("bench", *PROBLEMS, "--algorithm", "direct", "--device", "simulator", "--samples", 1)
+    assert status == 130
+    assert "interrupted; 1 of 3 results are in reports/local/simulator/problems.jsonl, and the same" in err
+    assert PROBLEMS[0] in out
+    assert len(read_records(here / "reports" / "local" / "simulator" / "problems.jsonl")[0]) == 1
+
+
+def test_tune_keeps_what_it_has(convbench, at_call):
+    at_call(Tuner, "_note", 2, signal.SIGTERM)
+    command = "tune", *PROBLEMS[:1], "--algorithm", "direct", "--device", "simulator", "--gpu", "none", "--trials", 3
+    status, out, err = convbench(*command)
+    assert status == 130
+    assert "interrupted; 1 tuned configs are in reports/tuned/simulator.jsonl" in err
+    assert "| direct" in out
+
+
+def test_the_fuzzer_ends_in_order_when_all_of_its_processes_get_the_signal(tmp_path):
+    """As from `timeout`, or from a batch system. Its jobs must not be taken for failures of the algorithm."""
+    words = "fuzz", "--algorithm", "direct", "--device", "simulator", "--seconds", "100"
+    with subprocess.Popen(
+        [sys.executable, "-m", "convbench", *words], cwd=tmp_path, start_new_session=True, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+    ) as running:  # fmt: skip
+        deadline = time.monotonic() + 60
+        while not children(running.pid):  # its job, besides the process that cleans up
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        time.sleep(0.5)
+        os.killpg(running.pid, signal.SIGTERM)
+        out, err = running.communicate(timeout=60)
+    assert (running.returncode, err) == (130, "convbench: interrupted; what was found is kept\n")
+    assert "Failures: none" in out
+
+
+def children(pid: int) -> list[str]:
+    """The jobs of a process."""
+    started = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [child for child in started if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_commands_without_results_end_with_the_same_status(convbench, monkeypatch, number):
+    def interrupted(*_: object) -> None:
+        os.kill(os.getpid(), number)
+
+    monkeypatch.setattr("convbench.workload.names", interrupted)
+    assert convbench("list") == (130, "", "")
+
+
+def test_a_signal_that_was_ignored_stays_ignored_and_handlers_are_as_before_in_the_end():
+    usual = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as `nohup` has it
+    try:
+        with interrupts.as_ctrl_c():
+            os.kill(os.getpid(), signal.SIGHUP)
+            with pytest.raises(KeyboardInterrupt):
+                os.kill(os.getpid(), signal.SIGTERM)
+        assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    finally:
+        signal.signal(signal.SIGHUP, usual)
+
+
+def test_sigterm_ends_a_command_in_the_background_of_a_shell_too_where_ctrl_c_is_ignored():
+    with interrupts.without_interrupts(), interrupts.as_ctrl_c(), pytest.raises(KeyboardInterrupt):
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+@pytest.mark.parametrize("words", ["verify n1c1h4w4-k1r3s3 --algorithm direct --device simulator", "--help"])
+def test_a_closed_pipe_ends_a_command_without_a_word(words):
+    code = f"exec 3>&2; set -o pipefail; {sys.executable} -m convbench {words} 2>&3 | true; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (141, "")
