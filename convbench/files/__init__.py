@@ -5,6 +5,6 @@ away while a file is written, and `whole` puts a complete file in the place of a
 """
 
 from convbench.files.locks import one_writer
-from convbench.files.whole import replaced, sync_folder, unwritable
+from convbench.files.whole import append_line, replaced, sync_folder, unwritable
 
-__all__ = ["one_writer", "replaced", "sync_folder", "unwritable"]
+__all__ = ["append_line", "one_writer", "replaced", "sync_folder", "unwritable"]

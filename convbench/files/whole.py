@@ -1,8 +1,11 @@
-"""Puts a complete file in the place of another: readers see the old one or the new one, and never a part of either."""
+"""Writes a file or a line completely, or leaves what was there: readers never see a part of either."""
 
+import errno
 import os
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from io import FileIO
 from pathlib import Path
 from typing import BinaryIO
 
@@ -16,7 +19,7 @@ def replaced(path: Path) -> Iterator[BinaryIO]:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     goal = path.resolve()
-    draft = goal.with_name(f".{goal.name}.{os.getpid()}.part")
+    draft = goal.with_name(f".{goal.name}.{secrets.token_hex(4)}.part")  # numbers of processes differ on one host only
     try:
         with draft.open("wb") as file:
             yield file
@@ -27,6 +30,24 @@ def replaced(path: Path) -> Iterator[BinaryIO]:
     finally:
         with suppress(OSError):  # after a success the draft is gone; after a failure its error is the one to report
             draft.unlink(missing_ok=True)
+
+
+def append_line(file: FileIO, line: bytes) -> None:
+    """Append a line to a file that is open for appending and reading, without a buffer; it is on disk then.
+
+    A line that a crash has cut off is ended first. If the disk is full, the file is as it was. Raises OSError.
+    """
+    size = os.fstat(file.fileno()).st_size
+    if size and os.pread(file.fileno(), 1, size - 1) != b"\n":
+        line = b"\n" + line
+    try:
+        if file.write(line + b"\n") != len(line) + 1:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        os.fsync(file.fileno())
+    except OSError:
+        with suppress(OSError):  # if not even this works, the reader finds a torn line
+            file.truncate(size)
+        raise
 
 
 def sync_folder(folder: Path) -> None:

@@ -1,15 +1,14 @@
 """Appends records to a file of JSON Lines, each in one piece and flushed to disk; the file is never rewritten."""
 
-import errno
 import os
 import shutil
 import tempfile
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Self
 
 from convbench.errors import FileInUseError, RecordsError
-from convbench.files import one_writer, sync_folder
+from convbench.files import append_line, one_writer, sync_folder
 from convbench.records.record import Record
 
 
@@ -50,27 +49,15 @@ class RecordsFile:
         Raises RecordsError, which says what was kept and where, if the line cannot be written, or if the file is no
         longer at its place.
         """
-        whole = os.fstat(self._file.fileno()).st_size
-        line = record.to_json().encode("utf-8", "replace") + b"\n"  # half of a surrogate pair does not end a run
+        line = record.to_json().encode("utf-8", "replace")  # half of a surrogate pair does not end a run
         try:
-            self._write(line if self._ends_line(whole) else b"\n" + line)
+            append_line(self._file, line)
         except OSError as error:
-            with suppress(OSError):  # if not even this works, readers name the torn line and skip it
-                self._file.truncate(whole)
             kept = f"before it, {self.appended} of this run were"
             raise RecordsError(f"a record cannot be written to {self.path}: {error.strerror}; {kept}") from error
         self.appended += 1
         if not self._is_at_its_place():
             raise RecordsError(f"{self.path} was removed or replaced while records were appended; {self._rescued()}")
-
-    def _ends_line(self, size: int) -> bool:
-        """Whether the file is empty or ends with a line break, and not with a torn line."""
-        return size == 0 or os.pread(self._file.fileno(), 1, size - 1) == b"\n"
-
-    def _write(self, line: bytes) -> None:
-        if self._file.write(line) != len(line):
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        os.fsync(self._file.fileno())
 
     def _is_at_its_place(self) -> bool:
         """Whether the path still leads to the file that is open."""

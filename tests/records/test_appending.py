@@ -2,13 +2,11 @@
 
 import multiprocessing
 import os
-import resource
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -16,6 +14,7 @@ import pytest
 from cases.handmade import record
 from convbench.errors import FileInUseError, RecordsError
 from convbench.records import RecordsFile, read_records
+from support.disk import as_somebody, files_up_to
 
 
 def seeds(path: Path) -> list[int]:
@@ -79,18 +78,6 @@ def test_a_writer_that_is_killed_leaves_no_lock_behind(tmp_path):
     assert seeds(path) == [1]
 
 
-@contextmanager
-def files_up_to(size: int):
-    """No file may become larger, in bytes. This acts like a full disk."""
-    usual, handler = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, usual[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, usual)
-        signal.signal(signal.SIGXFSZ, handler)
-
-
 def test_a_full_disk_leaves_what_was_appended_and_nothing_torn(tmp_path):
     path, size = tmp_path / "mine.jsonl", len(record(seed=1).to_json()) + 1
     with RecordsFile(path) as file:
@@ -128,19 +115,6 @@ def test_the_lock_of_a_folder_that_went_away_is_not_that_of_a_new_one(tmp_path):
         second = RecordsFile(path)
     with second, pytest.raises(FileInUseError):
         RecordsFile(path)
-
-
-@contextmanager
-def as_somebody():
-    """Without the rights of root, which may write everything."""
-    if os.geteuid() != 0:
-        yield
-        return
-    os.seteuid(65534)
-    try:
-        yield
-    finally:
-        os.seteuid(0)
 
 
 def test_a_folder_that_may_not_be_written_is_an_error_before_anything_is_measured():
