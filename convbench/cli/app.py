@@ -10,7 +10,21 @@ from typing import NoReturn
 
 import typer
 
-from convbench.cli import cache, compare, fuzzing, gpu, inform, inspect, measure, profile, report, run, streams, tune
+from convbench.cli import (
+    cache,
+    compare,
+    fuzzing,
+    gpu,
+    inform,
+    inspect,
+    measure,
+    merging,
+    profile,
+    report,
+    run,
+    streams,
+    tune,
+)
 from convbench.cli.examples import epilog
 from convbench.errors import ConvbenchError
 from convbench.interrupts import CLOSED_PIPE, as_ctrl_c
@@ -33,6 +47,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "gpu": gpu.gpu,
     "report": report.report,
     "compare": compare.compare,
+    "merge": merging.merge,
     "inspect": inspect.inspect,
     "profile": profile.profile,
     "doctor": inform.doctor,

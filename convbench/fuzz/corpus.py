@@ -2,8 +2,8 @@
 
     mine forward n1c1h1w2-k1r1s2-stride2 integers seed=0  # mine, forward: wrong values (y)
 
-A file has one case per line. Empty lines and comments are ignored. Lines are only appended, never changed. A case that
-depends on calls before it has these in comments above it.
+A file has one case per line. Empty lines and comments are ignored. Lines are only added at the end, never changed, and
+all of a call or none. A case that depends on calls before it has these in comments above it.
 
 In a folder, each new case is a file of its own (.txt), whose name is a digest of its content. So campaigns on many
 machines can share it, on a network file system too, without a lock: files are only added, each is complete when its
@@ -16,9 +16,9 @@ from hashlib import sha256
 from pathlib import Path
 
 from convbench.errors import CaseError, ConvbenchError
-from convbench.files import append_line, one_writer, replaced, unwritable
 from convbench.fuzz.cases import FuzzCase
 from convbench.fuzz.verdicts import Finding
+from convbench.records import one_writer, replaced, unwritable
 
 ENDING = ".txt"  # of the files of a folder
 WAIT_S = 60.0  # for another process that writes the file; it takes milliseconds
@@ -102,9 +102,10 @@ class Corpus:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with one_writer(self.path, wait_s=WAIT_S):
                 there = set(map(str, self.known()[0]))
-                if new := [str(one) for one in cases if str(one) not in there]:
-                    with self.path.open("ab+", buffering=0) as file:
-                        append_line(file, "\n".join(new).encode())
+                old = self.path.read_bytes() if self.path.exists() else b""
+                if new := [f"{one}\n" for one in cases if str(one) not in there]:
+                    with replaced(self.path) as file:
+                        file.write(old + b"\n" * (old[-1:] not in (b"", b"\n")) + "".join(new).encode())
         except (ConvbenchError, OSError) as error:
             reason = error.strerror if isinstance(error, OSError) else error
             lost = "\n    ".join(line for one in cases for line in str(one).splitlines())

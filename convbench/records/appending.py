@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Self
 
 from convbench.errors import FileInUseError, RecordsError
-from convbench.files import append_line, one_writer, sync_folder
+from convbench.records.locks import one_writer
 from convbench.records.record import Record
+from convbench.records.whole import append_line, sync_folder
 
 
 class RecordsFile:

@@ -15,9 +15,8 @@ from typing import Any
 from convbench.algorithm import Algorithm
 from convbench.devices import Device
 from convbench.errors import FileInUseError, RecordsError
-from convbench.files import one_writer, replaced, unwritable
 from convbench.problem import ConvProblem, Direction
-from convbench.records import BadLine
+from convbench.records import BadLine, one_writer, replaced, unwritable
 from convbench.tuning.entry import BEGINNING, Entry, Key, as_json, key_on
 
 FOLDER = Path("reports") / "tuned"

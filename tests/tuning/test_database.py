@@ -17,10 +17,9 @@ from convbench import conv2d
 from convbench.algorithm import Algorithm, Family, registry
 from convbench.devices.simulator import SimulatorDevice
 from convbench.errors import ConfigError, RecordsError
-from convbench.files import one_writer
 from convbench.layer import Conv2d, automatic
 from convbench.problem.notation import parse
-from convbench.records import read_records
+from convbench.records import one_writer, read_records
 from convbench.tuning import Database, add, database, in_use
 from convbench.tuning.database import latest, read_entries
 from convbench.tuning.entry import Entry

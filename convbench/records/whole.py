@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from io import FileIO
 from pathlib import Path
+from stat import S_IMODE
 from typing import BinaryIO
 
 
@@ -15,13 +16,16 @@ def replaced(path: Path) -> Iterator[BinaryIO]:
     """A file to write, which takes the place of `path` when the context ends, and is on disk then.
 
     If the context ends with an error, or the disk is full, `path` is as it was. The folder is made if it is not there.
-    A link stays a link, and its target is replaced. Raises OSError.
+    A link stays a link, and its target is replaced; others may read and write the new file as the old one. Raises
+    OSError.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     goal = path.resolve()
     draft = goal.with_name(f".{goal.name}.{secrets.token_hex(4)}.part")  # numbers of processes differ on one host only
     try:
         with draft.open("wb") as file:
+            if goal.exists():
+                draft.chmod(S_IMODE(goal.stat().st_mode))
             yield file
             file.flush()
             os.fsync(file.fileno())  # some file systems report a full disk only here
