@@ -126,6 +126,7 @@ def _end_without_output(error: OSError) -> NoReturn:
 _TEXTS = (
     "--where=",
     "--workload=",
+    "--shard=",
     "--out=",
     "--plugin=",
     "--corpus=",
