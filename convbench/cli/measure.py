@@ -104,7 +104,7 @@ def bench(
         cache=cache, samples=samples, seconds=seconds, tuned=not untuned, database=database, predicts=True, gpu=gpu
     )
     harness, chosen, todo = asked.prepare(how)
-    path = out / slug(harness.description["name"]) / f"{slug(chosen.name)}.jsonl"
+    path = out / slug(harness.description["name"]) / f"{slug(chosen.name)}{asked.suffix}.jsonl"
     asked_for, interrupted, lost, start = todo, False, None, time.monotonic()
     with RecordsFile(path) as file:  # before it is read, so that no other process adds what is then measured twice
         before = _records_so_far(path)
