@@ -41,8 +41,8 @@ GUIDE = {
         f"how_to/{page}"
         for page in (
             "index", "install", "verify_your_kernel", "fuzz_your_kernel", "find_a_data_race", "run_without_a_gpu",
-            "compare_algorithms",
-            "compare_two_runs", "read_a_report", "share_the_work", "add_a_workload", "measure_on_a_gpu", "write_a_fast_kernel",
+            "compare_algorithms", "share_the_work",
+            "compare_two_runs", "read_a_report", "add_a_workload", "measure_on_a_gpu", "write_a_fast_kernel",
             "tune_an_algorithm", "inspect_machine_code", "find_why_a_kernel_is_slow", "give_an_error_model",
             "use_as_a_library", "draw_maps",
         )
