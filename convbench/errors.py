@@ -4,8 +4,11 @@ The command line prints the message of any of these errors and exits with status
 convbench and keeps its traceback.
 """
 
+import sys
+import traceback
 from collections.abc import Iterable
 from difflib import get_close_matches
+from pathlib import Path
 
 MOST_CHARACTERS = 100  # of a name for which similar ones are looked for
 
@@ -88,3 +91,26 @@ class FileInUseError(ConvbenchError):
 
 class CaseError(ConvbenchError):
     """A line is not a valid case of the fuzzer. The message has the line and the mistake in it."""
+
+
+def told(error: BaseException) -> str:
+    """The type and the text of an exception of any code; of one whose text cannot be had, the type and the reason."""
+    name = type(error).__name__
+    try:
+        text = str(error)
+    except BaseException as other:  # noqa: BLE001  (it is the code of a plugin, too)
+        return f"{name}, whose text cannot be had: its __str__ raises {type(other).__name__}"
+    return f"{name}: {text}" if text else name
+
+
+def last_place(error: BaseException) -> str:
+    """Where an exception was raised: the last line that is neither convbench's nor an installed package's.
+
+    If there is none, it is the last line of all; it is empty for an exception without a traceback.
+    """
+    frames = traceback.extract_tb(error.__traceback__)
+    if not frames:
+        return ""
+    own = (str(Path(__file__).parent), *{sys.prefix, sys.base_prefix})
+    last = next((one for one in reversed(frames) if not one.filename.startswith(own)), frames[-1])
+    return f"in {last.name}, {Path(last.filename).name}, line {last.lineno}"

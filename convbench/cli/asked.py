@@ -3,12 +3,13 @@
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
-from functools import wraps
+from functools import partial, wraps
 from inspect import Parameter, Signature, signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_type_hints
 
 from convbench.cli import options
+from convbench.cli.isolation import Isolation
 from convbench.errors import ConvbenchError, UnknownNameError, did_you_mean
 
 if TYPE_CHECKING:
@@ -20,7 +21,13 @@ if TYPE_CHECKING:
     from convbench.workload import Workload
 
 Command = Callable[..., None]
+Tell = Callable[[str], None]
 DEFAULT_GPU = "h200"  # whose times are predicted on a machine without a GPU
+
+
+def tell(sentence: str) -> None:
+    """Tell the user a sentence on standard error."""
+    print(f"convbench: {sentence}", file=sys.stderr)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,21 +48,38 @@ class Asked:
     seed: options.SeedOption = 0
     plugin: options.PluginOption = None
     cache_size: options.CacheSizeOption = None
+    isolation: options.IsolationOption = None
+    timeout: options.TimeoutOption = None
+    memory: options.MemoryOption = None
 
     def prepare(self, how: "How | None" = None) -> "tuple[Harness, Workload, list[Job]]":
-        """The harness, the workload and the jobs. Every mistake in a call is found here, before anything runs."""
+        """The harness, the workload and the jobs. Every mistake in a call is found here, before anything runs.
+
+        The harness is a context manager, whose end ends its worker processes.
+        """
+        from convbench.measurement import IsolatedHarness, jobs
+
+        chosen, how = self.layers(), how or How()
+        harness = self.harness(how, tell)
+        todo = jobs(chosen, self.algorithms())
+        isolation = Isolation(mode=self.isolation, timeout=self.timeout, memory=self.memory, plugins=bool(self.plugin))
+        if (limits := isolation.limits(harness.device, chosen)) is not None:
+            same = replace(self, device=harness.device.name)
+            harness = IsolatedHarness(harness, partial(Asked.harness, same, how), limits=limits)
+        return harness, chosen, todo
+
+    def harness(self, how: "How", tell: Tell) -> "Harness":
+        """A harness that runs algorithms in this process; a worker makes one, too. It registers the plugins'."""
         from convbench import devices
-        from convbench.measurement import Harness, jobs
+        from convbench.measurement import Harness
 
         options.keep_cache_within(self.cache_size)
-        chosen = self.layers()
         options.load_plugins(self.plugin)
-        algorithms = self.algorithms()
         device = devices.select(self.device)
-        how = how or How()
-        effort, configs, forecast = how.effort(device), how.configs(device), how.forecast(device)
-        harness = Harness(device, seed=self.seed, effort=effort, database=configs, forecast=forecast)
-        return harness, chosen, jobs(chosen, algorithms)
+        return Harness(
+            device, seed=self.seed, effort=how.effort(device), database=how.configs(device, tell),
+            forecast=how.forecast(device),
+        )  # fmt: skip
 
     def layers(self) -> "Workload":
         """The problems, each once in each of its directions. What is skipped of a file is listed on standard error.
@@ -134,8 +158,8 @@ class How:
     gpu: str | None = None  # the GPU's name, or `options.NO_GPU`; None: the device itself, or else the default
     ranks: bool = False  # whether predicted times take the place of measured ones, which no GPU lets them do
 
-    def configs(self, device: "Device") -> "Database | None":
-        """The tuned configs for a device; None if the call uses none. Faulty entries go to standard error."""
+    def configs(self, device: "Device", tell: Tell = tell) -> "Database | None":
+        """The tuned configs for a device; None if the call uses none. `tell` is called with each faulty entry."""
         from convbench.tuning import Database, default_path
 
         if not self.tuned:
@@ -145,7 +169,7 @@ class How:
         if self.database is not None and not self.database.is_file():
             raise ConvbenchError(f"--database {self.database} is no file; `convbench tune` creates one")
         path = self.database or default_path(device.describe()["name"])
-        return Database(path, lambda sentence: print(f"convbench: {sentence}", file=sys.stderr))
+        return Database(path, tell)
 
     def forecast(self, device: "Device") -> "Forecast | None":
         """What predicts times for the GPU; None if the call asks for none, or if there is none to predict for."""

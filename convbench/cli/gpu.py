@@ -10,6 +10,7 @@ import typer
 
 from convbench.cli import options
 from convbench.cli.asked import Asked, How
+from convbench.cli.isolation import Isolation
 from convbench.cli.output import print_markdown
 from convbench.cli.progress import progress
 from convbench.interrupts import INTERRUPTED
@@ -45,6 +46,7 @@ def gpu(
     seed: options.SeedOption = 0,
     plugin: options.PluginOption = None,
     cache_size: options.CacheSizeOption = None,
+    isolation: options.IsolationOption = None,
     json_: options.JsonOption = False,
 ) -> None:
     """Check every algorithm, then time the standard layers and compare the algorithms with cuDNN.
@@ -54,7 +56,7 @@ def gpu(
     from convbench import devices
     from convbench.measurement import Effort
     from convbench.problem.notation import parse
-    from convbench.survey import EFFORT, PAGE, PROBLEMS, Orders, Survey
+    from convbench.survey import EFFORT, PAGE, PROBLEMS, RUN_S, Orders, Survey
 
     asked = Asked(workload=workload, input_=input_, batch=batch, where=where, strict=strict, algorithm=algorithm)
     chosen = asked.layers()
@@ -71,6 +73,7 @@ def gpu(
             effort=EFFORT if place.is_gpu else replace(Effort.for_device(place), maximum=6, max_seconds=0.1),
             database=configs.path if configs is not None and configs.entries else None,
             prepare=partial(options.load_plugins, plugin),
+            isolated=Isolation(mode=isolation, plugins=bool(plugin)).limits(place, chosen, RUN_S) is not None,
         ),
     )  # fmt: skip
     try:

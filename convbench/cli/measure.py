@@ -3,6 +3,7 @@
 import json
 import sys
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -12,7 +13,9 @@ from convbench.cli import completion, options
 from convbench.cli.asked import Asked, How, takes_asked
 from convbench.cli.output import print_markdown, require_extra, write_pages
 from convbench.cli.progress import Layers, progress
-from convbench.errors import DeviceError, RecordsError
+from convbench.cli.resumed import Resumed, ResumeOption, finish
+from convbench.cli.streams import visible
+from convbench.errors import ConvbenchError, DeviceError
 from convbench.interrupts import INTERRUPTED
 from convbench.report import markdown_table
 
@@ -29,35 +32,71 @@ SENTENCES = "whole", "predicted", "verified", "clock", "winner"  # of the summar
 
 
 @takes_asked()
-def verify(asked: Asked, json_: options.JsonOption = False) -> None:
+def verify(
+    asked: Asked,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out", help="Folder of a records file, to which each result is appended at once. Default: none."
+        ),
+    ] = None,
+    resume: ResumeOption = False,
+    retry: options.RetryOption = None,
+    json_: options.JsonOption = False,
+) -> None:
     """Right or wrong, and by how much of the error bound. Exit status 1 if any is wrong, or none was run."""
+    from convbench.records import RecordsFile
+    from convbench.tuning import slug
+
+    if out is None and (resume or retry is not None):
+        raise ConvbenchError("--resume goes on with a records file; name its folder with --out")
     harness, chosen, todo = asked.prepare()
-    rows: list[dict[str, Any]] = []
-    try:
-        with progress(todo, f"verifying on {harness.description['name']}", len(todo), harness.device) as each:
-            for job in each:
-                verdict = harness.judge(job)
-                rows.append(
-                    {
-                        "problem": str(job.layer.problem),
-                        "direction": job.layer.direction,
-                        "algorithm": job.algorithm.name,
-                        "outcome": verdict.outcome,
-                        "exact": verdict.exact,
-                        "fraction_of_bound": verdict.fraction,
-                        **verdict.error_ulp,
-                        "reason": verdict.reason,
-                    }
-                )
-    except KeyboardInterrupt:
-        print(f"convbench: interrupted after {len(rows)} of {len(todo)}", file=sys.stderr)
-        raise typer.Exit(INTERRUPTED) from None
-    finally:
-        if json_:
-            print(json.dumps(rows, indent=1))
-        elif rows:
-            _print_verdicts(rows, f"{chosen.name} on {harness.description['name']}")
-    _finish([row["outcome"] for row in rows])
+    place = (
+        None
+        if out is None
+        else out / slug(harness.description["name"]) / f"{slug(chosen.name)}{asked.suffix}.verified.jsonl"
+    )
+    records: list[Record] = []
+    interrupted = False
+    with harness, ExitStack() as stack:
+        # opened before it is read, so that no other process adds what is then done twice
+        file = None if place is None else stack.enter_context(RecordsFile(place))
+        so_far = Resumed(place, harness, todo, retry, goes_on=resume)
+        what = f"verifying on {harness.description['name']}"
+        try:
+            each = stack.enter_context(
+                progress(harness.verified(chosen, so_far.todo), what, len(so_far.todo), harness.device)
+            )
+            for _, record in each:
+                records.append(record)
+                if file is not None:
+                    file.append(record)
+        except KeyboardInterrupt:
+            interrupted = True
+        finally:
+            told = [*so_far.kept, *records]
+            if json_:
+                print(json.dumps([_row(record) for record in told], indent=1))
+            elif told:
+                for record in records:
+                    if record.output:
+                        print(f"# printed by {record.algorithm} on {record.problem}\n\n{visible(record.output)}")
+                _print_verdicts([_row(record) for record in told], f"{chosen.name} on {harness.description['name']}")
+                if place is not None:
+                    print(f"Records: {place}")
+    if interrupted:
+        print(f"convbench: interrupted after {len(records)} of {len(so_far.todo)}", file=sys.stderr)
+        raise typer.Exit(INTERRUPTED)
+    finish(told, asked)
+
+
+def _row(record: "Record") -> dict[str, Any]:
+    return {
+        "problem": record.problem, "direction": record.direction, "algorithm": record.algorithm,
+        "outcome": record.outcome, "exact": record.exact, "fraction_of_bound": record.fraction,
+        "rms_error_ulp": record.rms_error_ulp, "worst_error_ulp": record.worst_error_ulp, "reason": record.reason,
+        "output": record.output,
+    }  # fmt: skip
 
 
 @takes_asked()
@@ -88,7 +127,8 @@ def bench(
     untuned: Annotated[
         bool, typer.Option("--untuned", help="Run every algorithm with its default config, whatever was tuned.")
     ] = False,
-    resume: Annotated[bool, typer.Option("--resume", help="Skip what the records file already has.")] = False,
+    resume: ResumeOption = False,
+    retry: options.RetryOption = None,
     html: Annotated[
         bool, typer.Option("--html", help="Also write an HTML page, and the pictures of both pages (extra `report`).")
     ] = False,
@@ -105,21 +145,19 @@ def bench(
     )
     harness, chosen, todo = asked.prepare(how)
     path = out / slug(harness.description["name"]) / f"{slug(chosen.name)}{asked.suffix}.jsonl"
-    asked_for, interrupted, lost, start = todo, False, None, time.monotonic()
-    with RecordsFile(path) as file:  # before it is read, so that no other process adds what is then measured twice
-        before = _records_so_far(path)
-        if resume:
-            recorded = {(*record.key, record.seed) for record in before if _has_what_is_asked(record, gpu, harness)}
-            todo = [job for job in todo if harness.key(job) not in recorded]
-        try:
-            _measure(harness, chosen, todo, file)
-        except KeyboardInterrupt:
-            interrupted = True
-        except DeviceError as error:
-            lost = error
-    kept = read_records(path)[0]
-    pages = write_pages(kept, path, html=html)
-    planned = {harness.key(job) for job in asked_for}  # a tuned config may have turned out to be of no use
+    interrupted, lost, start = False, None, time.monotonic()
+    with harness:
+        with RecordsFile(path) as file:  # before it is read, so that no other process adds what is then done twice
+            so_far = Resumed(path, harness, todo, retry, goes_on=resume, gpu=gpu)
+            try:
+                _measure(harness, chosen, so_far.todo, file)
+            except KeyboardInterrupt:
+                interrupted = True
+            except DeviceError as error:
+                lost = error
+        kept = read_records(path)[0]
+        pages = write_pages(kept, path, html=html)
+        planned = set(harness.keys(todo))  # a tuned config may have turned out to be of no use
     records = [record for record in latest(read_records(path)[0]) if (*record.key, record.seed) in planned]
     if json_:
         outcomes = {outcome: sum(r.outcome == outcome for r in records) for outcome in {r.outcome for r in records}}
@@ -139,28 +177,7 @@ def bench(
     if lost is not None:
         print(f"convbench: {lost}", file=sys.stderr)
         raise typer.Exit(1)
-    _finish([record.outcome for record in records])
-
-
-def _has_what_is_asked(record: "Record", gpu: str | None, harness: "Harness") -> bool:
-    """Whether a record need not be made again: with --gpu, it needs a prediction for this GPU if it passed."""
-    if gpu is None or harness.forecast is None or record.outcome != "passed":
-        return True
-    return record.predicted is not None and record.predicted.gpu == harness.forecast.gpu
-
-
-def _records_so_far(path: Path) -> "list[Record]":
-    """What a file that is to be continued has; a file with lines that are not ours is not touched."""
-    from convbench.records import read_records
-
-    if not path.exists():
-        return []
-    records, bad = read_records(path)
-    for line in bad:
-        if not line.torn:
-            raise RecordsError(f"{line.path}, line {line.number}: {line.reason}; nothing is appended to such a file")
-        print(f"convbench: {line}", file=sys.stderr)
-    return records
+    finish(records, asked)
 
 
 def _measure(harness: "Harness", chosen: "Workload", todo: "list[Job]", file: "RecordsFile") -> None:
@@ -198,14 +215,3 @@ def _print_verdicts(rows: list[dict[str, Any]], title: str) -> None:
         heading = problem if direction == "forward" else f"{problem} {direction}"
         parts += [f"## {heading}", markdown_table(header, cells)]
     print_markdown("\n\n".join(parts))
-
-
-def _finish(outcomes: list[str]) -> None:
-    from convbench.records import FAILURES
-
-    if bad := sum(outcome in FAILURES for outcome in outcomes):
-        print(f"convbench: {bad} of {len(outcomes)} results are wrong or failed", file=sys.stderr)
-        raise typer.Exit(1)
-    if "passed" not in outcomes:
-        print("convbench: nothing passed, for nothing could be run", file=sys.stderr)
-        raise typer.Exit(1)

@@ -133,6 +133,40 @@ CacheSizeOption = Annotated[
         "Default: CONVBENCH_CACHE_SIZE, or 2GiB.",
     ),
 ]
+ISOLATIONS = "process", "none"
+IsolationOption = Annotated[
+    str | None,
+    typer.Option(
+        "--isolation",
+        help="process: run algorithms in a worker process, so that none can end, hang or fill this one; or none. "
+        "Default: process with plugins, on a GPU, and for more than four problems; else none.",
+        autocompletion=completion.one_of(ISOLATIONS),
+    ),
+]
+TimeoutOption = Annotated[
+    float | None,
+    typer.Option(
+        "--timeout",
+        help="Seconds that an algorithm may take on a problem before its process is ended, and again for each timed "
+        "run. Default: from the size of the problem.",
+    ),
+]
+MemoryOption = Annotated[
+    str | None,
+    typer.Option(
+        "--memory",
+        help="Most memory of the host that a worker process may take, such as 4GB. Default: 80 % of the machine's.",
+    ),
+]
+RetryOption = Annotated[
+    str | None,
+    typer.Option(
+        "--retry",
+        metavar="OUTCOMES",
+        help="As --resume, but run again what ended so: crashed, timed_out, out_of_memory, wrong, refused, "
+        "separated by commas.",
+    ),
+]
 PluginOption = Annotated[
     list[str] | None,
     typer.Option("--plugin", help="A module or a .py file that registers algorithms. May be repeated."),

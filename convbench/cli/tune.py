@@ -70,7 +70,7 @@ def tune(
     searches, refused = _searches(harness, todo, wanted, trials, asked.seed)
     tuner, run = Tuner(harness, most=trials, seconds=seconds), _Run(path)
     try:
-        with ExitStack() as stack:
+        with harness, ExitStack() as stack:
             file = None if out is None else stack.enter_context(RecordsFile(out))
             total = sum(found.space if trials is None else min(trials, found.space) for found, _ in searches)
             what = f"tuning on {harness.description['name']}"

@@ -30,14 +30,14 @@ from convbench.fuzz.cases import FuzzCase, config_of
 from convbench.fuzz.corpus import Corpus, KnownCase
 from convbench.fuzz.coverage import possible
 from convbench.fuzz.distilling import Distilled, distilled
-from convbench.fuzz.jobs import Crew
+from convbench.fuzz.jobs import Jobs
 from convbench.fuzz.orders import Found, Orders
 from convbench.fuzz.suiting import Suit
 from convbench.fuzz.tally import Tally
 from convbench.fuzz.verdicts import Cause, Finding, Verdict, judge
 
 __all__ = [
-    "Campaign", "Cause", "Corpus", "Crew", "Distilled", "Figures", "Finding", "Found", "FuzzCase", "KnownCase",
+    "Campaign", "Cause", "Corpus", "Distilled", "Figures", "Finding", "Found", "FuzzCase", "Jobs", "KnownCase",
     "Orders", "Result", "Step", "Suit", "Tally", "Verdict", "config_of", "distilled", "fuzz", "judge",
     "judge_in_order", "possible",
 ]  # fmt: skip

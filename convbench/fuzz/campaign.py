@@ -79,7 +79,7 @@ class Campaign:
     seed, job, jobs : the seed, the number of this job, and how many jobs there are. The cases of a job depend only on
         the seed and its number; the order in which it takes the algorithms also depends on `jobs`.
     known : earlier findings, which are not reported again
-    announce : called with every case before it is run
+    announce : called with every case before it is run, and with None when it is over
     fresh : the verdict on the last of some cases, run in their order in a new process; None: nothing is run there
     """
 
@@ -93,7 +93,7 @@ class Campaign:
         job: int = 0,
         jobs: int = 1,
         known: Iterable[Finding] = (),
-        announce: Callable[[FuzzCase], None] = lambda _: None,
+        announce: Callable[[FuzzCase | None], None] = lambda _: None,
         fresh: Callable[[Sequence[FuzzCase]], Verdict | None] | None = None,
     ) -> None:
         self.fresh, self.history = fresh, deque[FuzzCase](maxlen=MOST_CALLS)
@@ -222,9 +222,11 @@ class Campaign:
         return Step(algorithm=algorithm, case=case, verdict=verdict, is_again=True)
 
     def _judged(self, case: FuzzCase, algorithm: Algorithm) -> Verdict:
-        self.announce(case)
         self.history.append(case)
-        return judge(case, algorithm, self.device)
+        self.announce(case)
+        verdict = judge(case, algorithm, self.device)
+        self.announce(None)
+        return verdict
 
     def _step(self, algorithm: Algorithm, draw: Callable[[], FuzzCase | None]) -> Step:
         figures = self.figures.setdefault(algorithm.name, Figures())

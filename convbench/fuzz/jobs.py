@@ -1,125 +1,115 @@
-"""The jobs of a call: the parent starts a process for each campaign, receives its messages, and ends it.
+"""The jobs of a call: a crew of workers runs a campaign each, and a lost worker is replaced, so that all goes on."""
 
-A worker ignores Ctrl-C. Its parent tells it to stop, and then receives its last results. A worker writes each case to
-shared memory before it runs it, so that the case is known if an algorithm takes the process down.
-"""
-
-import multiprocessing
-import signal
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
-from multiprocessing.connection import Connection, wait
+from dataclasses import replace
+from math import inf
 from tempfile import TemporaryDirectory
-from typing import Any, Self
+from typing import Self
 
+from convbench.crew import Crew, Ended, Posted
+from convbench.errors import CaseError
+from convbench.fuzz import orders as told
 from convbench.fuzz.cases import FuzzCase
-from convbench.fuzz.orders import Ended, Found, Message, Orders
-from convbench.fuzz.verdicts import Finding, ended
-from convbench.fuzz.worker import LAST_BYTES, work
-from convbench.interrupts import without_interrupts
+from convbench.fuzz.orders import Found, Job, Message, Orders, Progress
+from convbench.fuzz.verdicts import Finding, lost
+from convbench.fuzz.worker import Start
 
-LOOK_S = 0.25  # how long to wait for a message before the time is looked at again
-STOP_S = 20.0  # how long to wait for workers that were told to stop: one may be compiling a kernel
+LOOK_S = 0.1  # how long to wait for a message before the caller may look at something else
+STOP_S = 20.0  # how long a caller may wait for jobs that were told to stop: one may be compiling a kernel
+MOST_DEATHS = 3  # workers that an algorithm may take down before it is left out
+
+NO_LONGER = "{name} took {deaths} processes down, and is no longer run"
 
 
-class Crew:
-    """The jobs of a call, for their parent."""
+class Jobs:
+    """The jobs of a call, for their parent. Use it as a context manager: its end ends all workers."""
 
     def __init__(self, orders: Orders) -> None:
-        self.orders = orders
-        context = multiprocessing.get_context("spawn")  # a fork has no working driver, and no threads of the emulator
-        self._jobs: dict[Connection, _Job] = {}
+        self.orders, self.end = orders, time.time() + (orders.seconds or inf)
         # Hypothesis would otherwise write into the current folder
-        self._folder = TemporaryDirectory(prefix="convbench-fuzz-")
-        try:
-            self._start(context)
-        except BaseException:  # a signal while processes start must leave none of them behind
-            self.kill()
-            raise
-
-    def _start(self, context: Any) -> None:
-        with without_interrupts():  # a process inherits this, and needs it before it can ignore Ctrl-C itself
-            for number in range(self.orders.jobs):
-                ours, theirs = context.Pipe()
-                last = context.RawArray("c", LAST_BYTES)
-                process = context.Process(
-                    target=work, args=(theirs, self.orders, number, last, self._folder.name), daemon=True
-                )
-                process.start()
-                theirs.close()
-                self._jobs[ours] = _Job(number, process, last)
+        self._folder = TemporaryDirectory(prefix="convbench-fuzz-", ignore_cleanup_errors=True)
+        fails_allocations = not orders.device.startswith("cuda")
+        self._crew: Crew[Job] = Crew(
+            Start(orders, self._folder.name, self.end), orders.jobs, memory=orders.memory,
+            fails_allocations=fails_allocations,
+        )  # fmt: skip
+        self._done: Counter[int] = Counter()  # cases by job
+        self._deaths: Counter[str] = Counter()  # workers by the algorithm that took them down
+        self._known: list[Finding] = []
+        self._hired, self._stopped = orders.jobs, False
+        self._crew.add(
+            *(
+                Job(number=share, share=share, corpus=orders.corpus_of(share), examples=orders.examples_of(share))
+                for share in range(orders.jobs)
+            )
+        )
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.kill()
+        self._crew.close()
+        self._folder.cleanup()
 
-    @property
-    def is_working(self) -> bool:
-        """Whether any job is still running."""
-        return bool(self._jobs)
+    def messages(self) -> Iterator[tuple[int, Message, str] | None]:
+        """Yield each message with the number of its job and with what the job printed; None if none comes for a while.
 
-    def messages(self, timeout_s: float) -> Iterator[tuple[int, Message]]:
-        """Wait for messages for `timeout_s`, and yield each with the number of its job."""
-        for connection in wait(list(self._jobs), timeout_s):
-            assert isinstance(connection, Connection)
-            job = self._jobs[connection]
-            try:
-                message: Message = connection.recv()
-            except (EOFError, OSError):
-                yield from job.epitaph()
-                message = Ended(job.cause_of_death())
-            if isinstance(message, Ended):
-                del self._jobs[connection]
-                connection.close()
-            yield job.number, message
+        It ends when all jobs have ended.
+        """
+        for event in self._crew.events(look_s=LOOK_S):
+            match event:
+                case None:
+                    yield None
+                case Posted(job, message, output):
+                    if isinstance(message, Progress):
+                        self._done[job.number] = sum(one.cases for one in message.figures.values())
+                    elif isinstance(message, Found) and message.final:
+                        self._known.append(message.finding)
+                    yield job.number, message, output
+                case Ended(task=job, fate="done", result=reason, output=output):
+                    yield job.number, told.Ended(reason), output
+                case Ended(task=job) as ended:
+                    yield from self._lost(job, ended)
 
     def tell(self, finding: Finding) -> None:
         """Tell all jobs about a finding, so that none shrinks the same failure again."""
-        self._send(finding)
+        self._crew.tell(finding)
 
-    def stop(self, *, but: int | None = None) -> None:
-        """Ask all jobs to end, or all except one. They still send their last results."""
-        self._send(None, but)
+    def stop(self) -> None:
+        """Ask all jobs to end. They still send their last results; a job that is lost is not replaced."""
+        self._stopped = True
+        self._crew.tell(None)
 
-    def drain(self, timeout_s: float = STOP_S) -> Iterator[tuple[int, Message]]:
-        """Yield messages until all jobs have ended; after `timeout_s`, kill those that are left."""
-        deadline = time.monotonic() + timeout_s
-        while self.is_working and time.monotonic() < deadline:
-            yield from self.messages(LOOK_S)
-        self.kill()
+    def _lost(self, job: Job, ended: Ended[Job]) -> Iterator[tuple[int, Message, str]]:
+        """The messages for a job whose worker was lost; another job takes its place."""
+        case = None
+        with suppress(CaseError):
+            case = FuzzCase.read(ended.doing or "")
+        if case is None:  # no case is to blame
+            yield job.number, told.Ended(ended.reason), ended.output
+            return
+        finding = lost(case, ended.fate, str(ended.reason))
+        from_corpus = case in job.corpus
+        self._known.append(finding)
+        self._deaths[case.algorithm] += 1
+        yield job.number, Found(finding, final=True, from_corpus=from_corpus), ended.output
+        without = frozenset(name for name, deaths in self._deaths.items() if deaths >= MOST_DEATHS)
+        reason = None
+        if case.algorithm in without - job.without:
+            reason = NO_LONGER.format(name=case.algorithm, deaths=self._deaths[case.algorithm])
+        yield job.number, told.Ended(reason), ""
+        if not self._stopped and self.orders.keep_going and time.time() < self.end:
+            self._crew.add(self._next(job, case, without))
 
-    def kill(self) -> None:
-        """Kill all processes that are left."""
-        for connection, job in self._jobs.items():
-            job.process.kill()
-            job.process.join()
-            connection.close()
-        self._jobs.clear()
-        self._folder.cleanup()
-
-    def _send(self, what: Finding | None, but: int | None = None) -> None:
-        for connection, job in self._jobs.items():
-            if job.number != but:
-                with suppress(OSError):  # it has ended; `messages` will notice
-                    connection.send(what)
-
-
-@dataclass(frozen=True)
-class _Job:
-    number: int
-    process: Any
-    last: Any
-
-    def cause_of_death(self) -> str:
-        self.process.join()
-        code = self.process.exitcode
-        return f"ended by {signal.Signals(-code).name}" if code < 0 else f"ended with status {code}"
-
-    def epitaph(self) -> Iterator[tuple[int, Message]]:
-        """Yield the case that the process was running when it ended, as a finding."""
-        if line := self.last.value.decode(errors="replace"):
-            yield self.number, Found(ended(FuzzCase.read(line), self.cause_of_death()), final=True)
+    def _next(self, job: Job, case: FuzzCase, without: frozenset[str]) -> Job:
+        """The job that goes on where another was lost by a case."""
+        left = job.corpus[job.corpus.index(case) + 1 :] if case in job.corpus else ()  # the corpus comes first
+        done = self._done[job.number] + (case not in job.corpus)
+        number, self._hired = self._hired, self._hired + 1
+        return replace(
+            job, number=number, corpus=left, examples=max(0, job.examples - done), known=tuple(self._known),
+            without=without,
+        )  # fmt: skip

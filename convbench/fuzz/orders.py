@@ -22,6 +22,8 @@ class Orders:
     prepare : called first in every process; it registers the algorithms of plugins
     corpus : cases that are run before any other
     examples, seconds : the limits for all jobs together; None is no limit
+    timeout_s : time for each case; None: from the size of its problem
+    memory : bytes that each job may have in use
     """
 
     algorithms: tuple[str, ...]
@@ -34,10 +36,38 @@ class Orders:
     examples: int | None = None
     seconds: float | None = None
     keep_going: bool = False
+    timeout_s: float | None = None
+    memory: int | None = None
 
-    def examples_of(self, job: int) -> float:
-        """The number of cases that one job runs."""
-        return inf if self.examples is None else (self.examples + self.jobs - 1 - job) // self.jobs
+    def examples_of(self, share: int) -> float:
+        """The number of cases of one share of the work."""
+        return inf if self.examples is None else (self.examples + self.jobs - 1 - share) // self.jobs
+
+    def corpus_of(self, share: int) -> tuple[FuzzCase, ...]:
+        """The cases of the corpus of one share of the work."""
+        return self.corpus[share :: self.jobs]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """One process's part of the work. A process that is lost is replaced by one with another job of the same share.
+
+    Parameters
+    ----------
+    number : of the job; no other job of the call draws the same cases
+    share : which of the equal shares of cases it works on
+    corpus : the cases of the corpus that it runs first
+    examples : the number of cases that it runs then
+    known : findings that are not reported again
+    without : the names of algorithms that it does not run
+    """
+
+    number: int
+    share: int
+    corpus: tuple[FuzzCase, ...]
+    examples: float
+    known: tuple[Finding, ...] = ()
+    without: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)

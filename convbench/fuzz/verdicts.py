@@ -7,16 +7,16 @@ them must be another bug.
 """
 
 import re
-import traceback
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Literal, NamedTuple
 
 from convbench.algorithm import Algorithm
+from convbench.crew import Fate
 from convbench.devices import Device
-from convbench.errors import CompileError, ConfigError, OutOfDeviceMemoryError, RefusedError
+from convbench.errors import CompileError, ConfigError, OutOfDeviceMemoryError, RefusedError, last_place, told
 from convbench.fuzz.cases import FuzzCase, config_of
 from convbench.fuzz.shapes import is_small
+from convbench.interrupts import is_interruption
 from convbench.measurement import Case, SpotCase, Verification, diagnosis, verify_kinds
 from convbench.problem import USUAL_FILTERS, Direction
 from convbench.reference import Kind
@@ -24,7 +24,7 @@ from convbench.reference import Kind
 Fault = Literal[
     "wrong values", "elements never written", "writes outside its arrays", "changes its input", "two runs differ",
     "keeps its first run", "depends on calls before it", "kernel fault", "does not compile", "cannot be launched",
-    "out of memory", "crash", "the process ended",
+    "out of memory", "crash", "the process ended", "does not end",
 ]  # fmt: skip
 
 # how the reasons of `verify_kinds` begin; every other reason is a device's message about a kernel
@@ -104,7 +104,9 @@ def judge(case: FuzzCase, algorithm: Algorithm, device: Device, *, whole: bool =
         found = verify_kinds(algorithm, data, device, kinds, config=config)
     except RefusedError as error:
         return Verdict(outcome="refused", reason=str(error))
-    except (Exception, SystemExit) as error:  # noqa: BLE001  (the code of a plugin may raise anything)
+    except BaseException as error:
+        if is_interruption(error):
+            raise
         fault, reason = _of_exception(error)
         return Verdict(outcome="failed", reason=reason, cause=_cause(case, fault, without_numbers(reason)))
     if found.reason is None:
@@ -115,9 +117,11 @@ def judge(case: FuzzCase, algorithm: Algorithm, device: Device, *, whole: bool =
     )
 
 
-def ended(case: FuzzCase, how: str) -> Finding:
-    """The finding for a case whose process ended while it ran."""
-    return Finding(case=case, cause=_cause(case, "the process ended", how), reason=f"the process ended: {how}")
+def lost(case: FuzzCase, fate: Fate, reason: str) -> Finding:
+    """The finding for a case whose worker was lost while it ran."""
+    faults: dict[Fate, Fault] = {"timed_out": "does not end", "out_of_memory": "out of memory"}
+    cause = _cause(case, faults.get(fate, "the process ended"), without_numbers(reason))
+    return Finding(case=case, cause=cause, reason=reason)
 
 
 def traits(case: FuzzCase) -> frozenset[str]:
@@ -159,6 +163,4 @@ def _of_exception(error: BaseException) -> tuple[Fault, str]:
         return "cannot be launched", str(error)
     if isinstance(error, OutOfDeviceMemoryError | MemoryError):
         return "out of memory", str(error) or "the host is out of memory"
-    last = traceback.extract_tb(error.__traceback__)[-1]
-    where = f"in {last.name}, {Path(last.filename).name}, line {last.lineno}"
-    return "crash", f"{type(error).__name__}: {error} ({where})"
+    return "crash", f"{told(error)} ({last_place(error)})"

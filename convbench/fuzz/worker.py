@@ -1,86 +1,100 @@
-"""The process of one job: it runs a campaign within its limits, and reports findings and progress to its parent."""
+"""The worker of a job: it runs a campaign within its limits, and posts findings and progress to its parent.
 
+It says which case it begins, so that the case is known if an algorithm takes the process down or does not end.
+"""
+
+import sys
 import time
 import traceback
-from contextlib import suppress
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
-from math import inf
-from multiprocessing.connection import Connection
-from typing import Any
 
 from hypothesis.configuration import set_hypothesis_home_dir
 
-from convbench import devices, interrupts
+from convbench import devices
 from convbench.algorithm import registry
+from convbench.crew import Desk, OverError
 from convbench.devices import Device
-from convbench.errors import ConvbenchError
+from convbench.errors import ConvbenchError, told
 from convbench.fuzz.again import Fresh
 from convbench.fuzz.campaign import Campaign, Step
 from convbench.fuzz.cases import FuzzCase
 from convbench.fuzz.coverage import Pair, pairs
-from convbench.fuzz.orders import Ended, Found, Orders, Progress
-from convbench.fuzz.verdicts import Finding
+from convbench.fuzz.orders import Found, Job, Orders, Progress
 from convbench.measurement import contest
+from convbench.measurement.limits import time_limit_s
 
 REPORT_S = 0.25  # time between reports of progress
 SHRINK_S = 60.0  # time for shrinking one failure
-LAST_BYTES = 10_000  # more than the text of any case
+COMPILE_S = 120.0  # time for a case besides that for its size: its kernels have few variants
 
 
-def work(connection: Connection, orders: Orders, number: int, last: Any, folder: str) -> None:
-    """The main function of a job's process.
+@dataclass(frozen=True)
+class Start:
+    """Makes what does jobs in a worker.
 
     Parameters
     ----------
-    number : the number of the job
-    last : shared memory, to which the text of each case is written before it is run
     folder : the folder in which Hypothesis may write
+    end : the time, by `time.time`, at which no further case is begun
     """
-    interrupts.ignore()
-    set_hypothesis_home_dir(folder)
-    with suppress(BrokenPipeError, EOFError, ConnectionResetError):  # the parent has ended: nobody reads messages
+
+    orders: Orders
+    folder: str
+    end: float
+
+    def __call__(self, desk: Desk) -> Callable[[Job], str | None]:
+        set_hypothesis_home_dir(self.folder)
+        return partial(self.work, desk)
+
+    def work(self, desk: Desk, job: Job) -> str | None:
+        """Do a job. Gives the reason if it had to give up, else None."""
         try:
-            lost = _Worker(connection, orders, number, last).run()
-        except ConvbenchError as error:
-            lost = str(error)
-        except (BrokenPipeError, EOFError, ConnectionResetError):
+            return _Worker(desk, self.orders, job, self.end).run()
+        except OverError:
             raise
+        except ConvbenchError as error:
+            return str(error)
         except Exception as error:  # noqa: BLE001  (a bug of the fuzzer is shown, and not blamed on the algorithm)
-            traceback.print_exc()
-            lost = f"{type(error).__name__}: {error}"
-        last.value = b""
-        connection.send(Ended(lost))
+            traceback.print_exc(file=sys.stderr)
+            return told(error)
+        finally:
+            desk.rest()
 
 
 class _Worker:
-    def __init__(self, connection: Connection, orders: Orders, number: int, last: Any) -> None:
-        self.connection, self.orders, self.number, self.last = connection, orders, number, last
+    def __init__(self, desk: Desk, orders: Orders, job: Job, end: float) -> None:
+        self.desk, self.orders, self.job, self.end = desk, orders, job, end
         self.stopped, self.replayed, self.reported = False, 0, 0.0
         self.seen: set[Pair] = set()
         self.unsent: set[Pair] = set()
 
     def run(self) -> str | None:
         """Run the corpus and the campaign. Gives the reason if the job had to give up, else None."""
-        orders = self.orders
+        orders, job = self.orders, self.job
         orders.prepare()
         if orders.device.startswith("emulator"):
             import convbench.devices.emulator  # noqa: F401  (slow to import; so it is done once for all copies)
-        fresh = Fresh(registry.get, partial(_device, orders), close=[self.connection])  # before any case, or device
+        fresh = Fresh(
+            registry.get, partial(_device, orders), close=[self.desk.connection]
+        )  # before any case, or device
         self.device = _device(orders)
         algorithms = {name: registry.get(name) for name in orders.algorithms}
+        taken = [algorithm for name, algorithm in algorithms.items() if name not in job.without]
         self.campaign = Campaign(
-            list(algorithms.values()), self.device, directions=orders.directions, seed=orders.seed,
-            job=self.number, jobs=orders.jobs, announce=self._announce, fresh=fresh.verdict,
+            taken, self.device, directions=orders.directions, seed=orders.seed, job=job.number, jobs=orders.jobs,
+            known=job.known, announce=self._announce, fresh=fresh.verdict,
         )  # fmt: skip
-        deadline, left = time.monotonic() + (orders.seconds or inf), orders.examples_of(self.number)
+        left = job.examples
         try:
-            for case in orders.corpus[self.number :: orders.jobs]:
+            for case in job.corpus:
                 self.replayed += 1
                 self._take(self.campaign.replay(case, algorithms[case.algorithm]), from_corpus=True)
-            for step in self.campaign.steps() if left > 0 else ():
+            for step in self.campaign.steps() if left > 0 and taken else ():
                 self._take(step)
                 left -= step.case is not None and not step.is_again
-                if left <= 0 or time.monotonic() >= deadline:
+                if left <= 0 or time.time() >= self.end:
                     break
         except _StoppedError as stopped:
             return stopped.lost
@@ -99,12 +113,12 @@ class _Worker:
             if from_corpus:
                 self.campaign.known.append(finding)
             else:
-                self.connection.send(Found(finding, final=False))
+                self.desk.post(Found(finding, final=False))
                 deadline = time.monotonic() + SHRINK_S
                 finding = self.campaign.shrunk(
                     step, finding, until=lambda: self._is_stopped() or time.monotonic() > deadline
                 )
-            self.connection.send(Found(finding, final=True, from_corpus=from_corpus))
+            self.desk.post(Found(finding, final=True, from_corpus=from_corpus))
             if not contest.is_alive(self.device):
                 raise _StoppedError(f"{finding.case} took the device down")
             if not self.orders.keep_going:
@@ -114,20 +128,23 @@ class _Worker:
         if time.monotonic() > self.reported + REPORT_S:
             self._report()
 
-    def _announce(self, case: FuzzCase) -> None:
-        self.last.value = str(case).encode()[: LAST_BYTES - 1]
+    def _announce(self, case: FuzzCase | None) -> None:
+        if case is None:
+            self.desk.rest()
+        else:
+            limit_s = self.orders.timeout_s or time_limit_s(case.problem, self.device, COMPILE_S)
+            self.desk.begin(str(case), limit_s)
 
     def _is_stopped(self) -> bool:
-        while not self.stopped and self.connection.poll():
-            told: Finding | None = self.connection.recv()
-            if told is None:
+        for told_ in self.desk.told():
+            if told_ is None:
                 self.stopped = True
             else:
-                self.campaign.known.append(told)
+                self.campaign.known.append(told_)
         return self.stopped
 
     def _report(self) -> None:
-        self.connection.send(Progress(self.campaign.figures, self.unsent, self.replayed))
+        self.desk.post(Progress(self.campaign.figures, self.unsent, self.replayed))
         self.unsent, self.reported = set(), time.monotonic()
 
 

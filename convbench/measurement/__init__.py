@@ -6,7 +6,8 @@ samples are enough, and the `Harness` does both for every pair of a layer and an
 
 from convbench.measurement.case import Case, SampledCase, SpotCase
 from convbench.measurement.execution import Execution
-from convbench.measurement.harness import Harness, Job, jobs
+from convbench.measurement.harness import Harness, Job, Judgement, jobs
+from convbench.measurement.isolation import IsolatedHarness, Limits
 from convbench.measurement.sampling import Effort
 from convbench.measurement.true_error import TrueError, true_error
 from convbench.measurement.verification import Comparison, Verification, compare, verify, verify_kinds
@@ -17,7 +18,10 @@ __all__ = [
     "Effort",
     "Execution",
     "Harness",
+    "IsolatedHarness",
     "Job",
+    "Judgement",
+    "Limits",
     "SampledCase",
     "SpotCase",
     "TrueError",

@@ -66,11 +66,18 @@ class Contender:
         return us
 
 
-def hold(contenders: Sequence[Contender], random: np.random.Generator) -> None:
+def hold(
+    contenders: Sequence[Contender], random: np.random.Generator, turn: Callable[[int], None] = lambda _place: None
+) -> None:
     """Sample all contenders in turns, until each is measured or has failed.
 
     This ends early when a failure takes the device down. The remaining contenders are then neither measured nor failed.
+
+    Parameters
+    ----------
+    turn : called with the place of a contender before each of its samples
     """
+    places = [place for place, contender in enumerate(contenders) for _ in contender.samplings]
     owners = [contender for contender in contenders for _ in contender.samplings]
     samplings = [sampling for contender in contenders for sampling in contender.samplings]
 
@@ -78,7 +85,7 @@ def hold(contenders: Sequence[Contender], random: np.random.Generator) -> None:
         owners[place].error = error
         return is_alive(owners[place].device)
 
-    take_turns(samplings, owners, random, lost)
+    take_turns(samplings, owners, random, lost, lambda place: turn(places[place]))
 
 
 def is_alive(device: Device) -> bool:

@@ -5,18 +5,28 @@ together and take turns (`convbench.measurement.sampling`), as far as the device
 """
 
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from itertools import groupby
 from math import isfinite
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 import numpy as np
 
 from convbench.algorithm import Algorithm
 from convbench.devices import Device
-from convbench.errors import CompileError, ConfigError, DeviceError, KernelError, OutOfDeviceMemoryError, RefusedError
+from convbench.errors import (
+    CompileError,
+    ConfigError,
+    DeviceError,
+    KernelError,
+    OutOfDeviceMemoryError,
+    RefusedError,
+    last_place,
+    told,
+)
+from convbench.interrupts import is_interruption
 from convbench.measurement.case import Case
 from convbench.measurement.contest import Contender, hold
 from convbench.measurement.execution import Execution
@@ -84,11 +94,21 @@ class Judgement:
         return {"rms_error_ulp": self.error.rms, "worst_error_ulp": self.error.worst}
 
 
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    """What the record of a job says of its algorithm, whatever becomes of the job."""
+
+    family: str
+    precision: str
+    config: dict[str, Any]  # the fields of the config that it runs with; empty if it is refused or its code fails
+
+
 @dataclass(frozen=True)
 class Ready:
     """A job whose result is right, and the contender that times it."""
 
-    job: Job
+    given: Job  # as it was asked for
+    job: Job  # with its tuned config
     judgement: Judgement
     contender: Contender
     compile_s: float
@@ -122,22 +142,63 @@ class Harness:
         self.device, self.seed, self.now, self.database, self.forecast = device, seed, now, database, forecast
         self.effort = Effort.for_device(device) if effort is None else effort
         self.description, self.environment = device.describe(), environment.capture()
+        self.watch: Callable[[Job], None] = lambda _job: None  # called before each call of a job's code
         self._make_case = case
         self._case: Case | None = None
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """A harness that has worker processes ends them."""
+
+    def keys(self, todo: Sequence[Job]) -> list[tuple[object, ...]]:
+        """The keys that the jobs' records will have, known before the records exist: `Record.key` and the seed."""
+        found = []
+        for job in todo:
+            self.watch(job)
+            found.append(self.key(job))
+        return found
+
     def key(self, job: Job) -> tuple[object, ...]:
-        """The key that the job's record will have, known before the record exists: `Record.key` and the seed."""
+        """The key that the job's record will have."""
         problem, direction = job.layer.work
-        return *key_of(str(problem), direction, job.algorithm.name, self._config_of(job), self.description), self.seed
+        config = self.facts(job).config
+        return *key_of(str(problem), direction, job.algorithm.name, config, self.description), self.seed
+
+    def facts(self, job: Job) -> Facts:
+        """The facts about a job's algorithm; it never raises what the algorithm does."""
+        try:
+            precision = str(job.algorithm.precision(job.layer.problem))
+        except BaseException as error:  # noqa: BLE001  (the code of a plugin may raise anything)
+            _pass_on(error)
+            precision = "unknown"
+        return Facts(family=job.algorithm.family, precision=precision, config=self._config_of(job))
 
     def records(self, workload: Workload, todo: Sequence[Job]) -> Iterator[Record]:
-        """Yield one record per job: failures at once, times after all algorithms of the layer are measured.
+        """Yield the records of `measured`, without their jobs."""
+        return (record for _, record in self.measured(workload, todo))
+
+    def verified(self, workload: Workload, todo: Sequence[Job]) -> Iterator[tuple[Job, Record]]:
+        """Verify the jobs, in order, and yield each with its record, which has no timing.
+
+        Raises DeviceError when the device itself is lost, after the record of the job that caused it.
+        """
+        for job in todo:
+            self.watch(job)
+            record = self.record(job, workload, self.judge(job))
+            yield job, record
+            if record.outcome == "crashed":
+                self._check_alive(job)
+
+    def measured(self, workload: Workload, todo: Sequence[Job]) -> Iterator[tuple[Job, Record]]:
+        """Yield each job with its record: failures at once, times after all algorithms of the layer are measured.
 
         Consecutive jobs of one direction whose problems differ only in their memory layouts belong to one layer here.
 
         Raises DeviceError when the device itself is lost, after the record of the job that caused it.
         """
-        for (problem, _), group in groupby(todo, key=lambda job: (job.layer.problem.packed(), job.layer.direction)):
+        for (problem, _), group in by_layer(todo):
             random = np.random.default_rng([self.seed, zlib.crc32(str(problem).encode())])
             ready: list[Ready] = []
             for job in group:
@@ -147,7 +208,7 @@ class Harness:
                     ready = []
                     result = self._ready_or_record(workload, job)
                 if isinstance(result, Record):
-                    yield result
+                    yield job, result
                     if result.outcome == "crashed":
                         self._check_alive(job)
                 else:
@@ -164,7 +225,7 @@ class Harness:
             if reason := job.algorithm.refuses(problem, direction) or self.device.refuses(problem):
                 return Judgement(outcome="refused", reason=reason)
             verdict = verify(job.algorithm, self._case_of(job.layer), self.device, config=job.config)
-        except (Exception, SystemExit) as error:  # noqa: BLE001  (the code of a plugin may raise anything)
+        except BaseException as error:  # noqa: BLE001  (the code of a plugin may raise anything)
             return _failure(error)
         return Judgement(
             outcome="passed" if verdict.passed else "wrong", reason=verdict.explained,
@@ -174,28 +235,33 @@ class Harness:
     def _ready_or_record(self, workload: Workload, job: Job) -> "Ready | Record":
         """The job, verified and ready to be timed; or its final record, if it cannot be timed."""
         compiled_before, given = self.device.compile_s, job
+        self.watch(given)
         job = self._with_config(given)
         judgement = self.judge(job)
         if judgement.outcome == "refused" and job.config is not given.config and self.database is not None:
             self.database.drop(job.algorithm.name, *job.layer.work, self.device, str(judgement.reason))
             job, judgement = given, self.judge(given)
         if judgement.outcome != "passed":
-            return self._record(job, workload, judgement)
+            return self.record(job, workload, judgement)
         try:
             tensors, _ = self._case_of(job.layer).of("uniform")
+            self.watch(given)
             execution = Execution(job.algorithm, *job.layer.work, self.device, tensors, job.config)
             contender = Contender(execution, self.effort)
-        except (Exception, SystemExit) as error:  # noqa: BLE001  (the code of a plugin may raise anything)
-            return self._record(job, workload, _failure(error))
-        return Ready(job, judgement, contender, self.device.compile_s - compiled_before)
+        except BaseException as error:  # noqa: BLE001  (the code of a plugin may raise anything)
+            return self.record(job, workload, _failure(error))
+        return Ready(given, job, judgement, contender, self.device.compile_s - compiled_before)
 
-    def _measured(self, workload: Workload, ready: "list[Ready]", random: np.random.Generator) -> Iterator[Record]:
+    def _measured(
+        self, workload: Workload, ready: "list[Ready]", random: np.random.Generator
+    ) -> Iterator[tuple[Job, Record]]:
         """Time jobs together and yield their records. Jobs that a lost device left unfinished have no record."""
-        hold([each.contender for each in ready], random)
+        hold([each.contender for each in ready], random, lambda place: self.watch(ready[place].given))
         lost = [each for each in ready if each.contender.error is not None]
         for each in ready:
             if each in lost or each.contender.is_measured:
-                yield self._finished(workload, each)
+                self.watch(each.given)
+                yield each.given, self._finished(workload, each)
         for each in lost:
             self._check_alive(each.job)
 
@@ -207,14 +273,14 @@ class Harness:
                 raise contender.error
             timing = contender.timing(lambda cache: self._floor_us(job, cache), ready.compile_s)
             digest = digest_of(contender.execution.results())
-        except (Exception, SystemExit) as error:  # noqa: BLE001  (the code of a plugin may raise anything)
-            return self._record(job, workload, _failure(error))
+        except BaseException as error:  # noqa: BLE001  (the code of a plugin may raise anything)
+            return self.record(job, workload, _failure(error))
         reason = self._under_floor(job, timing)
         if digest != judgement.digest:
             reason = "the timed runs gave another result than the verified runs"
         if reason is not None:
-            return self._record(job, workload, replace(judgement, outcome="wrong", reason=reason))
-        return self._record(job, workload, judgement, timing, contender.execution.plan.workspace_bytes)
+            return self.record(job, workload, replace(judgement, outcome="wrong", reason=reason))
+        return self.record(job, workload, judgement, timing, contender.execution.plan.workspace_bytes)
 
     def _floor_us(self, job: Job, cache: Cache) -> float | None:
         problem, algorithm = job.layer.problem, job.algorithm
@@ -247,7 +313,7 @@ class Harness:
                 "its record is kept, and --resume continues after it"
             ) from error
 
-    def _record(
+    def record(
         self,
         job: Job,
         workload: Workload,
@@ -255,13 +321,14 @@ class Harness:
         timing: Timing | None = None,
         workspace_bytes: int | None = None,
     ) -> Record:
+        """The record of a judgement, with the timing of a job that was timed."""
         errors = judgement.error_ulp
         asked = None if timing is None else self.forecast
         predicted = None if asked is None else asked.predict(job.algorithm, *job.layer.work, job.config)
+        known = self.facts(job)
         return Record(
             problem=str(job.layer.problem), direction=job.layer.direction, algorithm=job.algorithm.name,
-            family=job.algorithm.family, precision=job.algorithm.precision(job.layer.problem),
-            config=self._config_of(job), device=self.description,
+            family=known.family, precision=known.precision, config=known.config, device=self.description,
             outcome=judgement.outcome, reason=judgement.reason, exact=judgement.exact, fraction=judgement.fraction,
             rms_error_ulp=errors["rms_error_ulp"], worst_error_ulp=errors["worst_error_ulp"],
             workload=workload.name, layer=job.layer.name, count=job.layer.count, seed=self.seed, timing=timing,
@@ -276,7 +343,8 @@ class Harness:
         try:
             if job.algorithm.refuses(*job.layer.work) is not None:
                 return job
-        except (Exception, SystemExit):  # noqa: BLE001  (the code of a plugin may fail; the judgement has the reason)
+        except BaseException as error:  # noqa: BLE001  (the code of a plugin may fail; the judgement has the reason)
+            _pass_on(error)
             return job
         return replace(job, config=self.database.config(job.algorithm, *job.layer.work, self.device))
 
@@ -287,11 +355,24 @@ class Harness:
                 return {}
             config = self._with_config(job).config
             return asdict(job.algorithm.resolved(*job.layer.work, config, self.device))
-        except (Exception, SystemExit):  # noqa: BLE001  (the judgement has the reason)
+        except BaseException as error:  # noqa: BLE001  (the judgement has the reason)
+            _pass_on(error)
             return {}
 
 
+def by_layer(todo: Iterable[Job]) -> Iterator[tuple[tuple[ConvProblem, Direction], Iterator[Job]]]:
+    """Consecutive jobs that are measured together: of one direction, and of problems that differ in layouts alone."""
+    return groupby(todo, key=lambda job: (job.layer.problem.packed(), job.layer.direction))
+
+
+def _pass_on(error: BaseException) -> None:
+    """Raise again what is not the algorithm's: Ctrl-C of the user."""
+    if is_interruption(error):
+        raise error
+
+
 def _failure(error: BaseException) -> Judgement:
+    _pass_on(error)
     if isinstance(error, ConfigError | RefusedError):  # the hardware or the device cannot make the launch
         return Judgement(outcome="refused", reason=str(error))
     if isinstance(error, KernelError):
@@ -300,4 +381,5 @@ def _failure(error: BaseException) -> Judgement:
         return Judgement(outcome="out_of_memory", reason=str(error) or "the host is out of memory")
     if isinstance(error, CompileError):
         return Judgement(outcome="crashed", reason=str(error))
-    return Judgement(outcome="crashed", reason=f"{type(error).__name__}: {error}")
+    place = last_place(error)
+    return Judgement(outcome="crashed", reason=told(error) + (f" ({place})" if place else ""))

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from convbench.devices import Device, Stopwatch
+from convbench.interrupts import is_interruption
 from convbench.records import CACHES, Cache, Clocks, Reading, Series, Stop, intervals
 
 REST_S = 0.05  # pause after a throttled sample
@@ -139,6 +140,7 @@ def take_turns(
     owners: Sequence[object],
     random: np.random.Generator,
     lost: Callable[[int, BaseException], bool],
+    turn: Callable[[int], None] = lambda _place: None,
 ) -> None:
     """Take samples in rounds, each in random order, until every sampling has its samples.
 
@@ -146,15 +148,19 @@ def take_turns(
     ----------
     owners : the owner of each sampling; when a sampling fails, no further sample of its owner is taken
     lost : called with the index and the error of a sampling that failed; returns whether to go on with the others
+    turn : called with the index of a sampling before each of its samples
     """
     unfinished = list(range(len(samplings)))
     while unfinished:
         for place in random.permutation(unfinished).tolist():
             if place not in unfinished:
                 continue  # its owner has failed in this round
+            turn(place)
             try:
                 samplings[place].take()
-            except (Exception, SystemExit) as error:  # noqa: BLE001  (the code of a plugin may raise anything)
+            except BaseException as error:
+                if is_interruption(error):
+                    raise
                 if not lost(place, error):
                     return
                 unfinished = [other for other in unfinished if owners[other] is not owners[place]]

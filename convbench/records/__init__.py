@@ -12,13 +12,23 @@ from convbench.records.folders import files_of, read_all
 from convbench.records.locks import one_writer
 from convbench.records.merging import Merged, merge_records
 from convbench.records.prediction import Predicted, caption
-from convbench.records.record import FAILURES, BadLine, Outcome, Record, key_of, latest, read_records
+from convbench.records.record import (
+    FAILURES,
+    OUTCOMES,
+    BadLine,
+    Outcome,
+    Record,
+    key_of,
+    latest,
+    read_records,
+)
 from convbench.records.timing import CACHES, Cache, Clocks, Reading, Series, Stop, Timing
 from convbench.records.whole import replaced, unwritable
 
 __all__ = [
     "CACHES",
     "FAILURES",
+    "OUTCOMES",
     "BadLine",
     "Cache",
     "Clocks",

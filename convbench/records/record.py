@@ -30,7 +30,7 @@ FAILURES: tuple[Outcome, ...] = ("wrong", "crashed", "out_of_memory", "timed_out
 
 @dataclass(frozen=True, kw_only=True)
 class Record:
-    """One result. It has a timing if and only if it passed, and a reason if and only if it did not."""
+    """One result. It has a reason if and only if it did not pass, and a timing only if it passed."""
 
     problem: str  # the text of a ConvProblem
     direction: Direction
@@ -51,6 +51,7 @@ class Record:
     worst_error_ulp: float | None = None
     workspace_bytes: int | None = None
     timing: Timing | None = None
+    output: str | None = None  # the end of what its code printed; None if it printed nothing, or if nobody kept it
     predicted: Predicted | None = None  # never measured; None if none was asked for, and in old records
     environment: dict[str, Any]
     when: str  # UTC, ISO 8601
@@ -68,8 +69,8 @@ class Record:
         errors = self.rms_error_ulp, self.worst_error_ulp
         if (errors[0] is None) != (errors[1] is None) or any(error is not None and error < 0 for error in errors):
             raise ValueError(f"a record has both errors or none, and none is negative, not {errors}")
-        if (self.timing is not None) != (self.outcome == "passed"):
-            raise ValueError(f"a record has a timing if and only if it passed; this one is {self.outcome}")
+        if self.timing is not None and self.outcome != "passed":
+            raise ValueError(f"a record has a timing only if it passed; this one is {self.outcome}")
         if self.predicted is not None and self.outcome != "passed":
             raise ValueError(f"a record has a prediction only if it passed; this one is {self.outcome}")
         if (self.reason is None) != (self.outcome == "passed"):

@@ -1,10 +1,10 @@
 """The survey: check and time every algorithm on a GPU with one command, within a given time.
 
 A device and a number of seconds enter; records, tables and pages leave. `layers` has the layers to measure and the
-target of each group, `tasks` has the work of one process, and `crew` runs the processes, which share the GPU in turns.
+target of each group, `tasks` has the work of one process, and `workers` runs the processes, which share the GPU.
 """
 
 from convbench.survey.survey import PAGE, Orders, Survey
-from convbench.survey.tasks import EFFORT, PROBLEMS
+from convbench.survey.tasks import EFFORT, PROBLEMS, RUN_S
 
-__all__ = ["EFFORT", "PAGE", "PROBLEMS", "Orders", "Survey"]
+__all__ = ["EFFORT", "PAGE", "PROBLEMS", "RUN_S", "Orders", "Survey"]

@@ -8,21 +8,22 @@ early. There are at most six files, all in one folder.
 import json
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from convbench.algorithm import Algorithm, registry
+from convbench.crew import GRACE_S, default_bytes
 from convbench.devices import Device
 from convbench.errors import ConvbenchError
 from convbench.measurement import Effort
 from convbench.records import FAILURES, Record, RecordsFile, environment, one_writer
 from convbench.report import to_markdown
 from convbench.survey import ratios
-from convbench.survey.crew import GRACE_S, Crew, Here, Prepare, Workers
 from convbench.survey.layers import plan
 from convbench.survey.tasks import EFFORT, PROBLEMS, Check, Outcome, Task, Times
+from convbench.survey.workers import Here, Prepare, Processes, Workers
 from convbench.workload import Workload
 
 CHECKS_SHARE = 0.35  # share of the time for checks
@@ -46,6 +47,7 @@ class Orders:
     problems : the problems of the checks
     effort : how often to run for times
     prepare : called first in every process; it registers the algorithms of plugins
+    isolated : whether tasks are done in worker processes; the current process does them otherwise
     """
 
     out: Path
@@ -57,6 +59,7 @@ class Orders:
     effort: Effort = EFFORT
     database: Path | None = None  # of tuned configs
     prepare: Prepare = tuple
+    isolated: bool = False
 
 
 @dataclass(kw_only=True)
@@ -121,9 +124,11 @@ class Survey:
         return [*_checks(self.algorithms, self.orders, until), *self._layers()]
 
     def _workers(self) -> Workers:
-        if not self.device.is_gpu:
+        if not self.orders.isolated:
             return Here(self.device)
-        return Crew(max(1, min(MOST_PROCESSES, environment.cores() - 1)), self.device.name, self.orders.prepare)
+        # off the GPU, one: several would disturb each other's times
+        count = max(1, min(MOST_PROCESSES, environment.cores() - 1)) if self.device.is_gpu else 1
+        return Processes(count, self.device.name, self.orders.prepare, memory=default_bytes(count))
 
     def _check(self, workers: Workers) -> Iterator[str]:
         until, begun = self.start + CHECKS_SHARE * self.orders.seconds, self.clock()
@@ -195,6 +200,7 @@ class Survey:
         combinations = f"{checks.done} of {checks.planned} combinations of algorithm, direction and dtype"
         alone = f"of which the GPU was had alone for {times.alone_s:.0f} s"
         told = [
+            *_died([*self.rows, *map(vars, self.records)]),
             f"Correctness: {passed:,} runs passed, {len(bad)} failed; {combinations} in {checks.seconds:.0f} s",
             f"Times: {times.done} of {times.planned} layers in {times.seconds:.0f} s, {alone}; {len(failed)} failed",
             f"Compiling took {checks.compile_s + times.compile_s:.0f} s, of all processes together",
@@ -249,6 +255,19 @@ def _checks(algorithms: Sequence[Algorithm], orders: Orders, until: float) -> li
     dtypes = list(dict.fromkeys(["float32", *(check.dtype for check in found)]))
     directions = list(dict.fromkeys(["forward", *(check.direction for check in found)]))
     return sorted(found, key=lambda check: (dtypes.index(check.dtype), directions.index(check.direction)))
+
+
+def _died(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """A sentence on the algorithms that took a process down or did not end, if there are any."""
+    dead = {
+        f"{row['algorithm']} ({row['outcome'].replace('_', ' ')} on {row['problem']})": row["algorithm"]
+        for row in reversed(rows)
+        if row["outcome"] in ("crashed", "timed_out", "out_of_memory")
+    }
+    first = {name: text for text, name in dead.items()}
+    if not first:
+        return []
+    return [f"Died or did not end: {'; '.join(reversed(list(first.values())))}; the others went on"]
 
 
 def _failed(named: Sequence[str], file: str) -> list[str]:

@@ -1,25 +1,27 @@
 """The tasks of a survey, each done by one process: to check an algorithm, or to time a layer.
 
 A task is data that is sent to a process. The process sends back rows of checks, records of times, and notes about
-problems. It compiles kernels and draws data first, and then has the GPU to itself while it takes times.
+problems. It compiles kernels and draws data first, and then has the GPU to itself while it takes times. It says which
+run of the task it has begun, so that a run that ends the process is known, and the others can go on in a new one.
 """
 
 import gc
 import sys
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, field, replace
 from functools import cache
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import Any, Literal, Protocol
 
 import numpy as np
 
 from convbench.algorithm import Algorithm, registry
 from convbench.devices import Device
 from convbench.errors import DeviceError
-from convbench.measurement import Case, Effort, Execution, Harness, Job, SampledCase, contest
+from convbench.measurement import Case, Effort, Execution, Harness, Job, Judgement, SampledCase, contest
 from convbench.problem import ConvProblem, Direction, Dtype, operands
 from convbench.problem.notation import parse
 from convbench.records import CACHES, Record
@@ -38,7 +40,42 @@ MANY_CONFIGS = PROBLEMS[-4:]  # on these, every config that an algorithm offers 
 
 EFFORT = Effort(maximum=100, max_seconds=0.1, caches=CACHES)
 
-Turn = Callable[[], AbstractContextManager[bool]]  # holds the GPU; its value is False if there is no time left
+RUN_S = 120.0  # longest run of a task: one that compiles slowly, then verifies or takes one sample
+
+
+class Place(Protocol):
+    """Where a task is done: a worker's desk, or `Alone`."""
+
+    def begin(self, what: str, limit_s: float = 0.0) -> None:
+        """Say which run begins."""
+
+    def post(self, content: object) -> None:
+        """Tell a result as soon as it is known."""
+
+    def turn(self) -> AbstractContextManager[bool]:
+        """Have the GPU alone; the value is False if there is no time left."""
+
+
+@dataclass
+class Alone:
+    """The place of a task in the current process, which has the device to itself."""
+
+    granted: bool = True  # whether there is time left
+
+    def begin(self, what: str, limit_s: float = 0.0) -> None: ...
+
+    def post(self, content: object) -> None: ...
+
+    def turn(self) -> AbstractContextManager[bool]:
+        return nullcontext(self.granted)
+
+
+@dataclass(frozen=True)
+class Lost:
+    """A run that took its process down."""
+
+    outcome: Literal["crashed", "timed_out", "out_of_memory"]
+    reason: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,6 +102,7 @@ class Times:
 
 
 Task = Check | Times
+Over = Mapping[int, Lost | None]  # runs of a task by number; None: what came of it is known
 
 
 @dataclass(kw_only=True)
@@ -77,38 +115,43 @@ class Outcome:
     left_out: int = 0  # number of runs, or 1 for a layer, for which there was no time
     compile_s: float = 0.0
     seconds: float = 0.0  # with the GPU to itself
-    is_lost: bool = False  # whether the device stopped working
 
 
-def run(task: Task, device: Device, turn: Turn) -> Outcome:
-    """Do a task; within `turn`, the process has the GPU to itself."""
-    return _check(task, device) if isinstance(task, Check) else _times(task, device, turn)
+def run(task: Task, device: Device, place: Place, over: Over = MappingProxyType({})) -> Outcome:
+    """Do a task, without the runs that are over. Raises DeviceError if the device stops working.
+
+    Each row or record is posted with the number of its run.
+    """
+    return _check(task, device, place, over) if isinstance(task, Check) else _times(task, device, place, over)
 
 
-def _check(task: Check, device: Device) -> Outcome:
+def _check(task: Check, device: Device, place: Place, over: Over) -> Outcome:
     algorithm, done, compiled = registry.get(task.algorithm), Outcome(), device.compile_s
-    for text, config in _planned(algorithm, task, device):
+    harness = Harness(device, seed=task.seed)
+    for number, (text, config) in enumerate(_planned(algorithm, task, device)):
+        if number in over and over[number] is None:
+            continue
         if time.time() >= task.deadline:
             done.left_out += 1
             continue
-        problem = parse(text)
-        harness = Harness(device, seed=task.seed)
-        layer = Layer(name=text, problem=problem, direction=task.direction)
+        layer = Layer(name=text, problem=parse(text), direction=task.direction)
         before, job = device.compile_s, Job(layer=layer, algorithm=algorithm, config=config)
-        verdict = harness.judge(job)
-        done.rows.append(
-            {
-                "algorithm": task.algorithm, "direction": task.direction, "dtype": task.dtype, "problem": text,
-                "config": None if config is None else asdict(config), "outcome": verdict.outcome,
-                "exact": verdict.exact, "fraction_of_bound": verdict.fraction, **verdict.error_ulp,
-                "reason": verdict.reason,
-                "compile_s": round(device.compile_s - before, 3),
-            }
-        )  # fmt: skip
+        if lost := over.get(number):
+            verdict = Judgement(outcome=lost.outcome, reason=lost.reason)
+        else:
+            place.begin(str(number), RUN_S)
+            verdict = harness.judge(job)
+        row = {
+            "algorithm": task.algorithm, "direction": task.direction, "dtype": task.dtype, "problem": text,
+            "config": None if config is None else asdict(config), "outcome": verdict.outcome,
+            "exact": verdict.exact, "fraction_of_bound": verdict.fraction, **verdict.error_ulp,
+            "reason": verdict.reason,
+            "compile_s": round(device.compile_s - before, 3),
+        }  # fmt: skip
+        done.rows.append(row)
+        place.post((number, row))
         if verdict.outcome == "crashed" and not contest.is_alive(device):
-            done.is_lost = True
-            done.notes.append(f"{task.algorithm} took the device down on {task.direction} of {text}")
-            break
+            raise DeviceError(f"{task.algorithm} took the device down on {task.direction} of {text}")
     done.compile_s = device.compile_s - compiled
     return done
 
@@ -129,7 +172,7 @@ def _planned(algorithm: Algorithm, task: Check, device: Device) -> list[tuple[st
     return found
 
 
-def _times(task: Times, device: Device, turn: Turn) -> Outcome:
+def _times(task: Times, device: Device, place: Place, over: Over) -> Outcome:
     measured, done, compiled = task.measured, Outcome(), device.compile_s
     known = None if task.database is None else Database(task.database, done.notes.append)
     direction = measured.layer.direction
@@ -142,25 +185,31 @@ def _times(task: Times, device: Device, turn: Turn) -> Outcome:
             *algorithm.rivals_on(problem, direction, device),
         )
     ]  # fmt: skip
-    cases = {problem: _case(problem, task) for problem in dict.fromkeys(job.layer.problem for job in jobs)}
-    done.compile_s += _compile_ahead(jobs, device, done.notes)
-    harness = Harness(device, seed=task.seed, effort=task.effort, case=lambda problem, *_: cases[problem])
+    numbers = {id(job): number for number, job in enumerate(jobs)}
     workload = Workload(name=task.workload, source="survey", layers=tuple(job.layer for job in jobs))
-    if device.is_gpu and any(job.algorithm.family == "baseline" for job in jobs):
+    left = [job for job in jobs if numbers[id(job)] not in over]
+    cases = {problem: _case(problem, task) for problem in dict.fromkeys(job.layer.problem for job in left)}
+    harness = Harness(device, seed=task.seed, effort=task.effort, case=lambda problem, *_: cases[problem])
+    harness.watch = lambda job: place.begin(str(numbers[id(job)]), RUN_S)
+    for number, lost in over.items():
+        if lost is not None:
+            found = Judgement(outcome=lost.outcome, reason=lost.reason)
+            done.records.append(harness.record(jobs[number], workload, found))
+            place.post((number, done.records[-1]))
+    done.compile_s += _compile_ahead(left, device, done.notes, harness.watch)
+    if device.is_gpu and any(job.algorithm.family == "baseline" for job in left):
         done.notes += _load_library(device)
-    with turn() as there_is_time:
+    with place.turn() as there_is_time:
         start = time.perf_counter()
-        try:
-            if there_is_time:
-                done.records += harness.records(workload, jobs)
-            else:
-                done.left_out = 1
-        except DeviceError as error:
-            done.is_lost = True
-            done.notes.append(str(error))
+        if there_is_time:
+            for job, record in harness.measured(workload, left):
+                done.records.append(record)
+                place.post((numbers[id(job)], record))
+        else:
+            done.left_out = 1
         done.seconds = time.perf_counter() - start
         del harness
-        if device.is_gpu and not done.is_lost:
+        if device.is_gpu:
             _give_back()
     done.compile_s += device.compile_s - compiled
     return done
@@ -209,8 +258,13 @@ def _case(problem: ConvProblem, task: Times) -> Case:
     return case
 
 
-def _compile_ahead(jobs: list[Job], device: Device, notes: list[str]) -> float:
-    """Compile the kernels that jobs will launch, on a GPU. Gives the seconds that it took."""
+def _compile_ahead(jobs: list[Job], device: Device, notes: list[str], watch: Callable[[Job], None]) -> float:
+    """Compile the kernels that jobs will launch, on a GPU. Gives the seconds that it took.
+
+    Parameters
+    ----------
+    watch : called before each job
+    """
     if not device.is_gpu:
         return 0.0
     from convbench.survey.compiler import CompilingDevice  # it imports Numba, which is slow
@@ -220,6 +274,7 @@ def _compile_ahead(jobs: list[Job], device: Device, notes: list[str]) -> float:
         if job.algorithm.family == "baseline":
             continue
         problem, direction = job.layer.work
+        watch(job)
         try:
             nothing: dict[str, Any] = {
                 name: _unread(operands.shape(problem, name), problem.dtype)

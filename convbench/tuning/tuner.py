@@ -15,7 +15,7 @@ by more than the model's error.
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from math import exp
 from typing import Any
 
@@ -166,9 +166,8 @@ class Tuner:
         """Verify and time configs. Yield each config with its record, as soon as it is known."""
         self.harness.effort = effort
         todo = [Job(layer=found.layer, algorithm=found.algorithm, config=config) for config in configs]
-        by_fields = {repr(asdict(config)): config for config in configs}
-        for record in self.harness.records(workload, todo):
-            yield by_fields[repr(record.config)], record
+        for job, record in self.harness.measured(workload, todo):
+            yield job.config, record
 
     def _note(self, found: Found, config: Any, record: Record) -> None:
         found.outcomes[record.outcome] = found.count(record.outcome) + 1

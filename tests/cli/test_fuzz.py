@@ -148,10 +148,9 @@ def test_ctrl_c_keeps_what_was_found(bugs):
 def test_a_process_that_is_taken_down_leaves_its_case_behind(bugs):
     status, out, err = run(bugs, *words_for("takes_the_process_down"), "--jobs", 2, PYTHONPATH=str(TESTS))
     assert status == 1
-    assert "FAILED takes_the_process_down, forward: the process ended (ended by SIGABRT)" in out
+    assert "FAILED takes_the_process_down, forward: the process ended (its process was ended by SIGABRT)" in out
     assert "-bias" in (bugs / "fuzz_corpus.txt").read_text()
-    assert "job " in err
-    assert "Traceback" not in err
+    assert err == ""
 
 
 def test_an_algorithm_that_refuses_all_is_not_a_success(bugs):

@@ -184,7 +184,7 @@ def test_whatever_a_plugin_does_is_recorded_and_the_rest_goes_on(convbench, here
     )
     reasons = {r.algorithm: str(r.reason) for r in records}
     assert "is nan" in reasons["writes_nothing"]
-    assert reasons["limits_raise"] == "RuntimeError: my limits"
+    assert reasons["limits_raise"] == "RuntimeError: my limits (in limits, broken.py, line 18)"
     assert reasons["exits"] == "SystemExit: 0"
     monkeypatch.setattr(registry, "_registered", {})
     status, out, _ = convbench("show", PROBLEM, "--plugin", "broken.py")

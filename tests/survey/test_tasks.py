@@ -1,10 +1,6 @@
 """The processes of a GPU survey: the images that they compare, their tasks, and compilation ahead of the runs."""
 
-import os
-import signal
-import threading
 import time
-from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from itertools import groupby
@@ -24,9 +20,9 @@ from convbench.measurement import Case, Effort, SampledCase, verify
 from convbench.problem.notation import parse
 from convbench.report import to_markdown
 from convbench.survey import tasks
-from convbench.survey.crew import Crew
 from convbench.survey.layers import Measured
-from convbench.survey.tasks import Check, Times, run
+from convbench.survey.tasks import Alone, Check, Times, run
+from convbench.survey.workers import Processes
 from convbench.workload import Layer
 
 SMALL = "n1c2h5w5-k2r3s3"
@@ -64,20 +60,20 @@ def test_checks_that_are_not_begun_by_their_deadline_are_left_out():
         algorithm="direct", direction="forward", dtype="float16", problems=(SMALL, "n1c1h1w1-k1r1s1"), seed=0,
         deadline=time.time() + 60,
     )  # fmt: skip
-    done = run(check, SimulatorDevice(), lambda: nullcontext(True))
+    done = run(check, SimulatorDevice(), Alone())
     assert [(row["problem"], row["outcome"]) for row in done.rows] == [
         (f"{SMALL}-float16", "passed"), ("n1c1h1w1-k1r1s1-float16", "passed"),
     ]  # fmt: skip
-    late = run(replace(check, deadline=0.0), SimulatorDevice(), lambda: nullcontext(True))
+    late = run(replace(check, deadline=0.0), SimulatorDevice(), Alone())
     assert (late.rows, late.left_out) == ([], 2)
 
 
 def test_a_layer_whose_turn_comes_too_late_is_left_out():
     measured = Measured(layer=Layer(name="a", problem=parse(SMALL)), group="other", algorithms=("direct",))
     times = Times(measured=measured, workload="mine", seed=0, effort=EFFORT, database=None)
-    late = run(times, SimulatorDevice(), lambda: nullcontext(False))
+    late = run(times, SimulatorDevice(), Alone(granted=False))
     assert (late.records, late.left_out) == ([], 1)
-    done = run(times, SimulatorDevice(), lambda: nullcontext(True))
+    done = run(times, SimulatorDevice(), Alone())
     assert [(one.problem, one.outcome) for one in done.records] == [(SMALL, "passed"), (f"{SMALL}-NHWC", "passed")]
 
 
@@ -87,7 +83,7 @@ def test_a_layer_is_timed_in_its_own_direction():
         measured=Measured(layer=layer, group="other", algorithms=("direct",), formats=("NCHW",)),
         workload="mine", seed=0, effort=EFFORT, database=None,
     )  # fmt: skip
-    (one,) = run(times, SimulatorDevice(), lambda: nullcontext(True)).records
+    (one,) = run(times, SimulatorDevice(), Alone()).records
     assert (one.outcome, one.direction, one.count) == ("passed", "backward_weights", 3)
 
 
@@ -111,7 +107,7 @@ def test_the_orders_of_memory_of_a_layer_take_turns():
     measured = Measured(layer=Layer(name="a", problem=parse(SMALL)), group="other", algorithms=("direct",))
     run(
         Times(measured=measured, workload="mine", seed=0, effort=EFFORT, database=None), Watched(),
-        lambda: nullcontext(True),
+        Alone(),
     )  # fmt: skip
     assert len(watches) == 2
     assert all({*taken[first : first + 2]} == {*watches} for first in range(0, 12, 2))
@@ -129,14 +125,14 @@ def test_what_a_device_alone_has_is_checked_and_timed_beside_the_default(monkeyp
     check = Check(
         algorithm="pair", direction="forward", dtype="float32", problems=(SMALL,), seed=0, deadline=time.time() + 60
     )
-    rows = run(check, SimulatorDevice(), lambda: nullcontext(True)).rows
+    rows = run(check, SimulatorDevice(), Alone()).rows
     assert [row["outcome"] for row in rows] == ["passed"] * len(rows)
     assert rows[0]["config"] is None
     assert rows[-1]["config"] == {"threads": 32}
     layer = Layer(name="a", problem=parse(SMALL))
     measured = Measured(layer=layer, group="other", algorithms=("pair",), formats=("NCHW",))
     times = Times(measured=measured, workload="mine", seed=0, effort=EFFORT, database=None)
-    records = run(times, SimulatorDevice(), lambda: nullcontext(True)).records
+    records = run(times, SimulatorDevice(), Alone()).records
     assert len({one.config["threads"] for one in records}) == 2
     page = to_markdown(records, title="survey")
     assert "threads=32" in page
@@ -178,65 +174,52 @@ def test_processes_time_one_after_the_other_and_one_that_dies_is_replaced(tmp_pa
     log, plugin = tmp_path / "log", tmp_path / "plugin_of_the_survey.py"
     plugin.write_text(PLUGIN.format(log=str(log)))
 
-    def times(name, algorithm):
+    def times(name, *algorithms):
         layer = Layer(name=name, problem=parse(SMALL))
-        measured = Measured(layer=layer, group="other", algorithms=(algorithm,), formats=("NCHW",))
+        measured = Measured(layer=layer, group="other", algorithms=algorithms, formats=("NCHW",))
         return Times(measured=measured, workload="mine", seed=0, effort=EFFORT, database=None)
 
-    crew = Crew(2, "emulator", partial(options.load_plugins, [str(plugin)]))
+    workers = Processes(2, "emulator", partial(options.load_plugins, [str(plugin)]))
     try:
-        tasks = [times("a", "mine"), times("b", "dies"), times("c", "mine"), times("d", "mine")]
-        done = {task.measured.layer.name: outcome for task, outcome in crew.done(tasks, time.time() + 120)}
-        assert [one.outcome for name in "acd" for one in done[name].records] == ["passed"] * 3
-        assert done["b"].records == []
-        assert "ended its process, with status 3" in done["b"].notes[0]
-        late = dict(crew.done([times("e", "mine")], time.time() - 1))
-        assert [*late.values()] == [None]
+        tasks = [times("a", "mine"), times("b", "dies", "mine"), times("c", "mine"), times("d", "mine")]
+        done = {task.measured.layer.name: outcome for task, outcome in workers.done(tasks, time.time() + 120)}
+        late = dict(workers.done([times("e", "mine")], time.time() - 1))
     finally:
-        crew.close()
-    workers = [line.split()[0] for line in log.read_text().splitlines()]
-    turns = [worker for worker, _ in groupby(workers)]
-    assert len(turns) <= 3, "each layer's runs follow each other, whichever process has them"
-    assert len(set(workers)) <= 3
+        workers.close()
+    assert [*late.values()] == [None]
+    assert [[one.outcome for one in done[name].records] for name in "acd"] == [["passed"]] * 3
+    assert {one.algorithm: one.outcome for one in done["b"].records} == {"dies": "crashed", "mine": "passed"}
+    (dead,) = (one for one in done["b"].records if one.algorithm == "dies")
+    assert dead.reason == "it ended its process, with status 3"
+    assert all(one.notes == [] for one in done.values())
+    runs = [line.split()[0] for line in log.read_text().splitlines()]
+    turns = [worker for worker, _ in groupby(runs)]
+    assert len(turns) <= 4, "each layer's runs follow each other, whichever process has them"
+    assert len(set(runs)) <= 3
 
 
-def small(name):
-    measured = Measured(
-        layer=Layer(name=name, problem=parse(SMALL)), group="other", algorithms=("direct",), formats=("NCHW",)
-    )
-    return Times(measured=measured, workload="mine", seed=0, effort=EFFORT, database=None)
+def test_a_check_that_takes_its_process_down_loses_that_run_alone(tmp_path):
+    plugin = tmp_path / "plugin_of_the_check.py"
+    plugin.write_text(PLUGIN.format(log=str(tmp_path / "log")))
+    other = "n1c1h1w1-k1r1s1"
 
+    def check(algorithm):
+        return Check(
+            algorithm=algorithm, direction="forward", dtype="float32", problems=(SMALL, other), seed=0,
+            deadline=time.time() + 120,
+        )  # fmt: skip
 
-def test_a_process_that_ends_before_it_begins_a_task_does_not_lose_it():
-    """One is killed while it is idle, and one between being given a task and beginning it."""
-    crew = Crew(1, "emulator", tuple)
+    workers = Processes(1, "emulator", partial(options.load_plugins, [str(plugin)]))
     try:
-        (idle,) = crew._idle
-        idle.process.kill()
-        idle.process.join()
-        ((_, outcome),) = crew.done([small("a")], time.time() + 120)
-        assert (outcome.notes, [one.outcome for one in outcome.records]) == ([], ["passed"])
-        (idle,) = crew._idle
-        os.kill(idle.process.pid, signal.SIGSTOP)
-        threading.Timer(0.5, idle.process.kill).start()
-        ((_, outcome),) = crew.done([small("b")], time.time() + 120)
-        assert (outcome.notes, [one.outcome for one in outcome.records]) == ([], ["passed"])
-        assert not idle.process.is_alive()
-        (idle,) = crew._idle
-        os.kill(idle.process.pid, signal.SIGSTOP)
-        assert list(crew.done([small("c")], time.time() - 20)) == [(small("c"), None)]
+        done = {
+            task.algorithm: outcome for task, outcome in workers.done([check("dies"), check("mine")], time.time() + 120)
+        }
     finally:
-        crew.close()
-
-
-def test_a_task_that_no_process_begins_is_told():
-    crew = Crew(1, "emulator", partial(os._exit, 4))
-    try:
-        ((_, outcome),) = crew.done([small("a")], time.time() + 120)
-    finally:
-        crew.close()
-    assert outcome.is_lost
-    assert "ended its process, with status 4" in outcome.notes[0]
+        workers.close()
+    rows = {name: [(row["problem"], row["outcome"]) for row in outcome.rows] for name, outcome in done.items()}
+    assert rows == {
+        "dies": [(SMALL, "crashed"), (other, "crashed")], "mine": [(SMALL, "passed"), (other, "passed")],
+    }  # fmt: skip
 
 
 # ---- what only a GPU does, as far as it can be seen without one

@@ -4,9 +4,11 @@ import json
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -24,7 +26,6 @@ if TYPE_CHECKING:
     from convbench.fuzz import Orders, Suit, Tally
 
 DEFAULT_SECONDS = 60.0
-LOOK_S = 0.1  # longest wait for messages of the jobs before the bar is updated
 
 SecondsOption = Annotated[
     float | None,
@@ -66,6 +67,13 @@ CorpusOption = Annotated[
         "failures are added to it.",
     ),
 ]
+TimeoutOption = Annotated[
+    float | None,
+    typer.Option(
+        "--timeout",
+        help="Seconds that a case may take before its process is ended. Default: from the size of the case.",
+    ),
+]
 ReplayOption = Annotated[
     list[str] | None,
     typer.Option(
@@ -86,6 +94,8 @@ def fuzz(
     device: FuzzDeviceOption = None,
     plugin: options.PluginOption = None,
     cache_size: options.CacheSizeOption = None,
+    timeout: TimeoutOption = None,
+    memory: options.MemoryOption = None,
     corpus: CorpusOption = Path("fuzz_corpus.txt"),
     replay: ReplayOption = None,
     json_: options.JsonOption = False,
@@ -96,14 +106,18 @@ def fuzz(
     """
     options.keep_cache_within(cache_size)
     if replay:
-        if (seconds, examples, seed, algorithm, direction, jobs, keep_going) != (None, None, 0, None, None, 1, False):
-            others = "--device, --plugin, --cache-size and --json"
-            raise ConvbenchError(f"--replay runs one case as it is; only {others} go with it")
+        others = seconds, examples, seed, algorithm, direction, jobs, keep_going, timeout, memory
+        if others != (None, None, 0, None, None, 1, False, None, None):
+            fit = "--device, --plugin, --cache-size and --json"
+            raise ConvbenchError(f"--replay runs one case as it is; only {fit} go with it")
         _replay(replay, device, plugin, json_)
         return
     if seconds is not None and not seconds > 0:
         raise ConvbenchError(f"--seconds is {seconds:g}; it must be more than 0")
+    if timeout is not None and not timeout > 0:
+        raise ConvbenchError(f"--timeout is {timeout:g}; it must be more than 0")
     from convbench.algorithm import registry
+    from convbench.crew import default_bytes, parse_size
     from convbench.fuzz import Corpus, Orders, Suit, Tally
 
     options.load_plugins(plugin)
@@ -114,15 +128,16 @@ def fuzz(
     names = tuple(algorithm.name for algorithm in algorithms)
     known = [case for case in file.cases() if case.algorithm in names and case.direction in directions]
     orders = Orders(
-        algorithms=names, directions=directions, device=chosen.name, prepare=partial(_prepare, plugin, json_),
+        algorithms=names, directions=directions, device=chosen.name, prepare=partial(options.load_plugins, plugin),
         seed=seed, jobs=jobs, corpus=tuple(known), examples=examples,
         seconds=DEFAULT_SECONDS if seconds is None and examples is None else seconds, keep_going=keep_going,
+        timeout_s=timeout, memory=default_bytes(jobs) if memory is None else parse_size(memory),
     )  # fmt: skip
     tally = Tally(algorithms=names)
     report = Report(orders, file, plugin or [], tally, quiet=json_)
     tally.found = report.found
     suits = [Suit(one, chosen, directions) for one in algorithms]
-    interrupted = _run(orders, tally, suits)
+    interrupted = _run(orders, tally, suits, report)
     tally.unable = {suit.algorithm.name for suit in suits if not suit.rows}
     report.finish(interrupted=interrupted)
     # without --algorithm, nobody expects a case of an algorithm that cannot have one
@@ -130,35 +145,33 @@ def fuzz(
     _exit(tally, missing, interrupted=interrupted)
 
 
-def _prepare(plugin: list[str] | None, json_: bool) -> None:
-    """Prepare a job's process: load the plugins. With --json, the process prints nothing on standard output."""
-    if json_:
-        sys.stdout = sys.stderr
-    options.load_plugins(plugin)
-
-
-def _run(orders: "Orders", tally: "Tally", suits: "Sequence[Suit]") -> bool:
+def _run(orders: "Orders", tally: "Tally", suits: "Sequence[Suit]", report: "Report") -> bool:
     """Run the jobs to their end, and return whether they were interrupted."""
-    from convbench.fuzz import Crew, Found, possible
+    from convbench.fuzz import Found, Jobs, possible
+    from convbench.fuzz.jobs import STOP_S
 
     suits = list(suits)
-    with Crew(orders) as crew, live(orders, tally) as show, _interrupts_noted() as interrupted:
+    with Jobs(orders) as jobs, live(orders, tally) as show, _interrupts_noted() as interrupted:
+        deadline, stopped = inf, False
         try:
-            while crew.is_working and not interrupted.is_set():
-                for job, told in crew.messages(0 if suits else LOOK_S):
-                    tally.take(job, told)
-                    if isinstance(told, Found):
-                        if told.final:
-                            crew.tell(told.finding)
-                        if not orders.keep_going:
-                            crew.stop(but=job)
-                if suits:  # only one in each round, so that messages of the jobs are not kept waiting
+            for told in jobs.messages():
+                if told is not None:
+                    job, message, output = told
+                    tally.take(job, message)
+                    report.printed(output)
+                    if isinstance(message, Found) and message.final:
+                        jobs.tell(message.finding)
+                    if isinstance(message, Found) and not orders.keep_going and not stopped:
+                        jobs.stop()
+                        stopped = True
+                elif suits:  # only one in each round, so that messages of the jobs are not kept waiting
                     tally.possible |= possible([suits.pop()])
                 show()
-            if interrupted.is_set():
-                crew.stop()
-                for job, told in crew.drain():
-                    tally.take(job, told)
+                if interrupted.is_set() and deadline == inf:
+                    jobs.stop()
+                    deadline = time.monotonic() + STOP_S
+                if time.monotonic() > deadline:
+                    break
         finally:
             tally.finish()
     tally.possible |= possible(suits)

@@ -52,6 +52,11 @@ class Report:
         if unsaved is not None:
             raise unsaved
 
+    def printed(self, text: str) -> None:
+        """Print what an algorithm has printed in its process; with `quiet`, on standard error."""
+        if text:
+            print(visible(text), file=sys.stderr if self.quiet else sys.stdout, end="", flush=True)
+
     def command(self, finding: "Finding") -> str:
         """The command that repeats a finding."""
         if finding.cause.fault == "depends on calls before it" and not finding.before:

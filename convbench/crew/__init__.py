@@ -1,0 +1,28 @@
+"""Worker processes: they do the tasks that run other people's code, and nothing that such code does ends the caller.
+
+    with Crew(start, count=2) as crew:
+        crew.add(*tasks)
+        for event in crew.events():     # Posted: a message about a task; Ended: what became of it
+            ...
+
+`start` is called in each worker and gives the function that does a task there. It has a `Desk`: it says there what it
+begins and how long that may take, and posts results as they come. A worker that ends, hangs, or takes too much memory
+is replaced. `crew` knows nothing of convolution.
+"""
+
+from convbench.crew.crew import GRACE_S, Crew, Ended, Fate, Posted, StartError
+from convbench.crew.desk import Desk, OverError
+from convbench.crew.memory import default_bytes, parse_size
+
+__all__ = [
+    "GRACE_S",
+    "Crew",
+    "Desk",
+    "Ended",
+    "Fate",
+    "OverError",
+    "Posted",
+    "StartError",
+    "default_bytes",
+    "parse_size",
+]

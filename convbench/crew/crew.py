@@ -1,0 +1,369 @@
+"""The parent's side of a crew: it hands out tasks, watches the workers, and replaces those that are lost.
+
+Each task goes to an idle worker. A worker is lost if its process ends, if the code of its task raises, if what it does
+takes longer than it may, or if it takes too much memory. It is then killed with all that it has started, and a new one
+takes its place. A worker that ends before it begins its task is replaced, too, and another worker gets the task.
+"""
+
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from math import inf
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Generic, Literal, Self, TypeVar
+
+from convbench.crew.desk import Desk
+from convbench.crew.memory import taken_bytes
+from convbench.crew.messages import (
+    Begun,
+    Done,
+    FromWorker,
+    GivesTurn,
+    NotStarted,
+    Order,
+    Post,
+    Raised,
+    Started,
+    Told,
+    WantsTurn,
+)
+from convbench.crew.notice import Notice
+from convbench.crew.output import Output
+from convbench.errors import ConvbenchError
+
+T = TypeVar("T")
+
+Fate = Literal["done", "crashed", "timed_out", "out_of_memory", "left_out"]
+Start = Callable[[Desk], Callable[[Any], Any]]  # called in a worker; gives what does a task there
+
+LOOK_S = 0.25  # how long to wait for messages before the workers are looked at again
+GRACE_S = 15.0  # how long a task may go on after the end of the time
+MOST_HANDED = 3  # how many workers a task is given to, if each ends before it begins the task
+START_S = 300.0  # longest start of a worker
+NEARLY = 0.9  # of its memory: a process that is killed with so much in use has probably run out of it
+
+
+class StartError(ConvbenchError):
+    """No worker can be started."""
+
+
+@dataclass(frozen=True)
+class Posted(Generic[T]):
+    """A message about a task, and what was printed since the one before."""
+
+    task: T
+    content: Any
+    output: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ended(Generic[T]):
+    """The end of a task.
+
+    `doing` is what was under way when it ended, in the words of `Desk.begin`; None if nothing was. `output` is the end
+    of what was printed since the last message.
+    """
+
+    task: T
+    fate: Fate
+    result: Any = None
+    reason: str | None = None  # unless it is done
+    doing: str | None = None
+    output: str = ""
+
+
+class Crew(Generic[T]):
+    """Worker processes, as many as `count`, of which each does one task at a time.
+
+    Parameters
+    ----------
+    start : called in each worker, before its first task; it must be picklable. If it raises a ConvbenchError, `events`
+        raises that.
+    memory : bytes that each worker with its children may have in use; None: no limit
+    fails_allocations : whether allocations beyond the memory also fail in the worker, with a MemoryError. The address
+        space that a GPU's driver reserves counts too, so it does not suit workers that use one.
+    """
+
+    def __init__(
+        self, start: Start, count: int = 1, *, memory: int | None = None, fails_allocations: bool = False
+    ) -> None:
+        self._start, self._count, self._memory, self._fails = pickle.dumps(start), count, memory, fails_allocations
+        self._folder = TemporaryDirectory(prefix="convbench-crew-", ignore_cleanup_errors=True)
+        self._members: dict[Connection, _Member[T]] = {}
+        self._left: deque[_Handed[T]] = deque()
+        self._turns: list[Connection] = []  # of those that wait for their turn, in the order in which they asked
+        self._holder: Connection | None = None
+        self._hired, self._since, self._longest, self._until = 0, 0.0, 0.0, inf
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def add(self, *tasks: T, first: bool = False) -> None:
+        """Add tasks, after all others or before them."""
+        handed = [_Handed(task) for task in tasks]
+        if first:
+            self._left.extendleft(reversed(handed))
+        else:
+            self._left.extend(handed)
+
+    def tell(self, content: object, *, but: T | None = None) -> None:
+        """Tell all workers that have a task, or all except that with this task, for `Desk.told`."""
+        for connection, member in self._members.items():
+            if member.handed is not None and (but is None or member.handed.task is not but):
+                with suppress(OSError):  # it has ended; `events` will notice
+                    connection.send(Told(content))
+
+    def events(self, until: float = inf, *, look_s: float = LOOK_S) -> Iterator[Posted[T] | Ended[T] | None]:
+        """Do the tasks. Yield their messages and ends as they come, and None whenever `look_s` passes without any.
+
+        It ends when all tasks have ended; the caller may add tasks until then.
+
+        Parameters
+        ----------
+        until : the time, by `time.time`, after which no task is begun: it ends as left out. Nor is one begun if less
+            time is left than the longest turn so far took. Tasks still under way `GRACE_S` later are ended.
+        """
+        self._until = until
+        while self._left or any(member.handed for member in self._members.values()):
+            if not self._there_is_time():
+                while self._left:
+                    yield Ended(task=self._left.popleft().task, fate="left_out", reason="there was no time left")
+            self._hand_out()
+            yielded = False
+            for event in self._heard(look_s):
+                yielded = True
+                yield event
+            for event in self._watched():
+                yielded = True
+                yield event
+            if not yielded:
+                yield None
+
+    def close(self) -> None:
+        """End all workers and what they have started. No more tasks follow."""
+        for member in self._members.values():
+            member.end()
+        self._members, self._turns, self._holder = {}, [], None
+        self._folder.cleanup()
+
+    # ---- tasks
+
+    def _hand_out(self) -> None:
+        while self._left:
+            idle = next((one for one in self._members.values() if one.is_ready and one.handed is None), None)
+            starting = sum(not member.is_ready for member in self._members.values())
+            if idle is None:
+                room = self._count - len(self._members)
+                for _ in range(min(room, len(self._left) - starting)):
+                    self._hire()
+                return
+            idle.handed = self._left.popleft()
+            idle.handed.times += 1
+            idle.has_begun = False
+            with suppress(OSError):  # it has ended; `_heard` will notice
+                idle.connection.send(Order(idle.handed.task))
+
+    def _heard(self, look_s: float) -> Iterator[Posted[T] | Ended[T]]:
+        """Wait for messages for `look_s`, and yield what they mean to the caller."""
+        for connection in wait(list(self._members), look_s):
+            assert isinstance(connection, Connection)
+            if (member := self._members.get(connection)) is None:
+                continue  # it was lost by the handling of an earlier message
+            try:
+                message: FromWorker = connection.recv()
+            except (EOFError, OSError, pickle.UnpicklingError):  # a message may be cut off, too
+                yield from self._gone(member)
+                continue
+            match message:
+                case Started():
+                    member.is_ready = True
+                case NotStarted(error):
+                    raise error
+                case Begun():
+                    member.has_begun = True
+                case WantsTurn():
+                    self._turns.append(connection)
+                    self._grant()
+                case GivesTurn():
+                    self._release(connection)
+                case Post(content, output):
+                    yield Posted(member.task, content, output)
+                case Done(result, output):
+                    task, member.handed = member.task, None
+                    self._release(connection)
+                    yield Ended(task=task, fate="done", result=result, output=output)
+                case Raised(reason, is_memory, output):
+                    fate: Fate = "out_of_memory" if is_memory else "crashed"
+                    yield self._lost(member, fate, reason, output)
+
+    def _watched(self) -> Iterator[Ended[T]]:
+        """Look at all workers, and yield the ends of tasks that take too much time or memory."""
+        for member in list(self._members.values()):
+            member.output.cut_back()
+            if member.process.poll() is not None:  # what it has forked may hold its connection open
+                if not member.connection.poll():
+                    yield from self._gone(member)
+                continue
+            if member.handed is None:
+                if not member.is_ready and time.monotonic() - member.hired > START_S:
+                    raise StartError(
+                        f"a worker did not start within {START_S:.0f} s; it printed: {member.output.take()}"
+                    )
+                continue
+            doing = member.notice.read()
+            if doing is not None and doing.is_over:
+                yield self._lost(member, "timed_out", f"it did not end within {doing.limit_s:g} s")
+            elif time.time() > self._until + GRACE_S:
+                yield self._lost(member, "timed_out", "it was ended because the time for all was over")
+            elif self._memory is not None:
+                member.taken = taken_bytes(member.process.pid)
+                if member.taken > self._memory:
+                    took = f"it took {_gib(member.taken)} of memory, and may take {_gib(self._memory)}"
+                    yield self._lost(member, "out_of_memory", took)
+
+    def _gone(self, member: "_Member[T]") -> Iterator[Ended[T]]:
+        """Handle the end of a worker's process."""
+        with suppress(subprocess.TimeoutExpired):  # it has closed its connection, and lives
+            member.process.wait(1.0)
+        if member.handed is None:
+            self._replace(member)
+            if not member.is_ready:
+                raise StartError(
+                    f"a worker ended while it started, {member.death()}; it printed: {member.output.take()}"
+                )
+            return
+        if not member.has_begun and member.handed.times < MOST_HANDED:
+            self._left.appendleft(member.handed)
+            self._replace(member)
+            return
+        death, killed = member.death(), member.process.returncode == -signal.SIGKILL
+        if self._memory is not None and member.taken > NEARLY * self._memory:
+            yield self._lost(member, "out_of_memory", f"{death}, with {_gib(member.taken)} of memory in use")
+        else:
+            by_system = "; the system kills processes when its memory is exhausted" if killed else ""
+            yield self._lost(member, "crashed", f"{death}{by_system}")
+
+    def _lost(self, member: "_Member[T]", fate: Fate, reason: str, output: str | None = None) -> Ended[T]:
+        """Replace a worker, and give the end of its task."""
+        doing, task = member.notice.read(), member.task
+        self._replace(member)
+        return Ended(
+            task=task, fate=fate, reason=reason, doing=None if doing is None else doing.what,
+            output=member.output.take() if output is None else output,
+        )  # fmt: skip
+
+    def _replace(self, member: "_Member[T]") -> None:
+        """End a worker. `_hand_out` starts another one when there is a task for it."""
+        del self._members[member.connection]
+        self._release(member.connection)
+        member.end()
+
+    def _hire(self) -> None:
+        self._hired += 1
+        number, folder = self._hired, Path(self._folder.name)
+        notice, output = Notice(folder / f"{number}.notice"), Output(folder / f"{number}.output")
+        ours, theirs = Pipe()
+        descriptor = output.open()
+        limit = self._memory if self._fails and self._memory is not None else 0
+        words = [sys.executable, "-m", "convbench.crew.worker", str(theirs.fileno()), str(folder), str(number)]
+        process = subprocess.Popen(
+            [*words, str(limit)], stdin=subprocess.DEVNULL, stdout=descriptor, stderr=descriptor,
+            pass_fds=[theirs.fileno()], start_new_session=True, env=_environment(),
+        )  # fmt: skip
+        os.close(descriptor)
+        theirs.close()
+        with suppress(OSError):  # it has ended; `_heard` will notice
+            ours.send(sys.path)
+            ours.send_bytes(self._start)
+        self._members[ours] = _Member(ours, process, notice, output)
+
+    # ---- turns
+
+    def _grant(self) -> None:
+        """Let the worker that has waited longest have its turn; or tell all that wait that there is no time left."""
+        while self._holder is None and self._turns:
+            first = self._turns.pop(0)
+            if granted := self._there_is_time():
+                self._holder, self._since = first, time.time()
+            with suppress(OSError):  # it has ended; `_heard` will notice
+                first.send(granted)
+
+    def _release(self, connection: Connection) -> None:
+        self._turns = [other for other in self._turns if other is not connection]
+        if self._holder is connection:
+            self._holder = None
+            self._longest = max(self._longest, time.time() - self._since)
+        self._grant()
+
+    def _there_is_time(self) -> bool:
+        """Whether the time that is left is enough for a turn as long as the longest so far."""
+        return time.time() + self._longest < self._until
+
+
+@dataclass
+class _Handed(Generic[T]):
+    """A task, and how many workers it was given to."""
+
+    task: T
+    times: int = 0
+
+
+@dataclass(eq=False)
+class _Member(Generic[T]):
+    """A worker, as its parent sees it."""
+
+    connection: Connection
+    process: "subprocess.Popen[bytes]"
+    notice: Notice
+    output: Output
+    handed: _Handed[T] | None = None
+    is_ready: bool = False  # for tasks
+    has_begun: bool = False  # its task
+    taken: int = 0  # bytes of memory, when it was last looked at
+    hired: float = field(default_factory=time.monotonic)
+
+    @property
+    def task(self) -> T:
+        assert self.handed is not None
+        return self.handed.task
+
+    def end(self) -> None:
+        """Kill the process and all of its group."""
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+        self.connection.close()
+
+    def death(self) -> str:
+        """How the process ended."""
+        code = self.process.returncode
+        if code is None:
+            return "it closed the connection to its parent"
+        return (
+            f"its process was ended by {signal.Signals(-code).name}"
+            if code < 0
+            else f"it ended its process, with status {code}"
+        )
+
+
+def _environment() -> dict[str, str]:
+    """The environment of a worker, which must find this package where it was found here."""
+    here = str(Path(__file__).parents[2])
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, (here, os.environ.get("PYTHONPATH"))))}
+
+
+def _gib(size: int) -> str:
+    return f"{size / 2**30:.1f} GiB"
