@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, get_type_hints
 
 from convbench.cli import options
 from convbench.cli.isolation import Isolation
+from convbench.cli.streams import visible
 from convbench.errors import ConvbenchError, UnknownNameError, did_you_mean
 
 if TYPE_CHECKING:
@@ -65,7 +66,8 @@ class Asked:
         isolation = Isolation(mode=self.isolation, timeout=self.timeout, memory=self.memory, plugins=bool(self.plugin))
         if (limits := isolation.limits(harness.device, chosen)) is not None:
             same = replace(self, device=harness.device.name)
-            harness = IsolatedHarness(harness, partial(Asked.harness, same, how), limits=limits)
+            make = partial(Asked.harness, same, how)
+            harness = IsolatedHarness(harness, make, limits=limits, visible=visible)
         return harness, chosen, todo
 
     def harness(self, how: "How", tell: Tell) -> "Harness":

@@ -14,7 +14,6 @@ from convbench.cli.asked import Asked, How, takes_asked
 from convbench.cli.output import print_markdown, require_extra, write_pages
 from convbench.cli.progress import Layers, progress
 from convbench.cli.resumed import Resumed, ResumeOption, finish
-from convbench.cli.streams import visible
 from convbench.errors import ConvbenchError, DeviceError
 from convbench.interrupts import INTERRUPTED
 from convbench.report import markdown_table
@@ -78,9 +77,6 @@ def verify(
             if json_:
                 print(json.dumps([_row(record) for record in told], indent=1))
             elif told:
-                for record in records:
-                    if record.output:
-                        print(f"# printed by {record.algorithm} on {record.problem}\n\n{visible(record.output)}")
                 _print_verdicts([_row(record) for record in told], f"{chosen.name} on {harness.description['name']}")
                 if place is not None:
                     print(f"Records: {place}")

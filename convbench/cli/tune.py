@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -57,7 +57,7 @@ def tune(
 
     Without a GPU, configs are ranked by the times that are predicted for one (--gpu).
     """
-    from convbench.records import RecordsFile
+    from convbench.records import FAILURES, RecordsFile
     from convbench.tuning import Tuner
     from convbench.tuning import database as entries
 
@@ -67,31 +67,31 @@ def tune(
     entries.require_writable(path)
     for line in entries.read_entries(path)[1]:
         print(f"convbench: {line}", file=sys.stderr)
-    searches, refused = _searches(harness, todo, wanted, trials, asked.seed)
     tuner, run = Tuner(harness, most=trials, seconds=seconds), _Run(path)
-    try:
-        with harness, ExitStack() as stack:
-            file = None if out is None else stack.enter_context(RecordsFile(out))
-            total = sum(found.space if trials is None else min(trials, found.space) for found, _ in searches)
-            what = f"tuning on {harness.description['name']}"
-            for record in stack.enter_context(
-                progress(run.records(tuner, chosen, searches), what, total, harness.device)
-            ):
-                if file is not None:
-                    file.append(record)
-    except KeyboardInterrupt:
-        run.keep(tuner, chosen)  # a second Ctrl-C ends this, too
-        print(f"convbench: interrupted; {run.kept} tuned configs are in {path}", file=sys.stderr)
-        raise typer.Exit(INTERRUPTED) from None
-    except DeviceError as error:
-        print(f"convbench: {error}\nconvbench: {run.kept} tuned configs are in {path}", file=sys.stderr)
-        raise typer.Exit(1) from None
-    finally:
-        _print(run.done, refused, harness, path, json_=json_)
+    with harness, ExitStack() as stack:
+        searches, refused, failed = _searches(harness, todo, wanted, trials, asked.seed)
+        file = None if out is None else stack.enter_context(RecordsFile(out))
+        total = sum(found.space if trials is None else min(trials, found.space) for found, _ in searches)
+        records, what = run.records(tuner, chosen, searches), f"tuning on {harness.description['name']}"
+        try:
+            with progress(records, what, total, harness.device) as each:
+                for record in each:
+                    if file is not None:
+                        file.append(record)
+        except KeyboardInterrupt:
+            records.close()
+            run.keep(tuner, chosen)  # a second Ctrl-C ends this, too
+            print(f"convbench: interrupted; {run.kept} tuned configs are in {path}", file=sys.stderr)
+            raise typer.Exit(INTERRUPTED) from None
+        except DeviceError as error:
+            print(f"convbench: {error}\nconvbench: {run.kept} tuned configs are in {path}", file=sys.stderr)
+            raise typer.Exit(1) from None
+        finally:
+            _print(run.done, refused, harness, path, json_=json_)
     if not any(found.entry for found in run.done):
         print("convbench: nothing was tuned, for nothing was right", file=sys.stderr)
         raise typer.Exit(1)
-    if any(found.count("wrong", "crashed") for found in run.done):
+    if failed or any(found.count(*FAILURES) for found in run.done):
         print("convbench: some configs are wrong or failed", file=sys.stderr)
         raise typer.Exit(1)
 
@@ -107,7 +107,7 @@ class _Run:
 
     def records(
         self, tuner: "Tuner", chosen: "Workload", searches: "list[tuple[Found, Proposals]]"
-    ) -> "Iterator[Record]":
+    ) -> "Generator[Record]":
         """The record of each candidate; each search's entry is in the file before the next begins."""
         for found, order in searches:
             self._open = found
@@ -144,23 +144,25 @@ def _search(name: str | None) -> "Search | None":
 
 def _searches(
     harness: "Harness", todo: "list[Job]", search: "Search | None", trials: int | None, seed: int
-) -> "tuple[list[tuple[Found, Proposals]], list[Refused]]":
-    """The searches in their order; and the refusals, each with problem, direction, algorithm and reason."""
+) -> "tuple[list[tuple[Found, Proposals]], list[Refused], bool]":
+    """The searches in their order; the refusals, each with problem, direction, algorithm and reason; and whether an
+    algorithm failed where it was asked for its configs: that is a refusal, too.
+    """
     from convbench.tuning import Found, proposals
 
-    searches, refused = list[tuple[Found, "proposals.Proposals"]](), list[Refused]()
-    for job in todo:
+    searches, refused, failed = list[tuple[Found, "proposals.Proposals"]](), list[Refused](), False
+    for job, space in zip(todo, harness.spaces(todo), strict=True):
         (problem, direction), algorithm = job.layer.work, job.algorithm
-        if reason := algorithm.refuses(problem, direction) or harness.device.refuses(problem):
-            refused.append((str(problem), direction, algorithm.name, reason))
+        if space.refusal is not None:
+            refused.append((str(problem), direction, algorithm.name, space.refusal))
+            failed |= space.is_failure
             continue
-        space = algorithm.space_for(problem, direction)
-        found = Found(layer=job.layer, algorithm=algorithm, space=len(space))
-        searches.append((found, proposals.proposals(space, search, trials, seed)))
+        found = Found(layer=job.layer, algorithm=algorithm, space=len(space.configs), default=space.default)
+        searches.append((found, proposals.proposals(space.configs, search, trials, seed)))
     if not searches:
         reasons = "; ".join(dict.fromkeys(f"{name}: {reason}" for *_, name, reason in refused))
         raise ConvbenchError(f"there is nothing to tune: {reasons}")
-    return searches, refused
+    return searches, refused, failed
 
 
 def _print(done: "list[Found]", refused: list[Refused], harness: "Harness", path: Path, *, json_: bool) -> None:

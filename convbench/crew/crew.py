@@ -152,6 +152,13 @@ class Crew(Generic[T]):
             if not yielded:
                 yield None
 
+    def cancel(self) -> None:
+        """Drop all tasks that have not ended, and end their workers. New tasks may follow."""
+        self._left.clear()
+        for member in list(self._members.values()):
+            if member.handed is not None:
+                self._replace(member)
+
     def close(self) -> None:
         """End all workers and what they have started. No more tasks follow."""
         for member in self._members.values():

@@ -103,6 +103,16 @@ class Facts:
     config: dict[str, Any]  # the fields of the config that it runs with; empty if it is refused or its code fails
 
 
+@dataclass(frozen=True, kw_only=True)
+class Space:
+    """The configs that an algorithm offers for a layer; none, and a reason, if it refuses the layer."""
+
+    configs: tuple[Any, ...] = ()
+    default: Any = None
+    refusal: str | None = None
+    is_failure: bool = False  # whether its code failed when it was asked
+
+
 @dataclass(frozen=True)
 class Ready:
     """A job whose result is right, and the contender that times it."""
@@ -174,6 +184,22 @@ class Harness:
             _pass_on(error)
             precision = "unknown"
         return Facts(family=job.algorithm.family, precision=precision, config=self._config_of(job))
+
+    def spaces(self, todo: Sequence[Job]) -> list[Space]:
+        """The configs that each job's algorithm offers for its layer."""
+        return [self.space(job) for job in todo]
+
+    def space(self, job: Job) -> Space:
+        """The configs that a job's algorithm offers for its layer; it never raises what the algorithm does."""
+        work, algorithm = job.layer.work, job.algorithm
+        try:
+            if reason := algorithm.refuses(*work) or self.device.refuses(work[0]):
+                return Space(refusal=reason)
+            default = algorithm.resolved(*work, None, self.device)
+            return Space(configs=tuple(algorithm.space_for(*work)), default=default)
+        except BaseException as error:  # noqa: BLE001  (the code of a plugin may raise anything)
+            failure = _failure(error)
+            return Space(refusal=failure.reason, is_failure=failure.outcome != "refused")
 
     def records(self, workload: Workload, todo: Sequence[Job]) -> Iterator[Record]:
         """Yield the records of `measured`, without their jobs."""

@@ -13,7 +13,7 @@ from typing import Any, Literal, Self
 from convbench.algorithm import Algorithm, registry
 from convbench.crew import Crew, Desk, Ended, Posted
 from convbench.devices import Device
-from convbench.measurement.harness import Facts, Harness, Job, Judgement, TunedConfigs, by_layer
+from convbench.measurement.harness import Facts, Harness, Job, Judgement, Space, TunedConfigs, by_layer
 from convbench.measurement.limits import memory_reason, time_limit_s
 from convbench.measurement.sampling import Effort
 from convbench.problem import ConvProblem, Direction
@@ -23,7 +23,8 @@ from convbench.workload import Layer, Workload
 Tell = Callable[[str], None]  # tells the user a sentence
 MakeHarness = Callable[[Tell], Harness]  # called in each worker; picklable
 
-What = Literal["facts", "verify", "measure"]
+What = Literal["facts", "space", "verify", "measure"]
+FoundThere = Record | Facts | Space
 ALIKE = 2  # times that a part may end without a job to blame before all that is left of it is given up
 
 
@@ -57,7 +58,7 @@ class _Result:
     """What one job of a part gave."""
 
     number: int
-    found: Record | Facts
+    found: FoundThere
     compile_s: float  # since the last result
 
 
@@ -82,6 +83,7 @@ class IsolatedHarness(Harness):
     ----------
     make : makes the harness of a worker, with the same device, seed, database and forecast as this one
     limits : of each worker
+    visible : makes a text harmless, before it is printed: what the algorithms print is printed here, too
 
     Methods raise StartError if no worker can be started. Use it as a context manager: its end ends the workers.
     """
@@ -93,12 +95,13 @@ class IsolatedHarness(Harness):
         *,
         count: int = 1,
         limits: Limits = Limits(),
+        visible: Callable[[str], str] = repr,
     ) -> None:
         super().__init__(
             harness.device, seed=harness.seed, effort=harness.effort, now=harness.now, database=harness.database,
             forecast=harness.forecast,
         )  # fmt: skip
-        self.limits = limits
+        self.limits, self._visible = limits, visible
         self._crew: Crew[_Part] = Crew(
             _Start(make, limits), count, memory=limits.memory, fails_allocations=not harness.device.is_gpu
         )
@@ -121,6 +124,16 @@ class IsolatedHarness(Harness):
         if _identity(job) not in self._facts:
             self._learn([job])
         return self._facts[_identity(job)]
+
+    def spaces(self, todo: Sequence[Job]) -> list[Space]:
+        """The configs that each job's algorithm offers for its layer, as workers have found them."""
+        nothing = Workload(name="", source="", layers=())
+        found = dict(self._results("space", nothing, dict(enumerate(todo))))
+        return [space for _, space in sorted(found.items()) if isinstance(space, Space)]
+
+    def space(self, job: Job) -> Space:
+        """The configs that a job's algorithm offers for its layer."""
+        return self.spaces([job])[0]
 
     def judge(self, job: Job) -> Judgement:
         """Not here: a judgement holds arrays, which stay in the worker. `verified` gives its record."""
@@ -148,23 +161,27 @@ class IsolatedHarness(Harness):
             assert isinstance(found, Record)
             yield todo[number], found
 
-    def _results(self, what: What, workload: Workload, todo: dict[int, Job]) -> Iterator[tuple[int, Record | Facts]]:
+    def _results(self, what: What, workload: Workload, todo: dict[int, Job]) -> Iterator[tuple[int, FoundThere]]:
         places, of_layers = {id(job): number for number, job in todo.items()}, by_layer(list(todo.values()))
         name = replace(workload, layers=(), skipped=(), notes=())  # a worker needs its name alone
         for _, group in of_layers:
             jobs = {places[id(job)]: (job.layer, job.algorithm.name, job.config) for job in group}
             self._crew.add(_Part(what, jobs, name, self.effort))
-        for event in self._crew.events():
-            if isinstance(event, Posted):
-                yield from self._heard(event)
-            elif isinstance(event, Ended) and event.fate != "done":
-                yield from self._mourned(event, todo)
+        try:
+            for event in self._crew.events():
+                if isinstance(event, Posted):
+                    yield from self._heard(event)
+                elif isinstance(event, Ended) and event.fate != "done":
+                    yield from self._mourned(event, todo)
+        finally:
+            self._crew.cancel()  # nothing is left, unless the caller has stopped before the end
 
-    def _heard(self, event: Posted[_Part]) -> Iterator[tuple[int, Record | Facts]]:
+    def _heard(self, event: Posted[_Part]) -> Iterator[tuple[int, FoundThere]]:
         match event.content:
             case _Result(number, found, compile_s):
                 self.device.compile_s += compile_s
                 del event.task.jobs[number]
+                self._print(event.output)
                 if isinstance(found, Record) and event.output:
                     found = replace(found, output=event.output)
                 yield number, found
@@ -173,9 +190,10 @@ class IsolatedHarness(Harness):
             case _Dropped((algorithm, problem, direction, reason)) if self.database is not None:
                 self.database.drop(algorithm, problem, direction, self.device, reason)
 
-    def _mourned(self, ended: Ended[_Part], todo: dict[int, Job]) -> Iterator[tuple[int, Record | Facts]]:
+    def _mourned(self, ended: Ended[_Part], todo: dict[int, Job]) -> Iterator[tuple[int, FoundThere]]:
         """The results of the jobs that a lost worker leaves undone, or that are given up; the others go on."""
         part = ended.task
+        self._print(ended.output)
         blamed = [int(ended.doing)] if ended.doing is not None and int(ended.doing) in part.jobs else []
         if not blamed:
             part.blameless += 1
@@ -187,15 +205,21 @@ class IsolatedHarness(Harness):
         if part.jobs:
             self._crew.add(part, first=True)
 
-    def _epitaph(self, part: _Part, job: Job, ended: Ended[_Part]) -> Record | Facts:
+    def _epitaph(self, part: _Part, job: Job, ended: Ended[_Part]) -> FoundThere:
         if part.what == "facts":
             return Facts(family=job.algorithm.family, precision="unknown", config={})
+        if part.what == "space":
+            return Space(refusal=ended.reason, is_failure=True)
         outcomes: dict[str, Outcome] = {"timed_out": "timed_out", "out_of_memory": "out_of_memory"}
         reason = str(ended.reason)
         if ended.fate == "timed_out":
             reason += " (--timeout)"
         judgement = Judgement(outcome=outcomes.get(ended.fate, "crashed"), reason=reason)
         return replace(self.record(job, part.workload, judgement), output=ended.output or None)
+
+    def _print(self, output: str) -> None:
+        if output:
+            print(self._visible(output), end="" if output.endswith("\n") else "\n", flush=True)
 
     def _tell(self, sentence: str) -> None:
         if sentence not in self._told:  # each worker tells it
@@ -241,12 +265,12 @@ class _Worker:
             desk.post(_Result(numbers[id(job)], found, harness.device.compile_s - compiled))
             compiled = harness.device.compile_s
 
-    def _found(self, part: _Part, todo: list[Job]) -> Iterator[tuple[Job, Record | Facts]]:
+    def _found(self, part: _Part, todo: list[Job]) -> Iterator[tuple[Job, FoundThere]]:
         harness = self.harness
-        if part.what == "facts":
+        if part.what in ("facts", "space"):
             for job in todo:
                 harness.watch(job)
-                yield job, harness.facts(job)
+                yield job, harness.facts(job) if part.what == "facts" else harness.space(job)
             return
         fit = []
         for job in todo:

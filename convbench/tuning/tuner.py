@@ -41,6 +41,7 @@ class Found:
     layer: Layer
     algorithm: Algorithm
     space: int  # number of configs in the space
+    default: Any = None  # the config without tuning; None: the algorithm is asked
     outcomes: dict[Outcome, int] = field(default_factory=dict)  # number of candidates with each outcome
     pruned_for: str | None = None  # the first reason
     wrong_for: str | None = None  # the first reason, with its config
@@ -115,7 +116,7 @@ class Tuner:
             found.verdict += f"; {tried:,} of {found.space:,} configs were tried"
 
     def _decide(self, found: Found, workload: Workload, tried: int) -> None:
-        default = found.algorithm.resolved(*found.layer.work, None, self.harness.device)
+        default = self._default(found)
         if not found.times_us:
             return
         best = min(found.times_us, key=lambda config: found.times_us[config])
@@ -144,7 +145,7 @@ class Tuner:
             if found.unpredicted_for is not None:
                 found.verdict = f"no time is predicted: {found.unpredicted_for}"
             return
-        default = found.algorithm.resolved(*found.layer.work, None, self.harness.device)
+        default = self._default(found)
         best = min(found.times_us, key=lambda config: found.times_us[config])
         if best == default:
             found.verdict = "the default is predicted to be the fastest"
@@ -159,6 +160,11 @@ class Tuner:
             best = default
         known = found.times_us.get(default)
         found.entry = self._entry(found, best, (found.times_us[best], None, known), caption(gpu))
+
+    def _default(self, found: Found) -> Any:
+        if found.default is not None:
+            return found.default
+        return found.algorithm.resolved(*found.layer.work, None, self.harness.device)
 
     def _measured(
         self, found: Found, workload: Workload, configs: list[Any], effort: Effort
