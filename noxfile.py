@@ -77,6 +77,13 @@ def false_alarms(session: nox.Session) -> None:
 
 
 @nox.session
+def faults(session: nox.Session) -> None:
+    """Algorithms that end their process, hang, or leave it in a mess, in every command: a table, minutes."""
+    install(session, "test")
+    session.run("python", "-m", "runs.faults", *session.posargs, env=RUNS)
+
+
+@nox.session
 def configs(session: nox.Session) -> None:
     """Every kernel that every algorithm offers, launched once on the checked emulator: minutes."""
     install(session, "test")

@@ -104,6 +104,36 @@ def test_what_is_wrong_gives_status_1_and_is_named(convbench, small, monkeypatch
     assert "results are wrong or failed" in err
 
 
+DIES_PY = """
+import os
+class Dying(DirectPlan):
+    def run(self, *arrays):
+        os._exit(0)
+
+@register
+class Dies(Direct):
+    name, dtypes, plans = "dies", ("float32",), {"forward": Dying}
+"""
+
+
+def test_what_dies_is_named_first_and_the_others_are_measured(convbench, small):
+    (small / "dies.py").write_text(ONE_PY + DIES_PY)
+    status, _, _ = convbench(
+        "gpu", "--out", "survey", "--device", "emulator", "--workload", "small.txt", "--check", SMALL,
+        "--plugin", "dies.py", "--algorithm", "one,dies",
+    )  # fmt: skip
+    assert status == 1
+    page = (small / "survey" / "ratios.md").read_text()
+    died = "Died or did not end: dies (crashed on n1c2h5w5-k2r3s3); the others went on"
+    assert 0 < page.index(died) < page.index("Correctness: ")
+    records = read_records(small / "survey" / "standard.jsonl")[0]
+    assert {(one.algorithm, one.outcome) for one in records if one.family != "baseline"} == {
+        ("one", "passed"), ("dies", "crashed"),
+    }  # fmt: skip
+    rows = [json.loads(line) for line in (small / "survey" / "correctness.jsonl").read_text().splitlines()]
+    assert {(row["algorithm"], row["outcome"]) for row in rows} == {("one", "passed"), ("dies", "crashed")}
+
+
 @pytest.mark.parametrize(
     ("words", "parts"),
     [
