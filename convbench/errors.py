@@ -85,6 +85,10 @@ class RecordsError(ConvbenchError):
     """A records file cannot be read or written."""
 
 
+class FileInUseError(ConvbenchError):
+    """Another process is writing a file that has one writer at a time. The message says which process."""
+
+
 class CaseError(ConvbenchError):
     """A line is not a valid case of the fuzzer. The message has the line and the mistake in it."""
 

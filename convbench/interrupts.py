@@ -1,32 +1,58 @@
-"""Defines the exit status after Ctrl-C, and makes child processes ignore Ctrl-C, because their parent ends them."""
+"""Defines how signals end a command: SIGTERM and SIGHUP do what Ctrl-C does.
+
+Batch systems, `timeout`, and terminals that are closed send these signals. The command ends in order: it keeps what was
+measured, and ends its workers.
+"""
 
 import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import FrameType
 
-INTERRUPTED = 130  # the exit status: 128 + SIGINT, as shells have it
+INTERRUPTED = 130  # the exit status after any of the three: 128 + SIGINT, as shells have it
+CLOSED_PIPE = 141  # the exit status if nobody reads the output any more: 128 + SIGPIPE
+ENDING = signal.SIGTERM, signal.SIGHUP  # end a command as Ctrl-C does, which is SIGINT
+
+
+class Interruption(KeyboardInterrupt):
+    """SIGTERM or SIGHUP has come."""
 
 
 @contextmanager
-def without_interrupts() -> Iterator[None]:
-    """Make processes that are started inside this context ignore Ctrl-C from the moment they start.
+def as_ctrl_c() -> Iterator[None]:
+    """Let SIGTERM and SIGHUP do what Ctrl-C does at that moment, while this context lasts.
 
-    In any other thread than the main one, it changes nothing.
+    A signal that is ignored from the start stays ignored; `nohup` sees to this. In any other thread than the main one,
+    it changes nothing.
     """
     if threading.current_thread() is not threading.main_thread():  # Python sets signal handlers in that thread only
         yield
         return
-    usual = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    usual = {number: signal.getsignal(number) for number in ENDING}
+    heeded = [number for number, handler in usual.items() if handler is not signal.SIG_IGN]
+    for number in heeded:
+        signal.signal(number, _interrupt)
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, usual)
+        for number in heeded:
+            signal.signal(number, usual[number])
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    """Do what Ctrl-C does; if Ctrl-C is ignored, as in the background of a shell, interrupt all the same."""
+    handler = signal.getsignal(signal.SIGINT)
+    if not callable(handler) or handler is signal.default_int_handler:
+        raise Interruption
+    handler(number, frame)
 
 
 def is_interruption(error: BaseException) -> bool:
-    """Whether an exception is Ctrl-C of the user, and not one that the code under test has raised by itself.
+    """Whether an exception is a signal to end, and not one that the code under test has raised by itself.
 
     Where Ctrl-C is ignored, as in every worker, a KeyboardInterrupt is that code's own. Elsewhere nobody can tell.
     """
+    if isinstance(error, Interruption):
+        return True
     return isinstance(error, KeyboardInterrupt) and signal.getsignal(signal.SIGINT) != signal.SIG_IGN

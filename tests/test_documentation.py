@@ -41,7 +41,7 @@ GUIDE = {
         f"how_to/{page}"
         for page in (
             "index", "install", "verify_your_kernel", "fuzz_your_kernel", "find_a_data_race", "run_without_a_gpu",
-            "compare_algorithms",
+            "compare_algorithms", "share_the_work",
             "compare_two_runs", "read_a_report", "add_a_workload", "measure_on_a_gpu", "write_a_fast_kernel",
             "tune_an_algorithm", "inspect_machine_code", "find_why_a_kernel_is_slow", "give_an_error_model",
             "use_as_a_library", "draw_maps",
@@ -71,6 +71,9 @@ SHORTER = {
         "verify --workload lenet5 --device emulator-checked --where 'c == 1' --algorithm direct"
     ),
     "verify n8c32h14w14-k32r3s3-pad1-float16-NHWC": "verify n2c4h5w5-k4r3s3-pad1-float16-NHWC --algorithm direct",
+    "fuzz --corpus corpus --seconds 3600 --seed 1": (
+        "fuzz --corpus corpus --seconds 1 --seed 1 --algorithm direct --direction forward --device simulator"
+    ),
     "fuzz --seconds 60 --jobs 2": "fuzz --replay 'direct forward n1c1h1w1-k1r1s1 integers seed=0' --device emulator",
     "bench --workload resnet50 --batch 32 --algorithm implicit_gemm --algorithm winograd_4x4_3x3": (
         "bench --workload lenet5 --batch 2 --where 'c == 1' --algorithm direct --device emulator"

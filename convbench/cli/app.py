@@ -4,13 +4,30 @@ import io
 import os
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from itertools import pairwise
+from typing import NoReturn
 
 import typer
 
-from convbench.cli import cache, compare, fuzzing, gpu, inform, inspect, measure, profile, report, run, streams, tune
+from convbench.cli import (
+    cache,
+    compare,
+    fuzzing,
+    gpu,
+    inform,
+    inspect,
+    measure,
+    merging,
+    profile,
+    report,
+    run,
+    streams,
+    tune,
+)
 from convbench.cli.examples import epilog
 from convbench.errors import ConvbenchError
+from convbench.interrupts import CLOSED_PIPE, as_ctrl_c
 from convbench.problem.notation import benchdnn, cutlass, miopen
 
 app = typer.Typer(
@@ -30,6 +47,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "gpu": gpu.gpu,
     "report": report.report,
     "compare": compare.compare,
+    "merge": merging.merge,
     "inspect": inspect.inspect,
     "profile": profile.profile,
     "doctor": inform.doctor,
@@ -45,7 +63,8 @@ for name, command in COMMANDS.items():
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command and exit with its status.
 
-    The status is 0 if all is well, 1 if something is wrong, 2 if the call makes no sense, 130 after an interruption.
+    The status is 0 if all is well, 1 if something is wrong, 2 if the call makes no sense, 130 after an interruption,
+    and 141 if nobody reads the output any more.
     """
     given = sys.argv[1:] if arguments is None else list(arguments)
     if given[:1] == ["run"]:
@@ -73,25 +92,41 @@ def _run_program(words: list[str]) -> None:
 def _run(words: list[str]) -> None:
     """Run a command, and show an error that a user caused as a message."""
     try:
-        try:
-            app(words, prog_name="convbench")
-        finally:
-            if sys.stdout is not None:
-                sys.stdout.flush()  # at exit, an error could no longer be reported
+        with as_ctrl_c():
+            try:
+                app(words, prog_name="convbench")
+            finally:
+                if sys.stdout is not None:
+                    sys.stdout.flush()  # at exit, an error could no longer be reported
     except ConvbenchError as error:
         print(f"convbench: {error}", file=sys.stderr)
         sys.exit(2)
+    except SystemExit as ended:
+        if isinstance(ended.__context__, BrokenPipeError):  # Typer makes it an exit with status 1
+            _end_without_output(ended.__context__)
+        raise
     except OSError as error:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that the flush at exit succeeds
-        if not isinstance(error, BrokenPipeError):  # a closed pipe is no error: its reader has read enough
+        _end_without_output(error)
+
+
+def _end_without_output(error: OSError) -> NoReturn:
+    """Exit after an output could not be written. A closed pipe is no error: its reader has read enough."""
+    closed = isinstance(error, BrokenPipeError)
+    with suppress(OSError):  # a terminal that is gone takes no message, either
+        if not closed:
             print(f"convbench: {error}", file=sys.stderr)
-        sys.exit(2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in (sys.stdout, sys.stderr) if closed else (sys.stdout,):
+        with suppress(OSError, AttributeError):
+            os.dup2(nowhere, stream.fileno())  # so that the flush at exit succeeds
+    sys.exit(CLOSED_PIPE if closed else 2)
 
 
 # options whose value may contain a space: a word that starts with one of them is never a driver's flags
 _TEXTS = (
     "--where=",
     "--workload=",
+    "--shard=",
     "--out=",
     "--plugin=",
     "--corpus=",

@@ -40,6 +40,7 @@ class Asked:
     input_: options.InputOption = None
     batch: options.BatchOption = None
     where: options.WhereOption = None
+    shard: options.ShardOption = None
     strict: options.StrictOption = False
     algorithm: options.AlgorithmOption = None
     baselines: options.BaselinesOption = False
@@ -119,7 +120,21 @@ class Asked:
             chosen = chosen.with_batch(self.batch)
         if self.where is not None:
             chosen = chosen.where(self.where)
-        return chosen.distinct()
+        chosen = chosen.distinct()
+        return chosen if self.shard is None else self._sharded(chosen, self.shard)
+
+    def _sharded(self, whole: "Workload", shard: str) -> "Workload":
+        """One shard of a workload. Its share of the work is told on standard error."""
+        part = whole.shard(shard)
+        share = sum(layer.problem.macs for layer in part.layers) / sum(layer.problem.macs for layer in whole.layers)
+        told = f"{len(part.layers)} of {len(whole.layers)} layers, {share:.1%} of the multiply-adds".replace("%", " %")
+        print(f"convbench: shard {shard}: {told}", file=sys.stderr)
+        return part
+
+    @property
+    def suffix(self) -> str:
+        """The end of the name of a file of results: a shard has a file of its own."""
+        return "" if self.shard is None else f"-shard-{self.shard.replace('/', '-of-')}"
 
     def algorithms(self) -> "list[Algorithm]":
         """The algorithms that were asked for, else all that can be loaded; then the baselines, with --baselines."""

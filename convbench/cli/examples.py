@@ -55,6 +55,10 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
         ("convbench compare before after", "two folders or files of records; exit status 1 if something got worse"),
         ("convbench compare before after --threshold 5% --strict", "exit status 3 if something is undecided"),
     ),
+    "merge": (
+        ("convbench merge both.jsonl before after", "one file of the records of two folders"),
+        ("convbench merge fuzz_corpus.txt theirs.txt", "add the failing cases of somebody else, each bug once"),
+    ),
     "profile": (
         ("convbench profile direct n1c8h16w16-k8r3s3-pad1", "conflicts, sectors and instructions by line"),
         (

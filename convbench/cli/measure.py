@@ -50,12 +50,17 @@ def verify(
     if out is None and (resume or retry is not None):
         raise ConvbenchError("--resume goes on with a records file; name its folder with --out")
     harness, chosen, todo = asked.prepare()
-    place = None if out is None else out / slug(harness.description["name"]) / f"{slug(chosen.name)}.verified.jsonl"
+    place = (
+        None
+        if out is None
+        else out / slug(harness.description["name"]) / f"{slug(chosen.name)}{asked.suffix}.verified.jsonl"
+    )
     records: list[Record] = []
     interrupted = False
     with harness, ExitStack() as stack:
-        so_far = Resumed(place, harness, todo, retry, goes_on=resume)
+        # opened before it is read, so that no other process adds what is then done twice
         file = None if place is None else stack.enter_context(RecordsFile(place))
+        so_far = Resumed(place, harness, todo, retry, goes_on=resume)
         what = f"verifying on {harness.description['name']}"
         try:
             each = stack.enter_context(
@@ -135,11 +140,11 @@ def bench(
         cache=cache, samples=samples, seconds=seconds, tuned=not untuned, database=database, predicts=True, gpu=gpu
     )
     harness, chosen, todo = asked.prepare(how)
-    path = out / slug(harness.description["name"]) / f"{slug(chosen.name)}.jsonl"
+    path = out / slug(harness.description["name"]) / f"{slug(chosen.name)}{asked.suffix}.jsonl"
     interrupted, lost, start = False, None, time.monotonic()
     with harness:
-        so_far = Resumed(path, harness, todo, retry, goes_on=resume, gpu=gpu)
-        with RecordsFile(path) as file:
+        with RecordsFile(path) as file:  # before it is read, so that no other process adds what is then done twice
+            so_far = Resumed(path, harness, todo, retry, goes_on=resume, gpu=gpu)
             try:
                 _measure(harness, chosen, so_far.todo, file)
             except KeyboardInterrupt:

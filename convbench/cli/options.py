@@ -63,6 +63,14 @@ WhereOption = Annotated[
         "--where", help="Only layers that meet this condition, a pandas query such as 'r == 3 and stride == (1, 1)'."
     ),
 ]
+ShardOption = Annotated[
+    str | None,
+    typer.Option(
+        "--shard",
+        metavar="I/N",
+        help="Only shard I of N, which have about as many multiply-adds each; `convbench merge` joins their results.",
+    ),
+]
 StrictOption = Annotated[
     bool,
     typer.Option("--strict", help="Stop if a line or layer of the workload cannot be read. Default: list and skip it."),

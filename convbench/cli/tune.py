@@ -64,6 +64,7 @@ def tune(
     wanted = _search(search)
     harness, chosen, todo = asked.prepare(How(predicts=True, ranks=True, gpu=gpu))
     path = database or entries.default_path(harness.description["name"])
+    entries.require_writable(path)
     for line in entries.read_entries(path)[1]:
         print(f"convbench: {line}", file=sys.stderr)
     tuner, run = Tuner(harness, most=trials, seconds=seconds), _Run(path)

@@ -1,17 +1,15 @@
-"""Defines `Record`, the result of one (problem, direction, algorithm, config, device), and files of records.
+"""Defines `Record`, the result of one (problem, direction, algorithm, config, device), and reads files of records.
 
-A file is JSON Lines with one record on each line. Records are appended, each in one piece and flushed to disk; the file
-is never rewritten. A line that a crash has cut off stays in the file; reading reports it and continues.
+A file is JSON Lines with one record on each line. A line that a crash has cut off stays in the file; reading reports it
+and continues.
 """
 
-import errno
 import json
-import os
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from convbench.errors import RecordsError
 from convbench.problem import ConvProblem, Direction
@@ -174,41 +172,6 @@ def _is_torn(line: str) -> bool:
     except ValueError:
         return line.startswith(BEGINNING) or BEGINNING.startswith(line)
     return False
-
-
-class RecordsFile:
-    """A file to which records are appended; each is on disk as soon as it is appended."""
-
-    def __init__(self, path: Path) -> None:
-        """Open the file for appending; raises RecordsError if the folder or the file cannot be written."""
-        self.path = path
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = path.open("ab+", buffering=0)  # with a buffer, close() would write again after a failure
-            if self._file.tell():
-                self._file.seek(-1, os.SEEK_END)
-                if self._file.read(1) != b"\n":
-                    self._write(b"\n")  # ends a torn line, so that the next record gets a line of its own
-        except OSError as error:
-            raise RecordsError(f"records cannot be written to {path}: {error.strerror}") from error
-
-    def append(self, record: Record) -> None:
-        """Write one line and wait until it is on disk."""
-        try:
-            self._write(record.to_json().encode() + b"\n")
-        except OSError as error:
-            raise RecordsError(f"a record cannot be written to {self.path}: {error.strerror}") from error
-
-    def _write(self, line: bytes) -> None:
-        if self._file.write(line) != len(line):
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        os.fsync(self._file.fileno())
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._file.close()
 
 
 def latest(records: Iterable[Record]) -> list[Record]:

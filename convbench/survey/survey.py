@@ -18,7 +18,7 @@ from convbench.crew import GRACE_S, default_bytes
 from convbench.devices import Device
 from convbench.errors import ConvbenchError
 from convbench.measurement import Effort
-from convbench.records import FAILURES, Record, RecordsFile, environment
+from convbench.records import FAILURES, Record, RecordsFile, environment, one_writer
 from convbench.report import to_markdown
 from convbench.survey import ratios
 from convbench.survey.layers import plan
@@ -109,13 +109,14 @@ class Survey:
 
     def run(self) -> Iterator[str]:
         """Run the survey, and yield a short text on each task that is over. An early end writes all files too."""
-        workers = self._workers()
-        try:
-            yield from self._check(workers)
-            yield from self._time(workers)
-        finally:
-            workers.close()
-            self.write()
+        with one_writer(self.orders.out / PAGE):
+            workers = self._workers()
+            try:
+                yield from self._check(workers)
+                yield from self._time(workers)
+            finally:
+                workers.close()
+                self.write()
 
     def tasks(self) -> list[Task]:
         """All planned tasks, in order."""
@@ -235,8 +236,9 @@ def clear(folder: Path) -> None:
     """Make the folder, and delete files of an earlier survey in it. Raises ConvbenchError."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for name in (CHECKS, RECORDS, PAGE, TABLE, REPORT, ENVIRONMENT):
-            (folder / name).unlink(missing_ok=True)
+        with one_writer(folder / PAGE):  # another survey may be under way there
+            for name in (CHECKS, RECORDS, PAGE, TABLE, REPORT, ENVIRONMENT):
+                (folder / name).unlink(missing_ok=True)
     except OSError as error:
         raise ConvbenchError(f"the survey cannot be written to {folder}: {error.strerror}") from error
 

@@ -5,7 +5,10 @@ in which a `Tuner` tries configs. `in_use` decides which database a process take
 """
 
 from convbench.tuning.database import Database, add, default_path, slug
+from convbench.tuning.merging import merge_entries
 from convbench.tuning.proposals import SEARCHES, Proposals, Search
 from convbench.tuning.tuner import Found, Tuner
 
-__all__ = ["SEARCHES", "Database", "Found", "Proposals", "Search", "Tuner", "add", "default_path", "slug"]
+__all__ = [
+    "SEARCHES", "Database", "Found", "Proposals", "Search", "Tuner", "add", "default_path", "merge_entries", "slug",
+]  # fmt: skip

@@ -3,25 +3,24 @@
 A file is JSON Lines, sorted by device, algorithm, direction and problem. If several entries have these four in common,
 the one that was measured last counts, and of equal moments the later line. So two files can be merged by concatenating
 them. A line that is no entry is reported by its number, and it is kept when the file is written: it moves to the end. A
-file is replaced as a whole, or not at all.
+file has one writer at a time, and is replaced as a whole, or not at all.
 """
 
 import json
-import os
 import re
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from convbench.algorithm import Algorithm
 from convbench.devices import Device
-from convbench.errors import RecordsError
+from convbench.errors import FileInUseError, RecordsError
 from convbench.problem import ConvProblem, Direction
-from convbench.records import BadLine
+from convbench.records import BadLine, one_writer, replaced, unwritable
 from convbench.tuning.entry import BEGINNING, Entry, Key, as_json, key_on
 
 FOLDER = Path("reports") / "tuned"
+WAIT_S = 60.0  # for another process that writes a file; it takes milliseconds
 
 Told = Callable[[str], None]
 
@@ -82,24 +81,35 @@ def latest(entries: Iterable[Entry]) -> dict[Key, Entry]:
 
 
 def add(path: Path, entry: Entry) -> None:
-    """Add an entry to a file at its sorted place, and remove those that no longer count. Raises RecordsError."""
-    entries, _, foreign = read_entries(path)
-    kept = latest([*entries, entry])
-    ordered = sorted(kept.values(), key=lambda one: [part or "" for part in one.key])
-    lines = [*(one.to_json() for one in ordered), *foreign]
-    draft = path.with_name(f".{path.name}.{os.getpid()}.part")
+    """Add an entry to a file at its sorted place, and remove those that no longer count.
+
+    Another process that writes the file is waited for. Raises RecordsError, whose message has the entry.
+    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with draft.open("w", encoding="utf-8") as file:
-            file.write("\n".join(lines) + "\n")
-            file.flush()
-            os.fsync(file.fileno())  # some file systems report a full disk only here
-        draft.replace(path)
-    except OSError as error:
-        raise RecordsError(f"tuned configs cannot be written to {path}: {error.strerror}") from error
-    finally:
-        with suppress(OSError):  # after a success the draft is gone; after a failure its error is the one to report
-            draft.unlink(missing_ok=True)
+        with one_writer(path, wait_s=WAIT_S):
+            entries, _, foreign = read_entries(path)
+            write([*entries, entry], foreign, path)
+    except (FileInUseError, OSError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise RecordsError(
+            f"tuned configs cannot be written to {path}: {reason}; the one that is not there: {entry.to_json()}"
+        ) from error
+
+
+def write(entries: Iterable[Entry], foreign: Iterable[str], path: Path) -> None:
+    """Replace a file by those entries that count, in order, and lines that are no entries. Raises OSError."""
+    ordered = sorted(latest(entries).values(), key=lambda one: [part or "" for part in one.key])
+    with replaced(path) as file:
+        for line in (*(one.to_json() for one in ordered), *foreign):
+            # half of a surrogate pair, which UTF-8 cannot hold, becomes its escape, as JSON has it
+            file.write(f"{line}\n".encode("utf-8", "backslashreplace"))
+
+
+def require_writable(path: Path) -> None:
+    """Raise RecordsError if a file cannot be written, before a long search whose results it is to hold."""
+    if reason := unwritable(path):
+        raise RecordsError(f"tuned configs cannot be written to {path}: {reason}")
 
 
 class Database:

@@ -80,3 +80,9 @@ class Workload:
         """The same layers with another batch size; the workload's name gets the suffix -n and the size."""
         layers = tuple(replace(layer, problem=replace(layer.problem, n=n)) for layer in self.layers)
         return replace(self, name=f"{self.name}-n{n}", layers=layers)
+
+    def shard(self, text: str) -> "Workload":
+        """The layers of one shard, such as "3/16"; it has the same name. Raises ConvbenchError."""
+        from convbench.workload.shards import Shard  # seldom needed; saves start-up time
+
+        return replace(self, layers=Shard.parse(text).of(self.layers))

@@ -8,7 +8,7 @@ from itertools import product
 import pytest
 
 from convbench.algorithm import registry
-from convbench.records import read_records
+from convbench.records import one_writer, read_records
 from support.running import squeezed
 
 PROBLEM = "n1c2h5w5-k2r3s3-pad1"
@@ -71,6 +71,17 @@ def test_bench_records_and_reports(convbench, here):
     assert "(emulated on CPU)" in page
     assert ", of which compiling took " in out
     assert "reports/local/emulator/problems.jsonl" in out
+
+
+def test_a_second_bench_of_the_same_records_is_refused(convbench, here):
+    folder = here / "reports" / "local" / "simulator"
+    folder.mkdir(parents=True)
+    with one_writer(folder / "problems.jsonl"):
+        status, out, err = convbench(*BENCH, "--algorithm", "direct", "--device", "simulator")
+    assert (status, out) == (2, "")
+    assert "simulator/problems.jsonl is being written by process" in err
+    assert "--out" in err
+    assert list(folder.iterdir()) == []
 
 
 def test_bench_in_json_tells_where_the_records_are(convbench, here):

@@ -62,6 +62,8 @@ def test_the_examples_work_one_after_the_other(convbench, here, monkeypatch):
         if command == "compare":
             for name in ("before", "after"):
                 shutil.copytree(here / "reports" / "local" / "emulator", here / name)
+        if command == "merge":
+            Path("theirs.txt").write_text("direct forward n1c1h1w1-k1r1s1 integers seed=0\n")
         for example, _ in EXAMPLES[command]:
             program, *words = shlex.split(example.partition(" | ")[0])
             status, out, err = in_a_process(*words) if command == "run" else convbench(*words)

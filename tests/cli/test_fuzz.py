@@ -124,8 +124,8 @@ def test_jobs_share_the_cases_and_find_each_bug_once(bugs):
     assert (bugs / "fuzz_corpus.txt").read_text().count("\n") == 3
 
 
-def test_ctrl_c_keeps_what_was_found(bugs):
-    """The signal goes to the whole group of processes, as from a terminal."""
+def test_an_interruption_keeps_what_was_found(bugs):
+    """The signal goes to the whole group of processes, as from `timeout`; SIGTERM does what Ctrl-C does."""
     corpus = bugs / "fuzz_corpus.txt"
     words = *words_for("three_bugs"), "--jobs", "2", "--keep-going", "--seconds", "600"
     running = subprocess.Popen(
@@ -137,7 +137,7 @@ def test_ctrl_c_keeps_what_was_found(bugs):
         assert time.monotonic() < deadline, "nothing found in five minutes"
         assert running.poll() is None
         time.sleep(0.05)
-    os.killpg(running.pid, signal.SIGINT)
+    os.killpg(running.pid, signal.SIGTERM)
     out, err = running.communicate(timeout=180)
     assert running.returncode == 130
     assert err == "convbench: interrupted; what was found is kept\n"
@@ -240,7 +240,8 @@ def test_the_checks_are_on_where_there_is_no_gpu(convbench):
         (("--plugin", "no_such_module"), ("no_such_module", "cannot be imported")),
         (("--seconds", "0"), ("--seconds is 0", "more than 0")),
         (("--seconds", "nan"), ("--seconds is nan", "more than 0")),
-        (("--corpus", "."), ("the corpus . cannot be read",)),
+        (("--corpus", "."), ("bad.txt, line 3: 2 words",)),
+        (("--corpus", "bad.txt/corpus.txt"), ("the corpus cannot be written to bad.txt/corpus.txt", "no folder")),
         (("--corpus", "bad.txt"), ("bad.txt, line 3: 2 words", "'not this'")),
         (("--replay", "direct forward"), ("2 words", "'direct forward'")),
         (("--replay", LINE.replace("direct", "magic")), ("'magic'",)),

@@ -70,6 +70,19 @@ def test_a_trial_without_a_gpu_comes_to_its_end_and_leaves_at_most_eight_files(c
     assert "not measured" in out
 
 
+def test_a_second_survey_leaves_alone_what_the_first_is_writing(convbench, small):
+    nothing = Workload(name="nothing", source="", layers=())
+    orders = Orders(out=small / "survey", workload=nothing, seconds=1, algorithms=("direct",), problems=(SMALL,))
+    running = Survey(SimulatorDevice(), orders).run()
+    next(running)
+    (small / "survey" / "standard.jsonl").write_text("of the first\n")
+    status, out, err = convbench(*TRIAL, "--algorithm", "direct")
+    running.close()
+    assert (status, out) == (2, "")
+    assert "survey/ratios.md is being written by process" in err
+    assert (small / "survey" / "standard.jsonl").read_text() == "of the first\n"
+
+
 def test_a_survey_that_has_no_time_says_what_it_left_out(convbench, small):
     status, out, _ = convbench(*TRIAL, "--algorithm", "direct", "--seconds", "1", "--json")
     facts = json.loads(out)

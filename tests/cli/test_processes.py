@@ -108,7 +108,7 @@ def test_progress_and_what_compiling_took_are_shown_on_a_terminal(tmp_path):
     assert "1/1" in text
 
 
-@pytest.mark.parametrize(("redirection", "status"), [("> /dev/full", 2), (">&-", 0), ("| head -1", 0)])
+@pytest.mark.parametrize(("redirection", "status"), [("> /dev/full", 2), (">&-", 0)])
 def test_an_output_that_cannot_be_written_gives_no_traceback(redirection, status):
     command = f"{sys.executable} -m convbench show {PROBLEM} {redirection}"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True)

@@ -1,6 +1,7 @@
 """The database of tuned configs: its file format, which entry counts, and which commands use it."""
 
 import json
+import multiprocessing
 import warnings
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -18,7 +19,7 @@ from convbench.devices.simulator import SimulatorDevice
 from convbench.errors import ConfigError, RecordsError
 from convbench.layer import Conv2d, automatic
 from convbench.problem.notation import parse
-from convbench.records import read_records
+from convbench.records import one_writer, read_records
 from convbench.tuning import Database, add, database, in_use
 from convbench.tuning.database import latest, read_entries
 from convbench.tuning.entry import Entry
@@ -120,6 +121,52 @@ def test_a_file_that_cannot_be_written_is_left_as_it_was(tmp_path, monkeypatch):
         add(path, replace(ENTRY, algorithm="direct"))
     assert [file.name for file in tmp_path.iterdir()] == [path.name]
     assert path.read_text() == ENTRY.to_json() + "\n"
+
+
+def add_some(path: Path, algorithm: str, problems: list[str], barrier) -> None:
+    barrier.wait()
+    for problem in problems:
+        add(path, replace(ENTRY, algorithm=algorithm, problem=problem))
+
+
+def test_of_writers_side_by_side_none_loses_an_entry(tmp_path):
+    path, fork = tmp_path / "device.jsonl", multiprocessing.get_context("fork")
+    barrier, problems = fork.Barrier(4), [f"n1c1h4w{w}-k2r3s3-pad1" for w in range(4, 12)]
+    processes = [fork.Process(target=add_some, args=(path, f"mine{n}", problems, barrier)) for n in range(4)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    found, bad, _ = read_entries(path)
+    assert bad == []
+    assert sorted((one.algorithm, one.problem) for one in found) == sorted(
+        (f"mine{n}", problem) for n in range(4) for problem in problems
+    )
+
+
+def test_a_writer_waits_and_says_for_whom_and_in_the_end_the_entry_is_told(tmp_path, monkeypatch, capsys):
+    path = tmp_path / "device.jsonl"
+    monkeypatch.setattr(database, "WAIT_S", 1.2)
+    with one_writer(path), pytest.raises(RecordsError, match=r"being written by process .* for 1.2 s") as told:
+        add(path, ENTRY)
+    assert ENTRY.to_json() in str(told.value)
+    assert capsys.readouterr().err.startswith(f"convbench: waiting for {path}, which process ")
+    assert not path.exists()
+
+
+def test_a_search_whose_result_could_not_be_written_is_not_begun(convbench, here):
+    (here / "file").touch()
+    status, out, err = convbench(
+        "tune", PROBLEM, "--algorithm", "direct", "--device", "simulator", "--database", "file/device.jsonl"
+    )
+    assert (status, out) == (2, "")
+    assert "tuned configs cannot be written to file/device.jsonl" in err
+
+
+def test_half_of_a_surrogate_pair_reads_back(tmp_path):
+    entry = replace(ENTRY, config={"name": "\ud800"})
+    add(tmp_path / "device.jsonl", entry)
+    assert read_entries(tmp_path / "device.jsonl")[0] == [entry]
 
 
 def test_a_file_that_cannot_be_read_is_an_error_and_none_is_no_entries(tmp_path):

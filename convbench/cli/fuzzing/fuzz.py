@@ -60,7 +60,12 @@ FuzzDeviceOption = Annotated[
     ),
 ]
 CorpusOption = Annotated[
-    Path, typer.Option("--corpus", help="File of known cases. They run first, and new failures are appended to it.")
+    Path,
+    typer.Option(
+        "--corpus",
+        help="File of known cases, or a folder that exists, with a file for each case. They run first, and new "
+        "failures are added to it.",
+    ),
 ]
 TimeoutOption = Annotated[
     float | None,
@@ -119,6 +124,7 @@ def fuzz(
     directions = tuple(dict.fromkeys(map(options.direction, _words(direction) or DIRECTIONS)))
     algorithms = [registry.get(name) for name in _words(algorithm)] or options.available_algorithms()
     chosen, file = _device(device), Corpus(corpus)
+    file.require_writable()
     names = tuple(algorithm.name for algorithm in algorithms)
     known = [case for case in file.cases() if case.algorithm in names and case.direction in directions]
     orders = Orders(

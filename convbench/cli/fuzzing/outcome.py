@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from convbench.cli.output import print_markdown
 from convbench.cli.streams import message, visible
+from convbench.errors import ConvbenchError
 from convbench.report import markdown_table
 
 if TYPE_CHECKING:
@@ -27,13 +28,17 @@ class Report:
         self.from_corpus: set[FuzzCase] = set()
 
     def found(self, finding: "Finding", from_corpus: bool) -> None:
-        """Save a finding, unless it came from the corpus, and print it."""
+        """Save a finding, unless it came from the corpus, and print it. Raises ConvbenchError if it is not saved."""
+        known, unsaved = "in the corpus", None
         if from_corpus:
             self.from_corpus.add(finding.case)
         else:
-            self.corpus.add(finding)
+            known = f"saved in {self.corpus.path}"
+            try:
+                self.corpus.add(finding)
+            except ConvbenchError as error:  # the finding is shown all the same
+                known, unsaved = "not saved", error
         if not self.quiet:
-            known = "in the corpus" if from_corpus else f"saved in {self.corpus.path}"
             small = "" if finding.shrunk or from_corpus else ", not shrunk to the end"
             explanation = f"\n  {message(finding.explanation)}" if finding.explanation else ""
             calls = len(finding.before)
@@ -44,6 +49,8 @@ class Report:
                 f"  repeat  {self.command(finding)}\n  {known}{small}\n",
                 flush=True,
             )
+        if unsaved is not None:
+            raise unsaved
 
     def printed(self, text: str) -> None:
         """Print what an algorithm has printed in its process; with `quiet`, on standard error."""

@@ -1,0 +1,97 @@
+"""SIGTERM and SIGHUP end every command as Ctrl-C does, and a closed pipe ends it without a word."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from convbench import interrupts
+from convbench.measurement import Harness
+from convbench.records import RecordsFile, read_records
+from convbench.tuning import Tuner
+
+PROBLEMS = "n1c1h4w4-k1r3s3", "n1c1h4w5-k1r3s3", "n1c1h4w6-k1r3s3"
+
+
+@pytest.fixture
+def at_call(monkeypatch):
+    """Have this process get a signal at the n-th call of a method, before the method does anything."""
+
+    def arrange(owner: type, name: str, n: int, number: signal.Signals) -> None:
+        usual, calls = getattr(owner, name), []
+
+        def method(*given):
+            calls.append(given)
+            if len(calls) == n:
+                os.kill(os.getpid(), number)
+            return usual(*given)
+
+        monkeypatch.setattr(owner, name, method)
+
+    return arrange
+
+
+def test_verify_reports_what_it_has(convbench, at_call):
+    at_call(Harness, "judge", 3, signal.SIGTERM)
+    status, out, err = convbench("verify", *PROBLEMS, "--algorithm", "direct", "--device", "simulator")
+    assert (status, err) == (130, "convbench: interrupted after 2 of 3\n")
+    assert out.count("| passed") == 2
+
+
+def test_bench_keeps_and_reports_what_it_has(convbench, here, at_call):
+    at_call(RecordsFile, "append", 2, signal.SIGHUP)
+    status, out, err = convbench("bench", *PROBLEMS, "--algorithm", "direct", "--device", "simulator", "--samples", 1)
+    assert status == 130
+    assert "interrupted; 1 of 3 results are in reports/local/simulator/problems.jsonl, and the same" in err
+    assert PROBLEMS[0] in out
+    assert len(read_records(here / "reports" / "local" / "simulator" / "problems.jsonl")[0]) == 1
+
+
+def test_tune_keeps_what_it_has(convbench, at_call):
+    at_call(Tuner, "_note", 2, signal.SIGTERM)
+    command = "tune", *PROBLEMS[:1], "--algorithm", "direct", "--device", "simulator", "--gpu", "none", "--trials", 3
+    status, out, err = convbench(*command)
+    assert status == 130
+    assert "interrupted; 1 tuned configs are in reports/tuned/simulator.jsonl" in err
+    assert "| direct" in out
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_commands_without_results_end_with_the_same_status(convbench, monkeypatch, number):
+    def interrupted(*_: object) -> None:
+        os.kill(os.getpid(), number)
+
+    monkeypatch.setattr("convbench.workload.names", interrupted)
+    assert convbench("list") == (130, "", "")
+
+
+def test_a_signal_that_was_ignored_stays_ignored_and_handlers_are_as_before_in_the_end():
+    usual = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as `nohup` has it
+    try:
+        with interrupts.as_ctrl_c():
+            os.kill(os.getpid(), signal.SIGHUP)
+            with pytest.raises(KeyboardInterrupt):
+                os.kill(os.getpid(), signal.SIGTERM)
+        assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    finally:
+        signal.signal(signal.SIGHUP, usual)
+
+
+def test_sigterm_ends_a_command_in_the_background_of_a_shell_too_where_ctrl_c_is_ignored():
+    usual = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with interrupts.as_ctrl_c(), pytest.raises(KeyboardInterrupt) as told:
+            os.kill(os.getpid(), signal.SIGTERM)
+        assert interrupts.is_interruption(told.value), "and is not taken for an error of an algorithm"
+        assert not interrupts.is_interruption(KeyboardInterrupt())
+    finally:
+        signal.signal(signal.SIGINT, usual)
+
+
+@pytest.mark.parametrize("words", ["show n1c1h4w4-k1r3s3", "--help"])
+def test_a_closed_pipe_ends_a_command_without_a_word(words):
+    code = f"exec 3>&2; set -o pipefail; {sys.executable} -m convbench {words} 2>&3 | true; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (141, "")
