@@ -9,8 +9,7 @@ from typing import Annotated
 import typer
 
 from convbench.cli import options
-from convbench.cli.asked import Asked, How
-from convbench.cli.isolation import Isolation
+from convbench.cli.asked import Asked, How, Isolation
 from convbench.cli.output import print_markdown
 from convbench.cli.progress import progress
 from convbench.interrupts import INTERRUPTED

@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 from convbench.cli import completion, options
-from convbench.cli.asked import Asked, How, takes_asked
+from convbench.cli.asked import Asked, How, Resumed, ResumeOption, finish, takes_asked
 from convbench.cli.output import print_markdown, require_extra, write_pages
 from convbench.cli.progress import Layers, progress
-from convbench.cli.resumed import Resumed, ResumeOption, finish
 from convbench.errors import ConvbenchError, DeviceError
 from convbench.interrupts import INTERRUPTED
 from convbench.report import markdown_table

@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import replace
 from math import inf
 from tempfile import TemporaryDirectory
-from typing import Self
+from typing import ClassVar, Self
 
 from convbench.crew import Crew, Ended, Posted
 from convbench.errors import CaseError
@@ -18,7 +18,6 @@ from convbench.fuzz.verdicts import Finding, lost
 from convbench.fuzz.worker import Start
 
 LOOK_S = 0.1  # how long to wait for a message before the caller may look at something else
-STOP_S = 20.0  # how long a caller may wait for jobs that were told to stop: one may be compiling a kernel
 MOST_DEATHS = 3  # workers that an algorithm may take down before it is left out
 
 NO_LONGER = "{name} took {deaths} processes down, and is no longer run"
@@ -26,6 +25,8 @@ NO_LONGER = "{name} took {deaths} processes down, and is no longer run"
 
 class Jobs:
     """The jobs of a call, for their parent. Use it as a context manager: its end ends all workers."""
+
+    STOP_S: ClassVar[float] = 20.0  # how long to wait for jobs that were told to stop: one may be compiling a kernel
 
     def __init__(self, orders: Orders) -> None:
         self.orders, self.end = orders, time.time() + (orders.seconds or inf)

@@ -22,8 +22,7 @@ from convbench.fuzz.campaign import Campaign, Step
 from convbench.fuzz.cases import FuzzCase
 from convbench.fuzz.coverage import Pair, pairs
 from convbench.fuzz.orders import Found, Job, Orders, Progress
-from convbench.measurement import contest
-from convbench.measurement.limits import time_limit_s
+from convbench.measurement import contest, time_limit_s
 
 REPORT_S = 0.25  # time between reports of progress
 SHRINK_S = 60.0  # time for shrinking one failure

@@ -8,6 +8,7 @@ from convbench.measurement.case import Case, SampledCase, SpotCase
 from convbench.measurement.execution import Execution
 from convbench.measurement.harness import Harness, Job, Judgement, jobs
 from convbench.measurement.isolation import IsolatedHarness, Limits
+from convbench.measurement.limits import time_limit_s
 from convbench.measurement.sampling import Effort
 from convbench.measurement.true_error import TrueError, true_error
 from convbench.measurement.verification import Comparison, Verification, compare, verify, verify_kinds
@@ -28,6 +29,7 @@ __all__ = [
     "Verification",
     "compare",
     "jobs",
+    "time_limit_s",
     "true_error",
     "verify",
     "verify_kinds",

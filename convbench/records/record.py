@@ -175,8 +175,15 @@ def _is_torn(line: str) -> bool:
 
 
 def latest(records: Iterable[Record]) -> list[Record]:
-    """The last record of each measurement of each layer, in the order in which the measurements first occur."""
+    """The last record of each measurement of each layer, in the order in which the measurements first occur.
+
+    One that passed without being timed does not take the place of one that was timed.
+    """
     found: dict[tuple[str, ...], Record] = {}
     for record in records:
-        found[record.workload, record.layer, *record.key] = record
+        key = record.workload, record.layer, *record.key
+        is_verified_alone = record.outcome == "passed" and record.timing is None
+        if is_verified_alone and key in found and found[key].timing is not None:
+            continue  # it says nothing that the timed one does not say
+        found[key] = record
     return list(found.values())

@@ -198,6 +198,14 @@ def test_a_file_that_is_not_there_or_cannot_be_written_is_a_clear_error(tmp_path
         RecordsFile(tmp_path / "file" / "mine.jsonl")
 
 
+def test_a_record_that_was_only_verified_does_not_hide_a_timed_one():
+    timed = record()
+    verified, wrong = replace(timed, timing=None), replace(timed, timing=None, outcome="wrong", reason="y[0] is 1")
+    assert latest([timed, verified]) == [timed]
+    assert latest([verified, timed]) == [timed]
+    assert latest([timed, wrong, verified]) == [verified]
+
+
 def test_the_latest_record_of_a_measurement_counts():
     first, other, second = record(seed=1), record(algorithm="fft_tiled"), record(seed=2)
     assert latest([first, other, second]) == [second, other]

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_type_hints
 
 from convbench.cli import options
-from convbench.cli.isolation import Isolation
+from convbench.cli.asked.isolation import Isolation
 from convbench.cli.streams import visible
 from convbench.errors import ConvbenchError, UnknownNameError, did_you_mean
 

@@ -34,8 +34,7 @@ class Isolation:
         Raises ConvbenchError for an impossible option, and for a limit where there is no worker.
         """
         from convbench.crew import default_bytes, parse_size
-        from convbench.measurement import Limits
-        from convbench.measurement.limits import time_limit_s
+        from convbench.measurement import Limits, time_limit_s
 
         if self.mode is not None and self.mode not in options.ISOLATIONS:
             like = did_you_mean(self.mode, options.ISOLATIONS)

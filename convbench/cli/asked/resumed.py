@@ -12,7 +12,7 @@ import typer
 from convbench.errors import RecordsError, UnknownNameError, did_you_mean
 
 if TYPE_CHECKING:
-    from convbench.cli.asked import Asked
+    from convbench.cli.asked.asked import Asked
     from convbench.measurement import Harness, Job
     from convbench.records import Record
 

@@ -148,7 +148,6 @@ def fuzz(
 def _run(orders: "Orders", tally: "Tally", suits: "Sequence[Suit]", report: "Report") -> bool:
     """Run the jobs to their end, and return whether they were interrupted."""
     from convbench.fuzz import Found, Jobs, possible
-    from convbench.fuzz.jobs import STOP_S
 
     suits = list(suits)
     with Jobs(orders) as jobs, live(orders, tally) as show, _interrupts_noted() as interrupted:
@@ -169,7 +168,7 @@ def _run(orders: "Orders", tally: "Tally", suits: "Sequence[Suit]", report: "Rep
                 show()
                 if interrupted.is_set() and deadline == inf:
                     jobs.stop()
-                    deadline = time.monotonic() + STOP_S
+                    deadline = time.monotonic() + Jobs.STOP_S
                 if time.monotonic() > deadline:
                     break
         finally:
