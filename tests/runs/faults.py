@@ -122,7 +122,7 @@ if "convbench.crew.worker" in sys.orig_argv:
 def run(command: str, name: str, deed: Deed, folder: Path) -> dict[str, object]:
     """The row of one run."""
     (folder / "plugin.py").write_text(BEGINNING + indent(deed.code, "    ") + "\n" + PLUGIN.format(where=deed.where))
-    limits = "--timeout", "60" if "loops" in name else "300", "--memory", "1500MB"
+    limits = "--timeout", "30" if "loops" in name else "300", "--memory", "1500MB"
     words = [command, *(() if command == "fuzz" else PROBLEMS), "--plugin", "plugin.py"]
     words += ["--algorithm", "good,bad,im2col_gemm", "--device", "emulator", *limits, *COMMANDS[command]]
     start = time.monotonic()
