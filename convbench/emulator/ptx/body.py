@@ -8,6 +8,7 @@ from convbench.emulator.ptx.flow import LOADED, Root, find_computed, find_roots
 from convbench.emulator.ptx.fusion import fused
 from convbench.emulator.ptx.kinds import bits, is_floating, is_signed, literal, llvm
 from convbench.emulator.ptx.memory import LOCAL, WORD, Memory, Places, pointer_words
+from convbench.emulator.ptx.needed import number_of
 from convbench.emulator.ptx.pending import Pending
 from convbench.emulator.ptx.special import is_special, read_special
 from convbench.emulator.ptx.syntax import Address, Function, Instruction, Label, Module, Operand, bytes_of
@@ -76,6 +77,7 @@ class Body(Emitter):
             known |= pointer_words(function, places.pointers)
             known |= {parameter.name: LOADED for parameter in function.parameters}  # if its address is taken
         self.functions = module.functions
+        self.target = number_of(module.target)  # None if a text names none
         self.taken = taken_addresses(module)
         roots = find_roots(function, known)
         self.memory = Memory(places, function, roots)
