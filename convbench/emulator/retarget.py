@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 
 from convbench.emulator.checks.unset import SET, variable_of
 from convbench.emulator.errors import CompilationError, UnsupportedError
-from convbench.emulator.ptx.needed import why_text_refused
 from convbench.emulator.source import DebugInfo, Site, Sites
 from convbench.emulator.support import arithmetic, registers
 from convbench.emulator.support.inline_ptx import is_sited, name_of, types_of
+from convbench.emulator.targets import why_text_refused
 
 _NAME = r'@"?(?P<name>[-\w.$]+)"?'
 _SITED = re.compile(

@@ -8,12 +8,12 @@ from convbench.emulator.ptx.flow import LOADED, Root, find_computed, find_roots
 from convbench.emulator.ptx.fusion import fused
 from convbench.emulator.ptx.kinds import bits, is_floating, is_signed, literal, llvm
 from convbench.emulator.ptx.memory import LOCAL, WORD, Memory, Places, pointer_words
-from convbench.emulator.ptx.needed import number_of
 from convbench.emulator.ptx.pending import Pending
 from convbench.emulator.ptx.special import is_special, read_special
 from convbench.emulator.ptx.syntax import Address, Function, Instruction, Label, Module, Operand, bytes_of
 from convbench.emulator.ptx.watched import WatchedMemory, Watching
 from convbench.emulator.state import FaultKind
+from convbench.emulator.targets import number_of
 
 GRID_SYNC = "cudaCGSynchronize"  # a function of the device runtime, which numba-cuda calls for `this_grid().sync()`
 

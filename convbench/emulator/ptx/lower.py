@@ -16,11 +16,11 @@ from convbench.emulator.ptx.gaps import without_gaps
 from convbench.emulator.ptx.instructions import block_name, handler_of, let_others_run, unset
 from convbench.emulator.ptx.kinds import kinds_of, literal, llvm
 from convbench.emulator.ptx.memory import WORD, Places, check_variables, symbol
-from convbench.emulator.ptx.needed import why_refused
 from convbench.emulator.ptx.storage import LEAST_ALIGNMENT, stored, with_numbers
 from convbench.emulator.ptx.syntax import Function, Instruction, Label, Module, Variable
 from convbench.emulator.ptx.watched import WatchedMemory, Watching, cell_shift, count_atomics, count_turn, find_turns
 from convbench.emulator.source import GROUPS, Site, Sites
+from convbench.emulator.targets import why_refused
 
 FLOATING_KINDS = ("f16", "f16x2", "bf16", "bf16x2", "f32", "f32x2", "f64")
 
