@@ -103,21 +103,22 @@ def serial_lanes(i: InstructionProfile) -> float:
 def _latency_us(profile: Profile, resources: Resources, chip: Chip, busiest: int) -> float:
     """The time of the chains of a multiprocessor's blocks, of which as many run at once as are resident.
 
-    Barriers hold a block until its slowest warp arrives. The loads of its warps overlap.
+    Barriers hold a block until its slowest warp arrives.
     """
     rates, chain, c = chip.rates, profile.chain, profile.total
     hits = c.l1_hits / c.sectors if c.sectors else 0.0
     again = dram_bytes(profile) / c.l2_bytes if c.l2_bytes else 0.0
     far = min(again, 1.0) * rates.dram_clocks + (1 - min(again, 1.0)) * rates.l2_clocks
-    near = (
+    clocks = (
         chain.arithmetic * rates.arithmetic_clocks
         + chain.functions * 5 * rates.arithmetic_clocks
         + chain.float64 * max(2 * rates.arithmetic_clocks, WARP // rates.float64 * SCHEDULERS)
         + chain.shared * rates.shared_clocks
+        + chain.memory * (hits * rates.l1_clocks + (1 - hits) * far)
         + chain.barriers * BARRIER_CLOCKS
         + chain.tensor * rates.tensor_clocks
     )
-    clocks = near * profile.slowest + chain.memory * (hits * rates.l1_clocks + (1 - hits) * far)
+    clocks += (profile.slowest - 1) * chain.length  # with typical latencies
     resident = max(held(profile, resources, chip).blocks, 1)
     return clocks * -(-busiest // resident) / chip.clock_mhz
 

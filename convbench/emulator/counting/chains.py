@@ -36,10 +36,5 @@ class Chain:
     @property
     def length(self) -> float:
         """Its clocks with typical latencies, by which the longest of several is found."""
-        return self.near + 400 * self.memory
-
-    @property
-    def near(self) -> float:
-        """The same without loads from memory."""
         waits = 4 * self.arithmetic + 20 * self.functions + 16 * self.float64
-        return waits + 30 * self.shared + 20 * self.barriers + 33 * self.tensor
+        return waits + 30 * self.shared + 400 * self.memory + 20 * self.barriers + 33 * self.tensor

@@ -33,8 +33,7 @@ EXECUTED, LANES_OF, SPLITS, WAITED = range(4)
 BLOCK_FIELDS = 4
 
 # of a barrier in the order of a block's barriers: the most instructions of a warp since the one before, their sum over
-# the warps that have arrived, how many have, which piece of the program ends with it, and the longest chain of a warp,
-# without loads from memory
+# the warps that have arrived, how many have, which piece of the program ends with it, and the longest chain of a warp
 MOST, SUM, WARPS_HERE, PIECE, LONGEST = range(5)
 MEETING_FIELDS = 5
 # of a warp: instructions since its last barrier, barriers, and the length of its chain since its last barrier

@@ -177,16 +177,13 @@ def _chain(tables: Tables, runs: list[_Run], block: tuple[int, int, int]) -> Cha
 
 
 def _slowest(tables: Tables, runs: list[_Run], block: tuple[int, int, int]) -> float:
-    """How many times as long as that of a warp on average the chain of a block is, whose warps wait at barriers.
-
-    Loads from memory are left out.
-    """
+    """How many times as long as that of a warp on average the chain of a block is, whose warps wait at barriers."""
     warps = -(-block[0] * block[1] * block[2] // WARP)
     longest = mean = 0.0
     for run in runs:
         share = run.stratum.blocks / run.stratum.chosen.size
         longest += run.longest * share
-        lengths = (round(each.chain.near) * float(run.blocks[number][0]) for number, each in enumerate(tables.blocks))
+        lengths = (round(each.chain.length) * float(run.blocks[number][0]) for number, each in enumerate(tables.blocks))
         mean += sum(lengths) / warps * share
     return max(longest / mean, 1.0) if mean else 1.0
 
