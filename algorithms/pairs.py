@@ -36,7 +36,7 @@ def packed_on(device: Device, config: Any) -> Any:
 
     Rule: they are the default wherever they exist. One FFMA2 occupies the multipliers for as long as two FFMA, but it
     is issued once, and the issue of instructions is what limits most of these kernels without it. On the layers of
-    ResNet-18 and on a small one they are 1.01 to 1.30 times as fast, predicted for NVIDIA B200, not measured
+    ResNet-18 and on a small one they are 1.00 to 1.34 times as fast, predicted for NVIDIA B200, not measured
     (reports/predicted/packed.md).
     """
     return replace(config, is_packed=True) if has_pairs(device) else config

@@ -43,7 +43,7 @@ class EmulatorDevice(Device):
 
     With `checked`, every access and barrier is checked, and `workers` can only be 1. `code` is as for
     `convbench.emulator.Emulator`. By default fast mode runs the PTX that a GPU gets, and checked mode numba-cuda's code
-    before NVVM.
+    before NVVM. `compute_capability` is that of the GPU whose code and limits it has.
 
     Raises
     ------
@@ -63,6 +63,7 @@ class EmulatorDevice(Device):
         workers: int | None = None,
         max_macs: int | None = None,
         code: Literal["llvm", "ptx"] | None = None,
+        compute_capability: tuple[int, int] = (9, 0),
     ) -> None:
         super().__init__()
         self.max_macs = MAX_CHECKED_MACS if checked and max_macs is None else max_macs
@@ -80,7 +81,7 @@ class EmulatorDevice(Device):
                 'pip install "convbench[cu13]" (or [cu12])'
             )
         workers = environment.cores() if workers is None and not checked else workers
-        self._emulator = Emulator(checked=checked, workers=workers, code=code)
+        self._emulator = Emulator(checked=checked, workers=workers, code=code, compute_capability=compute_capability)
         self.compute_capability = self._emulator.limits.compute_capability
 
     # ---- memory

@@ -13,6 +13,7 @@ from convbench.emulator.errors import CompilationError, UnsupportedError
 from convbench.emulator.source import DebugInfo, Site, Sites
 from convbench.emulator.support import arithmetic, registers
 from convbench.emulator.support.inline_ptx import is_sited, name_of, types_of
+from convbench.emulator.targets import why_text_refused
 
 _NAME = r'@"?(?P<name>[-\w.$]+)"?'
 _SITED = re.compile(
@@ -79,15 +80,18 @@ class Retargeted:
     sites: Sites = field(default_factory=Sites)
 
 
-def retarget(modules: list[str], *, watch_local: bool) -> Retargeted:
-    """Rewrite every module. Raises UnsupportedError for PTX that has no counterpart, CompilationError for invalid code.
+def retarget(modules: list[str], *, watch_local: bool, compute_capability: tuple[int, int] = (9, 0)) -> Retargeted:
+    """Rewrite every module. Raises UnsupportedError for PTX that has no counterpart, or that a GPU of this compute
+    capability lacks, and CompilationError for invalid code.
 
     With `watch_local`, local arrays become places in memory, where every access can be checked. Otherwise LLVM may keep
     them in registers.
     """
     found = Retargeted()
     for module in modules:
-        _Module(module, found, watch_local=watch_local).rewrite()
+        _Module(
+            module, found, watch_local=watch_local, target=10 * compute_capability[0] + compute_capability[1]
+        ).rewrite()
     return found
 
 
@@ -110,10 +114,11 @@ def _declared(match: re.Match[str], lines: list[str], debug: DebugInfo) -> Array
 
 
 class _Module:
-    def __init__(self, text: str, found: Retargeted, *, watch_local: bool) -> None:
+    def __init__(self, text: str, found: Retargeted, *, watch_local: bool, target: int) -> None:
         self.lines = text.splitlines()
         self.found = found
         self.watch_local = watch_local
+        self.target = target  # the number of `.target`
         self.debug = DebugInfo(text)
         self.declared: dict[str, str] = {}  # declarations to add: functions that the new lines call
         self.words = 0
@@ -215,6 +220,8 @@ class _Module:
 
     def _assembly(self, match: re.Match[str], line: str) -> str:
         ptx = match["ptx"].replace("\\09", "\t").replace("\\0A", "\n")
+        if why := why_text_refused(ptx, self.target):
+            raise UnsupportedError(f"{_at(self.debug.site(line))}: inline PTX: {why}")
         if barrier := _BARRIER.match(ptx):
             return self._named_barrier(barrier, _split(match["arguments"]), line)
         name = name_of(ptx)

@@ -20,7 +20,8 @@ class Rates:
     """What a multiprocessor does in a clock, and how long it takes.
 
     Sources: CUDA C++ Programming Guide, "Arithmetic Instructions", for lanes of arithmetic; the white papers of TU102,
-    GA100, GA102, AD102, GH100 and GB202 for load/store units and L1 caches; published tables of latencies for V100,
+    GA100, GA102, AD102, GH100 and GB202 for load/store units and L1 caches (that of GA102 has 128 bytes a clock for the
+    bandwidth of shared memory, and 64 for Turing); published tables of latencies for V100,
     RTX 4090, GH200, B200 and RTX 5090 (L1, L2 and DRAM); Jia et al. 2018 and 2019, "Dissecting the NVIDIA Volta GPU
     architecture via microbenchmarking" and "… Turing T4 GPU …", for arithmetic, shared memory and the 64 bytes from L2;
     the white papers and data sheets for tensor cores; Sun et al. 2023, "Dissecting tensor cores via microbenchmarks",
@@ -44,11 +45,12 @@ class Rates:
     shared_clocks: int = 23
     tensor_clocks: int = 33
     l2_bytes: int = 64
+    l1_bytes: int = 128  # of the L1 cache and shared memory
     of_pair: int = 2  # instructions of the machine for one of PTX on a pair of float32
 
 
 _RATES = {
-    "sm_75": Rates(64, 64, 2, 16, 16, 96, 32, 188, 460, 512),
+    "sm_75": Rates(64, 64, 2, 16, 16, 96, 32, 188, 460, 512, l1_bytes=64),
     "sm_80": Rates(64, 64, 32, 16, 32, 192, 36, 221, 460, 1024),
     "sm_86": Rates(128, 64, 2, 16, 16, 128, 40, 296, 636, 512),
     "sm_87": Rates(128, 64, 2, 16, 16, 192, 40, 296, 636, 1024),

@@ -4,11 +4,12 @@ from convbench.emulator import InstructionProfile, Profile
 from convbench.profiling.chips import WARP, Chip
 from convbench.profiling.resident import Resources, held
 
-# an instruction passes the issue and its unit together
+# units for arithmetic
 COMPUTE = "issue", "fma", "imad", "alu", "fp64", "sfu", "tensor"
 SCHEDULERS = 4
 WARPS_AT_BARRIER = 0.475  # that a multiprocessor lets arrive in a clock
 BARRIER_CLOCKS = 22
+WAVEFRONT_BYTES = 128
 MMA_ON_HOPPER = 0.629  # of the peak, which only wgmma reaches
 ATTAINABLE = 0.92  # of the peak of the memory
 
@@ -87,8 +88,10 @@ def requests(i: InstructionProfile, chip: Chip) -> float:
     if not requests:
         return 0.0
     units = c.lanes / chip.rates.memory
-    data = c.wavefronts + (c.sectors + c.local_sectors) / 4
-    return max(requests, units, c.wavefronts + c.tag_passes, data, c.contention if c.shared_requests else 0.0)
+    passes = c.wavefronts * WAVEFRONT_BYTES / chip.rates.l1_bytes
+    moved = c.lanes * i.width / chip.rates.l1_bytes if c.global_requests else 0.0
+    data = passes + max((c.sectors + c.local_sectors) / 4, moved)
+    return max(requests, units, passes + c.tag_passes, data, c.contention if c.shared_requests else 0.0)
 
 
 def serial_lanes(i: InstructionProfile) -> float:
@@ -98,7 +101,10 @@ def serial_lanes(i: InstructionProfile) -> float:
 
 
 def _latency_us(profile: Profile, resources: Resources, chip: Chip, busiest: int) -> float:
-    """The time of the chains of a multiprocessor's warps, of which as many run at once as are resident."""
+    """The time of the chains of a multiprocessor's blocks, of which as many run at once as are resident.
+
+    Barriers hold a block until its slowest warp arrives.
+    """
     rates, chain, c = chip.rates, profile.chain, profile.total
     hits = c.l1_hits / c.sectors if c.sectors else 0.0
     again = dram_bytes(profile) / c.l2_bytes if c.l2_bytes else 0.0
@@ -112,6 +118,7 @@ def _latency_us(profile: Profile, resources: Resources, chip: Chip, busiest: int
         + chain.barriers * BARRIER_CLOCKS
         + chain.tensor * rates.tensor_clocks
     )
+    clocks += (profile.slowest - 1) * chain.length  # with typical latencies
     resident = max(held(profile, resources, chip).blocks, 1)
     return clocks * -(-busiest // resident) / chip.clock_mhz
 

@@ -37,9 +37,7 @@ MOVES = {"implicit_gemm_tiled": 4, "batched_gemm": 0, "winograd_fused": 13}
 
 def device_of(code: str) -> EmulatorDevice:
     """An emulator of a GPU that has the instruction."""
-    device = EmulatorDevice(code=code)
-    device.compute_capability = (10, 0)
-    return device
+    return EmulatorDevice(code=code, compute_capability=(10, 0))
 
 
 @pytest.mark.parametrize(

@@ -8,11 +8,17 @@ from numba import cuda, float32, types
 
 from cases import intrinsic_kernels as kernels
 from convbench.devices.emulator import EmulatorDevice
-from convbench.errors import CompileError
+from convbench.errors import CompileError, RefusedError
 from convbench.intrinsics import multiply_add_2
 from support.devices import DEVICES
 
 T = kernels.THREADS
+ABLE = (10, 0)
+EMULATORS = {
+    "emulator": EmulatorDevice(compute_capability=ABLE),
+    "checked": EmulatorDevice(checked=True, compute_capability=ABLE),
+    "llvm": EmulatorDevice(code="llvm", compute_capability=ABLE),
+}
 
 
 def rounded(exact: Fraction) -> np.float32:
@@ -38,9 +44,9 @@ def operands():
     return x
 
 
-@pytest.mark.parametrize("name", [*DEVICES, "llvm"])
+@pytest.mark.parametrize("name", [*EMULATORS, "simulator"])
 def test_each_of_two_multiply_adds_is_rounded_once(name):
-    device = EmulatorDevice(code="llvm") if name == "llvm" else DEVICES[name]
+    device = EMULATORS.get(name) or DEVICES[name]
     x = operands()
     expected = [
         [rounded(Fraction(float(row[0])) * Fraction(float(row[1 + i])) + Fraction(float(row[3 + i]))) for i in range(2)]
@@ -53,9 +59,18 @@ def test_each_of_two_multiply_adds_is_rounded_once(name):
 def test_what_is_not_a_number_is_as_on_a_gpu(name):
     x = operands()
     x[0], x[1] = (np.inf, 1, -1, 0, 0), (np.inf, 0, 1, 1, -np.inf)
-    y = result(DEVICES[name], x)
+    y = result(EMULATORS[name], x)
     np.testing.assert_array_equal(y[0], [np.inf, -np.inf])
     np.testing.assert_array_equal(y[1].view(np.uint32), 0x7FFFFFFF)
+
+
+@pytest.mark.parametrize(("code", "checked"), [("ptx", False), ("llvm", False), (None, True)])
+@pytest.mark.parametrize("capability", [(8, 6), (9, 0)])
+def test_a_gpu_without_the_instruction_refuses_the_kernel(capability, code, checked):
+    device = EmulatorDevice(code=code, checked=checked, compute_capability=capability)
+    words = "`fma.rn.f32x2` requires .target sm_100 or higher, and this is for sm_{}{}"
+    with pytest.raises(RefusedError, match=words.format(*capability)):
+        result(device, operands())
 
 
 def test_the_instruction_is_one_for_both():

@@ -8,7 +8,7 @@ from numba import cuda, float32
 
 from convbench.emulator import Counters, InstructionProfile, Profile, profile
 from convbench.profiling import chips, model, resident
-from convbench.profiling.network import balanced
+from convbench.profiling.network import balanced, most_of_groups
 from support.products import tiled
 
 TAKEN = resident.Resources(32, 8192)
@@ -78,6 +78,26 @@ def test_the_bounds_of_a_network(centres, latency):
     assert before == pytest.approx((max(centres), max(centres)), rel=0.01)
 
 
+def test_a_common_resource_has_the_customers_of_all_networks():
+    """It makes a customer wait for others, but serves it faster, so that a network alone has more time or the same."""
+    alone = balanced([5.0, 3.0], 2.0, 4)
+    for networks in (2, 28, 1000):
+        low, high = balanced([5.0], 2.0, 4, [3.0], networks)
+        assert max(5.0, 5.0 / 4 + 2) <= low <= alone[0]
+        assert low <= high <= alone[1]
+    assert balanced([5.0], 2.0, 4, [3.0], 1) == alone
+
+
+def test_groups_take_longer_than_single_customers_and_less_than_if_their_members_did_nothing_at_once():
+    centres, latency = [5.0, 3.0, 2.0], 1.0
+    for groups, members in ((1, 16), (3, 16), (8, 4)):
+        found = most_of_groups(centres, latency, groups, members)
+        assert balanced(centres, latency, groups * members)[1] <= found <= balanced(centres, latency, groups)[1]
+    assert most_of_groups(centres, latency, 3, 1) == pytest.approx(balanced(centres, latency, 3)[1])
+    assert most_of_groups(centres, latency, 1, 16) == pytest.approx(balanced(centres, latency, 16)[1])
+    assert most_of_groups([], 3.0, 8, 2) == 3.0
+
+
 def test_a_network_without_work_takes_its_latency():
     assert balanced([], 3.0, 8) == (3.0, 3.0)
 
@@ -118,6 +138,33 @@ def test_what_the_cache_still_has_to_write_takes_time(product):
     clean, dirty = (model.predict(product, TAKEN, slow, dirty_bytes=size) for size in (0, chip.l2_kib * 1024))
     assert dirty.limits["DRAM"] - clean.limits["DRAM"] == pytest.approx((1 << 20) / 0.92 / 1e3)
     assert dirty.us > clean.us
+
+
+def access(opcode, width, **counters):
+    made = Counters(instructions=100, lanes=3200, **counters)
+    return InstructionProfile(f"{opcode};", opcode, "", 0, "memory", 1, "x", width, False, made)
+
+
+@pytest.mark.parametrize(("gpu", "clocks"), [("t4", 2), ("rtx3060", 1), ("h200", 1)])
+def test_shared_memory_of_turing_has_half_the_bandwidth(gpu, clocks):
+    """64 bytes a clock, and 128 since (white paper of GA102)."""
+    chip = chips.get(gpu)
+    wide = access("ld.shared.v4.f32", 16, shared_requests=100, wavefronts=400)
+    conflicted = access("ld.shared.f32", 4, shared_requests=100, wavefronts=3200)
+    for made in (wide, conflicted):
+        limits = model.predict(Profile("f", (1, 1, 1), (32, 1, 1), 0, 1, [made]), TAKEN, chip).limits
+        assert limits["shared memory"] * chip.clock_mhz == pytest.approx(clocks * made.counters.wavefronts)
+    cached = access("ld.global.v4.f32", 16, global_requests=100, sectors=1600, l1_hits=1600, tag_passes=100)
+    limits = model.predict(Profile("f", (1, 1, 1), (32, 1, 1), 0, 1, [cached]), TAKEN, chip).limits
+    assert limits["load and store"] * chip.clock_mhz == pytest.approx(clocks * 400)
+
+
+def test_a_block_takes_as_long_as_its_slowest_warps():
+    x = np.zeros(4800 * 512, np.float32)
+    chip, found = chips.get("rtx3070ti"), profile(barriers, 4800, 512, x, 40, blocks=2)
+    even, uneven = (model.predict(replace(found, slowest=times), TAKEN, chip) for times in (1, 3))
+    assert even.limits["latency"] < uneven.limits["latency"] < 4 * even.limits["latency"]
+    assert uneven.us > even.us
 
 
 @pytest.mark.parametrize(

@@ -73,6 +73,12 @@ def test_a_scan_of_many_blocks_scans_sums_of_sums():
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize(("elements", "frees"), [(512, 1), (513, 1), (1 << 18, 1), (1 << 19, 2), (1 << 26, 2)])
+def test_a_scan_waits_once_for_each_of_its_allocations(elements, frees):
+    """It has one for each level of sums: 512 blocks have their sums scanned by one block, 1,024 need another level."""
+    assert of_row(next(iter(launches.SCANS)), num_elements=elements).waits == frees
+
+
 @pytest.mark.parametrize("name", ["Simple Histogram", "Histogram Shared Bins"])
 def test_a_histogram_counts_every_element(name, monkeypatch):
     """The simple one has a race, as published: blocks may add before block 0 has cleared the bins. Here it is first."""

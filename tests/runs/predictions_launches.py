@@ -6,8 +6,9 @@ How they were timed is read from the benchmarks (`*_bench.cu`) and from NVBench 
   run begins with a cache full of lines that the memory still lacks.
 - A reduction repeats its launch until one sum is left. Before each launch it copies one vector of thrust into another
   and resizes one. The host waits for each of these (NVIDIA/cccl, pull request 3149, tells that copies do so).
-- A scan of many blocks scans their sums, too, and adds them. The host allocates the sums and frees them, for which we
-  know no published time.
+- A scan of many blocks scans their sums, too, and adds them. The host allocates the sums and frees them in each step of
+  its recursion. Freeing waits for the GPU (NVIDIA's blog, "Fast, flexible allocation for NVIDIA CUDA with RAPIDS
+  Memory Manager").
 - All inputs are zeros, because thrust's vectors are. So all elements of a histogram are in one bin.
 - Rectangular tiles are launched with a block for each half tile, which is four times as many as needed.
 """
@@ -99,7 +100,8 @@ def case_of(row: dict[str, str]) -> Case | None:
     if name in REDUCTIONS:
         return reduction(*REDUCTIONS[name], int(row["array_size"]), int(row["num_threads"]))
     if name in SCANS:
-        return Case(tuple(scan(*SCANS[name], int(row["num_elements"]))))
+        launches = tuple(scan(*SCANS[name], int(row["num_elements"])))
+        return Case(launches, waits=max(sum(launch.kernel == "scan_add" for launch in launches), 1))
     if "Histogram" in name:
         size, bins, block = int(row["array_size"]), int(row["num_bins"]), int(row["num_threads"])
         kernel, shared = ("histogram", 0) if name.startswith("Simple") else ("histogram_of_blocks", 4 * bins)

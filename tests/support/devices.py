@@ -9,7 +9,5 @@ DEVICES = {
 
 
 def emulator_of(capability: tuple[int, int]) -> EmulatorDevice:
-    """An emulator that says it has this compute capability."""
-    device = EmulatorDevice()
-    device.compute_capability = capability
-    return device
+    """An emulator of a GPU of this compute capability."""
+    return EmulatorDevice(compute_capability=capability)

@@ -46,7 +46,7 @@ def link(
     Raises UnsupportedError, and the errors of Numba.
     """
     lowered = lower(kernel, types, compute_capability=compute_capability, checked=checked, strict=strict)
-    retargeted = retarget(lowered.modules, watch_local=checked)
+    retargeted = retarget(lowered.modules, watch_local=checked, compute_capability=compute_capability)
     constants = (kind for module in lowered.modules for kind in _CONSTANT.findall(module))
     check_constants(sum(machine.size_of(kind) for kind in constants))
     reflected = libdevice.Reflected(compute_capability, bool(kernel.targetoptions.get("fastmath")))

@@ -33,9 +33,12 @@ EXECUTED, LANES_OF, SPLITS, WAITED = range(4)
 BLOCK_FIELDS = 4
 
 # of a barrier in the order of a block's barriers: the most instructions of a warp since the one before, their sum over
-# the warps that have arrived, how many have, and which piece of the program ends with it
-MOST, SUM, WARPS_HERE, PIECE = range(4)
-MEETING_FIELDS = 4
+# the warps that have arrived, how many have, which piece of the program ends with it, and the longest chain of a warp
+MOST, SUM, WARPS_HERE, PIECE, LONGEST = range(5)
+MEETING_FIELDS = 5
+# of a warp: instructions since its last barrier, barriers, and the length of its chain since its last barrier
+SINCE, MET, CHAIN = range(3)
+WARP_FIELDS = 3
 MEETINGS = 4096  # barriers of a block that are followed; further ones have no waits
 
 
@@ -60,16 +63,18 @@ def begin_traces(threads, count, traces):
 
 @njit(error_model="numpy")
 def end_meetings(traces):
-    """Count the waits at barriers that some warps never reached, because they had returned."""
+    """Count the waits at barriers that some warps never reached, because they had returned, and end the block."""
     since, meetings = traces[13], traces[14]
-    for number in range(min(since[:, 1].max(), MEETINGS)):
-        _end_meeting(meetings[number], traces[4])
+    for number in range(min(since[:, MET].max(), MEETINGS)):
+        _end_meeting(meetings[number], traces)
+    traces[15][0] += since[:, CHAIN].max()
     since[:, :] = 0
 
 
 @njit(error_model="numpy")
-def _end_meeting(meeting, block_counts):
-    block_counts[meeting[PIECE], WAITED] += meeting[WARPS_HERE] * meeting[MOST] - meeting[SUM]
+def _end_meeting(meeting, traces):
+    traces[4][meeting[PIECE], WAITED] += meeting[WARPS_HERE] * meeting[MOST] - meeting[SUM]
+    traces[15][0] += meeting[LONGEST]
     meeting[:] = 0
 
 
@@ -77,17 +82,18 @@ def _end_meeting(meeting, block_counts):
 def _arrive(warp, piece, traces):
     """A warp arrives at a barrier of all threads. It waits until the slowest one has executed its instructions."""
     since, meetings = traces[13], traces[14]
-    number = since[warp, 1]
+    number = since[warp, MET]
     if number < MEETINGS:
         meeting = meetings[number]
-        meeting[MOST] = max(meeting[MOST], since[warp, 0])
-        meeting[SUM] += since[warp, 0]
+        meeting[MOST] = max(meeting[MOST], since[warp, SINCE])
+        meeting[SUM] += since[warp, SINCE]
+        meeting[LONGEST] = max(meeting[LONGEST], since[warp, CHAIN])
         meeting[WARPS_HERE] += 1
         meeting[PIECE] = piece
         if meeting[WARPS_HERE] == since.shape[0]:
-            _end_meeting(meeting, traces[4])
-    since[warp, 0] = 0
-    since[warp, 1] += 1
+            _end_meeting(meeting, traces)
+    since[warp, SINCE] = since[warp, CHAIN] = 0
+    since[warp, MET] += 1
 
 
 @njit(error_model="numpy", forceinline=True)
@@ -163,7 +169,8 @@ def _step(threads, warp, number, traces, header, addresses, following):
             is_even = is_even and following[lane] == following[some]
     block_counts[block, EXECUTED] += 1
     block_counts[block, LANES_OF] += lanes
-    traces[13][warp, 0] += blocks[block, 3]
+    traces[13][warp, SINCE] += blocks[block, 3]
+    traces[13][warp, CHAIN] += blocks[block, 5]
     if blocks[block, 4]:
         _arrive(warp, block, traces)
     first = blocks[block, 0]

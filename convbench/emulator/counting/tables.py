@@ -84,14 +84,14 @@ class Tables:
 
     def block_rows(self) -> npt.NDArray[np.int64]:
         """For each block: its first access in `access_rows`, how many it has, where its lanes meet, the instructions of
-        the machine that it has about, and whether it ends with a barrier of all threads.
+        the machine that it has about, whether it ends with a barrier of all threads, and the length of its chain.
         """
         rows, first = [], 0
         for block in self.blocks:
             slots = sum(place.slots for place in self.places[block.first : block.end])
-            rows.append((first, len(block.accesses), block.meets, slots, int(block.is_met)))
+            rows.append((first, len(block.accesses), block.meets, slots, int(block.is_met), round(block.chain.length)))
             first += len(block.accesses)
-        return np.array(rows, np.int64).reshape(-1, 5)
+        return np.array(rows, np.int64).reshape(-1, 6)
 
     def access_rows(self, pointers: dict[str, int]) -> npt.NDArray[np.int64]:
         """For each access in the order of blocks: its space, width, whether it is atomic, the row of its array, whether

@@ -7,7 +7,14 @@ import numpy.typing as npt
 
 from convbench.emulator.counting.accesses import ACCESS_FIELDS, KEPT, MOST_SECTORS
 from convbench.emulator.counting.caches import L1_FIELDS, L2_FIELDS, WAYS, empty
-from convbench.emulator.counting.replay import BLOCK_FIELDS, GROUP_FIELDS, GROUPS, MEETING_FIELDS, MEETINGS
+from convbench.emulator.counting.replay import (
+    BLOCK_FIELDS,
+    GROUP_FIELDS,
+    GROUPS,
+    MEETING_FIELDS,
+    MEETINGS,
+    WARP_FIELDS,
+)
 from convbench.emulator.counting.rules import LINE_BYTES
 from convbench.emulator.counting.tables import Tables
 from convbench.emulator.state import WARP
@@ -61,6 +68,8 @@ class Traces:
         accesses = tables.access_rows({str(row): row for row in range(pointers)})
         self.block_counts: Counts = like.block_counts if like else _zeros(len(blocks), BLOCK_FIELDS)
         self.access_counts: Counts = like.access_counts if like else _zeros(len(accesses), ACCESS_FIELDS)
+        # of all blocks: the sum of the longest chains of a warp from one barrier to the next
+        self.longest: Counts = like.longest if like else np.zeros(1, np.int64)
         self.l2: Counts = like.l2 if like else empty(caches.l2 + LEAST_CACHE_BYTES if caches.l2 else 0, L2_FIELDS)
         self.kept = np.full((len(accesses), KEPT), -1, np.int64)  # the last request of each access
         self._arguments = (
@@ -77,8 +86,9 @@ class Traces:
             empty(max(caches.l1, LEAST_CACHE_BYTES), L1_FIELDS),
             self.l2,
             np.zeros(1 + MOST_SECTORS, np.int64),
-            _zeros(-(-threads // WARP), 2),  # of each warp: instructions since its last barrier, and barriers
+            _zeros(-(-threads // WARP), WARP_FIELDS),
             _zeros(MEETINGS, MEETING_FIELDS),
+            self.longest,
         )
 
     @property

@@ -38,6 +38,7 @@ class _Run:
         self.grid = (0, 0, 0)
         self.blocks = self.accesses = np.zeros((0, 0), np.int64)
         self.patterns: list[Counts] = []
+        self.longest = 0
 
     def choose(self, blocks: Counts, grid: tuple[int, int, int], *, waits: bool) -> Counts:
         """The blocks of the stratum; all, if blocks may wait for each other."""
@@ -51,6 +52,7 @@ class _Run:
         for trace in counted:
             end_meetings(trace.arguments)
             flush(trace.l2, trace.access_counts[:, counting.A_DRAM_WRITES])
+        self.longest = sum(int(trace.longest[0]) for trace in counted)
         self.blocks = np.sum([trace.block_counts for trace in counted], axis=0)
         self.accesses = _joined([trace.access_counts for trace in counted])
         self.patterns = [trace.kept for trace in counted]  # the last request of each access, by worker
@@ -149,6 +151,7 @@ def profile(
         sorted(tables.uncounted),
         {item.name: item.array.nbytes for item in arguments.arrays},
         _chain(tables, runs, _three(block)),
+        _slowest(tables, runs, _three(block)),
         l2_bytes,
     )
 
@@ -171,6 +174,18 @@ def _chain(tables: Tables, runs: list[_Run], block: tuple[int, int, int]) -> Cha
         for number, each in enumerate(tables.blocks):
             found += each.chain.times(float(run.blocks[number][0]) * share)
     return found
+
+
+def _slowest(tables: Tables, runs: list[_Run], block: tuple[int, int, int]) -> float:
+    """How many times as long as that of a warp on average the chain of a block is, whose warps wait at barriers."""
+    warps = -(-block[0] * block[1] * block[2] // WARP)
+    longest = mean = 0.0
+    for run in runs:
+        share = run.stratum.blocks / run.stratum.chosen.size
+        longest += run.longest * share
+        lengths = (round(each.chain.length) * float(run.blocks[number][0]) for number, each in enumerate(tables.blocks))
+        mean += sum(lengths) / warps * share
+    return max(longest / mean, 1.0) if mean else 1.0
 
 
 def _has_float64(arguments: Arguments, args: tuple[Any, ...]) -> bool:

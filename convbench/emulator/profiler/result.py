@@ -110,6 +110,7 @@ class Profile:
     uncounted : instructions whose accesses are not counted
     array_bytes : bytes of each array that is an argument
     chain : what a warp does one after another, on average (`counting.chains`)
+    slowest : how many times as long as `chain` is what the slowest warps do between barriers
     l2_bytes : of the L2 cache that was simulated; 0 if none was
     """
 
@@ -123,6 +124,7 @@ class Profile:
     uncounted: list[str] = field(default_factory=list)
     array_bytes: dict[str, int] = field(default_factory=dict)
     chain: Chain = field(default_factory=Chain)
+    slowest: float = 1.0
     l2_bytes: int = 0
 
     @property

@@ -13,6 +13,7 @@ from convbench.emulator.ptx.special import is_special, read_special
 from convbench.emulator.ptx.syntax import Address, Function, Instruction, Label, Module, Operand, bytes_of
 from convbench.emulator.ptx.watched import WatchedMemory, Watching
 from convbench.emulator.state import FaultKind
+from convbench.emulator.targets import number_of
 
 GRID_SYNC = "cudaCGSynchronize"  # a function of the device runtime, which numba-cuda calls for `this_grid().sync()`
 
@@ -76,6 +77,7 @@ class Body(Emitter):
             known |= pointer_words(function, places.pointers)
             known |= {parameter.name: LOADED for parameter in function.parameters}  # if its address is taken
         self.functions = module.functions
+        self.target = number_of(module.target)  # None if a text names none
         self.taken = taken_addresses(module)
         roots = find_roots(function, known)
         self.memory = Memory(places, function, roots)

@@ -20,6 +20,7 @@ from convbench.emulator.ptx.storage import LEAST_ALIGNMENT, stored, with_numbers
 from convbench.emulator.ptx.syntax import Function, Instruction, Label, Module, Variable
 from convbench.emulator.ptx.watched import WatchedMemory, Watching, cell_shift, count_atomics, count_turn, find_turns
 from convbench.emulator.source import GROUPS, Site, Sites
+from convbench.emulator.targets import why_refused
 
 FLOATING_KINDS = ("f16", "f16x2", "bf16", "bf16x2", "f32", "f32x2", "f64")
 
@@ -54,7 +55,7 @@ def lower(
     Raises
     ------
     UnsupportedError
-        an instruction or a variable has no counterpart here; the message shows it.
+        an instruction or a variable has no counterpart here, or the module's target lacks it; the message shows it.
     """
     check_variables(module)
     blocks = module.functions[entry].directives.get("reqnctapercluster", ())
@@ -221,6 +222,8 @@ def _function(body: Body) -> str:
 
 def _instruction(body: Body, i: Instruction) -> None:
     body.instruction = i
+    if body.target and (why := why_refused(i.name, body.target)):
+        raise UnsupportedError(f"PTX: {why}")
     handler = unset if i.opcode.startswith(ASSEMBLY) else handler_of(i.opcode, is_floating=_is_floating(i))
     if handler is None:
         raise body.refuse("it has no counterpart on the CPU")

@@ -296,6 +296,26 @@ def test_warps_wait_at_a_barrier_for_the_slowest():
     assert waits_of(uneven, 2, 32, x, 400) == 0  # a warp alone waits for nobody
 
 
+@cuda.jit
+def in_turns(x, times):
+    total = float32(0)
+    for turn in range(4):
+        for _ in range(times if cuda.threadIdx.x // 32 == turn else 0):  # one warp after another
+            total = total * x[0] + x[0]
+        cuda.syncthreads()
+    x[cuda.grid(1)] = total
+
+
+def test_barriers_make_the_chain_of_a_block_that_of_its_slowest_warps():
+    x = np.zeros(1024, np.float32)
+    assert profile(uneven, 2, 32, x, 400, blocks="all").slowest == 1
+    assert profile(uneven, 2, 128, x, 0, blocks="all").slowest == pytest.approx(1, abs=0.01)
+    assert 3.7 < profile(uneven, 2, 128, x, 400, blocks="all").slowest < 4  # of 4 warps, one works
+    assert 3.5 < profile(in_turns, 2, 128, x, 400, blocks="all").slowest < 4  # each in its turn
+    sampled = profile(in_turns, 8, 128, x, 400, blocks=2).slowest
+    assert sampled == pytest.approx(profile(in_turns, 8, 128, x, 400, blocks="all").slowest)
+
+
 def test_warps_that_have_returned_are_not_waited_for():
     x = np.zeros(1024, np.float32)
     once, twice = waits_of(one_returns, 1, 128, x), waits_of(one_returns, 2, 128, x)
