@@ -159,6 +159,9 @@ class IsolatedHarness(Harness):
         self._learn(todo)  # before any job, whose record may have to be made here
         for number, found in self._results(what, workload, dict(enumerate(todo))):
             assert isinstance(found, Record)
+            # a tuned config may have turned out to be of no use
+            known = Facts(family=found.family, precision=found.precision, config=found.config)
+            self._facts[_identity(todo[number])] = known
             yield todo[number], found
 
     def _results(self, what: What, workload: Workload, todo: dict[int, Job]) -> Iterator[tuple[int, FoundThere]]:

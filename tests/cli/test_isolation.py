@@ -153,6 +153,7 @@ def test_a_problem_whose_data_does_not_fit_is_out_of_memory_before_it_is_begun()
         (("--memory", "1MB", "--isolation", "process"), "--memory 1MB is less than a worker needs to start"),
         (("--resume",), "--resume goes on with a records file; name its folder with --out"),
         (("--out", "kept", "--retry", "crashd"), "--retry 'crashd' is no outcome"),
+        (("--out", "kept", "--retry", ""), "--retry '' is no outcome"),
     ],
 )
 def test_an_option_that_cannot_be_is_one_message(convbench, here, words, told):

@@ -90,7 +90,7 @@ def _outcomes(text: str | None) -> set[str]:
     from convbench.records import OUTCOMES
 
     known = [outcome for outcome in OUTCOMES if outcome != "passed"]
-    found = set(filter(None, (text or "").split(",")))
+    found = set() if text is None else set(text.split(","))
     for outcome in sorted(found):
         if outcome not in known:
             like = did_you_mean(outcome, known)
