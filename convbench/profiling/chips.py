@@ -113,7 +113,7 @@ def get(name: str) -> Chip:
 def _read(text: str, file: str) -> dict[str, Chip]:
     try:
         tables = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # also a number of thousands of digits, and lists in lists in lists
         raise ConvbenchError(f"{file} is no TOML: {error}") from error
     return {name: _chip(table, f"{file}, [{name}]") for name, table in tables.items()}
 
