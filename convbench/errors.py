@@ -2,12 +2,51 @@
 
 The command line prints the message of any of these errors and exits with status 2. Any other exception is a bug in
 convbench and keeps its traceback.
+
+A text from a file or a plugin may contain anything. `visible` and `shortened` make it one that a terminal, a page and a
+record can hold.
 """
 
+import re
 from collections.abc import Iterable
 from difflib import get_close_matches
 
 MOST_CHARACTERS = 100  # of a name for which similar ones are looked for
+MOST_SHOWN = 4_000  # characters of one text of somebody else
+MOST_OF_VALUE = 200  # characters of a value in a message
+
+# control characters except line ends and tabs, characters that change the direction of the text around them, and
+# halves of surrogate pairs, which no file can hold
+CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def visible(text: str) -> str:
+    r"""The text with its control characters as escapes, such as `\x1b`."""
+    return CONTROLS.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), text)
+
+
+def shortened(text: str, most: int = MOST_SHOWN) -> str:
+    """The text, visible, and cut after so many characters; at its end it is told how many were cut off."""
+    shown = visible(text)
+    if len(shown) <= most:
+        return shown
+    return f"{shown[:most]}… ({len(shown) - most:,} more characters)"
+
+
+def shown(value: object) -> str:
+    """A value of anybody in a message: its `repr`, shortened; its own `__repr__` may raise an error."""
+    try:
+        return shortened(repr(value), MOST_OF_VALUE)
+    except Exception as error:  # noqa: BLE001  (the code of a plugin may raise anything)
+        return f"a {type(value).__name__} whose __repr__ raises {type(error).__name__}"
+
+
+def message_of(error: BaseException) -> str:
+    """The message of an exception of anybody, as `shortened` gives it; its own `__str__` may raise another one."""
+    try:
+        return shortened(str(error))
+    except Exception as other:  # noqa: BLE001  (the code of a plugin may raise anything)
+        return f"its message cannot be read, because __str__ raises {type(other).__name__}"
 
 
 class ConvbenchError(Exception):
@@ -52,6 +91,10 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 
 class DuplicateNameError(ConvbenchError):
     """Two algorithms have the same name."""
+
+
+class ContractError(ConvbenchError):
+    """An algorithm's class breaks a rule of its contract. The message has class, method, what it gave, and the rule."""
 
 
 class ConfigError(ConvbenchError):

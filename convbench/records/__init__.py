@@ -7,7 +7,17 @@ became faster or slower, or stayed the same.
 
 from convbench.records.folders import files_of, read_all
 from convbench.records.prediction import Predicted, caption
-from convbench.records.record import FAILURES, BadLine, Outcome, Record, RecordsFile, key_of, latest, read_records
+from convbench.records.record import (
+    FAILURES,
+    BadLine,
+    Outcome,
+    Record,
+    RecordsFile,
+    as_json,
+    key_of,
+    latest,
+    read_records,
+)
 from convbench.records.timing import CACHES, Cache, Clocks, Reading, Series, Stop, Timing
 
 __all__ = [
@@ -24,6 +34,7 @@ __all__ = [
     "Series",
     "Stop",
     "Timing",
+    "as_json",
     "caption",
     "files_of",
     "key_of",

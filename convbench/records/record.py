@@ -93,7 +93,7 @@ class Record:
 
     def to_json(self) -> str:
         """The line of this record, without the line break."""
-        return json.dumps(asdict(self), ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_plain)
+        return as_json(asdict(self))
 
     @classmethod
     def from_json(cls, line: str) -> "Record":
@@ -106,6 +106,11 @@ class Record:
         record = _lines_of_records().validate_json(line)
         own.parse(record.problem)  # raises ProblemError for a problem that is impossible
         return record
+
+
+def as_json(value: Any) -> str:
+    """A value as records write it: NumPy's numbers as numbers, other objects as texts. Raises ValueError for NaN."""
+    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_plain)
 
 
 def key_of(
