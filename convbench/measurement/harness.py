@@ -14,9 +14,18 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from convbench.algorithm import Algorithm
+from convbench.algorithm import Algorithm, contract
 from convbench.devices import Device
-from convbench.errors import CompileError, ConfigError, DeviceError, KernelError, OutOfDeviceMemoryError, RefusedError
+from convbench.errors import (
+    CompileError,
+    ConfigError,
+    ContractError,
+    DeviceError,
+    KernelError,
+    OutOfDeviceMemoryError,
+    RefusedError,
+    message_of,
+)
 from convbench.measurement.case import Case
 from convbench.measurement.contest import Contender, hold
 from convbench.measurement.execution import Execution
@@ -163,6 +172,7 @@ class Harness:
         try:
             if reason := job.algorithm.refuses(problem, direction) or self.device.refuses(problem):
                 return Judgement(outcome="refused", reason=reason)
+            job.algorithm.precision_of(problem)  # a record needs it, so its fault is found now
             verdict = verify(job.algorithm, self._case_of(job.layer), self.device, config=job.config)
         except (Exception, SystemExit) as error:  # noqa: BLE001  (the code of a plugin may raise anything)
             return _failure(error)
@@ -207,6 +217,7 @@ class Harness:
                 raise contender.error
             timing = contender.timing(lambda cache: self._floor_us(job, cache), ready.compile_s)
             digest = digest_of(contender.execution.results())
+            workspace_bytes = contract.workspace_of(contender.execution.plan)
         except (Exception, SystemExit) as error:  # noqa: BLE001  (the code of a plugin may raise anything)
             return self._record(job, workload, _failure(error))
         reason = self._under_floor(job, timing)
@@ -214,11 +225,11 @@ class Harness:
             reason = "the timed runs gave another result than the verified runs"
         if reason is not None:
             return self._record(job, workload, replace(judgement, outcome="wrong", reason=reason))
-        return self._record(job, workload, judgement, timing, contender.execution.plan.workspace_bytes)
+        return self._record(job, workload, judgement, timing, workspace_bytes)
 
     def _floor_us(self, job: Job, cache: Cache) -> float | None:
         problem, algorithm = job.layer.problem, job.algorithm
-        precision = algorithm.precision(problem)
+        precision = algorithm.precision_of(problem)
         return floor_us(problem, job.layer.direction, algorithm.family, precision, self.description, cache)
 
     def _under_floor(self, job: Job, timing: Timing) -> str | None:
@@ -243,7 +254,7 @@ class Harness:
             self.device.synchronize()
         except Exception as error:
             raise DeviceError(
-                f"{job.algorithm.name} on {job.layer.problem} took the device down ({error}); "
+                f"{job.algorithm.name} on {job.layer.problem} took the device down ({message_of(error)}); "
                 "its record is kept, and --resume continues after it"
             ) from error
 
@@ -260,7 +271,7 @@ class Harness:
         predicted = None if asked is None else asked.predict(job.algorithm, *job.layer.work, job.config)
         return Record(
             problem=str(job.layer.problem), direction=job.layer.direction, algorithm=job.algorithm.name,
-            family=job.algorithm.family, precision=job.algorithm.precision(job.layer.problem),
+            family=job.algorithm.family, precision=self._precision_of(job),
             config=self._config_of(job), device=self.description,
             outcome=judgement.outcome, reason=judgement.reason, exact=judgement.exact, fraction=judgement.fraction,
             rms_error_ulp=errors["rms_error_ulp"], worst_error_ulp=errors["worst_error_ulp"],
@@ -290,14 +301,22 @@ class Harness:
         except (Exception, SystemExit):  # noqa: BLE001  (the judgement has the reason)
             return {}
 
+    def _precision_of(self, job: Job) -> str:
+        """The precision of the algorithm's products; the problem's dtype if its code fails."""
+        try:
+            return job.algorithm.precision_of(job.layer.problem)
+        except (Exception, SystemExit):  # noqa: BLE001  (the judgement has the reason)
+            return job.layer.problem.dtype
+
 
 def _failure(error: BaseException) -> Judgement:
+    reason = message_of(error)
     if isinstance(error, ConfigError | RefusedError):  # the hardware or the device cannot make the launch
-        return Judgement(outcome="refused", reason=str(error))
+        return Judgement(outcome="refused", reason=reason)
     if isinstance(error, KernelError):
-        return Judgement(outcome="wrong", reason=str(error))
+        return Judgement(outcome="wrong", reason=reason)
     if isinstance(error, OutOfDeviceMemoryError | MemoryError):
-        return Judgement(outcome="out_of_memory", reason=str(error) or "the host is out of memory")
-    if isinstance(error, CompileError):
-        return Judgement(outcome="crashed", reason=str(error))
-    return Judgement(outcome="crashed", reason=f"{type(error).__name__}: {error}")
+        return Judgement(outcome="out_of_memory", reason=reason or "the host is out of memory")
+    if isinstance(error, CompileError | ContractError):
+        return Judgement(outcome="crashed", reason=reason)
+    return Judgement(outcome="crashed", reason=f"{type(error).__name__}: {reason}")
