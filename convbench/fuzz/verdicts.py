@@ -14,7 +14,14 @@ from typing import Literal, NamedTuple
 
 from convbench.algorithm import Algorithm
 from convbench.devices import Device
-from convbench.errors import CompileError, ConfigError, OutOfDeviceMemoryError, RefusedError
+from convbench.errors import (
+    CompileError,
+    ConfigError,
+    ContractError,
+    OutOfDeviceMemoryError,
+    RefusedError,
+    message_of,
+)
 from convbench.fuzz.cases import FuzzCase, config_of
 from convbench.fuzz.shapes import is_small
 from convbench.measurement import Case, SpotCase, Verification, diagnosis, verify_kinds
@@ -103,7 +110,7 @@ def judge(case: FuzzCase, algorithm: Algorithm, device: Device, *, whole: bool =
         data, kinds = (Case if every else SpotCase)(problem, case.seed, direction), (case.kind,)
         found = verify_kinds(algorithm, data, device, kinds, config=config)
     except RefusedError as error:
-        return Verdict(outcome="refused", reason=str(error))
+        return Verdict(outcome="refused", reason=message_of(error))
     except (Exception, SystemExit) as error:  # noqa: BLE001  (the code of a plugin may raise anything)
         fault, reason = _of_exception(error)
         return Verdict(outcome="failed", reason=reason, cause=_cause(case, fault, without_numbers(reason)))
@@ -153,12 +160,15 @@ def _of_reason(reason: str) -> tuple[Fault, str]:
 
 
 def _of_exception(error: BaseException) -> tuple[Fault, str]:
+    told = message_of(error)
     if isinstance(error, CompileError):
-        return "does not compile", str(error)
+        return "does not compile", told
     if isinstance(error, ConfigError):
-        return "cannot be launched", str(error)
+        return "cannot be launched", told
     if isinstance(error, OutOfDeviceMemoryError | MemoryError):
-        return "out of memory", str(error) or "the host is out of memory"
+        return "out of memory", told or "the host is out of memory"
+    if isinstance(error, ContractError):
+        return "crash", told
     last = traceback.extract_tb(error.__traceback__)[-1]
     where = f"in {last.name}, {Path(last.filename).name}, line {last.lineno}"
-    return "crash", f"{type(error).__name__}: {error} ({where})"
+    return "crash", f"{type(error).__name__}: {told} ({where})"
