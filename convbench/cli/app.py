@@ -10,7 +10,7 @@ import typer
 
 from convbench.cli import cache, compare, fuzzing, gpu, inform, inspect, measure, profile, report, run, streams, tune
 from convbench.cli.examples import epilog
-from convbench.errors import ConvbenchError
+from convbench.errors import ConvbenchError, message_of
 from convbench.problem.notation import benchdnn, cutlass, miopen
 
 app = typer.Typer(
@@ -79,7 +79,7 @@ def _run(words: list[str]) -> None:
             if sys.stdout is not None:
                 sys.stdout.flush()  # at exit, an error could no longer be reported
     except ConvbenchError as error:
-        print(f"convbench: {error}", file=sys.stderr)
+        print(f"convbench: {message_of(error)}", file=sys.stderr)
         sys.exit(2)
     except OSError as error:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that the flush at exit succeeds
