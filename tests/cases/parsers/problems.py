@@ -123,7 +123,7 @@ PROBLEMS = (
            texts=encoded([json.dumps({"schemaVersion": 1, "traceEvents": [EVENT]})])),
     Parser(name="workload: cuDNN log", read=of_file(loaded, ".log"), is_json=True, texts=encoded([json.dumps(GRAPH)])),
     Parser(name="workload: CUTLASS CSV", read=of_file(loaded, ".csv"), texts=encoded([CUTLASS_CSV])),
-    Parser(name="workload: ONNX", read=of_file(loaded, ".onnx"), texts=models(), share=0.3),
+    Parser(name="workload: ONNX", read=of_file(loaded, ".onnx"), texts=models(), share=0.15),
     Parser(name="sizes of --input", read=sizes, texts=encoded(SIZES)),
     Parser(name="conditions of --where", read=condition, texts=encoded(CONDITIONS), share=1.5),
 )  # fmt: skip

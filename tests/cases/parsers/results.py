@@ -105,7 +105,7 @@ ENTRY = Entry(
     when="2026-01-02T03:04:05+00:00",
 )  # fmt: skip
 RESULTS = (
-    Parser(name="records", read=record, errors=(ConvbenchError, ValueError), texts=records(), is_json=True, share=0.7),
+    Parser(name="records", read=record, errors=(ConvbenchError, ValueError), texts=records(), is_json=True, share=0.25),
     Parser(
         name="tuned configs", read=entry, errors=(ConvbenchError, ValueError), texts=(ENTRY.to_json().encode(),),
         is_json=True,
