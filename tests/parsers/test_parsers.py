@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from cases.parsers import PARSERS
+from cases.parsers import parsers
 
 ODD = (
     b"",
@@ -30,7 +30,7 @@ def damaged(text: bytes, draw: random.Random) -> bytes:
     return text[:first] + new + text[last:]
 
 
-@pytest.fixture(params=PARSERS.values(), ids=PARSERS)
+@pytest.fixture(params=parsers().values(), ids=parsers())
 def parser(request):
     return request.param
 

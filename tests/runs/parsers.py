@@ -23,13 +23,12 @@ from re import findall
 
 FOLDER = Path(__file__).parents[2] / "reports" / "parsers"
 SECONDS_OF_AN_INPUT, MEBIBYTES = 10, 1024
-LONGEST = 4096  # bytes of an input
 MOST_STARTS = 20  # of a reader's process, after it died
 MOST_KEPT = 5  # inputs of the same fault
 TITLE = """# Readers of text, fed with malformed inputs
 
 {inputs:,} inputs in {seconds:,.0f} s on {processes} processes, by Atheris {version} (libFuzzer), whose mutations follow
-the coverage of the code of `convbench`. Each input has at most {longest:,} bytes. A reader gives a value or raises an
+the coverage of the code that reads. Each input has at most {longest:,} bytes. A reader gives a value or raises an
 error that it documents; everything else is a fault: another exception, more than {limit} s for an input, more than
 {memory:,} MiB of memory, or the end of the process. {faults}
 
@@ -72,7 +71,7 @@ class Run:
         return self.name, f"{self.done:,}", speed, self.edges, self.features, self.slowest_s, self.peak_mib, faults
 
 
-def fed(name: str, inputs: int, seed: int, until: float, keep: Path) -> Run:
+def fed(group: str, name: str, inputs: int, seed: int, until: float, keep: Path) -> Run:
     """Run one reader in processes of its own, until it had its inputs or the time is over."""
     run, start = Run(name, inputs), time.monotonic()
     for again in range(MOST_STARTS):
@@ -80,8 +79,8 @@ def fed(name: str, inputs: int, seed: int, until: float, keep: Path) -> Run:
         if run.done >= inputs or left < 1:
             break
         command = [
-            sys.executable, "-m", "runs.parsers", "--child", name, "--inputs", str(inputs - run.done), "--seed",
-            str(seed + again), "--keep", str(keep), "--seconds", str(left),
+            sys.executable, "-m", "runs.parsers", "--child", f"{group}/{name}", "--inputs", str(inputs - run.done),
+            "--seed", str(seed + again), "--keep", str(keep), "--seconds", str(left),
         ]  # fmt: skip
         found = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
         run.add(found.stderr, found.returncode)
@@ -127,27 +126,28 @@ def everything(given: argparse.Namespace, keep: Path) -> int:
     """Run all readers side by side, and write the table."""
     from importlib.metadata import version
 
-    from cases.parsers import PARSERS
+    from cases.parsers import GROUPS, group, parsers
     from convbench.report import markdown_table
 
-    chosen = [parser for name, parser in PARSERS.items() if not given.only or name in given.only]
+    groups = {name: one for one in GROUPS for name in group(one)}
+    chosen = [parser for name, parser in parsers().items() if not given.only or name in given.only]
     whole = sum(parser.share for parser in chosen)
     each = {parser.name: ceil(given.inputs * parser.share / whole) for parser in chosen}
     start = time.monotonic()
     with ThreadPoolExecutor(given.processes) as pool:
-        runs = list(
-            pool.map(
-                lambda name: fed(name, each[name], given.seed, start + given.seconds, keep), sorted(each, key=each.get)
-            )
-        )
-    runs.sort(key=lambda run: list(PARSERS).index(run.name))
+        waiting = [
+            pool.submit(fed, groups[name], name, each[name], given.seed, start + given.seconds, keep)
+            for name in sorted(each, key=lambda name: each[name])
+        ]
+        runs = [one.result() for one in waiting]
+    runs.sort(key=lambda run: list(groups).index(run.name))
     done, faults = sum(run.done for run in runs), sum((run.faults for run in runs), Counter[str]())
     told = f"{faults.total()} faults." if faults else "There was none."
     header = "reader", "inputs", "inputs a second", "edges", "features", "slowest, s", "memory, MiB", "faults"
     table = markdown_table(header, [run.row for run in runs])
     page = TITLE.format(
         inputs=done, seconds=time.monotonic() - start, processes=given.processes, version=version("atheris"),
-        longest=LONGEST, limit=SECONDS_OF_AN_INPUT, memory=MEBIBYTES, faults=told,
+        longest=max(parser.longest for parser in chosen), limit=SECONDS_OF_AN_INPUT, memory=MEBIBYTES, faults=told,
     )  # fmt: skip
     given.out.mkdir(parents=True, exist_ok=True)
     (given.out / "parsers.md").write_text(f"{page}\n{table}\n")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import atheris
 
-from runs.parsers import LONGEST, MEBIBYTES, MOST_KEPT, SECONDS_OF_AN_INPUT, slug
+from runs.parsers import MEBIBYTES, MOST_KEPT, SECONDS_OF_AN_INPUT, slug
 
 if TYPE_CHECKING:
     from cases.parsers import Parser
@@ -25,11 +25,12 @@ WORD = re.compile(rb"[A-Za-z_]{2,}|[0-9]+|[^\sA-Za-z0-9_]{1,3}")
 
 
 def feed(name: str, inputs: int, seed: int, seconds: int, keep: Path) -> None:
-    """Feed a reader with so many inputs. It does not return: libFuzzer ends the process."""
-    with atheris.instrument_imports(include=["convbench", "tomllib"], enable_loader_override=False):
-        from cases.parsers import PARSERS
+    """Feed the reader GROUP/NAME with so many inputs. It does not return, because libFuzzer ends the process."""
+    of, name = name.split("/", 1)
+    with atheris.instrument_imports(include=["convbench", "tomllib", "shlex"], enable_loader_override=False):
+        from cases.parsers import group
 
-        parser = PARSERS[name]
+        parser = group(of)[name]
         for text in parser.texts:
             parser.read(text)  # imports what a reader imports only when it is needed
     corpus = keep / f"{slug(name)}-texts"
@@ -40,8 +41,8 @@ def feed(name: str, inputs: int, seed: int, seconds: int, keep: Path) -> None:
     words.write_text("\n".join(f'"{quoted(word)}"' for word in sorted(set(WORD.findall(b" ".join(parser.texts))))))
     settings = [
         sys.argv[0], str(corpus), f"-runs={inputs}", f"-seed={seed}", f"-max_total_time={seconds}", f"-dict={words}",
-        f"-timeout={SECONDS_OF_AN_INPUT}", f"-rss_limit_mb={MEBIBYTES}", f"-max_len={LONGEST}", "-print_final_stats=1",
-        f"-artifact_prefix={keep}/{slug(name)}-", "-len_control=0",
+        f"-timeout={SECONDS_OF_AN_INPUT}", f"-rss_limit_mb={MEBIBYTES}", f"-max_len={parser.longest}",
+        "-print_final_stats=1",         f"-artifact_prefix={keep}/{slug(name)}-",
     ]  # fmt: skip
     more = {"custom_mutator": mutated} if parser.is_json else {}
     atheris.Setup(settings, noted(parser, keep), **more)

@@ -3,11 +3,21 @@
 The tests damage the texts a little, and `nox -s parsers` feeds a coverage-guided fuzzer with them.
 """
 
-from cases.parsers.code import CODE
+from importlib import import_module
+
 from cases.parsers.parser import Parser
-from cases.parsers.problems import PROBLEMS
-from cases.parsers.results import RESULTS
 
-__all__ = ["PARSERS", "Parser"]
+__all__ = ["GROUPS", "Parser", "group", "parsers"]
 
-PARSERS: dict[str, Parser] = {parser.name: parser for parser in (*PROBLEMS, *RESULTS, *CODE)}
+GROUPS = "problems", "results", "code"  # the modules of readers
+
+
+def group(name: str) -> dict[str, Parser]:
+    """The readers of one module by name. Only what they need is imported."""
+    found: tuple[Parser, ...] = import_module(f"cases.parsers.{name}").PARSERS
+    return {parser.name: parser for parser in found}
+
+
+def parsers() -> dict[str, Parser]:
+    """All readers by name."""
+    return {name: parser for one in GROUPS for name, parser in group(one).items()}

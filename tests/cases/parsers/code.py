@@ -65,11 +65,16 @@ KERNEL = Linked(
         [Place("ld.global.f32 %f1, [%rd1];", "ld.global.f32", "kernel.py", 3, "kernel", "memory", 1)], {"prefetch"},
     ),
 )  # fmt: skip
-CODE = (
-    Parser(name="PTX", read=lambda text: parse(as_line(text)), errors=(EmulatorError,), texts=(PTX.encode(),)),
-    Parser(name="machine code", read=machine_code, errors=(KernelError,), texts=(LOOP.encode(),)),
+PARSERS = (
     Parser(
-        name="compiled kernels on disk", read=codec.decoded, errors=(ValueError, TypeError),
+        name="PTX", share=3, longest=2048,
+        read=lambda text: parse(as_line(text)), errors=(EmulatorError,), texts=(PTX.encode(),),
+    ),
+    Parser(
+        name="machine code", share=3, longest=4096, read=machine_code, errors=(KernelError,), texts=(LOOP.encode(),),
+    ),
+    Parser(
+        name="compiled kernels on disk", share=8, longest=2048, read=codec.decoded, errors=(ValueError, TypeError),
         texts=(codec.encoded(KERNEL),), is_json=True,
     ),
 )  # fmt: skip

@@ -105,25 +105,38 @@ def models() -> tuple[bytes, ...]:
 
 
 LINES = "\n".join((*OWN, "# a comment", f"3 {CUTLASS[0]}", *VERBOSE, "--dt=f16,f32 \\", "ic3ih5oc4kh3ph1", "conv -n 2"))
-PROBLEMS = (
-    Parser(name="problems: own notation", read=notation, texts=encoded(OWN), share=2),
+PARSERS = (
+    Parser(name="problems: own notation", share=5, longest=400, read=notation, texts=encoded(OWN)),
     Parser(
-        name="problems: benchdnn", read=notation, share=2,
+        name="problems: benchdnn", share=6, longest=400, read=notation,
         texts=encoded([*list(benchdnn.DESCRIPTORS)[::3], "benchdnn --conv --dir=BWD_WB --dt=f16 ic3ih5oc4kh3"]),
     ),
-    Parser(name="problems: MIOpenDriver", read=notation, texts=encoded(list(miopen.READABLE)[::3]), share=2),
-    Parser(name="problems: CUTLASS profiler", read=notation, texts=encoded(CUTLASS), share=2),
-    Parser(name="problems: oneDNN log", read=notation, texts=encoded(VERBOSE), share=2),
     Parser(
-        name="workload: lines", read=of_file(loaded, ".txt"),
+        name="problems: MIOpenDriver", share=6, longest=400, read=notation, texts=encoded(list(miopen.READABLE)[::3]),
+    ),
+    Parser(name="problems: CUTLASS profiler", share=4, longest=600, read=notation, texts=encoded(CUTLASS)),
+    Parser(name="problems: oneDNN log", share=5, longest=600, read=notation, texts=encoded(VERBOSE)),
+    Parser(
+        name="workload: lines", share=1, longest=1024, read=of_file(loaded, ".txt"),
         texts=(LINES.encode(), gzip.compress(LINES.encode(), mtime=0)),
     ),
-    Parser(name="workload: CSV", read=of_file(loaded, ".csv"), texts=encoded([f"{CSV}\n{ROWS}\n"])),
-    Parser(name="workload: PyTorch trace", read=of_file(loaded, ".json"), is_json=True,
-           texts=encoded([json.dumps({"schemaVersion": 1, "traceEvents": [EVENT]})])),
-    Parser(name="workload: cuDNN log", read=of_file(loaded, ".log"), is_json=True, texts=encoded([json.dumps(GRAPH)])),
-    Parser(name="workload: CUTLASS CSV", read=of_file(loaded, ".csv"), texts=encoded([CUTLASS_CSV])),
-    Parser(name="workload: ONNX", read=of_file(loaded, ".onnx"), texts=models(), share=0.15),
-    Parser(name="sizes of --input", read=sizes, texts=encoded(SIZES)),
-    Parser(name="conditions of --where", read=condition, texts=encoded(CONDITIONS), share=1.5),
+    Parser(
+        name="workload: CSV", share=1.5, longest=1024, read=of_file(loaded, ".csv"),
+        texts=encoded([f"{CSV}\n{ROWS}\n"]),
+    ),
+    Parser(
+        name="workload: PyTorch trace", share=1.5, longest=1536, read=of_file(loaded, ".json"), is_json=True,
+        texts=encoded([json.dumps({"schemaVersion": 1, "traceEvents": [EVENT]})]),
+    ),
+    Parser(
+        name="workload: cuDNN log", share=1.5, longest=1536, read=of_file(loaded, ".log"), is_json=True,
+        texts=encoded([json.dumps(GRAPH)]),
+    ),
+    Parser(
+        name="workload: CUTLASS CSV", share=1.5, longest=1024, read=of_file(loaded, ".csv"),
+        texts=encoded([CUTLASS_CSV]),
+    ),
+    Parser(name="workload: ONNX", share=0.6, longest=1024, read=of_file(loaded, ".onnx"), texts=models()),
+    Parser(name="sizes of --input", share=8, longest=100, read=sizes, texts=encoded(SIZES)),
+    Parser(name="conditions of --where", share=6, longest=300, read=condition, texts=encoded(CONDITIONS)),
 )  # fmt: skip
