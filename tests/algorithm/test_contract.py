@@ -1,5 +1,6 @@
 """What an author's code gives is checked where it enters, and whatever it gives, the records can be read again."""
 
+import json
 from dataclasses import dataclass, field, make_dataclass
 from typing import Any
 
@@ -320,3 +321,71 @@ def test_whatever_a_plugin_does_its_record_can_be_read(harness, method, value, e
     for record in harness.records(workload, jobs(workload, [wrong()])):
         line = record.to_json()
         assert Record.from_json(line.encode().decode()).to_json() == line
+
+
+# ---- commands
+
+PLUGIN = """
+from algorithms.direct.plain import Direct
+from convbench import register
+
+class Unspeakable(Exception):
+    def __str__(self):
+        raise RuntimeError
+
+@register
+class Number(Direct):
+    name = "number"
+    def limits(self, problem, direction):
+        return 42
+
+@register
+class Silent(Direct):
+    name = "silent"
+    def precision(self, problem):
+        raise Unspeakable
+
+@register
+class Lazy(Direct):
+    name = "lazy"
+    def configs(self, problem, direction):
+        yield from super().configs(problem, direction)
+"""
+
+
+@pytest.fixture
+def plugin(here, monkeypatch):
+    monkeypatch.setattr(registry, "_registered", {})
+    (here / "broken.py").write_text(PLUGIN)
+    return "--plugin", "broken.py", "--device", "emulator", "--algorithm"
+
+
+@pytest.mark.parametrize("command", ["verify", "bench"])
+def test_commands_record_a_broken_contract_and_go_on(convbench, here, plugin, command):
+    names = ["number", "silent", "lazy", "direct"]
+    more = ("--gpu", "none", "--out", "out") if command == "bench" else ("--json",)
+    status, out, err = convbench(command, TEXT, *plugin, ",".join(names), *more)
+    assert status == 1
+    assert "Traceback" not in err
+    if command == "verify":
+        found = {row["algorithm"]: (row["outcome"], row["reason"]) for row in json.loads(out)}
+    else:
+        records, bad = read_records(here / "out" / "emulator" / "problems.jsonl")
+        assert bad == []
+        found = {record.algorithm: (record.outcome, record.reason) for record in records}
+    assert found["direct"] == ("passed", None)
+    for name, told in (("number", "Number.limits("), ("silent", "Silent.precision("), ("lazy", "Lazy.configs(")):
+        assert found[name][0] == "crashed"
+        assert str(found[name][1]).startswith(told)
+
+
+@pytest.mark.parametrize(("name", "told"), [("number", "Number.limits("), ("lazy", "Lazy.configs(")])
+def test_tune_and_replay_tell_a_broken_contract(convbench, plugin, name, told):
+    status, out, err = convbench("tune", TEXT, *plugin, name, "--database", "tuned.jsonl")
+    assert (status, out) == (2, "")
+    assert err.startswith(f"convbench: {told}")
+    registry._registered.clear()  # the plugin is imported once more
+    case = f"{name} forward {TEXT} integers seed=0"
+    status, out, _ = convbench("fuzz", *plugin[:-1], "--replay", case)
+    assert status == 1
+    assert told in out
