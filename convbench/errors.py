@@ -13,6 +13,7 @@ from difflib import get_close_matches
 
 MOST_CHARACTERS = 100  # of a name for which similar ones are looked for
 MOST_SHOWN = 4_000  # characters of one text of somebody else
+MOST_AROUND = 500  # characters of a text on either side of a mistake
 MOST_OF_VALUE = 200  # characters of a value in a message
 
 # control characters except line ends and tabs, characters that change the direction of the text around them, and
@@ -62,11 +63,18 @@ class TensorError(ConvbenchError):
 
 
 class NotationError(ConvbenchError):
-    """A text does not describe a problem. The message has the text with a caret under the position of the mistake."""
+    """A text does not describe a problem. The message has the text with a caret under the position of the mistake.
+
+    Of a long text it has the part around the position.
+    """
 
     def __init__(self, text: str, position: int, reason: str) -> None:
         self.text, self.position, self.reason = text, position, reason
-        super().__init__(f"{reason}, at position {position} of the problem text\n    {text}\n    {' ' * position}^")
+        first = max(0, position - MOST_AROUND)
+        before = "…" * (first > 0) + text[first:position]
+        after = text[position : position + MOST_AROUND] + "…" * (position + MOST_AROUND < len(text))
+        place = f"at position {position} of the problem text"
+        super().__init__(f"{reason}, {place}\n    {before}{after}\n    {' ' * len(before)}^")
 
 
 class UnknownNameError(ConvbenchError):

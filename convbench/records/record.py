@@ -98,7 +98,10 @@ class Record:
     @classmethod
     def from_json(cls, line: str) -> "Record":
         """The record of a line; raises ValueError if the line is not a record of this version."""
-        data = json.loads(line)
+        try:
+            data = json.loads(line)
+        except RecursionError as error:
+            raise ValueError("its values are nested too deep") from error
         if not isinstance(data, dict) or "schema" not in data:
             raise ValueError("it is JSON, but no record of convbench")
         if data["schema"] != SCHEMA:

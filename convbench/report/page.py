@@ -15,7 +15,7 @@ from importlib.metadata import PackageNotFoundError, version
 from importlib.resources import files
 from typing import Any
 
-from convbench.errors import CONTROLS, ConvbenchError, visible
+from convbench.errors import CONTROLS, ConvbenchError
 from convbench.records import Record, latest
 from convbench.report import outlook
 from convbench.report.chapters import Chapter, chapters
@@ -144,11 +144,11 @@ def _with_samples(columns: Markup, records: list[Record], room: int) -> Markup:
 
 
 def to_json(data: Any) -> Markup:
-    """JSON that is safe anywhere in HTML: it has no character that begins or ends an element or an entity."""
+    """JSON that is safe anywhere in HTML: no character begins or ends an element or an entity, or is a control."""
     text = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=str)
     for character in "<>&\u2028\u2029":  # the last two end a line in some script parsers
         text = text.replace(character, f"\\u{ord(character):04x}")
-    return Markup(CONTROLS.sub(lambda found: "\\" + visible(found[0]), text))  # the page shows the escape
+    return Markup(CONTROLS.sub(lambda found: f"\\u{ord(found[0]):04x}", text))
 
 
 def _warnings(statements: list[Statement]) -> list[tuple[str, str]]:

@@ -5,10 +5,12 @@ seconds and 1 GiB of memory. The table goes to reports/parsers/parsers.md. Exit 
 process dies, or if fewer inputs were run than were asked for.
 
 `cases.parsers` has the readers. Inputs that show a fault go to the folder of --keep, by default a temporary one; they
-are not committed, because some may crash other software.
+are not committed, because some may crash other software. A run with the folder of an earlier one goes on where that one
+ended.
 """
 
 import argparse
+import json
 import os
 import subprocess
 import sys
@@ -27,13 +29,14 @@ MOST_STARTS = 20  # of a reader's process, after it died
 MOST_KEPT = 5  # inputs of the same fault
 TITLE = """# Readers of text, fed with malformed inputs
 
-{inputs:,} inputs in {seconds:,.0f} s on {processes} processes, by Atheris {version} (libFuzzer), whose mutations follow
-the coverage of the code that reads. Each input has at most {longest:,} bytes. A reader gives a value or raises an
+{inputs:,} inputs in {seconds:,.0f} s of processor time, by Atheris {version} (libFuzzer), whose mutations follow the
+coverage of the code that reads. Each input has at most {longest:,} bytes. A reader gives a value or raises an
 error that it documents; everything else is a fault: another exception, more than {limit} s for an input, more than
 {memory:,} MiB of memory, or the end of the process. {faults}
 
-"Features" are edges of the code with how often they were passed, as libFuzzer counts them; "slowest" is an input's time
-in whole seconds. Made by `nox -s parsers`.
+"Inputs a second" is of processor time, the start of the process included. "Features" are edges of the code with how
+often they were passed, as libFuzzer counts them. "Slowest" is an input's time in whole seconds, on a machine that may
+have other work. Made by `nox -s parsers`.
 """
 
 
@@ -42,9 +45,8 @@ class Run:
     """What the processes of a reader did."""
 
     name: str
-    asked: int
     done: int = 0
-    seconds: float = 0.0
+    processor_s: float = 0.0
     edges: int = 0
     features: int = 0
     slowest_s: int = 0
@@ -66,31 +68,37 @@ class Run:
     @property
     def row(self) -> tuple[object, ...]:
         """The row of the table."""
-        speed = f"{self.done / self.seconds:,.0f}" if self.seconds else "–"
+        speed = f"{self.done / self.processor_s:,.0f}" if self.processor_s else "–"
         faults = "; ".join(f"{count} × {what}" for what, count in self.faults.items()) or "0"
         return self.name, f"{self.done:,}", speed, self.edges, self.features, self.slowest_s, self.peak_mib, faults
 
 
 def fed(group: str, name: str, inputs: int, seed: int, until: float, keep: Path) -> Run:
     """Run one reader in processes of its own, until it had its inputs or the time is over."""
-    run, start = Run(name, inputs), time.monotonic()
+    place = keep / f"{slug(name)}.json"
+    run = Run(**json.loads(place.read_text())) if place.exists() else Run(name)
+    run.faults = Counter(run.faults)
     for again in range(MOST_STARTS):
         left = int(until - time.monotonic())
         if run.done >= inputs or left < 1:
             break
         command = [
             sys.executable, "-m", "runs.parsers", "--child", f"{group}/{name}", "--inputs", str(inputs - run.done),
-            "--seed", str(seed + again), "--keep", str(keep), "--seconds", str(left),
+            "--seed", str(seed + run.done + again), "--keep", str(keep), "--seconds", str(left),
         ]  # fmt: skip
-        found = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
-        run.add(found.stderr, found.returncode)
-        if found.returncode:
-            (keep / f"{slug(name)}-{again}.log").write_text(found.stdout[-4000:] + found.stderr[-20000:])
+        log = keep / f"{slug(name)}.log"
+        with log.open("wb") as file:
+            child = subprocess.Popen(command, stdout=file, stderr=file)
+            _, ended, used = os.wait4(child.pid, 0)
+        child.returncode = os.waitstatus_to_exitcode(ended)
+        output = log.read_text(errors="replace")
+        run.processor_s += used.ru_utime + used.ru_stime
+        run.add(output, child.returncode)
         if not run.done:
-            print(found.stderr[-2000:], flush=True)
-    run.seconds = time.monotonic() - start
+            print(output[-2000:], flush=True)
+        place.write_text(json.dumps(vars(run)))
     lines = keep / f"{slug(name)}.faults"
-    run.faults.update(lines.read_text().splitlines() if lines.exists() else ())
+    run.faults.update(dict.fromkeys(lines.read_text().splitlines() if lines.exists() else (), 1))
     print(" · ".join(map(str, run.row)), flush=True)
     return run
 
@@ -137,7 +145,7 @@ def everything(given: argparse.Namespace, keep: Path) -> int:
     with ThreadPoolExecutor(given.processes) as pool:
         waiting = [
             pool.submit(fed, groups[name], name, each[name], given.seed, start + given.seconds, keep)
-            for name in sorted(each, key=lambda name: each[name])
+            for name in sorted(each, key=lambda name: -each[name])  # the fast readers first
         ]
         runs = [one.result() for one in waiting]
     runs.sort(key=lambda run: list(groups).index(run.name))
@@ -146,7 +154,7 @@ def everything(given: argparse.Namespace, keep: Path) -> int:
     header = "reader", "inputs", "inputs a second", "edges", "features", "slowest, s", "memory, MiB", "faults"
     table = markdown_table(header, [run.row for run in runs])
     page = TITLE.format(
-        inputs=done, seconds=time.monotonic() - start, processes=given.processes, version=version("atheris"),
+        inputs=done, seconds=sum(run.processor_s for run in runs), version=version("atheris"),
         longest=max(parser.longest for parser in chosen), limit=SECONDS_OF_AN_INPUT, memory=MEBIBYTES, faults=told,
     )  # fmt: skip
     given.out.mkdir(parents=True, exist_ok=True)
