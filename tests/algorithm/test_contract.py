@@ -303,7 +303,7 @@ class Idle(Plan):
         pass
 
 
-@fewer(2)
+@fewer(4)
 @given(method=st.sampled_from(sorted(WRONG)), value=anything, error=st.booleans(), workspace=anything)
 def test_whatever_a_plugin_does_its_record_can_be_read(harness, method, value, error, workspace):
     def faulty(self, *_):

@@ -19,7 +19,7 @@ ODD = (
     "\u202e²".encode(),
     b"nan",
 )
-DAMAGED = 40  # texts of each reader
+DAMAGED = 24  # texts of each reader
 
 
 def damaged(text: bytes, draw: random.Random) -> bytes:
