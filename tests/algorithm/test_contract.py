@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from algorithms.direct.plain import Direct, DirectPlan
 from convbench import ErrorModel
 from convbench.algorithm import Algorithm, Plan, contract, registry
+from convbench.devices.emulator import EmulatorDevice
 from convbench.errors import MOST_SHOWN, ContractError
 from convbench.fuzz import FuzzCase
 from convbench.fuzz.verdicts import judge
@@ -24,6 +24,20 @@ from support.strategies import fewer
 TEXT = "n1c1h3w3-k1r1s1"
 PROBLEM = parse(TEXT)
 LONE = "half of a pair \ud800, and \x1b[31m red"
+
+
+class Product(Plan):
+    """The one product of a pixel and a filter of one tap, by NumPy, so that nothing is compiled."""
+
+    def run(self, x, y):
+        self.device.call("multiply", lambda: np.multiply(x, self.weights[0, 0, 0, 0], out=y))
+
+
+class Right(Algorithm):
+    """An algorithm that keeps its contract."""
+
+    name, family = "right", "direct"
+    plans = {"forward": Product}
 
 
 class UnspeakableError(Exception):
@@ -108,6 +122,14 @@ FAULTY = [
     pytest.param(method, raising(error), id=f"{method} raises {name}")
     for method in WRONG for name, error in ERRORS.items()
 ] + [pytest.param(method, generator, id=f"{method} is a generator") for method in WRONG]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def device():
+    """A device whose arrays are NumPy's."""
+    return EmulatorDevice(workers=1)
+
+
 ASKED = {  # the method of callers that asks, and more arguments than the problem
     "limits": "refuses", "precision": "precision_of", "configs": "configs_for", "space": "space_for",
     "default_on": "resolved", "rivals": "rivals_on", "plan_class": "plan",
@@ -116,7 +138,7 @@ ASKED = {  # the method of callers that asks, and more arguments than the proble
 
 def algorithm(**changes: Any) -> Algorithm:
     """An algorithm that is right, but for what is changed."""
-    return type("Mine", (Direct,), {"name": "mine", **changes})()
+    return type("Mine", (Right,), {"name": "mine", **changes})()
 
 
 def ask(wrong: Algorithm, method: str, device: Any) -> Any:
@@ -155,7 +177,7 @@ def test_every_method_that_an_author_may_override_has_a_rule():
     [
         ("name", "two words"), ("name", "a,b"), ("name", "\x1b[31m"), ("name", "x" * 101), ("name", 42),
         ("family", "magic"), ("family", 42), ("family", ["direct"]), ("plans", {"forward": int}),
-        ("plans", [DirectPlan]), ("plans", {"sideways": DirectPlan}), ("plans", {"forward": Plan}),
+        ("plans", [Product]), ("plans", {"sideways": Product}), ("plans", {"forward": Plan}),
         ("dtypes", ()), ("dtypes", "float32"),
         ("dtypes", ("int8",)), ("dtypes", [[]]), ("any_order", 1), ("any_order", None), ("error_model", None),
         ("error_model", ErrorModel), ("error_model", ErrorModel(exact_headroom="x")),
@@ -167,7 +189,7 @@ def test_every_method_that_an_author_may_override_has_a_rule():
 def test_a_class_with_a_wrong_attribute_is_not_registered(monkeypatch, name, value):
     monkeypatch.setattr(registry, "_registered", {})
     with pytest.raises(ContractError) as caught:
-        registry.register(type("Mine", (Direct,), {"name": "mine", name: value}))
+        registry.register(type("Mine", (Right,), {"name": "mine", name: value}))
     assert str(caught.value).startswith(f"Mine.{name} ")
     assert str(caught.value).isprintable()
     assert registry._registered == {}
@@ -176,7 +198,7 @@ def test_a_class_with_a_wrong_attribute_is_not_registered(monkeypatch, name, val
 # ---- plans and error models
 
 
-class NoInit(DirectPlan):
+class NoInit(Product):
     """A plan whose constructor leaves out that of its base."""
 
     def __init__(self, *_: Any) -> None:
@@ -184,7 +206,7 @@ class NoInit(DirectPlan):
 
 
 def with_workspace(value):
-    class Wide(DirectPlan):
+    class Wide(Product):
         def run(self, x, y):
             super().run(x, y)
             self.workspace_bytes = value
@@ -193,13 +215,13 @@ def with_workspace(value):
 
 
 def that_runs(run):
-    return type("Odd", (DirectPlan,), {"run": run})
+    return type("Odd", (Product,), {"run": run})
 
 
 def in_phase(phase):
     def run(self, x, y):
         self.device.call(phase, lambda: None)
-        DirectPlan.run(self, x, y)
+        Product.run(self, x, y)
 
     return run
 
@@ -247,12 +269,12 @@ def written(harness: Harness, folder: Any, wrong: Algorithm) -> Record:
     """The record of an algorithm as it is read again; that of a right one beside it is as it must be."""
     workload = from_texts([TEXT])
     with RecordsFile(folder / "records.jsonl") as file:
-        for record in harness.records(workload, jobs(workload, [wrong, Direct()])):
+        for record in harness.records(workload, jobs(workload, [wrong, Right()])):
             file.append(record)
     records, bad = read_records(folder / "records.jsonl")
     assert bad == []
     first, second = sorted(records[-2:], key=lambda record: record.algorithm != wrong.name)
-    assert (second.algorithm, second.outcome) == ("direct", "passed")
+    assert (second.algorithm, second.outcome) == ("right", "passed")
     return first
 
 
@@ -315,7 +337,7 @@ def test_whatever_a_plugin_does_its_record_can_be_read(harness, method, value, e
         self.workspace_bytes = workspace
 
     wrong = type(
-        "Mine", (Direct,), {"name": "mine", "plans": {"forward": type("P", (Idle,), {"run": run})}, method: faulty}
+        "Mine", (Right,), {"name": "mine", "plans": {"forward": type("P", (Idle,), {"run": run})}, method: faulty}
     )
     workload = from_texts([TEXT])
     for record in harness.records(workload, jobs(workload, [wrong()])):
@@ -326,27 +348,36 @@ def test_whatever_a_plugin_does_its_record_can_be_read(harness, method, value, e
 # ---- commands
 
 PLUGIN = """
-from algorithms.direct.plain import Direct
-from convbench import register
+import numpy as np
+from convbench import Algorithm, Plan, register
+
+class Product(Plan):
+    def run(self, x, y):
+        self.device.call("multiply", lambda: np.multiply(x, self.weights[0, 0, 0, 0], out=y))
+
+@register
+class Right(Algorithm):
+    name, family = "right", "direct"
+    plans = {"forward": Product}
 
 class Unspeakable(Exception):
     def __str__(self):
         raise RuntimeError
 
 @register
-class Number(Direct):
+class Number(Right):
     name = "number"
     def limits(self, problem, direction):
         return 42
 
 @register
-class Silent(Direct):
+class Silent(Right):
     name = "silent"
     def precision(self, problem):
         raise Unspeakable
 
 @register
-class Lazy(Direct):
+class Lazy(Right):
     name = "lazy"
     def configs(self, problem, direction):
         yield from super().configs(problem, direction)
@@ -362,7 +393,7 @@ def plugin(here, monkeypatch):
 
 @pytest.mark.parametrize("command", ["verify", "bench"])
 def test_commands_record_a_broken_contract_and_go_on(convbench, here, plugin, command):
-    names = ["number", "silent", "lazy", "direct"]
+    names = ["number", "silent", "lazy", "right"]
     more = ("--gpu", "none", "--out", "out") if command == "bench" else ("--json",)
     status, out, err = convbench(command, TEXT, *plugin, ",".join(names), *more)
     assert status == 1
@@ -373,7 +404,7 @@ def test_commands_record_a_broken_contract_and_go_on(convbench, here, plugin, co
         records, bad = read_records(here / "out" / "emulator" / "problems.jsonl")
         assert bad == []
         found = {record.algorithm: (record.outcome, record.reason) for record in records}
-    assert found["direct"] == ("passed", None)
+    assert found["right"] == ("passed", None)
     for name, told in (("number", "Number.limits("), ("silent", "Silent.precision("), ("lazy", "Lazy.configs(")):
         assert found[name][0] == "crashed"
         assert str(found[name][1]).startswith(told)
