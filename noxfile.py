@@ -104,6 +104,13 @@ def onnx_files(session: nox.Session) -> None:
 
 
 @nox.session
+def parsers(session: nox.Session) -> None:
+    """Readers of text from outside, fed with 1,000,000 malformed inputs by Atheris: a table, at most 30 minutes."""
+    install(session, "test", "parsers", extras="cu13,report,onnx")
+    session.run("python", "-m", "runs.parsers", *session.posargs, env=RUNS)
+
+
+@nox.session
 def upstream(session: nox.Session) -> None:
     """numba-cuda's own tests on the emulator, as PTX and as LLVM code, each against its expected outcome: minutes.
 

@@ -2,8 +2,12 @@
 
 The command line prints the message of any of these errors and exits with status 2. Any other exception is a bug in
 convbench and keeps its traceback.
+
+A text from a file or a plugin may contain anything. `visible` and `shortened` make it one that a terminal, a page and a
+record can hold.
 """
 
+import re
 import sys
 import traceback
 from collections.abc import Iterable
@@ -11,6 +15,42 @@ from difflib import get_close_matches
 from pathlib import Path
 
 MOST_CHARACTERS = 100  # of a name for which similar ones are looked for
+MOST_SHOWN = 4_000  # characters of one text of somebody else
+MOST_AROUND = 500  # characters of a text on either side of a mistake
+MOST_OF_VALUE = 200  # characters of a value in a message
+
+# control characters except line ends and tabs, characters that change the direction of the text around them, and
+# halves of surrogate pairs, which no file can hold
+CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def visible(text: str) -> str:
+    r"""The text with its control characters as escapes, such as `\x1b`."""
+    return CONTROLS.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), text)
+
+
+def shortened(text: str, most: int = MOST_SHOWN) -> str:
+    """The text, visible, and cut after so many characters; at its end it is told how many were cut off."""
+    shown = visible(text)
+    if len(shown) <= most:
+        return shown
+    return f"{shown[:most]}… ({len(shown) - most:,} more characters)"
+
+
+def shown(value: object) -> str:
+    """A value of anybody in a message: its `repr`, shortened; its own `__repr__` may raise an error."""
+    try:
+        return shortened(repr(value), MOST_OF_VALUE)
+    except Exception as error:  # noqa: BLE001  (the code of a plugin may raise anything)
+        return f"a {type(value).__name__} whose __repr__ raises {type(error).__name__}"
+
+
+def message_of(error: BaseException) -> str:
+    """The message of an exception of anybody, as `shortened` gives it; its own `__str__` may raise another one."""
+    try:
+        return shortened(str(error))
+    except BaseException as other:  # noqa: BLE001  (the code of a plugin may raise anything)
+        return f"its message cannot be read, because __str__ raises {type(other).__name__}"
 
 
 class ConvbenchError(Exception):
@@ -26,11 +66,18 @@ class TensorError(ConvbenchError):
 
 
 class NotationError(ConvbenchError):
-    """A text does not describe a problem. The message has the text with a caret under the position of the mistake."""
+    """A text does not describe a problem. The message has the text with a caret under the position of the mistake.
+
+    Of a long text it has the part around the position.
+    """
 
     def __init__(self, text: str, position: int, reason: str) -> None:
         self.text, self.position, self.reason = text, position, reason
-        super().__init__(f"{reason}, at position {position} of the problem text\n    {text}\n    {' ' * position}^")
+        first = max(0, position - MOST_AROUND)
+        before = "…" * (first > 0) + text[first:position]
+        after = text[position : position + MOST_AROUND] + "…" * (position + MOST_AROUND < len(text))
+        place = f"at position {position} of the problem text"
+        super().__init__(f"{reason}, {place}\n    {before}{after}\n    {' ' * len(before)}^")
 
 
 class UnknownNameError(ConvbenchError):
@@ -55,6 +102,10 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 
 class DuplicateNameError(ConvbenchError):
     """Two algorithms have the same name."""
+
+
+class ContractError(ConvbenchError):
+    """An algorithm's class breaks a rule of its contract. The message has class, method, what it gave, and the rule."""
 
 
 class ConfigError(ConvbenchError):
@@ -94,13 +145,9 @@ class CaseError(ConvbenchError):
 
 
 def told(error: BaseException) -> str:
-    """The type and the text of an exception of any code; of one whose text cannot be had, the type and the reason."""
-    name = type(error).__name__
-    try:
-        text = str(error)
-    except BaseException as other:  # noqa: BLE001  (it is the code of a plugin, too)
-        return f"{name}, whose text cannot be had: its __str__ raises {type(other).__name__}"
-    return f"{name}: {text}" if text else name
+    """The type and the message of an exception of anybody."""
+    name, message = type(error).__name__, message_of(error)
+    return f"{name}: {message}" if message else name
 
 
 def last_place(error: BaseException) -> str:

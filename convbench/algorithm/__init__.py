@@ -5,8 +5,10 @@ compute the problem. The work that is the same for every algorithm (padding mode
 gradient of the bias) is done here, around the author's plan.
 """
 
-from convbench.algorithm.algorithm import Algorithm, Family, NoConfig
+from convbench.algorithm import contract
+from convbench.algorithm.algorithm import Algorithm, NoConfig
+from convbench.algorithm.contract import Family
 from convbench.algorithm.plan import Plan
 from convbench.algorithm.registry import register
 
-__all__ = ["Algorithm", "Family", "NoConfig", "Plan", "register"]
+__all__ = ["Algorithm", "Family", "NoConfig", "Plan", "contract", "register"]

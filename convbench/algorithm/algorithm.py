@@ -8,17 +8,17 @@ handles padding modes other than zeros, and axes in an order that the algorithm 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import numpy.typing as npt
 
+from convbench.algorithm import contract
+from convbench.algorithm.contract import Family
 from convbench.algorithm.plan import Plan
 from convbench.devices import Device
 from convbench.errors import ConfigError, RefusedError
 from convbench.problem import ConvProblem, Direction, Dtype
 from convbench.reference import ErrorModel, Float64, Outputs, Places
-
-Family = Literal["direct", "gemm", "winograd", "fft", "baseline"]
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,9 @@ class Algorithm:
     `precision`, `configs`, `space`, `default_on`, `rivals`, `plan_class` and `limits`. The remaining methods are for
     callers and are not meant to be overridden. The registry makes one instance of the class, without arguments. A
     package can list the class in the entry-point group `convbench.algorithms` instead of calling `register`.
+
+    What the methods give is checked whenever they are called (`convbench.algorithm.contract`). A value that breaks a
+    rule is a ContractError, and so is an error that a method raises. The result is then recorded as crashed.
 
     `configs`, `space`, `default_on`, `rivals` and `limits` never see the caller's problem. They get the problem that
     the algorithm's own plan computes: it is zero-padded, has no bias in the gradients, and has the layouts NCHW and
@@ -78,14 +81,15 @@ class Algorithm:
 
         The order does not matter, and the configs of `configs` need not be among them.
         """
-        return self.configs(problem, direction)
+        configs: Sequence[Any] = contract.ask(self, "configs", problem, direction)
+        return configs
 
     def default_on(self, problem: ConvProblem, direction: Direction, device: Device) -> Any:
         """The config for a problem on a device if the caller gives none; by default the first of `configs`.
 
         Override it if the best config depends on the device, or if not every device can run the first one.
         """
-        return self.configs(problem, direction)[0]
+        return contract.ask(self, "configs", problem, direction)[0]
 
     def rivals(self, problem: ConvProblem, direction: Direction, device: Device) -> Sequence[Any]:
         """Configs that a survey tries beside the default because this device has features that others lack."""
@@ -115,7 +119,8 @@ class Algorithm:
         for what, asked, able in (("direction", direction, self.plans), ("dtype", problem.dtype, self.dtypes)):
             if asked not in able:
                 return f"{what} {asked}: {self.name} has {', '.join(able)}"
-        return self.limits(self._inner(problem, direction), direction)
+        reason: str | None = contract.ask(self, "limits", self._inner(problem, direction), direction)
+        return reason
 
     def plan(
         self, problem: ConvProblem, device: Device, *, direction: Direction = "forward", config: Any = None
@@ -133,6 +138,8 @@ class Algorithm:
             the config is not one of this algorithm.
         OutOfDeviceMemoryError
             the workspace does not fit into the device's memory.
+        ContractError
+            a method of the class gives something else than it must, or what it gives is no plan.
         """
         if reason := self.refuses(problem, direction):
             raise RefusedError(f"{self.name} refuses {direction} of {problem}: {reason}")
@@ -142,7 +149,8 @@ class Algorithm:
             raise RefusedError(f"{self.name} needs compute capability {needed}; device {device.name} has {found}")
         inner = self._inner(problem, direction)
         chosen = self.resolved(problem, direction, config, device)
-        plan = self.plan_class(direction, chosen)(inner, direction, device, chosen)
+        kind = contract.ask(self, "plan_class", direction, chosen)
+        plan = contract.planned(self, kind(inner, direction, device, chosen))
         if inner == problem == problem.packed():
             return plan
         from convbench.algorithm.adapted import AdaptedPlan  # imports numba, which takes long to start
@@ -151,24 +159,23 @@ class Algorithm:
 
     def configs_for(self, problem: ConvProblem, direction: Direction) -> Sequence[Any]:
         """The configs that are worth trying for any problem that is not refused, the default first."""
-        return self.configs(self._inner(problem, direction), direction)
+        configs: Sequence[Any] = contract.ask(self, "configs", self._inner(problem, direction), direction)
+        return configs
 
     def space_for(self, problem: ConvProblem, direction: Direction) -> Sequence[Any]:
-        """All configs for any problem that is not refused: first those of `configs`, then those of `space`, each once.
-
-        Raises ConfigError if one is not an instance of a frozen dataclass.
-        """
-        found = dict.fromkeys(self.configs_for(problem, direction))
-        for config in self.space(self._inner(problem, direction), direction):
-            settings = getattr(config, "__dataclass_params__", None)
-            if isinstance(config, type) or settings is None or not settings.frozen:
-                raise ConfigError(f"{config!r}, in the space of {self.name}, is no frozen dataclass")
-            found[config] = None
-        return tuple(found)
+        """All configs for any problem that is not refused: those of `configs`, then those of `space`, each once."""
+        more = contract.ask(self, "space", self._inner(problem, direction), direction)
+        return tuple(dict.fromkeys((*self.configs_for(problem, direction), *more)))
 
     def rivals_on(self, problem: ConvProblem, direction: Direction, device: Device) -> Sequence[Any]:
         """The configs of `rivals` for any problem that is not refused."""
-        return self.rivals(self._inner(problem, direction), direction, device)
+        rivals: Sequence[Any] = contract.ask(self, "rivals", self._inner(problem, direction), direction, device)
+        return rivals
+
+    def precision_of(self, problem: ConvProblem) -> str:
+        """What `precision` gives for any problem."""
+        precision: str = contract.ask(self, "precision", problem)
+        return precision
 
     def resolved(
         self, problem: ConvProblem, direction: Direction, config: Any = None, device: Device | None = None
@@ -178,7 +185,7 @@ class Algorithm:
         Raises ConfigError if the config is not of a type that this algorithm takes.
         """
         if config is None and device is not None:
-            return self.default_on(self._inner(problem, direction), direction, device)
+            return contract.ask(self, "default_on", self._inner(problem, direction), direction, device)
         default = self.configs_for(problem, direction)[0]
         if config is None or type(config) is type(default):
             return default if config is None else config
@@ -201,10 +208,11 @@ class Algorithm:
 
         The parameters are those of `ErrorModel.bounds`.
         """
-        return self.error_model.bounds(
-            problem, direction, tensors,
+        found: Outputs = contract.bounds(
+            self, problem, direction, tensors,
             expected=expected, config=self.resolved(problem, direction, config), independent=independent, places=places,
         )  # fmt: skip
+        return found
 
     def _inner(self, problem: ConvProblem, direction: Direction) -> ConvProblem:
         """The problem that the algorithm's own plan computes: zero-padded, no bias in gradients, packed if needed."""

@@ -11,8 +11,16 @@ from importlib.metadata import EntryPoint, PackageNotFoundError, distribution, e
 from pathlib import Path
 from typing import TypeVar
 
+from convbench.algorithm import contract
 from convbench.algorithm.algorithm import Algorithm
-from convbench.errors import ConvbenchError, DuplicateNameError, UnknownNameError, did_you_mean
+from convbench.errors import (
+    ContractError,
+    ConvbenchError,
+    DuplicateNameError,
+    UnknownNameError,
+    did_you_mean,
+    message_of,
+)
 
 GROUP = "convbench.algorithms"
 BASELINES = "convbench.baselines"
@@ -63,7 +71,9 @@ def get(name: str) -> Algorithm:
     try:
         return _instance(found[name].load(), name)
     except (Exception, SystemExit) as error:
-        raise ConvbenchError(f"algorithm {name!r}, from {found[name].value}, cannot be loaded: {error}") from error
+        raise ConvbenchError(
+            f"algorithm {name!r}, from {found[name].value}, cannot be loaded: {message_of(error)}"
+        ) from error
 
 
 def available() -> tuple[list[Algorithm], list[str]]:
@@ -81,14 +91,14 @@ def _instance(algorithm: object, name: object) -> Algorithm:
     """An instance of an algorithm class, after checking the class attributes that an author must set."""
     if not (isinstance(algorithm, type) and issubclass(algorithm, Algorithm)):
         raise ConvbenchError(f"{algorithm!r} is no Algorithm class")
-    for attribute in ("name", "family"):
-        if not isinstance(getattr(algorithm, attribute, None), str):
-            raise ConvbenchError(f"{algorithm.__name__} has no {attribute}, or it is not a text")
-    if not algorithm.plans:
-        raise ConvbenchError(f"{algorithm.__name__} has no plans: set it to a mapping from directions to Plan classes")
-    if algorithm.name != name:
-        raise ConvbenchError(f"{algorithm.__name__} is named {algorithm.name!r}, not {name!r}")
-    return algorithm()
+    for attribute in ("name", "family", "plans"):
+        if not getattr(algorithm, attribute, None):
+            raise ContractError(f"{algorithm.__name__} has no {attribute}")
+    made = algorithm()
+    contract.check(made)
+    if made.name != name:
+        raise ConvbenchError(f"{algorithm.__name__} is named {made.name!r}, not {name!r}")
+    return made
 
 
 @cache

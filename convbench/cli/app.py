@@ -26,7 +26,7 @@ from convbench.cli import (
     tune,
 )
 from convbench.cli.examples import epilog
-from convbench.errors import ConvbenchError
+from convbench.errors import ConvbenchError, message_of
 from convbench.interrupts import CLOSED_PIPE, as_ctrl_c
 from convbench.problem.notation import benchdnn, cutlass, miopen
 
@@ -99,7 +99,7 @@ def _run(words: list[str]) -> None:
                 if sys.stdout is not None:
                     sys.stdout.flush()  # at exit, an error could no longer be reported
     except ConvbenchError as error:
-        print(f"convbench: {error}", file=sys.stderr)
+        print(f"convbench: {message_of(error)}", file=sys.stderr)
         sys.exit(2)
     except SystemExit as ended:
         if isinstance(ended.__context__, BrokenPipeError):  # Typer makes it an exit with status 1

@@ -10,7 +10,7 @@ import typer
 from convbench.cli import completion, options
 from convbench.cli.output import print_markdown
 from convbench.cli.progress import progress
-from convbench.errors import ConvbenchError
+from convbench.errors import ContractError, ConvbenchError
 from convbench.report import markdown_list, markdown_table
 
 if TYPE_CHECKING:
@@ -240,8 +240,8 @@ def _refusal(algorithm: "Algorithm", problem: "ConvProblem", direction: "Directi
     """The reason why an algorithm refuses a problem, or the error that its own code raised; None if it accepts it."""
     try:
         return algorithm.refuses(problem, direction)
-    except (Exception, SystemExit) as error:  # noqa: BLE001  (an algorithm may come from a plugin, and raise anything)
-        return f"it fails: {type(error).__name__}: {error}"
+    except ContractError as error:
+        return f"it fails: {error}"
 
 
 def doctor(json_: options.JsonOption = False) -> None:

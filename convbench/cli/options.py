@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from convbench.cli import completion
-from convbench.errors import ConvbenchError, UnknownNameError, did_you_mean
+from convbench.errors import ConvbenchError, UnknownNameError, did_you_mean, message_of
 from convbench.problem import DIRECTIONS, Direction
 
 if TYPE_CHECKING:
@@ -255,7 +255,9 @@ def load_plugins(plugins: list[str] | None) -> None:
         except ConvbenchError:
             raise
         except (Exception, SystemExit) as error:
-            raise ConvbenchError(f"plugin {plugin} cannot be imported: {type(error).__name__}: {error}") from error
+            raise ConvbenchError(
+                f"plugin {plugin} cannot be imported: {type(error).__name__}: {message_of(error)}"
+            ) from error
 
 
 def available_algorithms() -> "list[Algorithm]":

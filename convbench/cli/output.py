@@ -8,8 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from convbench.cli.streams import visible
-from convbench.errors import ConvbenchError
+from convbench.errors import ConvbenchError, visible
 
 if TYPE_CHECKING:
     from convbench.records import Record
@@ -29,7 +28,8 @@ def print_markdown(text: str) -> None:
         with console.capture() as capture:
             console.print(Markdown(text))
         if "…" not in capture.get():
-            text = capture.get()
+            console.file.write(capture.get() + "\n")
+            return
     print(text)
 
 

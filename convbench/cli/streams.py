@@ -1,34 +1,30 @@
-"""The standard streams of the program: messages are made harmless, and with --json only the JSON is on standard output.
+"""The standard streams of the program: all text is made harmless, and with --json only the JSON is on standard output.
 
 A text from a file, a plugin or the command line may contain control characters, which a terminal would obey, or be a
-megabyte long. Here is the one place that all messages on standard error pass.
+megabyte long. Here is the one place that all text on standard output and standard error passes. Control characters
+become escapes. A message on standard error has at most 4,000 characters. A cell of a table has at most 1,000
+(`convbench.report.inert`).
 """
 
-import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from inspect import currentframe
 from typing import Any, TextIO
 
-MOST_CHARACTERS = 4_000  # of one message; at its end it is told how many were cut off
+from convbench.errors import CONTROLS, MOST_SHOWN, shortened
+from convbench.errors import visible as visible
 
-# control characters except line ends and tabs, and characters that change the direction of the text around them
-_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+MOST_CHARACTERS = MOST_SHOWN  # of one message; at its end it is told how many were cut off
 _OURS = ("convbench.cli", "typer", "click")  # the packages that print the answer of a command
 
 
-def visible(text: str) -> str:
-    r"""The text with its control characters as escapes, such as `\x1b`."""
-    return _CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), text)
+message = shortened
 
 
-def message(text: str) -> str:
-    """The text as a message: control characters as escapes, and no longer than `MOST_CHARACTERS`."""
-    shown = visible(text)
-    if len(shown) <= MOST_CHARACTERS:
-        return shown
-    return f"{shown[:MOST_CHARACTERS]}… ({len(shown) - MOST_CHARACTERS:,} more characters)"
+def visible_json(text: str) -> str:
+    r"""JSON with its control characters as JSON escapes, such as `\u009b`: it means the same."""
+    return CONTROLS.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 class _Stream:
@@ -41,13 +37,21 @@ class _Stream:
         return getattr(self._stream, name)
 
 
-class _Messages(_Stream):
-    """Standard error, on which every text is shown as `message` gives it."""
+class _Shown(_Stream):
+    """Standard output for people, on which every text is shown as `visible` gives it."""
 
     @property
     def rich_proxied_file(self) -> TextIO:
-        """The stream itself, to which Rich writes instead of this one: its bars consist of control characters."""
+        """The stream itself, to which Rich writes instead of this one: its colours and bars are control characters."""
         return self._stream
+
+    def write(self, text: str) -> int:
+        self._stream.write(visible(text))
+        return len(text)
+
+
+class _Messages(_Shown):
+    """Standard error, on which every text is shown as `message` gives it."""
 
     def write(self, text: str) -> int:
         self._stream.write(message(text))
@@ -61,14 +65,14 @@ class _Answer(_Stream):
         frame = currentframe()
         caller = frame.f_back.f_globals.get("__name__", "") if frame and frame.f_back else ""
         if any(caller == package or caller.startswith(f"{package}.") for package in _OURS):
-            return self._stream.write(text)
+            return self._stream.write(visible_json(text))
         return sys.stderr.write(text) if sys.stderr is not None else 0
 
 
 @contextmanager
 def guarded(*, only_json: bool) -> Iterator[None]:
-    """Make messages harmless; with `only_json`, plugins and kernels that print do so on standard error."""
-    out: Any = _Answer(sys.stdout) if only_json and sys.stdout is not None else sys.stdout
+    """Make all text harmless; with `only_json`, plugins and kernels that print do so on standard error."""
+    out: Any = sys.stdout and (_Answer if only_json else _Shown)(sys.stdout)
     messages: Any = sys.stderr and _Messages(sys.stderr)
     with redirect_stdout(out), redirect_stderr(messages):
         yield

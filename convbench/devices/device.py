@@ -9,14 +9,14 @@ import time
 from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Callable
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, get_args
 
 import ml_dtypes  # noqa: F401  (makes NumPy know bfloat16)
 import numpy as np
 import numpy.typing as npt
 
 from convbench.devices.stopwatch import Stopwatch
-from convbench.errors import ConfigError
+from convbench.errors import ConfigError, ContractError, shown
 from convbench.problem import ConvProblem, Dtype
 from convbench.records import Cache, Reading, environment
 
@@ -25,6 +25,7 @@ Kernel = Any
 Host = npt.NDArray[Any]
 Dimensions = int | tuple[int, ...]
 Phase = Literal["pack", "transform", "multiply", "reduce", "unpack"]
+PHASES: tuple[Phase, ...] = get_args(Phase)
 
 # CUDA C++ Programming Guide, table "Technical Specifications per Compute Capability": the same from 5.0 to 12.x.
 MAX_GRID = (2**31 - 1, 65535, 65535)
@@ -107,8 +108,10 @@ class Device(ABC):
         """Queue `kernel[grid, block](*args)` with `shared_bytes` of dynamic shared memory.
 
         The phase is the part of the algorithm under which `phases_us` counts the launch. Raises ConfigError if the
-        hardware would refuse the launch, also on devices that are not hardware.
+        hardware would refuse the launch, also on devices that are not hardware, and ContractError if there is no such
+        phase.
         """
+        check_phase(phase)
         grid_3, block_3 = _three(grid), _three(block)
         check_launch(grid_3, block_3, shared_bytes, most_shared_bytes=self.max_shared_bytes)
         if self._phases_us is None:
@@ -132,6 +135,7 @@ class Device(ABC):
 
     def call(self, phase: Phase, work: Callable[[], None]) -> None:
         """Call `work`, a library on the host that uses arrays of this device, in order with the launches."""
+        check_phase(phase)
         if self._phases_us is None:
             work()
         else:
@@ -200,6 +204,12 @@ class Device(ABC):
     @abstractmethod
     def describe(self) -> dict[str, Any]:
         """The description of the device for a record: `name`, `clock`, `is_gpu`, and the facts that identify it."""
+
+
+def check_phase(phase: object) -> None:
+    """Raise ContractError unless this is a phase, which a record can have."""
+    if phase not in PHASES:
+        raise ContractError(f"{shown(phase)} is no phase of a plan; there are {', '.join(PHASES)}")
 
 
 def check_launch(

@@ -30,7 +30,10 @@ def encoded(linked: Linked) -> bytes:
 
 def decoded(text: bytes) -> Linked:
     """The kernel of a text. Raises ValueError or TypeError for one that `encoded` has not written."""
-    found = _value(json.loads(text))
+    try:
+        found = _value(json.loads(text))
+    except (KeyError, AttributeError, ArithmeticError, RecursionError) as error:
+        raise ValueError(f"no linked kernel: {type(error).__name__}: {error}") from error
     if not isinstance(found, Linked):
         raise ValueError("no linked kernel")
     return found

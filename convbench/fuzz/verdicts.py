@@ -13,7 +13,16 @@ from typing import Literal, NamedTuple
 from convbench.algorithm import Algorithm
 from convbench.crew import Fate
 from convbench.devices import Device
-from convbench.errors import CompileError, ConfigError, OutOfDeviceMemoryError, RefusedError, last_place, told
+from convbench.errors import (
+    CompileError,
+    ConfigError,
+    ContractError,
+    OutOfDeviceMemoryError,
+    RefusedError,
+    last_place,
+    message_of,
+    told,
+)
 from convbench.fuzz.cases import FuzzCase, config_of
 from convbench.fuzz.shapes import is_small
 from convbench.interrupts import is_interruption
@@ -103,7 +112,7 @@ def judge(case: FuzzCase, algorithm: Algorithm, device: Device, *, whole: bool =
         data, kinds = (Case if every else SpotCase)(problem, case.seed, direction), (case.kind,)
         found = verify_kinds(algorithm, data, device, kinds, config=config)
     except RefusedError as error:
-        return Verdict(outcome="refused", reason=str(error))
+        return Verdict(outcome="refused", reason=message_of(error))
     except BaseException as error:
         if is_interruption(error):
             raise
@@ -157,10 +166,13 @@ def _of_reason(reason: str) -> tuple[Fault, str]:
 
 
 def _of_exception(error: BaseException) -> tuple[Fault, str]:
+    message = message_of(error)
     if isinstance(error, CompileError):
-        return "does not compile", str(error)
+        return "does not compile", message
     if isinstance(error, ConfigError):
-        return "cannot be launched", str(error)
+        return "cannot be launched", message
     if isinstance(error, OutOfDeviceMemoryError | MemoryError):
-        return "out of memory", str(error) or "the host is out of memory"
+        return "out of memory", message or "the host is out of memory"
+    if isinstance(error, ContractError):
+        return "crash", message
     return "crash", f"{told(error)} ({last_place(error)})"

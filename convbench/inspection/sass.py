@@ -107,7 +107,7 @@ class Instruction:
             return 0
         parts = self.opcode.split(".")
         if self.base == "LDSM":
-            return 4 * int(parts[-1]) if parts[-1] in "124" else 4  # LDSM.16.M88.4 loads 4 matrices
+            return 4 * int(parts[-1]) if parts[-1] in ("1", "2", "4") else 4  # LDSM.16.M88.4 loads 4 matrices
         widths = [_WIDTHS[part] for part in parts if part in _WIDTHS]
         return widths[-1] if widths else 4
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from convbench.algorithm import Algorithm
+from convbench.algorithm import Algorithm, contract
 from convbench.devices import Array, Device
 from convbench.problem import ConvProblem, Direction, operands
 
@@ -33,7 +33,8 @@ class Execution:
         config: Any = None,
     ) -> None:
         self.problem, self.direction, self.device = problem, direction, device
-        self.plan = algorithm.plan(problem, device, direction=direction, config=config)
+        plan = algorithm.plan(problem, device, direction=direction, config=config)
+        self.plan = contract.planned(algorithm, plan)
         self.inputs: dict[operands.Name, Array] = {}
         self.outputs: dict[operands.Name, Array] = {}
         self.give(tensors)

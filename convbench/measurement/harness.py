@@ -14,16 +14,18 @@ from typing import Any, Protocol, Self
 
 import numpy as np
 
-from convbench.algorithm import Algorithm
+from convbench.algorithm import Algorithm, contract
 from convbench.devices import Device
 from convbench.errors import (
     CompileError,
     ConfigError,
+    ContractError,
     DeviceError,
     KernelError,
     OutOfDeviceMemoryError,
     RefusedError,
     last_place,
+    message_of,
     told,
 )
 from convbench.interrupts import is_interruption
@@ -179,10 +181,10 @@ class Harness:
     def facts(self, job: Job) -> Facts:
         """The facts about a job's algorithm; it never raises what the algorithm does."""
         try:
-            precision = str(job.algorithm.precision(job.layer.problem))
-        except BaseException as error:  # noqa: BLE001  (the code of a plugin may raise anything)
+            precision = job.algorithm.precision_of(job.layer.problem)
+        except BaseException as error:  # noqa: BLE001  (the judgement has the reason)
             _pass_on(error)
-            precision = "unknown"
+            precision = job.layer.problem.dtype
         return Facts(family=job.algorithm.family, precision=precision, config=self._config_of(job))
 
     def spaces(self, todo: Sequence[Job]) -> list[Space]:
@@ -250,6 +252,7 @@ class Harness:
         try:
             if reason := job.algorithm.refuses(problem, direction) or self.device.refuses(problem):
                 return Judgement(outcome="refused", reason=reason)
+            job.algorithm.precision_of(problem)  # a record needs it, so its fault is found now
             verdict = verify(job.algorithm, self._case_of(job.layer), self.device, config=job.config)
         except BaseException as error:  # noqa: BLE001  (the code of a plugin may raise anything)
             return _failure(error)
@@ -299,6 +302,7 @@ class Harness:
                 raise contender.error
             timing = contender.timing(lambda cache: self._floor_us(job, cache), ready.compile_s)
             digest = digest_of(contender.execution.results())
+            workspace_bytes = contract.workspace_of(contender.execution.plan)
         except BaseException as error:  # noqa: BLE001  (the code of a plugin may raise anything)
             return self.record(job, workload, _failure(error))
         reason = self._under_floor(job, timing)
@@ -306,11 +310,11 @@ class Harness:
             reason = "the timed runs gave another result than the verified runs"
         if reason is not None:
             return self.record(job, workload, replace(judgement, outcome="wrong", reason=reason))
-        return self.record(job, workload, judgement, timing, contender.execution.plan.workspace_bytes)
+        return self.record(job, workload, judgement, timing, workspace_bytes)
 
     def _floor_us(self, job: Job, cache: Cache) -> float | None:
         problem, algorithm = job.layer.problem, job.algorithm
-        precision = algorithm.precision(problem)
+        precision = algorithm.precision_of(problem)
         return floor_us(problem, job.layer.direction, algorithm.family, precision, self.description, cache)
 
     def _under_floor(self, job: Job, timing: Timing) -> str | None:
@@ -335,7 +339,7 @@ class Harness:
             self.device.synchronize()
         except Exception as error:
             raise DeviceError(
-                f"{job.algorithm.name} on {job.layer.problem} took the device down ({error}); "
+                f"{job.algorithm.name} on {job.layer.problem} took the device down ({message_of(error)}); "
                 "its record is kept, and --resume continues after it"
             ) from error
 
@@ -399,13 +403,14 @@ def _pass_on(error: BaseException) -> None:
 
 def _failure(error: BaseException) -> Judgement:
     _pass_on(error)
+    reason = message_of(error)
     if isinstance(error, ConfigError | RefusedError):  # the hardware or the device cannot make the launch
-        return Judgement(outcome="refused", reason=str(error))
+        return Judgement(outcome="refused", reason=reason)
     if isinstance(error, KernelError):
-        return Judgement(outcome="wrong", reason=str(error))
+        return Judgement(outcome="wrong", reason=reason)
     if isinstance(error, OutOfDeviceMemoryError | MemoryError):
-        return Judgement(outcome="out_of_memory", reason=str(error) or "the host is out of memory")
-    if isinstance(error, CompileError):
-        return Judgement(outcome="crashed", reason=str(error))
+        return Judgement(outcome="out_of_memory", reason=reason or "the host is out of memory")
+    if isinstance(error, CompileError | ContractError):
+        return Judgement(outcome="crashed", reason=reason)
     place = last_place(error)
     return Judgement(outcome="crashed", reason=told(error) + (f" ({place})" if place else ""))

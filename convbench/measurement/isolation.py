@@ -210,7 +210,7 @@ class IsolatedHarness(Harness):
 
     def _epitaph(self, part: _Part, job: Job, ended: Ended[_Part]) -> FoundThere:
         if part.what == "facts":
-            return Facts(family=job.algorithm.family, precision="unknown", config={})
+            return Facts(family=job.algorithm.family, precision=job.layer.problem.dtype, config={})
         if part.what == "space":
             return Space(refusal=ended.reason, is_failure=True)
         outcomes: dict[str, Outcome] = {"timed_out": "timed_out", "out_of_memory": "out_of_memory"}

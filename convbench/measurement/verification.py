@@ -16,7 +16,7 @@ from math import inf, isfinite
 import numpy as np
 import numpy.typing as npt
 
-from convbench.algorithm import Algorithm
+from convbench.algorithm import Algorithm, contract
 from convbench.devices import Device
 from convbench.errors import KernelError
 from convbench.measurement.case import Case
@@ -232,9 +232,8 @@ def _judged(
             finite = {name: np.where(np.isfinite(value), value, 0) for name, value in given.items()}
             free = _reached(algorithm, case, given, expected, config)
         # the config belongs to the whole problem, and need not be a config of a part of it
-        bounds_of = algorithm.error_bounds if problem is case.problem else algorithm.error_model.bounds
-        bounds = bounds_of(
-            problem, direction, finite,
+        bounds = contract.bounds(
+            algorithm, problem, direction, finite,
             expected={name: np.where(np.isfinite(value), value, 0.0) for name, value in expected.items()},
             config=config, independent=kind in data.INDEPENDENT, places=case.places,
         )  # fmt: skip
@@ -266,7 +265,7 @@ def _reached(
     resolved = algorithm.resolved(case.problem, case.direction, config)
     main = next(iter(expected))
     places = None if case.places is None else case.places[main]
-    reach = algorithm.error_model.reach(case.problem, case.direction, marks, resolved, places) > 0
+    reach = contract.reach(algorithm, case.problem, case.direction, marks, resolved, places) > 0
     return {name: reach if name == main else False for name in expected}
 
 

@@ -13,6 +13,7 @@ from convbench.inspection import architecture as architectures
 
 DEFAULT = "h200"
 WARP = 32
+MOST_CHARACTERS = 65_536  # of a file of chips
 
 
 @dataclass(frozen=True)
@@ -113,9 +114,11 @@ def get(name: str) -> Chip:
 
 
 def _read(text: str, file: str) -> dict[str, Chip]:
+    if len(text) > MOST_CHARACTERS:
+        raise ConvbenchError(f"{file} has {len(text):,} characters; at most {MOST_CHARACTERS:,} are read")
     try:
         tables = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # also a number of thousands of digits, and lists in lists in lists
         raise ConvbenchError(f"{file} is no TOML: {error}") from error
     return {name: _chip(table, f"{file}, [{name}]") for name, table in tables.items()}
 

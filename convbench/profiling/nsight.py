@@ -6,6 +6,7 @@ computed from addresses, as ours are. Its hardware counters of shared memory als
 
 import csv
 import io
+from math import isfinite
 from pathlib import Path
 
 from convbench.emulator import Counters
@@ -47,7 +48,10 @@ def read_profile(path: Path) -> dict[str, dict[str, float]]:
     except OSError as error:
         raise ConvbenchError(f"{path} cannot be read: {error.strerror}") from error
     lines = [line for line in text.splitlines() if line.strip() and not line.startswith("==")]
-    rows = list(csv.reader(io.StringIO("\n".join(lines))))
+    try:
+        rows = list(csv.reader(io.StringIO("\n".join(lines))))
+    except csv.Error as error:
+        raise ConvbenchError(f"{path} is no CSV: {error}") from error
     at = next((n for n, row in enumerate(rows) if set(row) & (set(_BY_NAME) | {"Metric Name"})), None)
     found: dict[str, dict[str, float]] = {}
     for row in rows[at + 1 :] if at is not None else []:
@@ -69,9 +73,10 @@ def read_profile(path: Path) -> dict[str, dict[str, float]]:
 
 def _number(text: str) -> float | None:
     try:
-        return float(text.replace(",", ""))
+        number = float(text.replace(",", ""))
     except ValueError:
         return None
+    return number if isfinite(number) else None
 
 
 def compared(counts: dict[str, Counters], path: Path) -> str:

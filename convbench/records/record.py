@@ -92,12 +92,15 @@ class Record:
 
     def to_json(self) -> str:
         """The line of this record, without the line break."""
-        return json.dumps(asdict(self), ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_plain)
+        return as_json(asdict(self))
 
     @classmethod
     def from_json(cls, line: str) -> "Record":
         """The record of a line; raises ValueError if the line is not a record of this version."""
-        data = json.loads(line)
+        try:
+            data = json.loads(line)
+        except RecursionError as error:
+            raise ValueError("its values are nested too deep") from error
         if not isinstance(data, dict) or "schema" not in data:
             raise ValueError("it is JSON, but no record of convbench")
         if data["schema"] != SCHEMA:
@@ -105,6 +108,11 @@ class Record:
         record = _lines_of_records().validate_json(line)
         own.parse(record.problem)  # raises ProblemError for a problem that is impossible
         return record
+
+
+def as_json(value: Any) -> str:
+    """A value as records write it: NumPy's numbers as numbers, other objects as texts. Raises ValueError for NaN."""
+    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_plain)
 
 
 def key_of(

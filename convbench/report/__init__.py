@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from convbench.report.export import to_csv, to_parquet
     from convbench.report.frame import to_frame
-    from convbench.report.inert import markdown_list, markdown_table
+    from convbench.report.inert import finalized, markdown_list, markdown_table
     from convbench.report.junit import to_junit
     from convbench.report.markdown import to_markdown
     from convbench.report.page import to_html
@@ -20,15 +20,15 @@ if TYPE_CHECKING:
     from convbench.report.units import NOTHING, duration, percent
 
 __all__ = [
-    "NOTHING", "duration", "markdown_list", "markdown_table", "percent", "to_csv", "to_frame", "to_html", "to_junit",
-    "to_markdown", "to_parquet", "with_ratio",
+    "NOTHING", "duration", "finalized", "markdown_list", "markdown_table", "percent", "to_csv", "to_frame", "to_html",
+    "to_junit", "to_markdown", "to_parquet", "with_ratio",
 ]  # fmt: skip
 
 # The module of each name. No name may equal that of its module: importing a module sets the package's attribute of that
 # name to the module.
 _HOMES = {
     "duration": "units", "to_csv": "export", "to_parquet": "export", "to_frame": "frame", "to_junit": "junit",
-    "to_markdown": "markdown", "markdown_list": "inert",
+    "to_markdown": "markdown", "markdown_list": "inert", "finalized": "inert",
     "markdown_table": "inert", "to_html": "page", "with_ratio": "ratios", "percent": "units",
     "NOTHING": "units",
 }  # fmt: skip

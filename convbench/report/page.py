@@ -15,11 +15,12 @@ from importlib.metadata import PackageNotFoundError, version
 from importlib.resources import files
 from typing import Any
 
-from convbench.errors import ConvbenchError
+from convbench.errors import CONTROLS, ConvbenchError
 from convbench.records import Record, latest
 from convbench.report import outlook
 from convbench.report.chapters import Chapter, chapters
 from convbench.report.figures import Figure, Omission, draw
+from convbench.report.inert import finalized
 from convbench.report.payload import payload, samples
 from convbench.report.summary import LOUD, Statement, aside, summary
 from convbench.report.tables import MOST_ROWS
@@ -143,11 +144,11 @@ def _with_samples(columns: Markup, records: list[Record], room: int) -> Markup:
 
 
 def to_json(data: Any) -> Markup:
-    """JSON that is safe anywhere in HTML: it has no character that begins or ends an element or an entity."""
+    """JSON that is safe anywhere in HTML: no character begins or ends an element or an entity, or is a control."""
     text = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=str)
     for character in "<>&\u2028\u2029":  # the last two end a line in some script parsers
         text = text.replace(character, f"\\u{ord(character):04x}")
-    return Markup(text)
+    return Markup(CONTROLS.sub(lambda found: f"\\u{ord(found[0]):04x}", text))
 
 
 def _warnings(statements: list[Statement]) -> list[tuple[str, str]]:
@@ -232,7 +233,9 @@ def _bundle() -> str:
 
 @cache
 def _template() -> jinja2.Template:
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, keep_trailing_newline=True)
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, keep_trailing_newline=True, finalize=finalized
+    )
     return environment.from_string(_file("page.html.jinja"))
 
 

@@ -248,7 +248,7 @@ def _takes(algorithm: Algorithm, problem: ConvProblem, direction: Direction) -> 
         return False
     if problem.layout == "NCHW" or algorithm.family == "baseline" or algorithm.any_order:
         return True
-    return algorithm.precision(problem) != "float32"  # tensor cores' operands lie along the channels
+    return algorithm.precision_of(problem) != "float32"  # tensor cores' operands lie along the channels
 
 
 def _case(problem: ConvProblem, task: Times) -> Case:

@@ -184,12 +184,15 @@ def test_whatever_a_plugin_does_is_recorded_and_the_rest_goes_on(convbench, here
     )
     reasons = {r.algorithm: str(r.reason) for r in records}
     assert "is nan" in reasons["writes_nothing"]
-    assert reasons["limits_raise"] == "RuntimeError: my limits (in limits, broken.py, line 18)"
+    told = f"Limits.limits({PROBLEM}, forward) raised RuntimeError: my limits (broken.py, line 18)"
+    assert reasons["limits_raise"] == told
+    assert "Configs.configs" in reasons["no_configs"]
+    assert "at least one config" in reasons["no_configs"]
     assert reasons["exits"] == "SystemExit: 0"
     monkeypatch.setattr(registry, "_registered", {})
     status, out, _ = convbench("show", PROBLEM, "--plugin", "broken.py")
     assert status == 0
-    assert "it fails: RuntimeError: my limits" in out
+    assert f"it fails: {told}" in out
 
 
 @pytest.mark.parametrize("body", ["import sys; sys.exit(3)", "1 / 0", "def"])

@@ -37,7 +37,7 @@ def is_ended(pid):
 
 FAULTS = {
     "raise_error": ("crashed", "ZeroDivisionError: by nothing (in raise_error, deeds.py, line "),
-    "raise_odd": ("crashed", "OddError, whose text cannot be had: its __str__ raises RuntimeError"),
+    "raise_odd": ("crashed", "OddError: its message cannot be read, because __str__ raises RuntimeError"),
     "interrupt": ("crashed", "KeyboardInterrupt"),
     "leave": ("crashed", "SystemExit: 0"),
     "end 0": ("crashed", "it ended its process, with status 0"),

@@ -18,7 +18,7 @@ from convbench.algorithm import Algorithm, Family, registry
 from convbench.devices import Stopwatch
 from convbench.devices.simulator import SimulatorDevice
 from convbench.devices.stopwatch import Sample
-from convbench.errors import ConfigError, ConvbenchError
+from convbench.errors import ConfigError, ContractError, ConvbenchError
 from convbench.measurement import Effort, Harness
 from convbench.problem.notation import parse
 from convbench.tuning import Found, Tuner, database, proposals
@@ -208,7 +208,9 @@ def test_the_space_has_each_config_once_and_the_default_first():
 
 @pytest.mark.parametrize("foreign", [{"tile": 8}, 8, Tile])
 def test_what_is_no_frozen_dataclass_is_no_config(foreign):
-    with pytest.raises(ConfigError, match="no frozen dataclass"):
+    with pytest.raises(
+        ContractError, match=r"Tiled\.space.* a config is an instance of a frozen dataclass; number 3 is"
+    ):
         tiled(foreign).space_for(PROBLEM, "forward")
 
 

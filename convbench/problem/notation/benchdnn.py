@@ -29,6 +29,7 @@ these do not say; the paddings that are legal are in conv_desc_init in src/commo
 import re
 from dataclasses import dataclass, replace
 from itertools import product, takewhile
+from math import prod
 from typing import NamedTuple, NoReturn
 
 from convbench.errors import ConvbenchError, NotationError
@@ -36,6 +37,8 @@ from convbench.problem.fields import Direction, Dtype, Pair
 from convbench.problem.notation import tags
 from convbench.problem.notation.reading import Reading
 from convbench.problem.problem import ConvProblem
+
+MOST_COMBINATIONS = 1_000  # of the values of knobs
 
 _DESCRIPTOR = re.compile(r"(?:^|[\s\d_])[io]c")  # no size in the project's own form has a name of two letters
 _PROGRAM = re.compile(r"(?:\S*[/\\])?benchdnn(?:\.exe)?")
@@ -215,7 +218,11 @@ def _knob(text: str, word: re.Match[str], settings: Settings) -> Settings:
 def _readings(text: str, word: re.Match[str], settings: Settings) -> list[Reading | ConvbenchError]:
     """A problem, or the reason why there is none, for each combination of the knobs' values."""
     found: list[Reading | ConvbenchError] = []
-    choices = product(settings.directions, settings.dtypes, settings.batches, settings.sources)
+    knobs = settings.directions, settings.dtypes, settings.batches, settings.sources
+    if (count := prod(map(len, knobs))) > MOST_COMBINATIONS:
+        told = f"the knobs have {count:,} combinations of values; at most {MOST_COMBINATIONS:,} are read"
+        return [NotationError(text, word.start(), told)]
+    choices = product(*knobs)
     for direction, dtype, batch, source in choices:
         bias, directions = _DIRECTIONS[direction]
         try:
@@ -228,8 +235,8 @@ def _readings(text: str, word: re.Match[str], settings: Settings) -> list[Readin
         except ConvbenchError as error:
             found.append(error)
         else:
-            told = directions if settings.command else ()
-            found.append(Reading(problem=what, count=values.count, directions=told, tags=stored.others))
+            named = directions if settings.command else ()
+            found.append(Reading(problem=what, count=values.count, directions=named, tags=stored.others))
     return found
 
 

@@ -20,6 +20,7 @@ from convbench.profiling.page import alike, duration, predicted, summary_of
 from convbench.profiling.predicted import PredictedPlan
 from convbench.profiling.runs import ProfiledLaunch, ProfiledPlan
 from convbench.profiling.web import drawings
+from convbench.report import finalized
 
 try:
     import jinja2
@@ -235,6 +236,8 @@ def _pictures(p: Profile) -> list[_Picture]:
 
 @cache
 def _template() -> jinja2.Template:
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, keep_trailing_newline=True)
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, keep_trailing_newline=True, finalize=finalized
+    )
     text = (files("convbench.profiling.web") / "profile.html.jinja").read_text(encoding="utf-8")
     return environment.from_string(text)

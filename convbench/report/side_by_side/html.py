@@ -9,6 +9,7 @@ from hashlib import sha256
 from importlib.resources import files
 
 from convbench.errors import ConvbenchError
+from convbench.report.inert import finalized
 from convbench.report.side_by_side.markdown import figures, mean_table, pair_table, sentences
 from convbench.report.side_by_side.pairing import Sides
 
@@ -32,7 +33,8 @@ def to_html(sides: Sides, *, title: str) -> str:
     digest = b64encode(sha256(style.encode()).digest()).decode()
     pairs = pair_table(sides, code=False)
     text = (files("convbench.report") / "web" / "sides.html.jinja").read_text(encoding="utf-8")
-    template = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined).from_string(text)
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, finalize=finalized)
+    template = environment.from_string(text)
     return template.render(
         title=title,
         style=Markup(style),

@@ -115,7 +115,7 @@ def to_markdown(sides: Sides, *, title: str, pictures: "Mapping[str, tuple[Figur
         ("Geometric means", mean_table(sides)),
         ("Every pair", pair_table(sides, code=True)),
     ):
-        parts += [f"## {heading}", markdown_table(list(map(inert, heads)), rows[:MOST_ROWS])]
+        parts += [f"## {heading}", markdown_table(heads, rows[:MOST_ROWS])]
         if len(rows) > MOST_ROWS:
             parts.append(f"{len(rows) - MOST_ROWS:,} more rows are left out; `--json` has the results.")
     return "\n\n".join(parts) + "\n"

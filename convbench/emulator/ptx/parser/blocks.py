@@ -17,17 +17,20 @@ from convbench.emulator.ptx.syntax import (
     Pair,
     Variable,
     Vector,
-    integer,
 )
+
+MOST_BLOCKS = 100  # in each other; compilers write two or three
+MOST_REGISTERS = 1 << 16  # of a family that an inner block declares, which get a name each
 
 
 class Block:
     """A pair of braces in a function, with the names that it declares."""
 
-    def __init__(
-        self, parser: Declarations, function: Function, names: dict[str, str], *, outermost: bool = False
-    ) -> None:
-        self.parser, self.function, self.names, self.outermost = parser, function, dict(names), outermost
+    def __init__(self, parser: Declarations, function: Function, names: dict[str, str], depth: int = 0) -> None:
+        self.parser, self.function, self.names, self.depth = parser, function, dict(names), depth
+        self.outermost = depth == 0
+        if depth > MOST_BLOCKS:
+            raise UnsupportedError(f"PTX: {function.name} has more than {MOST_BLOCKS} blocks in each other")
         self.first = len(function.body)
         self.labels: dict[str, str] = {}
 
@@ -38,7 +41,7 @@ class Block:
             word = parser.peek()
             if word == "{":
                 parser.take()
-                Block(parser, self.function, self.names).parse()
+                Block(parser, self.function, self.names, self.depth + 1).parse()
             elif word.startswith("."):
                 self._directive(parser.take())
             elif word == ";":
@@ -71,6 +74,11 @@ class Block:
             if self.outermost:
                 self.function._families.append((prefix, variable.count, variable.kind))  # noqa: SLF001
                 return
+            if variable.count > MOST_REGISTERS:
+                raise UnsupportedError(
+                    f"PTX: a block of {self.function.name} has {variable.count} registers {prefix}; it may have "
+                    f"{MOST_REGISTERS}"
+                )
             for number in range(variable.count):
                 self.function.registers[self._new(f"{prefix}{number}")] = variable.kind
         else:
@@ -159,7 +167,7 @@ class Block:
         if parser.accept("|"):
             return Pair(first, self._scalar())
         if parser.accept("+"):  # a variable and an offset, as in mov.u64 %rd1, name+4
-            return f"{first}+{integer(parser.take())}"
+            return f"{first}+{parser.integer()}"
         return first
 
     def _address(self) -> Address:
@@ -167,13 +175,13 @@ class Block:
         sign = -1 if parser.accept("-") else 1
         word = parser.take()
         if word[0].isdigit():
-            found = Address("", sign * integer(word))
+            found = Address("", sign * parser.value_of(word))
         else:
             offset = 0
             if parser.accept("+"):
-                offset = -integer(parser.take()) if parser.accept("-") else integer(parser.take())
+                offset = -parser.integer() if parser.accept("-") else parser.integer()
             elif parser.accept("-"):
-                offset = -integer(parser.take())
+                offset = -parser.integer()
             found = Address(self._name(word), offset)
         if parser.peek() != "]":
             raise UnsupportedError(f"PTX: the address [{word} {parser.peek()} … is not emulated: textures and tensors")

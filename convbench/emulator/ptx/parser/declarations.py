@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from itertools import count
 
 from convbench.emulator.ptx.parser.tokens import Tokens
-from convbench.emulator.ptx.syntax import Line, Variable, bytes_of, integer
+from convbench.emulator.ptx.syntax import Line, Variable, bytes_of
 
 SPACES = (".global", ".const", ".shared", ".local", ".param")
 
@@ -19,12 +19,12 @@ class Declarations(Tokens):
 
     def loc(self) -> None:
         """Read a line, behind its directive."""
-        file, line, _column = int(self.take()), int(self.take()), self.take()
+        file, line, _column = self.integer(), self.integer(), self.take()
         caller = None
         while self.accept(","):  # function_name label+offset, or inlined_at file line column
             word = self.take()
             if word == "inlined_at":
-                caller = Line(int(self.take()), int(self.take()))
+                caller = Line(self.integer(), self.integer())
                 self.take()
             else:
                 self.take()
@@ -38,7 +38,7 @@ class Declarations(Tokens):
         while self.peek().startswith("."):
             word = self.take()
             if word == ".align":
-                align = int(self.take())
+                align = self.integer()
             elif word == ".ptr":
                 if self.peek() in SPACES:
                     self.take()
@@ -54,11 +54,11 @@ class Declarations(Tokens):
             number = 1
             is_array = self.peek() == "["
             if self.accept("<"):  # a family, %r<13>
-                number = int(self.take())
+                number = self.integer()
                 self.expect(">")
                 name += "<"
             while self.accept("["):
-                number *= 0 if self.peek() == "]" else integer(self.take())
+                number *= 0 if self.peek() == "]" else self.integer()
                 self.expect("]")
             values = tuple(self._initial_values()) if self.accept("=") else ()
             if values and number == 0:
@@ -75,14 +75,16 @@ class Declarations(Tokens):
 
     def _initial_values(self) -> Iterator[str]:
         """Numbers and names of an initialiser, in order; `name+4` and `generic(name)` are one each."""
-        if not self.accept("{"):
-            yield self._value()
-            return
-        while not self.accept("}"):
-            if self.peek() == "{":
-                yield from self._initial_values()
+        depth = 0
+        while True:
+            if self.accept("{"):
+                depth += 1
+            elif depth and self.accept("}"):
+                depth -= 1
             else:
                 yield self._value()
+            if not depth:
+                return
             self.accept(",")
 
     def _value(self) -> str:
@@ -93,5 +95,5 @@ class Declarations(Tokens):
             word = self.take()
             self.expect(")")
         if self.accept("+"):
-            word = f"{word}+{integer(self.take())}"
+            word = f"{word}+{self.integer()}"
         return sign + word

@@ -1,6 +1,5 @@
 """Modules, and their links to each other."""
 
-import re
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -90,7 +89,7 @@ class _Parser(Declarations):
             raise UnsupportedError(f"PTX: the directive {word} is not emulated")
 
     def _file(self) -> None:
-        number = int(self.take())
+        number = self.integer()
         self.made.files[number] = self.take().strip('"')
         while self.accept(","):
             self.take()
@@ -113,8 +112,8 @@ class _Parser(Declarations):
         while self.peek().startswith("."):
             word = self.take()
             numbers = []
-            while re.match(r"\d", self.peek()):
-                numbers.append(int(self.take()))
+            while self.peek()[:1].isdecimal():
+                numbers.append(self.integer())
                 self.accept(",")
             function.directives[word[1:]] = tuple(numbers)
             if word == ".pragma":
@@ -128,5 +127,5 @@ class _Parser(Declarations):
                 function.registers[register.name] = register.kind
         self.expect("{")
         self.line = Line()
-        Block(self, function, {}, outermost=True).parse()
+        Block(self, function, {}).parse()
         self.made.functions[function.name] = function

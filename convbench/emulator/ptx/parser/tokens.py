@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 
 from convbench.emulator.errors import UnsupportedError
+from convbench.emulator.ptx.syntax import integer
 
 _TOKEN = re.compile(
     r"""//[^\n]*|/\*.*?\*/                             # comments
@@ -55,8 +56,22 @@ class Tokens:
         """Take this token. Raises UnsupportedError for another one."""
         found = self.take()
         if found != token:
-            near = " ".join(self.tokens[max(self.at - 8, 0) : self.at + 4])
-            raise UnsupportedError(f"PTX: expected {token!r}, found {found!r} in `{near}`")
+            raise UnsupportedError(f"PTX: expected {token!r}, found {found[:40]!r} in `{self._near()}`")
+
+    def integer(self) -> int:
+        """Take an integer literal, and return its value. Raises UnsupportedError for another token."""
+        return self.value_of(self.take())
+
+    def value_of(self, token: str) -> int:
+        """The value of an integer literal that was taken. Raises UnsupportedError for another token."""
+        try:
+            return integer(token)
+        except ValueError:
+            raise UnsupportedError(f"PTX: expected an integer, found {token:.40} in `{self._near()}`") from None
+
+    def _near(self) -> str:
+        """What is before and behind the place."""
+        return " ".join(f"{token:.40}" for token in self.tokens[max(self.at - 8, 0) : self.at + 4])
 
     def skip_to(self, end: str) -> None:
         """Take all tokens up to this one."""
