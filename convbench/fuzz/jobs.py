@@ -93,10 +93,11 @@ class Jobs:
             yield job.number, told.Ended(ended.reason), ended.output
             return
         finding = lost(case, ended.fate, str(ended.reason))
-        from_corpus = case in job.corpus
-        self._known.append(finding)
         self._deaths[case.algorithm] += 1
-        yield job.number, Found(finding, final=True, from_corpus=from_corpus), ended.output
+        # its case is not shrunk, so its traits tell nothing: one finding of a cause is enough
+        if finding.cause not in {known.cause for known in self._known}:
+            self._known.append(finding)
+            yield job.number, Found(finding, final=True, from_corpus=case in job.corpus), ended.output
         without = frozenset(name for name, deaths in self._deaths.items() if deaths >= MOST_DEATHS)
         reason = None
         if case.algorithm in without - job.without:

@@ -414,7 +414,7 @@ def test_commands_record_a_broken_contract_and_go_on(convbench, here, plugin, co
 def test_tune_and_replay_tell_a_broken_contract(convbench, plugin, name, told):
     status, out, err = convbench("tune", TEXT, *plugin, name, "--database", "tuned.jsonl")
     assert (status, out) == (2, "")
-    assert err.startswith(f"convbench: {told}")
+    assert told in err
     registry._registered.clear()  # the plugin is imported once more
     case = f"{name} forward {TEXT} integers seed=0"
     status, out, _ = convbench("fuzz", *plugin[:-1], "--replay", case)

@@ -188,7 +188,7 @@ def test_whatever_a_plugin_does_is_recorded_and_the_rest_goes_on(convbench, here
     assert reasons["limits_raise"] == told
     assert "Configs.configs" in reasons["no_configs"]
     assert "at least one config" in reasons["no_configs"]
-    assert reasons["exits"] == "SystemExit: 0"
+    assert reasons["exits"] == "SystemExit: 0 (in plan, broken.py, line 28)"
     monkeypatch.setattr(registry, "_registered", {})
     status, out, _ = convbench("show", PROBLEM, "--plugin", "broken.py")
     assert status == 0
