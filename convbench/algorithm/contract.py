@@ -21,9 +21,8 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from convbench.algorithm.plan import Plan
-from convbench.devices import Device
 from convbench.errors import ContractError, ConvbenchError, message_of, shortened, shown
-from convbench.problem import DIRECTIONS, DTYPES, ConvProblem
+from convbench.problem import DIRECTIONS, DTYPES
 from convbench.records import as_json
 from convbench.reference import ErrorModel
 
@@ -185,9 +184,8 @@ def ask(algorithm: Author, method: str, *arguments: Any) -> Any:
     ConvbenchError, MemoryError
         the method raises one of convbench's own errors, or there is no memory left.
     """
-    told = f"{method}({', '.join(_told(one) for one in arguments)})"
-    found = _given(algorithm, told, lambda: getattr(algorithm, method)(*arguments))
-    _check(algorithm, told, found, METHODS[method], "gave")
+    found = _given(algorithm, method, lambda: getattr(algorithm, method)(*arguments))
+    _check(algorithm, method, found, METHODS[method], "gave")
     return shortened(found) if method == "limits" and found is not None else found
 
 
@@ -246,7 +244,7 @@ def _given(algorithm: Author, what: str, give: Callable[[], Any]) -> Any:
         if isinstance(error, ConvbenchError) and type(error).__module__.startswith("convbench."):
             raise
         last = traceback.extract_tb(error.__traceback__)[-1]
-        where = f"{Path(last.filename).name}, line {last.lineno}"
+        where = f"in {last.name}, {Path(last.filename).name}, line {last.lineno}"
         raise ContractError(
             f"{_named(algorithm)}.{what} raised {type(error).__name__}: {message_of(error)} ({where})"
         ) from error
@@ -266,10 +264,3 @@ def _check(algorithm: Author, what: str, value: Any, rule: Rule, verb: str) -> N
 
 def _named(algorithm: Author) -> str:
     return shortened(type(algorithm).__qualname__, MOST_OF_NAME)
-
-
-def _told(argument: Any) -> str:
-    """An argument of a method in a message: a problem and a direction as their texts, a device by its name."""
-    if isinstance(argument, ConvProblem | str):
-        return str(argument)
-    return argument.name if isinstance(argument, Device) else shown(argument)

@@ -184,7 +184,7 @@ def test_whatever_a_plugin_does_is_recorded_and_the_rest_goes_on(convbench, here
     )
     reasons = {r.algorithm: str(r.reason) for r in records}
     assert "is nan" in reasons["writes_nothing"]
-    told = f"Limits.limits({PROBLEM}, forward) raised RuntimeError: my limits (broken.py, line 18)"
+    told = "Limits.limits raised RuntimeError: my limits (in limits, broken.py, line 18)"
     assert reasons["limits_raise"] == told
     assert "Configs.configs" in reasons["no_configs"]
     assert "at least one config" in reasons["no_configs"]

@@ -209,7 +209,7 @@ def test_the_space_has_each_config_once_and_the_default_first():
 @pytest.mark.parametrize("foreign", [{"tile": 8}, 8, Tile])
 def test_what_is_no_frozen_dataclass_is_no_config(foreign):
     with pytest.raises(
-        ContractError, match=r"Tiled\.space.* a config is an instance of a frozen dataclass; number 3 is"
+        ContractError, match=r"Tiled\.space gave .* a config is an instance of a frozen dataclass; number 3 is"
     ):
         tiled(foreign).space_for(PROBLEM, "forward")
 
