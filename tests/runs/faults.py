@@ -12,14 +12,17 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from textwrap import indent
 
 from convbench.records import read_records
+from convbench.records.environment import cores
 from convbench.report import markdown_table
 
+ROOT = str(Path(__file__).parents[2])
 FOLDER = Path(__file__).parents[2] / "reports" / "emulator"
 PROBLEMS = "n1c2h5w5-k2r3s3", "n1c3h4w4-k2r1s1"
 LIMIT_S = 600  # for one run
@@ -74,7 +77,7 @@ COMMANDS = {
     "tune": ("--out", "records/tuned.jsonl", "--database", "tuned.jsonl", "--trials", "2", "--gpu", "h200"),
     "fuzz": ("--examples", "24", "--keep-going", "--direction", "forward", "--json"),
 }
-BUILT_IN = "ends with status 3"
+BROKEN = "ends with status 3 (built-in direct)"
 
 BEGINNING = """\
 import os, signal, subprocess, sys, threading, time
@@ -193,7 +196,7 @@ def run_broken(command: str, folder: Path) -> dict[str, object]:
     start = time.monotonic()
     done = subprocess.run(
         [sys.executable, "-m", "convbench", *words, *COMMANDS[command]], cwd=folder, capture_output=True, text=True,
-        timeout=LIMIT_S, check=False, env=os.environ | {"PYTHONPATH": os.pathsep.join([str(folder), *RUNS_ON])},
+        timeout=LIMIT_S, check=False, env=os.environ | {"PYTHONPATH": os.pathsep.join([str(folder), ROOT])},
     )  # fmt: skip
     seconds, faults, became = time.monotonic() - start, [], "–"
     if command == "fuzz":
@@ -211,33 +214,30 @@ def run_broken(command: str, folder: Path) -> dict[str, object]:
         ]
         faults += [] if any(name == "im2col_gemm" for name, _ in outcomes) else ["im2col_gemm is lost"]
     faults += [] if done.returncode == 1 else [f"exit status {done.returncode}: {done.stderr[-300:]}"]
-    return row(command, f"{BUILT_IN} (built-in direct)", faults, became, seconds)
-
-
-RUNS_ON = [str(Path(__file__).parents[2])]
+    return row(command, BROKEN, faults, became, seconds)
 
 
 def main() -> None:
-    """Run all rows, and write the table."""
+    """Run all rows, as many at a time as there are cores, and write the table."""
     wanted = sys.argv[1:]
-    rows = []
-    for command in COMMANDS:
-        for name, deed in DEEDS.items():
-            if wanted and not any(word in f"{command} {name}" for word in wanted):
-                continue
-            with TemporaryDirectory() as place:
-                rows.append(run(command, name, deed, Path(place)))
-            print(rows[-1], flush=True)
-        if not wanted or any(word in f"{command} {BUILT_IN} built-in" for word in wanted):
-            with TemporaryDirectory() as place:
-                rows.append(run_broken(command, Path(place)))
-            print(rows[-1], flush=True)
+    planned = [(command, name) for command in COMMANDS for name in (*DEEDS, BROKEN)]
+    planned = [one for one in planned if not wanted or any(word in " ".join(one) for word in wanted)]
+    with ThreadPoolExecutor(cores()) as pool:
+        rows = list(pool.map(lambda one: row_of(*one), planned))
     good = sum(not one["faults"] for one in rows)
     if not wanted:
         header = ["command", "what it does", "what became of it", "s", "not as it must be"]
         table = markdown_table(header, ([value or "–" for value in one.values()] for one in rows))
         (FOLDER / "faults.md").write_text(TITLE.format(good=good, count=len(rows)) + table + "\n")
     sys.exit(good < len(rows))
+
+
+def row_of(command: str, name: str) -> dict[str, object]:
+    """Run one row in a folder of its own."""
+    with TemporaryDirectory() as place:
+        found = run_broken(command, Path(place)) if name == BROKEN else run(command, name, DEEDS[name], Path(place))
+    print(found, flush=True)
+    return found
 
 
 if __name__ == "__main__":
