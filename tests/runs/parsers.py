@@ -150,7 +150,7 @@ def everything(given: argparse.Namespace, keep: Path) -> int:
         runs = [one.result() for one in waiting]
     runs.sort(key=lambda run: list(groups).index(run.name))
     done, faults = sum(run.done for run in runs), sum((run.faults for run in runs), Counter[str]())
-    told = f"{faults.total()} faults." if faults else "There was none."
+    told = f"{faults.total()} faults." if faults else "No fault was found."
     header = "reader", "inputs", "inputs a second", "edges", "features", "slowest, s", "memory, MiB", "faults"
     table = markdown_table(header, [run.row for run in runs])
     page = TITLE.format(
