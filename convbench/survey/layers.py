@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import zip_longest
 
-from convbench.algorithm import registry
-from convbench.problem import ConvProblem, Dtype
+from convbench.algorithm import Algorithm, registry
+from convbench.errors import ContractError
+from convbench.problem import ConvProblem, Direction, Dtype
 from convbench.workload import Layer
 
 PLAIN = "direct", "im2col_gemm"  # left out to save time: other algorithms are improvements of them
@@ -92,14 +93,22 @@ class _Field:
         algorithms made for it may be the fastest, although others can compute it.
         """
         problem = layer.problem
-        ours = [one for one in self.ours if one.refuses(*layer.work) is None]
+        ours = [one for one in self.ours if may_take(one, *layer.work)]
         if not self.is_named:
             if layer.direction == "forward":
                 ours = [one for one in ours if not _cannot_win(one.name, problem)]
             ours = [one for one in ours if problem.dtype == "float32" or one.dtypes == (problem.dtype,)]
-        theirs = [one for one in self.theirs if one.refuses(*layer.work) is None]
+        theirs = [one for one in self.theirs if may_take(one, *layer.work)]
         names = tuple(one.name for one in (*ours, *theirs))
         return Measured(layer=layer, group=group, algorithms=names) if ours else None
+
+
+def may_take(algorithm: Algorithm, problem: ConvProblem, direction: Direction) -> bool:
+    """Whether an algorithm does not refuse a problem. If its code fails, its run asks again, and records it."""
+    try:
+        return algorithm.refuses(problem, direction) is None
+    except ContractError:
+        return True
 
 
 def _cannot_win(name: str, problem: ConvProblem) -> bool:

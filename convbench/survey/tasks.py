@@ -9,7 +9,7 @@ import gc
 import sys
 import time
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import asdict, dataclass, field, replace
 from functools import cache
 from pathlib import Path
@@ -20,12 +20,12 @@ import numpy as np
 
 from convbench.algorithm import Algorithm, registry
 from convbench.devices import Device
-from convbench.errors import DeviceError
+from convbench.errors import ContractError, DeviceError
 from convbench.measurement import Case, Effort, Execution, Harness, Job, Judgement, SampledCase, contest
 from convbench.problem import ConvProblem, Direction, Dtype, operands
 from convbench.problem.notation import parse
 from convbench.records import CACHES, Record
-from convbench.survey.layers import Measured
+from convbench.survey.layers import Measured, may_take
 from convbench.tuning import Database
 from convbench.workload import Layer, Workload
 
@@ -162,13 +162,10 @@ def _planned(algorithm: Algorithm, task: Check, device: Device) -> list[tuple[st
     found: list[tuple[str, Any]] = [(text, None) for text in texts.values()]
     for plain, text in texts.items():
         problem = parse(text)
-        if (
-            plain in MANY_CONFIGS
-            and task.dtype == algorithm.dtypes[0]
-            and not algorithm.refuses(problem, task.direction)
-        ):
-            found += [(text, config) for config in algorithm.configs_for(problem, task.direction)[1:]]
-            found += [(text, config) for config in algorithm.rivals_on(problem, task.direction, device)]
+        if plain in MANY_CONFIGS and task.dtype == algorithm.dtypes[0] and may_take(algorithm, problem, task.direction):
+            with suppress(ContractError):  # the run with the default config asks again, and has the reason
+                found += [(text, config) for config in algorithm.configs_for(problem, task.direction)[1:]]
+                found += [(text, config) for config in algorithm.rivals_on(problem, task.direction, device)]
     return found
 
 
@@ -180,10 +177,7 @@ def _times(task: Times, device: Device, place: Place, over: Over) -> Outcome:
         Job(layer=replace(measured.layer, problem=problem), algorithm=algorithm, config=config)
         for problem in measured.problems for algorithm in map(registry.get, measured.algorithms)
         if _takes(algorithm, problem, direction)
-        for config in (
-            None if known is None else known.config(algorithm, problem, direction, device),
-            *algorithm.rivals_on(problem, direction, device),
-        )
+        for config in _configs(algorithm, problem, direction, device, known)
     ]  # fmt: skip
     numbers = {id(job): number for number, job in enumerate(jobs)}
     workload = Workload(name=task.workload, source="survey", layers=tuple(job.layer for job in jobs))
@@ -244,11 +238,25 @@ def _takes(algorithm: Algorithm, problem: ConvProblem, direction: Direction) -> 
 
     In NHWC, an algorithm of strict float32 is only timed if it reads that layout in place.
     """
-    if algorithm.refuses(problem, direction) is not None:
+    if not may_take(algorithm, problem, direction):
         return False
     if problem.layout == "NCHW" or algorithm.family == "baseline" or algorithm.any_order:
         return True
-    return algorithm.precision_of(problem) != "float32"  # tensor cores' operands lie along the channels
+    try:
+        return algorithm.precision_of(problem) != "float32"  # tensor cores' operands lie along the channels
+    except ContractError:
+        return True  # its run asks again, and records it
+
+
+def _configs(
+    algorithm: Algorithm, problem: ConvProblem, direction: Direction, device: Device, known: Database | None
+) -> tuple[Any, ...]:
+    """The tuned config, or None for the default one; then those that only this device has."""
+    try:
+        tuned = None if known is None else known.config(algorithm, problem, direction, device)
+        return tuned, *algorithm.rivals_on(problem, direction, device)
+    except ContractError:
+        return (None,)  # its run asks again, and records it
 
 
 def _case(problem: ConvProblem, task: Times) -> Case:
