@@ -46,6 +46,7 @@ T = TypeVar("T")
 Fate = Literal["done", "crashed", "timed_out", "out_of_memory", "left_out"]
 Start = Callable[[Desk], Callable[[Any], Any]]  # called in a worker; gives what does a task there
 
+MEMORY_S = 0.5  # between two looks at the memory of all workers, for which the system lists all processes
 LOOK_S = 0.25  # how long to wait for messages before the workers are looked at again
 GRACE_S = 15.0  # how long a task may go on after the end of the time
 MOST_HANDED = 3  # how many workers a task is given to, if each ends before it begins the task
@@ -103,7 +104,7 @@ class Crew(Generic[T]):
         self._left: deque[_Handed[T]] = deque()
         self._turns: list[Connection] = []  # of those that wait for their turn, in the order in which they asked
         self._holder: Connection | None = None
-        self._hired, self._since, self._longest, self._until = 0, 0.0, 0.0, inf
+        self._hired, self._since, self._longest, self._until, self._weighed = 0, 0.0, 0.0, inf, 0.0
 
     def __enter__(self) -> Self:
         return self
@@ -218,6 +219,8 @@ class Crew(Generic[T]):
 
     def _watched(self) -> Iterator[Ended[T]]:
         """Look at all workers, and yield the ends of tasks that take too much time or memory."""
+        weighs = self._memory is not None and time.monotonic() > self._weighed + MEMORY_S
+        self._weighed = time.monotonic() if weighs else self._weighed
         for member in list(self._members.values()):
             member.output.cut_back()
             if member.process.poll() is not None:  # what it has forked may hold its connection open
@@ -235,7 +238,7 @@ class Crew(Generic[T]):
                 yield self._lost(member, "timed_out", f"it did not end within {doing.limit_s:g} s")
             elif time.time() > self._until + GRACE_S:
                 yield self._lost(member, "timed_out", "it was ended because the time for all was over")
-            elif self._memory is not None:
+            elif weighs and self._memory is not None:
                 member.taken = taken_bytes(member.process.pid)
                 if member.taken > self._memory:
                     took = f"it took {_gib(member.taken)} of memory, and may take {_gib(self._memory)}"
