@@ -120,10 +120,10 @@ class Crew(Generic[T]):
         else:
             self._left.extend(handed)
 
-    def tell(self, content: object, *, but: T | None = None) -> None:
-        """Tell all workers that have a task, or all except that with this task, for `Desk.told`."""
+    def tell(self, content: object, *, but: Callable[[T], bool] = lambda _task: False) -> None:
+        """Tell all workers that have a task, except those with a task for which `but` is true, for `Desk.told`."""
         for connection, member in self._members.items():
-            if member.handed is not None and (but is None or member.handed.task is not but):
+            if member.handed is not None and not but(member.handed.task):
                 with suppress(OSError):  # it has ended; `events` will notice
                     connection.send(Told(content))
 

@@ -79,10 +79,13 @@ class Jobs:
         """Tell all jobs about a finding, so that none shrinks the same failure again."""
         self._crew.tell(finding)
 
-    def stop(self) -> None:
-        """Ask all jobs to end. They still send their last results; a job that is lost is not replaced."""
+    def stop(self, *, but: int | None = None) -> None:
+        """Ask all jobs to end, or all but the one of a number. They still send their last results.
+
+        A job that is lost is not replaced.
+        """
         self._stopped = True
-        self._crew.tell(None)
+        self._crew.tell(None, but=lambda job: job.number == but)
 
     def _lost(self, job: Job, ended: Ended[Job]) -> Iterator[tuple[int, Message, str]]:
         """The messages for a job whose worker was lost; another job takes its place."""

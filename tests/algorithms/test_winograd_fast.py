@@ -132,7 +132,7 @@ def test_the_default_config_is_for_the_problem_and_the_device(
     ("text", "device", "config", "reason"),
     [
         (LARGE_PROBLEM, Cramped(), FusedConfig(), "97280 bytes of shared memory, not 98304"),
-        (LARGE_PROBLEM, OLD, FusedConfig(), "no asynchronous copies"),
+        (LARGE_PROBLEM, OLD, FusedConfig(), "65536 bytes of shared memory, not 98304"),
         (LARGE_PROBLEM, OLD, staged(SMALL), "no asynchronous copies"),
     ],
     ids=name_of,

@@ -15,6 +15,15 @@ from convbench.tuning import Tuner
 PROBLEMS = "n1c1h4w4-k1r3s3", "n1c1h4w5-k1r3s3", "n1c1h4w6-k1r3s3"
 
 
+@pytest.fixture(autouse=True)
+def in_the_foreground():
+    """Under nohup and in the background of some shells these signals are ignored, and stay so."""
+    usual = {number: signal.signal(number, signal.SIG_DFL) for number in (signal.SIGTERM, signal.SIGHUP)}
+    yield
+    for number, handler in usual.items():
+        signal.signal(number, handler)
+
+
 @pytest.fixture
 def at_call(monkeypatch):
     """Have this process get a signal at the n-th call of a method, before the method does anything."""

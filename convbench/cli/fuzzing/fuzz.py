@@ -161,7 +161,7 @@ def _run(orders: "Orders", tally: "Tally", suits: "Sequence[Suit]", report: "Rep
                     if isinstance(message, Found) and message.final:
                         jobs.tell(message.finding)
                     if isinstance(message, Found) and not orders.keep_going and not stopped:
-                        jobs.stop()
+                        jobs.stop(but=job)  # this one shrinks its failure, and ends
                         stopped = True
                 elif suits:  # only one in each round, so that messages of the jobs are not kept waiting
                     tally.possible |= possible([suits.pop()])

@@ -155,7 +155,8 @@ def _forget(name: str) -> None:
 
 def _names_in(cached: Any) -> set[str]:
     """The global names that a cached function and the kernels in it use."""
-    names, codes = set[str](), [cached.__wrapped__.__code__] if hasattr(cached.__wrapped__, "__code__") else []
+    code = getattr(getattr(cached, "__wrapped__", None), "__code__", None)  # of another package's cache: none
+    names, codes = set[str](), [] if code is None else [code]
     while codes:
         code = codes.pop()
         names |= set(code.co_names)
