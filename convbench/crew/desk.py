@@ -33,8 +33,13 @@ class Desk:
         """Say what begins now, in place of what was said before.
 
         If the process ends during it, the parent knows what it was. If it takes longer than the limit, the parent ends
-        the process. A limit of 0 is none.
+        the process. A limit of 0 is none. Where the connection to the parent is closed, what was under way has done it:
+        the process ends before anything else can be blamed.
         """
+        try:
+            os.fstat(self.connection.fileno())
+        except OSError:
+            os._exit(1)
         self._notice.write(what, limit_s)
 
     def rest(self) -> None:

@@ -38,17 +38,22 @@ def parse_size(text: str) -> int:
 
 
 def taken_bytes(pid: int) -> int:
-    """The bytes of memory that a process and all its children have in use; 0 if it has ended."""
+    """The bytes of memory that a process and all its children have in use; 0 if it has ended.
+
+    What a copy shares with the process that forked it counts once, where the system tells how much that is (Linux).
+    """
     try:
         process = psutil.Process(pid)
-        family = [process, *process.children(recursive=True)]
+        children = process.children(recursive=True)
     except psutil.Error:
         return 0
-    return sum(map(_resident, family))
+    return sum(_taken(one, shares=bool(children)) for one in (process, *children))
 
 
-def _resident(process: psutil.Process) -> int:
+def _taken(process: psutil.Process, *, shares: bool) -> int:
     try:
+        if shares and psutil.LINUX:
+            return int(process.memory_full_info().pss)
         return int(process.memory_info().rss)
     except psutil.Error:  # it has ended meanwhile
         return 0

@@ -73,6 +73,17 @@ def test_a_task_that_takes_too_much_memory_ends_alone(deed, fails):
     assert "memory" in ended.reason.lower()
 
 
+def test_memory_that_copies_share_counts_once():
+    """Ten copies of a process share what it had, 128 MiB and more."""
+    (ended, after), _ = ends([("fork_many", 10), ("add", 3, 4)], memory=MEMORY)
+    assert (ended.fate, after.result) == ("done", 7)
+
+
+def test_what_closes_the_connection_is_blamed_and_not_what_follows():
+    (ended, after), _ = ends([("close_files_and_begin",), ("add", 3, 4)])
+    assert (ended.fate, ended.doing, after.result) == ("crashed", "close_files_and_begin", 7)
+
+
 def test_what_a_task_starts_does_not_outlive_the_crew():
     (child, thread, after), _ = ends([("start_child",), ("start_thread",), ("add", 1)])
     assert (thread.fate, after.result) == ("done", 1)
