@@ -33,18 +33,22 @@ class Desk:
         """Say what begins now, in place of what was said before.
 
         If the process ends during it, the parent knows what it was. If it takes longer than the limit, the parent ends
-        the process. A limit of 0 is none. Where the connection to the parent is closed, what was under way has done it:
-        the process ends before anything else can be blamed.
+        the process. A limit of 0 is none.
         """
-        try:
-            os.fstat(self.connection.fileno())
-        except OSError:
-            os._exit(1)
+        self._end_if_closed()
         self._notice.write(what, limit_s)
 
     def rest(self) -> None:
         """Say that nothing is under way that could end the process."""
+        self._end_if_closed()
         self._notice.clear()
+
+    def _end_if_closed(self) -> None:
+        """End the process if the connection to the parent is closed, while what is under way is what has done it."""
+        try:
+            os.fstat(self.connection.fileno())
+        except OSError:
+            os._exit(1)
 
     def post(self, content: object) -> None:
         """Send the caller a message about the task, with what was printed since the last one."""
