@@ -10,18 +10,16 @@ value that goes on from here can be recorded and read again, and shown.
 """
 
 import json
-import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from functools import lru_cache
 from inspect import isabstract
-from pathlib import Path
 from typing import Any, Literal, get_args
 
 import numpy as np
 
 from convbench.algorithm.plan import Plan
-from convbench.errors import ContractError, ConvbenchError, message_of, shortened, shown
+from convbench.errors import ContractError, ConvbenchError, last_place, shortened, shown, told
 from convbench.problem import DIRECTIONS, DTYPES
 from convbench.records import as_json
 from convbench.reference import ErrorModel
@@ -62,7 +60,7 @@ def _json_fault(config: Any) -> str | None:
         text.encode()
         depth = _depth(json.loads(text))
     except Exception as error:  # noqa: BLE001  (a field may be of any class)
-        return f"a config can be written as JSON ({type(error).__name__}: {message_of(error)})"
+        return f"a config can be written as JSON ({told(error)})"
     if len(text) > MOST_OF_CONFIG or depth > MOST_NESTED:
         return f"a config as JSON has at most {MOST_OF_CONFIG:,} characters and {MOST_NESTED} levels"
     return None
@@ -243,11 +241,7 @@ def _given(algorithm: Author, what: str, give: Callable[[], Any]) -> Any:
     except BaseException as error:
         if isinstance(error, ConvbenchError) and type(error).__module__.startswith("convbench."):
             raise
-        last = traceback.extract_tb(error.__traceback__)[-1]
-        where = f"in {last.name}, {Path(last.filename).name}, line {last.lineno}"
-        raise ContractError(
-            f"{_named(algorithm)}.{what} raised {type(error).__name__}: {message_of(error)} ({where})"
-        ) from error
+        raise ContractError(f"{_named(algorithm)}.{what} raised {told(error)} ({last_place(error)})") from error
 
 
 def _check(algorithm: Author, what: str, value: Any, rule: Rule, verb: str) -> None:
@@ -256,8 +250,8 @@ def _check(algorithm: Author, what: str, value: Any, rule: Rule, verb: str) -> N
     except (KeyboardInterrupt, MemoryError):
         raise
     except BaseException as error:
-        told = f"{type(error).__name__}: {message_of(error)}"
-        raise ContractError(f"{_named(algorithm)}.{what} {verb} {shown(value)}, which raised {told}") from error
+        gave = f"{_named(algorithm)}.{what} {verb} {shown(value)}"
+        raise ContractError(f"{gave}, which raised {told(error)}") from error
     if broken is not None:
         raise ContractError(f"{_named(algorithm)}.{what} {verb} {shown(value)}; {broken}")
 

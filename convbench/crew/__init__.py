@@ -10,7 +10,7 @@ begins and how long that may take, and posts results as they come. A worker that
 is replaced. `crew` knows nothing of convolution.
 """
 
-from convbench.crew.crew import GRACE_S, Crew, Ended, Fate, Posted, StartError
+from convbench.crew.crew import GRACE_S, Crew, Ended, Fate, Loss, Posted, StartError
 from convbench.crew.desk import Desk, OverError
 from convbench.crew.memory import default_bytes, parse_size
 
@@ -20,6 +20,7 @@ __all__ = [
     "Desk",
     "Ended",
     "Fate",
+    "Loss",
     "OverError",
     "Posted",
     "StartError",

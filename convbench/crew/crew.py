@@ -43,7 +43,8 @@ from convbench.errors import ConvbenchError
 
 T = TypeVar("T")
 
-Fate = Literal["done", "crashed", "timed_out", "out_of_memory", "left_out"]
+Loss = Literal["crashed", "timed_out", "out_of_memory"]  # of a worker
+Fate = Literal["done", "left_out"] | Loss
 Start = Callable[[Desk], Callable[[Any], Any]]  # called in a worker; gives what does a task there
 
 MEMORY_S = 0.5  # between two looks at the memory of all workers, for which the system lists all processes
@@ -81,6 +82,13 @@ class Ended(Generic[T]):
     reason: str | None = None  # unless it is done
     doing: str | None = None
     output: str = ""
+
+    @property
+    def loss(self) -> Loss:
+        """The fate of a task whose worker was lost."""
+        assert self.fate != "done"
+        assert self.fate != "left_out"
+        return self.fate
 
 
 class Crew(Generic[T]):

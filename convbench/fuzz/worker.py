@@ -75,9 +75,8 @@ class _Worker:
         orders.prepare()
         if orders.device.startswith("emulator"):
             import convbench.devices.emulator  # noqa: F401  (slow to import; so it is done once for all copies)
-        fresh = Fresh(
-            registry.get, partial(_device, orders), close=[self.desk.connection]
-        )  # before any case, or device
+        # before any case, and before there is a device
+        fresh = Fresh(registry.get, partial(_device, orders), close=[self.desk.connection])
         self.device = _device(orders)
         algorithms = {name: registry.get(name) for name in orders.algorithms}
         taken = [algorithm for name, algorithm in algorithms.items() if name not in job.without]
@@ -135,11 +134,11 @@ class _Worker:
             self.desk.begin(str(case), limit_s)
 
     def _is_stopped(self) -> bool:
-        for told_ in self.desk.told():
-            if told_ is None:
+        for word in self.desk.told():
+            if word is None:
                 self.stopped = True
             else:
-                self.campaign.known.append(told_)
+                self.campaign.known.append(word)
         return self.stopped
 
     def _report(self) -> None:

@@ -7,7 +7,7 @@ its layer go on in a new worker.
 
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any, Literal, Self
 
 from convbench.algorithm import Algorithm, registry
@@ -17,7 +17,7 @@ from convbench.measurement.harness import Facts, Harness, Job, Judgement, Space,
 from convbench.measurement.limits import memory_reason, time_limit_s
 from convbench.measurement.sampling import Effort
 from convbench.problem import ConvProblem, Direction
-from convbench.records import Outcome, Record
+from convbench.records import Record
 from convbench.workload import Layer, Workload
 
 Tell = Callable[[str], None]  # tells the user a sentence
@@ -50,7 +50,7 @@ class _Part:
     jobs: dict[int, tuple[Layer, str, Any]]  # layer, name of the algorithm, config
     workload: Workload
     effort: Effort
-    blameless: int = field(default=0, compare=False)  # times that it has ended without a job to blame
+    blameless: int = 0  # times that it has ended without a job to blame
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class _Dropped:
 
 
 class IsolatedHarness(Harness):
-    """A harness that does its jobs in `count` worker processes.
+    """A harness that does its jobs in a worker process.
 
     Parameters
     ----------
@@ -88,22 +88,14 @@ class IsolatedHarness(Harness):
     Methods raise StartError if no worker can be started. Use it as a context manager: its end ends the workers.
     """
 
-    def __init__(
-        self,
-        harness: Harness,
-        make: MakeHarness,
-        *,
-        count: int = 1,
-        limits: Limits = Limits(),
-        visible: Callable[[str], str] = repr,
-    ) -> None:
+    def __init__(self, harness: Harness, make: MakeHarness, *, limits: Limits, visible: Callable[[str], str]) -> None:
         super().__init__(
             harness.device, seed=harness.seed, effort=harness.effort, now=harness.now, database=harness.database,
             forecast=harness.forecast,
         )  # fmt: skip
         self.limits, self._visible = limits, visible
         self._crew: Crew[_Part] = Crew(
-            _Start(make, limits), count, memory=limits.memory, fails_allocations=not harness.device.is_gpu
+            _Start(make, limits), memory=limits.memory, fails_allocations=not harness.device.is_gpu
         )
         self._facts: dict[tuple[Layer, str, str], Facts] = {}
         self._told: set[str] = set()
@@ -213,11 +205,8 @@ class IsolatedHarness(Harness):
             return Facts(family=job.algorithm.family, precision=job.layer.problem.dtype, config={})
         if part.what == "space":
             return Space(refusal=ended.reason, is_failure=True)
-        outcomes: dict[str, Outcome] = {"timed_out": "timed_out", "out_of_memory": "out_of_memory"}
-        reason = str(ended.reason)
-        if ended.fate == "timed_out":
-            reason += " (--timeout)"
-        judgement = Judgement(outcome=outcomes.get(ended.fate, "crashed"), reason=reason)
+        reason = f"{ended.reason} (--timeout)" if ended.fate == "timed_out" else ended.reason
+        judgement = Judgement(outcome=ended.loss, reason=reason)
         return replace(self.record(job, part.workload, judgement), output=ended.output or None)
 
     def _print(self, output: str) -> None:
@@ -249,7 +238,6 @@ class _Worker:
 
     def __init__(self, desk: Desk, harness: Harness, limits: Limits) -> None:
         self.desk, self.harness, self.limits = desk, harness, limits
-        self._compiled = 0.0
 
     def __call__(self, part: _Part) -> None:
         harness, desk, compiled = self.harness, self.desk, self.harness.device.compile_s

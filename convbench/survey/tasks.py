@@ -14,11 +14,12 @@ from dataclasses import asdict, dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
 from convbench.algorithm import Algorithm, registry
+from convbench.crew import Loss
 from convbench.devices import Device
 from convbench.errors import ContractError, DeviceError
 from convbench.measurement import Case, Effort, Execution, Harness, Job, Judgement, SampledCase, contest
@@ -74,7 +75,7 @@ class Alone:
 class Lost:
     """A run that took its process down."""
 
-    outcome: Literal["crashed", "timed_out", "out_of_memory"]
+    outcome: Loss
     reason: str
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from convbench import devices
-from convbench.crew import Crew, Desk, Ended, Fate, Posted
+from convbench.crew import Crew, Desk, Ended, Posted
 from convbench.devices import Device
 from convbench.records import Record
 from convbench.survey.tasks import Alone, Lost, Outcome, Task, run
@@ -104,7 +104,7 @@ class _Given:
         before, number = dict(self.over), None if ended.doing is None else int(ended.doing)
         self._keep()
         if number is not None and self.over.get(number, ...) is not None:
-            self.over[number] = Lost(_OUTCOMES[ended.fate], str(ended.reason))
+            self.over[number] = Lost(ended.loss, str(ended.reason))
         if not is_late and self.over != before:
             return None
         self.kept.notes.append(f"{self.task}: {ended.reason}")
@@ -126,9 +126,6 @@ class _Given:
             self.over[number] = None
             (self.kept.records if isinstance(found, Record) else self.kept.rows).append(found)
         self.known = {}
-
-
-_OUTCOMES: dict[Fate, Any] = {"crashed": "crashed", "timed_out": "timed_out", "out_of_memory": "out_of_memory"}
 
 
 @dataclass(frozen=True)
