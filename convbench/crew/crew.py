@@ -5,24 +5,22 @@ takes longer than it may, or if it takes too much memory. It is then killed with
 takes its place. A worker that ends before it begins its task is replaced, too, and another worker gets the task.
 """
 
-import os
 import pickle
 import signal
 import subprocess
-import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from math import inf
-from multiprocessing import Pipe
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Generic, Literal, Self, TypeVar
 
 from convbench.crew.desk import Desk
+from convbench.crew.member import Handed, Member
 from convbench.crew.memory import taken_bytes
 from convbench.crew.messages import (
     Begun,
@@ -37,8 +35,6 @@ from convbench.crew.messages import (
     Told,
     WantsTurn,
 )
-from convbench.crew.notice import Notice
-from convbench.crew.output import Output
 from convbench.errors import ConvbenchError
 
 T = TypeVar("T")
@@ -108,8 +104,8 @@ class Crew(Generic[T]):
     ) -> None:
         self._start, self._count, self._memory, self._fails = pickle.dumps(start), count, memory, fails_allocations
         self._folder = TemporaryDirectory(prefix="convbench-crew-", ignore_cleanup_errors=True)
-        self._members: dict[Connection, _Member[T]] = {}
-        self._left: deque[_Handed[T]] = deque()
+        self._members: dict[Connection, Member[T]] = {}
+        self._left: deque[Handed[T]] = deque()
         self._turns: list[Connection] = []  # of those that wait for their turn, in the order in which they asked
         self._holder: Connection | None = None
         self._hired, self._since, self._longest, self._until, self._weighed = 0, 0.0, 0.0, inf, 0.0
@@ -122,7 +118,7 @@ class Crew(Generic[T]):
 
     def add(self, *tasks: T, first: bool = False) -> None:
         """Add tasks, after all others or before them."""
-        handed = [_Handed(task) for task in tasks]
+        handed = [Handed(task) for task in tasks]
         if first:
             self._left.extendleft(reversed(handed))
         else:
@@ -236,7 +232,7 @@ class Crew(Generic[T]):
                     yield from self._gone(member)
                 continue
             if member.handed is None:
-                if not member.is_ready and time.monotonic() - member.hired > START_S:
+                if not member.is_ready and time.monotonic() - member.since > START_S:
                     raise StartError(
                         f"a worker did not start within {START_S:.0f} s; it printed: {member.output.take()}"
                     )
@@ -252,7 +248,7 @@ class Crew(Generic[T]):
                     took = f"it took {_gib(member.taken)} of memory, and may take {_gib(self._memory)}"
                     yield self._lost(member, "out_of_memory", took)
 
-    def _gone(self, member: "_Member[T]") -> Iterator[Ended[T]]:
+    def _gone(self, member: Member[T]) -> Iterator[Ended[T]]:
         """Handle the end of a worker's process."""
         with suppress(subprocess.TimeoutExpired):  # it has closed its connection, and lives
             member.process.wait(1.0)
@@ -274,7 +270,7 @@ class Crew(Generic[T]):
             by_system = "; the system kills processes when its memory is exhausted" if killed else ""
             yield self._lost(member, "crashed", f"{death}{by_system}")
 
-    def _lost(self, member: "_Member[T]", fate: Fate, reason: str, output: str | None = None) -> Ended[T]:
+    def _lost(self, member: Member[T], fate: Fate, reason: str, output: str | None = None) -> Ended[T]:
         """Replace a worker, and give the end of its task."""
         doing, task = member.notice.read(), member.task
         self._replace(member)
@@ -283,7 +279,7 @@ class Crew(Generic[T]):
             output=member.output.take() if output is None else output,
         )  # fmt: skip
 
-    def _replace(self, member: "_Member[T]") -> None:
+    def _replace(self, member: Member[T]) -> None:
         """End a worker. `_hand_out` starts another one when there is a task for it."""
         del self._members[member.connection]
         self._release(member.connection)
@@ -291,22 +287,9 @@ class Crew(Generic[T]):
 
     def _hire(self) -> None:
         self._hired += 1
-        number, folder = self._hired, Path(self._folder.name)
-        notice, output = Notice(folder / f"{number}.notice"), Output(folder / f"{number}.output")
-        ours, theirs = Pipe()
-        descriptor = output.open()
         limit = self._memory if self._fails and self._memory is not None else 0
-        words = [sys.executable, "-m", "convbench.crew.worker", str(theirs.fileno()), str(folder), str(number)]
-        process = subprocess.Popen(
-            [*words, str(limit)], stdin=subprocess.DEVNULL, stdout=descriptor, stderr=descriptor,
-            pass_fds=[theirs.fileno()], start_new_session=True, env=_environment(),
-        )  # fmt: skip
-        os.close(descriptor)
-        theirs.close()
-        with suppress(OSError):  # it has ended; `_heard` will notice
-            ours.send(sys.path)
-            ours.send_bytes(self._start)
-        self._members[ours] = _Member(ours, process, notice, output)
+        member: Member[T] = Member.hired(Path(self._folder.name), self._hired, self._start, limit)
+        self._members[member.connection] = member
 
     # ---- turns
 
@@ -329,58 +312,6 @@ class Crew(Generic[T]):
     def _there_is_time(self) -> bool:
         """Whether the time that is left is enough for a turn as long as the longest so far."""
         return time.time() + self._longest < self._until
-
-
-@dataclass
-class _Handed(Generic[T]):
-    """A task, and how many workers it was given to."""
-
-    task: T
-    times: int = 0
-
-
-@dataclass(eq=False)
-class _Member(Generic[T]):
-    """A worker, as its parent sees it."""
-
-    connection: Connection
-    process: "subprocess.Popen[bytes]"
-    notice: Notice
-    output: Output
-    handed: _Handed[T] | None = None
-    is_ready: bool = False  # for tasks
-    has_begun: bool = False  # its task
-    taken: int = 0  # bytes of memory, when it was last looked at
-    hired: float = field(default_factory=time.monotonic)
-
-    @property
-    def task(self) -> T:
-        assert self.handed is not None
-        return self.handed.task
-
-    def end(self) -> None:
-        """Kill the process and all of its group."""
-        with suppress(ProcessLookupError):
-            os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait()
-        self.connection.close()
-
-    def death(self) -> str:
-        """How the process ended."""
-        code = self.process.returncode
-        if code is None:
-            return "it closed the connection to its parent"
-        return (
-            f"its process was ended by {signal.Signals(-code).name}"
-            if code < 0
-            else f"it ended its process, with status {code}"
-        )
-
-
-def _environment() -> dict[str, str]:
-    """The environment of a worker, which must find this package where it was found here."""
-    here = str(Path(__file__).parents[2])
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, (here, os.environ.get("PYTHONPATH"))))}
 
 
 def _gib(size: int) -> str:

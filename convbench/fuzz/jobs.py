@@ -95,7 +95,7 @@ class Jobs:
         if case is None:  # no case is to blame
             yield job.number, told.Ended(ended.reason), ended.output
             return
-        finding = lost(case, ended.fate, str(ended.reason))
+        finding = lost(case, ended.loss, str(ended.reason))
         self._deaths[case.algorithm] += 1
         # its case is not shrunk, so its traits tell nothing: one finding of a cause is enough
         if finding.cause not in {known.cause for known in self._known}:

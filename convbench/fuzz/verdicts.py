@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 from convbench.algorithm import Algorithm
-from convbench.crew import Fate
+from convbench.crew import Loss
 from convbench.devices import Device
 from convbench.errors import (
     CompileError,
@@ -45,6 +45,9 @@ _REASONS: tuple[tuple[Fault, str], ...] = (
     ("changes its input", r"changed its input (.*)"),
     ("writes outside its arrays", r"out of bounds: ()"),
 )
+_LOSSES: dict[Loss, Fault] = {
+    "crashed": "the process ended", "timed_out": "does not end", "out_of_memory": "out of memory",
+}  # fmt: skip
 _NUMBER = re.compile(r"[-+]?\b\d[\w.]*(?:(?<=e)[-+]\d+)?|\bnan\b|-?\binf\b")
 MOST_WHOLE_MACS = 500_000_000  # of a problem that a user asks to be compared as a whole
 MOST_WORDS = 300  # characters of a fault's words that are kept: an exception's text may be a page long
@@ -126,10 +129,9 @@ def judge(case: FuzzCase, algorithm: Algorithm, device: Device, *, whole: bool =
     )
 
 
-def lost(case: FuzzCase, fate: Fate, reason: str) -> Finding:
+def lost(case: FuzzCase, loss: Loss, reason: str) -> Finding:
     """The finding for a case whose worker was lost while it ran."""
-    faults: dict[Fate, Fault] = {"timed_out": "does not end", "out_of_memory": "out of memory"}
-    cause = _cause(case, faults.get(fate, "the process ended"), without_numbers(reason))
+    cause = _cause(case, _LOSSES[loss], without_numbers(reason))
     return Finding(case=case, cause=cause, reason=reason)
 
 
