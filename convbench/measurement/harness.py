@@ -5,11 +5,9 @@ together and take turns (`convbench.measurement.sampling`), as far as the device
 """
 
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
-from itertools import groupby
-from math import isfinite
 from typing import Any, Protocol, Self
 
 import numpy as np
@@ -17,27 +15,18 @@ import numpy as np
 from convbench.algorithm import Algorithm, contract
 from convbench.devices import Device
 from convbench.errors import (
-    CompileError,
-    ConfigError,
-    ContractError,
     DeviceError,
-    KernelError,
-    OutOfDeviceMemoryError,
-    RefusedError,
-    last_place,
     message_of,
-    told,
 )
-from convbench.interrupts import is_interruption
 from convbench.measurement.case import Case
 from convbench.measurement.contest import Contender, hold
 from convbench.measurement.execution import Execution
 from convbench.measurement.floor import floor_us
+from convbench.measurement.job import Facts, Job, Judgement, Space, by_layer, failure, pass_on
 from convbench.measurement.sampling import Effort
-from convbench.measurement.true_error import TrueError
 from convbench.measurement.verification import digest_of, verify
 from convbench.problem import ConvProblem, Direction
-from convbench.records import Cache, Outcome, Predicted, Record, Timing, environment, key_of
+from convbench.records import Cache, Predicted, Record, Timing, environment, key_of
 from convbench.workload import Layer, Workload
 
 
@@ -58,61 +47,6 @@ class Forecaster(Protocol):
 
     def predict(self, algorithm: Algorithm, problem: ConvProblem, direction: Direction, config: Any) -> Predicted:
         """The time of one run, or the reason why there is none; it raises nothing."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Job:
-    """One result to measure."""
-
-    layer: Layer
-    algorithm: Algorithm
-    config: Any = None  # the config to run; None: the database's, or else the algorithm's default
-
-
-def jobs(workload: Workload, algorithms: Sequence[Algorithm]) -> list[Job]:
-    """A job for every pair of layer and algorithm.
-
-    They are ordered by layer, so that the references of a layer are computed once and kept no longer than needed.
-    """
-    return [Job(layer=layer, algorithm=algorithm) for layer in workload.layers for algorithm in algorithms]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Judgement:
-    """The result of verification, in the terms of a record."""
-
-    outcome: Outcome
-    reason: str | None
-    exact: bool = False
-    fraction: float | None = None
-    error: TrueError | None = None
-    digest: str | None = None  # of the verified output; the timed runs must reproduce it
-
-    @property
-    def error_ulp(self) -> dict[str, float | None]:
-        """The fields of a record for the true error. A size that is not finite is None, because JSON cannot hold it."""
-        if self.error is None or not isfinite(self.error.worst):
-            return {"rms_error_ulp": None, "worst_error_ulp": None}
-        return {"rms_error_ulp": self.error.rms, "worst_error_ulp": self.error.worst}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Facts:
-    """What the record of a job says of its algorithm, whatever becomes of the job."""
-
-    family: str
-    precision: str
-    config: dict[str, Any]  # the fields of the config that it runs with; empty if it is refused or its code fails
-
-
-@dataclass(frozen=True, kw_only=True)
-class Space:
-    """The configs that an algorithm offers for a layer; none, and a reason, if it refuses the layer."""
-
-    configs: tuple[Any, ...] = ()
-    default: Any = None
-    refusal: str | None = None
-    is_failure: bool = False  # whether its code failed when it was asked
 
 
 @dataclass(frozen=True)
@@ -183,7 +117,7 @@ class Harness:
         try:
             precision = job.algorithm.precision_of(job.layer.problem)
         except BaseException as error:  # noqa: BLE001  (the judgement has the reason)
-            _pass_on(error)
+            pass_on(error)
             precision = job.layer.problem.dtype
         return Facts(family=job.algorithm.family, precision=precision, config=self._config_of(job))
 
@@ -200,8 +134,8 @@ class Harness:
             default = algorithm.resolved(*work, None, self.device)
             return Space(configs=tuple(algorithm.space_for(*work)), default=default)
         except BaseException as error:  # noqa: BLE001  (the code of a plugin may raise anything)
-            failure = _failure(error)
-            return Space(refusal=failure.reason, is_failure=failure.outcome != "refused")
+            found = failure(error)
+            return Space(refusal=found.reason, is_failure=found.outcome != "refused")
 
     def records(self, workload: Workload, todo: Sequence[Job]) -> Iterator[Record]:
         """Yield the records of `measured`, without their jobs."""
@@ -255,7 +189,7 @@ class Harness:
             job.algorithm.precision_of(problem)  # a record needs it, so its fault is found now
             verdict = verify(job.algorithm, self._case_of(job.layer), self.device, config=job.config)
         except BaseException as error:  # noqa: BLE001  (the code of a plugin may raise anything)
-            return _failure(error)
+            return failure(error)
         return Judgement(
             outcome="passed" if verdict.passed else "wrong", reason=verdict.explained,
             exact=verdict.exact, fraction=verdict.fraction, error=verdict.error, digest=verdict.digest,
@@ -278,7 +212,7 @@ class Harness:
             execution = Execution(job.algorithm, *job.layer.work, self.device, tensors, job.config)
             contender = Contender(execution, self.effort)
         except BaseException as error:  # noqa: BLE001  (the code of a plugin may raise anything)
-            return self.record(job, workload, _failure(error))
+            return self.record(job, workload, failure(error))
         return Ready(given, job, judgement, contender, self.device.compile_s - compiled_before)
 
     def _measured(
@@ -304,7 +238,7 @@ class Harness:
             digest = digest_of(contender.execution.results())
             workspace_bytes = contract.workspace_of(contender.execution.plan)
         except BaseException as error:  # noqa: BLE001  (the code of a plugin may raise anything)
-            return self.record(job, workload, _failure(error))
+            return self.record(job, workload, failure(error))
         reason = self._under_floor(job, timing)
         if digest != judgement.digest:
             reason = "the timed runs gave another result than the verified runs"
@@ -374,7 +308,7 @@ class Harness:
             if job.algorithm.refuses(*job.layer.work) is not None:
                 return job
         except BaseException as error:  # noqa: BLE001  (the code of a plugin may fail; the judgement has the reason)
-            _pass_on(error)
+            pass_on(error)
             return job
         return replace(job, config=self.database.config(job.algorithm, *job.layer.work, self.device))
 
@@ -386,31 +320,5 @@ class Harness:
             config = self._with_config(job).config
             return asdict(job.algorithm.resolved(*job.layer.work, config, self.device))
         except BaseException as error:  # noqa: BLE001  (the judgement has the reason)
-            _pass_on(error)
+            pass_on(error)
             return {}
-
-
-def by_layer(todo: Iterable[Job]) -> Iterator[tuple[tuple[ConvProblem, Direction], Iterator[Job]]]:
-    """Consecutive jobs that are measured together: of one direction, and of problems that differ in layouts alone."""
-    return groupby(todo, key=lambda job: (job.layer.problem.packed(), job.layer.direction))
-
-
-def _pass_on(error: BaseException) -> None:
-    """Raise again what is not the algorithm's: Ctrl-C of the user."""
-    if is_interruption(error):
-        raise error
-
-
-def _failure(error: BaseException) -> Judgement:
-    _pass_on(error)
-    reason = message_of(error)
-    if isinstance(error, ConfigError | RefusedError):  # the hardware or the device cannot make the launch
-        return Judgement(outcome="refused", reason=reason)
-    if isinstance(error, KernelError):
-        return Judgement(outcome="wrong", reason=reason)
-    if isinstance(error, OutOfDeviceMemoryError | MemoryError):
-        return Judgement(outcome="out_of_memory", reason=reason or "the host is out of memory")
-    if isinstance(error, CompileError | ContractError):
-        return Judgement(outcome="crashed", reason=reason)
-    place = last_place(error)
-    return Judgement(outcome="crashed", reason=told(error) + (f" ({place})" if place else ""))

@@ -13,7 +13,8 @@ from typing import Any, Literal, Self
 from convbench.algorithm import Algorithm, registry
 from convbench.crew import Crew, Desk, Ended, Posted
 from convbench.devices import Device
-from convbench.measurement.harness import Facts, Harness, Job, Judgement, Space, TunedConfigs, by_layer
+from convbench.measurement.harness import Harness, TunedConfigs
+from convbench.measurement.job import Facts, Job, Judgement, Space, by_layer
 from convbench.measurement.limits import memory_reason, time_limit_s
 from convbench.measurement.sampling import Effort
 from convbench.problem import ConvProblem, Direction
