@@ -23,6 +23,7 @@ class Isolation:
     plugins: bool  # whether there are any
     timeout: float | None = None
     memory: str | None = None
+    cluster: bool = False  # whether workers of a cluster do it
 
     def limits(self, device: "Device", chosen: "Workload", usual_s: float | None = None) -> "Limits | None":
         """What each worker may take; None if algorithms run in this process. A default other than this is told.
@@ -42,6 +43,8 @@ class Isolation:
             raise UnknownNameError(f"isolation {self.mode!r} is unknown; there are {known}{like}")
         if self.timeout is not None and not self.timeout > 0:
             raise ConvbenchError(f"--timeout is {self.timeout:g}; it must be more than 0")
+        if self.cluster and self.mode == "none":
+            raise ConvbenchError("--isolation none runs algorithms in this process, and --cluster in others; give one")
         memory = None if self.memory is None else parse_size(self.memory)
         why = self._why(device, chosen)
         if why is None or self.mode == "none":
@@ -49,8 +52,8 @@ class Isolation:
             if given:
                 raise ConvbenchError(f"{given[0]} limits a worker process, and there is none; add --isolation process")
             return None
-        found = Limits(timeout_s=self.timeout, memory=memory or default_bytes())
-        if self.mode is None:
+        found = Limits(timeout_s=self.timeout, memory=memory or (None if self.cluster else default_bytes()))
+        if self.mode is None and not self.cluster:
             longest = self.timeout or usual_s or max(time_limit_s(layer.problem, device) for layer in chosen.layers)
             most = f"{longest:g} s a case, {(found.memory or 0) / 2**30:.1f} GiB"
             print(f"convbench: algorithms run in a process of their own ({most}), because {why}", file=sys.stderr)
@@ -58,7 +61,7 @@ class Isolation:
 
     def _why(self, device: "Device", chosen: "Workload") -> str | None:
         """The reason for a worker process; None if there is none."""
-        if self.mode == "process":
+        if self.mode == "process" or self.cluster:
             return "it was asked for"
         if self.plugins:
             return "a plugin may do anything"
