@@ -15,6 +15,7 @@ from convbench.devices.device import (
     Kernel,
     Phase,
 )
+from convbench.devices.distant import DistantDevice
 from convbench.devices.guarded import GuardedDevice
 from convbench.devices.selection import NAMES, cuda_fault, gpu_evidence, select
 from convbench.devices.stopwatch import Stopwatch
@@ -27,6 +28,7 @@ __all__ = [
     "Array",
     "Device",
     "Dimensions",
+    "DistantDevice",
     "GuardedDevice",
     "Host",
     "Kernel",

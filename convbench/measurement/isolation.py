@@ -12,8 +12,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Self
 
 from convbench.algorithm import Algorithm, registry
-from convbench.crew import Crew, Desk, Ended, Posted, Start, Workforce
-from convbench.devices import Device
+from convbench.crew import Desk, Ended, Posted, StartError, Workforce
+from convbench.devices import Device, DistantDevice
+from convbench.errors import DeviceError
 from convbench.measurement.harness import Harness, TunedConfigs
 from convbench.measurement.job import Facts, Job, Judgement, Space, by_layer
 from convbench.measurement.limits import memory_reason, time_limit_s
@@ -25,7 +26,7 @@ from convbench.workload import Layer, Workload
 Tell = Callable[[str], None]  # tells the user a sentence
 MakeHarness = Callable[[Tell], Harness]  # called in each worker; picklable
 
-What = Literal["facts", "space", "verify", "measure"]
+What = Literal["device", "facts", "space", "verify", "measure"]
 FoundThere = Record | Facts | Space
 ALIKE = 2  # times that a part may end without a job to blame before all that is left of it is given up
 MOST_LOSSES = 2  # machines that a job may be lost with
@@ -63,9 +64,6 @@ class Part:
         return f"{self.what} {jobs} {self.effort}"
 
 
-Hire = Callable[[Start], Workforce[Part]]
-
-
 @dataclass(frozen=True)
 class _Result:
     """What one job of a part gave."""
@@ -89,36 +87,60 @@ class _Dropped:
     what: tuple[str, ConvProblem, Direction, str]
 
 
+@dataclass(frozen=True)
+class StartParts:
+    """Makes what does parts in a worker.
+
+    Parameters
+    ----------
+    make : makes the harness there
+    limits : of each worker
+    """
+
+    make: MakeHarness
+    limits: Limits
+
+    def __call__(self, desk: Desk) -> "_Worker":
+        harness = self.make(lambda sentence: desk.post(_Sentence(sentence)))
+        if harness.database is not None:
+            harness.database = _Reporting(harness.database, desk)
+        return _Worker(desk, harness, self.limits)
+
+
+def distant_device(workers: Workforce[Part]) -> DistantDevice:
+    """The device that the workers have. Raises ConvbenchError if there is none, and StartError."""
+    nothing = Workload(name="", source="", layers=())
+    workers.add(Part("device", {}, nothing, Effort(maximum=1, max_seconds=0.0)))
+    for event in workers.events():
+        if isinstance(event, Ended):
+            if event.fate == "done":
+                assert isinstance(event.result, DistantDevice)
+                return event.result
+            raise StartError(f"a worker cannot tell which device it has: {event.reason}")
+    raise AssertionError  # a part always ends
+
+
 class IsolatedHarness(Harness):
     """A harness that does its jobs in a worker process.
 
     Parameters
     ----------
-    make : makes the harness of a worker, with the same device, seed, database and forecast as this one
-    limits : of each worker
+    workers : do the jobs; they were started by `StartParts`, with a harness of the same device, seed, database and
+        forecast as this one
     apart : whether jobs of one layer may be done by several workers, because their times are not compared
-    hire : gives the workers, for the function that makes what does their parts; None: one process of this machine
     visible : makes a text harmless, before it is printed: what the algorithms print is printed here, too
 
     Methods raise StartError if no worker can be started. Use it as a context manager: its end ends the workers.
     """
 
     def __init__(
-        self,
-        harness: Harness,
-        make: MakeHarness,
-        *,
-        limits: Limits,
-        visible: Callable[[str], str],
-        apart: bool = False,
-        hire: Hire | None = None,
+        self, harness: Harness, workers: Workforce[Part], *, visible: Callable[[str], str], apart: bool = False
     ) -> None:
         super().__init__(
             harness.device, seed=harness.seed, effort=harness.effort, now=harness.now, database=harness.database,
             forecast=harness.forecast,
         )  # fmt: skip
-        self.limits, self._visible, self._apart = limits, visible, apart
-        self._crew = (hire or self._one)(_Start(make, limits))
+        self._crew, self._visible, self._apart = workers, visible, apart
         self._facts: dict[tuple[Layer, str, str], Facts] = {}
         self._told: set[str] = set()
 
@@ -161,9 +183,6 @@ class IsolatedHarness(Harness):
         """Yield each job with its record, as `Harness.measured` does. A lost device costs a worker, and no error."""
         return self._done("measure", workload, todo)
 
-    def _one(self, start: Start) -> Workforce[Part]:
-        return Crew(start, memory=self.limits.memory, fails_allocations=not self.device.is_gpu)
-
     def _learn(self, todo: Sequence[Job]) -> None:
         """Have a worker find the facts about jobs. A worker that is lost by it leaves the facts of that job unknown."""
         unknown = [job for job in todo if _identity(job) not in self._facts]
@@ -204,6 +223,7 @@ class IsolatedHarness(Harness):
                 del event.task.jobs[number]
                 self._print(event.output)
                 if isinstance(found, Record):
+                    self._check_device(found)
                     layer = todo[number].layer  # another caller, who wanted the same, may have other names for it
                     found = replace(
                         found, workload=event.task.workload.name, layer=layer.name, count=layer.count,
@@ -214,6 +234,13 @@ class IsolatedHarness(Harness):
                 self._tell(text)
             case _Dropped((algorithm, problem, direction, reason)) if self.database is not None:
                 self.database.drop(algorithm, problem, direction, self.device, reason)
+
+    def _check_device(self, record: Record) -> None:
+        if record.device["name"] != self.description["name"]:
+            raise DeviceError(
+                f"workers have unlike devices, {self.description['name']} and {record.device['name']}, whose results "
+                "cannot be told apart in one file; use those of one kind"
+            )
 
     def _mourned(self, ended: Ended[Part], todo: dict[int, Job]) -> Iterator[tuple[int, FoundThere]]:
         """The results of the jobs that a lost worker leaves undone, or that are given up; the others go on."""
@@ -269,27 +296,15 @@ class IsolatedHarness(Harness):
             print(f"convbench: {sentence}", file=sys.stderr)
 
 
-@dataclass(frozen=True)
-class _Start:
-    """Makes what does parts in a worker."""
-
-    make: MakeHarness
-    limits: Limits
-
-    def __call__(self, desk: Desk) -> Callable[[Part], None]:
-        harness = self.make(lambda sentence: desk.post(_Sentence(sentence)))
-        if harness.database is not None:
-            harness.database = _Reporting(harness.database, desk)
-        return _Worker(desk, harness, self.limits)
-
-
 class _Worker:
     """Does parts in a worker."""
 
     def __init__(self, desk: Desk, harness: Harness, limits: Limits) -> None:
         self.desk, self.harness, self.limits = desk, harness, limits
 
-    def __call__(self, part: Part) -> None:
+    def __call__(self, part: Part) -> DistantDevice | None:
+        if part.what == "device":
+            return DistantDevice(self.harness.device.name, self.harness.description)
         harness, desk, compiled = self.harness, self.desk, self.harness.device.compile_s
         jobs = {
             number: Job(layer=layer, algorithm=registry.get(name), config=config)
@@ -305,6 +320,7 @@ class _Worker:
         for job, found in self._found(part, list(jobs.values())):
             desk.post(_Result(numbers[id(job)], found, harness.device.compile_s - compiled))
             compiled = harness.device.compile_s
+        return None
 
     def _found(self, part: Part, todo: list[Job]) -> Iterator[tuple[Job, FoundThere]]:
         harness = self.harness

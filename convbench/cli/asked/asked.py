@@ -4,23 +4,20 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from functools import partial, wraps
-from hashlib import sha256
 from inspect import Parameter, Signature, signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_type_hints
 
 from convbench.cli import options
-from convbench.cli.asked.cluster import Elsewhere, absolute, version
+from convbench.cli.asked.cluster import Elsewhere, on_cluster
 from convbench.cli.asked.isolation import Isolation
 from convbench.cli.streams import visible
 from convbench.errors import ConvbenchError, UnknownNameError, did_you_mean
 
 if TYPE_CHECKING:
     from convbench.algorithm import Algorithm
-    from convbench.crew import Start
-    from convbench.crew.cluster import Team
     from convbench.devices import Device
-    from convbench.measurement import Effort, Harness, Job, Limits, Part
+    from convbench.measurement import Effort, Harness, Job, Part
     from convbench.profiling import Forecast
     from convbench.tuning import Database
     from convbench.workload import Workload
@@ -63,63 +60,44 @@ class Asked:
 
         The harness is a context manager, whose end ends its worker processes.
         """
-        from convbench.measurement import IsolatedHarness, jobs
+        from convbench.crew import Crew
+        from convbench.measurement import IsolatedHarness, StartParts, jobs
 
         chosen, how = self.layers(), how or How()
-        harness = self.harness(how, tell)
-        todo = jobs(chosen, self.algorithms())
         isolation = Isolation(
             mode=self.isolation, timeout=self.timeout, memory=self.memory, plugins=bool(self.plugin),
             cluster=self.cluster is not None,
         )  # fmt: skip
+        harness: Harness
+        if self.cluster is not None:
+            harness = on_cluster(self.cluster, self, how, isolation.asked())
+            return harness, chosen, jobs(chosen, self.algorithms())
+        harness = self.harness(how, tell)
+        todo = jobs(chosen, self.algorithms())
         if (limits := isolation.limits(harness.device, chosen)) is not None:
-            same = replace(self, device=harness.device.name)
-            if self.cluster is not None:
-                harness = same.on_cluster(self.cluster, harness, how, limits)
-            else:
-                make = partial(Asked.harness, same, how)
-                harness = IsolatedHarness(harness, make, limits=limits, visible=visible)
+            start = StartParts(partial(Asked.harness, replace(self, device=harness.device.name), how), limits)
+            crew: Crew[Part] = Crew(start, memory=limits.memory, fails_allocations=not harness.device.is_gpu)
+            harness = IsolatedHarness(harness, crew, visible=visible)
         return harness, chosen, todo
 
     def harness(self, how: "How", tell: Tell, elsewhere: Elsewhere | None = None) -> "Harness":
         """A harness that runs algorithms in this process; a worker makes one, too. It registers the plugins'."""
         from convbench import devices
-        from convbench.measurement import Harness
 
         options.keep_cache_within(self.cache_size)
         options.load_plugins(self.plugin)
         if elsewhere is None:
-            device = devices.select(self.device)
-        else:
-            device = elsewhere.device(str(self.device), self.plugin or ())
+            return self.harness_for(devices.select(self.device), how, tell)
+        return self.harness_for(elsewhere.device(self.device, self.plugin or ()), how, tell)
+
+    def harness_for(self, device: "Device", how: "How", tell: Tell = tell) -> "Harness":
+        """A harness for a device."""
+        from convbench.measurement import Harness
+
         return Harness(
             device, seed=self.seed, effort=how.effort(device), database=how.configs(device, tell),
             forecast=how.forecast(device),
         )  # fmt: skip
-
-    def on_cluster(self, where: str, harness: "Harness", how: "How", limits: "Limits") -> "Harness":
-        """A harness whose jobs the workers of a cluster do. Raises ConvbenchError if there is no such cluster."""
-        from convbench.crew.cluster import Address, Team, connect
-        from convbench.measurement import IsolatedHarness
-
-        cluster = connect(Address.parse(where))
-        same, limits = (
-            replace(self, plugin=absolute(self.plugin)),
-            replace(limits, memory=limits.memory or cluster.memory),
-        )
-        known = version(same.plugin or ())
-        what = f"{known} {same.device} {same.seed} {how.content(harness.device)} {limits}"
-        ranks = how.ranks and not harness.device.is_gpu
-        times = how.predicts and not ranks  # whether times are compared that the workers take
-
-        def hire(start: "Start") -> "Team[Part]":
-            return Team(
-                cluster, start, memory=limits.memory or 0, fails_allocations=not harness.device.is_gpu, alone=times,
-                name=lambda part: f"convbench-{part.what}-{sha256((what + part.content).encode()).hexdigest()}",
-            )  # fmt: skip
-
-        make = partial(Asked.harness, same, how, elsewhere=Elsewhere(known, cluster.slots_of_host))
-        return IsolatedHarness(harness, make, limits=limits, visible=visible, apart=ranks, hire=hire)
 
     def layers(self) -> "Workload":
         """The problems, each once in each of its directions. What is skipped of a file is listed on standard error.
@@ -198,13 +176,14 @@ class How:
     gpu: str | None = None  # the GPU's name, or `options.NO_GPU`; None: the device itself, or else the default
     ranks: bool = False  # whether predicted times take the place of measured ones, which no GPU lets them do
 
-    def content(self, device: "Device") -> str:
-        """What decides results, besides the jobs: all options, and the tuned configs."""
+    def with_database(self, device: "Device") -> "How":
+        """The same with the path of the database from the root, which processes with other folders can open, too."""
         from convbench.tuning import default_path
 
         path = self.database or default_path(device.describe()["name"])
-        tuned = sha256(path.read_bytes()).hexdigest() if self.tuned and path.is_file() else ""
-        return f"{self} {tuned}"
+        if self.tuned and (path.is_file() or self.database is not None):
+            return replace(self, database=path.resolve())
+        return replace(self, tuned=False)
 
     def configs(self, device: "Device", tell: Tell = tell) -> "Database | None":
         """The tuned configs for a device; None if the call uses none. `tell` is called with each faulty entry."""
