@@ -7,7 +7,7 @@ its layer go on in a new worker.
 
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Self
 
@@ -29,6 +29,7 @@ MakeHarness = Callable[[Tell], Harness]  # called in each worker; picklable
 What = Literal["device", "facts", "space", "verify", "measure"]
 FoundThere = Record | Facts | Space
 ALIKE = 2  # times that a part may end without a job to blame before all that is left of it is given up
+QUICK = 100  # jobs in a part that asks an algorithm something, and runs no kernel
 MOST_LOSSES = 2  # machines that a job may be lost with
 
 
@@ -203,8 +204,7 @@ class IsolatedHarness(Harness):
     def _results(self, what: What, workload: Workload, todo: dict[int, Job]) -> Iterator[tuple[int, FoundThere]]:
         places = {id(job): number for number, job in todo.items()}
         name = replace(workload, layers=(), skipped=(), notes=())  # a worker needs its name alone
-        groups = ([job] for job in todo.values()) if self._apart else (group for _, group in by_layer(todo.values()))
-        for group in groups:
+        for group in self._groups(what, list(todo.values())):
             jobs = {places[id(job)]: (job.layer, job.algorithm.name, job.config) for job in group}
             self._crew.add(Part(what, jobs, name, self.effort))
         try:
@@ -215,6 +215,12 @@ class IsolatedHarness(Harness):
                     yield from self._mourned(event, todo)
         finally:
             self._crew.cancel()  # nothing is left, unless the caller has stopped before the end
+
+    def _groups(self, what: What, todo: list[Job]) -> Iterator[Iterable[Job]]:
+        """The jobs of each part."""
+        if what in ("facts", "space"):
+            return (todo[first : first + QUICK] for first in range(0, len(todo), QUICK))
+        return ([job] for job in todo) if self._apart else (group for _, group in by_layer(todo))
 
     def _heard(self, event: Posted[Part], todo: dict[int, Job]) -> Iterator[tuple[int, FoundThere]]:
         match event.content:

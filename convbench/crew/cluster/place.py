@@ -5,6 +5,7 @@ both, although it is done once.
 """
 
 import itertools
+import pickle
 import platform
 import threading
 from collections import defaultdict
@@ -20,7 +21,7 @@ from convbench.crew.crew import Crew, Ended, Fate, Posted
 
 TOPIC = "convbench"
 
-Kind = Literal["begun", "doing", "posted"]
+Kind = Literal["begun", "doing", "posted", "ended"]
 
 
 @dataclass(frozen=True)
@@ -54,31 +55,32 @@ class Message(NamedTuple):
     execution: str  # a task whose worker was lost may be executed again
     number: int
     kind: Kind
-    content: bytes | str  # of what was posted; what is under way; or where it has begun
+    content: Any  # bytes or text: what was posted; a pickled `End`; what is under way; or where it has begun
     output: str
 
 
-class Answer(NamedTuple):
-    """How a task has ended."""
+class End(NamedTuple):
+    """How a task has ended, as in `crew.Ended`."""
 
-    execution: str
-    messages: list[Message]
     fate: Fate
     result: bytes | None = None
     reason: str | None = None
     doing: str | None = None
-    output: str = ""
 
 
-def work(order: Order) -> Answer:
-    """Do a task of a cluster, in one of its workers. Raises what the start of a process for it raises."""
+def work(order: Order) -> list[Message]:
+    """Do a task of a cluster, in one of its workers. Raises what the start of a process for it raises.
+
+    The answer is the last message, with those posted before if the order wants to keep them: for a caller that has
+    missed them, because another one gave the same task before it.
+    """
     worker, numbers, kept = get_worker(), itertools.count(), list[Message]()
     execution = f"{worker.id}-{next(_executions)}"
 
     def say(kind: Kind, content: bytes | str, output: str = "") -> None:
         message = Message(order.name, execution, next(numbers), kind, content, output)
         worker.log_event(TOPIC, tuple(message))
-        if order.keeps and kind == "posted":
+        if kind == "ended" or (order.keeps and kind == "posted"):
             kept.append(message)
 
     with _room.taken(alone=order.alone), _crew(order) as crew:
@@ -87,7 +89,7 @@ def work(order: Order) -> Answer:
         doing: list[str] = []
         for event in crew.events():
             if _is_cancelled(worker, order.name):
-                return Answer(execution, [], "left_out")
+                break
             for content in _told.pop(order.name, ()):
                 crew.tell(content)
             if (now := crew.doing()) != doing:
@@ -97,8 +99,8 @@ def work(order: Order) -> Answer:
                 case Posted(content=content, output=output):
                     say("posted", content, output)
                 case Ended(fate=fate, result=result, reason=reason, doing=was, output=output):
-                    return Answer(execution, kept, fate, result, reason, was, output)
-    raise AssertionError(order.name)  # a task always ends
+                    say("ended", pickle.dumps(End(fate, result, reason, was)), output)
+    return kept
 
 
 def tell(names: list[str], content: bytes) -> None:

@@ -17,7 +17,7 @@ from uuid import uuid4
 from distributed import Future, KilledWorker
 
 from convbench.crew.cluster.connection import Cluster
-from convbench.crew.cluster.place import TOPIC, Answer, Message, Order, tell, work
+from convbench.crew.cluster.place import TOPIC, Message, Order, tell, work
 from convbench.crew.crew import LOOK_S, Ended, Posted, Start, StartError
 from convbench.errors import ConvbenchError, message_of, told
 
@@ -148,26 +148,27 @@ class Team(Generic[T]):
         given.seen.add(message.number)
         if message.kind == "doing":
             given.doing = str(message.content) or None
-        elif isinstance(message.content, bytes):
+        elif message.kind == "posted":
             yield Posted(given.task, pickle.loads(message.content), message.output)
+        elif message.kind == "ended":
+            del self._given[message.name]
+            fate, result, reason, doing = pickle.loads(message.content)
+            yield Ended(
+                task=given.task, fate=fate, result=None if result is None else pickle.loads(result), reason=reason,
+                doing=doing, output=message.output,
+            )  # fmt: skip
 
     def _ended(self, future: Future) -> Iterator[Posted[T] | Ended[T]]:
-        """The end of a task, after the messages that were missed: another caller may have given it before."""
+        """The end of a task for Dask; its last message may have told it already, or not have been heard."""
         given = self._given.get(future.key)
         if given is None or given.future is not future:
             return
         if future.status == "finished":
-            answer: Answer = future.result()
-            if given.execution != answer.execution:
-                given.execution, given.seen = answer.execution, set()
-            for message in answer.messages:
+            messages: list[Message] = future.result()
+            if messages and given.execution != messages[-1].execution:
+                given.execution, given.seen = messages[-1].execution, set()
+            for message in messages:
                 yield from self._told(message)
-            del self._given[future.key]
-            result = None if answer.result is None else pickle.loads(answer.result)
-            yield Ended(
-                task=given.task, fate=answer.fate, result=result, reason=answer.reason, doing=answer.doing,
-                output=answer.output,
-            )  # fmt: skip
         elif future.status == "cancelled":
             if self._client.status != "running":
                 raise StartError("the connection to the scheduler of the cluster was lost")
