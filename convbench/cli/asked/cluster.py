@@ -41,11 +41,11 @@ def on_cluster(where: str, asked: "Asked", how: "How", limits: "Limits") -> "Iso
         limits = replace(limits, memory=limits.memory or cluster.memory)
         elsewhere = replace(elsewhere, slots=cluster.slots_of_host)
         if device is None:
-            start = StartParts(
-                partial(type(same).harness, same, replace(how, tuned=False), elsewhere=elsewhere), limits
+            plain = partial(type(same).harness, same, replace(how, tuned=False), elsewhere=elsewhere)
+            first: Team[Part] = Team(
+                cluster, StartParts(plain, limits), memory=limits.memory or 0, fails_allocations=False
             )
-            team = Team(cluster, start, memory=limits.memory or 0, fails_allocations=False)
-            device = distant_device(team)
+            device = distant_device(first)
         how = how.with_database(device)
         start = StartParts(partial(type(same).harness, same, how, elsewhere=elsewhere), limits)
         is_ranked = how.ranks and not device.is_gpu  # so that no time counts that the workers take
