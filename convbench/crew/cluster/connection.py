@@ -59,7 +59,7 @@ def connect(address: Address) -> Cluster:
             with _interrupts_ignored():
                 where = LocalCluster(
                     n_workers=address.workers, threads_per_worker=1, processes=True, memory_limit=0,
-                    dashboard_address=None, silence_logs=logging.CRITICAL, preload=[f"{__package__}.preload"],
+                    dashboard_address="127.0.0.1:0", silence_logs=logging.CRITICAL, preload=[f"{__package__}.preload"],
                 )  # fmt: skip
             stack.enter_context(where)
         client = stack.enter_context(_client(address, where))
