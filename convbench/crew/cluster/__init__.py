@@ -4,7 +4,16 @@
 
 Each worker of the cluster has a crew of one process for what it is given. So no task ends a worker of the cluster, and
 Dask has to handle nothing but the loss of a machine.
+
+The import raises ConvbenchError if Dask distributed, an extra, is not installed.
 """
+
+from convbench.errors import ConvbenchError
+
+try:
+    import distributed  # noqa: F401
+except ImportError as error:
+    raise ConvbenchError(f'--cluster needs Dask distributed ({error}): pip install "convbench[cluster]"') from None
 
 from convbench.crew.cluster.address import Address
 from convbench.crew.cluster.connection import Cluster, connect

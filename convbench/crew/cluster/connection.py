@@ -9,6 +9,9 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import dask
+from distributed import Client, LocalCluster
+
 from convbench.crew.cluster.address import Address
 from convbench.crew.memory import default_bytes
 from convbench.errors import ConvbenchError, message_of
@@ -44,13 +47,8 @@ class Cluster:
 def connect(address: Address) -> Cluster:
     """The cluster of an address. If it is local, its workers are started.
 
-    Raises ConvbenchError if Dask distributed is not installed, or if there is no scheduler or no worker.
+    Raises ConvbenchError if there is no scheduler, or no worker.
     """
-    try:
-        import dask  # an extra; it takes long to import
-        from distributed import LocalCluster
-    except ImportError as error:
-        raise ConvbenchError(f'--cluster needs Dask distributed ({error}): pip install "convbench[cluster]"') from None
     logging.getLogger("distributed").setLevel(logging.CRITICAL)  # a loss is told by the team
     with ExitStack() as stack:
         where: Any = address.scheduler
@@ -76,12 +74,10 @@ def connect(address: Address) -> Cluster:
 
 
 def _client(address: Address, where: Any) -> Any:
-    from distributed import Client
-
     client = None
     try:
         client = Client(where, timeout=CONNECT_S, set_as_default=False)
-        client.wait_for_workers(1, timeout=WORKERS_S)
+        client.wait_for_workers(address.workers or 1, timeout=WORKERS_S)
     except (OSError, ValueError, TypeError, RuntimeError) as error:  # a timeout is an OSError
         if client is not None:
             client.close()

@@ -95,12 +95,12 @@ class Team(Generic[T]):
         while self._left or self._given:
             while self._left and time.time() >= until:
                 yield Ended(task=self._left.popleft(), fate="left_out", reason="there was no time left")
+            self._look()
             while self._left and len(self._given) < self._most:
                 self._give(self._left.popleft())
             try:
                 heard = self._heard.get(timeout=look_s)
             except Empty:
-                self._look()
                 yield None
                 continue
             yield from self._ended(heard) if isinstance(heard, Future) else self._told(heard)
@@ -193,16 +193,16 @@ class Team(Generic[T]):
         self._given.pop(name).future.cancel()
 
     def _look(self) -> None:
-        """Look at the cluster now and then. Raises StartError if it has had no worker for a while."""
+        """Look at the cluster now and then: it may grow. Raises StartError if it has had no worker for a while."""
         now = time.monotonic()
         if now < self._looked + LOOK_AT_CLUSTER_S:
             return
         self._looked = now
         try:
-            count = self._client.scheduler_info(n_workers=0)["n_workers"]
+            slots = self._client.scheduler_info(n_workers=0)["total_threads"]
         except (OSError, RuntimeError) as error:
             raise StartError(f"the connection to the scheduler of the cluster was lost: {message_of(error)}") from None
-        if count:
-            self._inhabited = now
+        if slots:
+            self._inhabited, self._most = now, AHEAD * slots
         elif now > self._inhabited + EMPTY_S:
             raise StartError(f"the cluster has had no worker for {EMPTY_S:.0f} s")
