@@ -156,3 +156,9 @@ def test_a_worker_that_cannot_start_is_an_error(start, kind, words):
         crew.add(("add", 1))
         with pytest.raises(kind, match=words):
             list(crew.events())
+
+
+def test_a_worker_that_ends_while_it_starts_is_replaced():
+    with Crew(deeds.start_at_the_third_try) as crew:
+        crew.add(("add", 1, 2))
+        assert [event.result for event in crew.events() if isinstance(event, Ended)] == [3]

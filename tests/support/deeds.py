@@ -27,6 +27,12 @@ def start_slowly(desk):
     return Deeds(desk)
 
 
+def start_at_the_third_try(desk):
+    if desk.number < 3:
+        os._exit(3)
+    return Deeds(desk)
+
+
 def refuse(desk):
     raise ConvbenchError("there is no such plugin")
 
