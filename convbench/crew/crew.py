@@ -95,17 +95,26 @@ class Crew(Generic[T]):
     start : called in each worker, before its first task; it must be picklable. If it raises a ConvbenchError, `events`
         raises that.
     memory : bytes that each worker with its children may have in use; None: no limit
+    after_loss : called with the process ID of each worker that was lost, or ended with its task, before another one
+        takes its place. The worker led a session of its own. What it raises ends `events`.
     fails_allocations : whether allocations beyond the memory also fail in the worker, with a MemoryError. The address
         space that a GPU's driver reserves counts too, so it does not suit workers that use one.
     """
 
     def __init__(
-        self, start: Start, count: int = 1, *, memory: int | None = None, fails_allocations: bool = False
+        self,
+        start: Start,
+        count: int = 1,
+        *,
+        memory: int | None = None,
+        fails_allocations: bool = False,
+        after_loss: Callable[[int], None] = lambda _process: None,
     ) -> None:
         self._start, self._count, self._memory, self._fails = pickle.dumps(start), count, memory, fails_allocations
         self._folder = TemporaryDirectory(prefix="convbench-crew-", ignore_cleanup_errors=True)
         self._members: dict[Connection, Member[T]] = {}
         self._left: deque[Handed[T]] = deque()
+        self._after_loss, self._unchecked = after_loss, deque[int]()  # process IDs of lost workers
         self._turns: list[Connection] = []  # of those that wait for their turn, in the order in which they asked
         self._holder: Connection | None = None
         self._hired, self._since, self._longest, self._until, self._weighed = 0, 0.0, 0.0, inf, 0.0
@@ -284,8 +293,11 @@ class Crew(Generic[T]):
         del self._members[member.connection]
         self._release(member.connection)
         member.end()
+        self._unchecked.append(member.process.pid)
 
     def _hire(self) -> None:
+        while self._unchecked:
+            self._after_loss(self._unchecked.popleft())
         self._hired += 1
         limit = self._memory if self._fails and self._memory is not None else 0
         member: Member[T] = Member.hired(Path(self._folder.name), self._hired, self._start, limit)

@@ -8,11 +8,12 @@ its layer go on in a new worker.
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Literal, Self
 
 from convbench.algorithm import Algorithm, registry
 from convbench.crew import Crew, Desk, Ended, Posted
-from convbench.devices import Device
+from convbench.devices import Device, check_after_loss
 from convbench.measurement.harness import Harness, TunedConfigs
 from convbench.measurement.job import Facts, Job, Judgement, Space, by_layer
 from convbench.measurement.limits import memory_reason, time_limit_s
@@ -86,7 +87,8 @@ class IsolatedHarness(Harness):
     limits : of each worker
     visible : makes a text harmless, before it is printed: what the algorithms print is printed here, too
 
-    Methods raise StartError if no worker can be started. Use it as a context manager: its end ends the workers.
+    Methods raise StartError if no worker can be started, and DeviceError if a GPU cannot be used again after a worker
+    on it was lost. Use it as a context manager: its end ends the workers.
     """
 
     def __init__(self, harness: Harness, make: MakeHarness, *, limits: Limits, visible: Callable[[str], str]) -> None:
@@ -96,8 +98,9 @@ class IsolatedHarness(Harness):
         )  # fmt: skip
         self.limits, self._visible = limits, visible
         self._crew: Crew[_Part] = Crew(
-            _Start(make, limits), memory=limits.memory, fails_allocations=not harness.device.is_gpu
-        )
+            _Start(make, limits), memory=limits.memory, fails_allocations=not harness.device.is_gpu,
+            after_loss=partial(check_after_loss, harness.device.name),
+        )  # fmt: skip
         self._facts: dict[tuple[Layer, str, str], Facts] = {}
         self._told: set[str] = set()
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, get_type_hints
 
 from convbench.cli import options
 from convbench.cli.asked.isolation import Isolation
+from convbench.cli.claims import claim_gpu
 from convbench.cli.streams import visible
 from convbench.errors import ConvbenchError, UnknownNameError, did_you_mean
 
@@ -56,11 +57,14 @@ class Asked:
     def prepare(self, how: "How | None" = None) -> "tuple[Harness, Workload, list[Job]]":
         """The harness, the workload and the jobs. Every mistake in a call is found here, before anything runs.
 
+        The command has its GPU for itself from here on.
+
         The harness is a context manager, whose end ends its worker processes.
         """
         from convbench.measurement import IsolatedHarness, jobs
 
         chosen, how = self.layers(), how or How()
+        claim_gpu(self.device)
         harness = self.harness(how, tell)
         todo = jobs(chosen, self.algorithms())
         isolation = Isolation(mode=self.isolation, timeout=self.timeout, memory=self.memory, plugins=bool(self.plugin))
