@@ -166,6 +166,12 @@ class Crew(Generic[T]):
             if not yielded:
                 yield None
 
+    def under_way(self) -> list[tuple[T, str]]:
+        """The tasks under way, each with what its worker has begun, in the words of `Desk.begin`."""
+        having = [member for member in self._members.values() if member.handed is not None]
+        doings = [(member.task, member.notice.read()) for member in having]
+        return [(task, doing.what) for task, doing in doings if doing is not None]
+
     def cancel(self) -> None:
         """Drop all tasks that have not ended, and end their workers. New tasks may follow."""
         self._left.clear()

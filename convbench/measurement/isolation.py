@@ -172,8 +172,15 @@ class IsolatedHarness(Harness):
                     yield from self._heard(event)
                 elif isinstance(event, Ended) and event.fate != "done":
                     yield from self._mourned(event, todo)
+                self._look(todo)
         finally:
             self._crew.cancel()  # nothing is left, unless the caller has stopped before the end
+
+    def _look(self, todo: dict[int, Job]) -> None:
+        """Call `watch` with the job that a worker has begun, as far as it can be seen a few times in a second."""
+        for part, what in self._crew.under_way():
+            if int(what) in part.jobs:
+                self.watch(todo[int(what)])
 
     def _heard(self, event: Posted[_Part]) -> Iterator[tuple[int, FoundThere]]:
         match event.content:

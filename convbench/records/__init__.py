@@ -8,6 +8,7 @@ became faster or slower, or stayed the same.
 """
 
 from convbench.records.appending import RecordsFile
+from convbench.records.begun import BegunFile
 from convbench.records.folders import files_of, read_all
 from convbench.records.locks import HeldError, held, one_writer
 from convbench.records.merging import Merged, merge_records
@@ -31,6 +32,7 @@ __all__ = [
     "FAILURES",
     "OUTCOMES",
     "BadLine",
+    "BegunFile",
     "Cache",
     "Clocks",
     "HeldError",

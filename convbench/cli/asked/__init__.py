@@ -1,7 +1,8 @@
 """What a call asks for: problems, algorithms, a device, and how to run them; and how it goes on, and ends."""
 
 from convbench.cli.asked.asked import DEFAULT_GPU, Asked, How, takes_asked
+from convbench.cli.asked.careful import Careful
 from convbench.cli.asked.isolation import Isolation
 from convbench.cli.asked.resumed import Resumed, ResumeOption, finish
 
-__all__ = ["DEFAULT_GPU", "Asked", "How", "Isolation", "ResumeOption", "Resumed", "finish", "takes_asked"]
+__all__ = ["DEFAULT_GPU", "Asked", "Careful", "How", "Isolation", "ResumeOption", "Resumed", "finish", "takes_asked"]

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_type_hints
 
 from convbench.cli import options
+from convbench.cli.asked.careful import Careful
 from convbench.cli.asked.isolation import Isolation
 from convbench.cli.claims import claim_gpu
 from convbench.cli.streams import visible
@@ -17,8 +18,9 @@ from convbench.errors import ConvbenchError, UnknownNameError, did_you_mean
 if TYPE_CHECKING:
     from convbench.algorithm import Algorithm
     from convbench.devices import Device
-    from convbench.measurement import Effort, Harness, Job
+    from convbench.measurement import Effort, Harness, Job, Limits
     from convbench.profiling import Forecast
+    from convbench.records import BegunFile
     from convbench.tuning import Database
     from convbench.workload import Workload
 
@@ -61,7 +63,7 @@ class Asked:
 
         The harness is a context manager, whose end ends its worker processes.
         """
-        from convbench.measurement import IsolatedHarness, jobs
+        from convbench.measurement import jobs
 
         chosen, how = self.layers(), how or How()
         claim_gpu(self.device)
@@ -69,10 +71,28 @@ class Asked:
         todo = jobs(chosen, self.algorithms())
         isolation = Isolation(mode=self.isolation, timeout=self.timeout, memory=self.memory, plugins=bool(self.plugin))
         if (limits := isolation.limits(harness.device, chosen)) is not None:
-            same = replace(self, device=harness.device.name)
-            make = partial(Asked.harness, same, how)
-            harness = IsolatedHarness(harness, make, limits=limits, visible=visible)
+            harness = self._isolated(harness, how, limits)
         return harness, chosen, todo
+
+    def careful(
+        self, harness: "Harness", chosen: "Workload", how: "How | None" = None, begun: "BegunFile | None" = None
+    ) -> Careful:
+        """What runs the jobs of a harness that `prepare` made, and notes them in a file before they begin."""
+
+        def isolated() -> "Harness":
+            limits = Isolation(mode="process", timeout=self.timeout, memory=self.memory, plugins=bool(self.plugin))
+            found = limits.limits(harness.device, chosen)
+            assert found is not None
+            return self._isolated(harness, how or How(), found)
+
+        return Careful(harness, isolated, begun)
+
+    def _isolated(self, harness: "Harness", how: "How", limits: "Limits") -> "Harness":
+        """A harness as the given one, whose jobs run in worker processes."""
+        from convbench.measurement import IsolatedHarness
+
+        make = partial(Asked.harness, replace(self, device=harness.device.name), how)
+        return IsolatedHarness(harness, make, limits=limits, visible=visible)
 
     def harness(self, how: "How", tell: Tell) -> "Harness":
         """A harness that runs algorithms in this process; a worker makes one, too. It registers the plugins'."""

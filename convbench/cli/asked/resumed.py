@@ -13,6 +13,7 @@ from convbench.errors import RecordsError, UnknownNameError, did_you_mean
 
 if TYPE_CHECKING:
     from convbench.cli.asked.asked import Asked
+    from convbench.cli.asked.careful import Careful
     from convbench.measurement import Harness, Job
     from convbench.records import Record
 
@@ -29,6 +30,7 @@ class Resumed:
     Parameters
     ----------
     path : the records file, which need not exist; None: nothing is recorded
+    careful : runs the jobs
     retry : outcomes, separated by commas, whose jobs are done again; it goes on, too
     gpu : the GPU that --gpu names; a record without a prediction for it is made again
 
@@ -38,25 +40,28 @@ class Resumed:
     def __init__(
         self,
         path: Path | None,
-        harness: "Harness",
+        careful: "Careful",
         todo: "Sequence[Job]",
         retry: str | None,
         *,
         goes_on: bool,
         gpu: str | None = None,
     ) -> None:
-        again = _outcomes(retry)
+        again = outcomes(retry)
         before = [] if path is None else _records_so_far(path)
-        self.todo, self.kept = list(todo), list["Record"]()
+        self.todo, self.kept, self.retries = list(todo), list["Record"](), "crashed" in again
         if goes_on or again:
             known = {
                 (*record.key, record.seed): record
                 for record in before
-                if record.outcome not in again and _has_what_is_asked(record, gpu, harness)
+                if record.outcome not in again and _has_what_is_asked(record, gpu, careful.harness)
             }
-            keys = harness.keys(todo)
+            keys = careful.keys(todo)
             self.todo = [job for job, key in zip(todo, keys, strict=True) if key not in known]
             self.kept = [known[key] for key in keys if key in known]
+            for job, key in zip(todo, keys, strict=True):
+                if key in known:
+                    careful.end(job)
 
 
 def finish(records: "Sequence[Record]", asked: "Asked") -> None:
@@ -86,7 +91,8 @@ def _command(record: "Record", asked: "Asked") -> str:
     return shlex.join(words)
 
 
-def _outcomes(text: str | None) -> set[str]:
+def outcomes(text: str | None) -> set[str]:
+    """The outcomes of a text with commas; none for None. Raises UnknownNameError."""
     from convbench.records import OUTCOMES
 
     known = [outcome for outcome in OUTCOMES if outcome != "passed"]
