@@ -3,6 +3,9 @@
 Each task goes to an idle worker. A worker is lost if its process ends, if the code of its task raises, if what it does
 takes longer than it may, or if it takes too much memory. It is then killed with all that it has started, and a new one
 takes its place. A worker that ends before it begins its task is replaced, too, and another worker gets the task.
+
+A batch system ends a job by a signal to each of its processes, in any order. So if such a signal has ended a worker,
+the parent waits a moment for its own before it says that the task has done it.
 """
 
 import pickle
@@ -36,6 +39,7 @@ from convbench.crew.messages import (
     WantsTurn,
 )
 from convbench.errors import ConvbenchError
+from convbench.interrupts import ENDING, has_come_since
 
 T = TypeVar("T")
 
@@ -48,6 +52,10 @@ LOOK_S = 0.25  # how long to wait for messages before the workers are looked at 
 GRACE_S = 15.0  # how long a task may go on after the end of the time
 MOST_HANDED = 3  # how many workers a task is given to, if each ends before it begins the task
 START_S = 300.0  # longest start of a worker
+SPARE_S: dict[int, float] = {
+    **dict.fromkeys(ENDING, 1.0),
+    signal.SIGKILL: 0.2,
+}  # how long to wait for the parent's own signal
 NEARLY = 0.9  # of its memory: a process that is killed with so much in use has probably run out of it
 
 
@@ -267,6 +275,12 @@ class Crew(Generic[T]):
         """Handle the end of a worker's process."""
         with suppress(subprocess.TimeoutExpired):  # it has closed its connection, and lives
             member.process.wait(1.0)
+        if _is_the_end_of_all(member.process.returncode):
+            task = member.handed
+            self._replace(member)
+            if task is not None:
+                yield Ended(task=task.task, fate="left_out", reason="the whole command was ended by a signal")
+            return
         if member.handed is None:
             self._replace(member)
             if not member.is_ready:
@@ -330,6 +344,19 @@ class Crew(Generic[T]):
     def _there_is_time(self) -> bool:
         """Whether the time that is left is enough for a turn as long as the longest so far."""
         return time.time() + self._longest < self._until
+
+
+def _is_the_end_of_all(status: int | None) -> bool:
+    """Whether the signal that has ended a worker is also sent to this process, for which it waits a moment.
+
+    If the signal raises an exception here, or kills, this does not return.
+    """
+    if status is None or (spare_s := SPARE_S.get(-status)) is None:
+        return False
+    now = time.monotonic()
+    while not (has_come := has_come_since(now - spare_s)) and time.monotonic() < now + spare_s:
+        time.sleep(0.01)
+    return has_come
 
 
 def _gib(size: int) -> str:

@@ -74,6 +74,8 @@ class Jobs:
                     yield job.number, message, output
                 case Ended(task=job, fate="done", result=reason, output=output):
                     yield job.number, told.Ended(reason), output
+                case Ended(task=job, fate="left_out"):  # by a signal that ends all
+                    yield job.number, told.Ended(None), ""
                 case Ended(task=job) as ended:
                     yield from self._lost(job, ended)
 

@@ -14,6 +14,7 @@ from typing import Any, Literal, Self
 from convbench.algorithm import Algorithm, registry
 from convbench.crew import Crew, Desk, Ended, Posted
 from convbench.devices import Device, check_after_loss
+from convbench.interrupts import Interruption
 from convbench.measurement.harness import Harness, TunedConfigs
 from convbench.measurement.job import Facts, Job, Judgement, Space, by_layer
 from convbench.measurement.limits import memory_reason, time_limit_s
@@ -170,6 +171,8 @@ class IsolatedHarness(Harness):
             for event in self._crew.events():
                 if isinstance(event, Posted):
                     yield from self._heard(event)
+                elif isinstance(event, Ended) and event.fate == "left_out":
+                    raise Interruption
                 elif isinstance(event, Ended) and event.fate != "done":
                     yield from self._mourned(event, todo)
                 self._look(todo)

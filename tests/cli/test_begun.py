@@ -7,9 +7,9 @@ import time
 
 import pytest
 
-from convbench import cli
 from convbench.algorithm import registry
 from convbench.records import read_records
+from support.command_line import started, status_of
 
 PROBLEMS = "n1c2h3w3-k1r1s1", "n1c1h3w3-k1r1s1"
 
@@ -52,27 +52,6 @@ def words(here, monkeypatch):
         ]  # fmt: skip
 
     return words
-
-
-def started(words):
-    """The process ID of a copy of this process that runs a command."""
-    child = os.fork()
-    if child == 0:
-        try:
-            nowhere = os.open(os.devnull, os.O_RDWR)
-            for standard in (0, 1, 2):
-                os.dup2(nowhere, standard)
-            signal.signal(signal.SIGTERM, signal.SIG_DFL)
-            cli.main(words)
-        except SystemExit as ended:
-            os._exit(int(ended.code or 0))
-        finally:
-            os._exit(77)
-    return child
-
-
-def status_of(child):
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
 def ended_in_the_wait(here, words, number):
