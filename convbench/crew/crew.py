@@ -235,14 +235,14 @@ class Crew(Generic[T]):
                 case GivesTurn():
                     self._release(connection)
                 case Post(content, output):
-                    yield Posted(member.task, content, output)
+                    yield Posted(member.task, content, member.output.with_cut(output))
                 case Done(result, output):
                     task, member.handed = member.task, None
                     self._release(connection)
-                    yield Ended(task=task, fate="done", result=result, output=output)
+                    yield Ended(task=task, fate="done", result=result, output=member.output.with_cut(output))
                 case Raised(reason, is_memory, output):
                     fate: Fate = "out_of_memory" if is_memory else "crashed"
-                    yield self._lost(member, fate, reason, output)
+                    yield self._lost(member, fate, reason, member.output.with_cut(output))
 
     def _watched(self) -> Iterator[Ended[T]]:
         """Look at all workers, and yield the ends of tasks that take too much time or memory."""
