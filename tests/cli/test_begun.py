@@ -12,12 +12,13 @@ from convbench.records import read_records
 from support.command_line import started, status_of
 
 PROBLEMS = "n1c2h3w3-k1r1s1", "n1c1h3w3-k1r1s1"
+KEPT = "--out", "kept"
 
 PLUGIN = """
 import os, time
 from pathlib import Path
 from convbench.algorithm import registry
-from algorithms.direct.plain import Direct
+from algorithms.direct.plain import Config, Direct
 
 class Ends(Direct):
     name = "ends"
@@ -34,7 +35,17 @@ class Waits(Direct):
             time.sleep(60)
         return super().plan(problem, *args, **kwargs)
 
+class EndsWithOne(Direct):
+    name = "ends_with_one"
+    def configs(self, problem, direction):
+        return (Config(threads=32), Config(threads=64), Config(threads=128))
+    def plan(self, problem, device, *, config=None, **words):
+        if config == Config(threads=64):
+            os._exit(6)
+        return super().plan(problem, device, config=config, **words)
+
 registry.register(Ends)
+registry.register(EndsWithOne)
 registry.register(Waits)
 """
 
@@ -47,8 +58,8 @@ def words(here, monkeypatch):
     def words(command, algorithms, *more):
         monkeypatch.setattr(registry, "_registered", {})  # as in a process of its own
         return [
-            command, *PROBLEMS, "--plugin", "wild.py", "--algorithm", algorithms, "--device", "simulator", "--out",
-            "kept", "--isolation", "none", *more,
+            command, *PROBLEMS, "--plugin", "wild.py", "--algorithm", algorithms, "--device", "simulator",
+            "--isolation", "none", *more,
         ]  # fmt: skip
 
     return words
@@ -75,12 +86,12 @@ def kept(here):
 
 
 def test_what_ended_the_process_is_tried_once_more_in_a_worker(here, words, convbench):
-    assert status_of(started(words("verify", "direct,ends"))) == 9
+    assert status_of(started(words("verify", "direct,ends", *KEPT))) == 9
     assert list(kept(here)[0]) == [("direct", PROBLEMS[0])]
     (begun,) = here.rglob("*.begun")
     assert json.loads(begun.read_text())["job"][:3] == [PROBLEMS[0], "forward", "ends"]
 
-    status, _, err = convbench(*words("verify", "direct,ends", "--resume"))
+    status, _, err = convbench(*words("verify", "direct,ends", *KEPT, "--resume"))
     assert status == 1
     assert f"ends on {PROBLEMS[0]}: under way when an earlier command ended; tried once more, in a worker" in err
     records, count = kept(here)
@@ -93,12 +104,12 @@ def test_what_ended_the_process_is_tried_once_more_in_a_worker(here, words, conv
 
 
 def test_a_job_that_two_killed_commands_began_is_crashed_and_an_orderly_end_does_not_count(here, words, convbench):
-    first, again = words("bench", "direct,waits"), words("bench", "direct,waits", "--resume")
+    first, again = words("verify", "direct,waits", *KEPT), words("verify", "direct,waits", *KEPT, "--resume")
     assert ended_in_the_wait(here, first, signal.SIGTERM) == 130
     assert not list(here.rglob("*.begun"))
     assert ended_in_the_wait(here, again, signal.SIGKILL) == -signal.SIGKILL
     assert ended_in_the_wait(here, again, signal.SIGKILL) == -signal.SIGKILL
-    status, _, _ = convbench(*words("bench", "direct,waits", "--resume"))
+    status, _, _ = convbench(*words("verify", "direct,waits", *KEPT, "--resume"))
     assert not (here / "begun").exists(), "it did not run"
     assert status == 1
     records, count = kept(here)
@@ -107,4 +118,25 @@ def test_a_job_that_two_killed_commands_began_is_crashed_and_an_orderly_end_does
     assert lost.outcome == "crashed"
     assert lost.reason == "it was begun 2 times, and each time the whole command ended before it did"
     assert {one.outcome for one in records.values()} == {"passed"}
+    assert not list(here.rglob("*.begun"))
+
+
+def test_a_config_that_ended_a_search_is_tried_apart_and_what_is_known_is_not_tried_again(here, words, convbench):
+    search = "--gpu", "none", "--out", "tried.jsonl", "--database", "tuned.jsonl"
+
+    def tune(*more):
+        return [word for word in words("tune", "ends_with_one", *search, *more) if word != PROBLEMS[1]]
+
+    refused = convbench("tune", PROBLEMS[0], "--resume")
+    assert refused[0] == 2
+    assert "--resume goes on with the records of an earlier search; name their file with --out" in refused[2]
+    assert status_of(started(tune())) == 6
+    for _ in range(2):
+        status, _, _ = convbench(*tune("--resume"))
+        assert status == 1
+        tried, bad = read_records(here / "tried.jsonl")
+        assert sorted((one.config["threads"], one.outcome) for one in tried) == [
+            (32, "passed"), (64, "crashed"), (128, "passed"),
+        ]  # fmt: skip
+        assert bad == []
     assert not list(here.rglob("*.begun"))

@@ -3,6 +3,17 @@
 from convbench.cli.asked.asked import DEFAULT_GPU, Asked, How, takes_asked
 from convbench.cli.asked.careful import Careful
 from convbench.cli.asked.isolation import Isolation
-from convbench.cli.asked.resumed import Resumed, ResumeOption, finish
+from convbench.cli.asked.resumed import Known, Resumed, ResumeOption, finish
 
-__all__ = ["DEFAULT_GPU", "Asked", "Careful", "How", "Isolation", "ResumeOption", "Resumed", "finish", "takes_asked"]
+__all__ = [
+    "DEFAULT_GPU",
+    "Asked",
+    "Careful",
+    "How",
+    "Isolation",
+    "Known",
+    "ResumeOption",
+    "Resumed",
+    "finish",
+    "takes_asked",
+]

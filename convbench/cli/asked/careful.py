@@ -76,6 +76,7 @@ class Careful:
             )
         for part in (apart, rest):
             harness = self._worker if part is apart and apart else self.harness
+            harness.effort = self.harness.effort
             for job, record in (harness.verified if what == "verified" else harness.measured)(workload, part):
                 yield job, record
                 self.end(job)
