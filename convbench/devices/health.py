@@ -24,8 +24,7 @@ def check_after_loss(device: str, session: int) -> None:
     gpu = in_use(device) if device == "cuda" else None
     if gpu is not None and (reason := fault(gpu, [session])) is not None:
         raise DeviceError(
-            f"a worker on {gpu} was lost, and the GPU cannot be used again: {reason}; "
-            "what was recorded is kept, and --resume continues after it"
+            f"a worker on {gpu} was lost, and the GPU cannot be used again: {reason}; what was recorded is kept"
         )
 
 
