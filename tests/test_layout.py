@@ -12,7 +12,11 @@ ROOT = Path(__file__).parents[1]
 PACKAGES = "convbench", "algorithms"
 MOST_FILES = 20  # in a folder of code
 GROUPED = {"convbench/emulator"}  # larger, and no public room of the suite: it stands alone
-SUBROOMS = {"convbench.problem.notation", "convbench.report.side_by_side"}  # that others import from, too
+SUBROOMS = {
+    "convbench.problem.notation",
+    "convbench.report.side_by_side",
+    "convbench.crew.cluster",
+}  # that others import from, too
 
 FILES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
 

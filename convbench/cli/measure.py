@@ -72,7 +72,10 @@ def verify(
         except KeyboardInterrupt:
             interrupted = True
         finally:
-            told = [*so_far.kept, *records]
+            places = {(*map(str, job.layer.work), job.algorithm.name): place for place, job in enumerate(todo)}
+            told = sorted(
+                [*so_far.kept, *records], key=lambda one: places[one.problem, one.direction, one.algorithm]
+            )  # a cluster gives them as they come
             if json_:
                 print(json.dumps([_row(record) for record in told], indent=1))
             elif told:

@@ -158,6 +158,15 @@ MemoryOption = Annotated[
         help="Most memory of the host that a worker process may take, such as 4GB. Default: 80 % of the machine's.",
     ),
 ]
+ClusterOption = Annotated[
+    str | None,
+    typer.Option(
+        "--cluster",
+        metavar="WHERE",
+        help="Have the workers of a cluster (Dask distributed, extra `cluster`) do it: local:4 starts four here; or "
+        "tcp://HOST:PORT of a scheduler, or its file.json.",
+    ),
+]
 RetryOption = Annotated[
     str | None,
     typer.Option(

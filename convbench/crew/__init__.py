@@ -7,12 +7,13 @@
 
 `start` is called in each worker and gives the function that does a task there. It has a `Desk`: it says there what it
 begins and how long that may take, and posts results as they come. A worker that ends, hangs, or takes too much memory
-is replaced. `crew` knows nothing of convolution.
+is replaced. `crew.cluster` has workers on other machines. `crew` knows nothing of convolution.
 """
 
-from convbench.crew.crew import GRACE_S, Crew, Ended, Fate, Loss, Posted, StartError
+from convbench.crew.crew import GRACE_S, Crew, Ended, Fate, Loss, Posted, Start, StartError
 from convbench.crew.desk import Desk, OverError
 from convbench.crew.memory import default_bytes, parse_size
+from convbench.crew.workforce import Workforce
 
 __all__ = [
     "GRACE_S",
@@ -23,7 +24,9 @@ __all__ = [
     "Loss",
     "OverError",
     "Posted",
+    "Start",
     "StartError",
+    "Workforce",
     "default_bytes",
     "parse_size",
 ]

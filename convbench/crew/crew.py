@@ -44,7 +44,7 @@ from convbench.interrupts import ENDING, has_come_since
 T = TypeVar("T")
 
 Loss = Literal["crashed", "timed_out", "out_of_memory"]  # of a worker
-Fate = Literal["done", "left_out"] | Loss
+Fate = Literal["done", "left_out", "lost"] | Loss  # lost: with its machine, which a cluster can lose
 Start = Callable[[Desk], Callable[[Any], Any]]  # called in a worker; gives what does a task there
 
 MEMORY_S = 0.5  # between two looks at the memory of all workers, for which the system lists all processes
@@ -92,6 +92,7 @@ class Ended(Generic[T]):
         """The fate of a task whose worker was lost."""
         assert self.fate != "done"
         assert self.fate != "left_out"
+        assert self.fate != "lost"
         return self.fate
 
 
@@ -179,6 +180,10 @@ class Crew(Generic[T]):
         having = [member for member in self._members.values() if member.handed is not None]
         doings = [(member.task, member.notice.read()) for member in having]
         return [(task, doing.what) for task, doing in doings if doing is not None]
+
+    def doing(self) -> list[str]:
+        """What the workers are doing, in the words of `Desk.begin`."""
+        return [what for _, what in self.under_way()]
 
     def cancel(self) -> None:
         """Drop all tasks that have not ended, and end their workers. New tasks may follow."""

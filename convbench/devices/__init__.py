@@ -16,6 +16,7 @@ from convbench.devices.device import (
     Kernel,
     Phase,
 )
+from convbench.devices.distant import DistantDevice
 from convbench.devices.gpus import Gpu, in_use
 from convbench.devices.guarded import GuardedDevice
 from convbench.devices.health import check_after_loss
@@ -30,6 +31,7 @@ __all__ = [
     "Array",
     "Device",
     "Dimensions",
+    "DistantDevice",
     "Gpu",
     "GuardedDevice",
     "Host",

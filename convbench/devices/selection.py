@@ -13,12 +13,13 @@ NVIDIA_PCI_VENDOR = "0x10de"
 PCI_DISPLAY_CLASS = "0x03"
 
 
-def select(name: str | None = None, *, root: Path = Path("/")) -> Device:
+def select(name: str | None = None, *, workers: int | None = None, root: Path = Path("/")) -> Device:
     """The device called `name`; without a name, the GPU of a machine that has one, else the emulator.
 
     Parameters
     ----------
     name : one of `NAMES`, or None
+    workers : cores that the fast emulator uses; None: all that there are
     root : the root of the file system in which to look for traces of a GPU, for tests
 
     Raises
@@ -32,16 +33,16 @@ def select(name: str | None = None, *, root: Path = Path("/")) -> Device:
         if name not in NAMES:
             like = did_you_mean(name, NAMES)
             raise UnknownNameError(f"device {name!r} is unknown; there are {', '.join(NAMES)}{like}")
-        return NAMES[name]()
+        return NAMES[name](workers)
     fault = cuda_fault()
     if fault is None:
-        return _cuda()
+        return _cuda(workers)
     if evidence := gpu_evidence(root) or ("its driver works" if "NVVM" in fault else None):
         raise DeviceError(
             f"this machine has an NVIDIA GPU ({evidence}), but CUDA cannot be used: {fault}\n"
             "`convbench doctor` tells more; `--device emulator` runs without the GPU"
         )
-    return _emulator()
+    return _emulator(workers)
 
 
 def cuda_fault() -> str | None:
@@ -77,7 +78,7 @@ def _word(path: Path) -> str:
     return path.read_text().strip() if path.is_file() else ""
 
 
-def _cuda() -> Device:
+def _cuda(_workers: int | None) -> Device:
     if fault := cuda_fault():
         raise DeviceError(f"device cuda was asked for, but CUDA cannot be used: {fault}")
     from convbench.devices.cuda import CudaDevice  # takes long to import
@@ -85,31 +86,31 @@ def _cuda() -> Device:
     return CudaDevice()
 
 
-def _emulator() -> Device:
+def _emulator(workers: int | None) -> Device:
     from convbench.devices.emulator import EmulatorDevice  # takes long to import
 
-    return EmulatorDevice()
+    return EmulatorDevice(workers=workers)
 
 
-def _llvm_emulator() -> Device:
+def _llvm_emulator(workers: int | None) -> Device:
     from convbench.devices.emulator import EmulatorDevice  # takes long to import
 
-    return EmulatorDevice(code="llvm")
+    return EmulatorDevice(code="llvm", workers=workers)
 
 
-def _checked_emulator() -> Device:
+def _checked_emulator(_workers: int | None) -> Device:
     from convbench.devices.emulator import EmulatorDevice  # takes long to import
 
     return EmulatorDevice(checked=True)
 
 
-def _simulator() -> Device:
+def _simulator(_workers: int | None) -> Device:
     from convbench.devices.simulator import SimulatorDevice  # takes long to import
 
     return SimulatorDevice()
 
 
-NAMES: dict[str, Callable[[], Device]] = {
+NAMES: dict[str, Callable[[int | None], Device]] = {
     "cuda": _cuda,
     "emulator": _emulator,
     "emulator-llvm": _llvm_emulator,

@@ -7,7 +7,7 @@ samples are enough, and the `Harness` does both for every pair of a layer and an
 from convbench.measurement.case import Case, SampledCase, SpotCase
 from convbench.measurement.execution import Execution
 from convbench.measurement.harness import Harness
-from convbench.measurement.isolation import IsolatedHarness, Limits
+from convbench.measurement.isolation import IsolatedHarness, Limits, Part, StartParts, distant_device
 from convbench.measurement.job import Job, Judgement, jobs
 from convbench.measurement.limits import time_limit_s
 from convbench.measurement.sampling import Effort
@@ -24,11 +24,14 @@ __all__ = [
     "Job",
     "Judgement",
     "Limits",
+    "Part",
     "SampledCase",
     "SpotCase",
+    "StartParts",
     "TrueError",
     "Verification",
     "compare",
+    "distant_device",
     "jobs",
     "time_limit_s",
     "true_error",

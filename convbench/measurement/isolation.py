@@ -6,15 +6,15 @@ its layer go on in a new worker.
 """
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from functools import partial
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Self
 
 from convbench.algorithm import Algorithm, registry
-from convbench.crew import Crew, Desk, Ended, Posted
-from convbench.devices import Device, check_after_loss
-from convbench.interrupts import Interruption
+from convbench.crew import Desk, Ended, Posted, StartError, Workforce
+from convbench.devices import Device, DistantDevice
+from convbench.errors import DeviceError
 from convbench.measurement.harness import Harness, TunedConfigs
 from convbench.measurement.job import Facts, Job, Judgement, Space, by_layer
 from convbench.measurement.limits import memory_reason, time_limit_s
@@ -26,9 +26,11 @@ from convbench.workload import Layer, Workload
 Tell = Callable[[str], None]  # tells the user a sentence
 MakeHarness = Callable[[Tell], Harness]  # called in each worker; picklable
 
-What = Literal["facts", "space", "verify", "measure"]
+What = Literal["device", "facts", "space", "verify", "measure"]
 FoundThere = Record | Facts | Space
 ALIKE = 2  # times that a part may end without a job to blame before all that is left of it is given up
+QUICK = 100  # jobs in a part that asks an algorithm something, and runs no kernel
+MOST_LOSSES = 2  # machines that a job may be lost with
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,7 @@ class Limits:
 
 
 @dataclass(eq=False)
-class _Part:
+class Part:
     """Jobs that a worker does together, by their numbers."""
 
     what: What
@@ -54,6 +56,13 @@ class _Part:
     workload: Workload
     effort: Effort
     blameless: int = 0  # times that it has ended without a job to blame
+    losses: Counter[int] = field(default_factory=Counter)  # machines that each job was lost with
+
+    @property
+    def content(self) -> str:
+        """What is to be done: parts of one content have the same results, but for the names of layers."""
+        jobs = [(number, *map(str, layer.work), name, repr(c)) for number, (layer, name, c) in self.jobs.items()]
+        return f"{self.what} {jobs} {self.effort}"
 
 
 @dataclass(frozen=True)
@@ -79,29 +88,61 @@ class _Dropped:
     what: tuple[str, ConvProblem, Direction, str]
 
 
+@dataclass(frozen=True)
+class StartParts:
+    """Makes what does parts in a worker.
+
+    Parameters
+    ----------
+    make : makes the harness there
+    limits : of each worker
+    """
+
+    make: MakeHarness
+    limits: Limits
+
+    def __call__(self, desk: Desk) -> "_Worker":
+        harness = self.make(lambda sentence: desk.post(_Sentence(sentence)))
+        if harness.database is not None:
+            harness.database = _Reporting(harness.database, desk)
+        return _Worker(desk, harness, self.limits)
+
+
+def distant_device(workers: Workforce[Part]) -> DistantDevice:
+    """The device that the workers have. Raises ConvbenchError if there is none, and StartError."""
+    nothing = Workload(name="", source="", layers=())
+    workers.add(Part("device", {}, nothing, Effort(maximum=1, max_seconds=0.0)))
+    for event in workers.events():
+        if isinstance(event, Ended):
+            if event.fate == "done":
+                assert isinstance(event.result, DistantDevice)
+                return event.result
+            raise StartError(f"a worker cannot tell which device it has: {event.reason}")
+    raise AssertionError  # a part always ends
+
+
 class IsolatedHarness(Harness):
     """A harness that does its jobs in a worker process.
 
     Parameters
     ----------
-    make : makes the harness of a worker, with the same device, seed, database and forecast as this one
-    limits : of each worker
+    workers : do the jobs; they were started by `StartParts`, with a harness of the same device, seed, database and
+        forecast as this one
+    apart : whether jobs of one layer may be done by several workers, because their times are not compared
     visible : makes a text harmless, before it is printed: what the algorithms print is printed here, too
 
     Methods raise StartError if no worker can be started, and DeviceError if a GPU cannot be used again after a worker
     on it was lost. Use it as a context manager: its end ends the workers.
     """
 
-    def __init__(self, harness: Harness, make: MakeHarness, *, limits: Limits, visible: Callable[[str], str]) -> None:
+    def __init__(
+        self, harness: Harness, workers: Workforce[Part], *, visible: Callable[[str], str], apart: bool = False
+    ) -> None:
         super().__init__(
             harness.device, seed=harness.seed, effort=harness.effort, now=harness.now, database=harness.database,
             forecast=harness.forecast,
         )  # fmt: skip
-        self.limits, self._visible = limits, visible
-        self._crew: Crew[_Part] = Crew(
-            _Start(make, limits), memory=limits.memory, fails_allocations=not harness.device.is_gpu,
-            after_loss=partial(check_after_loss, harness.device.name),
-        )  # fmt: skip
+        self._crew, self._visible, self._apart = workers, visible, apart
         self._facts: dict[tuple[Layer, str, str], Facts] = {}
         self._told: set[str] = set()
 
@@ -162,17 +203,15 @@ class IsolatedHarness(Harness):
             yield todo[number], found
 
     def _results(self, what: What, workload: Workload, todo: dict[int, Job]) -> Iterator[tuple[int, FoundThere]]:
-        places, of_layers = {id(job): number for number, job in todo.items()}, by_layer(list(todo.values()))
+        places = {id(job): number for number, job in todo.items()}
         name = replace(workload, layers=(), skipped=(), notes=())  # a worker needs its name alone
-        for _, group in of_layers:
+        for group in self._groups(what, list(todo.values())):
             jobs = {places[id(job)]: (job.layer, job.algorithm.name, job.config) for job in group}
-            self._crew.add(_Part(what, jobs, name, self.effort))
+            self._crew.add(Part(what, jobs, name, self.effort))
         try:
             for event in self._crew.events():
                 if isinstance(event, Posted):
-                    yield from self._heard(event)
-                elif isinstance(event, Ended) and event.fate == "left_out":
-                    raise Interruption
+                    yield from self._heard(event, todo)
                 elif isinstance(event, Ended) and event.fate != "done":
                     yield from self._mourned(event, todo)
                 self._look(todo)
@@ -185,24 +224,45 @@ class IsolatedHarness(Harness):
             if int(what) in part.jobs:
                 self.watch(todo[int(what)])
 
-    def _heard(self, event: Posted[_Part]) -> Iterator[tuple[int, FoundThere]]:
+    def _groups(self, what: What, todo: list[Job]) -> Iterator[Iterable[Job]]:
+        """The jobs of each part."""
+        if what in ("facts", "space"):
+            return (todo[first : first + QUICK] for first in range(0, len(todo), QUICK))
+        return ([job] for job in todo) if self._apart else (group for _, group in by_layer(todo))
+
+    def _heard(self, event: Posted[Part], todo: dict[int, Job]) -> Iterator[tuple[int, FoundThere]]:
         match event.content:
-            case _Result(number, found, compile_s):
+            case _Result(number, found, compile_s) if number in event.task.jobs:  # else a lost machine has told it
                 self.device.compile_s += compile_s
                 del event.task.jobs[number]
                 self._print(event.output)
-                if isinstance(found, Record) and event.output:
-                    found = replace(found, output=event.output)
+                if isinstance(found, Record):
+                    self._check_device(found)
+                    layer = todo[number].layer  # another caller, who wanted the same, may have other names for it
+                    found = replace(
+                        found, workload=event.task.workload.name, layer=layer.name, count=layer.count,
+                        output=event.output or None,
+                    )  # fmt: skip
                 yield number, found
             case _Sentence(text):
                 self._tell(text)
             case _Dropped((algorithm, problem, direction, reason)) if self.database is not None:
                 self.database.drop(algorithm, problem, direction, self.device, reason)
 
-    def _mourned(self, ended: Ended[_Part], todo: dict[int, Job]) -> Iterator[tuple[int, FoundThere]]:
+    def _check_device(self, record: Record) -> None:
+        if record.device["name"] != self.description["name"]:
+            raise DeviceError(
+                f"workers have unlike devices, {self.description['name']} and {record.device['name']}, whose results "
+                "cannot be told apart in one file; use those of one kind"
+            )
+
+    def _mourned(self, ended: Ended[Part], todo: dict[int, Job]) -> Iterator[tuple[int, FoundThere]]:
         """The results of the jobs that a lost worker leaves undone, or that are given up; the others go on."""
         part = ended.task
         self._print(ended.output)
+        if ended.fate in ("lost", "left_out"):
+            yield from self._lost(ended, todo)
+            return
         blamed = [int(ended.doing)] if ended.doing is not None and int(ended.doing) in part.jobs else []
         if not blamed:
             part.blameless += 1
@@ -214,13 +274,30 @@ class IsolatedHarness(Harness):
         if part.jobs:
             self._crew.add(part, first=True)
 
-    def _epitaph(self, part: _Part, job: Job, ended: Ended[_Part]) -> FoundThere:
+    def _lost(self, ended: Ended[Part], todo: dict[int, Job]) -> Iterator[tuple[int, FoundThere]]:
+        """The result of the job that was lost with another machine, if it was lost before. The others go on."""
+        part = ended.task
+        if not part.jobs:
+            return
+        number = int(ended.doing) if ended.doing is not None and int(ended.doing) in part.jobs else min(part.jobs)
+        part.losses[number] += 1
+        self._tell(f"{ended.reason}; its jobs are done elsewhere")
+        if part.losses[number] >= MOST_LOSSES:
+            del part.jobs[number]
+            yield number, self._epitaph(part, todo[number], ended)
+        if part.jobs:
+            self._crew.add(part, first=True)
+
+    def _epitaph(self, part: Part, job: Job, ended: Ended[Part]) -> FoundThere:
         if part.what == "facts":
             return Facts(family=job.algorithm.family, precision=job.layer.problem.dtype, config={})
         if part.what == "space":
             return Space(refusal=ended.reason, is_failure=True)
         reason = f"{ended.reason} (--timeout)" if ended.fate == "timed_out" else ended.reason
-        judgement = Judgement(outcome=ended.loss, reason=reason)
+        if ended.fate == "lost":
+            judgement = Judgement(outcome="crashed", reason=f"{reason}, as another one was before, while it did this")
+        else:
+            judgement = Judgement(outcome=ended.loss, reason=reason)
         return replace(self.record(job, part.workload, judgement), output=ended.output or None)
 
     def _print(self, output: str) -> None:
@@ -233,27 +310,15 @@ class IsolatedHarness(Harness):
             print(f"convbench: {sentence}", file=sys.stderr)
 
 
-@dataclass(frozen=True)
-class _Start:
-    """Makes what does parts in a worker."""
-
-    make: MakeHarness
-    limits: Limits
-
-    def __call__(self, desk: Desk) -> Callable[[_Part], None]:
-        harness = self.make(lambda sentence: desk.post(_Sentence(sentence)))
-        if harness.database is not None:
-            harness.database = _Reporting(harness.database, desk)
-        return _Worker(desk, harness, self.limits)
-
-
 class _Worker:
     """Does parts in a worker."""
 
     def __init__(self, desk: Desk, harness: Harness, limits: Limits) -> None:
         self.desk, self.harness, self.limits = desk, harness, limits
 
-    def __call__(self, part: _Part) -> None:
+    def __call__(self, part: Part) -> DistantDevice | None:
+        if part.what == "device":
+            return DistantDevice(self.harness.device.name, self.harness.description)
         harness, desk, compiled = self.harness, self.desk, self.harness.device.compile_s
         jobs = {
             number: Job(layer=layer, algorithm=registry.get(name), config=config)
@@ -269,8 +334,9 @@ class _Worker:
         for job, found in self._found(part, list(jobs.values())):
             desk.post(_Result(numbers[id(job)], found, harness.device.compile_s - compiled))
             compiled = harness.device.compile_s
+        return None
 
-    def _found(self, part: _Part, todo: list[Job]) -> Iterator[tuple[Job, FoundThere]]:
+    def _found(self, part: Part, todo: list[Job]) -> Iterator[tuple[Job, FoundThere]]:
         harness = self.harness
         if part.what in ("facts", "space"):
             for job in todo:

@@ -11,7 +11,7 @@ from convbench import devices
 from convbench.devices import Gpu, claims, gpus, health, selection
 from convbench.devices.simulator import SimulatorDevice
 from convbench.errors import DeviceError
-from convbench.measurement import Harness, isolation
+from convbench.measurement import Harness
 from convbench.records import read_records
 
 ALIKE = [("GPU-aaaa1111", "H200"), ("GPU-aabb2222", "H200"), ("GPU-cccc3333", "H200")]
@@ -228,7 +228,7 @@ def as_cuda(here, monkeypatch, locks):
         is_gpu = True
 
     monkeypatch.setattr(selection, "cuda_fault", lambda: None)
-    monkeypatch.setitem(selection.NAMES, "cuda", AsCuda)
+    monkeypatch.setitem(selection.NAMES, "cuda", lambda workers: AsCuda())
     monkeypatch.setattr(gpus, "seen_by_cuda", lambda: (GPU,))
 
 
@@ -286,7 +286,7 @@ def test_a_gpu_with_a_fault_after_the_loss_of_a_worker_ends_the_run_with_its_rec
         asked.append(device)
         raise DeviceError("the GPU cannot be used again: GPU is lost")
 
-    monkeypatch.setattr(isolation, "check_after_loss", check)
+    monkeypatch.setattr(devices, "check_after_loss", check)
     status, _, err = convbench(
         "bench", "n1c1h3w3-k1r1s1", "--plugin", "ends.py", "--algorithm", "direct,ends,im2col_gemm", "--device",
         "simulator", "--out", "kept",

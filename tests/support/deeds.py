@@ -159,6 +159,11 @@ class Deeds:
     def number(self):
         return self.desk.number, os.getpid()
 
+    def number_after(self, seconds):
+        self.desk.post("sleeping")
+        time.sleep(seconds)
+        return self.number()
+
     def take_turn(self, seconds):
         with self.desk.turn() as granted:
             start = time.monotonic()

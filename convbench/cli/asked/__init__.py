@@ -1,7 +1,8 @@
 """What a call asks for: problems, algorithms, a device, and how to run them; and how it goes on, and ends."""
 
-from convbench.cli.asked.asked import DEFAULT_GPU, Asked, How, takes_asked
+from convbench.cli.asked.asked import Asked, takes_asked
 from convbench.cli.asked.careful import Careful
+from convbench.cli.asked.how import DEFAULT_GPU, How
 from convbench.cli.asked.isolation import Isolation
 from convbench.cli.asked.resumed import Known, Resumed, ResumeOption, finish
 

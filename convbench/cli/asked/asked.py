@@ -5,33 +5,25 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from functools import partial, wraps
 from inspect import Parameter, Signature, signature
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_type_hints
 
 from convbench.cli import options
 from convbench.cli.asked.careful import Careful
+from convbench.cli.asked.elsewhere import Elsewhere, absolute, digest, version
+from convbench.cli.asked.how import How, Tell, tell
 from convbench.cli.asked.isolation import Isolation
 from convbench.cli.claims import claim_gpu
 from convbench.cli.streams import visible
-from convbench.errors import ConvbenchError, UnknownNameError, did_you_mean
+from convbench.errors import ConvbenchError
 
 if TYPE_CHECKING:
     from convbench.algorithm import Algorithm
     from convbench.devices import Device
-    from convbench.measurement import Effort, Harness, Job, Limits
-    from convbench.profiling import Forecast
+    from convbench.measurement import Harness, IsolatedHarness, Job, Limits, Part
     from convbench.records import BegunFile
-    from convbench.tuning import Database
     from convbench.workload import Workload
 
 Command = Callable[..., None]
-Tell = Callable[[str], None]
-DEFAULT_GPU = "h200"  # whose times are predicted on a machine without a GPU
-
-
-def tell(sentence: str) -> None:
-    """Tell the user a sentence on standard error."""
-    print(f"convbench: {sentence}", file=sys.stderr)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,21 +47,30 @@ class Asked:
     isolation: options.IsolationOption = None
     timeout: options.TimeoutOption = None
     memory: options.MemoryOption = None
+    cluster: options.ClusterOption = None
 
     def prepare(self, how: "How | None" = None) -> "tuple[Harness, Workload, list[Job]]":
         """The harness, the workload and the jobs. Every mistake in a call is found here, before anything runs.
 
-        The command has its GPU for itself from here on.
+        The command has its GPU for itself from here on, unless a cluster does the jobs.
 
         The harness is a context manager, whose end ends its worker processes.
         """
         from convbench.measurement import jobs
 
         chosen, how = self.layers(), how or How()
+        isolation = Isolation(
+            mode=self.isolation, timeout=self.timeout, memory=self.memory, plugins=bool(self.plugin),
+            cluster=self.cluster is not None,
+        )  # fmt: skip
+        harness: Harness
+        if self.cluster is not None:
+            options.load_plugins(self.plugin)
+            todo = jobs(chosen, self.algorithms())
+            return self._on_cluster(self.cluster, how, isolation.asked()), chosen, todo
         claim_gpu(self.device)
         harness = self.harness(how, tell)
         todo = jobs(chosen, self.algorithms())
-        isolation = Isolation(mode=self.isolation, timeout=self.timeout, memory=self.memory, plugins=bool(self.plugin))
         if (limits := isolation.limits(harness.device, chosen)) is not None:
             harness = self._isolated(harness, how, limits)
         return harness, chosen, todo
@@ -89,23 +90,69 @@ class Asked:
 
     def _isolated(self, harness: "Harness", how: "How", limits: "Limits") -> "Harness":
         """A harness as the given one, whose jobs run in worker processes."""
-        from convbench.measurement import IsolatedHarness
+        from convbench import devices
+        from convbench.crew import Crew
+        from convbench.measurement import IsolatedHarness, StartParts
 
-        make = partial(Asked.harness, replace(self, device=harness.device.name), how)
-        return IsolatedHarness(harness, make, limits=limits, visible=visible)
+        start = StartParts(partial(Asked.harness, replace(self, device=harness.device.name), how), limits)
+        crew: Crew[Part] = Crew(
+            start, memory=limits.memory, fails_allocations=not harness.device.is_gpu,
+            after_loss=partial(devices.check_after_loss, harness.device.name),
+        )  # fmt: skip
+        return IsolatedHarness(harness, crew, visible=visible)
 
-    def harness(self, how: "How", tell: Tell) -> "Harness":
+    def harness(self, how: How, tell: Tell, elsewhere: Elsewhere | None = None) -> "Harness":
         """A harness that runs algorithms in this process; a worker makes one, too. It registers the plugins'."""
         from convbench import devices
-        from convbench.measurement import Harness
 
         options.keep_cache_within(self.cache_size)
         options.load_plugins(self.plugin)
-        device = devices.select(self.device)
+        if elsewhere is None:
+            return self.harness_for(devices.select(self.device), how, tell)
+        return self.harness_for(elsewhere.device(self.device, self.plugin or ()), how, tell)
+
+    def harness_for(self, device: "Device", how: How, tell: Tell = tell) -> "Harness":
+        """A harness for a device."""
+        from convbench.measurement import Harness
+
         return Harness(
             device, seed=self.seed, effort=how.effort(device), database=how.configs(device, tell),
             forecast=how.forecast(device),
         )  # fmt: skip
+
+    def _on_cluster(self, where: str, how: How, limits: "Limits") -> "IsolatedHarness":
+        """A harness whose jobs the workers of a cluster do. Raises ConvbenchError if there is none that can."""
+        from convbench import devices
+        from convbench.crew.cluster import Address, Team, connect
+        from convbench.measurement import IsolatedHarness, StartParts, distant_device
+
+        address = Address.parse(where)
+        options.keep_cache_within(self.cache_size)
+        device = devices.select(self.device) if address.is_local else None
+        same = replace(self, plugin=absolute(self.plugin))
+        elsewhere = Elsewhere(version(same.plugin or ()))
+        cluster = connect(address)
+        try:
+            limits = replace(limits, memory=limits.memory or cluster.memory)
+            elsewhere = replace(elsewhere, slots=cluster.slots_of_host)
+            if device is None:
+                plain = partial(Asked.harness, same, replace(how, tuned=False), elsewhere=elsewhere)
+                first: Team[Part] = Team(
+                    cluster, StartParts(plain, limits), memory=limits.memory or 0, fails_allocations=False
+                )
+                device = distant_device(first)
+            how = how.with_database(device)
+            start = StartParts(partial(Asked.harness, same, how, elsewhere=elsewhere), limits)
+            is_ranked = how.ranks and not device.is_gpu  # so that no time counts that the workers take
+            what = f"{elsewhere.version} {device.name} {same.seed} {how} {digest(how.database)} {limits}"
+            team: Team[Part] = Team(
+                cluster, start, memory=limits.memory or 0, fails_allocations=not device.is_gpu,
+                name=lambda part: f"convbench-{digest(what + part.content)}", alone=how.predicts and not is_ranked,
+            )  # fmt: skip
+            return IsolatedHarness(same.harness_for(device, how), team, visible=visible, apart=is_ranked)
+        except BaseException:
+            cluster.close()
+            raise
 
     def layers(self) -> "Workload":
         """The problems, each once in each of its directions. What is skipped of a file is listed on standard error.
@@ -169,80 +216,6 @@ class Asked:
         if self.baselines:
             chosen += [registry.get(name) for name in registry.baseline_names() if name not in wanted]
         return chosen
-
-
-@dataclass(frozen=True, kw_only=True)
-class How:
-    """How often the algorithms run, and with which configs. Methods raise ConvbenchError for an impossible call."""
-
-    cache: str | None = None
-    samples: int | None = None
-    seconds: float | None = None
-    tuned: bool = False  # whether configs come from a database
-    database: Path | None = None  # the file to use instead of the device's own
-    predicts: bool = False  # whether times are predicted for a GPU
-    gpu: str | None = None  # the GPU's name, or `options.NO_GPU`; None: the device itself, or else the default
-    ranks: bool = False  # whether predicted times take the place of measured ones, which no GPU lets them do
-
-    def configs(self, device: "Device", tell: Tell = tell) -> "Database | None":
-        """The tuned configs for a device; None if the call uses none. `tell` is called with each faulty entry."""
-        from convbench.tuning import Database, default_path
-
-        if not self.tuned:
-            if self.database is not None:
-                raise ConvbenchError("--untuned uses no database, but --database names one: give only one of the two")
-            return None
-        if self.database is not None and not self.database.is_file():
-            raise ConvbenchError(f"--database {self.database} is no file; `convbench tune` creates one")
-        path = self.database or default_path(device.describe()["name"])
-        return Database(path, tell)
-
-    def forecast(self, device: "Device") -> "Forecast | None":
-        """What predicts times for the GPU; None if the call asks for none, or if there is none to predict for."""
-        if not self.predicts or self.gpu == options.NO_GPU:
-            return None
-        from convbench import profiling
-
-        if self.ranks and device.is_gpu:
-            if self.gpu is None:
-                return None
-            raise ConvbenchError(
-                f"--gpu {self.gpu}: configs are ranked by the times that are measured on {device.describe()['name']}; "
-                "leave --gpu out, or use --device emulator"
-            )
-        is_simulator, name = device.name == "simulator", str(device.describe()["name"])
-        if is_simulator and self.gpu is not None:
-            raise ConvbenchError(
-                f"--gpu {self.gpu}: the simulator compiles nothing, so no time can be predicted; leave --gpu out, or "
-                "use --device emulator"
-            )
-        if is_simulator:
-            return None
-        own = profiling.chip_of_device(name) if device.is_gpu else None
-        if self.gpu is None and device.is_gpu and own is None:
-            told = f"no time is predicted, because {name} is not in the table of GPUs; --gpu names one that is"
-            print(f"convbench: {told}", file=sys.stderr)
-            return None
-        chip = own if self.gpu is None and own is not None else profiling.chip(self.gpu or DEFAULT_GPU)
-        return profiling.Forecast(chip, is_device=chip == own)
-
-    def effort(self, device: "Device") -> "Effort":
-        """How many samples to take on a device, within what time, and in which states of the cache."""
-        from convbench.measurement import Effort
-        from convbench.records import CACHES, Cache
-
-        effort = Effort.for_device(device)
-        if self.cache is not None:
-            known: dict[str, tuple[Cache, ...]] = {**{cache: (cache,) for cache in CACHES}, "both": CACHES}
-            if self.cache not in known:
-                like = did_you_mean(self.cache, known)
-                raise UnknownNameError(f"cache {self.cache!r} is unknown; there are {', '.join(known)}{like}")
-            effort = replace(effort, caches=known[self.cache])
-        if self.samples is not None:
-            effort = replace(effort, maximum=self.samples, minimum=min(effort.minimum, self.samples))
-        if self.seconds is not None:
-            effort = replace(effort, max_seconds=self.seconds)
-        return effort
 
 
 def takes_asked(*without: str) -> Callable[[Command], Command]:

@@ -1,7 +1,7 @@
 """The choice whether algorithms run in this process or in a worker, and what a worker may take."""
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from convbench.cli import options
@@ -23,6 +23,22 @@ class Isolation:
     plugins: bool  # whether there are any
     timeout: float | None = None
     memory: str | None = None
+    cluster: bool = False  # whether workers of a cluster do it
+
+    def asked(self) -> "Limits":
+        """What was asked for. Raises ConvbenchError for an impossible option."""
+        from convbench.crew import parse_size
+        from convbench.measurement import Limits
+
+        if self.mode is not None and self.mode not in options.ISOLATIONS:
+            like = did_you_mean(self.mode, options.ISOLATIONS)
+            known = ", ".join(options.ISOLATIONS)
+            raise UnknownNameError(f"isolation {self.mode!r} is unknown; there are {known}{like}")
+        if self.cluster and self.mode == "none":
+            raise ConvbenchError("--isolation none runs algorithms in this process, and --cluster in others; give one")
+        if self.timeout is not None and not self.timeout > 0:
+            raise ConvbenchError(f"--timeout is {self.timeout:g}; it must be more than 0")
+        return Limits(timeout_s=self.timeout, memory=None if self.memory is None else parse_size(self.memory))
 
     def limits(self, device: "Device", chosen: "Workload", usual_s: float | None = None) -> "Limits | None":
         """What each worker may take; None if algorithms run in this process. A default other than this is told.
@@ -33,23 +49,20 @@ class Isolation:
 
         Raises ConvbenchError for an impossible option, and for a limit where there is no worker.
         """
-        from convbench.crew import default_bytes, parse_size
-        from convbench.measurement import Limits, time_limit_s
+        from convbench.crew import default_bytes
+        from convbench.measurement import time_limit_s
 
-        if self.mode is not None and self.mode not in options.ISOLATIONS:
-            like = did_you_mean(self.mode, options.ISOLATIONS)
-            known = ", ".join(options.ISOLATIONS)
-            raise UnknownNameError(f"isolation {self.mode!r} is unknown; there are {known}{like}")
-        if self.timeout is not None and not self.timeout > 0:
-            raise ConvbenchError(f"--timeout is {self.timeout:g}; it must be more than 0")
-        memory = None if self.memory is None else parse_size(self.memory)
-        why = self._why(device, chosen)
+        asked, why = self.asked(), self._why(device, chosen)
         if why is None or self.mode == "none":
-            given = [name for name, value in (("--timeout", self.timeout), ("--memory", memory)) if value is not None]
+            given = [
+                name
+                for name, value in (("--timeout", asked.timeout_s), ("--memory", asked.memory))
+                if value is not None
+            ]
             if given:
                 raise ConvbenchError(f"{given[0]} limits a worker process, and there is none; add --isolation process")
             return None
-        found = Limits(timeout_s=self.timeout, memory=memory or default_bytes())
+        found = replace(asked, memory=asked.memory or default_bytes())
         if self.mode is None:
             longest = self.timeout or usual_s or max(time_limit_s(layer.problem, device) for layer in chosen.layers)
             most = f"{longest:g} s a case, {(found.memory or 0) / 2**30:.1f} GiB"

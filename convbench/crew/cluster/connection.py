@@ -1,0 +1,99 @@
+"""A connection to a cluster of Dask distributed, or the start of one on this machine."""
+
+import logging
+import signal
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import dask
+from distributed import Client, LocalCluster
+
+from convbench.crew.cluster.address import Address
+from convbench.crew.memory import default_bytes
+from convbench.errors import ConvbenchError, message_of
+
+CONNECT_S = 20.0  # how long to wait for an answer of the scheduler
+WORKERS_S = 60.0  # how long to wait for the first worker
+# of a cluster that is started here: a worker whose connection is silent for so long is lost. A worker sends a sign of
+# life each second; what runs here is done in other processes, which may take all cores.
+SILENT = "60 s"
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A cluster that is connected.
+
+    Parameters
+    ----------
+    client : of Dask distributed
+    slots : tasks that the cluster does at once
+    slots_of_host : tasks that one of its machines does at once, at most
+    memory : bytes that each task may take
+    close : ends the connection, and a cluster that was started for it
+    """
+
+    address: Address
+    client: Any
+    slots: int
+    slots_of_host: int
+    memory: int
+    close: Callable[[], None]
+
+
+def connect(address: Address) -> Cluster:
+    """The cluster of an address. If it is local, its workers are started.
+
+    Raises ConvbenchError if there is no scheduler, or no worker.
+    """
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # a loss is told by the team
+    with ExitStack() as stack:
+        where: Any = address.scheduler
+        if address.is_local:
+            stack.enter_context(dask.config.set({"distributed.scheduler.worker-ttl": SILENT}))
+            with _interrupts_ignored():
+                where = LocalCluster(
+                    n_workers=address.workers, threads_per_worker=1, processes=True, memory_limit=0,
+                    dashboard_address="127.0.0.1:0", silence_logs=logging.CRITICAL, preload=[f"{__package__}.preload"],
+                )  # fmt: skip
+            stack.enter_context(where)
+        client = stack.enter_context(_client(address, where))
+        workers = client.scheduler_info(n_workers=-1)["workers"].values()
+        of_host: Counter[str] = Counter()
+        for worker in workers:
+            of_host[worker["host"]] += worker["nthreads"]
+        limits = [worker["memory_limit"] // worker["nthreads"] for worker in workers if worker["memory_limit"]]
+        most = max(of_host.values())
+        return Cluster(
+            address, client, slots=sum(of_host.values()), slots_of_host=most,
+            memory=min(limits, default=default_bytes(most)), close=stack.pop_all().close,
+        )  # fmt: skip
+
+
+def _client(address: Address, where: Any) -> Any:
+    client = None
+    try:
+        client = Client(where, timeout=CONNECT_S, set_as_default=False)
+        client.wait_for_workers(address.workers or 1, timeout=WORKERS_S)
+    except (OSError, ValueError, TypeError, RuntimeError) as error:  # a timeout is an OSError
+        if client is not None:
+            client.close()
+        what = "no worker" if client is not None else "no scheduler"
+        raise ConvbenchError(f"--cluster {address.text}: {what} answers: {message_of(error)}") from None
+    return client
+
+
+@contextmanager
+def _interrupts_ignored() -> Iterator[None]:
+    """Start processes that ignore Ctrl-C, which is their parent's."""
+    if threading.current_thread() is not threading.main_thread():  # only the main thread is interrupted
+        yield
+        return
+    usual = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, usual)

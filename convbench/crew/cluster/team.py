@@ -1,0 +1,212 @@
+"""The caller's side of a cluster: it hands tasks to Dask, and reads what the workers tell of them.
+
+A task whose worker is lost with its machine ends with the fate `lost`; the caller decides what becomes of it. Dask
+itself would do it again, from its beginning, and again.
+"""
+
+import pickle
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from math import inf
+from queue import Empty, SimpleQueue
+from typing import Any, Generic, TypeVar
+from uuid import uuid4
+
+from distributed import Future, KilledWorker
+
+from convbench.crew.cluster.connection import Cluster
+from convbench.crew.cluster.place import TOPIC, Message, Order, tell, work
+from convbench.crew.crew import LOOK_S, Ended, Posted, Start, StartError
+from convbench.errors import ConvbenchError, message_of, told
+
+T = TypeVar("T")
+
+AHEAD = 2  # tasks that Dask has for each slot, so that no worker waits for its next one
+LOOK_AT_CLUSTER_S = 5.0
+EMPTY_S = 300.0  # how long the cluster may have no worker
+
+
+@dataclass(eq=False)
+class _Given(Generic[T]):
+    """A task that Dask has."""
+
+    task: T
+    future: Future
+    execution: str | None = None  # that has begun
+    where: str = "that has not begun it"
+    seen: set[int] = field(default_factory=set)  # numbers of messages
+    doing: str | None = None
+
+
+class Team(Generic[T]):
+    """The workers of a cluster, of which each does a task at a time in each of its threads. It closes the cluster.
+
+    Parameters
+    ----------
+    start : as for `Crew`
+    name : the name of a task. Tasks of one name are the same task to the cluster, also if several callers give them:
+        it is done once. None: every task is another one.
+    memory : bytes that each task may take
+    fails_allocations : as for `Crew`
+    alone : whether a worker may do nothing else while it does a task
+    """
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        start: Start,
+        *,
+        memory: int,
+        fails_allocations: bool,
+        name: Callable[[T], str] | None = None,
+        alone: bool = False,
+    ) -> None:
+        self._client, self._most, self._close = cluster.client, AHEAD * cluster.slots, cluster.close
+        self._start, self._name, self._alone = pickle.dumps(start), name, alone
+        self._memory, self._fails = memory, fails_allocations
+        self._left: deque[T] = deque()
+        self._given: dict[str, _Given[T]] = {}
+        self._heard: SimpleQueue[Message | Future] = SimpleQueue()
+        self._losses = Counter[str]()  # by name
+        self._looked, self._inhabited = 0.0, time.monotonic()
+        self._client.subscribe_topic(TOPIC, self._hear)
+
+    def add(self, *tasks: T, first: bool = False) -> None:
+        """Add tasks, after all others or before them."""
+        if first:
+            self._left.extendleft(reversed(tasks))
+        else:
+            self._left.extend(tasks)
+
+    def tell(self, content: object, *, but: Callable[[T], bool] = lambda _task: False) -> None:
+        """Tell all workers that have a task, except those with a task for which `but` is true, for `Desk.told`."""
+        names = [name for name, given in self._given.items() if given.execution is not None and not but(given.task)]
+        if names:
+            self._client.run(tell, names, pickle.dumps(content), wait=False, on_error="ignore")
+
+    def events(self, until: float = inf, *, look_s: float = LOOK_S) -> Iterator[Posted[T] | Ended[T] | None]:
+        """Do the tasks. Yield their messages and ends as they come, and None whenever `look_s` passes without any.
+
+        It ends when all tasks have ended; the caller may add tasks until then. After the time `until`, by
+        `time.time`, no task is given to the cluster. Raises StartError if the cluster is lost.
+        """
+        while self._left or self._given:
+            while self._left and time.time() >= until:
+                yield Ended(task=self._left.popleft(), fate="left_out", reason="there was no time left")
+            self._look()
+            while self._left and len(self._given) < self._most:
+                self._give(self._left.popleft())
+            try:
+                heard = self._heard.get(timeout=look_s)
+            except Empty:
+                yield None
+                continue
+            yield from self._ended(heard) if isinstance(heard, Future) else self._told(heard)
+
+    def under_way(self) -> list[tuple[T, str]]:
+        """None: what is under way in the processes of a cluster does not end that of the caller."""
+        return []
+
+    def cancel(self) -> None:
+        """Drop all tasks that have not ended. New tasks may follow."""
+        self._left.clear()
+        for name in list(self._given):
+            self._drop(name)
+
+    def close(self) -> None:
+        """Drop all tasks, and end the connection. No more tasks follow."""
+        self.cancel()
+        self._close()
+
+    def _give(self, task: T) -> None:
+        """Give a task to Dask. After a loss it has another name, so that it has nothing to do with the lost one."""
+        name = f"convbench-{uuid4()}" if self._name is None else self._name(task)
+        if self._losses[name]:
+            name = f"{name}-again-{self._losses[name]}"
+        order = Order(
+            name, self._start, pickle.dumps(task), memory=self._memory, fails_allocations=self._fails,
+            alone=self._alone, keeps=self._name is not None,
+        )  # fmt: skip
+        future = self._client.submit(work, order, key=name)
+        self._given[name] = _Given(task, future)
+        future.add_done_callback(self._heard.put)
+
+    def _hear(self, event: tuple[float, Any]) -> None:
+        self._heard.put(Message(*event[1]))
+
+    def _told(self, message: Message) -> Iterator[Posted[T] | Ended[T]]:
+        """What a message means to the caller."""
+        given = self._given.get(message.name)
+        if given is None:
+            return  # another caller's, or of an execution that was lost
+        if message.kind == "begun" and given.execution not in (None, message.execution):
+            yield self._lost(message.name)
+            return
+        if message.kind == "begun":
+            given.execution, given.where = message.execution, str(message.content)
+        if given.execution not in (None, message.execution) or message.number in given.seen:
+            return
+        given.execution = message.execution
+        given.seen.add(message.number)
+        if message.kind == "doing":
+            given.doing = str(message.content) or None
+        elif message.kind == "posted":
+            yield Posted(given.task, pickle.loads(message.content), message.output)
+        elif message.kind == "ended":
+            del self._given[message.name]
+            fate, result, reason, doing = pickle.loads(message.content)
+            yield Ended(
+                task=given.task, fate=fate, result=None if result is None else pickle.loads(result), reason=reason,
+                doing=doing, output=message.output,
+            )  # fmt: skip
+
+    def _ended(self, future: Future) -> Iterator[Posted[T] | Ended[T]]:
+        """The end of a task for Dask; its last message may have told it already, or not have been heard."""
+        given = self._given.get(future.key)
+        if given is None or given.future is not future:
+            return
+        if future.status == "finished":
+            messages: list[Message] = future.result()
+            if messages and given.execution != messages[-1].execution:
+                given.execution, given.seen = messages[-1].execution, set()
+            for message in messages:
+                yield from self._told(message)
+        elif future.status == "cancelled":
+            if self._client.status != "running":
+                raise StartError("the connection to the scheduler of the cluster was lost")
+            yield self._lost(future.key)
+        elif isinstance(error := future.exception(), KilledWorker):
+            yield self._lost(future.key)
+        elif isinstance(error, ConvbenchError):
+            raise error
+        else:
+            raise StartError(f"a worker of the cluster cannot do a task: {told(error)}")
+
+    def _lost(self, name: str) -> Ended[T]:
+        """The end of a task whose worker was lost."""
+        given = self._given[name]
+        self._losses[name if self._name is None else self._name(given.task)] += 1
+        self._drop(name)
+        return Ended(
+            task=given.task, fate="lost", doing=given.doing, reason=f"the worker on {given.where} was lost",
+        )  # fmt: skip
+
+    def _drop(self, name: str) -> None:
+        self._given.pop(name).future.cancel()
+
+    def _look(self) -> None:
+        """Look at the cluster now and then: it may grow. Raises StartError if it has had no worker for a while."""
+        now = time.monotonic()
+        if now < self._looked + LOOK_AT_CLUSTER_S:
+            return
+        self._looked = now
+        try:
+            slots = self._client.scheduler_info(n_workers=0)["total_threads"]
+        except (OSError, RuntimeError) as error:
+            raise StartError(f"the connection to the scheduler of the cluster was lost: {message_of(error)}") from None
+        if slots:
+            self._inhabited, self._most = now, AHEAD * slots
+        elif now > self._inhabited + EMPTY_S:
+            raise StartError(f"the cluster has had no worker for {EMPTY_S:.0f} s")
