@@ -6,6 +6,7 @@ measured, and ends its workers.
 
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -13,6 +14,9 @@ from types import FrameType
 INTERRUPTED = 130  # the exit status after any of the three: 128 + SIGINT, as shells have it
 CLOSED_PIPE = 141  # the exit status if nobody reads the output any more: 128 + SIGPIPE
 ENDING = signal.SIGTERM, signal.SIGHUP  # end a command as Ctrl-C does, which is SIGINT
+
+
+_last_s = float("-inf")  # when a signal of `ENDING` last came, by `time.monotonic`
 
 
 class Interruption(KeyboardInterrupt):
@@ -42,10 +46,17 @@ def as_ctrl_c() -> Iterator[None]:
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
     """Do what Ctrl-C does; if Ctrl-C is ignored, as in the background of a shell, interrupt all the same."""
+    global _last_s
+    _last_s = time.monotonic()
     handler = signal.getsignal(signal.SIGINT)
     if not callable(handler) or handler is signal.default_int_handler:
         raise Interruption
     handler(number, frame)
+
+
+def has_come_since(moment_s: float) -> bool:
+    """Whether this process was told to end by SIGTERM or SIGHUP after a moment, by `time.monotonic`."""
+    return _last_s >= moment_s
 
 
 def is_interruption(error: BaseException) -> bool:

@@ -12,6 +12,7 @@ import typer
 
 from convbench.cli import (
     cache,
+    claims,
     compare,
     fuzzing,
     gpu,
@@ -92,7 +93,7 @@ def _run_program(words: list[str]) -> None:
 def _run(words: list[str]) -> None:
     """Run a command, and show an error that a user caused as a message."""
     try:
-        with as_ctrl_c():
+        with as_ctrl_c(), claims.until_the_end():
             try:
                 app(words, prog_name="convbench")
             finally:

@@ -10,6 +10,7 @@ import typer
 
 from convbench.cli import options
 from convbench.cli.asked import Asked, How, Isolation
+from convbench.cli.claims import claim_gpu
 from convbench.cli.output import print_markdown
 from convbench.cli.progress import progress
 from convbench.interrupts import INTERRUPTED
@@ -63,6 +64,7 @@ def gpu(
     options.load_plugins(plugin)
     names = tuple(one.name for one in asked.algorithms()) if algorithm else None
     problems = tuple(str(parse(text)) for text in check) if check else PROBLEMS
+    claim_gpu(device)
     place = devices.select(device)
     configs = How(tuned=True, database=database).configs(place)
     survey = Survey(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 from convbench.cli import completion, options
-from convbench.cli.asked import Asked, How, Resumed, ResumeOption, finish, takes_asked
+from convbench.cli.asked import Asked, Careful, How, Resumed, ResumeOption, finish, takes_asked
 from convbench.cli.output import print_markdown, require_extra, write_pages
 from convbench.cli.progress import Layers, progress
 from convbench.errors import ConvbenchError, DeviceError
@@ -18,7 +18,6 @@ from convbench.interrupts import INTERRUPTED
 from convbench.report import markdown_table
 
 if TYPE_CHECKING:
-    from convbench.measurement import Harness, Job
     from convbench.records import Record, RecordsFile
     from convbench.workload import Workload
 
@@ -43,7 +42,7 @@ def verify(
     json_: options.JsonOption = False,
 ) -> None:
     """Right or wrong, and by how much of the error bound. Exit status 1 if any is wrong, or none was run."""
-    from convbench.records import RecordsFile
+    from convbench.records import BegunFile, RecordsFile
     from convbench.tuning import slug
 
     if out is None and (resume or retry is not None):
@@ -59,12 +58,13 @@ def verify(
     with harness, ExitStack() as stack:
         # opened before it is read, so that no other process adds what is then done twice
         file = None if place is None else stack.enter_context(RecordsFile(place))
-        so_far = Resumed(place, harness, todo, retry, goes_on=resume)
+        begun = None if place is None else BegunFile(place, goes_on=resume or retry is not None)
+        careful = stack.enter_context(asked.careful(harness, chosen, begun=begun))
+        so_far = Resumed(place, careful, todo, retry, goes_on=resume)
         what = f"verifying on {harness.description['name']}"
         try:
-            each = stack.enter_context(
-                progress(harness.verified(chosen, so_far.todo), what, len(so_far.todo), harness.device)
-            )
+            results = careful.results("verified", chosen, so_far.todo, retries=so_far.retries)
+            each = stack.enter_context(progress(results, what, len(so_far.todo), harness.device))
             for _, record in each:
                 records.append(record)
                 if file is not None:
@@ -133,7 +133,7 @@ def bench(
     json_: options.JsonOption = False,
 ) -> None:
     """Verify, then time what is right, record each result at once, and render a report beside the records."""
-    from convbench.records import RecordsFile, latest, read_records
+    from convbench.records import BegunFile, RecordsFile, latest, read_records
     from convbench.tuning import slug
 
     if html:
@@ -145,17 +145,21 @@ def bench(
     path = out / slug(harness.description["name"]) / f"{slug(chosen.name)}{asked.suffix}.jsonl"
     interrupted, lost, start = False, None, time.monotonic()
     with harness:
-        with RecordsFile(path) as file:  # before it is read, so that no other process adds what is then done twice
-            so_far = Resumed(path, harness, todo, retry, goes_on=resume, gpu=gpu)
+        with ExitStack() as stack:
+            # opened before it is read, so that no other process adds what is then done twice
+            file = stack.enter_context(RecordsFile(path))
+            begun = BegunFile(path, goes_on=resume or retry is not None)
+            careful = stack.enter_context(asked.careful(harness, chosen, how, begun))
+            so_far = Resumed(path, careful, todo, retry, goes_on=resume, gpu=gpu)
             try:
-                _measure(harness, chosen, so_far.todo, file)
+                _measure(careful, chosen, so_far, file)
             except KeyboardInterrupt:
                 interrupted = True
             except DeviceError as error:
                 lost = error
+            planned = set(careful.keys(todo))  # a tuned config may have turned out to be of no use
         kept = read_records(path)[0]
         pages = write_pages(kept, path, html=html)
-        planned = set(harness.keys(todo))  # a tuned config may have turned out to be of no use
     records = [record for record in latest(read_records(path)[0]) if (*record.key, record.seed) in planned]
     if json_:
         outcomes = {outcome: sum(r.outcome == outcome for r in records) for outcome in {r.outcome for r in records}}
@@ -178,11 +182,12 @@ def bench(
     finish(records, asked)
 
 
-def _measure(harness: "Harness", chosen: "Workload", todo: "list[Job]", file: "RecordsFile") -> None:
-    records, what = harness.records(chosen, todo), f"bench on {harness.description['name']}"
-    with progress(records, what, len(todo), harness.device) as each:
+def _measure(careful: Careful, chosen: "Workload", so_far: Resumed, file: "RecordsFile") -> None:
+    todo, harness = so_far.todo, careful.harness
+    results = careful.results("measured", chosen, todo, retries=so_far.retries)
+    with progress(results, f"bench on {harness.description['name']}", len(todo), harness.device) as each:
         layers = Layers(len({job.layer.work for job in todo}))
-        for record in each:
+        for _, record in each:
             file.append(record)
             layers.add(record)
         layers.end()

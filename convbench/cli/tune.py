@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Generator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from convbench.cli import completion, options
-from convbench.cli.asked import Asked, How, takes_asked
+from convbench.cli.asked import Asked, Careful, How, Known, ResumeOption, takes_asked
 from convbench.cli.output import print_markdown
 from convbench.cli.progress import progress
 from convbench.errors import ConvbenchError, DeviceError, UnknownNameError, did_you_mean
@@ -49,6 +49,8 @@ def tune(
     out: Annotated[
         Path | None, typer.Option("--out", help="File that the record of every config tried is appended to.")
     ] = None,
+    resume: ResumeOption = False,
+    retry: options.RetryOption = None,
     gpu: options.GpuOption = None,
     database: options.DatabaseOption = None,
     json_: options.JsonOption = False,
@@ -57,26 +59,32 @@ def tune(
 
     Without a GPU, configs are ranked by the times that are predicted for one (--gpu).
     """
-    from convbench.records import FAILURES, RecordsFile
+    from convbench.records import FAILURES, BegunFile, RecordsFile
     from convbench.tuning import Tuner
     from convbench.tuning import database as entries
 
-    wanted = _search(search)
-    harness, chosen, todo = asked.prepare(How(predicts=True, ranks=True, gpu=gpu))
+    wanted, how = _search(search), How(predicts=True, ranks=True, gpu=gpu)
+    if out is None and (resume or retry is not None):
+        raise ConvbenchError("--resume goes on with the records of an earlier search; name their file with --out")
+    harness, chosen, todo = asked.prepare(how)
     path = database or entries.default_path(harness.description["name"])
     entries.require_writable(path)
     for line in entries.read_entries(path)[1]:
         print(f"convbench: {line}", file=sys.stderr)
-    tuner, run = Tuner(harness, most=trials, seconds=seconds), _Run(path)
+    run = _Run(path)
     with harness, ExitStack() as stack:
         searches, refused, failed = _searches(harness, todo, wanted, trials, asked.seed)
         file = None if out is None else stack.enter_context(RecordsFile(out))
+        begun = None if out is None else BegunFile(out, goes_on=resume or retry is not None)
+        careful = stack.enter_context(asked.careful(harness, chosen, how, begun))
+        tries = _Tries(careful, Known(out, harness, retry, goes_on=resume, gpu=gpu))
+        tuner = Tuner(harness, most=trials, seconds=seconds, tries=tries)
         total = sum(found.space if trials is None else min(trials, found.space) for found, _ in searches)
         records, what = run.records(tuner, chosen, searches), f"tuning on {harness.description['name']}"
         try:
             with progress(records, what, total, harness.device) as each:
                 for record in each:
-                    if file is not None:
+                    if file is not None and not tries.is_kept:
                         file.append(record)
         except KeyboardInterrupt:
             records.close()
@@ -94,6 +102,20 @@ def tune(
     if failed or any(found.count(*FAILURES) for found in run.done):
         print("convbench: some configs are wrong or failed", file=sys.stderr)
         raise typer.Exit(1)
+
+
+class _Tries:
+    """Tries candidates, unless an earlier call has their records; `is_kept` says it of the last one."""
+
+    def __init__(self, careful: Careful, known: Known) -> None:
+        self._careful, self._known, self.is_kept = careful, known, False
+
+    def __call__(self, workload: "Workload", todo: "Sequence[Job]") -> "Iterator[tuple[Job, Record]]":
+        kept, left = self._known.split(self._careful, todo)
+        self.is_kept = True
+        yield from kept
+        self.is_kept = False
+        yield from self._careful.results("measured", workload, left, retries=self._known.retries)
 
 
 class _Run:

@@ -3,6 +3,9 @@
 Each task goes to an idle worker. A worker is lost if its process ends, if the code of its task raises, if what it does
 takes longer than it may, or if it takes too much memory. It is then killed with all that it has started, and a new one
 takes its place. A worker that ends while it starts, or before it begins its task, is replaced, too.
+
+A batch system ends a job by a signal to each of its processes, in any order. So if such a signal has ended a worker,
+the parent waits a moment for its own before it says that the task has done it.
 """
 
 import pickle
@@ -36,6 +39,7 @@ from convbench.crew.messages import (
     WantsTurn,
 )
 from convbench.errors import ConvbenchError
+from convbench.interrupts import ENDING, has_come_since
 
 T = TypeVar("T")
 
@@ -49,6 +53,10 @@ GRACE_S = 15.0  # how long a task may go on after the end of the time
 MOST_HANDED = 3  # how many workers a task is given to, if each ends before it begins the task
 MOST_STARTS = 3  # how many workers in a row may end while they start
 START_S = 300.0  # longest start of a worker
+SPARE_S: dict[int, float] = {
+    **dict.fromkeys(ENDING, 1.0),
+    signal.SIGKILL: 0.2,
+}  # how long to wait for the parent's own signal
 NEARLY = 0.9  # of its memory: a process that is killed with so much in use has probably run out of it
 
 
@@ -97,17 +105,26 @@ class Crew(Generic[T]):
     start : called in each worker, before its first task; it must be picklable. If it raises a ConvbenchError, `events`
         raises that.
     memory : bytes that each worker with its children may have in use; None: no limit
+    after_loss : called with the process ID of each worker that was lost, or ended with its task, before another one
+        takes its place. The worker led a session of its own. What it raises ends `events`.
     fails_allocations : whether allocations beyond the memory also fail in the worker, with a MemoryError. The address
         space that a GPU's driver reserves counts too, so it does not suit workers that use one.
     """
 
     def __init__(
-        self, start: Start, count: int = 1, *, memory: int | None = None, fails_allocations: bool = False
+        self,
+        start: Start,
+        count: int = 1,
+        *,
+        memory: int | None = None,
+        fails_allocations: bool = False,
+        after_loss: Callable[[int], None] = lambda _process: None,
     ) -> None:
         self._start, self._count, self._memory, self._fails = pickle.dumps(start), count, memory, fails_allocations
         self._folder = TemporaryDirectory(prefix="convbench-crew-", ignore_cleanup_errors=True)
         self._members: dict[Connection, Member[T]] = {}
         self._left: deque[Handed[T]] = deque()
+        self._after_loss, self._unchecked = after_loss, deque[int]()  # process IDs of lost workers
         self._turns: list[Connection] = []  # of those that wait for their turn, in the order in which they asked
         self._holder: Connection | None = None
         self._hired, self._since, self._longest, self._until, self._weighed = 0, 0.0, 0.0, inf, 0.0
@@ -160,10 +177,15 @@ class Crew(Generic[T]):
             if not yielded:
                 yield None
 
+    def under_way(self) -> list[tuple[T, str]]:
+        """The tasks under way, each with what its worker has begun, in the words of `Desk.begin`."""
+        having = [member for member in self._members.values() if member.handed is not None]
+        doings = [(member.task, member.notice.read()) for member in having]
+        return [(task, doing.what) for task, doing in doings if doing is not None]
+
     def doing(self) -> list[str]:
         """What the workers are doing, in the words of `Desk.begin`."""
-        found = (member.notice.read() for member in self._members.values() if member.handed is not None)
-        return [one.what for one in found if one is not None]
+        return [what for _, what in self.under_way()]
 
     def cancel(self) -> None:
         """Drop all tasks that have not ended, and end their workers. New tasks may follow."""
@@ -220,14 +242,14 @@ class Crew(Generic[T]):
                 case GivesTurn():
                     self._release(connection)
                 case Post(content, output):
-                    yield Posted(member.task, content, output)
+                    yield Posted(member.task, content, member.output.with_cut(output))
                 case Done(result, output):
                     task, member.handed = member.task, None
                     self._release(connection)
-                    yield Ended(task=task, fate="done", result=result, output=output)
+                    yield Ended(task=task, fate="done", result=result, output=member.output.with_cut(output))
                 case Raised(reason, is_memory, output):
                     fate: Fate = "out_of_memory" if is_memory else "crashed"
-                    yield self._lost(member, fate, reason, output)
+                    yield self._lost(member, fate, reason, member.output.with_cut(output))
 
     def _watched(self) -> Iterator[Ended[T]]:
         """Look at all workers, and yield the ends of tasks that take too much time or memory."""
@@ -260,6 +282,12 @@ class Crew(Generic[T]):
         """Handle the end of a worker's process."""
         with suppress(subprocess.TimeoutExpired):  # it has closed its connection, and lives
             member.process.wait(1.0)
+        if _is_the_end_of_all(member.process.returncode):
+            task = member.handed
+            self._replace(member)
+            if task is not None:
+                yield Ended(task=task.task, fate="left_out", reason="the whole command was ended by a signal")
+            return
         if member.handed is None:
             self._replace(member)
             self._failed_starts += not member.is_ready
@@ -293,8 +321,11 @@ class Crew(Generic[T]):
         del self._members[member.connection]
         self._release(member.connection)
         member.end()
+        self._unchecked.append(member.process.pid)
 
     def _hire(self) -> None:
+        while self._unchecked:
+            self._after_loss(self._unchecked.popleft())
         self._hired += 1
         limit = self._memory if self._fails and self._memory is not None else 0
         member: Member[T] = Member.hired(Path(self._folder.name), self._hired, self._start, limit)
@@ -321,6 +352,19 @@ class Crew(Generic[T]):
     def _there_is_time(self) -> bool:
         """Whether the time that is left is enough for a turn as long as the longest so far."""
         return time.time() + self._longest < self._until
+
+
+def _is_the_end_of_all(status: int | None) -> bool:
+    """Whether the signal that has ended a worker is also sent to this process, for which it waits a moment.
+
+    If the signal raises an exception here, or kills, this does not return.
+    """
+    if status is None or (spare_s := SPARE_S.get(-status)) is None:
+        return False
+    now = time.monotonic()
+    while not (has_come := has_come_since(now - spare_s)) and time.monotonic() < now + spare_s:
+        time.sleep(0.01)
+    return has_come
 
 
 def _gib(size: int) -> str:

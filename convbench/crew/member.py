@@ -17,6 +17,8 @@ from convbench.crew.output import Output
 
 T = TypeVar("T")
 
+END_S = 5.0  # how long to wait for the end of a process that was killed
+
 
 @dataclass
 class Handed(Generic[T]):
@@ -75,7 +77,8 @@ class Member(Generic[T]):
         """Kill the process and all of its group."""
         with suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait()
+        with suppress(subprocess.TimeoutExpired):  # it waits for a driver, and nothing can end it
+            self.process.wait(END_S)
         self.connection.close()
         self.notice.close()
 

@@ -27,6 +27,11 @@ class Output:
         kept, self._cut = (self._cut + self._end())[-KEPT_BYTES:], b""
         return kept.decode(errors="replace")
 
+    def with_cut(self, taken: str) -> str:
+        """What the worker took, with the end of what was emptied on this side before; that is gone after it."""
+        kept, self._cut = (self._cut + taken.encode())[-KEPT_BYTES:], b""
+        return kept.decode(errors="replace")
+
     def cut_back(self) -> None:
         """Empty the file if it has become large; its end is kept for `take`."""
         if self.path.exists() and self.path.stat().st_size > MOST_BYTES:

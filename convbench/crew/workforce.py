@@ -21,6 +21,9 @@ class Workforce(Protocol[T]):
     def events(self, until: float = inf, *, look_s: float = LOOK_S) -> Iterator[Posted[T] | Ended[T] | None]:
         """Do the tasks. Yield their messages and ends as they come, and None whenever `look_s` passes without any."""
 
+    def under_way(self) -> list[tuple[T, str]]:
+        """The tasks under way on this machine, each with what its worker has begun, in the words of `Desk.begin`."""
+
     def cancel(self) -> None:
         """Drop all tasks that have not ended."""
 

@@ -4,6 +4,7 @@ The name of a device enters, and a `Device` leaves: an NVIDIA GPU (`cuda`), the 
 `selection` chooses a device if no name is given. It never replaces a GPU that does not work by another device.
 """
 
+from convbench.devices.claims import claim
 from convbench.devices.device import (
     MAX_GRID,
     MAX_SHARED_BYTES,
@@ -16,7 +17,9 @@ from convbench.devices.device import (
     Phase,
 )
 from convbench.devices.distant import DistantDevice
+from convbench.devices.gpus import Gpu, in_use
 from convbench.devices.guarded import GuardedDevice
+from convbench.devices.health import check_after_loss
 from convbench.devices.selection import NAMES, cuda_fault, gpu_evidence, select
 from convbench.devices.stopwatch import Stopwatch
 
@@ -29,12 +32,16 @@ __all__ = [
     "Device",
     "Dimensions",
     "DistantDevice",
+    "Gpu",
     "GuardedDevice",
     "Host",
     "Kernel",
     "Phase",
     "Stopwatch",
+    "check_after_loss",
+    "claim",
     "cuda_fault",
     "gpu_evidence",
+    "in_use",
     "select",
 ]

@@ -183,6 +183,7 @@ class CudaDevice(Device):
         name = gpu.name.decode() if isinstance(gpu.name, bytes) else str(gpu.name)
         return {
             "name": name,
+            "uuid": getattr(gpu, "uuid", None),  # Numba's simulator has none
             "clock": self.clock,
             "is_gpu": self.is_gpu,
             "compute_capability": ".".join(map(str, gpu.compute_capability)),

@@ -1,5 +1,7 @@
 """Reads a GPU's clocks, temperature and power, and the reasons why it is slowed down, from NVIDIA's driver (NVML).
 
+`gpus` asks NVML which GPUs there are, and `health` whether one may be used again.
+
 Source: NVML API reference, `nvmlDeviceGetCurrentClocksEventReasons`. Reasons that do not depend on the load (an idle
 GPU, clocks that a user has set) are left out.
 """
@@ -33,7 +35,7 @@ class Nvml:
     """
 
     def __init__(self, uuid: str, nvml: Any = None) -> None:
-        self._nvml = nvml = _pynvml() if nvml is None else nvml
+        self._nvml = nvml = library() if nvml is None else nvml
         try:
             nvml.nvmlInit()
             self._gpu = nvml.nvmlDeviceGetHandleByUUID(uuid)
@@ -55,9 +57,23 @@ class Nvml:
         )
 
 
-def _pynvml() -> Any:
+def library() -> Any:
+    """The module pynvml. Raises DeviceError if it is not installed."""
     try:
         import pynvml  # needed on a GPU only, and a missing package must not be an ImportError
     except ImportError as error:
-        raise DeviceError(f"clocks cannot be read: pip install nvidia-ml-py ({error})") from error
+        raise DeviceError(f"NVML cannot be used: pip install nvidia-ml-py ({error})") from error
     return pynvml
+
+
+def absence() -> str | None:
+    """Why NVML cannot be used here, as in some containers; None if it can."""
+    try:
+        nvml = library()
+    except DeviceError as error:
+        return str(error)
+    try:
+        nvml.nvmlInit()
+    except nvml.NVMLError as error:
+        return f"NVML does not start: {error}"
+    return None

@@ -5,11 +5,13 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from math import inf
 from tempfile import TemporaryDirectory
 from typing import ClassVar, Self
 
 from convbench.crew import Crew, Ended, Posted
+from convbench.devices import check_after_loss
 from convbench.errors import CaseError
 from convbench.fuzz import orders as told
 from convbench.fuzz.cases import FuzzCase
@@ -35,7 +37,7 @@ class Jobs:
         fails_allocations = not orders.device.startswith("cuda")
         self._crew: Crew[Job] = Crew(
             Start(orders, self._folder.name, self.end), orders.jobs, memory=orders.memory,
-            fails_allocations=fails_allocations,
+            fails_allocations=fails_allocations, after_loss=partial(check_after_loss, orders.device),
         )  # fmt: skip
         self._done: Counter[int] = Counter()  # cases by job
         self._deaths: Counter[str] = Counter()  # workers by the algorithm that took them down
@@ -72,6 +74,8 @@ class Jobs:
                     yield job.number, message, output
                 case Ended(task=job, fate="done", result=reason, output=output):
                     yield job.number, told.Ended(reason), output
+                case Ended(task=job, fate="left_out"):  # by a signal that ends all
+                    yield job.number, told.Ended(None), ""
                 case Ended(task=job) as ended:
                     yield from self._lost(job, ended)
 

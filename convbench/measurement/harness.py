@@ -17,6 +17,7 @@ from convbench.devices import Device
 from convbench.errors import (
     DeviceError,
     message_of,
+    shown,
 )
 from convbench.measurement.case import Case
 from convbench.measurement.contest import Contender, hold
@@ -105,6 +106,11 @@ class Harness:
             self.watch(job)
             found.append(self.key(job))
         return found
+
+    def name(self, job: Job) -> tuple[str, ...]:
+        """What names a job before any of its code was called, on this device and with this seed."""
+        (problem, direction), config = job.layer.work, "" if job.config is None else shown(job.config)
+        return str(problem), direction, job.algorithm.name, config, str(self.description["name"]), str(self.seed)
 
     def key(self, job: Job) -> tuple[object, ...]:
         """The key that the job's record will have."""

@@ -131,7 +131,8 @@ class IsolatedHarness(Harness):
     apart : whether jobs of one layer may be done by several workers, because their times are not compared
     visible : makes a text harmless, before it is printed: what the algorithms print is printed here, too
 
-    Methods raise StartError if no worker can be started. Use it as a context manager: its end ends the workers.
+    Methods raise StartError if no worker can be started, and DeviceError if a GPU cannot be used again after a worker
+    on it was lost. Use it as a context manager: its end ends the workers.
     """
 
     def __init__(
@@ -213,8 +214,15 @@ class IsolatedHarness(Harness):
                     yield from self._heard(event, todo)
                 elif isinstance(event, Ended) and event.fate != "done":
                     yield from self._mourned(event, todo)
+                self._look(todo)
         finally:
             self._crew.cancel()  # nothing is left, unless the caller has stopped before the end
+
+    def _look(self, todo: dict[int, Job]) -> None:
+        """Call `watch` with the job that a worker has begun, as far as it can be seen a few times in a second."""
+        for part, what in self._crew.under_way():
+            if int(what) in part.jobs:
+                self.watch(todo[int(what)])
 
     def _groups(self, what: What, todo: list[Job]) -> Iterator[Iterable[Job]]:
         """The jobs of each part."""

@@ -8,8 +8,9 @@ became faster or slower, or stayed the same.
 """
 
 from convbench.records.appending import RecordsFile
+from convbench.records.begun import BegunFile
 from convbench.records.folders import files_of, read_all
-from convbench.records.locks import one_writer
+from convbench.records.locks import HeldError, held, one_writer
 from convbench.records.merging import Merged, merge_records
 from convbench.records.prediction import Predicted, caption
 from convbench.records.record import (
@@ -31,8 +32,10 @@ __all__ = [
     "FAILURES",
     "OUTCOMES",
     "BadLine",
+    "BegunFile",
     "Cache",
     "Clocks",
+    "HeldError",
     "Merged",
     "Outcome",
     "Predicted",
@@ -45,6 +48,7 @@ __all__ = [
     "as_json",
     "caption",
     "files_of",
+    "held",
     "key_of",
     "latest",
     "merge_records",

@@ -2,6 +2,7 @@
 
 import os
 import platform
+import socket
 import subprocess
 import sys
 from importlib.metadata import PackageNotFoundError, version
@@ -15,10 +16,11 @@ PACKAGES = (
 
 
 def capture() -> dict[str, Any]:
-    """Versions, operating system, processor, and the commit of the source if it is a git checkout; for records."""
+    """Versions, host, system, processor, and the commit of the source if it is a git checkout; for records."""
     return {
         "python": sys.version.split()[0],
         "packages": {name: found for name in PACKAGES if (found := _version(name))},
+        "host": socket.gethostname(),
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
         "cpu": processor(),
         "cpu_count": cores(),

@@ -8,6 +8,7 @@ time. The run that did it has an outcome then, and the other runs of its task go
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Protocol
 
 from convbench import devices
@@ -63,7 +64,9 @@ class Processes:
     """
 
     def __init__(self, count: int, device: str, prepare: Prepare, *, memory: int | None = None) -> None:
-        self._crew: Crew[_Given] = Crew(_Start(device, prepare), count, memory=memory)
+        self._crew: Crew[_Given] = Crew(
+            _Start(device, prepare), count, memory=memory, after_loss=partial(devices.check_after_loss, device)
+        )
 
     def done(self, tasks: Sequence[Task], until: float) -> Iterator[tuple[Task, Outcome | None]]:
         self._crew.add(*(_Given(task) for task in tasks))

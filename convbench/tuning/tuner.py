@@ -14,7 +14,7 @@ by more than the model's error.
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from math import exp
 from typing import Any
@@ -29,6 +29,7 @@ from convbench.workload import Layer, Workload
 TOGETHER = 4  # number of candidates that are timed in turns
 SEARCHING = 0.2  # seconds for a candidate, as a share of those for a full measurement
 
+Tries = Callable[[Workload, Sequence[Job]], Iterator[tuple[Job, Record]]]
 Times = tuple[float, tuple[float, float] | None, float | None]  # of a config, with its interval, and of the default
 
 PRUNED: Outcome = "refused"  # outcome of a candidate that the hardware cannot launch
@@ -66,6 +67,7 @@ class Tuner:
     most : how many candidates are tried for each algorithm and problem; None: all that the search proposes
     seconds : time for each search, after which no more candidates are tried
     clock : gives the time in seconds
+    tries : verifies and times the candidates of a search, in place of the harness; a record may be an earlier one
     """
 
     def __init__(
@@ -75,8 +77,10 @@ class Tuner:
         most: int | None = None,
         seconds: float | None = None,
         clock: Callable[[], float] = time.monotonic,
+        tries: Tries | None = None,
     ) -> None:
         self.harness, self.most, self.seconds, self.clock = harness, most, seconds, clock
+        self.tries = harness.measured if tries is None else tries
         effort = replace(harness.effort, caches=("warm",))
         if harness.forecast is not None:
             effort = replace(effort, warmup=0, minimum=1, maximum=1)  # its times are not used
@@ -95,7 +99,7 @@ class Tuner:
             room = TOGETHER if self.most is None else min(TOGETHER, self.most - tried)
             if not (configs := proposals.next(room)):
                 break
-            for config, record in self._measured(found, workload, configs, self._brief):
+            for config, record in self._measured(found, workload, configs, self._brief, self.tries):
                 tried += 1
                 self._note(found, config, record)
                 proposals.tell(config, found.times_us.get(config))
@@ -121,7 +125,7 @@ class Tuner:
             return
         best = min(found.times_us, key=lambda config: found.times_us[config])
         pair = [default, best] if default in found.times_us and best != default else [best]
-        last = dict(self._measured(found, workload, pair, self._full))
+        last = dict(self._measured(found, workload, pair, self._full, self.harness.measured))
         series = {config: record.timing.first for config, record in last.items() if record.timing is not None}
         if best not in series:
             found.verdict = f"the best one failed when it was timed again: {last[best].reason}"
@@ -167,12 +171,12 @@ class Tuner:
         return found.algorithm.resolved(*found.layer.work, None, self.harness.device)
 
     def _measured(
-        self, found: Found, workload: Workload, configs: list[Any], effort: Effort
+        self, found: Found, workload: Workload, configs: list[Any], effort: Effort, measured: Tries
     ) -> Iterator[tuple[Any, Record]]:
         """Verify and time configs. Yield each config with its record, as soon as it is known."""
         self.harness.effort = effort
         todo = [Job(layer=found.layer, algorithm=found.algorithm, config=config) for config in configs]
-        for job, record in self.harness.measured(workload, todo):
+        for job, record in measured(workload, todo):
             yield job.config, record
 
     def _note(self, found: Found, config: Any, record: Record) -> None:

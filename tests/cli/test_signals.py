@@ -4,13 +4,16 @@ import os
 import signal
 import subprocess
 import sys
+import time
 
+import psutil
 import pytest
 
 from convbench import interrupts
 from convbench.measurement import Harness
 from convbench.records import RecordsFile, read_records
 from convbench.tuning import Tuner
+from support.command_line import started, status_of
 
 PROBLEMS = "n1c1h4w4-k1r3s3", "n1c1h4w5-k1r3s3", "n1c1h4w6-k1r3s3"
 
@@ -104,3 +107,36 @@ def test_a_closed_pipe_ends_a_command_without_a_word(words):
     code = f"exec 3>&2; set -o pipefail; {sys.executable} -m convbench {words} 2>&3 | true; exit ${{PIPESTATUS[0]}}"
     done = subprocess.run(["bash", "-c", code], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (141, "")
+
+
+WAITS = """
+import time
+from pathlib import Path
+from convbench.algorithm import registry
+from algorithms.direct.plain import Direct
+
+class Waits(Direct):
+    name = "waits"
+    def plan(self, *args, **kwargs):
+        Path("begun").touch()
+        time.sleep(60)
+
+registry.register(Waits)
+"""
+
+
+@pytest.mark.parametrize("command", [("verify", PROBLEMS[0], "--out", "kept"), ("fuzz", "--examples", "2")])
+def test_a_batch_system_that_ends_the_worker_first_makes_no_result(here, command):
+    """It signals every process of a job, in any order."""
+    (here / "waits.py").write_text(WAITS)
+    parent = started([*command, "--plugin", "waits.py", "--algorithm", "waits", "--device", "simulator"])
+    deadline = time.monotonic() + 60
+    while not (here / "begun").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    for worker in psutil.Process(parent).children(recursive=True):
+        worker.terminate()
+    time.sleep(0.2)
+    os.kill(parent, signal.SIGTERM)
+    assert status_of(parent) == 130
+    assert [path.name for path in here.rglob("*") if path.is_file() and path.read_bytes()] == ["waits.py"]

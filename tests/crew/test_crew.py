@@ -8,6 +8,7 @@ import psutil
 import pytest
 
 from convbench.crew import Crew, Ended, Posted, StartError
+from convbench.crew.output import Output
 from convbench.errors import ConvbenchError
 from support import deeds
 
@@ -109,6 +110,17 @@ def test_output_is_kept_with_what_it_belongs_to(capfd):
     assert len(much.output) == 4096
     assert much.output.endswith("the end\n")
     assert capfd.readouterr() == ("", "")
+
+
+def test_the_end_of_what_was_printed_is_kept_whichever_side_empties_the_file(tmp_path):
+    worker, parent = Output(tmp_path / "1.output"), Output(tmp_path / "1.output")
+    descriptor = worker.open()
+    os.write(descriptor, b"x" * 2**20 + b"the end\n")
+    parent.cut_back()
+    assert parent.with_cut(worker.take()) == "x" * 4088 + "the end\n"
+    os.write(descriptor, b"about the next\n")
+    os.close(descriptor)
+    assert parent.with_cut(worker.take()) == "about the next\n"
 
 
 def test_messages_before_a_crash_are_kept_and_the_next_worker_is_a_new_one():

@@ -8,9 +8,11 @@ from inspect import Parameter, Signature, signature
 from typing import TYPE_CHECKING, Any, get_type_hints
 
 from convbench.cli import options
+from convbench.cli.asked.careful import Careful
 from convbench.cli.asked.elsewhere import Elsewhere, absolute, digest, version
 from convbench.cli.asked.how import How, Tell, tell
 from convbench.cli.asked.isolation import Isolation
+from convbench.cli.claims import claim_gpu
 from convbench.cli.streams import visible
 from convbench.errors import ConvbenchError
 
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from convbench.algorithm import Algorithm
     from convbench.devices import Device
     from convbench.measurement import Harness, IsolatedHarness, Job, Limits, Part
+    from convbench.records import BegunFile
     from convbench.workload import Workload
 
 Command = Callable[..., None]
@@ -49,10 +52,11 @@ class Asked:
     def prepare(self, how: "How | None" = None) -> "tuple[Harness, Workload, list[Job]]":
         """The harness, the workload and the jobs. Every mistake in a call is found here, before anything runs.
 
+        The command has its GPU for itself from here on, unless a cluster does the jobs.
+
         The harness is a context manager, whose end ends its worker processes.
         """
-        from convbench.crew import Crew
-        from convbench.measurement import IsolatedHarness, StartParts, jobs
+        from convbench.measurement import jobs
 
         chosen, how = self.layers(), how or How()
         isolation = Isolation(
@@ -64,13 +68,38 @@ class Asked:
             options.load_plugins(self.plugin)
             todo = jobs(chosen, self.algorithms())
             return self._on_cluster(self.cluster, how, isolation.asked()), chosen, todo
+        claim_gpu(self.device)
         harness = self.harness(how, tell)
         todo = jobs(chosen, self.algorithms())
         if (limits := isolation.limits(harness.device, chosen)) is not None:
-            start = StartParts(partial(Asked.harness, replace(self, device=harness.device.name), how), limits)
-            crew: Crew[Part] = Crew(start, memory=limits.memory, fails_allocations=not harness.device.is_gpu)
-            harness = IsolatedHarness(harness, crew, visible=visible)
+            harness = self._isolated(harness, how, limits)
         return harness, chosen, todo
+
+    def careful(
+        self, harness: "Harness", chosen: "Workload", how: "How | None" = None, begun: "BegunFile | None" = None
+    ) -> Careful:
+        """What runs the jobs of a harness that `prepare` made, and notes them in a file before they begin."""
+
+        def isolated() -> "Harness":
+            limits = Isolation(mode="process", timeout=self.timeout, memory=self.memory, plugins=bool(self.plugin))
+            found = limits.limits(harness.device, chosen)
+            assert found is not None
+            return self._isolated(harness, how or How(), found)
+
+        return Careful(harness, isolated, begun)
+
+    def _isolated(self, harness: "Harness", how: "How", limits: "Limits") -> "Harness":
+        """A harness as the given one, whose jobs run in worker processes."""
+        from convbench import devices
+        from convbench.crew import Crew
+        from convbench.measurement import IsolatedHarness, StartParts
+
+        start = StartParts(partial(Asked.harness, replace(self, device=harness.device.name), how), limits)
+        crew: Crew[Part] = Crew(
+            start, memory=limits.memory, fails_allocations=not harness.device.is_gpu,
+            after_loss=partial(devices.check_after_loss, harness.device.name),
+        )  # fmt: skip
+        return IsolatedHarness(harness, crew, visible=visible)
 
     def harness(self, how: How, tell: Tell, elsewhere: Elsewhere | None = None) -> "Harness":
         """A harness that runs algorithms in this process; a worker makes one, too. It registers the plugins'."""

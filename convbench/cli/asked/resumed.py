@@ -13,6 +13,7 @@ from convbench.errors import RecordsError, UnknownNameError, did_you_mean
 
 if TYPE_CHECKING:
     from convbench.cli.asked.asked import Asked
+    from convbench.cli.asked.careful import Careful
     from convbench.measurement import Harness, Job
     from convbench.records import Record
 
@@ -23,8 +24,8 @@ ResumeOption = Annotated[
 ]
 
 
-class Resumed:
-    """The jobs that are left to do, and the records of the others.
+class Known:
+    """The records that an earlier call has left in a file, by their keys; none, unless this call goes on with them.
 
     Parameters
     ----------
@@ -36,27 +37,50 @@ class Resumed:
     """
 
     def __init__(
+        self, path: Path | None, harness: "Harness", retry: str | None, *, goes_on: bool, gpu: str | None = None
+    ) -> None:
+        again = _outcomes(retry)
+        before = [] if path is None else _records_so_far(path)
+        self.goes_on, self.retries = goes_on or bool(again), "crashed" in again
+        self._records = {
+            (*record.key, record.seed): record
+            for record in before
+            if self.goes_on and record.outcome not in again and _has_what_is_asked(record, gpu, harness)
+        }
+
+    def split(self, careful: "Careful", todo: "Sequence[Job]") -> "tuple[list[tuple[Job, Record]], list[Job]]":
+        """The jobs that have a record, with that; and those that are left to do."""
+        if not self.goes_on:
+            return [], list(todo)
+        keyed = list(zip(todo, careful.keys(todo), strict=True))
+        for job, key in keyed:
+            if key in self._records:
+                careful.end(job)
+        kept = [(job, self._records[key]) for job, key in keyed if key in self._records]
+        return kept, [job for job, key in keyed if key not in self._records]
+
+
+class Resumed:
+    """The jobs that are left to do, and the records of the others. The parameters are those of `Known`.
+
+    Parameters
+    ----------
+    careful : runs the jobs
+    """
+
+    def __init__(
         self,
         path: Path | None,
-        harness: "Harness",
+        careful: "Careful",
         todo: "Sequence[Job]",
         retry: str | None,
         *,
         goes_on: bool,
         gpu: str | None = None,
     ) -> None:
-        again = _outcomes(retry)
-        before = [] if path is None else _records_so_far(path)
-        self.todo, self.kept = list(todo), list["Record"]()
-        if goes_on or again:
-            known = {
-                (*record.key, record.seed): record
-                for record in before
-                if record.outcome not in again and _has_what_is_asked(record, gpu, harness)
-            }
-            keys = harness.keys(todo)
-            self.todo = [job for job, key in zip(todo, keys, strict=True) if key not in known]
-            self.kept = [known[key] for key in keys if key in known]
+        known = Known(path, careful.harness, retry, goes_on=goes_on, gpu=gpu)
+        kept, self.todo = known.split(careful, todo)
+        self.kept, self.retries = [record for _, record in kept], known.retries
 
 
 def finish(records: "Sequence[Record]", asked: "Asked") -> None:

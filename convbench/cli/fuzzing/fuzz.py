@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from convbench.cli import options
+from convbench.cli.claims import claim_gpu
 from convbench.cli.fuzzing.outcome import Report, live
 from convbench.cli.streams import message
 from convbench.errors import ConvbenchError
@@ -249,8 +250,12 @@ def _words(asked: list[str] | None) -> list[str]:
 
 
 def _device(name: str | None) -> "Device":
-    """The device that was asked for; without a name, the GPU if there is one, else the checked emulator."""
+    """The device that was asked for; without a name, the GPU if there is one, else the checked emulator.
+
+    The command has a GPU for itself from here on.
+    """
     from convbench import devices
 
+    claim_gpu(name)
     device = devices.select(name)
     return devices.select("emulator-checked") if name is None and not device.is_gpu else device

@@ -105,6 +105,10 @@ class Team(Generic[T]):
                 continue
             yield from self._ended(heard) if isinstance(heard, Future) else self._told(heard)
 
+    def under_way(self) -> list[tuple[T, str]]:
+        """None: what is under way in the processes of a cluster does not end that of the caller."""
+        return []
+
     def cancel(self) -> None:
         """Drop all tasks that have not ended. New tasks may follow."""
         self._left.clear()

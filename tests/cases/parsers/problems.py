@@ -59,6 +59,7 @@ CONDITIONS = (
     "name not in ['a', \"b\"] & macs > 10 ** 6",
     "1 <= c // 2 % 3 < 5 | ~(dtype == 'float32')", "count * 2 - -1 != 3.5 and layout not in ('NHWC',)",
 )  # fmt: skip
+SHARDS = "1/2", "2/2", "1/1", "001/002"
 SIZES = "x=1x3x224x224", "1x3x8x8", "data:0=2x2"
 LAYERS = workload.from_texts(list(OWN))
 
@@ -90,6 +91,11 @@ def condition(text: bytes) -> None:
 def sizes(text: bytes) -> None:
     """Read a value of --input."""
     options.inputs([as_argument(text)])
+
+
+def shard(text: bytes) -> None:
+    """Take a shard of a workload."""
+    LAYERS.shard(as_argument(text))
 
 
 def encoded(texts: Iterable[str]) -> tuple[bytes, ...]:
@@ -138,5 +144,6 @@ PARSERS = (
     ),
     Parser(name="workload: ONNX", share=0.6, longest=1024, read=of_file(loaded, ".onnx"), texts=models()),
     Parser(name="sizes of --input", share=8, longest=100, read=sizes, texts=encoded(SIZES)),
+    Parser(name="texts of --shard", share=8, longest=40, read=shard, texts=encoded(SHARDS)),
     Parser(name="conditions of --where", share=6, longest=300, read=condition, texts=encoded(CONDITIONS)),
 )  # fmt: skip

@@ -2,6 +2,7 @@
 
 from dataclasses import asdict, dataclass
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from convbench.emulator import cache_folder
 from convbench.errors import ConvbenchError
 from convbench.fuzz.cases import FuzzCase, config_of
 from convbench.profiling import chips, nsight
-from convbench.records import Record
+from convbench.records import BegunFile, Record
 from convbench.tuning.entry import Entry
 
 CHIP = """[mine]
@@ -35,6 +36,7 @@ CASES = (
     "winograd forward n1c4h8w8-k4r3s3-pad1 uniform seed=123456789  # wrong values (y)",
     "mine forward n1c1h3w3-k1r1s1 nonfinite seed=0 'config=Wide,tile=(4, 8)'",
 )
+BEGUN = '{"job": ["n1c2h3w3-k1r1s1", "forward", "direct", "", "simulator", "0"], "times": 1}\n'
 SIZES = "2GiB", "500 MB", "7"
 
 
@@ -96,6 +98,14 @@ def size(text: bytes) -> None:
     cache_folder.bytes_of(as_argument(text))
 
 
+def begun(path: Path) -> None:
+    """Read what earlier commands left in a file of what was begun, and begin and end a job of it."""
+    with BegunFile(path.with_suffix(""), goes_on=True) as file:
+        for job in list(file.times)[:1]:
+            file.begin(job)
+            file.end(job)
+
+
 ENTRY = Entry(
     device="NVIDIA H200", compute_capability="9.0", algorithm="direct", direction="forward",
     problem="n1c64h56w56-k64r3s3-pad1", config={"threads": 64, "tile": [4, 8]}, median_us=12.5,
@@ -110,6 +120,10 @@ PARSERS = (
     Parser(
         name="tuned configs", share=8, longest=1024, read=entry, errors=(ConvbenchError, ValueError),
         texts=(ENTRY.to_json().encode(),), is_json=True,
+    ),
+    Parser(
+        name="files of what was begun", share=2, longest=512, read=of_file(begun, ".begun"), texts=(BEGUN.encode(),),
+        is_json=True,
     ),
     Parser(name="cases of the fuzzer", share=4, longest=300, read=case, texts=tuple(text.encode() for text in CASES)),
     Parser(

@@ -1,0 +1,34 @@
+"""What a command holds until its end: the GPU that its kernels run on."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from contextvars import ContextVar
+
+_HELD: ContextVar[ExitStack] = ContextVar("held")
+
+
+@contextmanager
+def until_the_end() -> Iterator[None]:
+    """Give back, at the end of this context, what is claimed in it."""
+    with ExitStack() as held:
+        before = _HELD.set(held)
+        try:
+            yield
+        finally:
+            _HELD.reset(before)
+
+
+def claim_gpu(device: str | None) -> None:
+    """Have the GPU that a device uses for this command alone, until its end; without a name, that of the default.
+
+    It comes before the device is made, which takes memory of the GPU. Raises DeviceError if another run has the GPU.
+    """
+    from convbench import devices
+
+    if (gpu := devices.in_use(device)) is not None:
+        _HELD.get().enter_context(devices.claim(gpu, _tell))
+
+
+def _tell(sentence: str) -> None:
+    print(f"convbench: {sentence}", file=sys.stderr)
