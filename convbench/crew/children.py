@@ -7,6 +7,7 @@ import ctypes
 import os
 import sys
 import time
+from collections.abc import Set as AbstractSet
 from contextlib import suppress
 
 import psutil
@@ -21,13 +22,20 @@ def adopt_orphans() -> None:
         ctypes.CDLL(None).prctl(ADOPT_ORPHANS, 1, 0, 0, 0)
 
 
-def end_children() -> None:
-    """Kill all processes that this one and they have started. Where there is none, this takes a microsecond."""
+def children() -> frozenset[int]:
+    """The children of this process, by their ids. Where there is none, this takes a microsecond."""
+    return frozenset(child.pid for child in psutil.Process().children()) if _has_child() else frozenset()
+
+
+def end_children(kept: AbstractSet[int] = frozenset()) -> None:
+    """Kill the children of this process, except for those that are kept, and all that they have started."""
     deadline = time.monotonic() + MOST_S
-    while _has_child() and time.monotonic() < deadline:
-        for process in psutil.Process().children(recursive=True):
+    while (left := children() - kept) and time.monotonic() < deadline:
+        for number in left:
             with suppress(psutil.Error):
-                process.kill()
+                child = psutil.Process(number)
+                for process in (*child.children(recursive=True), child):
+                    process.kill()
         time.sleep(0.001)
 
 

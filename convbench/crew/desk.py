@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from typing import Any
 
-from convbench.crew.children import end_children
+from convbench.crew.children import children, end_children
 from convbench.crew.messages import GivesTurn, Order, Post, Told, WantsTurn
 from convbench.crew.notice import Notice
 from convbench.crew.output import Output
@@ -28,6 +28,7 @@ class Desk:
         self.number = number
         self.connection, self._notice, self._output = connection, notice, output
         self._process = os.getpid()
+        self._kept = frozenset[int]()
         self._told: list[Any] = []
 
     def begin(self, what: str, limit_s: float = 0.0) -> None:
@@ -44,10 +45,14 @@ class Desk:
         self._end_if_lost()
         self._notice.clear()
 
+    def keep_children(self) -> None:
+        """Let `end_children` spare the processes that run now: they are the worker's own."""
+        self._kept = children()
+
     def end_children(self) -> None:
         """End what a part of the task has left running, so that it costs no other part time or memory."""
         self._end_if_copy()
-        end_children()
+        end_children(self._kept)
 
     def _end_if_copy(self) -> None:
         """End a copy of the process that a task has forked: it must not go on with the work of the process."""

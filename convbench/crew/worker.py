@@ -47,6 +47,7 @@ def _serve(desk: Desk, output: Output, connection: Connection, limit: int) -> No
         sys.path[:] = connection.recv()  # before the next message, whose content may be found by it alone
         start: Callable[[Desk], Callable[[Any], Any]] = pickle.loads(connection.recv_bytes())
         work = start(desk)
+        desk.keep_children()
         if limit:
             _limit_memory(limit)
     except ConvbenchError as error:
