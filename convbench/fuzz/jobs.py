@@ -1,6 +1,7 @@
 """The jobs of a call: a crew of workers runs a campaign each, and a lost worker is replaced, so that all goes on.
 
-One more worker asks the algorithms which cases they may have. No code of an algorithm runs in the parent.
+No code of an algorithm runs in the parent. One more worker asks the algorithms which cases they may have; if the jobs
+end soon, one of theirs does.
 """
 
 import time
@@ -20,6 +21,7 @@ from convbench.fuzz.orders import Found, Inquiry, Job, Message, Orders, Progress
 from convbench.fuzz.verdicts import Finding, lost
 from convbench.fuzz.worker import Start
 
+ASK_AFTER_S = 5.0  # of the campaign: a shorter one is not worth the start of another worker
 LOOK_S = 0.1  # how long to wait for a message before the caller may look at something else
 MOST_DEATHS = 3  # workers that an algorithm may take down before it is left out
 
@@ -44,16 +46,20 @@ class Jobs:
         self._deaths: Counter[str] = Counter()  # workers by the algorithm that took them down
         self._known: list[Finding] = []
         self._hired, self._stopped, self._interrupted = orders.jobs + 1, False, False
+        self._jobs_left, self._ask_at = orders.jobs, time.monotonic() + ASK_AFTER_S
+        self._inquiry: Inquiry | None = Inquiry(number=orders.jobs, algorithms=orders.algorithms)
         self._crew.add(
             *(
                 Job(
-                    number=share, share=share, algorithms=orders.algorithms_of(share), corpus=orders.corpus_of(share),
+                    number=share,
+                    share=share,
+                    algorithms=orders.algorithms_of(share),
+                    corpus=orders.corpus_of(share),
                     examples=orders.examples_of(share),
                 )
                 for share in range(orders.jobs)
-            ),
-            Inquiry(number=orders.jobs, algorithms=orders.algorithms),
-        )  # fmt: skip
+            )
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -78,9 +84,14 @@ class Jobs:
                         self._known.append(message.finding)
                     yield job.number, message, output
                 case Ended(task=job, fate="done", result=reason, output=output):
+                    self._jobs_left -= isinstance(job, Job)
                     yield job.number, told.Ended(reason), output
                 case Ended(task=job) as ended:
+                    self._jobs_left -= isinstance(job, Job)
                     yield from self._lost(job, ended)
+            if self._inquiry is not None and (not self._jobs_left or time.monotonic() > self._ask_at):
+                self._crew.add(self._inquiry)
+                self._inquiry = None
 
     def tell(self, finding: Finding) -> None:
         """Tell all jobs about a finding, so that none shrinks the same failure again."""
@@ -92,6 +103,7 @@ class Jobs:
         A job that is lost is not replaced.
         """
         self._stopped, self._interrupted = True, but is None
+        self._inquiry = None if self._interrupted else self._inquiry
         self._crew.tell(None, but=lambda job: but is not None and (isinstance(job, Inquiry) or job.number == but))
 
     def _lost(self, job: Job | Inquiry, ended: Ended[Job | Inquiry]) -> Iterator[tuple[int, Message, str]]:
@@ -118,6 +130,7 @@ class Jobs:
                 self._crew.add(replace(job, algorithms=job.algorithms[job.algorithms.index(case.algorithm) + 1 :]))
         elif not self._stopped and self.orders.keep_going and time.time() < self.end:
             self._crew.add(self._next(job, case))
+            self._jobs_left += 1
 
     def _next(self, job: Job, case: FuzzCase) -> Job:
         """The job that goes on where another was lost by a case.
