@@ -6,27 +6,23 @@ run of the task it has begun, so that a run that ends the process is known, and 
 does with each question to an algorithm about what it computes.
 """
 
-import gc
-import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import asdict, dataclass, field, replace
-from functools import cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Protocol
-
-import numpy as np
 
 from convbench.algorithm import Algorithm, registry
 from convbench.crew import Loss
 from convbench.devices import Device
 from convbench.errors import ContractError, DeviceError
-from convbench.measurement import Case, Effort, Execution, Facts, Harness, Job, Judgement, SampledCase, contest
-from convbench.problem import ConvProblem, Direction, Dtype, operands
+from convbench.measurement import Case, Effort, Facts, Harness, Job, Judgement, SampledCase, contest
+from convbench.problem import ConvProblem, Direction, Dtype
 from convbench.problem.notation import parse
 from convbench.records import CACHES, Record
+from convbench.survey.ahead import compile_ahead, give_back, load_library
 from convbench.survey.layers import Measured, may_take, plan
 from convbench.tuning import Database
 from convbench.workload import Layer, Workload
@@ -233,9 +229,10 @@ def _times(task: Times, device: Device, place: Place, over: Over) -> Outcome:
         if lost is not None and key in jobs:
             done.records.append(_record_of(lost, jobs[key], harness, workload))
             place.post((key, done.records[-1]))
-    done.compile_s += _compile_ahead(left, device, done.notes, harness.watch)
-    if device.is_gpu and any(job.algorithm.family == "baseline" for job in left):
-        done.notes += _load_library(device)
+    done.compile_s += compile_ahead(left, device, done.notes, harness.watch)
+    if device.is_gpu and (theirs := [job for job in left if job.algorithm.family == "baseline"]):
+        harness.watch(theirs[0])
+        done.notes += load_library(device)
     place.rest()
     with place.turn() as there_is_time:
         start = time.perf_counter()
@@ -249,7 +246,7 @@ def _times(task: Times, device: Device, place: Place, over: Over) -> Outcome:
         done.seconds = time.perf_counter() - start
         del harness
         if device.is_gpu:
-            _give_back()
+            give_back()
     done.compile_s += device.compile_s - compiled
     return done
 
@@ -284,30 +281,6 @@ def _record_of(lost: Lost, job: Job, harness: Harness, workload: Workload) -> Re
     return harness.record(job, workload, Judgement(outcome=lost.outcome, reason=lost.reason), known=known)
 
 
-@cache
-def _load_library(device: Device) -> tuple[str, ...]:
-    """Load the library's code, which takes seconds, before the first turn of this process. Gives notes of failure."""
-    problem, library = parse("n1c8h8w8-k8r3s3-pad1"), registry.get("cudnn")
-    try:
-        execution = Execution(library, problem, "forward", device, SampledCase(problem, 0).of("uniform")[0])
-        execution.load()
-        execution.run()
-        execution.results()
-    except (Exception, SystemExit) as error:  # noqa: BLE001  (the record of each layer has the error too)
-        return (f"the library cannot be used: {type(error).__name__}: {error}",)
-    return ()
-
-
-def _give_back() -> None:
-    """Free the memory that Numba and PyTorch keep for later, because the next turn is another process's."""
-    gc.collect()
-    from numba import cuda  # Numba is slow to import, and only a process with a GPU comes here
-
-    cuda.current_context().deallocations.clear()
-    if torch := sys.modules.get("torch"):
-        torch.cuda.empty_cache()
-
-
 def _takes(algorithm: Algorithm, problem: ConvProblem, direction: Direction) -> bool:
     """Whether an algorithm is timed in a problem's memory layout.
 
@@ -339,38 +312,3 @@ def _case(problem: ConvProblem, task: Times) -> Case:
     case = SampledCase(problem, task.seed, task.measured.layer.direction)
     case.of("uniform")
     return case
-
-
-def _compile_ahead(jobs: list[Job], device: Device, notes: list[str], watch: Callable[[Job], None]) -> float:
-    """Compile the kernels that jobs will launch, on a GPU. Gives the seconds that it took.
-
-    Parameters
-    ----------
-    watch : called before each job
-    """
-    if not device.is_gpu:
-        return 0.0
-    from convbench.survey.compiler import CompilingDevice  # it imports Numba, which is slow
-
-    compiler = CompilingDevice()
-    for job in jobs:
-        if job.algorithm.family == "baseline":
-            continue
-        problem, direction = job.layer.work
-        watch(job)
-        try:
-            nothing: dict[str, Any] = {
-                name: _unread(operands.shape(problem, name), problem.dtype)
-                for name in operands.inputs(problem, direction)
-            }
-            execution = Execution(job.algorithm, problem, direction, compiler, nothing, job.config)
-            execution.load()
-            execution.run()
-        except (Exception, SystemExit) as error:  # noqa: BLE001  (the harness compiles it again, and records a failure)
-            notes.append(f"{job.algorithm.name} on {problem} was not compiled ahead: {type(error).__name__}: {error}")
-    return compiler.compile_s
-
-
-def _unread(sizes: tuple[int, ...], dtype: Dtype) -> Any:
-    """An array of a shape that takes almost no memory, for plans that never read it."""
-    return np.broadcast_to(np.zeros(1, dtype), sizes)
