@@ -28,6 +28,7 @@ from convbench.measurement import contest, time_limit_s
 
 REPORT_S = 0.25  # time between reports of progress
 SHRINK_S = 60.0  # time for shrinking one failure
+LEAST_SHRINK_S = 10.0  # of it, where the time that is left is shared by the algorithms
 COMPILE_S = 120.0  # time for a case besides that for its size: its kernels have few variants
 
 
@@ -132,7 +133,7 @@ class _Worker:
                 self.campaign.known.append(finding)
             else:
                 self.desk.post(Found(finding, final=False))
-                deadline = time.monotonic() + SHRINK_S
+                deadline = time.monotonic() + self._shrink_s()
                 finding = self.campaign.shrunk(
                     step, finding, until=lambda: self._is_stopped() or time.monotonic() > deadline
                 )
@@ -145,6 +146,13 @@ class _Worker:
             raise _StoppedError
         if time.monotonic() > self.reported + REPORT_S:
             self._report()
+
+    def _shrink_s(self) -> float:
+        """The time for shrinking one failure. If others are to be run after it, their share of the time is left."""
+        if not self.orders.keep_going:
+            return SHRINK_S
+        share = (self.end - time.time()) / len(self.job.algorithms)
+        return min(SHRINK_S, max(LEAST_SHRINK_S, share))
 
     def _announce(self, case: FuzzCase | None) -> None:
         if case is not None and case.algorithm != self.algorithm:
