@@ -5,7 +5,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from math import inf
@@ -17,14 +17,14 @@ import typer
 from convbench.cli import options
 from convbench.cli.claims import claim_gpu
 from convbench.cli.fuzzing.outcome import Report, live
-from convbench.cli.streams import message
+from convbench.cli.streams import message, visible
 from convbench.errors import ConvbenchError
 from convbench.interrupts import INTERRUPTED
 from convbench.problem import DIRECTIONS
 
 if TYPE_CHECKING:
     from convbench.devices import Device
-    from convbench.fuzz import Orders, Suit, Tally
+    from convbench.fuzz import Orders, Tally
 
 DEFAULT_SECONDS = 60.0
 
@@ -119,7 +119,7 @@ def fuzz(
         raise ConvbenchError(f"--timeout is {timeout:g}; it must be more than 0")
     from convbench.algorithm import registry
     from convbench.crew import default_bytes, parse_size
-    from convbench.fuzz import Corpus, Orders, Suit, Tally
+    from convbench.fuzz import Corpus, Orders, Tally
 
     options.load_plugins(plugin)
     directions = tuple(dict.fromkeys(map(options.direction, _words(direction) or DIRECTIONS)))
@@ -132,25 +132,22 @@ def fuzz(
         algorithms=names, directions=directions, device=chosen.name, prepare=partial(options.load_plugins, plugin),
         seed=seed, jobs=jobs, corpus=tuple(known), examples=examples,
         seconds=DEFAULT_SECONDS if seconds is None and examples is None else seconds, keep_going=keep_going,
-        timeout_s=timeout, memory=default_bytes(jobs) if memory is None else parse_size(memory),
+        timeout_s=timeout, memory=default_bytes(jobs + 1) if memory is None else parse_size(memory),
     )  # fmt: skip
     tally = Tally(algorithms=names)
     report = Report(orders, file, plugin or [], tally, quiet=json_)
     tally.found = report.found
-    suits = [Suit(one, chosen, directions) for one in algorithms]
-    interrupted = _run(orders, tally, suits, report)
-    tally.unable = {suit.algorithm.name for suit in suits if not suit.rows}
+    interrupted = _run(orders, tally, report)
     report.finish(interrupted=interrupted)
     # without --algorithm, nobody expects a case of an algorithm that cannot have one
     missing = [name for name, reason in tally.without_case.items() if algorithm or reason != tally.UNABLE]
     _exit(tally, missing, interrupted=interrupted)
 
 
-def _run(orders: "Orders", tally: "Tally", suits: "Sequence[Suit]", report: "Report") -> bool:
+def _run(orders: "Orders", tally: "Tally", report: "Report") -> bool:
     """Run the jobs to their end, and return whether they were interrupted."""
-    from convbench.fuzz import Found, Jobs, possible
+    from convbench.fuzz import Found, Jobs
 
-    suits = list(suits)
     with Jobs(orders) as jobs, live(orders, tally) as show, _interrupts_noted() as interrupted:
         deadline, stopped = inf, False
         try:
@@ -164,8 +161,6 @@ def _run(orders: "Orders", tally: "Tally", suits: "Sequence[Suit]", report: "Rep
                     if isinstance(message, Found) and not orders.keep_going and not stopped:
                         jobs.stop(but=job)  # this one shrinks its failure, and ends
                         stopped = True
-                elif suits:  # only one in each round, so that messages of the jobs are not kept waiting
-                    tally.possible |= possible([suits.pop()])
                 show()
                 if interrupted.is_set() and deadline == inf:
                     jobs.stop()
@@ -174,7 +169,6 @@ def _run(orders: "Orders", tally: "Tally", suits: "Sequence[Suit]", report: "Rep
                     break
         finally:
             tally.finish()
-    tally.possible |= possible(suits)
     return interrupted.is_set()
 
 
@@ -193,16 +187,22 @@ def _interrupts_noted() -> Iterator[threading.Event]:
 
 
 def _replay(lines: list[str], device: str | None, plugin: list[str] | None, json_: bool) -> None:
-    """Run cases in this process, in their order."""
+    """Run cases in their order in one process: a worker's with plugins or on a GPU, else this one."""
     from convbench.algorithm import registry
-    from convbench.fuzz import FuzzCase, judge_in_order
+    from convbench.crew import default_bytes
+    from convbench.fuzz import FuzzCase, judge_in_order, replayed
 
     cases = [FuzzCase.read(line) for line in lines]
     options.load_plugins(plugin)
     for case in cases:
         registry.get(case.algorithm)  # an unknown name is told before anything is run
     chosen, told, passed = _device(device), [], True
-    for case, verdict in zip(cases, judge_in_order(cases, registry.get, chosen, whole=True), strict=True):
+    if plugin or chosen.is_gpu:
+        results = replayed(cases, chosen.name, partial(options.load_plugins, plugin), memory=default_bytes())
+    else:
+        verdicts = judge_in_order(cases, registry.get, chosen, whole=True)
+        results = ((case, verdict, "") for case, verdict in zip(cases, verdicts, strict=True))
+    for case, verdict, output in results:
         passed &= verdict.outcome == "passed"
         told.append(
             {
@@ -211,6 +211,8 @@ def _replay(lines: list[str], device: str | None, plugin: list[str] | None, json
                 "samples": verdict.samples,
             }
         )  # fmt: skip
+        if output:
+            print(visible(output), file=sys.stderr if json_ else sys.stdout, end="", flush=True)
         if not json_:
             used = "" if verdict.fraction is None else f", {verdict.fraction:.3g} of the bound"
             if verdict.samples is not None:
