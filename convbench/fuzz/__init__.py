@@ -30,15 +30,16 @@ from convbench.fuzz.cases import FuzzCase, config_of
 from convbench.fuzz.corpus import Corpus, KnownCase
 from convbench.fuzz.coverage import possible
 from convbench.fuzz.distilling import Distilled, distilled
-from convbench.fuzz.jobs import Jobs
-from convbench.fuzz.orders import Found, Orders
+from convbench.fuzz.jobs import Hire, Jobs
+from convbench.fuzz.orders import Found, Inquiry, Job, Orders
 from convbench.fuzz.replaying import replayed
 from convbench.fuzz.suiting import Suit
 from convbench.fuzz.tally import Tally
 from convbench.fuzz.verdicts import Cause, Finding, Verdict, judge
+from convbench.fuzz.worker import Start
 
 __all__ = [
-    "Campaign", "Cause", "Corpus", "Distilled", "Figures", "Finding", "Found", "FuzzCase", "Jobs", "KnownCase",
-    "Orders", "Result", "Step", "Suit", "Tally", "Verdict", "config_of", "distilled", "fuzz", "judge",
-    "judge_in_order", "possible", "replayed",
+    "Campaign", "Cause", "Corpus", "Distilled", "Figures", "Finding", "Found", "FuzzCase", "Hire", "Inquiry", "Job",
+    "Jobs", "KnownCase", "Orders", "Result", "Start", "Step", "Suit", "Tally", "Verdict", "config_of", "distilled",
+    "fuzz", "judge", "judge_in_order", "possible", "replayed",
 ]  # fmt: skip

@@ -6,7 +6,7 @@ end soon, one of theirs does.
 
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -14,7 +14,7 @@ from math import inf
 from tempfile import TemporaryDirectory
 from typing import ClassVar, Self
 
-from convbench.crew import Crew, Ended, Posted
+from convbench.crew import Crew, Ended, Posted, Workforce
 from convbench.devices import check_after_loss
 from convbench.errors import CaseError
 from convbench.fuzz import orders as told
@@ -27,23 +27,26 @@ ASK_AFTER_S = 5.0  # of the campaign: a shorter one is not worth the start of an
 LOOK_S = 0.1  # how long to wait for a message before the caller may look at something else
 MOST_DEATHS = 3  # workers that an algorithm may take down before it is left out
 
+Hire = Callable[[Start], Workforce[Job | Inquiry]]
+
 NO_LONGER = "{name} took {deaths} processes down, and is no longer run"
 
 
 class Jobs:
-    """The jobs of a call, for their parent. Use it as a context manager: its end ends all workers."""
+    """The jobs of a call, for their parent. Use it as a context manager: its end ends all workers.
+
+    Parameters
+    ----------
+    hire : gives the workers; None: processes of this machine
+    """
 
     STOP_S: ClassVar[float] = 20.0  # how long to wait for jobs that were told to stop: one may be compiling a kernel
 
-    def __init__(self, orders: Orders) -> None:
+    def __init__(self, orders: Orders, hire: Hire | None = None) -> None:
         self.orders, self.end = orders, time.time() + (orders.seconds or inf)
         # Hypothesis would otherwise write into the current folder
         self._folder = TemporaryDirectory(prefix="convbench-fuzz-", ignore_cleanup_errors=True)
-        fails_allocations = not orders.device.startswith("cuda")
-        self._crew: Crew[Job | Inquiry] = Crew(
-            Start(orders, self._folder.name, self.end), orders.jobs + 1, memory=orders.memory,
-            fails_allocations=fails_allocations, after_loss=partial(check_after_loss, orders.device),
-        )  # fmt: skip
+        self._crew = (hire or self._processes)(Start(orders, self._folder.name, self.end))
         self._done: dict[int, dict[str, int]] = {}  # cases by job and by algorithm
         self._deaths: Counter[str] = Counter()  # workers by the algorithm that took them down
         self._known: list[Finding] = []
@@ -62,6 +65,13 @@ class Jobs:
                 for share in range(orders.jobs)
             )
         )
+
+    def _processes(self, start: Start) -> Workforce[Job | Inquiry]:
+        orders = self.orders
+        return Crew(
+            start, orders.jobs + 1, memory=orders.memory, fails_allocations=not orders.device.startswith("cuda"),
+            after_loss=partial(check_after_loss, orders.device),
+        )  # fmt: skip
 
     def __enter__(self) -> Self:
         return self
@@ -91,6 +101,10 @@ class Jobs:
                 case Ended(task=job, fate="left_out"):  # by a signal that ends all
                     self._jobs_left -= isinstance(job, Job)
                     yield job.number, told.Ended(None), ""
+                case Ended(task=job, fate="lost") as ended:  # with its machine
+                    yield job.number, told.Ended(None), f"{ended.reason}; its share goes on elsewhere\n"
+                    self._jobs_left -= isinstance(job, Job)
+                    self._add_next(job)
                 case Ended(task=job) as ended:
                     self._jobs_left -= isinstance(job, Job)
                     yield from self._lost(job, ended)
@@ -130,21 +144,30 @@ class Jobs:
         if self._deaths[case.algorithm] == MOST_DEATHS:
             reason = NO_LONGER.format(name=case.algorithm, deaths=MOST_DEATHS)
         yield job.number, told.Ended(reason), ""
+        self._add_next(job, case)
+
+    def _add_next(self, job: Job | Inquiry, case: FuzzCase | None = None) -> None:
+        """Have another job go on where one was lost, by a case or with its machine."""
         if isinstance(job, Inquiry):
+            asked = 0 if case is None else job.algorithms.index(case.algorithm) + 1
             if not self._interrupted:
-                self._crew.add(replace(job, algorithms=job.algorithms[job.algorithms.index(case.algorithm) + 1 :]))
-        elif not self._stopped and self.orders.keep_going and time.time() < self.end:
+                self._crew.add(replace(job, algorithms=job.algorithms[asked:]))
+        elif not self._stopped and (self.orders.keep_going or case is None) and time.time() < self.end:
             self._crew.add(self._next(job, case))
             self._jobs_left += 1
 
-    def _next(self, job: Job, case: FuzzCase) -> Job:
-        """The job that goes on where another was lost by a case.
+    def _next(self, job: Job, case: FuzzCase | None) -> Job:
+        """The job that goes on where another was lost.
 
         It begins with the algorithms that have had the fewest cases, so that one which takes down each worker does not
         keep the others from their turn.
         """
-        left = job.corpus[job.corpus.index(case) + 1 :] if case in job.corpus else ()  # the corpus comes first
-        done = sum(self._done.get(job.number, {}).values()) + (case not in job.corpus)
+        done = sum(self._done.get(job.number, {}).values())
+        if case is None:
+            left = () if done else job.corpus
+        else:
+            left = job.corpus[job.corpus.index(case) + 1 :] if case in job.corpus else ()  # the corpus comes first
+            done += case not in job.corpus
         number, self._hired = self._hired, self._hired + 1
         had = sum(map(Counter, self._done.values()), self._deaths.copy())
         alive = [name for name in self.orders.algorithms if self._deaths[name] < MOST_DEATHS]

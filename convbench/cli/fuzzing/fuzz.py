@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from math import inf
 from pathlib import Path
@@ -16,6 +17,7 @@ import typer
 
 from convbench.cli import options
 from convbench.cli.claims import claim_gpu
+from convbench.cli.fuzzing.cluster import on_cluster
 from convbench.cli.fuzzing.outcome import Report, live
 from convbench.cli.streams import message, visible
 from convbench.errors import ConvbenchError
@@ -24,7 +26,7 @@ from convbench.problem import DIRECTIONS
 
 if TYPE_CHECKING:
     from convbench.devices import Device
-    from convbench.fuzz import Orders, Tally
+    from convbench.fuzz import Hire, Orders, Tally
 
 DEFAULT_SECONDS = 60.0
 
@@ -47,7 +49,13 @@ DirectionsOption = Annotated[
     ),
 ]
 JobsOption = Annotated[
-    int, typer.Option("--jobs", min=1, help="Number of processes. Each draws its own cases from the same seed.")
+    int | None,
+    typer.Option(
+        "--jobs",
+        min=1,
+        help="Number of processes. Each draws its own cases from the same seed. Default: 1; with --cluster, as many as "
+        "it does at once.",
+    ),
 ]
 KeepGoingOption = Annotated[
     bool, typer.Option("--keep-going", help="Go on after a failure, and collect failures with other causes.")
@@ -90,13 +98,14 @@ def fuzz(
     seed: SeedOption = 0,
     algorithm: options.AlgorithmOption = None,
     direction: DirectionsOption = None,
-    jobs: JobsOption = 1,
+    jobs: JobsOption = None,
     keep_going: KeepGoingOption = False,
     device: FuzzDeviceOption = None,
     plugin: options.PluginOption = None,
     cache_size: options.CacheSizeOption = None,
     timeout: TimeoutOption = None,
     memory: options.MemoryOption = None,
+    cluster: options.ClusterOption = None,
     corpus: CorpusOption = Path("fuzz_corpus.txt"),
     replay: ReplayOption = None,
     json_: options.JsonOption = False,
@@ -107,8 +116,8 @@ def fuzz(
     """
     options.keep_cache_within(cache_size)
     if replay:
-        others = seconds, examples, seed, algorithm, direction, jobs, keep_going, timeout, memory
-        if others != (None, None, 0, None, None, 1, False, None, None):
+        others = seconds, examples, seed, algorithm, direction, jobs, keep_going, timeout, memory, cluster
+        if others != (None, None, 0, None, None, None, False, None, None, None):
             fit = "--device, --plugin, --cache-size and --json"
             raise ConvbenchError(f"--replay runs one case as it is; only {fit} go with it")
         _replay(replay, device, plugin, json_)
@@ -124,31 +133,37 @@ def fuzz(
     options.load_plugins(plugin)
     directions = tuple(dict.fromkeys(map(options.direction, _words(direction) or DIRECTIONS)))
     algorithms = [registry.get(name) for name in _words(algorithm)] or options.available_algorithms()
-    chosen, file = _device(device), Corpus(corpus)
+    file = Corpus(corpus)
     file.require_writable()
     names = tuple(algorithm.name for algorithm in algorithms)
     known = [case for case in file.cases() if case.algorithm in names and case.direction in directions]
     orders = Orders(
-        algorithms=names, directions=directions, device=chosen.name, prepare=partial(options.load_plugins, plugin),
-        seed=seed, jobs=jobs, corpus=tuple(known), examples=examples,
-        seconds=DEFAULT_SECONDS if seconds is None and examples is None else seconds, keep_going=keep_going,
-        timeout_s=timeout, memory=default_bytes(jobs + 1) if memory is None else parse_size(memory),
+        algorithms=names, directions=directions,
+        device="cuda" if cluster and device == "cuda" else _device(device).name,  # of the workers
+        prepare=partial(options.load_plugins, plugin), seed=seed, jobs=jobs or 1, corpus=tuple(known),
+        examples=examples, seconds=DEFAULT_SECONDS if seconds is None and examples is None else seconds,
+        keep_going=keep_going, timeout_s=timeout, memory=None if memory is None else parse_size(memory),
     )  # fmt: skip
+    if cluster is None:
+        hire = None
+        orders = replace(orders, memory=orders.memory or default_bytes(orders.jobs + 1))
+    else:
+        orders, hire = on_cluster(cluster, orders, plugin, jobs)
     tally = Tally(algorithms=names)
     report = Report(orders, file, plugin or [], tally, quiet=json_)
     tally.found = report.found
-    interrupted = _run(orders, tally, report)
+    interrupted = _run(orders, tally, report, hire)
     report.finish(interrupted=interrupted)
     # without --algorithm, nobody expects a case of an algorithm that cannot have one
     missing = [name for name, reason in tally.without_case.items() if algorithm or reason != tally.UNABLE]
     _exit(tally, missing, interrupted=interrupted)
 
 
-def _run(orders: "Orders", tally: "Tally", report: "Report") -> bool:
+def _run(orders: "Orders", tally: "Tally", report: "Report", hire: "Hire | None") -> bool:
     """Run the jobs to their end, and return whether they were interrupted."""
     from convbench.fuzz import Found, Jobs
 
-    with Jobs(orders) as jobs, live(orders, tally) as show, _interrupts_noted() as interrupted:
+    with Jobs(orders, hire) as jobs, live(orders, tally) as show, _interrupts_noted() as interrupted:
         deadline, stopped = inf, False
         try:
             for told in jobs.messages():
