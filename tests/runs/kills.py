@@ -130,7 +130,7 @@ def run(tally: Tally, folder: Path, kills: int, random: Random) -> bool:
 def kill(tally: Tally, process: "subprocess.Popen[bytes]", random: Random) -> bool:
     """Kill the command or one of its processes. Whether it was the command."""
     try:
-        children = psutil.Process(process.pid).children(recursive=True)
+        children = [one for one in psutil.Process(process.pid).children(recursive=True) if not _is_pythons(one)]
     except psutil.Error:
         return False
     if not children or random.random() < 1 / 3:
@@ -144,6 +144,11 @@ def kill(tally: Tally, process: "subprocess.Popen[bytes]", random: Random) -> bo
         random.choice(children).kill()
         tally.others += 1
     return False
+
+
+def _is_pythons(process: psutil.Process) -> bool:
+    """Whether a process is the keeper of Python's own semaphores, which starts again and tells a traceback if killed."""
+    return any("resource_tracker" in word for word in process.cmdline())
 
 
 def check_records(tally: Tally, folder: Path) -> None:
