@@ -147,7 +147,7 @@ def kill(tally: Tally, process: "subprocess.Popen[bytes]", random: Random) -> bo
 
 
 def _is_pythons(process: psutil.Process) -> bool:
-    """Whether a process is the keeper of Python's own semaphores, which starts again and tells a traceback if killed."""
+    """Whether a process is the keeper of Python's semaphores, which starts again and tells a traceback if killed."""
     return any("resource_tracker" in word for word in process.cmdline())
 
 
