@@ -15,6 +15,7 @@ from convbench.algorithm import Algorithm, registry
 from convbench.crew import Desk, Ended, Posted, StartError, Workforce
 from convbench.devices import Device, DistantDevice
 from convbench.errors import DeviceError
+from convbench.interrupts import Interruption
 from convbench.measurement.harness import Harness, TunedConfigs
 from convbench.measurement.job import Facts, Job, Judgement, Space, by_layer
 from convbench.measurement.limits import memory_reason, time_limit_s
@@ -212,6 +213,8 @@ class IsolatedHarness(Harness):
             for event in self._crew.events():
                 if isinstance(event, Posted):
                     yield from self._heard(event, todo)
+                elif isinstance(event, Ended) and event.fate == "left_out":  # by a signal that ends all
+                    raise Interruption
                 elif isinstance(event, Ended) and event.fate != "done":
                     yield from self._mourned(event, todo)
                 self._look(todo)
@@ -260,7 +263,7 @@ class IsolatedHarness(Harness):
         """The results of the jobs that a lost worker leaves undone, or that are given up; the others go on."""
         part = ended.task
         self._print(ended.output)
-        if ended.fate in ("lost", "left_out"):
+        if ended.fate == "lost":
             yield from self._lost(ended, todo)
             return
         blamed = [int(ended.doing)] if ended.doing is not None and int(ended.doing) in part.jobs else []

@@ -158,8 +158,9 @@ class Team(Generic[T]):
             del self._given[message.name]
             fate, result, reason, doing = pickle.loads(message.content)
             yield Ended(
-                task=given.task, fate=fate, result=None if result is None else pickle.loads(result), reason=reason,
-                doing=doing, output=message.output,
+                task=given.task, reason=reason, doing=doing, output=message.output,
+                fate="lost" if fate == "left_out" else fate,  # what a signal leaves out there has not ended here
+                result=None if result is None else pickle.loads(result),
             )  # fmt: skip
 
     def _ended(self, future: Future) -> Iterator[Posted[T] | Ended[T]]:
