@@ -90,6 +90,20 @@ def faults(session: nox.Session) -> None:
 
 
 @nox.session
+def kills(session: nox.Session) -> None:
+    """500 times, at a random moment, kill a command or one of its processes; nothing may be lost: an hour."""
+    install(session, "test", editable=True)
+    session.run("python", "-m", "runs.kills", *session.posargs, env=RUNS)
+
+
+@nox.session
+def sample(session: nox.Session) -> None:
+    """Verify 200 of timm's layers by every algorithm, in four merged shards: about an hour."""
+    install(session, "test", editable=True)
+    session.run("python", "-m", "runs.sample", *session.posargs, env=RUNS)
+
+
+@nox.session
 def configs(session: nox.Session) -> None:
     """Every kernel that every algorithm offers, launched once on the checked emulator: minutes."""
     install(session, "test")

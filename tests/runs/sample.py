@@ -1,0 +1,188 @@
+"""Verify a sample of timm's layers by every algorithm, in shards that are merged, and say what all of them would take.
+
+`nox -s sample` draws 200 of the layers of `timm_conv2d_unique` with less than 100 million multiply-adds: of each kind
+of layer and size as many as it has of all. It verifies them in four shards, one after another, and merges the results.
+From the times of the layers it fits seconds a layer and seconds a multiply-add, for one machine and for 64. The table
+goes to reports/emulator/sample.md, the results to reports/emulator/sample.jsonl. Exit status 1 if a result is lost,
+doubled or not right.
+"""
+
+import argparse
+import resource
+import subprocess
+import sys
+import time
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+from tempfile import TemporaryDirectory
+
+import numpy as np
+
+from convbench.algorithm import registry
+from convbench.problem import ConvProblem
+from convbench.records import read_records
+from convbench.records.environment import cores, processor
+from convbench.report import markdown_table
+from convbench.workload import Layer, load
+
+FOLDER = Path(__file__).parents[2] / "reports" / "emulator"
+WORKLOAD, MOST_MACS = "timm_conv2d_unique", 100_000_000
+SHARDS, MACHINES = 4, 64
+TITLE = """# A sample of timm's layers, verified by every algorithm
+
+{count} of the {all:,} layers of `{workload}` with less than {most:,} multiply-adds, {share} of each kind and size, on
+`emulator` with {cores} cores of {processor}, in {shards} shards. Made by `nox -s sample`.
+
+"""
+MODEL = """
+A layer takes {layer:.1f} s and {mac:.0f} s more for each 10⁹ multiply-adds of wall time, all {algorithms} algorithms
+together (least squares over the layers; they explain {explained:.0%} of the variance). All {whole:,} layers of the
+workload, {macs:,.0f}·10⁹ multiply-adds, would take {hours:,.0f} hours on this machine, and {machines:.1f} hours on
+{number} such machines, of which the one with the largest layer takes {largest:.2f}.
+"""
+
+
+@dataclass(frozen=True)
+class Took:
+    """What a shard took."""
+
+    layers: int
+    macs: int
+    seconds: float
+    processor_s: float
+    each: dict[str, float]  # seconds by problem
+
+
+def kind(problem: ConvProblem) -> str:
+    """The kind of a layer, and the decade of its multiply-adds."""
+    taps = (problem.r, problem.s)
+    if problem.groups > 1:
+        name = "depthwise" if problem.groups == problem.c else "grouped"
+    else:
+        name = f"{taps[0]} × {taps[1]}" if taps in ((1, 1), (3, 3)) else "other"
+    return f"{name}, 10^{len(str(problem.macs)) - 1}"
+
+
+def sample(layers: list[Layer], count: int, seed: int) -> list[Layer]:
+    """So many layers, of each kind in proportion; what is left by rounding goes to the kinds with the largest rest."""
+    kinds: dict[str, list[Layer]] = {}
+    for layer in layers:
+        kinds.setdefault(kind(layer.problem), []).append(layer)
+    quotas = {name: count * len(found) / len(layers) for name, found in kinds.items()}
+    sizes = {name: int(quota) for name, quota in quotas.items()}
+    for name in sorted(quotas, key=lambda name: sizes[name] - quotas[name])[: count - sum(sizes.values())]:
+        sizes[name] += 1
+    random = Random(seed)
+    return [layer for name in sorted(kinds) for layer in random.sample(kinds[name], sizes[name])]
+
+
+def verify(folder: Path, shard: int) -> Took:
+    """Verify a shard, and see when each result is written."""
+    words = [sys.executable, "-m", "convbench", "verify", "--workload", "sample.txt", "--device", "emulator"]
+    words += ["--shard", f"{shard}/{SHARDS}", "--out", "records"]
+    path = folder / "records" / "emulator" / f"sample-shard-{shard}-of-{SHARDS}.verified.jsonl"
+    before, start, seen, ends = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic(), 0, list[float]()
+    with (folder / "printed.txt").open("a") as printed:
+        process = subprocess.Popen(words, cwd=folder, stdout=printed, stderr=printed)
+        while process.poll() is None:
+            time.sleep(0.02)
+            lines = path.read_bytes().count(b"\n") if path.exists() else 0
+            ends += [time.monotonic()] * (lines - seen)
+            seen = lines
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    records, each, last = read_records(path)[0], dict[str, float](), start
+    ends += [time.monotonic()] * (len(records) - len(ends))
+    for record, end in zip(records, ends, strict=True):
+        each[record.problem] = each.get(record.problem, 0.0) + end - last
+        last = end
+    used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    layers = load(str(folder / "sample.txt")).shard(f"{shard}/{SHARDS}").layers
+    return Took(len(layers), sum(layer.problem.macs for layer in layers), time.monotonic() - start, used, each)
+
+
+def main() -> int:
+    """Run the sample, and write the table; returns the exit status."""
+    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments.add_argument("--layers", type=int, default=200)
+    arguments.add_argument("--seed", type=int, default=0)
+    arguments.add_argument("--out", type=Path, default=FOLDER)
+    given = arguments.parse_args()
+    whole = load(WORKLOAD).distinct().layers
+    small = [layer for layer in whole if layer.problem.macs < MOST_MACS]
+    chosen = sample(small, given.layers, given.seed)
+    given.out.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory() as place:
+        folder, merged = Path(place), given.out / "sample.jsonl"
+        (folder / "sample.txt").write_text("".join(f"{layer.problem}\n" for layer in chosen))
+        took = [verify(folder, shard) for shard in range(1, SHARDS + 1)]
+        merged.unlink(missing_ok=True)
+        subprocess.run(
+            [sys.executable, "-m", "convbench", "merge", str(merged.resolve()), "records"], cwd=folder, check=True
+        )
+    records, bad = read_records(merged)
+    counts = Counter((record.problem, record.algorithm) for record in records)
+    jobs = {(str(layer.problem), name) for layer in chosen for name in registry.names()}
+    faults = [f"{job} has {counts[job]} results" for job in jobs | set(counts) if counts[job] != 1 or job not in jobs]
+    faults += [str(line) for line in bad]
+    faults += [
+        f"{record.algorithm} on {record.problem}: {record.outcome}: {record.reason}"
+        for record in records if record.outcome not in ("passed", "refused")
+    ]  # fmt: skip
+    page = TITLE.format(
+        count=len(chosen), all=len(small), workload=WORKLOAD, most=MOST_MACS, cores=cores(), processor=processor(),
+        share=f"{len(chosen) / len(small):.1%}", shards=SHARDS,
+    ) + shards(took) + "\n" + model(took, chosen, list(whole)) + "\n" + outcomes(records) + "\n"  # fmt: skip
+    page += "".join(f"\n- {fault}" for fault in faults)
+    (given.out / "sample.md").write_text(page)
+    print(page)
+    return int(bool(faults))
+
+
+def shards(took: list[Took]) -> str:
+    """The table of the shards."""
+    whole = sum(one.macs for one in took)
+    rows = [
+        (number, one.layers, f"{one.macs / whole:.2%}", f"{one.seconds:,.0f}", f"{one.processor_s:,.0f}")
+        for number, one in enumerate(took, start=1)
+    ]
+    rows.append((
+        "all", sum(one.layers for one in took), "100 %", f"{sum(one.seconds for one in took):,.0f}",
+        f"{sum(one.processor_s for one in took):,.0f}",
+    ))  # fmt: skip
+    return markdown_table(("shard", "layers", "multiply-adds", "s", "processor s"), rows)
+
+
+def model(took: list[Took], chosen: list[Layer], whole: list[Layer]) -> str:
+    """The sentences about what other numbers of layers take."""
+    each = {problem: seconds for one in took for problem, seconds in one.each.items()}
+    macs = np.array([layer.problem.macs / 1e9 for layer in chosen])
+    seconds = np.array([each[str(layer.problem)] for layer in chosen])
+    (a, b), rest, *_ = np.linalg.lstsq(np.column_stack([np.ones_like(macs), macs]), seconds, rcond=None)
+    all_macs = sum(layer.problem.macs for layer in whole) / 1e9
+    hours = (a * len(whole) + b * all_macs) / 3600
+    return MODEL.format(
+        layer=a, mac=b, algorithms=len(registry.names()), whole=len(whole), macs=all_macs, hours=hours,
+        explained=1 - float(rest[0]) / float(((seconds - seconds.mean()) ** 2).sum()) if len(rest) else 1.0,
+        machines=hours / MACHINES, number=MACHINES,
+        largest=(a + b * max(layer.problem.macs for layer in whole) / 1e9) / 3600,
+    )  # fmt: skip
+
+
+def outcomes(records: list) -> str:
+    """The table of the outcomes by algorithm."""
+    rows = []
+    for name in registry.names():
+        own = [record for record in records if record.algorithm == name]
+        passed = [record for record in own if record.outcome == "passed"]
+        worst = max((record.fraction for record in passed if record.fraction is not None), default=None)
+        told = "–" if worst is None else f"{worst:.3g}"
+        refused = sum(one.outcome == "refused" for one in own)
+        rows.append((name, len(passed), refused, len(own) - len(passed) - refused, told))
+    header = "algorithm", "passed", "refused", "failed", "largest fraction of its bound"
+    return markdown_table(header, rows)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
