@@ -10,6 +10,7 @@ value that goes on from here can be recorded and read again, and shown.
 """
 
 import json
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from functools import lru_cache
@@ -230,10 +231,20 @@ def reach(algorithm: Author, *arguments: Any) -> Any:
     return _given(algorithm, "error_model.reach", lambda: algorithm.error_model.reach(*arguments))
 
 
+def end_copy(process: int) -> None:
+    """End this process if it is a copy of `process`, which an author's code has forked: it must not do our work again.
+
+    It is called where such code returns. Only the copies that the code keeps to itself go on.
+    """
+    if os.getpid() != process:
+        os._exit(1)
+
+
 # ---- messages
 
 
 def _given(algorithm: Author, what: str, give: Callable[[], Any]) -> Any:
+    process = os.getpid()
     try:
         return give()
     except (KeyboardInterrupt, MemoryError):
@@ -242,6 +253,8 @@ def _given(algorithm: Author, what: str, give: Callable[[], Any]) -> Any:
         if isinstance(error, ConvbenchError) and type(error).__module__.startswith("convbench."):
             raise
         raise ContractError(f"{_named(algorithm)}.{what} raised {told(error)} ({last_place(error)})") from error
+    finally:
+        end_copy(process)
 
 
 def _check(algorithm: Author, what: str, value: Any, rule: Rule, verb: str) -> None:

@@ -2,7 +2,7 @@
 
 Each task goes to an idle worker. A worker is lost if its process ends, if the code of its task raises, if what it does
 takes longer than it may, or if it takes too much memory. It is then killed with all that it has started, and a new one
-takes its place. A worker that ends before it begins its task is replaced, too, and another worker gets the task.
+takes its place. A worker that ends while it starts, or before it begins its task, is replaced, too.
 
 A batch system ends a job by a signal to each of its processes, in any order. So if such a signal has ended a worker,
 the parent waits a moment for its own before it says that the task has done it.
@@ -51,6 +51,7 @@ MEMORY_S = 0.5  # between two looks at the memory of all workers, for which the 
 LOOK_S = 0.25  # how long to wait for messages before the workers are looked at again
 GRACE_S = 15.0  # how long a task may go on after the end of the time
 MOST_HANDED = 3  # how many workers a task is given to, if each ends before it begins the task
+MOST_STARTS = 3  # how many workers in a row may end while they start
 START_S = 300.0  # longest start of a worker
 SPARE_S: dict[int, float] = {
     **dict.fromkeys(ENDING, 1.0),
@@ -127,6 +128,7 @@ class Crew(Generic[T]):
         self._turns: list[Connection] = []  # of those that wait for their turn, in the order in which they asked
         self._holder: Connection | None = None
         self._hired, self._since, self._longest, self._until, self._weighed = 0, 0.0, 0.0, inf, 0.0
+        self._failed_starts = 0  # in a row
 
     def __enter__(self) -> Self:
         return self
@@ -229,7 +231,7 @@ class Crew(Generic[T]):
                 continue
             match message:
                 case Started():
-                    member.is_ready = True
+                    member.is_ready, self._failed_starts = True, 0
                 case NotStarted(error):
                     raise error
                 case Begun():
@@ -288,7 +290,8 @@ class Crew(Generic[T]):
             return
         if member.handed is None:
             self._replace(member)
-            if not member.is_ready:
+            self._failed_starts += not member.is_ready
+            if self._failed_starts >= MOST_STARTS:
                 raise StartError(
                     f"a worker ended while it started, {member.death()}; it printed: {member.output.take()}"
                 )

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from typing import Any
 
+from convbench.crew.children import children, end_children
 from convbench.crew.messages import GivesTurn, Order, Post, Told, WantsTurn
 from convbench.crew.notice import Notice
 from convbench.crew.output import Output
@@ -27,6 +28,7 @@ class Desk:
         self.number = number
         self.connection, self._notice, self._output = connection, notice, output
         self._process = os.getpid()
+        self._kept = frozenset[int]()
         self._told: list[Any] = []
 
     def begin(self, what: str, limit_s: float = 0.0) -> None:
@@ -35,16 +37,34 @@ class Desk:
         If the process ends during it, the parent knows what it was. If it takes longer than the limit, the parent ends
         the process. A limit of 0 is none.
         """
-        self._end_if_closed()
+        self._end_if_lost()
         self._notice.write(what, limit_s)
 
     def rest(self) -> None:
         """Say that nothing is under way that could end the process."""
-        self._end_if_closed()
+        self._end_if_lost()
         self._notice.clear()
 
-    def _end_if_closed(self) -> None:
-        """End the process if the connection to the parent is closed, while what is under way is what has done it."""
+    def keep_children(self) -> None:
+        """Let `end_children` spare the processes that run now: they are the worker's own."""
+        self._kept = children()
+
+    def end_children(self) -> None:
+        """End what a part of the task has left running, so that it costs no other part time or memory."""
+        self._end_if_copy()
+        end_children(self._kept)
+
+    def _end_if_copy(self) -> None:
+        """End a copy of the process that a task has forked: it must not go on with the work of the process."""
+        if os.getpid() != self._process:
+            os._exit(1)
+
+    def _end_if_lost(self) -> None:
+        """End the process if it is a copy.
+
+        End it too if the connection to the parent is closed, while what is under way is what has done it.
+        """
+        self._end_if_copy()
         try:
             os.fstat(self.connection.fileno())
         except OSError:
@@ -85,15 +105,15 @@ class Desk:
         return message
 
     def send(self, message: object) -> None:
-        """Send a message, from this process alone: a copy of it that a task has forked ends here."""
-        if os.getpid() != self._process:
-            os._exit(1)
+        """Send a message, from this process alone."""
+        self._end_if_copy()
         try:
             self.connection.send(message)
         except (BrokenPipeError, ConnectionResetError) as error:
             raise OverError from error
 
     def _receive(self) -> Any:
+        self._end_if_copy()
         try:
             return self.connection.recv()
         except (EOFError, ConnectionResetError) as error:

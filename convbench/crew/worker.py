@@ -18,6 +18,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+from convbench.crew.children import adopt_orphans
 from convbench.crew.desk import Desk, OverError
 from convbench.crew.messages import Begun, Done, NotStarted, Raised, Started
 from convbench.crew.notice import Notice
@@ -33,6 +34,7 @@ def main() -> None:
     connection, folder, limit = Connection(int(sys.argv[1])), Path(sys.argv[2]), int(sys.argv[4])
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _end_with_parent()
+    adopt_orphans()
     notice, output = Notice(folder / f"{number}.notice"), Output(folder / f"{number}.output")
     desk = Desk(connection, notice, output, number)
     with suppress(OverError):
@@ -45,6 +47,7 @@ def _serve(desk: Desk, output: Output, connection: Connection, limit: int) -> No
         sys.path[:] = connection.recv()  # before the next message, whose content may be found by it alone
         start: Callable[[Desk], Callable[[Any], Any]] = pickle.loads(connection.recv_bytes())
         work = start(desk)
+        desk.keep_children()
         if limit:
             _limit_memory(limit)
     except ConvbenchError as error:
@@ -59,6 +62,7 @@ def _serve(desk: Desk, output: Output, connection: Connection, limit: int) -> No
         desk.send(Begun())
         try:
             result = work(task)
+            desk.end_children()
             desk.send(Done(result, _settled(output, home)))
             desk.rest()
         except OverError:

@@ -4,7 +4,7 @@ The name of a device enters, and a `Device` leaves: an NVIDIA GPU (`cuda`), the 
 `selection` chooses a device if no name is given. It never replaces a GPU that does not work by another device.
 """
 
-from convbench.devices.claims import claim
+from convbench.devices.claims import claim, claim_free
 from convbench.devices.device import (
     MAX_GRID,
     MAX_SHARED_BYTES,
@@ -40,6 +40,7 @@ __all__ = [
     "Stopwatch",
     "check_after_loss",
     "claim",
+    "claim_free",
     "cuda_fault",
     "gpu_evidence",
     "in_use",

@@ -18,10 +18,12 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from convbench.devices import nvml
-from convbench.devices.gpus import VISIBLE, Gpu, Tell, tell_once
+from convbench.devices.gpus import VISIBLE, Gpu, Tell, tell_once, visible
+from convbench.devices.health import fault
 from convbench.errors import DeviceError, shortened
 from convbench.records import HeldError, held
 
+_KEPT: list[ExitStack] = []  # claims until the end of this process
 MOST_OF_COMMAND = 200  # characters of a command in a lock file
 
 
@@ -49,6 +51,31 @@ def claim(gpu: Gpu, tell: Tell) -> Iterator[None]:
         except (OSError, RuntimeError) as error:  # RuntimeError: the user has no home folder
             tell_once(tell, f"other runs are not kept off {gpu}, for its lock cannot be made: {error}")
         yield
+
+
+def claim_free(tell: Tell) -> None:
+    """Have one of the visible GPUs that no other run has until this process ends, and let CUDA see this one alone.
+
+    It comes before CUDA is used. A GPU that NVML says something against is left out.
+
+    Raises DeviceError, with the reason of the last one, if there is none.
+    """
+    reason = "no GPU is visible"
+    for gpu in visible(tell):
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(claim(gpu, tell))
+            except DeviceError as error:
+                reason = str(error)
+                continue
+            if (found := fault(gpu)) is not None:
+                reason = f"{gpu} cannot be used: {found}"
+                continue
+            _KEPT.append(stack.pop_all())
+            if gpu.uuid:
+                os.environ[VISIBLE] = gpu.uuid
+            return
+    raise DeviceError(f"no GPU of {socket.gethostname()} is free: {reason}")
 
 
 def _name(gpu: Gpu) -> str:

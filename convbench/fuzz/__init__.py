@@ -20,8 +20,8 @@ limit decides how many of them are run.
 The modules: `shapes` draws problems, `large` gives some of them one large axis, `rows` limits the number of kernels,
 `tour` takes all configs in turn, `suiting` fits a draw to an algorithm, `drawing` makes cases of draws, `verdicts`
 judges cases, `again` repeats them in an order, and `shrinking` makes them small. `campaign` runs in one process;
-`orders`, `worker`, `jobs` and `tally` run several. `coverage` counts pairs of axes, `corpus` is the file or the folder,
-and `distilling` makes one corpus of several.
+`orders`, `worker`, `jobs` and `tally` run several, and `replaying` runs given cases in one of its own. `coverage`
+counts pairs of axes, `corpus` is the file or the folder, and `distilling` makes one corpus of several.
 """
 
 from convbench.fuzz.again import judge_in_order
@@ -30,14 +30,16 @@ from convbench.fuzz.cases import FuzzCase, config_of
 from convbench.fuzz.corpus import Corpus, KnownCase
 from convbench.fuzz.coverage import possible
 from convbench.fuzz.distilling import Distilled, distilled
-from convbench.fuzz.jobs import Jobs
-from convbench.fuzz.orders import Found, Orders
+from convbench.fuzz.jobs import Hire, Jobs
+from convbench.fuzz.orders import Found, Inquiry, Job, Orders
+from convbench.fuzz.replaying import replayed
 from convbench.fuzz.suiting import Suit
 from convbench.fuzz.tally import Tally
 from convbench.fuzz.verdicts import Cause, Finding, Verdict, judge
+from convbench.fuzz.worker import Start
 
 __all__ = [
-    "Campaign", "Cause", "Corpus", "Distilled", "Figures", "Finding", "Found", "FuzzCase", "Jobs", "KnownCase",
-    "Orders", "Result", "Step", "Suit", "Tally", "Verdict", "config_of", "distilled", "fuzz", "judge",
-    "judge_in_order", "possible",
+    "Campaign", "Cause", "Corpus", "Distilled", "Figures", "Finding", "Found", "FuzzCase", "Hire", "Inquiry", "Job",
+    "Jobs", "KnownCase", "Orders", "Result", "Start", "Step", "Suit", "Tally", "Verdict", "config_of", "distilled",
+    "fuzz", "judge", "judge_in_order", "possible", "replayed",
 ]  # fmt: skip

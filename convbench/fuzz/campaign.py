@@ -17,7 +17,7 @@ from convbench.algorithm import Algorithm
 from convbench.devices import Device
 from convbench.fuzz import shrinking
 from convbench.fuzz.again import MOST_CALLS, calls_needed, depends, is_same
-from convbench.fuzz.cases import FuzzCase
+from convbench.fuzz.cases import Announce, FuzzCase
 from convbench.fuzz.drawing import BYTES, Drawer, sibling
 from convbench.fuzz.rows import blocks
 from convbench.fuzz.suiting import Suit
@@ -76,10 +76,10 @@ class Campaign:
     Parameters
     ----------
     algorithms, device, directions : what to run, and on which device
-    seed, job, jobs : the seed, the number of this job, and how many jobs there are. The cases of a job depend only on
-        the seed and its number; the order in which it takes the algorithms also depends on `jobs`.
+    seed, job : the seed, and the number of this job. The cases of a job depend only on these.
     known : earlier findings, which are not reported again
-    announce : called with every case before it is run, and with None when it is over
+    announce : called with every case before it is run, with the plainest case of every problem before the algorithm is
+        asked about it, and with None when that is over
     fresh : the verdict on the last of some cases, run in their order in a new process; None: nothing is run there
     """
 
@@ -91,15 +91,13 @@ class Campaign:
         directions: Sequence[Direction] = DIRECTIONS,
         seed: int = 0,
         job: int = 0,
-        jobs: int = 1,
         known: Iterable[Finding] = (),
-        announce: Callable[[FuzzCase | None], None] = lambda _: None,
+        announce: Announce = lambda _: None,
         fresh: Callable[[Sequence[FuzzCase]], Verdict | None] | None = None,
     ) -> None:
         self.fresh, self.history = fresh, deque[FuzzCase](maxlen=MOST_CALLS)
         self.device, self.seed, self.job, self.known, self.announce = device, seed, job, list(known), announce
-        turn = job * len(algorithms) // jobs
-        self.suits = [Suit(algorithm, device, directions) for algorithm in (*algorithms[turn:], *algorithms[:turn])]
+        self.suits = [Suit(algorithm, device, directions, announce) for algorithm in algorithms]
         self.figures: dict[str, Figures] = {algorithm.name: Figures() for algorithm in algorithms}
 
     def steps(self) -> Iterator[Step]:
@@ -107,15 +105,17 @@ class Campaign:
 
         This ends only if every algorithm refuses everything that is drawn.
         """
-        waiting = [_Queue(suit, f"{self.seed} {self.job} {suit.algorithm.name}") for suit in self.suits if suit.rows]
+        waiting, queues = list(self.suits), dict[str, _Queue]()
         while waiting:
-            for queue in tuple(waiting):
-                ran = False
-                for step in self._block(queue):
+            for suit in tuple(waiting):
+                ran, name = False, suit.algorithm.name
+                if name not in queues and suit.rows:  # an algorithm is asked when its turn comes, and no earlier
+                    queues[name] = _Queue(suit, f"{self.seed} {self.job} {name}")
+                for step in self._block(queues[name]) if name in queues else ():
                     ran |= step.case is not None
                     yield step
                 if not ran:
-                    waiting.remove(queue)
+                    waiting.remove(suit)
 
     def replay(self, case: FuzzCase, algorithm: Algorithm) -> Step:
         """Run a given case, such as one of the corpus. It is not counted in `figures`."""
@@ -195,7 +195,7 @@ class Campaign:
             queue.draws += 1
             source = queue.sources.randbytes(BYTES)
             last = queue.last if queue.draws % SIBLING_EVERY == 0 else None
-            step = self._step(algorithm, lambda: (last and sibling(queue.suit, last)) or drawer.draw(source))  # noqa: B023
+            step = self._step(queue.suit, lambda: (last and sibling(queue.suit, last)) or drawer.draw(source))  # noqa: B023
             queue.last = step.case or queue.last
             if step.case is not None and step.verdict.outcome == "passed":
                 queue.passed.append((step.case, step.verdict))
@@ -228,10 +228,12 @@ class Campaign:
         self.announce(None)
         return verdict
 
-    def _step(self, algorithm: Algorithm, draw: Callable[[], FuzzCase | None]) -> Step:
+    def _step(self, suit: Suit, draw: Callable[[], FuzzCase | None]) -> Step:
+        algorithm = suit.algorithm
         figures = self.figures.setdefault(algorithm.name, Figures())
         start, compiled = time.perf_counter(), self.device.compile_s
         case = draw()
+        suit.rest()
         verdict = Verdict(outcome="refused") if case is None else self._judged(case, algorithm)
         run, passed = verdict.outcome != "refused", verdict.outcome == "passed"
         figures.add(

@@ -9,6 +9,7 @@ Words are quoted as a shell needs it. A # begins a comment.
 
 import ast
 import shlex
+from collections.abc import Callable
 from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any, cast
 
@@ -68,6 +69,9 @@ class FuzzCase:
             algorithm=algorithm, direction=cast("Direction", direction), problem=read, kind=cast("Kind", kind),
             seed=int(seed), config=config,
         )  # fmt: skip
+
+
+Announce = Callable[[FuzzCase | None], None]  # called with a case before the code of its algorithm, and with None after
 
 
 def config_text(config: Any, default: Any) -> str:

@@ -1,8 +1,12 @@
-"""The jobs of a call: a crew of workers runs a campaign each, and a lost worker is replaced, so that all goes on."""
+"""The jobs of a call: a crew of workers runs a campaign each, and a lost worker is replaced, so that all goes on.
+
+No code of an algorithm runs in the parent. One more worker asks the algorithms which cases they may have; if the jobs
+end soon, one of theirs does.
+"""
 
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -10,45 +14,64 @@ from math import inf
 from tempfile import TemporaryDirectory
 from typing import ClassVar, Self
 
-from convbench.crew import Crew, Ended, Posted
+from convbench.crew import Crew, Ended, Posted, Workforce
 from convbench.devices import check_after_loss
 from convbench.errors import CaseError
 from convbench.fuzz import orders as told
 from convbench.fuzz.cases import FuzzCase
-from convbench.fuzz.orders import Found, Job, Message, Orders, Progress
+from convbench.fuzz.orders import Found, Inquiry, Job, Message, Orders, Progress
 from convbench.fuzz.verdicts import Finding, lost
 from convbench.fuzz.worker import Start
 
+ASK_AFTER_S = 5.0  # of the campaign: a shorter one is not worth the start of another worker
 LOOK_S = 0.1  # how long to wait for a message before the caller may look at something else
 MOST_DEATHS = 3  # workers that an algorithm may take down before it is left out
+
+Hire = Callable[[Start], Workforce[Job | Inquiry]]
 
 NO_LONGER = "{name} took {deaths} processes down, and is no longer run"
 
 
 class Jobs:
-    """The jobs of a call, for their parent. Use it as a context manager: its end ends all workers."""
+    """The jobs of a call, for their parent. Use it as a context manager: its end ends all workers.
+
+    Parameters
+    ----------
+    hire : gives the workers; None: processes of this machine
+    """
 
     STOP_S: ClassVar[float] = 20.0  # how long to wait for jobs that were told to stop: one may be compiling a kernel
 
-    def __init__(self, orders: Orders) -> None:
+    def __init__(self, orders: Orders, hire: Hire | None = None) -> None:
         self.orders, self.end = orders, time.time() + (orders.seconds or inf)
         # Hypothesis would otherwise write into the current folder
         self._folder = TemporaryDirectory(prefix="convbench-fuzz-", ignore_cleanup_errors=True)
-        fails_allocations = not orders.device.startswith("cuda")
-        self._crew: Crew[Job] = Crew(
-            Start(orders, self._folder.name, self.end), orders.jobs, memory=orders.memory,
-            fails_allocations=fails_allocations, after_loss=partial(check_after_loss, orders.device),
-        )  # fmt: skip
-        self._done: Counter[int] = Counter()  # cases by job
+        self._crew = (hire or self._processes)(Start(orders, self._folder.name, self.end))
+        self._done: dict[int, dict[str, int]] = {}  # cases by job and by algorithm
         self._deaths: Counter[str] = Counter()  # workers by the algorithm that took them down
         self._known: list[Finding] = []
-        self._hired, self._stopped = orders.jobs, False
+        self._hired, self._stopped, self._interrupted = orders.jobs + 1, False, False
+        self._jobs_left, self._ask_at = orders.jobs, time.monotonic() + ASK_AFTER_S
+        self._inquiry: Inquiry | None = Inquiry(number=orders.jobs, algorithms=orders.algorithms)
         self._crew.add(
             *(
-                Job(number=share, share=share, corpus=orders.corpus_of(share), examples=orders.examples_of(share))
+                Job(
+                    number=share,
+                    share=share,
+                    algorithms=orders.algorithms_of(share),
+                    corpus=orders.corpus_of(share),
+                    examples=orders.examples_of(share),
+                )
                 for share in range(orders.jobs)
             )
         )
+
+    def _processes(self, start: Start) -> Workforce[Job | Inquiry]:
+        orders = self.orders
+        return Crew(
+            start, orders.jobs + 1, memory=orders.memory, fails_allocations=not orders.device.startswith("cuda"),
+            after_loss=partial(check_after_loss, orders.device),
+        )  # fmt: skip
 
     def __enter__(self) -> Self:
         return self
@@ -68,16 +91,26 @@ class Jobs:
                     yield None
                 case Posted(job, message, output):
                     if isinstance(message, Progress):
-                        self._done[job.number] = sum(one.cases for one in message.figures.values())
+                        self._done[job.number] = {name: one.cases for name, one in message.figures.items()}
                     elif isinstance(message, Found) and message.final:
                         self._known.append(message.finding)
                     yield job.number, message, output
                 case Ended(task=job, fate="done", result=reason, output=output):
+                    self._jobs_left -= isinstance(job, Job)
                     yield job.number, told.Ended(reason), output
                 case Ended(task=job, fate="left_out"):  # by a signal that ends all
+                    self._jobs_left -= isinstance(job, Job)
                     yield job.number, told.Ended(None), ""
+                case Ended(task=job, fate="lost") as ended:  # with its machine
+                    yield job.number, told.Ended(None), f"{ended.reason}; its share goes on elsewhere\n"
+                    self._jobs_left -= isinstance(job, Job)
+                    self._add_next(job)
                 case Ended(task=job) as ended:
+                    self._jobs_left -= isinstance(job, Job)
                     yield from self._lost(job, ended)
+            if self._inquiry is not None and (not self._jobs_left or time.monotonic() > self._ask_at):
+                self._crew.add(self._inquiry)
+                self._inquiry = None
 
     def tell(self, finding: Finding) -> None:
         """Tell all jobs about a finding, so that none shrinks the same failure again."""
@@ -88,10 +121,11 @@ class Jobs:
 
         A job that is lost is not replaced.
         """
-        self._stopped = True
-        self._crew.tell(None, but=lambda job: job.number == but)
+        self._stopped, self._interrupted = True, but is None
+        self._inquiry = None if self._interrupted else self._inquiry
+        self._crew.tell(None, but=lambda job: but is not None and (isinstance(job, Inquiry) or job.number == but))
 
-    def _lost(self, job: Job, ended: Ended[Job]) -> Iterator[tuple[int, Message, str]]:
+    def _lost(self, job: Job | Inquiry, ended: Ended[Job | Inquiry]) -> Iterator[tuple[int, Message, str]]:
         """The messages for a job whose worker was lost; another job takes its place."""
         case = None
         with suppress(CaseError):
@@ -104,21 +138,40 @@ class Jobs:
         # its case is not shrunk, so its traits tell nothing: one finding of a cause is enough
         if finding.cause not in {known.cause for known in self._known}:
             self._known.append(finding)
-            yield job.number, Found(finding, final=True, from_corpus=case in job.corpus), ended.output
-        without = frozenset(name for name, deaths in self._deaths.items() if deaths >= MOST_DEATHS)
+            is_known = isinstance(job, Job) and case in job.corpus
+            yield job.number, Found(finding, final=True, from_corpus=is_known), ended.output
         reason = None
-        if case.algorithm in without - job.without:
-            reason = NO_LONGER.format(name=case.algorithm, deaths=self._deaths[case.algorithm])
+        if self._deaths[case.algorithm] == MOST_DEATHS:
+            reason = NO_LONGER.format(name=case.algorithm, deaths=MOST_DEATHS)
         yield job.number, told.Ended(reason), ""
-        if not self._stopped and self.orders.keep_going and time.time() < self.end:
-            self._crew.add(self._next(job, case, without))
+        self._add_next(job, case)
 
-    def _next(self, job: Job, case: FuzzCase, without: frozenset[str]) -> Job:
-        """The job that goes on where another was lost by a case."""
-        left = job.corpus[job.corpus.index(case) + 1 :] if case in job.corpus else ()  # the corpus comes first
-        done = self._done[job.number] + (case not in job.corpus)
+    def _add_next(self, job: Job | Inquiry, case: FuzzCase | None = None) -> None:
+        """Have another job go on where one was lost, by a case or with its machine."""
+        if isinstance(job, Inquiry):
+            asked = 0 if case is None else job.algorithms.index(case.algorithm) + 1
+            if not self._interrupted:
+                self._crew.add(replace(job, algorithms=job.algorithms[asked:]))
+        elif not self._stopped and (self.orders.keep_going or case is None) and time.time() < self.end:
+            self._crew.add(self._next(job, case))
+            self._jobs_left += 1
+
+    def _next(self, job: Job, case: FuzzCase | None) -> Job:
+        """The job that goes on where another was lost.
+
+        It begins with the algorithms that have had the fewest cases, so that one which takes down each worker does not
+        keep the others from their turn.
+        """
+        done = sum(self._done.get(job.number, {}).values())
+        if case is None:
+            left = () if done else job.corpus
+        else:
+            left = job.corpus[job.corpus.index(case) + 1 :] if case in job.corpus else ()  # the corpus comes first
+            done += case not in job.corpus
         number, self._hired = self._hired, self._hired + 1
+        had = sum(map(Counter, self._done.values()), self._deaths.copy())
+        alive = [name for name in self.orders.algorithms if self._deaths[name] < MOST_DEATHS]
         return replace(
-            job, number=number, corpus=left, examples=max(0, job.examples - done), known=tuple(self._known),
-            without=without,
+            job, number=number, algorithms=tuple(sorted(alive, key=lambda name: had[name])), corpus=left,
+            examples=max(0, job.examples - done), known=tuple(self._known),
         )  # fmt: skip

@@ -43,6 +43,11 @@ class Orders:
         """The number of cases of one share of the work."""
         return inf if self.examples is None else (self.examples + self.jobs - 1 - share) // self.jobs
 
+    def algorithms_of(self, share: int) -> tuple[str, ...]:
+        """The algorithms in the order in which one share of the work takes them: each share begins with another."""
+        turn = share * len(self.algorithms) // self.jobs
+        return self.algorithms[turn:] + self.algorithms[:turn]
+
     def corpus_of(self, share: int) -> tuple[FuzzCase, ...]:
         """The cases of the corpus of one share of the work."""
         return self.corpus[share :: self.jobs]
@@ -58,16 +63,30 @@ class Job:
     share : which of the equal shares of cases it works on
     corpus : the cases of the corpus that it runs first
     examples : the number of cases that it runs then
+    algorithms : the names of those that it runs, in this order
     known : findings that are not reported again
-    without : the names of algorithms that it does not run
     """
 
     number: int
     share: int
+    algorithms: tuple[str, ...]
     corpus: tuple[FuzzCase, ...]
     examples: float
     known: tuple[Finding, ...] = ()
-    without: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inquiry:
+    """What is done once, beside the jobs: algorithms are asked which cases they may have.
+
+    Parameters
+    ----------
+    number : it is none of a job's
+    algorithms : the names of those that are asked
+    """
+
+    number: int
+    algorithms: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -89,10 +108,19 @@ class Found:
 
 
 @dataclass(frozen=True)
+class Possible:
+    """The pairs of axes that cases of an algorithm may have, and whether it can have a case at all."""
+
+    algorithm: str
+    pairs: set[Pair]
+    is_able: bool
+
+
+@dataclass(frozen=True)
 class Ended:
     """A job has ended. `lost` has the reason if it did not end normally."""
 
     lost: str | None = None
 
 
-Message = Progress | Found | Ended
+Message = Progress | Found | Possible | Ended

@@ -14,6 +14,7 @@ from typing import Any
 from convbench.algorithm import Algorithm, Family
 from convbench.devices import Device
 from convbench.errors import ConfigError, OutOfDeviceMemoryError, RefusedError
+from convbench.fuzz.cases import Announce, FuzzCase, config_text
 from convbench.fuzz.large import LESS, Large
 from convbench.fuzz.rows import Row, plain_of
 from convbench.fuzz.shapes import NO_PADDING, SMALLER, TILES, Shape, is_small
@@ -50,17 +51,36 @@ AWKWARD = Shape(
 
 
 class Suit:
-    """The problems, configs and rows of one algorithm on one device, for some directions."""
+    """The problems, configs and rows of one algorithm on one device, for some directions.
 
-    def __init__(self, algorithm: Algorithm, device: Device, directions: Sequence[Direction]) -> None:
-        self.algorithm, self.device, self.directions = algorithm, device, directions
+    Parameters
+    ----------
+    announce : called before the algorithm is asked about a problem, with the plainest case of it: who repeats that case
+        asks the same; and with None by `rest`
+    """
+
+    def __init__(
+        self,
+        algorithm: Algorithm,
+        device: Device,
+        directions: Sequence[Direction],
+        announce: Announce = lambda _: None,
+    ) -> None:
+        self.algorithm, self.device, self.directions, self.announce = algorithm, device, directions, announce
         self._needs: dict[Row, Changes | None] = {}
+        self._asked: tuple[ConvProblem, Direction, str] | None = None  # what is announced
+
+    def rest(self) -> None:
+        """Announce that no more questions follow for now."""
+        self._asked = None
+        self.announce(None)
 
     def refuses(self, problem: ConvProblem, direction: Direction) -> str | None:
         """The reason why the algorithm or the device refuses a problem; None if neither does.
 
         If the algorithm raises an error when it is asked, this gives None: the error comes again when the case is run.
         """
+        self._ask(problem, direction)
         try:
             return self.algorithm.refuses(problem, direction) or self.device.refuses(problem)
         except (Exception, SystemExit):  # noqa: BLE001  (the code of a plugin may raise anything)
@@ -68,6 +88,7 @@ class Suit:
 
     def configs(self, problem: ConvProblem, direction: Direction) -> Sequence[Any]:
         """The algorithm's configs for a problem that it does not refuse; empty if asking for them raises an error."""
+        self._ask(problem, direction)
         try:
             return self.algorithm.configs_for(problem, direction)
         except (Exception, SystemExit):  # noqa: BLE001  (the code of a plugin may raise anything)
@@ -75,6 +96,7 @@ class Suit:
 
     def space(self, problem: ConvProblem, direction: Direction) -> Sequence[Any]:
         """All configs that the algorithm offers for a problem; empty if asking for them raises an error."""
+        self._ask(problem, direction)
         try:
             return self.algorithm.space_for(problem, direction)
         except (Exception, SystemExit):  # noqa: BLE001  (the code of a plugin may raise anything)
@@ -82,6 +104,8 @@ class Suit:
 
     def can_plan(self, problem: ConvProblem, direction: Direction, config: Any) -> bool:
         """Whether the device can have a plan with a config. A search also tries configs that some devices lack."""
+        configs = self.configs(problem, direction)
+        self._ask(problem, direction, config_text(config, configs[0]) if configs else "")
         try:
             self.algorithm.plan(problem, self.device, direction=direction, config=config)
         except (ConfigError, OutOfDeviceMemoryError, RefusedError):
@@ -89,6 +113,17 @@ class Suit:
         except (Exception, SystemExit):  # noqa: BLE001  (the error comes again when the case is run)
             return True
         return True
+
+    def _ask(self, problem: ConvProblem, direction: Direction, config: str = "") -> None:
+        """Announce a question, unless it is about the same as the one before: a draw has up to a hundred questions."""
+        before, self._asked = self._asked, (problem, direction, config)
+        if before is None or before[0] is not problem or before[1:] != (direction, config):
+            name = self.algorithm.name
+            self.announce(
+                FuzzCase(
+                    algorithm=name, direction=direction, problem=problem, kind="integers", seed=0, config=config
+                )
+            )  # fmt: skip
 
     def problem(self, shape: Shape, row: Row, large: Large | None = None) -> ConvProblem | None:
         """The problem of a shape, changed as little as possible to be accepted; None if no change helps.

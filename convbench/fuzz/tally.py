@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from convbench.fuzz.campaign import Figures
 from convbench.fuzz.coverage import Pair
-from convbench.fuzz.orders import Ended, Found, Message, Progress
+from convbench.fuzz.orders import Ended, Found, Message, Possible, Progress
 from convbench.fuzz.verdicts import Finding
 
 
@@ -54,6 +54,10 @@ class Tally:
                 ):
                     del self._shrinking[job]
                 self._add(message.finding, message.from_corpus)
+            case Possible():
+                self.possible |= message.pairs
+                if not message.is_able:
+                    self.unable.add(message.algorithm)
             case Ended():
                 self._keep(job)
                 if message.lost:

@@ -8,7 +8,7 @@ from convbench.measurement.case import Case, SampledCase, SpotCase
 from convbench.measurement.execution import Execution
 from convbench.measurement.harness import Harness
 from convbench.measurement.isolation import IsolatedHarness, Limits, Part, StartParts, distant_device
-from convbench.measurement.job import Job, Judgement, jobs
+from convbench.measurement.job import Facts, Job, Judgement, jobs
 from convbench.measurement.limits import time_limit_s
 from convbench.measurement.sampling import Effort
 from convbench.measurement.true_error import TrueError, true_error
@@ -19,6 +19,7 @@ __all__ = [
     "Comparison",
     "Effort",
     "Execution",
+    "Facts",
     "Harness",
     "IsolatedHarness",
     "Job",

@@ -3,6 +3,7 @@
 On the host, the axes of all tensors are in the order of the equation, whatever the problem's layouts in memory.
 """
 
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -33,7 +34,9 @@ class Execution:
         config: Any = None,
     ) -> None:
         self.problem, self.direction, self.device = problem, direction, device
+        self._process = os.getpid()
         plan = algorithm.plan(problem, device, direction=direction, config=config)
+        contract.end_copy(self._process)
         self.plan = contract.planned(algorithm, plan)
         self.inputs: dict[operands.Name, Array] = {}
         self.outputs: dict[operands.Name, Array] = {}
@@ -59,10 +62,12 @@ class Execution:
     def load(self) -> None:
         """Pass the weights and the bias to the plan, if the direction reads them."""
         self.plan.load(*(self.inputs[name] for name in operands.LOADED[self.direction] if name in self.inputs))
+        contract.end_copy(self._process)
 
     def run(self) -> None:
         """Queue one run on the device."""
         self.plan.run(*(self.inputs[name] for name in operands.READ[self.direction]), *self.outputs.values())
+        contract.end_copy(self._process)
 
     def results(self) -> dict[str, operands.Values]:
         """Wait for the queued runs, and return the outputs on the host."""

@@ -290,12 +290,18 @@ class Harness:
         judgement: Judgement,
         timing: Timing | None = None,
         workspace_bytes: int | None = None,
+        known: Facts | None = None,
     ) -> Record:
-        """The record of a judgement, with the timing of a job that was timed."""
+        """The record of a judgement, with the timing of a job that was timed.
+
+        Parameters
+        ----------
+        known : the facts about the algorithm; None: it is asked for them
+        """
         errors = judgement.error_ulp
         asked = None if timing is None else self.forecast
         predicted = None if asked is None else asked.predict(job.algorithm, *job.layer.work, job.config)
-        known = self.facts(job)
+        known = self.facts(job) if known is None else known
         return Record(
             problem=str(job.layer.problem), direction=job.layer.direction, algorithm=job.algorithm.name,
             family=known.family, precision=known.precision, config=known.config, device=self.description,

@@ -332,6 +332,7 @@ class _Worker:
 
         harness.watch, harness.effort = watch, part.effort
         for job, found in self._found(part, list(jobs.values())):
+            desk.end_children()
             desk.post(_Result(numbers[id(job)], found, harness.device.compile_s - compiled))
             compiled = harness.device.compile_s
         return None

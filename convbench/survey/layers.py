@@ -5,7 +5,7 @@ layer's name. The order takes one layer of each group in turn, so that every gro
 is.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import zip_longest
 
@@ -19,6 +19,7 @@ LEAST_TAPS_OF_FFT = 25  # the same as in `convbench.layer.automatic`
 NARROW: dict[Dtype, int] = {"float16": 3, "bfloat16": 3}  # how many layers of a group are also measured in a dtype
 NARROW_GROUPS = "ResNet-50 3×3", "VGG 3×3", "1×1"
 BASELINES = "cudnn", "cudnn_tf32"
+Takes = Callable[[Algorithm, ConvProblem, Direction], bool]
 
 
 @dataclass(frozen=True)
@@ -80,8 +81,8 @@ def group_of(layer: Layer) -> str:
 class _Field:
     """All algorithms that may be timed. They are looked up only once, because a look-up takes time."""
 
-    def __init__(self, names: Sequence[str] | None) -> None:
-        self.is_named = names is not None
+    def __init__(self, names: Sequence[str] | None, takes: Takes) -> None:
+        self.is_named, self.takes = names is not None, takes
         self.ours = [registry.get(name) for name in (registry.names() if names is None else names)]
         self.theirs = [registry.get(name) for name in BASELINES]
 
@@ -93,12 +94,12 @@ class _Field:
         algorithms made for it may be the fastest, although others can compute it.
         """
         problem = layer.problem
-        ours = [one for one in self.ours if may_take(one, *layer.work)]
+        ours = [one for one in self.ours if self.takes(one, *layer.work)]
         if not self.is_named:
             if layer.direction == "forward":
                 ours = [one for one in ours if not _cannot_win(one.name, problem)]
             ours = [one for one in ours if problem.dtype == "float32" or one.dtypes == (problem.dtype,)]
-        theirs = [one for one in self.theirs if may_take(one, *layer.work)]
+        theirs = [one for one in self.theirs if self.takes(one, *layer.work)]
         names = tuple(one.name for one in (*ours, *theirs))
         return Measured(layer=layer, group=group, algorithms=names) if ours else None
 
@@ -121,9 +122,14 @@ def _cannot_win(name: str, problem: ConvProblem) -> bool:
     return name == "fft_tiled" and taps < LEAST_TAPS_OF_FFT
 
 
-def plan(layers: Sequence[Layer], names: Sequence[str] | None = None) -> list[Measured]:
-    """The layers to be timed, in the order of measurement. A layer that only baselines compute is left out."""
-    field = _Field(names)
+def plan(layers: Sequence[Layer], names: Sequence[str] | None = None, takes: Takes = may_take) -> list[Measured]:
+    """The layers to be timed, in the order of measurement. A layer that only baselines compute is left out.
+
+    Parameters
+    ----------
+    takes : whether an algorithm may be timed on a problem in a direction
+    """
+    field = _Field(names, takes)
     queues: dict[str, list[Measured]] = {}
     for layer in layers:
         if measured := field.of(layer, group_of(layer)):

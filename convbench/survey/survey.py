@@ -10,6 +10,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,8 @@ from convbench.measurement import Effort
 from convbench.records import FAILURES, Record, RecordsFile, environment, one_writer
 from convbench.report import to_markdown
 from convbench.survey import ratios
-from convbench.survey.layers import plan
-from convbench.survey.tasks import EFFORT, PROBLEMS, Check, Outcome, Task, Times
+from convbench.survey.layers import Measured
+from convbench.survey.tasks import EFFORT, PROBLEMS, Check, Outcome, Plan, Task, Times
 from convbench.survey.workers import Here, Prepare, Processes, Workers
 from convbench.workload import Workload
 
@@ -97,10 +98,11 @@ class Survey:
         self.description, self.environment = device.describe(), environment.capture()
         names = registry.names() if orders.algorithms is None else orders.algorithms
         self.algorithms = [registry.get(name) for name in names]
-        self.planned = plan(orders.workload.layers, orders.algorithms)
         self.checks = Part(planned=0)
-        self.times = Part(planned=len(self.planned))
         clear(orders.out)
+        self._workers = self._made_workers()
+        self.planned = self._plan()
+        self.times = Part(planned=len(self.planned))
 
     @property
     def deadline(self) -> float:
@@ -110,12 +112,11 @@ class Survey:
     def run(self) -> Iterator[str]:
         """Run the survey, and yield a short text on each task that is over. An early end writes all files too."""
         with one_writer(self.orders.out / PAGE):
-            workers = self._workers()
             try:
-                yield from self._check(workers)
-                yield from self._time(workers)
+                yield from self._check()
+                yield from self._time()
             finally:
-                workers.close()
+                self._workers.close()
                 self.write()
 
     def tasks(self) -> list[Task]:
@@ -123,19 +124,33 @@ class Survey:
         until = self.start + CHECKS_SHARE * self.orders.seconds
         return [*_checks(self.algorithms, self.orders, until), *self._layers()]
 
-    def _workers(self) -> Workers:
+    def _made_workers(self) -> Workers:
         if not self.orders.isolated:
             return Here(self.device)
         # off the GPU, one: several would disturb each other's times
         count = max(1, min(MOST_PROCESSES, environment.cores() - 1)) if self.device.is_gpu else 1
         return Processes(count, self.device.name, self.orders.prepare, memory=default_bytes(count))
 
-    def _check(self, workers: Workers) -> Iterator[str]:
+    def _plan(self) -> list[Measured]:
+        """The layers to be timed. Raises ConvbenchError if no process can find out."""
+        task = Plan(layers=self.orders.workload.layers, algorithms=self.orders.algorithms)
+        try:
+            ((_, outcome),) = self._workers.done([task], inf)
+        except BaseException:
+            self._workers.close()
+            raise
+        if outcome is None or outcome.left_out:
+            self._workers.close()
+            notes = "" if outcome is None else "; ".join(outcome.notes)
+            raise ConvbenchError(f"no process could ask the algorithms what they compute: {notes}")
+        return outcome.planned
+
+    def _check(self) -> Iterator[str]:
         until, begun = self.start + CHECKS_SHARE * self.orders.seconds, self.clock()
         tasks = _checks(self.algorithms, self.orders, until)
         self.checks.planned = len(tasks)
         with (self.orders.out / CHECKS).open("a", encoding="utf-8") as file:
-            for task, outcome in workers.done(tasks, until):
+            for task, outcome in self._workers.done(tasks, until):
                 assert isinstance(task, Check)
                 what = f"{task.algorithm} {task.direction} {task.dtype}"
                 self.checks.seconds = self.clock() - begun
@@ -159,10 +174,10 @@ class Survey:
             for one in self.planned
         ]  # fmt: skip
 
-    def _time(self, workers: Workers) -> Iterator[str]:
+    def _time(self) -> Iterator[str]:
         begun = self.clock()
         with RecordsFile(self.orders.out / RECORDS) as file:
-            for task, outcome in workers.done(self._layers(), self.deadline - GRACE_S):
+            for task, outcome in self._workers.done(self._layers(), self.deadline - GRACE_S):
                 assert isinstance(task, Times)
                 layer = task.measured.layer
                 what = f"{layer.name} {layer.problem}" + ("" if layer.direction == "forward" else f" {layer.direction}")

@@ -1,32 +1,29 @@
-"""The tasks of a survey, each done by one process: to check an algorithm, or to time a layer.
+"""The tasks of a survey, each done by one process: to plan it, to check an algorithm, or to time a layer.
 
 A task is data that is sent to a process. The process sends back rows of checks, records of times, and notes about
 problems. It compiles kernels and draws data first, and then has the GPU to itself while it takes times. It says which
-run of the task it has begun, so that a run that ends the process is known, and the others can go on in a new one.
+run of the task it has begun, so that a run that ends the process is known, and the others can go on in a new one. So it
+does with each question to an algorithm about what it computes.
 """
 
-import gc
-import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import asdict, dataclass, field, replace
-from functools import cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Protocol
-
-import numpy as np
 
 from convbench.algorithm import Algorithm, registry
 from convbench.crew import Loss
 from convbench.devices import Device
 from convbench.errors import ContractError, DeviceError
-from convbench.measurement import Case, Effort, Execution, Harness, Job, Judgement, SampledCase, contest
-from convbench.problem import ConvProblem, Direction, Dtype, operands
+from convbench.measurement import Case, Effort, Facts, Harness, Job, Judgement, SampledCase, contest
+from convbench.problem import ConvProblem, Direction, Dtype
 from convbench.problem.notation import parse
 from convbench.records import CACHES, Record
-from convbench.survey.layers import Measured, may_take
+from convbench.survey.ahead import compile_ahead, give_back, load_library
+from convbench.survey.layers import Measured, may_take, plan
 from convbench.tuning import Database
 from convbench.workload import Layer, Workload
 
@@ -48,7 +45,13 @@ class Place(Protocol):
     """Where a task is done: a worker's desk, or `Alone`."""
 
     def begin(self, what: str, limit_s: float = 0.0) -> None:
-        """Say which run begins."""
+        """Say which run or question begins."""
+
+    def rest(self) -> None:
+        """Say that no code of an algorithm runs."""
+
+    def end_children(self) -> None:
+        """End what a run has left running."""
 
     def post(self, content: object) -> None:
         """Tell a result as soon as it is known."""
@@ -65,6 +68,10 @@ class Alone:
 
     def begin(self, what: str, limit_s: float = 0.0) -> None: ...
 
+    def rest(self) -> None: ...
+
+    def end_children(self) -> None: ...
+
     def post(self, content: object) -> None: ...
 
     def turn(self) -> AbstractContextManager[bool]:
@@ -73,10 +80,18 @@ class Alone:
 
 @dataclass(frozen=True)
 class Lost:
-    """A run that took its process down."""
+    """A run, or a question, that took its process down."""
 
     outcome: Loss
     reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """Find out which algorithms compete on which layers, and the order of measurement."""
+
+    layers: tuple[Layer, ...]
+    algorithms: tuple[str, ...] | None  # None: those that may be the fastest
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,14 +117,15 @@ class Times:
     database: Path | None  # of tuned configs
 
 
-Task = Check | Times
-Over = Mapping[int, Lost | None]  # runs of a task by number; None: what came of it is known
+Task = Plan | Check | Times
+Over = Mapping[str, Lost | None]  # runs and questions of a task by their keys; None: what came of it is known
 
 
 @dataclass(kw_only=True)
 class Outcome:
     """The outcome of a task."""
 
+    planned: list[Measured] = field(default_factory=list)
     rows: list[dict[str, Any]] = field(default_factory=list)
     records: list[Record] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -119,29 +135,49 @@ class Outcome:
 
 
 def run(task: Task, device: Device, place: Place, over: Over = MappingProxyType({})) -> Outcome:
-    """Do a task, without the runs that are over. Raises DeviceError if the device stops working.
+    """Do a task, without the runs and questions that are over. Raises DeviceError if the device stops working.
 
-    Each row or record is posted with the number of its run.
+    Each row or record is posted with the key of its run.
     """
-    return _check(task, device, place, over) if isinstance(task, Check) else _times(task, device, place, over)
+    match task:
+        case Plan():
+            return _plan(task, place, over)
+        case Check():
+            return _check(task, device, place, over)
+        case Times():
+            return _times(task, device, place, over)
+
+
+def _plan(task: Plan, place: Place, over: Over) -> Outcome:
+    """The key of a question is the name of its algorithm."""
+
+    def takes(algorithm: Algorithm, problem: ConvProblem, direction: Direction) -> bool:
+        if algorithm.name in over:
+            return True  # its run asks again, and records what becomes of it
+        place.begin(algorithm.name, RUN_S)
+        return may_take(algorithm, problem, direction)
+
+    return Outcome(planned=plan(task.layers, task.algorithms, takes))
 
 
 def _check(task: Check, device: Device, place: Place, over: Over) -> Outcome:
     algorithm, done, compiled = registry.get(task.algorithm), Outcome(), device.compile_s
     harness = Harness(device, seed=task.seed)
-    for number, (text, config) in enumerate(_planned(algorithm, task, device)):
-        if number in over and over[number] is None:
+    for key, text, config in _runs(algorithm, task, device, place, over):
+        lost = over.get(key)
+        if key in over and lost is None:
             continue
-        if time.time() >= task.deadline:
+        if lost is None and time.time() >= task.deadline:
             done.left_out += 1
             continue
         layer = Layer(name=text, problem=parse(text), direction=task.direction)
         before, job = device.compile_s, Job(layer=layer, algorithm=algorithm, config=config)
-        if lost := over.get(number):
+        if lost is not None:
             verdict = Judgement(outcome=lost.outcome, reason=lost.reason)
         else:
-            place.begin(str(number), RUN_S)
+            place.begin(key, RUN_S)
             verdict = harness.judge(job)
+            place.end_children()
         row = {
             "algorithm": task.algorithm, "direction": task.direction, "dtype": task.dtype, "problem": text,
             "config": None if config is None else asdict(config), "outcome": verdict.outcome,
@@ -150,88 +186,99 @@ def _check(task: Check, device: Device, place: Place, over: Over) -> Outcome:
             "compile_s": round(device.compile_s - before, 3),
         }  # fmt: skip
         done.rows.append(row)
-        place.post((number, row))
+        place.post((key, row))
         if verdict.outcome == "crashed" and not contest.is_alive(device):
             raise DeviceError(f"{task.algorithm} took the device down on {task.direction} of {text}")
     done.compile_s = device.compile_s - compiled
     return done
 
 
-def _planned(algorithm: Algorithm, task: Check, device: Device) -> list[tuple[str, Any]]:
-    """The runs of a check: every problem with the default config, then some problems with the other configs."""
+def _runs(algorithm: Algorithm, task: Check, device: Device, place: Place, over: Over) -> list[tuple[str, str, Any]]:
+    """The key, problem and config of each run of a check: every problem with the default config, then some problems
+    with the other configs, or with what became of the question for them.
+    """
     texts = {text: text if task.dtype == "float32" else f"{text}-{task.dtype}" for text in task.problems}
-    found: list[tuple[str, Any]] = [(text, None) for text in texts.values()]
-    for plain, text in texts.items():
-        problem = parse(text)
-        if plain in MANY_CONFIGS and task.dtype == algorithm.dtypes[0] and may_take(algorithm, problem, task.direction):
+    found: list[tuple[str, str, Any]] = [(f"{number}", text, None) for number, text in enumerate(texts.values())]
+    for number, (plain, text) in enumerate(texts.items()):
+        if plain not in MANY_CONFIGS or task.dtype != algorithm.dtypes[0]:
+            continue
+        key, problem, others = f"{number} configs", parse(text), list[Any]()
+        if key in over:
+            found.append((key, text, None))
+            continue
+        place.begin(key, RUN_S)
+        if may_take(algorithm, problem, task.direction):
             with suppress(ContractError):  # the run with the default config asks again, and has the reason
-                found += [(text, config) for config in algorithm.configs_for(problem, task.direction)[1:]]
-                found += [(text, config) for config in algorithm.rivals_on(problem, task.direction, device)]
+                others += algorithm.configs_for(problem, task.direction)[1:]
+                others += algorithm.rivals_on(problem, task.direction, device)
+        found += [(f"{number} {each}", text, config) for each, config in enumerate(others)]
+    place.rest()
     return found
 
 
 def _times(task: Times, device: Device, place: Place, over: Over) -> Outcome:
-    measured, done, compiled = task.measured, Outcome(), device.compile_s
-    known = None if task.database is None else Database(task.database, done.notes.append)
-    direction = measured.layer.direction
-    jobs = [
-        Job(layer=replace(measured.layer, problem=problem), algorithm=algorithm, config=config)
-        for problem in measured.problems for algorithm in map(registry.get, measured.algorithms)
-        if _takes(algorithm, problem, direction)
-        for config in _configs(algorithm, problem, direction, device, known)
-    ]  # fmt: skip
-    numbers = {id(job): number for number, job in enumerate(jobs)}
-    workload = Workload(name=task.workload, source="survey", layers=tuple(job.layer for job in jobs))
-    left = [job for job in jobs if numbers[id(job)] not in over]
+    done, compiled = Outcome(), device.compile_s
+    jobs = _jobs(task, device, place, over, done.notes)
+    keys = {id(job): key for key, job in jobs.items()}
+    workload = Workload(name=task.workload, source="survey", layers=tuple(job.layer for job in jobs.values()))
+    left = [job for key, job in jobs.items() if key not in over]
     cases = {problem: _case(problem, task) for problem in dict.fromkeys(job.layer.problem for job in left)}
     harness = Harness(device, seed=task.seed, effort=task.effort, case=lambda problem, *_: cases[problem])
-    harness.watch = lambda job: place.begin(str(numbers[id(job)]), RUN_S)
-    for number, lost in over.items():
-        if lost is not None:
-            found = Judgement(outcome=lost.outcome, reason=lost.reason)
-            done.records.append(harness.record(jobs[number], workload, found))
-            place.post((number, done.records[-1]))
-    done.compile_s += _compile_ahead(left, device, done.notes, harness.watch)
-    if device.is_gpu and any(job.algorithm.family == "baseline" for job in left):
-        done.notes += _load_library(device)
+    harness.watch = lambda job: place.begin(keys[id(job)], RUN_S)
+    for key, lost in over.items():
+        if lost is not None and key in jobs:
+            done.records.append(_record_of(lost, jobs[key], harness, workload))
+            place.post((key, done.records[-1]))
+    done.compile_s += compile_ahead(left, device, done.notes, harness.watch)
+    if device.is_gpu and (theirs := [job for job in left if job.algorithm.family == "baseline"]):
+        harness.watch(theirs[0])
+        done.notes += load_library(device)
+    place.rest()
     with place.turn() as there_is_time:
         start = time.perf_counter()
         if there_is_time:
             for job, record in harness.measured(workload, left):
                 done.records.append(record)
-                place.post((numbers[id(job)], record))
+                place.end_children()
+                place.post((keys[id(job)], record))
         else:
             done.left_out = 1
         done.seconds = time.perf_counter() - start
         del harness
         if device.is_gpu:
-            _give_back()
+            give_back()
     done.compile_s += device.compile_s - compiled
     return done
 
 
-@cache
-def _load_library(device: Device) -> tuple[str, ...]:
-    """Load the library's code, which takes seconds, before the first turn of this process. Gives notes of failure."""
-    problem, library = parse("n1c8h8w8-k8r3s3-pad1"), registry.get("cudnn")
-    try:
-        execution = Execution(library, problem, "forward", device, SampledCase(problem, 0).of("uniform")[0])
-        execution.load()
-        execution.run()
-        execution.results()
-    except (Exception, SystemExit) as error:  # noqa: BLE001  (the record of each layer has the error too)
-        return (f"the library cannot be used: {type(error).__name__}: {error}",)
-    return ()
+def _jobs(task: Times, device: Device, place: Place, over: Over, notes: list[str]) -> dict[str, Job]:
+    """The jobs of a layer by their keys. A question that is over gives one, with the default config, in its place."""
+    measured, direction = task.measured, task.measured.layer.direction
+    known = None if task.database is None else Database(task.database, notes.append)
+    found = dict[str, Job]()
+    for problem in measured.problems:
+        layer = replace(measured.layer, problem=problem)
+        for algorithm in map(registry.get, measured.algorithms):
+            key = f"{problem.layout} {algorithm.name}"
+            if key in over:
+                found[key] = Job(layer=layer, algorithm=algorithm)
+                continue
+            place.begin(key, RUN_S)
+            if _takes(algorithm, problem, direction):
+                configs = _configs(algorithm, problem, direction, device, known)
+                found |= {
+                    f"{key} {number}": Job(layer=layer, algorithm=algorithm, config=config)
+                    for number, config in enumerate(configs)
+                }
+    place.rest()
+    return found
 
 
-def _give_back() -> None:
-    """Free the memory that Numba and PyTorch keep for later, because the next turn is another process's."""
-    gc.collect()
-    from numba import cuda  # Numba is slow to import, and only a process with a GPU comes here
-
-    cuda.current_context().deallocations.clear()
-    if torch := sys.modules.get("torch"):
-        torch.cuda.empty_cache()
+def _record_of(lost: Lost, job: Job, harness: Harness, workload: Workload) -> Record:
+    """The record of a job that has taken a process down, whose algorithm is asked nothing more."""
+    config = {} if job.config is None else asdict(job.config)
+    known = Facts(family=job.algorithm.family, precision=job.layer.problem.dtype, config=config)
+    return harness.record(job, workload, Judgement(outcome=lost.outcome, reason=lost.reason), known=known)
 
 
 def _takes(algorithm: Algorithm, problem: ConvProblem, direction: Direction) -> bool:
@@ -265,38 +312,3 @@ def _case(problem: ConvProblem, task: Times) -> Case:
     case = SampledCase(problem, task.seed, task.measured.layer.direction)
     case.of("uniform")
     return case
-
-
-def _compile_ahead(jobs: list[Job], device: Device, notes: list[str], watch: Callable[[Job], None]) -> float:
-    """Compile the kernels that jobs will launch, on a GPU. Gives the seconds that it took.
-
-    Parameters
-    ----------
-    watch : called before each job
-    """
-    if not device.is_gpu:
-        return 0.0
-    from convbench.survey.compiler import CompilingDevice  # it imports Numba, which is slow
-
-    compiler = CompilingDevice()
-    for job in jobs:
-        if job.algorithm.family == "baseline":
-            continue
-        problem, direction = job.layer.work
-        watch(job)
-        try:
-            nothing: dict[str, Any] = {
-                name: _unread(operands.shape(problem, name), problem.dtype)
-                for name in operands.inputs(problem, direction)
-            }
-            execution = Execution(job.algorithm, problem, direction, compiler, nothing, job.config)
-            execution.load()
-            execution.run()
-        except (Exception, SystemExit) as error:  # noqa: BLE001  (the harness compiles it again, and records a failure)
-            notes.append(f"{job.algorithm.name} on {problem} was not compiled ahead: {type(error).__name__}: {error}")
-    return compiler.compile_s
-
-
-def _unread(sizes: tuple[int, ...], dtype: Dtype) -> Any:
-    """An array of a shape that takes almost no memory, for plans that never read it."""
-    return np.broadcast_to(np.zeros(1, dtype), sizes)

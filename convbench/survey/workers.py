@@ -72,8 +72,8 @@ class Processes:
         self._crew.add(*(_Given(task) for task in tasks))
         for event in self._crew.events(until):
             match event:
-                case Posted(given, (number, found)):
-                    given.known[number] = found
+                case Posted(given, (key, found)):
+                    given.known[key] = found
                 case Ended(task=given, fate="done", result=outcome):
                     yield given.task, given.joined(outcome)
                 case Ended(task=given, fate="left_out"):
@@ -94,20 +94,22 @@ class _Given:
 
     Parameters
     ----------
-    known : the rows and records by the number of their runs, from the current worker
+    known : the rows and records by the keys of their runs, from the current worker
+    over : the runs and questions that are over
+    kept : the rows and records from the workers before
     """
 
     task: Task
-    known: dict[int, Any] = field(default_factory=dict)
-    over: dict[int, Lost | None] = field(default_factory=dict)
+    known: dict[str, Any] = field(default_factory=dict)
+    over: dict[str, Lost | None] = field(default_factory=dict)
     kept: Outcome = field(default_factory=Outcome)
 
     def lost(self, ended: "Ended[_Given]", *, is_late: bool) -> Outcome | None:
         """The outcome of a task whose worker was lost, if nothing of it can go on; else None."""
-        before, number = dict(self.over), None if ended.doing is None else int(ended.doing)
+        before, key = dict(self.over), ended.doing
         self._keep()
-        if number is not None and self.over.get(number, ...) is not None:
-            self.over[number] = Lost(ended.loss, str(ended.reason))
+        if key is not None and self.over.get(key, ...) is not None:
+            self.over[key] = Lost(ended.loss, str(ended.reason))
         if not is_late and self.over != before:
             return None
         self.kept.notes.append(f"{self.task}: {ended.reason}")
@@ -125,8 +127,8 @@ class _Given:
         return outcome
 
     def _keep(self) -> None:
-        for number, found in self.known.items():
-            self.over[number] = None
+        for key, found in self.known.items():
+            self.over[key] = None
             (self.kept.records if isinstance(found, Record) else self.kept.rows).append(found)
         self.known = {}
 

@@ -1,5 +1,6 @@
 """A cluster that loses workers does all that it was given, once; and it refuses what it cannot do."""
 
+import json
 import os
 import signal
 import subprocess
@@ -19,9 +20,9 @@ SILENT_S = 3  # a worker that says nothing for so long is lost
 OTHER_CODE = """
 from convbench.algorithm import registry
 from algorithms.direct import Direct
+@registry.register
 class Mine(Direct):
     name = "mine"
-registry.register(Mine)
 """
 
 
@@ -95,6 +96,23 @@ def test_two_of_three_workers_are_lost_and_every_layer_is_verified_once(tmp_path
     )
     assert {record.outcome for record in records} == {"passed"}
     assert {record.workload for record in records} == {"layers"}
+
+
+def test_a_campaign_on_a_cluster_finds_what_ends_a_process_and_saves_it_once(tmp_path):
+    (tmp_path / "ends.py").write_text(
+        OTHER_CODE + "    def plan(self, *args, **kwargs):\n        import os; os._exit(3)\n"
+    )
+    run = convbench(
+        tmp_path, "fuzz", "--plugin", "ends.py", "--algorithm", "mine,direct", "--examples", "24", "--keep-going",
+        "--direction", "forward", "--cluster", "local:2", "--device", "emulator", "--json",
+    )  # fmt: skip
+    out, told = run.communicate(timeout=200)
+    assert run.returncode == 1, told
+    answer = json.loads(out)
+    assert [one["cause"]["fault"] for one in answer["failures"]] == ["the process ended"]
+    assert answer["algorithms"]["direct"]["cases"] > 4
+    cases = [line for line in (tmp_path / "fuzz_corpus.txt").read_text().splitlines() if line.startswith("mine ")]
+    assert len(cases) == 1
 
 
 def test_a_parent_that_is_killed_leaves_no_process(tmp_path):

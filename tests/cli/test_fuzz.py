@@ -57,7 +57,7 @@ def planted(*names):
 
 @pytest.fixture
 def bugs(tmp_path):
-    (tmp_path / "bugs.py").write_text(planted("ThreeBugs", "TakesTheProcessDown", "RefusesAll"))
+    (tmp_path / "bugs.py").write_text(planted("ThreeBugs", "TakesTheProcessDown", "EndsWhenAsked", "RefusesAll"))
     return tmp_path
 
 
@@ -151,6 +151,17 @@ def test_a_process_that_is_taken_down_leaves_its_case_behind(bugs):
     assert "FAILED takes_the_process_down, forward: the process ended (its process was ended by SIGABRT)" in out
     assert "-bias" in (bugs / "fuzz_corpus.txt").read_text()
     assert err == ""
+
+
+def test_an_algorithm_that_ends_the_process_where_it_is_asked_is_a_failure_that_can_be_repeated(bugs):
+    words = *words_for("ends_when_asked"), "--direction", "forward", "--json"
+    status, out, err = run(bugs, *words, PYTHONPATH=str(TESTS))
+    assert (status, err) == (1, "")
+    (found,) = json.loads(out)["failures"]
+    reason = "it ended its process, with status 0"
+    assert (found["cause"]["fault"], found["reason"]) == ("the process ended", reason)
+    status, out, _ = run(bugs, *shlex.split(found["repeat"])[1:], PYTHONPATH=str(TESTS))
+    assert (status, out.splitlines()) == (1, [found["case"], "failed on emulator", reason])
 
 
 def test_an_algorithm_that_refuses_all_is_not_a_success(bugs):

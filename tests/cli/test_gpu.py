@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -132,6 +133,35 @@ def test_what_dies_is_named_first_and_the_others_are_measured(convbench, small):
     }  # fmt: skip
     rows = [json.loads(line) for line in (small / "survey" / "correctness.jsonl").read_text().splitlines()]
     assert {(row["algorithm"], row["outcome"]) for row in rows} == {("one", "passed"), ("dies", "crashed")}
+
+
+ENDS_WHEN_ASKED_PY = """
+import os
+@register
+class Ends(Direct):
+    name, dtypes, plans = "ends", ("float32",), {"forward": DirectPlan}
+
+    def limits(self, problem, direction):
+        os._exit(0)
+"""
+
+
+def test_what_ends_the_process_where_it_is_asked_is_named_first_and_the_others_are_measured(convbench, small):
+    (small / "ends.py").write_text(ONE_PY + ENDS_WHEN_ASKED_PY)
+    status, _, _ = convbench(
+        "gpu", "--out", "survey", "--device", "emulator", "--workload", "small.txt", "--check", SMALL,
+        "--plugin", "ends.py", "--algorithm", "one,ends",
+    )  # fmt: skip
+    assert status == 1
+    page = (small / "survey" / "ratios.md").read_text()
+    assert "Died or did not end: ends (crashed on n1c2h5w5-k2r3s3); the others went on" in page
+    records = read_records(small / "survey" / "standard.jsonl")[0]
+    found = Counter((one.algorithm, one.problem, one.outcome) for one in records if one.family != "baseline")
+    layouts = "n4c2h5w5-k2r3s3-pad1", "n4c2h5w5-k2r3s3-pad1-NHWC"
+    assert found == {
+        (name, layout, outcome): 1 for layout in layouts for name, outcome in (("one", "passed"), ("ends", "crashed"))
+    }
+    assert {one.reason for one in records if one.algorithm == "ends"} == {"it ended its process, with status 0"}
 
 
 @pytest.mark.parametrize(

@@ -97,6 +97,18 @@ def test_a_copy_that_a_task_forks_neither_answers_nor_takes_tasks():
     assert len({other.result for other in others}) == 1
 
 
+@pytest.mark.parametrize("deed", ["fork_and_begin", "ask_what_forks"])
+def test_a_copy_that_a_task_forks_does_not_do_the_work_again(deed, tmp_path):
+    (forked, after), _ = ends([(deed, str(tmp_path / "copied")), ("add", 3, 4)])
+    assert (forked.fate, forked.result, after.result) == ("done", None, 7)
+    assert not (tmp_path / "copied").exists()
+
+
+def test_what_a_task_leaves_running_is_ended_before_the_next():
+    (left, counted), _ = ends([("leave_running",), ("count_left",)])
+    assert (left.fate, counted.result) == ("done", 0)
+
+
 def test_a_task_leaves_folder_and_output_as_they_were(tmp_path):
     (_, where, _, printed), _ = ends([("move", str(tmp_path)), ("where",), ("close_output",), ("print", "here")])
     assert where.result == os.getcwd()  # noqa: PTH109
@@ -168,3 +180,9 @@ def test_a_worker_that_cannot_start_is_an_error(start, kind, words):
         crew.add(("add", 1))
         with pytest.raises(kind, match=words):
             list(crew.events())
+
+
+def test_a_worker_that_ends_while_it_starts_is_replaced():
+    with Crew(deeds.start_at_the_third_try) as crew:
+        crew.add(("add", 1, 2))
+        assert [event.result for event in crew.events() if isinstance(event, Ended)] == [3]

@@ -173,6 +173,20 @@ def test_the_message_has_the_command_of_the_holder_and_its_death_frees_the_gpu(l
         pass
 
 
+def test_a_worker_takes_a_gpu_that_is_free_and_sound(monkeypatch, locks):
+    """Of three GPUs another process has the first; NVML says something against the second."""
+    monkeypatch.setattr(claims, "visible", lambda _tell: gpus.visible(pytest.fail, nvml=nvml(), environment={}))
+    monkeypatch.setattr(claims, "fault", lambda gpu: "it is lost" if gpu.uuid == "GPU-aabb2222" else None)
+    monkeypatch.setattr(claims, "_KEPT", [])
+    monkeypatch.setenv(gpus.VISIBLE, "")
+    with claims.claim(Gpu("GPU-aaaa1111", 0, "H200"), lambda _: None):
+        devices.claim_free(lambda _: None)
+        assert os.environ[gpus.VISIBLE] == "GPU-cccc3333"
+        with pytest.raises(DeviceError, match=r"is free: GPU 2 \(H200, GPU-cccc3333\) is in use by process"):
+            devices.claim_free(lambda _: None)
+    claims._KEPT.pop().close()
+
+
 def test_without_nvml_and_uuid_the_index_is_the_locks_name_and_both_are_told(tmp_path, monkeypatch, without_nvml, told):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     gpu = Gpu("", 3, "H200")

@@ -9,6 +9,7 @@ from cases.planted.algorithms import CannotBeAsked, DilationIgnored, Picky, Refu
 from convbench.devices.emulator import EmulatorDevice
 from convbench.errors import DeviceError
 from convbench.fuzz import Campaign, Cause, FuzzCase, Verdict, fuzz, judge
+from convbench.fuzz.orders import Orders
 from convbench.fuzz.verdicts import traits
 from convbench.measurement.contest import is_alive
 
@@ -41,10 +42,9 @@ def test_the_same_seed_gives_the_same_cases(emulator, unjudged):
     assert cases(emulator, Direct, seed=6) != once
 
 
-def test_jobs_have_cases_of_their_own_that_do_not_depend_on_their_number(emulator, unjudged):
-    first, second = (set(cases(emulator, Direct, job=job, jobs=2)) for job in (0, 1))
+def test_jobs_have_cases_of_their_own(emulator, unjudged):
+    first, second = (set(cases(emulator, Direct, job=job)) for job in (0, 1))
     assert len(first & second) < 5
-    assert set(cases(emulator, Direct, job=1, jobs=7)) == second
 
 
 def test_an_algorithm_has_the_same_cases_whatever_other_is_run(emulator, unjudged):
@@ -63,13 +63,38 @@ def test_what_fails_changes_no_later_case(emulator, unjudged, monkeypatch):
     assert cases(emulator, Direct) == right
 
 
-def test_algorithms_take_turns_and_each_job_begins_with_another(emulator, unjudged):
-    def order(job):
-        names = [case.algorithm for case in cases(emulator, Direct, Picky, count=60, job=job, jobs=2)]
-        return list(dict.fromkeys(names))
+def test_algorithms_take_turns_in_their_order(emulator, unjudged):
+    for algorithms in ((Direct, Picky), (Picky, Direct)):
+        names = [case.algorithm for case in cases(emulator, *algorithms, count=60)]
+        assert list(dict.fromkeys(names)) == [algorithm.name for algorithm in algorithms]
 
-    assert order(0) == ["direct", "picky"]
-    assert order(1) == ["picky", "direct"]
+
+def test_each_job_begins_with_another_algorithm():
+    orders = Orders(algorithms=("a", "b", "c"), directions=("forward",), device="emulator", prepare=tuple, jobs=2)
+    assert [orders.algorithms_of(share) for share in range(2)] == [("a", "b", "c"), ("b", "c", "a")]
+
+
+def test_an_algorithm_is_asked_only_while_a_case_is_announced_that_asks_the_same(emulator, unjudged):
+    announced, asked = [None], []
+
+    class Asked(Direct):
+        name = "asked"
+
+        def limits(self, problem, direction):
+            asked.append((announced[-1], problem, direction))
+
+        def configs(self, problem, direction):
+            asked.append((announced[-1], problem, direction))
+            return super().configs(problem, direction)
+
+    steps = Campaign([Asked()], emulator, announce=announced.append).steps()
+    assert announced == [None], "nothing is asked before its turn"
+    list(islice(steps, 20))
+    assert announced[-1] is None
+    assert asked
+    for case, problem, direction in asked:
+        assert (case.algorithm, case.direction) == ("asked", direction)
+        assert (case.problem.n, case.problem.c, case.problem.k) == (problem.n, problem.c, problem.k)
 
 
 # ---- finding

@@ -7,6 +7,9 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
+
+import psutil
 
 from convbench.errors import ConvbenchError
 
@@ -24,6 +27,12 @@ def start(desk):
 
 def start_slowly(desk):
     time.sleep(0.2)
+    return Deeds(desk)
+
+
+def start_at_the_third_try(desk):
+    if desk.number < 3:
+        os._exit(3)
     return Deeds(desk)
 
 
@@ -112,6 +121,43 @@ class Deeds:
         if os.fork() == 0:
             time.sleep(60)
         os._exit(5)
+
+    def fork_and_begin(self, path):
+        """Do a part of the task in a copy, too; `path` exists if the copy comes so far."""
+        copy = os.fork()
+        self.desk.begin("a part")
+        if copy == 0:
+            Path(path).touch()
+            os._exit(0)
+        os.waitpid(copy, 0)
+
+    def ask_what_forks(self, path):
+        """Ask an algorithm that forks what it refuses; `path` exists if the copy has the answer, too."""
+        from algorithms.direct import Direct  # no other deed needs this and Numba, which take a second
+        from convbench.problem.notation import parse
+
+        process = os.getpid()
+
+        class Forks(Direct):
+            def limits(self, problem, direction):
+                if (copy := os.fork()) != 0:
+                    os.waitpid(copy, 0)
+
+        refused = Forks().refuses(parse("n1c1h1w1-k1r1s1"), "forward")
+        if os.getpid() != process:
+            Path(path).touch()
+            os._exit(0)
+        return refused
+
+    def leave_running(self):
+        """Leave a program, a copy, and a program whose parent has ended."""
+        told = subprocess.run(["sh", "-c", "sleep 60 >&- & echo $!"], stdout=subprocess.PIPE, check=True).stdout
+        self.left = [self.start_child(), os.fork(), int(told)]
+        if self.left[1] == 0:
+            time.sleep(60)
+
+    def count_left(self):
+        return sum(map(psutil.pid_exists, self.left))
 
     def start_child(self):
         return subprocess.Popen(["sleep", "60"]).pid

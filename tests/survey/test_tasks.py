@@ -275,9 +275,9 @@ def test_compiling_ahead_launches_nothing(monkeypatch):
 
 
 def test_a_library_that_is_not_there_is_noted_and_ends_nothing():
-    from convbench.survey.tasks import _load_library
+    from convbench.survey.ahead import load_library
 
-    (note,) = _load_library(SimulatorDevice())
+    (note,) = load_library(SimulatorDevice())
     assert "the library cannot be used: RefusedError: cuDNN needs a GPU" in note
 
 

@@ -2,7 +2,8 @@
 
 from convbench.cli.asked.asked import Asked, takes_asked
 from convbench.cli.asked.careful import Careful
-from convbench.cli.asked.how import DEFAULT_GPU, How
+from convbench.cli.asked.elsewhere import Elsewhere, absolute, uses_gpu, version
+from convbench.cli.asked.how import DEFAULT_GPU, How, tell
 from convbench.cli.asked.isolation import Isolation
 from convbench.cli.asked.resumed import Known, Resumed, ResumeOption, finish
 
@@ -10,11 +11,16 @@ __all__ = [
     "DEFAULT_GPU",
     "Asked",
     "Careful",
+    "Elsewhere",
     "How",
     "Isolation",
     "Known",
     "ResumeOption",
     "Resumed",
+    "absolute",
     "finish",
     "takes_asked",
+    "tell",
+    "uses_gpu",
+    "version",
 ]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, get_type_hints
 
 from convbench.cli import options
 from convbench.cli.asked.careful import Careful
-from convbench.cli.asked.elsewhere import Elsewhere, absolute, digest, version
+from convbench.cli.asked.elsewhere import Elsewhere, absolute, digest, uses_gpu, version
 from convbench.cli.asked.how import How, Tell, tell
 from convbench.cli.asked.isolation import Isolation
 from convbench.cli.claims import claim_gpu
@@ -109,7 +109,8 @@ class Asked:
         options.load_plugins(self.plugin)
         if elsewhere is None:
             return self.harness_for(devices.select(self.device), how, tell)
-        return self.harness_for(elsewhere.device(self.device, self.plugin or ()), how, tell)
+        elsewhere.check(self.plugin or ())
+        return self.harness_for(elsewhere.device(self.device, tell), how, tell)
 
     def harness_for(self, device: "Device", how: How, tell: Tell = tell) -> "Harness":
         """A harness for a device."""
@@ -128,7 +129,7 @@ class Asked:
 
         address = Address.parse(where)
         options.keep_cache_within(self.cache_size)
-        device = devices.select(self.device) if address.is_local else None
+        device = devices.select(self.device) if address.is_local and not uses_gpu(self.device) else None
         same = replace(self, plugin=absolute(self.plugin))
         elsewhere = Elsewhere(version(same.plugin or ()))
         cluster = connect(address)

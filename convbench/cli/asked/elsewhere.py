@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from convbench.cli.asked.how import Tell
 from convbench.errors import ConvbenchError
 
 if TYPE_CHECKING:
@@ -41,17 +42,32 @@ class Elsewhere:
     version: str
     slots: int = 1
 
-    def device(self, name: str | None, plugins: Iterable[str]) -> "Device":
-        """The device there, with its share of the cores. Raises ConvbenchError if the code is another there."""
-        from convbench import devices
-        from convbench.records import environment
-
+    def check(self, plugins: Iterable[str]) -> None:
+        """Raise ConvbenchError if the code here is another than the caller's."""
         if (own := version(plugins)) != self.version:
             raise ConvbenchError(
                 f"the code on {platform.node()} is another than here (version {own[:12]}, here {self.version[:12]}): "
                 "convbench, its algorithms and plugins, Python, and the packages that compile kernels must be the same"
             )
+
+    def device(self, name: str | None, tell: Tell) -> "Device":
+        """The device of this process: a GPU that it alone has, or the emulator with its share of the cores.
+
+        Raises DeviceError if all GPUs are in use.
+        """
+        from convbench import devices
+        from convbench.records import environment
+
+        if uses_gpu(name):
+            devices.claim_free(tell)
         return devices.select(name, workers=max(1, environment.cores() // self.slots))
+
+
+def uses_gpu(device: str | None) -> bool:
+    """Whether the device of a name is a GPU, as far as can be told without one."""
+    from convbench import devices
+
+    return device == "cuda" or (device is None and devices.gpu_evidence() is not None)
 
 
 def absolute(plugins: list[str] | None) -> list[str] | None:

@@ -5,8 +5,9 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from math import inf
 from pathlib import Path
@@ -16,15 +17,16 @@ import typer
 
 from convbench.cli import options
 from convbench.cli.claims import claim_gpu
+from convbench.cli.fuzzing.cluster import on_cluster
 from convbench.cli.fuzzing.outcome import Report, live
-from convbench.cli.streams import message
+from convbench.cli.streams import message, visible
 from convbench.errors import ConvbenchError
 from convbench.interrupts import INTERRUPTED
 from convbench.problem import DIRECTIONS
 
 if TYPE_CHECKING:
     from convbench.devices import Device
-    from convbench.fuzz import Orders, Suit, Tally
+    from convbench.fuzz import Hire, Orders, Tally
 
 DEFAULT_SECONDS = 60.0
 
@@ -47,7 +49,13 @@ DirectionsOption = Annotated[
     ),
 ]
 JobsOption = Annotated[
-    int, typer.Option("--jobs", min=1, help="Number of processes. Each draws its own cases from the same seed.")
+    int | None,
+    typer.Option(
+        "--jobs",
+        min=1,
+        help="Number of processes. Each draws its own cases from the same seed. Default: 1; with --cluster, as many as "
+        "it does at once.",
+    ),
 ]
 KeepGoingOption = Annotated[
     bool, typer.Option("--keep-going", help="Go on after a failure, and collect failures with other causes.")
@@ -90,13 +98,14 @@ def fuzz(
     seed: SeedOption = 0,
     algorithm: options.AlgorithmOption = None,
     direction: DirectionsOption = None,
-    jobs: JobsOption = 1,
+    jobs: JobsOption = None,
     keep_going: KeepGoingOption = False,
     device: FuzzDeviceOption = None,
     plugin: options.PluginOption = None,
     cache_size: options.CacheSizeOption = None,
     timeout: TimeoutOption = None,
     memory: options.MemoryOption = None,
+    cluster: options.ClusterOption = None,
     corpus: CorpusOption = Path("fuzz_corpus.txt"),
     replay: ReplayOption = None,
     json_: options.JsonOption = False,
@@ -107,8 +116,8 @@ def fuzz(
     """
     options.keep_cache_within(cache_size)
     if replay:
-        others = seconds, examples, seed, algorithm, direction, jobs, keep_going, timeout, memory
-        if others != (None, None, 0, None, None, 1, False, None, None):
+        others = seconds, examples, seed, algorithm, direction, jobs, keep_going, timeout, memory, cluster
+        if others != (None, None, 0, None, None, None, False, None, None, None):
             fit = "--device, --plugin, --cache-size and --json"
             raise ConvbenchError(f"--replay runs one case as it is; only {fit} go with it")
         _replay(replay, device, plugin, json_)
@@ -119,39 +128,42 @@ def fuzz(
         raise ConvbenchError(f"--timeout is {timeout:g}; it must be more than 0")
     from convbench.algorithm import registry
     from convbench.crew import default_bytes, parse_size
-    from convbench.fuzz import Corpus, Orders, Suit, Tally
+    from convbench.fuzz import Corpus, Orders, Tally
 
     options.load_plugins(plugin)
     directions = tuple(dict.fromkeys(map(options.direction, _words(direction) or DIRECTIONS)))
     algorithms = [registry.get(name) for name in _words(algorithm)] or options.available_algorithms()
-    chosen, file = _device(device), Corpus(corpus)
+    file = Corpus(corpus)
     file.require_writable()
     names = tuple(algorithm.name for algorithm in algorithms)
     known = [case for case in file.cases() if case.algorithm in names and case.direction in directions]
     orders = Orders(
-        algorithms=names, directions=directions, device=chosen.name, prepare=partial(options.load_plugins, plugin),
-        seed=seed, jobs=jobs, corpus=tuple(known), examples=examples,
-        seconds=DEFAULT_SECONDS if seconds is None and examples is None else seconds, keep_going=keep_going,
-        timeout_s=timeout, memory=default_bytes(jobs) if memory is None else parse_size(memory),
+        algorithms=names, directions=directions,
+        device="cuda" if cluster and device == "cuda" else _device(device).name,  # of the workers
+        prepare=partial(options.load_plugins, plugin), seed=seed, jobs=jobs or 1, corpus=tuple(known),
+        examples=examples, seconds=DEFAULT_SECONDS if seconds is None and examples is None else seconds,
+        keep_going=keep_going, timeout_s=timeout, memory=None if memory is None else parse_size(memory),
     )  # fmt: skip
+    if cluster is None:
+        hire = None
+        orders = replace(orders, memory=orders.memory or default_bytes(orders.jobs + 1))
+    else:
+        orders, hire = on_cluster(cluster, orders, plugin, jobs)
     tally = Tally(algorithms=names)
     report = Report(orders, file, plugin or [], tally, quiet=json_)
     tally.found = report.found
-    suits = [Suit(one, chosen, directions) for one in algorithms]
-    interrupted = _run(orders, tally, suits, report)
-    tally.unable = {suit.algorithm.name for suit in suits if not suit.rows}
+    interrupted = _run(orders, tally, report, hire)
     report.finish(interrupted=interrupted)
     # without --algorithm, nobody expects a case of an algorithm that cannot have one
     missing = [name for name, reason in tally.without_case.items() if algorithm or reason != tally.UNABLE]
     _exit(tally, missing, interrupted=interrupted)
 
 
-def _run(orders: "Orders", tally: "Tally", suits: "Sequence[Suit]", report: "Report") -> bool:
+def _run(orders: "Orders", tally: "Tally", report: "Report", hire: "Hire | None") -> bool:
     """Run the jobs to their end, and return whether they were interrupted."""
-    from convbench.fuzz import Found, Jobs, possible
+    from convbench.fuzz import Found, Jobs
 
-    suits = list(suits)
-    with Jobs(orders) as jobs, live(orders, tally) as show, _interrupts_noted() as interrupted:
+    with Jobs(orders, hire) as jobs, live(orders, tally) as show, _interrupts_noted() as interrupted:
         deadline, stopped = inf, False
         try:
             for told in jobs.messages():
@@ -164,8 +176,6 @@ def _run(orders: "Orders", tally: "Tally", suits: "Sequence[Suit]", report: "Rep
                     if isinstance(message, Found) and not orders.keep_going and not stopped:
                         jobs.stop(but=job)  # this one shrinks its failure, and ends
                         stopped = True
-                elif suits:  # only one in each round, so that messages of the jobs are not kept waiting
-                    tally.possible |= possible([suits.pop()])
                 show()
                 if interrupted.is_set() and deadline == inf:
                     jobs.stop()
@@ -174,7 +184,6 @@ def _run(orders: "Orders", tally: "Tally", suits: "Sequence[Suit]", report: "Rep
                     break
         finally:
             tally.finish()
-    tally.possible |= possible(suits)
     return interrupted.is_set()
 
 
@@ -193,16 +202,22 @@ def _interrupts_noted() -> Iterator[threading.Event]:
 
 
 def _replay(lines: list[str], device: str | None, plugin: list[str] | None, json_: bool) -> None:
-    """Run cases in this process, in their order."""
+    """Run cases in their order in one process: a worker's with plugins or on a GPU, else this one."""
     from convbench.algorithm import registry
-    from convbench.fuzz import FuzzCase, judge_in_order
+    from convbench.crew import default_bytes
+    from convbench.fuzz import FuzzCase, judge_in_order, replayed
 
     cases = [FuzzCase.read(line) for line in lines]
     options.load_plugins(plugin)
     for case in cases:
         registry.get(case.algorithm)  # an unknown name is told before anything is run
     chosen, told, passed = _device(device), [], True
-    for case, verdict in zip(cases, judge_in_order(cases, registry.get, chosen, whole=True), strict=True):
+    if plugin or chosen.is_gpu:
+        results = replayed(cases, chosen.name, partial(options.load_plugins, plugin), memory=default_bytes())
+    else:
+        verdicts = judge_in_order(cases, registry.get, chosen, whole=True)
+        results = ((case, verdict, "") for case, verdict in zip(cases, verdicts, strict=True))
+    for case, verdict, output in results:
         passed &= verdict.outcome == "passed"
         told.append(
             {
@@ -211,6 +226,8 @@ def _replay(lines: list[str], device: str | None, plugin: list[str] | None, json
                 "samples": verdict.samples,
             }
         )  # fmt: skip
+        if output:
+            print(visible(output), file=sys.stderr if json_ else sys.stdout, end="", flush=True)
         if not json_:
             used = "" if verdict.fraction is None else f", {verdict.fraction:.3g} of the bound"
             if verdict.samples is not None:

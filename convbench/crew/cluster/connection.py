@@ -17,6 +17,7 @@ from convbench.crew.memory import default_bytes
 from convbench.errors import ConvbenchError, message_of
 
 CONNECT_S = 20.0  # how long to wait for an answer of the scheduler
+MOST_STARTS = 3  # of a cluster on this machine
 WORKERS_S = 60.0  # how long to wait for the first worker
 # of a cluster that is started here: a worker whose connection is silent for so long is lost. A worker sends a sign of
 # life each second; what runs here is done in other processes, which may take all cores.
@@ -54,11 +55,7 @@ def connect(address: Address) -> Cluster:
         where: Any = address.scheduler
         if address.is_local:
             stack.enter_context(dask.config.set({"distributed.scheduler.worker-ttl": SILENT}))
-            with _interrupts_ignored():
-                where = LocalCluster(
-                    n_workers=address.workers, threads_per_worker=1, processes=True, memory_limit=0,
-                    dashboard_address="127.0.0.1:0", silence_logs=logging.CRITICAL, preload=[f"{__package__}.preload"],
-                )  # fmt: skip
+            where = _started(address)
             stack.enter_context(where)
         client = stack.enter_context(_client(address, where))
         workers = client.scheduler_info(n_workers=-1)["workers"].values()
@@ -71,6 +68,23 @@ def connect(address: Address) -> Cluster:
             address, client, slots=sum(of_host.values()), slots_of_host=most,
             memory=min(limits, default=default_bytes(most)), close=stack.pop_all().close,
         )  # fmt: skip
+
+
+def _started(address: Address) -> LocalCluster:
+    """A cluster on this machine. Its start is tried again if a worker ends during it."""
+    for left in reversed(range(MOST_STARTS)):
+        try:
+            with _interrupts_ignored():
+                return LocalCluster(
+                    n_workers=address.workers, threads_per_worker=1, processes=True, memory_limit=0,
+                    dashboard_address="127.0.0.1:0", silence_logs=logging.CRITICAL, preload=[f"{__package__}.preload"],
+                )  # fmt: skip
+        except RuntimeError as error:
+            if not left:
+                raise ConvbenchError(
+                    f"--cluster {address.text}: no cluster can be started here: {message_of(error)}"
+                ) from None
+    raise AssertionError  # the last try returns or raises
 
 
 def _client(address: Address, where: Any) -> Any:

@@ -118,6 +118,15 @@ class TakesTheProcessDown(Changed):
         super().__init__(run)
 
 
+class EndsWhenAsked(Direct):
+    """Ends the process, as if all were well, when it is asked what it refuses."""
+
+    name: ClassVar[str] = "ends_when_asked"
+
+    def limits(self, problem, direction):
+        os._exit(0)
+
+
 class Picky(Direct):
     """Has the limits of several methods at once."""
 

@@ -1,0 +1,45 @@
+"""A campaign whose jobs the workers of a cluster do."""
+
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+from convbench.cli import options
+from convbench.cli.asked import Elsewhere, absolute, tell, uses_gpu, version
+
+if TYPE_CHECKING:
+    from convbench.crew import Workforce
+    from convbench.fuzz import Hire, Inquiry, Job, Orders, Start
+
+
+def on_cluster(where: str, orders: "Orders", plugins: list[str] | None, jobs: int | None) -> "tuple[Orders, Hire]":
+    """The orders for the workers of a cluster, and what gives these workers. Raises ConvbenchError.
+
+    Parameters
+    ----------
+    jobs : their number; None: as many as the cluster does at once
+    """
+    from convbench.crew.cluster import Address, Team, connect
+
+    paths = absolute(plugins)
+    elsewhere = Elsewhere(version(paths or ()))
+    cluster = connect(Address.parse(where))
+    memory = orders.memory or cluster.memory
+    orders = replace(
+        orders, jobs=jobs or cluster.slots, memory=memory, prepare=partial(_prepare, elsewhere, orders.device, paths)
+    )
+
+    def hire(start: "Start") -> "Workforce[Job | Inquiry]":
+        return Team(cluster, start, memory=memory, fails_allocations=not orders.device.startswith("cuda"))
+
+    return orders, hire
+
+
+def _prepare(elsewhere: Elsewhere, device: str, plugins: list[str] | None) -> None:
+    """Called first in the process of each worker."""
+    from convbench import devices
+
+    elsewhere.check(plugins or ())
+    options.load_plugins(plugins)
+    if uses_gpu(device):
+        devices.claim_free(tell)
