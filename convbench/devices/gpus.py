@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from convbench.devices import nvml as readings
+from convbench.devices import selection
 from convbench.errors import DeviceError
 
 VISIBLE, ORDER = "CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER"
@@ -43,7 +44,7 @@ def visible(tell: Tell, *, nvml: Any = None, environment: Mapping[str, str] = os
     default, FASTEST_FIRST, leaves the order of different models open: then a list of numbers is refused, and without a
     list the order is NVML's.
 
-    Without NVML, CUDA is asked, which is told once through `tell`.
+    Without NVML, CUDA is asked, which is told once through `tell`; there is no GPU if it cannot be used, either.
 
     Source: CUDA Programming Guide, "CUDA Environment Variables"; for doubled names and for numbers with letters behind
     them, `torch.cuda._parse_visible_devices` of PyTorch.
@@ -61,6 +62,9 @@ def visible(tell: Tell, *, nvml: Any = None, environment: Mapping[str, str] = os
         nvml = readings.library() if nvml is None else nvml
         whole = _all(nvml)
     except DeviceError as error:
+        if (reason := selection.cuda_fault()) is not None:
+            tell_once(tell, f"no GPU is seen: {error}, and CUDA cannot be used: {reason}")
+            return ()
         tell_once(tell, f"{error}; the GPUs are those that CUDA lists")
         return seen_by_cuda()
     listed = environment.get(VISIBLE)
@@ -86,8 +90,6 @@ def in_use(device: str | None) -> Gpu | None:
 
     Without a name it is that of the device that `convbench.devices.select` chooses.
     """
-    from convbench.devices import selection
-
     if device not in (None, "cuda") or selection.cuda_fault() is not None:
         return None
     return next(iter(seen_by_cuda()), None)

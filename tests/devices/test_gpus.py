@@ -120,11 +120,19 @@ def told():
 
 
 def test_without_nvml_cuda_is_asked_and_that_is_told_once(monkeypatch, without_nvml, told):
+    monkeypatch.setattr(selection, "cuda_fault", lambda: None)
     monkeypatch.setattr(gpus, "seen_by_cuda", lambda: (Gpu("GPU-eeee", 0, "T4"),))
     for _ in range(2):
         assert gpus.visible(told.append) == (Gpu("GPU-eeee", 0, "T4"),)
     assert len(told) == 1
     assert "pip install nvidia-ml-py" in told[0]
+
+
+def test_without_nvml_and_cuda_there_is_no_gpu_and_both_reasons_are_told(monkeypatch, without_nvml, told):
+    monkeypatch.setattr(selection, "cuda_fault", lambda: "no driver")
+    assert gpus.visible(told.append) == ()
+    assert "pip install nvidia-ml-py" in told[0]
+    assert told[0].endswith("CUDA cannot be used: no driver")
 
 
 # ---- claims
