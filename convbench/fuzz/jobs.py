@@ -121,7 +121,7 @@ class Jobs:
 
         A job that is lost is not replaced.
         """
-        self._stopped, self._interrupted = True, but is None
+        self._stopped, self._interrupted = True, self._interrupted or but is None
         self._inquiry = None if self._interrupted else self._inquiry
         self._crew.tell(None, but=lambda job: but is not None and (isinstance(job, Inquiry) or job.number == but))
 

@@ -80,14 +80,21 @@ COMMANDS = {
 }
 BROKEN = "ends with status 3 (built-in direct)"
 
-BEGINNING = """\
+BEGINNING = '''\
 import os, signal, subprocess, sys, threading, time
 import numpy as np
 from numba import cuda
 from convbench.algorithm import registry
 from algorithms.direct import Direct
 
-HUNGRY = "import time; kept = bytearray(b'1' * 2**31); time.sleep(600)"
+HUNGRY = """
+import time
+try:
+    kept = bytearray(b'1' * 2**31)
+except MemoryError:
+    raise SystemExit(1)  # without a traceback, which would be taken for one of convbench
+time.sleep(600)
+"""
 
 class Odd(BaseException):
     def __str__(self):
@@ -99,7 +106,7 @@ def endless(x):
         x[0] *= 2.0
 
 def deed(problem, device):
-"""
+'''
 PLUGIN = """
 class Bad(Direct):
     name = "bad"
