@@ -61,7 +61,10 @@ def claim_free(tell: Tell) -> None:
     Raises DeviceError, with the reason of the last one, if there is none.
     """
     reason = "no GPU is visible"
-    for gpu in visible(tell):
+    seen = visible(tell)
+    if nvml.absence() is not None:  # CUDA was asked, and its choice can no longer be changed
+        seen = seen[:1]
+    for gpu in seen:
         with ExitStack() as stack:
             try:
                 stack.enter_context(claim(gpu, tell))

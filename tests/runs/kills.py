@@ -31,6 +31,7 @@ FOLDER = Path(__file__).parents[2] / "reports" / "emulator"
 PROBLEMS = [f"n1c{c}h{h}w4-k2r1s1" for c in (1, 2, 3, 4) for h in (3, 4, 5)]
 LONGEST_S = 8.0  # to the next kill
 LIMIT_S = 600.0  # for one run
+GAVE_UP = "a worker ended while it started"
 CONFIGS = 3  # that tune tries of each problem
 WRONG = """
 from convbench.algorithm import registry
@@ -50,7 +51,7 @@ COMMANDS = {
     "bench": (*PROBLEMS, "--algorithm", "direct,implicit_gemm", "--samples", "1", "--gpu", "none", "--out", "records",
               "--resume"),
     "tune": (*PROBLEMS[:4], "--algorithm", "implicit_gemm", "--trials", str(CONFIGS), "--database", "tuned.jsonl",
-             "--out", "tried.jsonl"),
+             "--out", "tried.jsonl", "--resume"),
     "fuzz": ("--plugin", "wrong.py", "--algorithm", "wrong,direct", "--examples", "40", "--keep-going", "--direction",
              "forward", "--corpus", "corpus.txt"),
 }  # fmt: skip
@@ -58,8 +59,9 @@ WORKERS = {"a process": {"bench": ("--isolation", "process"), "tune": ("--isolat
 TITLE = """# What is left of a run whose processes are killed
 
 {kills} times, at a random moment, SIGKILL ended a command or one of the processes that it had started: worker
-processes, the workers of a local cluster of Dask, and theirs. A command that was killed was run again until one ended
-by itself. A job is a result of `bench`, a search of `tune`, or a failing case of `fuzz`. Made by `nox -s kills`.
+processes, the workers of a local cluster of Dask, and theirs. A command that was killed, or that gave up because three
+workers in a row were killed while they started, was run again until one ended by itself. A job is a result of `bench`,
+a search of `tune`, or a failing case of `fuzz`. Made by `nox -s kills`.
 
 """
 
@@ -73,6 +75,7 @@ class Tally:
     parents: int = 0  # killed
     others: int = 0
     runs: int = 0
+    gave_up: int = 0  # runs, of which three workers in a row were killed while they started
     ends: int = 0  # of runs that were not killed
     jobs: int = 0
     lost: list[str] = field(default_factory=list)
@@ -121,6 +124,9 @@ def run(tally: Tally, folder: Path, kills: int, random: Random) -> bool:
             tally.wrong.append(f"it did not end within {LIMIT_S:.0f} s")
         printed.seek(0)
         told = printed.read()
+    if not killed and process.returncode == 2 and GAVE_UP in told:
+        tally.gave_up += 1
+        return False
     tally.ends += not killed
     if not killed and (process.returncode not in (0, 1) or "Traceback" in told):
         tally.wrong.append(f"exit status {process.returncode}: {' '.join(told[-400:].split())}")
@@ -208,14 +214,14 @@ def main() -> int:
         tallies = list(pool.map(lambda one: campaign(*one, each, given.seed), planned))
     rows = [
         (
-            one.command, one.workers, one.parents, one.others, one.runs, one.ends, one.jobs, len(one.lost),
+            one.command, one.workers, one.parents, one.others, one.runs, one.gave_up, one.ends, one.jobs, len(one.lost),
             len(one.doubled), len(one.torn), "; ".join(dict.fromkeys(one.wrong)) or "–",
         )
         for one in tallies
     ]  # fmt: skip
     header = [
-        "command", "workers", "command killed", "others killed", "runs", "ended by themselves", "jobs", "lost",
-        "doubled", "torn", "not as it must be",
+        "command", "workers", "command killed", "others killed", "runs", "gave up", "ended by themselves", "jobs",
+        "lost", "doubled", "torn", "not as it must be",
     ]  # fmt: skip
     page = TITLE.format(kills=sum(one.kills for one in tallies)) + markdown_table(header, rows) + "\n"
     print(page)
