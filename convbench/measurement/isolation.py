@@ -6,9 +6,8 @@ its layer go on in a new worker.
 """
 
 import sys
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any, Literal, Self
 
 from convbench.algorithm import Algorithm, registry
@@ -57,7 +56,7 @@ class Part:
     workload: Workload
     effort: Effort
     blameless: int = 0  # times that it has ended without a job to blame
-    losses: Counter[int] = field(default_factory=Counter)  # machines that each job was lost with
+    losses: int = 0  # machines that its jobs were lost with
 
     @property
     def content(self) -> str:
@@ -278,18 +277,18 @@ class IsolatedHarness(Harness):
             self._crew.add(part, first=True)
 
     def _lost(self, ended: Ended[Part], todo: dict[int, Job]) -> Iterator[tuple[int, FoundThere]]:
-        """The result of the job that was lost with another machine, if it was lost before. The others go on."""
+        """Have jobs that were lost with a machine done elsewhere: one by one, so that the next loss has one to blame.
+
+        The result of a job that was lost before.
+        """
         part = ended.task
-        if not part.jobs:
-            return
-        number = int(ended.doing) if ended.doing is not None and int(ended.doing) in part.jobs else min(part.jobs)
-        part.losses[number] += 1
         self._tell(f"{ended.reason}; its jobs are done elsewhere")
-        if part.losses[number] >= MOST_LOSSES:
-            del part.jobs[number]
+        if len(part.jobs) == 1 and part.losses + 1 >= MOST_LOSSES:
+            (number,) = part.jobs
             yield number, self._epitaph(part, todo[number], ended)
-        if part.jobs:
-            self._crew.add(part, first=True)
+            return
+        alone = (replace(part, jobs={number: job}, losses=part.losses + 1) for number, job in part.jobs.items())
+        self._crew.add(*alone, first=True)
 
     def _epitaph(self, part: Part, job: Job, ended: Ended[Part]) -> FoundThere:
         if part.what == "facts":

@@ -115,6 +115,27 @@ def test_a_campaign_on_a_cluster_finds_what_ends_a_process_and_saves_it_once(tmp
     assert len(cases) == 1
 
 
+def test_what_takes_two_workers_of_the_cluster_down_is_recorded_as_crashed(tmp_path):
+    (tmp_path / "kills.py").write_text(
+        OTHER_CODE + "    def plan(self, problem, *args, **kwargs):\n"
+        "        import os, time\n"
+        "        if problem.c == 2: os.kill(os.getppid(), 9); time.sleep(60)\n"
+        "        return super().plan(problem, *args, **kwargs)\n"
+    )
+    problems = LAYERS[0], LAYERS[40], LAYERS[80]
+    run = convbench(
+        tmp_path, "verify", *problems, "--plugin", "kills.py", "--algorithm", "direct,mine", "--cluster", "local:1",
+        "--device", "emulator", "--json",
+    )  # fmt: skip
+    out, told = run.communicate(timeout=200)
+    assert run.returncode == 1, told
+    rows = [(row["problem"], row["algorithm"], row["outcome"]) for row in json.loads(out)]
+    outcomes = ["passed", "passed", "passed", "crashed", "passed", "passed"]
+    assert [outcome for *_, outcome in rows] == outcomes
+    assert told.count("was lost; its jobs are done elsewhere") == 2
+    assert "as another one was before" in next(row["reason"] for row in json.loads(out) if row["reason"])
+
+
 def test_a_parent_that_is_killed_leaves_no_process(tmp_path):
     run = convbench(tmp_path, "verify", *LAYERS[:2], "--algorithm", "direct", "--cluster", "local:2")
     parent, found = psutil.Process(run.pid), []

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 
 import psutil
 import pytest
@@ -106,6 +107,27 @@ def test_a_lost_worker_ends_its_task_as_lost_and_the_others_go_on(hire, cluster,
     psutil.wait_procs([psutil.Process(pid) for pid in children if psutil.pid_exists(pid)], timeout=10)
     assert not any(map(psutil.pid_exists, children))
     assert ends(events(team, [["add", 1]]))["add", 1].result == 1
+
+
+def test_a_local_worker_that_is_killed_while_it_starts_again_is_replaced(monkeypatch):
+    monkeypatch.setattr("convbench.crew.cluster.team.MENDED_S", 2.0)
+    monkeypatch.setattr("convbench.crew.cluster.team.LOOK_AT_CLUSTER_S", 0.2)
+    cluster = connect(Address.parse("local:1"))
+    try:
+        team = Team(cluster, deeds.start, memory=MEMORY, fails_allocations=True)
+        assert ends(events(team, [["add", 1]]))["add", 1].result == 1
+        for _ in range(3):
+            workers = [child for child in psutil.Process().children() if "spawn_main" in " ".join(child.cmdline())]
+            for worker in workers:
+                worker.kill()
+            psutil.wait_procs(workers, timeout=5)
+            time.sleep(0.3)
+        told = events(team, [["add", 2]])
+        while ends(told)["add", 2].fate == "lost":
+            told = events(team, [["add", 2]])
+        assert ends(told)["add", 2].result == 2
+    finally:
+        cluster.close()
 
 
 @pytest.mark.parametrize(

@@ -39,7 +39,7 @@ def _prepare(elsewhere: Elsewhere, device: str, plugins: list[str] | None) -> No
     """Called first in the process of each worker."""
     from convbench import devices
 
-    elsewhere.check(plugins or ())
     options.load_plugins(plugins)
+    elsewhere.check(plugins or ())
     if uses_gpu(device):
         devices.claim_free(tell)

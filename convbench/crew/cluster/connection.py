@@ -35,6 +35,7 @@ class Cluster:
     slots_of_host : tasks that one of its machines does at once, at most
     memory : bytes that each task may take
     close : ends the connection, and a cluster that was started for it
+    replace : has a local cluster start so many workers more; another one is not ours to mend
     """
 
     address: Address
@@ -43,6 +44,7 @@ class Cluster:
     slots_of_host: int
     memory: int
     close: Callable[[], None]
+    replace: Callable[[int], None]
 
 
 def connect(address: Address) -> Cluster:
@@ -59,6 +61,11 @@ def connect(address: Address) -> Cluster:
             stack.enter_context(where)
         client = stack.enter_context(_client(address, where))
         workers = client.scheduler_info(n_workers=-1)["workers"].values()
+
+        def replace(missing: int) -> None:
+            if address.is_local:
+                where.scale(len(where.worker_spec) + missing)
+
         of_host: Counter[str] = Counter()
         for worker in workers:
             of_host[worker["host"]] += worker["nthreads"]
@@ -66,7 +73,7 @@ def connect(address: Address) -> Cluster:
         most = max(of_host.values())
         return Cluster(
             address, client, slots=sum(of_host.values()), slots_of_host=most,
-            memory=min(limits, default=default_bytes(most)), close=stack.pop_all().close,
+            memory=min(limits, default=default_bytes(most)), close=stack.pop_all().close, replace=replace,
         )  # fmt: skip
 
 

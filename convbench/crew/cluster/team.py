@@ -25,6 +25,7 @@ T = TypeVar("T")
 
 AHEAD = 2  # tasks that Dask has for each slot, so that no worker waits for its next one
 LOOK_AT_CLUSTER_S = 5.0
+MENDED_S = 15.0  # how long Dask may take to start a lost worker again
 EMPTY_S = 300.0  # how long the cluster may have no worker
 
 
@@ -63,14 +64,14 @@ class Team(Generic[T]):
         name: Callable[[T], str] | None = None,
         alone: bool = False,
     ) -> None:
-        self._client, self._most, self._close = cluster.client, AHEAD * cluster.slots, cluster.close
+        self._cluster, self._client, self._most = cluster, cluster.client, AHEAD * cluster.slots
         self._start, self._name, self._alone = pickle.dumps(start), name, alone
         self._memory, self._fails = memory, fails_allocations
         self._left: deque[T] = deque()
         self._given: dict[str, _Given[T]] = {}
         self._heard: SimpleQueue[Message | Future] = SimpleQueue()
         self._losses = Counter[str]()  # by name
-        self._looked, self._inhabited = 0.0, time.monotonic()
+        self._looked, self._inhabited, self._whole = 0.0, time.monotonic(), time.monotonic()
         self._client.subscribe_topic(TOPIC, self._hear)
 
     def add(self, *tasks: T, first: bool = False) -> None:
@@ -118,7 +119,7 @@ class Team(Generic[T]):
     def close(self) -> None:
         """Drop all tasks, and end the connection. No more tasks follow."""
         self.cancel()
-        self._close()
+        self._cluster.close()
 
     def _give(self, task: T) -> None:
         """Give a task to Dask. After a loss it has another name, so that it has nothing to do with the lost one."""
@@ -198,7 +199,10 @@ class Team(Generic[T]):
         self._given.pop(name).future.cancel()
 
     def _look(self) -> None:
-        """Look at the cluster now and then: it may grow. Raises StartError if it has had no worker for a while."""
+        """Look at the cluster now and then: it may grow, and a local one may need a worker in place of a lost one.
+
+        Dask does not start one again if it is lost while it starts. Raises StartError if there was no worker for long.
+        """
         now = time.monotonic()
         if now < self._looked + LOOK_AT_CLUSTER_S:
             return
@@ -209,5 +213,10 @@ class Team(Generic[T]):
             raise StartError(f"the connection to the scheduler of the cluster was lost: {message_of(error)}") from None
         if slots:
             self._inhabited, self._most = now, AHEAD * slots
-        elif now > self._inhabited + EMPTY_S:
+        if slots >= self._cluster.slots:
+            self._whole = now
+        elif now > self._whole + MENDED_S:
+            self._cluster.replace(self._cluster.slots - slots)
+            self._whole = now
+        if not slots and now > self._inhabited + EMPTY_S:
             raise StartError(f"the cluster has had no worker for {EMPTY_S:.0f} s")
