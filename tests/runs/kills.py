@@ -29,6 +29,7 @@ from convbench.tuning.database import read_entries
 
 FOLDER = Path(__file__).parents[2] / "reports" / "emulator"
 PROBLEMS = [f"n1c{c}h{h}w4-k2r1s1" for c in (1, 2, 3, 4) for h in (3, 4, 5)]
+TUNED = PROBLEMS[:4]
 LONGEST_S = 8.0  # to the next kill
 LIMIT_S = 600.0  # for one run
 GAVE_UP = "a worker ended while it started"
@@ -50,7 +51,7 @@ registry.register(Wrong)
 COMMANDS = {
     "bench": (*PROBLEMS, "--algorithm", "direct,implicit_gemm", "--samples", "1", "--gpu", "none", "--out", "records",
               "--resume"),
-    "tune": (*PROBLEMS[:4], "--algorithm", "implicit_gemm", "--trials", str(CONFIGS), "--database", "tuned.jsonl",
+    "tune": (*TUNED, "--algorithm", "implicit_gemm", "--trials", str(CONFIGS), "--database", "tuned.jsonl",
              "--out", "tried.jsonl", "--resume"),
     "fuzz": ("--plugin", "wrong.py", "--algorithm", "wrong,direct", "--examples", "40", "--keep-going", "--direction",
              "forward", "--corpus", "corpus.txt"),
@@ -61,7 +62,7 @@ TITLE = """# What is left of a run whose processes are killed
 {kills} times, at a random moment, SIGKILL ended a command or one of the processes that it had started: worker
 processes, the workers of a local cluster of Dask, and theirs. A command that was killed, or that gave up because three
 workers in a row were killed while they started, was run again until one ended by itself. A job is a result of `bench`,
-a search of `tune`, or a failing case of `fuzz`. Made by `nox -s kills`.
+a candidate of `tune`, or a failing case of `fuzz`. Made by `nox -s kills`.
 
 """
 
@@ -139,7 +140,7 @@ def kill(tally: Tally, process: "subprocess.Popen[bytes]", random: Random) -> bo
         children = [one for one in psutil.Process(process.pid).children(recursive=True) if not _is_pythons(one)]
     except psutil.Error:
         return False
-    if not children or random.random() < 1 / 3:
+    if not children or random.random() < 1 / 4:
         process.kill()
         process.wait()
         psutil.wait_procs(children, timeout=30)
@@ -161,18 +162,28 @@ def check_records(tally: Tally, folder: Path) -> None:
     """Every job of bench has one record."""
     path = folder / "records" / "emulator" / "problems.jsonl"
     records, bad = read_records(path) if path.exists() else ([], [])
-    count(tally, [(problem, name) for problem in PROBLEMS for name in ("direct", "implicit_gemm")], records)
+    counts = Counter((one.problem, one.algorithm) for one in records)
+    jobs = [(problem, name) for problem in PROBLEMS for name in ("direct", "implicit_gemm")]
+    tally.jobs += len(jobs)
+    tally.lost += [str(job) for job in jobs if not counts[job]]
+    tally.doubled += [str(job) for job, times in counts.items() if times > 1]
     tally.torn += [str(line) for line in bad]
 
 
 def check_entries(tally: Tally, folder: Path) -> None:
-    """Every search has one entry, unless its configs were lost with their workers; and no record is torn."""
+    """Every candidate of tune has one record, and each search with one that passed has one entry."""
     entries, bad, _ = read_entries(folder / "tuned.jsonl")
     path = folder / "tried.jsonl"
     records, torn = read_records(path) if path.exists() else ([], [])
-    tried = {record.problem for record in records if record.outcome == "passed"}
-    count(tally, [(problem, "implicit_gemm") for problem in PROBLEMS[:4] if problem in tried], entries)
     tally.torn += [str(line) for line in (*bad, *torn)]
+    configs = Counter((one.problem, str(one.config)) for one in records)
+    tally.doubled += [str(one) for one, times in configs.items() if times > 1]
+    tried = Counter(problem for problem, _ in configs)
+    tally.jobs += CONFIGS * len(TUNED)
+    tally.lost += [f"{CONFIGS - tried[problem]} of {problem}" for problem in TUNED if tried[problem] < CONFIGS]
+    passed = {one.problem for one in records if one.outcome == "passed"}
+    found = Counter(entry.problem for entry in entries)
+    tally.wrong += [f"{found[problem]} entries of {problem}" for problem in passed if found[problem] != 1]
 
 
 def check_corpus(tally: Tally, folder: Path) -> None:
@@ -183,15 +194,6 @@ def check_corpus(tally: Tally, folder: Path) -> None:
     tally.doubled += [str(case) for case, times in Counter(one.case for one in cases).items() if times > 1]
     if not any(one.case.algorithm == "wrong" and one.case.problem.c > 1 for one in cases):
         tally.lost.append("the failure of the plugin")
-
-
-def count(tally: Tally, jobs: list[tuple[str, str]], found: list) -> None:
-    """Compare the jobs with what a file has for them."""
-    counts = Counter((one.problem, one.algorithm) for one in found)
-    tally.jobs += len(jobs)
-    tally.lost += [str(job) for job in jobs if not counts[job]]
-    tally.doubled += [str(job) for job, times in counts.items() if times > 1]
-    tally.wrong += [f"{job} was not asked for" for job in counts if job not in jobs]
 
 
 CHECKS: dict[str, Callable[[Tally, Path], None]] = {
@@ -210,7 +212,7 @@ def main() -> int:
     planned = [(command, workers) for command in COMMANDS for workers in WORKERS]
     planned = [one for one in planned if given.only in " ".join(one)]
     each = -(-given.kills // len(planned))
-    with ThreadPoolExecutor(cores()) as pool:
+    with ThreadPoolExecutor(cores() + 1) as pool:  # they wait most of the time
         tallies = list(pool.map(lambda one: campaign(*one, each, given.seed), planned))
     rows = [
         (

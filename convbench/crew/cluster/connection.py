@@ -52,7 +52,8 @@ def connect(address: Address) -> Cluster:
 
     Raises ConvbenchError if there is no scheduler, or no worker.
     """
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # a loss is told by the team
+    for name in [name for name in logging.root.manager.loggerDict if name.split(".")[0] == "distributed"]:
+        logging.getLogger(name).setLevel(logging.CRITICAL)  # a loss is told by the team
     with ExitStack() as stack:
         where: Any = address.scheduler
         if address.is_local:

@@ -36,7 +36,7 @@ class _Given(Generic[T]):
     task: T
     future: Future
     execution: str | None = None  # that has begun
-    where: str = "that has not begun it"
+    where: str | None = None  # it has begun
     seen: set[int] = field(default_factory=set)  # numbers of messages
     doing: str | None = None
 
@@ -175,6 +175,8 @@ class Team(Generic[T]):
                 given.execution, given.seen = messages[-1].execution, set()
             for message in messages:
                 yield from self._told(message)
+            if future.key in self._given:  # it was dropped there
+                yield self._lost(future.key)
         elif future.status == "cancelled":
             if self._client.status != "running":
                 raise StartError("the connection to the scheduler of the cluster was lost")
@@ -191,9 +193,8 @@ class Team(Generic[T]):
         given = self._given[name]
         self._losses[name if self._name is None else self._name(given.task)] += 1
         self._drop(name)
-        return Ended(
-            task=given.task, fate="lost", doing=given.doing, reason=f"the worker on {given.where} was lost",
-        )  # fmt: skip
+        where = "a worker that had not begun it" if given.where is None else f"the worker on {given.where}"
+        return Ended(task=given.task, fate="lost", doing=given.doing, reason=f"{where} was lost")
 
     def _drop(self, name: str) -> None:
         self._given.pop(name).future.cancel()
