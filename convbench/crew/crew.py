@@ -78,7 +78,7 @@ class Ended(Generic[T]):
     """The end of a task.
 
     `doing` is what was under way when it ended, in the words of `Desk.begin`; None if nothing was. `output` is the end
-    of what was printed since the last message.
+    of what was printed since the last message. `host` is the worker's machine if it is one of a cluster.
     """
 
     task: T
@@ -87,6 +87,7 @@ class Ended(Generic[T]):
     reason: str | None = None  # unless it is done
     doing: str | None = None
     output: str = ""
+    host: str | None = None
 
     @property
     def loss(self) -> Loss:
@@ -182,6 +183,11 @@ class Crew(Generic[T]):
         having = [member for member in self._members.values() if member.handed is not None]
         doings = [(member.task, member.notice.read()) for member in having]
         return [(task, doing.what) for task, doing in doings if doing is not None]
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a worker has a task."""
+        return any(member.handed is not None for member in self._members.values())
 
     def doing(self) -> list[str]:
         """What the workers are doing, in the words of `Desk.begin`."""

@@ -1,7 +1,6 @@
 """What hands tasks to worker processes, here or on other machines, looks the same to the caller."""
 
 from collections.abc import Callable, Iterator
-from math import inf
 from typing import Protocol, TypeVar
 
 from convbench.crew.crew import LOOK_S, Ended, Posted
@@ -18,7 +17,7 @@ class Workforce(Protocol[T]):
     def tell(self, content: object, *, but: Callable[[T], bool] = lambda _task: False) -> None:
         """Tell all workers that have a task, except those with a task for which `but` is true."""
 
-    def events(self, until: float = inf, *, look_s: float = LOOK_S) -> Iterator[Posted[T] | Ended[T] | None]:
+    def events(self, *, look_s: float = LOOK_S) -> Iterator[Posted[T] | Ended[T] | None]:
         """Do the tasks. Yield their messages and ends as they come, and None whenever `look_s` passes without any."""
 
     def under_way(self) -> list[tuple[T, str]]:

@@ -49,6 +49,7 @@ class Jobs:
         self._crew = (hire or self._processes)(Start(orders, self._folder.name, self.end))
         self._done: dict[int, dict[str, int]] = {}  # cases by job and by algorithm
         self._deaths: Counter[str] = Counter()  # workers by the algorithm that took them down
+        self._losses: Counter[str | None] = Counter()  # of machines, by the algorithm that was under way
         self._known: list[Finding] = []
         self._hired, self._stopped, self._interrupted = orders.jobs + 1, False, False
         self._jobs_left, self._ask_at = orders.jobs, time.monotonic() + ASK_AFTER_S
@@ -101,10 +102,9 @@ class Jobs:
                 case Ended(task=job, fate="left_out"):  # by a signal that ends all
                     self._jobs_left -= isinstance(job, Job)
                     yield job.number, told.Ended(None), ""
-                case Ended(task=job, fate="lost") as ended:  # with its machine
-                    yield job.number, told.Ended(None), f"{ended.reason}; its share goes on elsewhere\n"
+                case Ended(task=job, fate="lost") as ended:
                     self._jobs_left -= isinstance(job, Job)
-                    self._add_next(job)
+                    yield self._lost_with_machine(job, ended)
                 case Ended(task=job) as ended:
                     self._jobs_left -= isinstance(job, Job)
                     yield from self._lost(job, ended)
@@ -127,9 +127,7 @@ class Jobs:
 
     def _lost(self, job: Job | Inquiry, ended: Ended[Job | Inquiry]) -> Iterator[tuple[int, Message, str]]:
         """The messages for a job whose worker was lost; another job takes its place."""
-        case = None
-        with suppress(CaseError):
-            case = FuzzCase.read(ended.doing or "")
+        case = _case(ended)
         if case is None:  # no case is to blame
             yield job.number, told.Ended(ended.reason), ended.output
             return
@@ -144,17 +142,42 @@ class Jobs:
         if self._deaths[case.algorithm] == MOST_DEATHS:
             reason = NO_LONGER.format(name=case.algorithm, deaths=MOST_DEATHS)
         yield job.number, told.Ended(reason), ""
-        self._add_next(job, case)
+        if isinstance(job, Inquiry) or self.orders.keep_going:
+            self._add_next(job, case)
 
-    def _add_next(self, job: Job | Inquiry, case: FuzzCase | None = None) -> None:
-        """Have another job go on where one was lost, by a case or with its machine."""
+    def _lost_with_machine(self, job: Job | Inquiry, ended: Ended[Job | Inquiry]) -> tuple[int, Message, str]:
+        """The message for a job whose worker was lost with a machine of the cluster; another job takes its place.
+
+        The case under way is not run again, and no finding is made of it, for the machine may have been the cause. But
+        what was under way at several losses is left out.
+        """
+        case = _case(ended)
+        culprit = None if case is None else case.algorithm
+        self._losses[culprit] += 1
+        if culprit is not None and self._losses[culprit] == MOST_DEATHS:
+            self._deaths[culprit] = MOST_DEATHS
+        goes_on = (culprit is not None or self._losses[None] <= MOST_DEATHS * self.orders.jobs) and self._add_next(
+            job, case
+        )
+        if self._losses[culprit] == MOST_DEATHS and culprit is not None:
+            reason: str | None = NO_LONGER.format(name=culprit, deaths=MOST_DEATHS)
+        else:
+            reason = None if goes_on or self._stopped else ended.reason
+        told_so = f"convbench: {ended.reason}{'; its share goes on elsewhere' if goes_on else ''}\n"
+        return job.number, told.Ended(reason), told_so
+
+    def _add_next(self, job: Job | Inquiry, case: FuzzCase | None) -> bool:
+        """Have another job go on where one was lost, with a case under way or with none. Whether there is one."""
         if isinstance(job, Inquiry):
             asked = 0 if case is None else job.algorithms.index(case.algorithm) + 1
             if not self._interrupted:
                 self._crew.add(replace(job, algorithms=job.algorithms[asked:]))
-        elif not self._stopped and (self.orders.keep_going or case is None) and time.time() < self.end:
-            self._crew.add(self._next(job, case))
-            self._jobs_left += 1
+            return not self._interrupted
+        if self._stopped or time.time() >= self.end:
+            return False
+        self._crew.add(self._next(job, case))
+        self._jobs_left += 1
+        return True
 
     def _next(self, job: Job, case: FuzzCase | None) -> Job:
         """The job that goes on where another was lost.
@@ -175,3 +198,10 @@ class Jobs:
             job, number=number, algorithms=tuple(sorted(alive, key=lambda name: had[name])), corpus=left,
             examples=max(0, job.examples - done), known=tuple(self._known),
         )  # fmt: skip
+
+
+def _case(ended: Ended[Job | Inquiry]) -> FuzzCase | None:
+    """The case that was under way when a worker was lost."""
+    with suppress(CaseError):
+        return FuzzCase.read(ended.doing or "")
+    return None

@@ -41,7 +41,7 @@ def replayed(
                     number += 1
                 case Ended(fate="done") | None:
                     pass
-                case Ended() as ended:
+                case Ended() as ended if number < len(cases):  # else all is known
                     finding = lost(cases[number], ended.loss, str(ended.reason))
                     verdict = Verdict(outcome="failed", reason=finding.reason, cause=finding.cause)
                     yield finding.case, verdict, ended.output

@@ -300,7 +300,12 @@ class IsolatedHarness(Harness):
             judgement = Judgement(outcome="crashed", reason=f"{reason}, as another one was before, while it did this")
         else:
             judgement = Judgement(outcome=ended.loss, reason=reason)
-        return replace(self.record(job, part.workload, judgement), output=ended.output or None)
+        found = replace(self.record(job, part.workload, judgement), output=ended.output or None)
+        if ended.host is None:
+            return found
+        # of the worker on a cluster no more is known: it may have another GPU of the same model
+        device = {name: value for name, value in found.device.items() if name != "uuid"}
+        return replace(found, device=device, environment=found.environment | {"host": ended.host})
 
     def _print(self, output: str) -> None:
         if output:

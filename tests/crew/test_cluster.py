@@ -88,6 +88,32 @@ def test_one_task_of_two_callers_is_done_once_and_both_have_all_of_it(hire):
     assert all([event.content for event in told if isinstance(event, Posted)] == ["sleeping"] for told in found)
 
 
+def test_a_caller_that_comes_late_has_all_and_an_earlier_one_nothing_twice(hire):
+    """The second team hears the end alone, and the first one all but the end."""
+    first = hire(name=str)
+    first.add(["number_after", 1.0])
+    running, told = first.events(look_s=0.05), []
+    while not any(isinstance(event, Posted) for event in told):
+        told.append(next(running))
+    second = events(hire(name=str), [["number_after", 1.0]])
+    told += list(running)
+    for of_team in (second, told):
+        assert [event.content for event in of_team if isinstance(event, Posted)] == ["sleeping"]
+        assert len([event for event in of_team if isinstance(event, Ended)]) == 1
+    assert ends(second) == ends(event for event in told if event is not None)
+
+
+def test_what_is_told_reaches_all_tasks_whether_they_have_begun_or_not(hire):
+    team = hire()
+    team.add(*[["wait_for_word"] for _ in range(4)])  # twice as many as the workers do at once
+    running, found = team.events(look_s=0.05), []
+    while sum(given.doing is not None for given in team._given.values()) < 2:
+        next(running)
+    team.tell("stop")
+    found = [event for event in running if event is not None]
+    assert [event.result for event in found if isinstance(event, Ended)] == [["stop"]] * 4
+
+
 @pytest.mark.parametrize("name", [None, str], ids=["unnamed", "named"])
 def test_a_lost_worker_ends_its_task_as_lost_and_the_others_go_on(hire, cluster, name):
     team = hire(name=name)

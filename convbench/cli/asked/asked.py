@@ -137,7 +137,7 @@ class Asked:
             limits = replace(limits, memory=limits.memory or cluster.memory)
             elsewhere = replace(elsewhere, slots=cluster.slots_of_host)
             if device is None:
-                plain = partial(Asked.harness, same, replace(how, tuned=False), elsewhere=elsewhere)
+                plain = partial(Asked.harness, same, replace(how, tuned=False, database=None), elsewhere=elsewhere)
                 first: Team[Part] = Team(
                     cluster, StartParts(plain, limits), memory=limits.memory or 0, fails_allocations=False
                 )

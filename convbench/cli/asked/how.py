@@ -41,8 +41,10 @@ class How:
         """The same with the path of the database from the root, which processes with other folders can open, too."""
         from convbench.tuning import default_path
 
+        if not self.tuned:
+            return self
         path = self.database or default_path(device.describe()["name"])
-        if self.tuned and (path.is_file() or self.database is not None):
+        if path.is_file() or self.database is not None:
             return replace(self, database=path.resolve())
         return replace(self, tuned=False)
 

@@ -17,7 +17,7 @@ import typer
 
 from convbench.cli import options
 from convbench.cli.claims import claim_gpu
-from convbench.cli.fuzzing.cluster import on_cluster
+from convbench.cli.fuzzing.cluster import device_name, on_cluster
 from convbench.cli.fuzzing.outcome import Report, live
 from convbench.cli.streams import message, visible
 from convbench.errors import ConvbenchError
@@ -139,7 +139,7 @@ def fuzz(
     known = [case for case in file.cases() if case.algorithm in names and case.direction in directions]
     orders = Orders(
         algorithms=names, directions=directions,
-        device="cuda" if cluster and device == "cuda" else _device(device).name,  # of the workers
+        device=_device(device).name if cluster is None else device_name(device),
         prepare=partial(options.load_plugins, plugin), seed=seed, jobs=jobs or 1, corpus=tuple(known),
         examples=examples, seconds=DEFAULT_SECONDS if seconds is None and examples is None else seconds,
         keep_going=keep_going, timeout_s=timeout, memory=None if memory is None else parse_size(memory),
@@ -148,7 +148,7 @@ def fuzz(
         hire = None
         orders = replace(orders, memory=orders.memory or default_bytes(orders.jobs + 1))
     else:
-        orders, hire = on_cluster(cluster, orders, plugin, jobs)
+        orders, hire = on_cluster(cluster, orders, plugin, jobs, cache_size)
     tally = Tally(algorithms=names)
     report = Report(orders, file, plugin or [], tally, quiet=json_)
     tally.found = report.found

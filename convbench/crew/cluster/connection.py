@@ -35,7 +35,7 @@ class Cluster:
     slots_of_host : tasks that one of its machines does at once, at most
     memory : bytes that each task may take
     close : ends the connection, and a cluster that was started for it
-    replace : has a local cluster start so many workers more; another one is not ours to mend
+    start_workers : has a local cluster start so many workers more; another one is not ours to mend
     """
 
     address: Address
@@ -44,7 +44,7 @@ class Cluster:
     slots_of_host: int
     memory: int
     close: Callable[[], None]
-    replace: Callable[[int], None]
+    start_workers: Callable[[int], None]
 
 
 def connect(address: Address) -> Cluster:
@@ -63,7 +63,7 @@ def connect(address: Address) -> Cluster:
         client = stack.enter_context(_client(address, where))
         workers = client.scheduler_info(n_workers=-1)["workers"].values()
 
-        def replace(missing: int) -> None:
+        def start_workers(missing: int) -> None:
             if address.is_local:
                 where.scale(len(where.worker_spec) + missing)
 
@@ -74,7 +74,7 @@ def connect(address: Address) -> Cluster:
         most = max(of_host.values())
         return Cluster(
             address, client, slots=sum(of_host.values()), slots_of_host=most,
-            memory=min(limits, default=default_bytes(most)), close=stack.pop_all().close, replace=replace,
+            memory=min(limits, default=default_bytes(most)), close=stack.pop_all().close, start_workers=start_workers,
         )  # fmt: skip
 
 

@@ -7,9 +7,8 @@ itself would do it again, from its beginning, and again.
 import pickle
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from math import inf
 from queue import Empty, SimpleQueue
 from typing import Any, Generic, TypeVar
 from uuid import uuid4
@@ -19,7 +18,7 @@ from distributed import Future, KilledWorker
 from convbench.crew.cluster.connection import Cluster
 from convbench.crew.cluster.place import TOPIC, Message, Order, tell, work
 from convbench.crew.crew import LOOK_S, Ended, Posted, Start, StartError
-from convbench.errors import ConvbenchError, message_of, told
+from convbench.errors import ConvbenchError, told
 
 T = TypeVar("T")
 
@@ -36,7 +35,7 @@ class _Given(Generic[T]):
     task: T
     future: Future
     execution: str | None = None  # that has begun
-    where: str | None = None  # it has begun
+    where: tuple[str, str] | None = None  # it has begun: host and worker
     seen: set[int] = field(default_factory=set)  # numbers of messages
     doing: str | None = None
 
@@ -70,7 +69,8 @@ class Team(Generic[T]):
         self._left: deque[T] = deque()
         self._given: dict[str, _Given[T]] = {}
         self._heard: SimpleQueue[Message | Future] = SimpleQueue()
-        self._losses = Counter[str]()  # by name
+        self._times = Counter[str]()  # that a task of a name was given
+        self._told: list[tuple[bytes, Callable[[T], bool]]] = []
         self._looked, self._inhabited, self._whole = 0.0, time.monotonic(), time.monotonic()
         self._client.subscribe_topic(TOPIC, self._hear)
 
@@ -82,20 +82,20 @@ class Team(Generic[T]):
             self._left.extend(tasks)
 
     def tell(self, content: object, *, but: Callable[[T], bool] = lambda _task: False) -> None:
-        """Tell all workers that have a task, except those with a task for which `but` is true, for `Desk.told`."""
-        names = [name for name, given in self._given.items() if given.execution is not None and not but(given.task)]
-        if names:
-            self._client.run(tell, names, pickle.dumps(content), wait=False, on_error="ignore")
+        """Tell all workers that have a task, except those with a task for which `but` is true, for `Desk.told`.
 
-    def events(self, until: float = inf, *, look_s: float = LOOK_S) -> Iterator[Posted[T] | Ended[T] | None]:
+        Tasks that begin later are told, too: Dask has had some of them for a while.
+        """
+        self._told.append((pickle.dumps(content), but))
+        self._tell([name for name, given in self._given.items() if given.execution is not None], self._told[-1:])
+
+    def events(self, *, look_s: float = LOOK_S) -> Iterator[Posted[T] | Ended[T] | None]:
         """Do the tasks. Yield their messages and ends as they come, and None whenever `look_s` passes without any.
 
-        It ends when all tasks have ended; the caller may add tasks until then. After the time `until`, by
-        `time.time`, no task is given to the cluster. Raises StartError if the cluster is lost.
+        It ends when all tasks have ended; the caller may add tasks until then. Raises StartError if the cluster is
+        lost.
         """
         while self._left or self._given:
-            while self._left and time.time() >= until:
-                yield Ended(task=self._left.popleft(), fate="left_out", reason="there was no time left")
             self._look()
             while self._left and len(self._given) < self._most:
                 self._give(self._left.popleft())
@@ -104,7 +104,7 @@ class Team(Generic[T]):
             except Empty:
                 yield None
                 continue
-            yield from self._ended(heard) if isinstance(heard, Future) else self._told(heard)
+            yield from self._ended(heard) if isinstance(heard, Future) else self._read(heard)
 
     def under_way(self) -> list[tuple[T, str]]:
         """None: what is under way in the processes of a cluster does not end that of the caller."""
@@ -122,10 +122,11 @@ class Team(Generic[T]):
         self._cluster.close()
 
     def _give(self, task: T) -> None:
-        """Give a task to Dask. After a loss it has another name, so that it has nothing to do with the lost one."""
+        """Give a task to Dask. The second time it has another name, so that it is done a second time."""
         name = f"convbench-{uuid4()}" if self._name is None else self._name(task)
-        if self._losses[name]:
-            name = f"{name}-again-{self._losses[name]}"
+        self._times[name] += 1
+        if self._times[name] > 1:
+            name = f"{name}-again-{self._times[name] - 1}"
         order = Order(
             name, self._start, pickle.dumps(task), memory=self._memory, fails_allocations=self._fails,
             alone=self._alone, keeps=self._name is not None,
@@ -134,24 +135,32 @@ class Team(Generic[T]):
         self._given[name] = _Given(task, future)
         future.add_done_callback(self._heard.put)
 
+    def _tell(self, names: list[str], contents: Sequence[tuple[bytes, Callable[[T], bool]]]) -> None:
+        for content, but in contents:
+            if told := [name for name in names if not but(self._given[name].task)]:
+                self._client.run(tell, told, content, wait=False)
+
     def _hear(self, event: tuple[float, Any]) -> None:
         self._heard.put(Message(*event[1]))
 
-    def _told(self, message: Message) -> Iterator[Posted[T] | Ended[T]]:
-        """What a message means to the caller."""
+    def _read(self, message: Message, *, is_answer: bool = False) -> Iterator[Posted[T] | Ended[T]]:
+        """What a message means to the caller. Some may have been missed before it, which the answer has."""
         given = self._given.get(message.name)
         if given is None:
             return  # another caller's, or of an execution that was lost
         if message.kind == "begun" and given.execution not in (None, message.execution):
             yield self._lost(message.name)
             return
-        if message.kind == "begun":
-            given.execution, given.where = message.execution, str(message.content)
         if given.execution not in (None, message.execution) or message.number in given.seen:
             return
         given.execution = message.execution
+        if message.kind == "ended" and not is_answer and len(given.seen) < message.number:
+            return  # the answer follows
         given.seen.add(message.number)
-        if message.kind == "doing":
+        if message.kind == "begun":
+            given.where = pickle.loads(message.content)
+            self._tell([message.name], self._told)
+        elif message.kind == "doing":
             given.doing = str(message.content) or None
         elif message.kind == "posted":
             yield Posted(given.task, pickle.loads(message.content), message.output)
@@ -159,9 +168,8 @@ class Team(Generic[T]):
             del self._given[message.name]
             fate, result, reason, doing = pickle.loads(message.content)
             yield Ended(
-                task=given.task, reason=reason, doing=doing, output=message.output,
-                fate="lost" if fate == "left_out" else fate,  # what a signal leaves out there has not ended here
-                result=None if result is None else pickle.loads(result),
+                task=given.task, fate=fate, result=None if result is None else pickle.loads(result), reason=reason,
+                doing=doing, output=message.output, host=given.where and given.where[0],
             )  # fmt: skip
 
     def _ended(self, future: Future) -> Iterator[Posted[T] | Ended[T]]:
@@ -174,7 +182,7 @@ class Team(Generic[T]):
             if messages and given.execution != messages[-1].execution:
                 given.execution, given.seen = messages[-1].execution, set()
             for message in messages:
-                yield from self._told(message)
+                yield from self._read(message, is_answer=True)
             if future.key in self._given:  # it was dropped there
                 yield self._lost(future.key)
         elif future.status == "cancelled":
@@ -191,10 +199,14 @@ class Team(Generic[T]):
     def _lost(self, name: str) -> Ended[T]:
         """The end of a task whose worker was lost."""
         given = self._given[name]
-        self._losses[name if self._name is None else self._name(given.task)] += 1
         self._drop(name)
-        where = "a worker that had not begun it" if given.where is None else f"the worker on {given.where}"
-        return Ended(task=given.task, fate="lost", doing=given.doing, reason=f"{where} was lost")
+        where = (
+            "a worker that had not begun it" if given.where is None else "the worker on {} ({})".format(*given.where)
+        )
+        return Ended(
+            task=given.task, fate="lost", doing=given.doing, reason=f"{where} was lost",
+            host=given.where and given.where[0],
+        )  # fmt: skip
 
     def _drop(self, name: str) -> None:
         self._given.pop(name).future.cancel()
@@ -208,16 +220,13 @@ class Team(Generic[T]):
         if now < self._looked + LOOK_AT_CLUSTER_S:
             return
         self._looked = now
-        try:
-            slots = self._client.scheduler_info(n_workers=0)["total_threads"]
-        except (OSError, RuntimeError) as error:
-            raise StartError(f"the connection to the scheduler of the cluster was lost: {message_of(error)}") from None
+        slots = self._client.scheduler_info(n_workers=0)["total_threads"]  # of before, if the scheduler is lost
         if slots:
             self._inhabited, self._most = now, AHEAD * slots
         if slots >= self._cluster.slots:
             self._whole = now
         elif now > self._whole + MENDED_S:
-            self._cluster.replace(self._cluster.slots - slots)
+            self._cluster.start_workers(self._cluster.slots - slots)
             self._whole = now
         if not slots and now > self._inhabited + EMPTY_S:
             raise StartError(f"the cluster has had no worker for {EMPTY_S:.0f} s")
