@@ -22,6 +22,7 @@ WORKERS_S = 60.0  # how long to wait for the first worker
 # of a cluster that is started here: a worker whose connection is silent for so long is lost. A worker sends a sign of
 # life each second; what runs here is done in other processes, which may take all cores.
 SILENT = "60 s"
+MUTE = logging.CRITICAL + 1  # distributed logs the loss of a connection as critical
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ def connect(address: Address) -> Cluster:
     Raises ConvbenchError if there is no scheduler, or no worker.
     """
     for name in [name for name in logging.root.manager.loggerDict if name.split(".")[0] == "distributed"]:
-        logging.getLogger(name).setLevel(logging.CRITICAL)  # a loss is told by the team
+        logging.getLogger(name).setLevel(MUTE)  # a loss is told by the team
     with ExitStack() as stack:
         where: Any = address.scheduler
         if address.is_local:
@@ -85,7 +86,7 @@ def _started(address: Address) -> LocalCluster:
             with _interrupts_ignored():
                 return LocalCluster(
                     n_workers=address.workers, threads_per_worker=1, processes=True, memory_limit=0,
-                    dashboard_address="127.0.0.1:0", silence_logs=logging.CRITICAL, preload=[f"{__package__}.preload"],
+                    dashboard_address="127.0.0.1:0", silence_logs=MUTE, preload=[f"{__package__}.preload"],
                 )  # fmt: skip
         except RuntimeError as error:
             if not left:
