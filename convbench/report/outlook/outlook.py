@@ -64,13 +64,12 @@ class Outlook:
 def outlooks(chapter: Chapter) -> list[Outlook]:
     """The predictions of a chapter by GPU, in the order of the records; none if no record has one."""
     kept = ["row", *LAYER, "count", "algorithm", "fraction", "rms_error_ulp", "worst_error_ulp", "exact"]
-    rows = []
-    for (_, row), record in zip(chapter.frame.iterrows(), chapter.records, strict=True):
-        if (told := record.predicted) is not None:
-            rows.append({**{name: row[name] for name in kept}, **_fields(told)})
-    if not rows:
+    told = [(place, one.predicted) for place, one in enumerate(chapter.records) if one.predicted is not None]
+    if not told:
         return []
-    frame = pd.DataFrame(rows).astype({"us": float, "low_us": float, "high_us": float})
+    rows = chapter.frame[kept].iloc[[place for place, _ in told]].to_dict("records")
+    frame = pd.DataFrame([{**row, **_fields(one)} for row, (_, one) in zip(rows, told, strict=True)])
+    frame = frame.astype({"us": float, "low_us": float, "high_us": float})
     found = []
     for (gpu, is_device), group in frame.groupby(["gpu", "is_device"], sort=False):
         best = group.groupby(LAYER).us.transform("min")
