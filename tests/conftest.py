@@ -97,8 +97,12 @@ def here(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def convbench(here, capsys):
-    """Run a command in this process: (status, standard output, standard error)."""
+def convbench(here, capsys, monkeypatch):
+    """Run a command in this process: (status, standard output, standard error).
+
+    Algorithms of plugins are forgotten afterwards: other tests run all that there are.
+    """
+    monkeypatch.setattr(registry, "_registered", dict(registry._registered))
 
     def run(*words: object) -> tuple[int, str, str]:
         with pytest.raises(SystemExit) as ended:
