@@ -10,8 +10,9 @@ begins and how long that may take, and posts results as they come. A worker that
 is replaced. `crew.cluster` has workers on other machines. `crew` knows nothing of convolution.
 """
 
-from convbench.crew.crew import GRACE_S, Crew, Ended, Fate, Loss, Posted, Start, StartError
+from convbench.crew.crew import GRACE_S, Crew, Start
 from convbench.crew.desk import Desk, OverError
+from convbench.crew.ends import Ended, Fate, Loss, Posted, StartError
 from convbench.crew.memory import default_bytes, parse_size
 from convbench.crew.workforce import Workforce
 

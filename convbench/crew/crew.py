@@ -15,14 +15,14 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from math import inf
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Generic, Literal, Self, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
 from convbench.crew.desk import Desk
+from convbench.crew.ends import Ended, Fate, Posted, StartError
 from convbench.crew.member import Handed, Member
 from convbench.crew.memory import taken_bytes
 from convbench.crew.messages import (
@@ -38,13 +38,11 @@ from convbench.crew.messages import (
     Told,
     WantsTurn,
 )
-from convbench.errors import ConvbenchError
+from convbench.crew.turns import Turns
 from convbench.interrupts import ENDING, has_come_since
 
 T = TypeVar("T")
 
-Loss = Literal["crashed", "timed_out", "out_of_memory"]  # of a worker
-Fate = Literal["done", "left_out", "lost"] | Loss  # lost: with its machine, which a cluster can lose
 Start = Callable[[Desk], Callable[[Any], Any]]  # called in a worker; gives what does a task there
 
 MEMORY_S = 0.5  # between two looks at the memory of all workers, for which the system lists all processes
@@ -53,49 +51,9 @@ GRACE_S = 15.0  # how long a task may go on after the end of the time
 MOST_HANDED = 3  # how many workers a task is given to, if each ends before it begins the task
 MOST_STARTS = 3  # how many workers in a row may end while they start
 START_S = 300.0  # longest start of a worker
-SPARE_S: dict[int, float] = {
-    **dict.fromkeys(ENDING, 1.0),
-    signal.SIGKILL: 0.2,
-}  # how long to wait for the parent's own signal
+# how long to wait for the parent's own signal
+SPARE_S: dict[int, float] = {**dict.fromkeys(ENDING, 1.0), signal.SIGKILL: 0.2}
 NEARLY = 0.9  # of its memory: a process that is killed with so much in use has probably run out of it
-
-
-class StartError(ConvbenchError):
-    """No worker can be started."""
-
-
-@dataclass(frozen=True)
-class Posted(Generic[T]):
-    """A message about a task, and what was printed since the one before."""
-
-    task: T
-    content: Any
-    output: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Ended(Generic[T]):
-    """The end of a task.
-
-    `doing` is what was under way when it ended, in the words of `Desk.begin`; None if nothing was. `output` is the end
-    of what was printed since the last message. `host` is the worker's machine if it is one of a cluster.
-    """
-
-    task: T
-    fate: Fate
-    result: Any = None
-    reason: str | None = None  # unless it is done
-    doing: str | None = None
-    output: str = ""
-    host: str | None = None
-
-    @property
-    def loss(self) -> Loss:
-        """The fate of a task whose worker was lost."""
-        assert self.fate != "done"
-        assert self.fate != "left_out"
-        assert self.fate != "lost"
-        return self.fate
 
 
 class Crew(Generic[T]):
@@ -126,9 +84,8 @@ class Crew(Generic[T]):
         self._members: dict[Connection, Member[T]] = {}
         self._left: deque[Handed[T]] = deque()
         self._after_loss, self._unchecked = after_loss, deque[int]()  # process IDs of lost workers
-        self._turns: list[Connection] = []  # of those that wait for their turn, in the order in which they asked
-        self._holder: Connection | None = None
-        self._hired, self._since, self._longest, self._until, self._weighed = 0, 0.0, 0.0, inf, 0.0
+        self._turns = Turns()
+        self._hired, self._weighed = 0, 0.0
         self._failed_starts = 0  # in a row
 
     def __enter__(self) -> Self:
@@ -162,9 +119,9 @@ class Crew(Generic[T]):
         until : the time, by `time.time`, after which no task is begun: it ends as left out. Nor is one begun if less
             time is left than the longest turn so far took. Tasks still under way `GRACE_S` later are ended.
         """
-        self._until = until
-        while self._left or any(member.handed for member in self._members.values()):
-            if not self._there_is_time():
+        self._turns.until = until
+        while self._left or self.is_busy:
+            if not self._turns.there_is_time():
                 while self._left:
                     yield Ended(task=self._left.popleft().task, fate="left_out", reason="there was no time left")
             self._hand_out()
@@ -189,10 +146,6 @@ class Crew(Generic[T]):
         """Whether a worker has a task."""
         return any(member.handed is not None for member in self._members.values())
 
-    def doing(self) -> list[str]:
-        """What the workers are doing, in the words of `Desk.begin`."""
-        return [what for _, what in self.under_way()]
-
     def cancel(self) -> None:
         """Drop all tasks that have not ended, and end their workers. New tasks may follow."""
         self._left.clear()
@@ -204,7 +157,7 @@ class Crew(Generic[T]):
         """End all workers and what they have started. No more tasks follow."""
         for member in self._members.values():
             member.end()
-        self._members, self._turns, self._holder = {}, [], None
+        self._members = {}
         self._folder.cleanup()
 
     # ---- tasks
@@ -243,15 +196,14 @@ class Crew(Generic[T]):
                 case Begun():
                     member.has_begun = True
                 case WantsTurn():
-                    self._turns.append(connection)
-                    self._grant()
+                    self._turns.ask(connection)
                 case GivesTurn():
-                    self._release(connection)
+                    self._turns.release(connection)
                 case Post(content, output):
                     yield Posted(member.task, content, member.output.with_cut(output))
                 case Done(result, output):
                     task, member.handed = member.task, None
-                    self._release(connection)
+                    self._turns.release(connection)
                     yield Ended(task=task, fate="done", result=result, output=member.output.with_cut(output))
                 case Raised(reason, is_memory, output):
                     fate: Fate = "out_of_memory" if is_memory else "crashed"
@@ -276,7 +228,7 @@ class Crew(Generic[T]):
             doing = member.notice.read()
             if doing is not None and doing.is_over:
                 yield self._lost(member, "timed_out", f"it did not end within {doing.limit_s:g} s")
-            elif time.time() > self._until + GRACE_S:
+            elif time.time() > self._turns.until + GRACE_S:
                 yield self._lost(member, "timed_out", "it was ended because the time for all was over")
             elif weighs and self._memory is not None:
                 member.taken = taken_bytes(member.process.pid)
@@ -325,7 +277,7 @@ class Crew(Generic[T]):
     def _replace(self, member: Member[T]) -> None:
         """End a worker. `_hand_out` starts another one when there is a task for it."""
         del self._members[member.connection]
-        self._release(member.connection)
+        self._turns.release(member.connection)
         member.end()
         self._unchecked.append(member.process.pid)
 
@@ -336,28 +288,6 @@ class Crew(Generic[T]):
         limit = self._memory if self._fails and self._memory is not None else 0
         member: Member[T] = Member.hired(Path(self._folder.name), self._hired, self._start, limit)
         self._members[member.connection] = member
-
-    # ---- turns
-
-    def _grant(self) -> None:
-        """Let the worker that has waited longest have its turn; or tell all that wait that there is no time left."""
-        while self._holder is None and self._turns:
-            first = self._turns.pop(0)
-            if granted := self._there_is_time():
-                self._holder, self._since = first, time.time()
-            with suppress(OSError):  # it has ended; `_heard` will notice
-                first.send(granted)
-
-    def _release(self, connection: Connection) -> None:
-        self._turns = [other for other in self._turns if other is not connection]
-        if self._holder is connection:
-            self._holder = None
-            self._longest = max(self._longest, time.time() - self._since)
-        self._grant()
-
-    def _there_is_time(self) -> bool:
-        """Whether the time that is left is enough for a turn as long as the longest so far."""
-        return time.time() + self._longest < self._until
 
 
 def _is_the_end_of_all(status: int | None) -> bool:

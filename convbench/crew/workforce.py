@@ -3,7 +3,8 @@
 from collections.abc import Callable, Iterator
 from typing import Protocol, TypeVar
 
-from convbench.crew.crew import LOOK_S, Ended, Posted
+from convbench.crew.crew import LOOK_S
+from convbench.crew.ends import Ended, Posted
 
 T = TypeVar("T")
 

@@ -39,7 +39,6 @@ class Cluster:
     start_workers : has a local cluster start so many workers more; another one is not ours to mend
     """
 
-    address: Address
     client: Any
     slots: int
     slots_of_host: int
@@ -74,7 +73,7 @@ def connect(address: Address) -> Cluster:
         limits = [worker["memory_limit"] // worker["nthreads"] for worker in workers if worker["memory_limit"]]
         most = max(of_host.values())
         return Cluster(
-            address, client, slots=sum(of_host.values()), slots_of_host=most,
+            client, slots=sum(of_host.values()), slots_of_host=most,
             memory=min(limits, default=default_bytes(most)), close=stack.pop_all().close, start_workers=start_workers,
         )  # fmt: skip
 

@@ -17,7 +17,8 @@ from typing import Any, Literal, NamedTuple
 from distributed import get_worker
 
 from convbench.crew.cluster.sealed import Sealed
-from convbench.crew.crew import Crew, Ended, Fate, Posted
+from convbench.crew.crew import Crew
+from convbench.crew.ends import Ended, Fate, Posted
 
 TOPIC = "convbench"
 IDLE_S = 10.0  # how long a process waits for its next task: it may have a GPU
@@ -93,7 +94,7 @@ def work(order: Order) -> list[Message]:
                 break
             while told and crew.is_busy:  # before, nobody would hear it
                 crew.tell(told.popleft())
-            if (now := crew.doing()) != doing:
+            if (now := [what for _, what in crew.under_way()]) != doing:
                 doing = now
                 say("doing", ", ".join(doing))
             match event:

@@ -17,7 +17,8 @@ from distributed import Future, KilledWorker
 
 from convbench.crew.cluster.connection import Cluster
 from convbench.crew.cluster.place import TOPIC, Message, Order, tell, work
-from convbench.crew.crew import LOOK_S, Ended, Posted, Start, StartError
+from convbench.crew.crew import LOOK_S, Start
+from convbench.crew.ends import Ended, Posted, StartError
 from convbench.errors import ConvbenchError, told
 
 T = TypeVar("T")
