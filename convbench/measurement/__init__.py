@@ -7,9 +7,10 @@ samples are enough, and the `Harness` does both for every pair of a layer and an
 from convbench.measurement.case import Case, SampledCase, SpotCase
 from convbench.measurement.execution import Execution
 from convbench.measurement.harness import Harness
-from convbench.measurement.isolation import IsolatedHarness, Limits, Part, StartParts, distant_device
+from convbench.measurement.isolation import IsolatedHarness, distant_device
 from convbench.measurement.job import Facts, Job, Judgement, jobs
 from convbench.measurement.limits import time_limit_s
+from convbench.measurement.parts import Limits, Part, StartParts
 from convbench.measurement.sampling import Effort
 from convbench.measurement.true_error import TrueError, true_error
 from convbench.measurement.verification import Comparison, Verification, compare, verify, verify_kinds

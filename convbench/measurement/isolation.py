@@ -7,105 +7,23 @@ its layer go on in a new worker.
 
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Literal, Self
+from dataclasses import replace
+from typing import Self
 
-from convbench.algorithm import Algorithm, registry
-from convbench.crew import Desk, Ended, Posted, StartError, Workforce
-from convbench.devices import Device, DistantDevice
+from convbench.crew import Ended, Posted, StartError, Workforce
+from convbench.devices import DistantDevice
 from convbench.errors import DeviceError
 from convbench.interrupts import Interruption
-from convbench.measurement.harness import Harness, TunedConfigs
+from convbench.measurement.harness import Harness
 from convbench.measurement.job import Facts, Job, Judgement, Space, by_layer
-from convbench.measurement.limits import memory_reason, time_limit_s
+from convbench.measurement.parts import Dropped, FoundThere, Part, Result, Sentence, What
 from convbench.measurement.sampling import Effort
-from convbench.problem import ConvProblem, Direction
 from convbench.records import Record
 from convbench.workload import Layer, Workload
 
-Tell = Callable[[str], None]  # tells the user a sentence
-MakeHarness = Callable[[Tell], Harness]  # called in each worker; picklable
-
-What = Literal["device", "facts", "space", "verify", "measure"]
-FoundThere = Record | Facts | Space
 ALIKE = 2  # times that a part may end without a job to blame before all that is left of it is given up
 QUICK = 100  # jobs in a part that asks an algorithm something, and runs no kernel
 MOST_LOSSES = 2  # machines that a job may be lost with
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What a worker may take.
-
-    Parameters
-    ----------
-    timeout_s : seconds for each job, and again for each of its samples; None: from the size of the problem
-    memory : bytes in use by a worker and what it starts
-    """
-
-    timeout_s: float | None = None
-    memory: int | None = None
-
-
-@dataclass(eq=False)
-class Part:
-    """Jobs that a worker does together, by their numbers."""
-
-    what: What
-    jobs: dict[int, tuple[Layer, str, Any]]  # layer, name of the algorithm, config
-    workload: Workload
-    effort: Effort
-    blameless: int = 0  # times that it has ended without a job to blame
-    losses: int = 0  # machines that its jobs were lost with
-
-    @property
-    def content(self) -> str:
-        """What is to be done: parts of one content have the same results, but for the names of layers."""
-        jobs = [(number, *map(str, layer.work), name, repr(c)) for number, (layer, name, c) in self.jobs.items()]
-        return f"{self.what} {jobs} {self.effort}"
-
-
-@dataclass(frozen=True)
-class _Result:
-    """What one job of a part gave."""
-
-    number: int
-    found: FoundThere
-    compile_s: float  # since the last result
-
-
-@dataclass(frozen=True)
-class _Sentence:
-    """A sentence for the user."""
-
-    text: str
-
-
-@dataclass(frozen=True)
-class _Dropped:
-    """A tuned config that turned out to be of no use."""
-
-    what: tuple[str, ConvProblem, Direction, str]
-
-
-@dataclass(frozen=True)
-class StartParts:
-    """Makes what does parts in a worker.
-
-    Parameters
-    ----------
-    make : makes the harness there
-    limits : of each worker
-    """
-
-    make: MakeHarness
-    limits: Limits
-
-    def __call__(self, desk: Desk) -> "_Worker":
-        harness = self.make(lambda sentence: desk.post(_Sentence(sentence)))
-        if harness.database is not None:
-            harness.database = _Reporting(harness.database, desk)
-        return _Worker(desk, harness, self.limits)
 
 
 def distant_device(workers: Workforce[Part]) -> DistantDevice:
@@ -234,7 +152,7 @@ class IsolatedHarness(Harness):
 
     def _heard(self, event: Posted[Part], todo: dict[int, Job]) -> Iterator[tuple[int, FoundThere]]:
         match event.content:
-            case _Result(number, found, compile_s) if number in event.task.jobs:  # else a lost machine has told it
+            case Result(number, found, compile_s) if number in event.task.jobs:  # else a lost machine has told it
                 self.device.compile_s += compile_s
                 del event.task.jobs[number]
                 self._print(event.output)
@@ -246,9 +164,9 @@ class IsolatedHarness(Harness):
                         output=event.output or None,
                     )  # fmt: skip
                 yield number, found
-            case _Sentence(text):
+            case Sentence(text):
                 self._tell(text)
-            case _Dropped((algorithm, problem, direction, reason)) if self.database is not None:
+            case Dropped((algorithm, problem, direction, reason)) if self.database is not None:
                 self.database.drop(algorithm, problem, direction, self.device, reason)
 
     def _check_device(self, record: Record) -> None:
@@ -315,65 +233,6 @@ class IsolatedHarness(Harness):
         if sentence not in self._told:  # each worker tells it
             self._told.add(sentence)
             print(f"convbench: {sentence}", file=sys.stderr)
-
-
-class _Worker:
-    """Does parts in a worker."""
-
-    def __init__(self, desk: Desk, harness: Harness, limits: Limits) -> None:
-        self.desk, self.harness, self.limits = desk, harness, limits
-
-    def __call__(self, part: Part) -> DistantDevice | None:
-        if part.what == "device":
-            return DistantDevice(self.harness.device.name, self.harness.description)
-        harness, desk, compiled = self.harness, self.desk, self.harness.device.compile_s
-        jobs = {
-            number: Job(layer=layer, algorithm=registry.get(name), config=config)
-            for number, (layer, name, config) in part.jobs.items()
-        }
-        numbers = {id(job): number for number, job in jobs.items()}
-
-        def watch(job: Job) -> None:
-            limit_s = self.limits.timeout_s or time_limit_s(job.layer.problem, harness.device)
-            desk.begin(str(numbers[id(job)]), limit_s)
-
-        harness.watch, harness.effort = watch, part.effort
-        for job, found in self._found(part, list(jobs.values())):
-            desk.end_children()
-            desk.post(_Result(numbers[id(job)], found, harness.device.compile_s - compiled))
-            compiled = harness.device.compile_s
-        return None
-
-    def _found(self, part: Part, todo: list[Job]) -> Iterator[tuple[Job, FoundThere]]:
-        harness = self.harness
-        if part.what in ("facts", "space"):
-            for job in todo:
-                harness.watch(job)
-                yield job, harness.facts(job) if part.what == "facts" else harness.space(job)
-            return
-        fit = []
-        for job in todo:
-            reason = memory_reason(job.layer.problem, job.layer.direction, self.limits.memory)
-            if reason is None:
-                fit.append(job)
-            else:
-                harness.watch(job)
-                yield job, harness.record(job, part.workload, Judgement(outcome="out_of_memory", reason=reason))
-        yield from (harness.verified if part.what == "verify" else harness.measured)(part.workload, fit)
-
-
-class _Reporting:
-    """A database of tuned configs that reports to the parent what it drops."""
-
-    def __init__(self, database: TunedConfigs, desk: Desk) -> None:
-        self.database, self.desk = database, desk
-
-    def config(self, algorithm: Algorithm, problem: ConvProblem, direction: Direction, device: Device) -> Any:
-        return self.database.config(algorithm, problem, direction, device)
-
-    def drop(self, algorithm: str, problem: ConvProblem, direction: Direction, device: Device, reason: str) -> None:
-        self.database.drop(algorithm, problem, direction, device, reason)
-        self.desk.post(_Dropped((algorithm, problem, direction, reason)))
 
 
 def _identity(job: Job) -> tuple[Layer, str, str]:
