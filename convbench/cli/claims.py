@@ -1,9 +1,10 @@
 """What a command holds until its end: the GPU that its kernels run on."""
 
-import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
+
+from convbench.cli.streams import tell
 
 _HELD: ContextVar[ExitStack] = ContextVar("held")
 
@@ -27,8 +28,4 @@ def claim_gpu(device: str | None) -> None:
     from convbench import devices
 
     if (gpu := devices.in_use(device)) is not None:
-        _HELD.get().enter_context(devices.claim(gpu, _tell))
-
-
-def _tell(sentence: str) -> None:
-    print(f"convbench: {sentence}", file=sys.stderr)
+        _HELD.get().enter_context(devices.claim(gpu, tell))

@@ -22,6 +22,11 @@ _OURS = ("convbench.cli", "typer", "click")  # the packages that print the answe
 message = shortened
 
 
+def tell(sentence: str) -> None:
+    """Tell the user a sentence on standard error."""
+    print(f"convbench: {sentence}", file=sys.stderr)
+
+
 def visible_json(text: str) -> str:
     r"""JSON with its control characters as JSON escapes, such as `\u009b`: it means the same."""
     return CONTROLS.sub(lambda found: f"\\u{ord(found[0]):04x}", text)

@@ -49,7 +49,7 @@ class Jobs:
         self._crew = (hire or self._processes)(Start(orders, self._folder.name, self.end))
         self._done: dict[int, dict[str, int]] = {}  # cases by job and by algorithm
         self._deaths: Counter[str] = Counter()  # workers by the algorithm that took them down
-        self._losses: Counter[str | None] = Counter()  # of machines, by the algorithm that was under way
+        self._blameless = 0  # machines that were lost with no algorithm under way
         self._known: list[Finding] = []
         self._hired, self._stopped, self._interrupted = orders.jobs + 1, False, False
         self._jobs_left, self._ask_at = orders.jobs, time.monotonic() + ASK_AFTER_S
@@ -131,16 +131,12 @@ class Jobs:
         if case is None:  # no case is to blame
             yield job.number, told.Ended(ended.reason), ended.output
             return
-        finding = lost(case, ended.loss, str(ended.reason))
-        self._deaths[case.algorithm] += 1
+        finding, reason = lost(case, ended.loss, str(ended.reason)), self._blamed(case.algorithm)
         # its case is not shrunk, so its traits tell nothing: one finding of a cause is enough
         if finding.cause not in {known.cause for known in self._known}:
             self._known.append(finding)
             is_known = isinstance(job, Job) and case in job.corpus
             yield job.number, Found(finding, final=True, from_corpus=is_known), ended.output
-        reason = None
-        if self._deaths[case.algorithm] == MOST_DEATHS:
-            reason = NO_LONGER.format(name=case.algorithm, deaths=MOST_DEATHS)
         yield job.number, told.Ended(reason), ""
         if isinstance(job, Inquiry) or self.orders.keep_going:
             self._add_next(job, case)
@@ -149,22 +145,23 @@ class Jobs:
         """The message for a job whose worker was lost with a machine of the cluster; another job takes its place.
 
         The case under way is not run again, and no finding is made of it, for the machine may have been the cause. But
-        what was under way at several losses is left out.
+        an algorithm that was under way at several losses is left out.
         """
         case = _case(ended)
-        culprit = None if case is None else case.algorithm
-        self._losses[culprit] += 1
-        if culprit is not None and self._losses[culprit] == MOST_DEATHS:
-            self._deaths[culprit] = MOST_DEATHS
-        goes_on = (culprit is not None or self._losses[None] <= MOST_DEATHS * self.orders.jobs) and self._add_next(
-            job, case
-        )
-        if self._losses[culprit] == MOST_DEATHS and culprit is not None:
-            reason: str | None = NO_LONGER.format(name=culprit, deaths=MOST_DEATHS)
-        else:
-            reason = None if goes_on or self._stopped else ended.reason
-        told_so = f"convbench: {ended.reason}{'; its share goes on elsewhere' if goes_on else ''}\n"
-        return job.number, told.Ended(reason), told_so
+        self._blameless += case is None
+        reason = None if case is None else self._blamed(case.algorithm)
+        goes_on = self._blameless <= MOST_DEATHS * self.orders.jobs and self._add_next(job, case)
+        if reason is None and not goes_on and not self._stopped:
+            reason = ended.reason
+        elsewhere = "; its share goes on elsewhere" if goes_on else ""
+        return job.number, told.Ended(reason), f"{ended.reason}{elsewhere}\n"
+
+    def _blamed(self, algorithm: str) -> str | None:
+        """Count a worker that an algorithm has taken down. A sentence if the algorithm is left out from now on."""
+        self._deaths[algorithm] += 1
+        if self._deaths[algorithm] != MOST_DEATHS:
+            return None
+        return NO_LONGER.format(name=algorithm, deaths=MOST_DEATHS)
 
     def _add_next(self, job: Job | Inquiry, case: FuzzCase | None) -> bool:
         """Have another job go on where one was lost, with a case under way or with none. Whether there is one."""

@@ -8,17 +8,14 @@ file has one writer, who has the records file (`RecordsFile`), and is removed wi
 
 import json
 import os
-import sys
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
+from convbench.records.locks import tell_user
+
 Job = tuple[str, ...]  # what names a job; equal texts are one job
-
-
-def _tell(sentence: str) -> None:
-    print(f"convbench: {sentence}", file=sys.stderr)
 
 
 class BegunFile:
@@ -38,7 +35,7 @@ class BegunFile:
     times : how often each job was begun, and never ended, by earlier commands
     """
 
-    def __init__(self, records: Path, *, goes_on: bool, tell: Callable[[str], None] = _tell) -> None:
+    def __init__(self, records: Path, *, goes_on: bool, tell: Callable[[str], None] = tell_user) -> None:
         self.path, self._tell = records.with_name(f"{records.name}.begun"), tell
         self.times = _read(self.path) if goes_on else {}
         self._current: Job | None = None

@@ -48,17 +48,15 @@ def effective_count(samples: Sequence[float]) -> float:
     values = np.asarray(samples)
     order = np.argsort(values)
     ordered = values[order]
+    if ordered[0] == ordered[-1]:
+        return float(n)
     if (ordered[1:] > ordered[:-1]).all():
         ranks = np.empty(n)
         ranks[order] = np.arange(n) + 0.5
     else:  # equal samples share a rank, as ranks in their order would look like drift
         _, places, counts = np.unique(values, return_inverse=True, return_counts=True)
-        if len(counts) == 1:
-            return float(n)
         ranks = (np.cumsum(counts) - counts / 2)[places]
     ranks -= n / 2
-    if n == 1:
-        return 1.0
     correlation = float(ranks[1:] @ ranks[:-1] / (ranks @ ranks)) + 1 / n  # an estimate from n samples is 1/n too low
     correlation = min(max(correlation, 0.0), 1.0)
     return max(n * (1 - correlation) / (1 + correlation), 1.0)

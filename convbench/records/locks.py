@@ -26,12 +26,13 @@ class HeldError(Exception):
         self.holder = holder
 
 
-def _tell(sentence: str) -> None:
+def tell_user(sentence: str) -> None:
+    """Tell the user a sentence on standard error."""
     print(f"convbench: {sentence}", file=sys.stderr, flush=True)
 
 
 @contextmanager
-def one_writer(path: Path, *, wait_s: float = 0.0, tell: Callable[[str], None] = _tell) -> Iterator[None]:
+def one_writer(path: Path, *, wait_s: float = 0.0, tell: Callable[[str], None] = tell_user) -> Iterator[None]:
     """Keep other processes, and other threads of this one, from writing a file while this context lasts.
 
     Parameters

@@ -10,11 +10,13 @@ import pytest
 from convbench.algorithm import registry
 from convbench.records import read_records
 from support.command_line import started, status_of
+from support.plugins import ENDS_WITH_ONE
 
 PROBLEMS = "n1c2h3w3-k1r1s1", "n1c1h3w3-k1r1s1"
 KEPT = "--out", "kept"
 
-PLUGIN = """
+PLUGIN = (
+    """
 import os, time
 from pathlib import Path
 from convbench.algorithm import registry
@@ -35,19 +37,14 @@ class Waits(Direct):
             time.sleep(60)
         return super().plan(problem, *args, **kwargs)
 
-class EndsWithOne(Direct):
-    name = "ends_with_one"
-    def configs(self, problem, direction):
-        return (Config(threads=32), Config(threads=64), Config(threads=128))
-    def plan(self, problem, device, *, config=None, **words):
-        if config == Config(threads=64):
-            os._exit(6)
-        return super().plan(problem, device, config=config, **words)
-
+"""
+    + ENDS_WITH_ONE
+    + """
 registry.register(Ends)
 registry.register(EndsWithOne)
 registry.register(Waits)
 """
+)
 
 
 @pytest.fixture

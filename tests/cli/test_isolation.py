@@ -9,10 +9,12 @@ from convbench.measurement.limits import memory_reason, needed_bytes
 from convbench.problem.notation import parse
 from convbench.records import read_records
 from convbench.tuning.database import read_entries
+from support.plugins import ENDS_WITH_ONE
 
 PROBLEMS = "n1c2h5w5-k2r3s3", "n1c3h4w4-k2r1s1"
 
-PLUGIN = """
+PLUGIN = (
+    """
 import os, time
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,20 +51,13 @@ AtLast.runs = 0
 class EndsLate(Direct):
     name, plans = "ends_late", {"forward": AtLast}
 
-class EndsWithOne(Direct):
-    name = "ends_with_one"
-
-    def configs(self, problem, direction):
-        return (Config(threads=32), Config(threads=64), Config(threads=128))
-
-    def plan(self, problem, device, *, config=None, **words):
-        if config == Config(threads=64):
-            os._exit(6)
-        return super().plan(problem, device, config=config, **words)
-
+"""
+    + ENDS_WITH_ONE
+    + """
 for algorithm in (Ends, HangsOnce, EndsLate, EndsWithOne):
     registry.register(algorithm)
 """
+)
 
 
 @pytest.fixture

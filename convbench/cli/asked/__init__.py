@@ -3,7 +3,7 @@
 from convbench.cli.asked.asked import Asked, takes_asked
 from convbench.cli.asked.careful import Careful
 from convbench.cli.asked.elsewhere import Elsewhere, absolute, uses_gpu, version
-from convbench.cli.asked.how import DEFAULT_GPU, How, tell
+from convbench.cli.asked.how import DEFAULT_GPU, How
 from convbench.cli.asked.isolation import Isolation
 from convbench.cli.asked.resumed import Known, Resumed, ResumeOption, finish
 
@@ -20,7 +20,6 @@ __all__ = [
     "absolute",
     "finish",
     "takes_asked",
-    "tell",
     "uses_gpu",
     "version",
 ]

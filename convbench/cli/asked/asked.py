@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, get_type_hints
 from convbench.cli import options
 from convbench.cli.asked.careful import Careful
 from convbench.cli.asked.elsewhere import Elsewhere, absolute, digest, uses_gpu, version
-from convbench.cli.asked.how import How, Tell, tell
+from convbench.cli.asked.how import How, Tell
 from convbench.cli.asked.isolation import Isolation
 from convbench.cli.claims import claim_gpu
-from convbench.cli.streams import visible
+from convbench.cli.streams import tell, visible
 from convbench.errors import ConvbenchError
 
 if TYPE_CHECKING:

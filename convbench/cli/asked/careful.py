@@ -1,10 +1,11 @@
 """Runs jobs so that --resume knows which one ended the command, if one does."""
 
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal, Self
+
+from convbench.cli.streams import tell
 
 if TYPE_CHECKING:
     from convbench.measurement import Harness, Job
@@ -70,10 +71,7 @@ class Careful:
             self.end(job)
         if apart:
             named = ", ".join(f"{job.algorithm.name} on {job.layer.problem}" for job in apart)
-            print(
-                f"convbench: {named}: under way when an earlier command ended; tried once more, in a worker process",
-                file=sys.stderr,
-            )
+            tell(f"{named}: under way when an earlier command ended; tried once more, in a worker process")
         for part in (apart, rest):
             harness = self._worker if part is apart and apart else self.harness
             harness.effort = self.harness.effort

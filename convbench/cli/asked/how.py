@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from convbench.cli import options
+from convbench.cli.streams import tell
 from convbench.errors import ConvbenchError, UnknownNameError, did_you_mean
 
 if TYPE_CHECKING:
@@ -17,11 +18,6 @@ if TYPE_CHECKING:
 
 Tell = Callable[[str], None]
 DEFAULT_GPU = "h200"  # whose times are predicted on a machine without a GPU
-
-
-def tell(sentence: str) -> None:
-    """Tell the user a sentence on standard error."""
-    print(f"convbench: {sentence}", file=sys.stderr)
 
 
 @dataclass(frozen=True, kw_only=True)

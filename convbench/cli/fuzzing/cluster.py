@@ -5,7 +5,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from convbench.cli import options
-from convbench.cli.asked import Elsewhere, absolute, tell, uses_gpu, version
+from convbench.cli.asked import Elsewhere, absolute, uses_gpu, version
+from convbench.cli.streams import tell
 
 if TYPE_CHECKING:
     from convbench.crew import Workforce

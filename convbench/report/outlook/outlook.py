@@ -68,8 +68,8 @@ def outlooks(chapter: Chapter) -> list[Outlook]:
     if not told:
         return []
     rows = chapter.frame[kept].iloc[[place for place, _ in told]].to_dict("records")
-    frame = pd.DataFrame([{**row, **_fields(one)} for row, (_, one) in zip(rows, told, strict=True)])
-    frame = frame.astype({"us": float, "low_us": float, "high_us": float})
+    fields = [{**row, **_fields(one)} for row, (_, one) in zip(rows, told, strict=True)]
+    frame = pd.DataFrame(fields).astype({"us": float, "low_us": float, "high_us": float})
     found = []
     for (gpu, is_device), group in frame.groupby(["gpu", "is_device"], sort=False):
         best = group.groupby(LAYER).us.transform("min")
