@@ -184,7 +184,11 @@ class IsolatedHarness(Harness):
             yield from self._lost(ended, todo)
             return
         blamed = [int(ended.doing)] if ended.doing is not None and int(ended.doing) in part.jobs else []
-        if not blamed:
+        if blamed and part.what in ("facts", "space") and ended.fate == "crashed" and part.suspect != blamed[0]:
+            # asked again, for its process may have been killed from outside: without facts its record has another key
+            (part.suspect,) = blamed
+            blamed = []
+        elif not blamed:
             part.blameless += 1
             if part.blameless >= ALIKE:
                 blamed = list(part.jobs)

@@ -50,6 +50,7 @@ class Part:
     effort: Effort
     blameless: int = 0  # times that it has ended without a job to blame
     losses: int = 0  # machines that its jobs were lost with
+    suspect: int | None = None  # the job that was under way when an answer was lost with its process
 
     @property
     def content(self) -> str:

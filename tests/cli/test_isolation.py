@@ -15,7 +15,7 @@ PROBLEMS = "n1c2h5w5-k2r3s3", "n1c3h4w4-k2r1s1"
 
 PLUGIN = (
     """
-import os, time
+import os, signal, time
 from dataclasses import dataclass
 from pathlib import Path
 from convbench.algorithm import registry
@@ -39,6 +39,15 @@ class HangsOnce(Direct):
             time.sleep(600)
         return super().plan(*args, **kwargs)
 
+class KilledWhenAsked(Direct):
+    name = "killed_when_asked"
+
+    def limits(self, *args):
+        if Path("kill").exists():
+            Path("kill").unlink()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().limits(*args)
+
 class AtLast(DirectPlan):
     def run(self, *arrays):
         AtLast.runs += 1
@@ -54,7 +63,7 @@ class EndsLate(Direct):
 """
     + ENDS_WITH_ONE
     + """
-for algorithm in (Ends, HangsOnce, EndsLate, EndsWithOne):
+for algorithm in (Ends, HangsOnce, KilledWhenAsked, EndsLate, EndsWithOne):
     registry.register(algorithm)
 """
 )
@@ -96,6 +105,20 @@ def test_verify_keeps_a_record_of_each_and_does_none_twice(call, here):
     call("verify", "direct,ends,im2col_gemm", *words, "--retry", "crashed")
     assert (here / "deaths").read_text().count("one") == 4
     assert len(read_records(file)[0]) == len(records) + 2
+
+
+@pytest.mark.parametrize("when", ["at first", "by --resume"])
+def test_a_process_that_is_killed_when_it_tells_the_config_costs_no_second_record(call, here, when):
+    words = "--out", "kept", "--resume"
+    for attempt in ("at first", "by --resume"):
+        if attempt == when:
+            (here / "kill").touch()
+        assert call("verify", "killed_when_asked", *words)[0] == 0
+        records = read_records(next((here / "kept").rglob("*.jsonl")))[0]
+        assert [(one.problem, one.outcome, "threads" in one.config) for one in records] == [
+            (problem, "passed", True) for problem in PROBLEMS
+        ]
+    assert not (here / "kill").exists()
 
 
 def test_bench_times_the_others_when_one_ends_while_it_is_timed(call, here):
