@@ -86,21 +86,21 @@ def false_alarms(session: nox.Session) -> None:
 def faults(session: nox.Session) -> None:
     """Algorithms that end their process, hang, or leave it in a mess, in every command: a table, minutes."""
     install(session, "test")
-    session.run("python", "-m", "runs.faults", *session.posargs, env=RUNS)
+    session.run("python", "-m", "runs.crew.faults", *session.posargs, env=RUNS)
 
 
 @nox.session
 def kills(session: nox.Session) -> None:
     """500 times, at a random moment, kill a command or one of its processes; nothing may be lost: an hour."""
     install(session, "test", editable=True)
-    session.run("python", "-m", "runs.kills", *session.posargs, env=RUNS)
+    session.run("python", "-m", "runs.crew.kills", *session.posargs, env=RUNS)
 
 
 @nox.session
 def sample(session: nox.Session) -> None:
     """Verify 200 of timm's layers by every algorithm, in four merged shards: about an hour."""
     install(session, "test", editable=True)
-    session.run("python", "-m", "runs.sample", *session.posargs, env=RUNS)
+    session.run("python", "-m", "runs.crew.sample", *session.posargs, env=RUNS)
 
 
 @nox.session

@@ -22,8 +22,8 @@ from convbench.records import read_records
 from convbench.records.environment import cores
 from convbench.report import markdown_table
 
-ROOT = str(Path(__file__).parents[2])
-FOLDER = Path(__file__).parents[2] / "reports" / "emulator"
+ROOT = str(Path(__file__).parents[3])
+FOLDER = Path(__file__).parents[3] / "reports" / "emulator"
 PROBLEMS = "n1c2h5w5-k2r3s3", "n1c3h4w4-k2r1s1"
 LIMIT_S = 600  # for one run
 TITLE = """# What becomes of the rest when an algorithm misbehaves

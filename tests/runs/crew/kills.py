@@ -27,7 +27,7 @@ from convbench.records.environment import cores
 from convbench.report import markdown_table
 from convbench.tuning.database import read_entries
 
-FOLDER = Path(__file__).parents[2] / "reports" / "emulator"
+FOLDER = Path(__file__).parents[3] / "reports" / "emulator"
 PROBLEMS = [f"n1c{c}h{h}w4-k2r1s1" for c in (1, 2, 3, 4) for h in (3, 4, 5)]
 TUNED = PROBLEMS[:4]
 LONGEST_S = 8.0  # to the next kill

@@ -27,7 +27,7 @@ from convbench.records.environment import cores, processor
 from convbench.report import markdown_table
 from convbench.workload import Layer, load
 
-FOLDER = Path(__file__).parents[2] / "reports" / "emulator"
+FOLDER = Path(__file__).parents[3] / "reports" / "emulator"
 WORKLOAD, MOST_MACS = "timm_conv2d_unique", 100_000_000
 SHARDS, MACHINES = 4, 64
 TITLE = """# A sample of timm's layers, verified by every algorithm
