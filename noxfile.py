@@ -97,6 +97,13 @@ def kills(session: nox.Session) -> None:
 
 
 @nox.session
+def isolation(session: nox.Session) -> None:
+    """What processes of their own cost the algorithms, and what a second worker gains: a table, most of an hour."""
+    install(session, "test", editable=True)
+    session.run("python", "-m", "runs.crew.isolation", *session.posargs, env=RUNS)
+
+
+@nox.session
 def sample(session: nox.Session) -> None:
     """Verify 200 of timm's layers by every algorithm, in four merged shards: about an hour."""
     install(session, "test", editable=True)

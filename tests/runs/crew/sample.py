@@ -1,24 +1,27 @@
 """Verify a sample of timm's layers by every algorithm, in shards that are merged, and say what all of them would take.
 
 `nox -s sample` draws 200 of the layers of `timm_conv2d_unique` with less than 100 million multiply-adds: of each kind
-of layer and size as many as it has of all. It verifies them in four shards, one after another, and merges the results.
-From the times of the layers it fits seconds a layer and seconds a multiply-add, for one machine and for 64. The table
-goes to reports/emulator/sample.md, the results to reports/emulator/sample.jsonl. Exit status 1 if a result is lost,
-doubled or not right.
+of layer and size as many as it has of all. It verifies them in four shards, one for each core at a time, and merges the
+results. From the processor time of the layers it fits seconds a layer and seconds a multiply-add, for one machine and
+for 64. The table goes to reports/emulator/sample.md, the results to reports/emulator/sample.jsonl. Exit status 1 if a
+result is lost, doubled or not right.
 """
 
 import argparse
-import resource
+import os
 import subprocess
 import sys
 import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
 
 import numpy as np
+import psutil
 
 from convbench.algorithm import registry
 from convbench.problem import ConvProblem
@@ -29,18 +32,19 @@ from convbench.workload import Layer, load
 
 FOLDER = Path(__file__).parents[3] / "reports" / "emulator"
 WORKLOAD, MOST_MACS = "timm_conv2d_unique", 100_000_000
-SHARDS, MACHINES = 4, 64
+SHARDS, MACHINES, LOOK_S = 4, 64, 0.1
 TITLE = """# A sample of timm's layers, verified by every algorithm
 
 {count} of the {all:,} layers of `{workload}` with less than {most:,} multiply-adds, {share} of each kind and size, on
-`emulator` with {cores} cores of {processor}, in {shards} shards. Made by `nox -s sample`.
+`emulator` with {cores} cores of {processor}, in {shards} shards, {cores} at a time. Made by `nox -s sample`.
 
 """
 MODEL = """
-A layer takes {layer:.1f} s and {mac:.0f} s more for each 10⁹ multiply-adds of wall time, all {algorithms} algorithms
-together (least squares over the layers; they explain {explained:.0%} of the variance). All {whole:,} layers of the
-workload, {macs:,.0f}·10⁹ multiply-adds, would take {hours:,.0f} hours on this machine, and {machines:.1f} hours on
-{number} such machines, of which the one with the largest layer takes {largest:.2f}.
+A layer takes {layer:.1f} s of processor time and {mac:.0f} s more for each 10⁹ multiply-adds, all {algorithms}
+algorithms together (least squares over the layers; they explain {explained:.0%} of the variance). All {whole:,} layers
+of the workload, {macs:,.0f}·10⁹ multiply-adds, would take {hours:,.0f} processor-hours. With a shard for each core,
+that is {here:,.0f} hours on this machine, and {machines:.1f} hours on {number} such machines. The largest layer takes
+{largest:.2f} hours: no run of all is shorter.
 """
 
 
@@ -52,7 +56,7 @@ class Took:
     macs: int
     seconds: float
     processor_s: float
-    each: dict[str, float]  # seconds by problem
+    each: dict[str, float]  # seconds of processors by problem
 
 
 def kind(problem: ConvProblem) -> str:
@@ -83,23 +87,31 @@ def verify(folder: Path, shard: int) -> Took:
     words = [sys.executable, "-m", "convbench", "verify", "--workload", "sample.txt", "--device", "emulator"]
     words += ["--shard", f"{shard}/{SHARDS}", "--out", "records"]
     path = folder / "records" / "emulator" / f"sample-shard-{shard}-of-{SHARDS}.verified.jsonl"
-    before, start, seen, ends = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic(), 0, list[float]()
-    with (folder / "printed.txt").open("a") as printed:
-        process = subprocess.Popen(words, cwd=folder, stdout=printed, stderr=printed)
+    env = os.environ | {"XDG_CACHE_HOME": str(folder / "cache")}  # no kernel is compiled before
+    start, used, ends = time.monotonic(), 0.0, list[float]()  # ends: processor time when each result was there
+    with (folder / f"printed-{shard}.txt").open("a") as printed:
+        process = subprocess.Popen(words, cwd=folder, stdout=printed, stderr=printed, env=env)
+        watched = psutil.Process(process.pid)
         while process.poll() is None:
-            time.sleep(0.02)
+            time.sleep(LOOK_S)
+            with suppress(psutil.Error):
+                used = max(used, processor_s(watched))
             lines = path.read_bytes().count(b"\n") if path.exists() else 0
-            ends += [time.monotonic()] * (lines - seen)
-            seen = lines
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    records, each, last = read_records(path)[0], dict[str, float](), start
-    ends += [time.monotonic()] * (len(records) - len(ends))
+            ends += [used] * (lines - len(ends))
+    seconds = time.monotonic() - start
+    records, each, last = read_records(path)[0], dict[str, float](), 0.0
+    ends += [used] * (len(records) - len(ends))
     for record, end in zip(records, ends, strict=True):
         each[record.problem] = each.get(record.problem, 0.0) + end - last
         last = end
-    used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     layers = load(str(folder / "sample.txt")).shard(f"{shard}/{SHARDS}").layers
-    return Took(len(layers), sum(layer.problem.macs for layer in layers), time.monotonic() - start, used, each)
+    return Took(len(layers), sum(layer.problem.macs for layer in layers), seconds, used, each)
+
+
+def processor_s(process: psutil.Process) -> float:
+    """Seconds of processors that a process and those that it started have used, also those that have ended."""
+    times = [one.cpu_times() for one in (process, *process.children(recursive=True))]
+    return sum(one.user + one.system + one.children_user + one.children_system for one in times)
 
 
 def main() -> int:
@@ -116,7 +128,8 @@ def main() -> int:
     with TemporaryDirectory() as place:
         folder, merged = Path(place), given.out / "sample.jsonl"
         (folder / "sample.txt").write_text("".join(f"{layer.problem}\n" for layer in chosen))
-        took = [verify(folder, shard) for shard in range(1, SHARDS + 1)]
+        with ThreadPoolExecutor(cores()) as pool:
+            took = list(pool.map(lambda shard: verify(folder, shard), range(1, SHARDS + 1)))
         merged.unlink(missing_ok=True)
         subprocess.run(
             [sys.executable, "-m", "convbench", "merge", str(merged.resolve()), "records"], cwd=folder, check=True
@@ -165,7 +178,7 @@ def model(took: list[Took], chosen: list[Layer], whole: list[Layer]) -> str:
     return MODEL.format(
         layer=a, mac=b, algorithms=len(registry.names()), whole=len(whole), macs=all_macs, hours=hours,
         explained=1 - float(rest[0]) / float(((seconds - seconds.mean()) ** 2).sum()) if len(rest) else 1.0,
-        machines=hours / MACHINES, number=MACHINES,
+        here=hours / cores(), machines=hours / cores() / MACHINES, number=MACHINES,
         largest=(a + b * max(layer.problem.macs for layer in whole) / 1e9) / 3600,
     )  # fmt: skip
 

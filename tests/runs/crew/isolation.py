@@ -1,0 +1,153 @@
+"""What it costs to run algorithms in processes of their own, and what a second worker gains: a table.
+
+`nox -s isolation` runs bench with and without isolation, the fuzzer's command and its campaign in one process, and
+verify and fuzz with one worker and with two. Both sides of a row do the same jobs or cases, each time with no compiled
+kernel, and take turns. The table goes to reports/emulator/isolation.md. Exit status 1 if a promise is broken.
+"""
+
+import argparse
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from convbench.cli import options
+from convbench.devices import select
+from convbench.fuzz import Campaign
+from convbench.records.environment import cores, processor
+from convbench.report import markdown_table
+
+TESTS = Path(__file__).parents[2]
+FOLDER = TESTS.parent / "reports" / "emulator"
+LAYERS = [f"n1c{c}h{h}w{h}-k{c}r{r}s{r}-pad{r // 2}" for c, h in ((4, 9), (8, 12), (16, 7), (6, 15)) for r in (1, 3, 5)]
+CHECKED = "--device", "emulator-checked"  # which has one thread, so that a second worker has a core of its own
+TITLE = """# What isolation costs, and what a second worker gains
+
+Seconds of wall time, medians of {rounds} on {cores} cores of {processor}. In each pair both sides do the same work,
+each time with no compiled kernel, one after the other, and the pairs alternate in their order. Made by
+`nox -s isolation`.
+
+"""
+
+
+@dataclass
+class Pair:
+    """Two ways to do the same work, and how their times must compare."""
+
+    what: str
+    first: str  # what the first way is
+    second: str
+    commands: tuple[Sequence[str], Sequence[str]]
+    promise: Callable[[float], bool]  # of the second time through the first
+    rule: str
+    seconds: tuple[list[float], list[float]] = field(default_factory=lambda: ([], []))
+    processor_s: tuple[list[float], list[float]] = field(default_factory=lambda: ([], []))
+
+    def run(self, *, backwards: bool) -> None:
+        for way in (1, 0) if backwards else (0, 1):
+            wall, used = took(self.commands[way])
+            self.seconds[way].append(wall)
+            self.processor_s[way].append(used)
+            print(
+                f"{self.what}, {(self.first, self.second)[way]}: {wall:.1f} s, {used:.1f} s of processors", flush=True
+            )
+
+    @property
+    def ratio(self) -> float:
+        return statistics.median(self.seconds[1]) / statistics.median(self.seconds[0])
+
+
+def took(words: Sequence[str]) -> tuple[float, float]:
+    """Seconds of wall time and of processors that a command takes, with its processes. It must end with status 0."""
+    with TemporaryDirectory() as place:
+        before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
+        process = subprocess.run(
+            [sys.executable, "-m", *words], cwd=place, capture_output=True, text=True, check=False,
+            env=os.environ | {"XDG_CACHE_HOME": f"{place}/cache", "PYTHONPATH": str(TESTS)},
+        )  # fmt: skip
+        wall, after = time.monotonic() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
+    if process.returncode:
+        raise SystemExit(f"{' '.join(words)}: exit status {process.returncode}\n{process.stderr[-2000:]}")
+    return wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def inside(cases: int) -> None:
+    """Run the cases of `fuzz --examples` in this process."""
+    campaign, done = Campaign(options.available_algorithms(), select(CHECKED[1])), 0
+    for step in campaign.steps():
+        done += step.case is not None and not step.is_again
+        if step.case is not None and step.verdict.outcome == "failed":
+            raise SystemExit(f"{step.case} failed: {step.verdict.reason}")
+        if done >= cases:
+            return
+
+
+def pairs(cases: int) -> list[Pair]:
+    """The rows of the table."""
+    bench = "convbench", "bench", "--workload", "resnet18", "--device", "emulator", "--out", "records"
+    fuzz = "convbench", "fuzz", *CHECKED, "--examples", str(cases)
+    verify = "convbench", "verify", *LAYERS, *CHECKED, "--out", "records"
+    return [
+        Pair(
+            "`bench --workload resnet18`", "--isolation none", "--isolation process",
+            ((*bench, "--isolation", "none"), (*bench, "--isolation", "process")), lambda it: it <= 1.05, "≤ 1.05",
+        ),
+        Pair(
+            f"`fuzz --examples {cases}`", "its campaign in one process", "the command",
+            (("runs.crew.isolation", "--inside", str(cases)), fuzz), lambda it: it <= 1.15, "≤ 1.15",
+        ),
+        Pair(
+            f"`fuzz --examples {cases}`", "--jobs 1", "--jobs 2", (fuzz, (*fuzz, "--jobs", "2")),
+            lambda it: it <= 1 / 1.8, f"≤ {1 / 1.8:.2f}",
+        ),
+        Pair(
+            f"`verify`, {len(LAYERS)} layers", "--cluster local:1", "--cluster local:2",
+            ((*verify, "--cluster", "local:1"), (*verify, "--cluster", "local:2")), lambda it: it <= 1 / 1.8,
+            f"≤ {1 / 1.8:.2f}",
+        ),
+    ]  # fmt: skip
+
+
+def main() -> int:
+    """Run all pairs, and write the table; returns the exit status."""
+    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments.add_argument("--rounds", type=int, default=3)
+    arguments.add_argument("--cases", type=int, default=300, help="of the fuzzer")
+    arguments.add_argument("--only", default="", help="rows whose text holds this")
+    arguments.add_argument("--inside", type=int, default=0, help="only run so many cases in this process")
+    arguments.add_argument("--out", type=Path, default=FOLDER)
+    given = arguments.parse_args()
+    if given.inside:
+        inside(given.inside)
+        return 0
+    chosen = [pair for pair in pairs(given.cases) if given.only in f"{pair.what} {pair.first} {pair.second}"]
+    for number in range(given.rounds):
+        for pair in chosen:
+            pair.run(backwards=bool(number % 2))
+    rows = [
+        (
+            pair.what, pair.first, pair.second, *(f"{statistics.median(side):.1f}" for side in pair.seconds),
+            *(f"{statistics.median(side):.1f}" for side in pair.processor_s), f"{pair.ratio:.3f}", pair.rule,
+            "yes" if pair.promise(pair.ratio) else "**no**",
+        )
+        for pair in chosen
+    ]  # fmt: skip
+    header = [
+        "what", "one way", "the other", "s", "s", "processor s", "processor s", "ratio of wall times", "promised",
+        "kept",
+    ]  # fmt: skip
+    page = TITLE.format(rounds=given.rounds, cores=cores(), processor=processor()) + markdown_table(header, rows) + "\n"
+    print(page)
+    given.out.mkdir(parents=True, exist_ok=True)
+    (given.out / "isolation.md").write_text(page)
+    return int(not all(pair.promise(pair.ratio) for pair in chosen))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
