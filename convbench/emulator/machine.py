@@ -30,6 +30,12 @@ class Machine:
     def new(self) -> Any:
         return self.target.create_target_machine(opt=3, cpu=self.cpu, features=self.features, jit=True, reloc="pic")
 
+    @property
+    def lanes(self) -> tuple[int, ...]:
+        """How many threads may run side by side, the best first: as many as a vector register has float32 numbers."""
+        words = self.features.split(",")
+        return (16, 8) if "+avx512f" in words else (8,) if "+avx2" in words else ()
+
     def parse(self, text: str) -> Any:
         """Parse and verify a module. Raises RuntimeError for a wrong one."""
         whole = f'target triple = "{self.triple}"\ntarget datalayout = "{self.layout}"\n{text}'

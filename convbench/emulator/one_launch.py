@@ -56,7 +56,7 @@ class OneLaunch:
     def run(self, order: Order, seed: int) -> list[KernelFault]:
         """Run it once, with threads and blocks in this order. Raises KernelFault, or returns faults if it goes on."""
         compiled = self.compiled
-        threads = permutation(self.shape.threads, order, seed)
+        threads = permutation(self.shape.threads // compiled.lanes, order, seed)
         blocks = permutation(self.shape.blocks, order, seed)
         preempts = order == "random" and compiled.watch is not None and compiled.watch.preempts
         aside = compiled.spins or compiled.grid or preempts

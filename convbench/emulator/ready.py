@@ -112,7 +112,7 @@ class Ready:
 
     def __init__(self, compiled: Compiled, shape: Shape, words: int, pays_s: Callable[[], float], cores: int) -> None:
         self._compiled, self._words, self._pays_s = compiled, words, pays_s
-        self._threads = np.arange(shape.threads, dtype=np.int64)
+        self._threads = np.arange(shape.threads // compiled.lanes, dtype=np.int64)
         self._blocks = np.arange(shape.blocks, dtype=np.int64) if shape.blocks <= HERE_THREADS else None
         self._spreads = cores > 1 and shape.blocks > 1
         is_small = shape.blocks * shape.threads <= HERE_THREADS and compiled.local_bytes <= HERE_BYTES

@@ -68,12 +68,13 @@ class Worker:
         keep_going: bool = False,
         caches: Caches = traces.DEFAULT,
     ) -> None:
-        count = shape.threads
+        count = shape.threads // compiled.lanes
         self.arrived = np.zeros(BARRIERS, np.int64)
         self.header, self.threads = np.zeros(1, WORKER), np.zeros(count, THREAD)
         self.shared = aligned_bytes(compiled.shared_bytes + shape.dynamic_bytes)
         self.clocks = np.zeros((count if compiled.watch else 0, WARP), np.int64)
-        index, (x, y, _) = np.arange(count), shape.block
+        row, (x, y, _) = np.arange(count), shape.block
+        index = row * compiled.lanes
         rows, header = self.threads, self.header
         rows["worker"] = header.ctypes.data
         rows["index"], rows["lane"] = index, index % WARP
@@ -90,7 +91,7 @@ class Worker:
             pitch = -(-compiled.frame_bytes(rows) // FRAME_ALIGNMENT) * FRAME_ALIGNMENT
             self.frames = aligned_bytes(count * pitch, FRAME_ALIGNMENT)
             self._frame_bytes = count * pitch
-            rows["frame"] = self.frames.ctypes.data + index * pitch
+            rows["frame"] = self.frames.ctypes.data + row * pitch
         if compiled.pointers is not None:
             header["anywhere"], header["budget"] = 1, budget
             self.bounds = bounds(compiled.pointers, arguments, self.shared)

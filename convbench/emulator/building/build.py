@@ -20,6 +20,7 @@ from convbench.emulator.ptx.storage import Storage
 from convbench.emulator.source import DebugInfo
 from convbench.emulator.watch import Watcher
 from convbench.emulator.weave import Layout, Weaver, find_kernel
+from convbench.emulator.wide import NotWideError, can_widen, plain, widened, with_constants, without_constants
 
 
 def build(
@@ -28,10 +29,12 @@ def build(
     """Compile a linked kernel to machine code for blocks of one shape, and with `scalars` for these integers alone."""
     begin = time.perf_counter()
     layout, static_bytes, shared_bytes = lay_out(linked.retargeted, machine)
-    lines = [line for line in linked.text.splitlines() if not line.lstrip().startswith("#dbg_")]
-    first, last = find_kernel(lines, linked.entry)
-    weaver = _weaver(linked, lines[first], lines[first + 1 : last], layout, block, machine, scalars)
-    woven = "\n".join(lines[:first]) + "\n" + weaver.weave() + "\n".join(_rest(lines[last + 1 :]))
+    code = _Code(linked.text, linked.entry)
+    lanes = 1
+    if scalars is not None and (wide := _side_by_side(code, linked, machine, block, scalars)):
+        code, lanes = wide
+    weaver = _weaver(linked, code.define, code.body, layout, block, machine, scalars)
+    woven = "\n".join(code.before) + "\n" + weaver.weave() + "\n".join(_rest(code.behind))
     module = machine.parse(woven)
     # the checks leave little to optimise, and with level 1 they compile in half the time
     machine.optimise(module, 1 if linked.checked else 3, vectorise=not linked.checked)
@@ -63,11 +66,46 @@ def build(
         pointers=linked.pointers,
         build_s=time.perf_counter() - begin,
         scalars=scalars,
+        lanes=lanes,
         variables=_variables(engine, watch, memory) if watch else [],
         memory=memory,
         raises=linked.raises,
         tables=linked.tables,
     )
+
+
+_DECLARED = re.compile(r"^declare [^@]*@([\w.]+)\(", re.MULTILINE)
+
+
+class _Code:
+    """The text of a module, with the kernel apart."""
+
+    def __init__(self, text: str, entry: str) -> None:
+        lines = [line for line in text.splitlines() if not line.lstrip().startswith("#dbg_")]
+        first, last = find_kernel(lines, entry)
+        self.before, self.define, self.behind = lines[:first], lines[first], lines[last + 1 :]
+        self.body = lines[first + 1 : last]
+
+
+def _side_by_side(
+    code: _Code, linked: Linked, machine: Machine, block: tuple[int, int, int], scalars: tuple[int, ...]
+) -> tuple[_Code, int] | None:
+    """The code for several threads at once, and how many; None if the kernel cannot be run so."""
+    threads = block[0] * block[1] * block[2]
+    lanes = next((count for count in machine.lanes if threads % count == 0), 1)
+    if lanes == 1 or linked.tables is not None or _has_warpgroups(linked) or not can_widen(code.body):
+        return None
+    text = "\n".join([*code.before, code.define, *plain(code.body), "}", *code.behind])
+    module = machine.parse(with_constants(text, block, scalars))
+    machine.optimise(module, 2, vectorise=False)
+    code = _Code(without_constants(str(module)), linked.entry)
+    try:
+        code.body, declared = widened(code.body, lanes, block)
+    except NotWideError:
+        return None
+    known = set(_DECLARED.findall("\n".join([*code.before, *code.behind])))
+    code.behind += [line for line in sorted(declared) if _DECLARED.findall(line)[0] not in known]
+    return code, lanes
 
 
 def _watch(watcher: Watcher, linked: Linked) -> Watch:

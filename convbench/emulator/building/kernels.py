@@ -55,6 +55,7 @@ class Compiled:
     pointers: tuple[int, ...] | None = None  # words of the arguments whose bounds the code asks for; None: it does not
     build_s: float = 0.0  # how long the machine code took
     scalars: tuple[int, ...] | None = None  # the words of the arguments whose integers are part of the code
+    lanes: int = 1  # threads that run side by side, for which there is one row
     ran_s: dict[tuple[int, ...], float] = field(default_factory=dict)  # how long it has run with which of them
     variables: list[Passed] = field(default_factory=list)  # the variables of its module, if it is watched
     memory: Storage | None = None  # of PTX: that of all the module's variables
