@@ -275,18 +275,16 @@ class Shapes:
             return Shape(a.stride << number, min(a.factor << number, _MOST))
         if a.stride <= 0:
             return VARYING
+        step = 1 << min(number, 64) if op == "lshr" else number + (op == "and")
+        # of a power of two, no multiple is passed from the first lane to the last, because of where the first one is
+        stays = step > 0 and step == _factor(step) and min(a.factor, step) > span
         if op in ("lshr", "udiv"):
-            step = 1 << number if op == "lshr" else number
-            return UNIFORM if step > span and step == _factor(step) and a.factor >= step else VARYING
-        if op == "urem":
-            fits = number > span and number == _factor(number) and a.factor >= number
-            return Shape(a.stride, number) if fits else VARYING
-        if op == "and":
-            low = 1 << span.bit_length()
-            if number & (low - 1) == 0:
-                return UNIFORM if a.factor >= low else VARYING
-            if number > 0 and number & (number + 1) == 0 and number >= span and a.factor > number:
-                return Shape(a.stride, number + 1)
+            return UNIFORM if stays else VARYING
+        if op == "urem" or (op == "and" and stays):
+            return Shape(a.stride, min(a.factor, step)) if stays else VARYING
+        low = 1 << span.bit_length()
+        if op == "and" and number & (low - 1) == 0 and a.factor >= low:
+            return UNIFORM
         return VARYING
 
     def divisor(self, line: Line) -> str | None:

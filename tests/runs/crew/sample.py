@@ -2,9 +2,9 @@
 
 `nox -s sample` draws 200 of the layers of `timm_conv2d_unique` with less than 100 million multiply-adds: of each kind
 of layer and size as many as it has of all. It verifies them in four shards, one for each core at a time, and merges the
-results. From the processor time of the layers it fits seconds a layer and seconds a multiply-add, for one machine and
-for 64. The table goes to reports/emulator/sample.md, the results to reports/emulator/sample.jsonl. Exit status 1 if a
-result is lost, doubled or not right.
+results. From the processor time of the layers it estimates that of the whole workload, for one machine and for 64. The
+table goes to reports/emulator/sample.md, the results to reports/emulator/sample.jsonl. Exit status 1 if a result is
+lost, doubled or not right.
 """
 
 import argparse
@@ -40,10 +40,14 @@ TITLE = """# A sample of timm's layers, verified by every algorithm
 
 """
 MODEL = """
-A layer takes {layer:.1f} s of processor time and {mac:.0f} s more for each 10⁹ multiply-adds, all {algorithms}
-algorithms together (least squares over the layers; they explain {explained:.0%} of the variance). All {whole:,} layers
-of the workload, {macs:,.0f}·10⁹ multiply-adds, would take {hours:,.0f} processor-hours. With a shard for each core,
-that is {here:,.0f} hours on this machine, and {machines:.1f} hours on {number} such machines. The largest layer takes
+Processor time of a layer, all {algorithms} algorithms together, by its multiply-adds. What the sample has of each kind
+and size stands for all of that kind and size. A larger layer counts as many seconds for each multiply-add as the
+largest of the sample do together, {rate:.0f} s for 10⁹:
+
+{table}
+
+All {whole:,} layers of the workload would take {hours:,.0f} processor-hours. With a shard for each core, that is
+{here:,.0f} hours on this machine, and {machines:.1f} hours on {number} such machines. The largest layer takes
 {largest:.2f} hours: no run of all is shorter.
 """
 
@@ -170,17 +174,34 @@ def shards(took: list[Took]) -> str:
 def model(took: list[Took], chosen: list[Layer], whole: list[Layer]) -> str:
     """The sentences about what other numbers of layers take."""
     each = {problem: seconds for one in took for problem, seconds in one.each.items()}
-    macs = np.array([layer.problem.macs / 1e9 for layer in chosen])
-    seconds = np.array([each[str(layer.problem)] for layer in chosen])
-    (a, b), rest, *_ = np.linalg.lstsq(np.column_stack([np.ones_like(macs), macs]), seconds, rcond=None)
-    all_macs = sum(layer.problem.macs for layer in whole) / 1e9
-    hours = (a * len(whole) + b * all_macs) / 3600
+    alike: dict[str | int, list[float]] = {}  # by kind and size, and by size alone for kinds that the sample lacks
+    for layer in chosen:
+        alike.setdefault(kind(layer.problem), []).append(each[str(layer.problem)])
+        alike.setdefault(digits(layer), []).append(each[str(layer.problem)])
+    large = [layer.problem for layer in chosen if layer.problem.macs >= MOST_MACS / 10]
+    rate = sum(each[str(problem)] for problem in large) / max(1, sum(problem.macs for problem in large))
+    total, largest = 0.0, 0.0
+    for layer in whole:
+        known = alike.get(kind(layer.problem)) or alike.get(digits(layer))
+        is_small = layer.problem.macs < MOST_MACS
+        seconds = float(np.mean(known)) if known and is_small else rate * layer.problem.macs
+        total, largest = total + seconds, max(largest, seconds)
+    rows = []
+    for size in sorted({digits(layer) for layer in chosen}):
+        times = alike[size]
+        middle = f"{np.median(times):.1f}", f"{np.mean(times):.1f}"
+        rows.append((f"10^{size - 1}", len(times), *middle, f"{max(times):.1f}"))
     return MODEL.format(
-        layer=a, mac=b, algorithms=len(registry.names()), whole=len(whole), macs=all_macs, hours=hours,
-        explained=1 - float(rest[0]) / float(((seconds - seconds.mean()) ** 2).sum()) if len(rest) else 1.0,
-        here=hours / cores(), machines=hours / cores() / MACHINES, number=MACHINES,
-        largest=(a + b * max(layer.problem.macs for layer in whole) / 1e9) / 3600,
+        algorithms=len(registry.names()), rate=rate * 1e9, whole=len(whole), hours=total / 3600,
+        table=markdown_table(("multiply-adds from", "layers", "median s", "mean s", "most s"), rows),
+        here=total / 3600 / cores(), machines=total / 3600 / cores() / MACHINES, number=MACHINES,
+        largest=largest / 3600,
     )  # fmt: skip
+
+
+def digits(layer: Layer) -> int:
+    """Digits of the number of a layer's multiply-adds."""
+    return len(str(layer.problem.macs))
 
 
 def outcomes(records: list) -> str:
