@@ -74,6 +74,7 @@ def build(
     )
 
 
+MOST_LOCAL = 1 << 18  # bytes of local memory of all lanes: it lies on the stack, twice
 _DECLARED = re.compile(r"^declare [^@]*@([\w.]+)\(", re.MULTILINE)
 
 
@@ -94,6 +95,8 @@ def _side_by_side(
     threads = block[0] * block[1] * block[2]
     lanes = next((count for count in machine.lanes if threads % count == 0), 1)
     if lanes == 1 or linked.tables is not None or _has_warpgroups(linked) or not can_widen(code.body):
+        return None
+    if linked.local_bytes * lanes > MOST_LOCAL:
         return None
     text = "\n".join([*code.before, code.define, *plain(code.body), "}", *code.behind])
     module = machine.parse(with_constants(text, block, scalars))

@@ -23,16 +23,15 @@ def widened(body: list[str], lanes: int, block: tuple[int, int, int]) -> tuple[l
     """
     flow = Flow(read(body))
     usual = Shapes(flow, lanes, block, assumes=True)
-    any_ = usual if not usual.assumed else Shapes(flow, lanes, block, assumes=False)
-    last = _Kernel(flow, any_, lanes, block, "wide.")
-    lines = last.emit()
-    entry, first = last.entry, last.begin
-    if usual.assumed:
-        general = _Kernel(flow, usual, lanes, block, "usual.", otherwise=first)
-        lines = [*general.emit(), *lines]
-        entry, first = [*general.entry, *entry], general.begin
-        last.declared |= general.declared
-    return ["wide.entry:", *entry, f"  br label %{first}", *lines], last.declared
+    if not usual.assumed:
+        versions = [_Kernel(flow, usual, lanes, block, "wide.")]
+    else:
+        general = _Kernel(flow, Shapes(flow, lanes, block, assumes=False), lanes, block, "wide.")
+        versions = [_Kernel(flow, usual, lanes, block, "usual.", otherwise=general.begin), general]
+    lines = [line for version in versions for line in version.emit()]
+    entry = [line for version in versions for line in version.entry]
+    declared = {line for version in versions for line in version.declared}
+    return ["wide.entry:", *entry, f"  br label %{versions[0].begin}", *lines], declared
 
 
 class _Kernel(Branches):

@@ -14,7 +14,7 @@ from convbench.emulator.wide.code import (
     split,
     typed,
 )
-from convbench.emulator.wide.flow import Flow, Loop
+from convbench.emulator.wide.flow import Flow
 from convbench.emulator.wide.shapes import ROW, Shapes
 
 _NOTHING = ("poison", "undef", "zeroinitializer")  # constants of any type
@@ -121,15 +121,13 @@ class Values:
                         found |= {value for value in line.uses if self.home.get(value, label) != label}
         return found
 
-    def _escaping_values(self) -> dict[str, Loop]:
+    def _escaping_values(self) -> set[str]:
         """The values that are used behind a loop that lanes may leave at different times."""
+        users = self.shapes.users
         return {
-            value: loop for loop in self.shapes.uneven for value in self.kept
-            if self.home[value] in loop.blocks and self._users(value) - loop.blocks
+            value for loop in self.shapes.uneven for value in self.kept
+            if self.home[value] in loop.blocks and users.get(value, set()) - loop.blocks
         }  # fmt: skip
-
-    def _users(self, value: str) -> set[str]:
-        return self.shapes.users.get(value, set())
 
     def _rows(self) -> dict[str, int]:
         """The values that are addresses in the thread's row, with their offsets."""
