@@ -98,11 +98,11 @@ def _side_by_side(
         return None
     if linked.local_bytes * lanes > MOST_LOCAL:
         return None
-    text = "\n".join([*code.before, code.define, *plain(code.body), "}", *code.behind])
-    module = machine.parse(with_constants(text, block, scalars))
-    machine.optimise(module, 2, vectorise=False)
-    code = _Code(without_constants(str(module)), linked.entry)
     try:
+        text = "\n".join([*code.before, code.define, *plain(code.body), "}", *code.behind])
+        module = machine.parse(with_constants(text, block, scalars))
+        machine.optimise(module, 2, vectorise=False)
+        code = _Code(without_constants(str(module)), linked.entry)
         code.body, declared = widened(code.body, lanes, block)
     except NotWideError:
         return None

@@ -201,3 +201,15 @@ def test_a_fault_is_that_of_the_first_thread_that_makes_it(faults_of, first, blo
     alone, wide = faults_of(reach, 1, block, x, y, first)
     assert f"thread ({first % block[0]}," in alone
     assert wide == alone
+
+
+def test_a_kernel_whose_threads_never_return_stays_one_after_another(faults_of):
+    @cuda.jit
+    def climb(y):
+        i = cuda.grid(1)
+        while True:
+            y[i] += 1
+            i += 1
+
+    alone, wide = faults_of(climb, 1, 32, np.ones(32, np.float32))
+    assert wide == alone
