@@ -21,8 +21,11 @@ the data are so small that this matters, a term is added: u · t · the magnitud
 The expected values of a float64 problem are themselves computed in float64, so its bound includes their error too.
 """
 
+import threading
+from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from hashlib import blake2b
 from math import sqrt
 from typing import Any
 
@@ -35,6 +38,8 @@ from convbench.reference.samples import Places, values_at
 
 LAMBDA = 4.0
 
+MOST_KEPT, MOST_BYTES = 4, 1 << 25  # magnitudes that are kept, and bytes of one of them
+
 # Half the distance from 1 to the next number of the dtype.
 UNIT_ROUNDOFF: dict[Dtype, float] = {"float64": 2.0**-53, "float32": 2.0**-24, "float16": 2.0**-11, "bfloat16": 2.0**-8}
 SMALLEST_NORMAL: dict[Dtype, float] = {
@@ -46,6 +51,10 @@ ACCUMULATOR: dict[Dtype, Dtype] = {
 
 Tensors = Mapping[str, Float64]
 Outputs = dict[str, Float64]
+
+
+_kept: OrderedDict[tuple[object, ...], Float64] = OrderedDict()
+_lock = threading.Lock()
 
 
 def roundings(count: float) -> float:
@@ -66,9 +75,28 @@ def nothing_certain(problem: ConvProblem, direction: Direction, config: object =
 def elementwise_magnitude(
     problem: ConvProblem, direction: Direction, tensors: Tensors, config: object = None
 ) -> Float64:
-    """The same convolution or gradient, computed with absolute values and without a bias."""
+    """The same convolution or gradient, computed with absolute values and without a bias; not to be written to.
+
+    It is kept for the next algorithms, which are asked about the same data.
+    """
     given = {name: np.abs(value) for name, value in tensors.items() if name != "bias"}
-    (magnitude,) = compute(replace(problem, bias=False), direction, given).values()
+    plain = replace(problem, bias=False)
+    key = (
+        plain,
+        direction,
+        *((name, blake2b(np.ascontiguousarray(value).data).digest()) for name, value in given.items()),
+    )
+    with _lock:
+        if key in _kept:
+            _kept.move_to_end(key)
+            return _kept[key]
+    (magnitude,) = compute(plain, direction, given).values()
+    magnitude.flags.writeable = False
+    if magnitude.nbytes <= MOST_BYTES:
+        with _lock:
+            _kept[key] = magnitude
+            while len(_kept) > MOST_KEPT:
+                _kept.popitem(last=False)
     return magnitude
 
 
