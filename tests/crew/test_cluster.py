@@ -121,8 +121,8 @@ def test_a_lost_worker_ends_its_task_as_lost_and_the_others_go_on(hire, cluster,
     found, killed = [], []
     for event in team.events(look_s=0.05):
         found += [] if event is None else [event]
-        if not killed and any(given.doing == "a loop" for given in team._given.values()):
-            (address,) = [where for where, names in cluster.client.processing().items() if names]
+        if not killed and (looping := [given for given in team._given.values() if given.doing == "a loop"]):
+            _, address = looping[0].where
             killed = list(cluster.client.run(os.getpid, workers=[address]).values())
             children = [child.pid for child in psutil.Process(killed[0]).children(recursive=True)]
             os.kill(killed[0], signal.SIGKILL)
