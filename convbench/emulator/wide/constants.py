@@ -16,6 +16,7 @@ _REGISTER = re.compile(
     r"(?P<name>n?tid)\.(?P<axis>[xyz])\(\)[^,\n]*)[^\n]*$",
     re.MULTILINE,
 )
+MOST_LINES = 8000  # of a kernel, whose code for several threads would take too long to compile
 FEWEST_SUMS = 8  # of a thread, with which it is faster alone
 _SUM = re.compile(r"^\s+%\S+ = phi (?:[a-z]+ )*(?:float|double) ")
 _NEVER = re.compile(r"@emu\.(?:grid|give|take|place|ptx\.yield|ptx\.wgmma)|\b(?:atomicrmw|cmpxchg|fence)\b")
@@ -24,7 +25,7 @@ _NEVER = re.compile(r"@emu\.(?:grid|give|take|place|ptx\.yield|ptx\.wgmma)|\b(?:
 def can_widen(body: list[str]) -> bool:
     """Whether it may pay to run several threads of a kernel at once, and nothing surely prevents it.
 
-    It does not pay for a kernel with many sums in registers: LLVM puts the sums of one thread side by side, and those
+    It does not pay for a very long kernel, or one with many sums in registers: LLVM puts the sums of one thread side by side, and those
     of several threads would not fit in the registers of the processor.
     """
     sums, most = 0, 0
@@ -34,7 +35,7 @@ def can_widen(body: list[str]) -> bool:
         elif _SUM.match(line):
             sums += 1
             most = max(most, sums)
-    return most < FEWEST_SUMS and not any(_NEVER.search(line) for line in body)
+    return len(body) <= MOST_LINES and most < FEWEST_SUMS and not any(_NEVER.search(line) for line in body)
 
 
 def with_constants(text: str, block: tuple[int, int, int], scalars: Sequence[int]) -> str:
