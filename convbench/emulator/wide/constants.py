@@ -25,8 +25,8 @@ _NEVER = re.compile(r"@emu\.(?:grid|give|take|place|ptx\.yield|ptx\.wgmma)|\b(?:
 def can_widen(body: list[str]) -> bool:
     """Whether it may pay to run several threads of a kernel at once, and nothing surely prevents it.
 
-    It does not pay for a very long kernel, or one with many sums in registers: LLVM puts the sums of one thread side by side, and those
-    of several threads would not fit in the registers of the processor.
+    It does not pay for a very long kernel, or for one with many sums in registers: LLVM puts the sums of one thread
+    side by side, and those of several threads would not fit in the registers of the processor.
     """
     sums, most = 0, 0
     for line in body:
