@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from convbench.algorithm import registry
 from convbench.cli import options
 from convbench.devices import select
 from convbench.fuzz import Campaign
@@ -26,6 +27,7 @@ from convbench.report import markdown_table
 TESTS = Path(__file__).parents[2]
 FOLDER = TESTS.parent / "reports" / "emulator"
 LAYERS = [f"n1c{c}h{h}w{h}-k{c}r{r}s{r}-pad{r // 2}" for c, h in ((4, 9), (8, 12), (16, 7), (6, 15)) for r in (1, 3, 5)]
+FUZZED = "direct", "direct_tiled", "im2col_gemm", "implicit_gemm"  # so that each has its turns within the cases
 CHECKED = "--device", "emulator-checked"  # which has one thread, so that a second worker has a core of its own
 TITLE = """# What isolation costs, and what a second worker gains
 
@@ -79,7 +81,8 @@ def took(words: Sequence[str]) -> tuple[float, float]:
 
 def inside(cases: int) -> None:
     """Run the cases of `fuzz --examples` in this process."""
-    campaign, done = Campaign(options.available_algorithms(), select(CHECKED[1])), 0
+    options.available_algorithms()
+    campaign, done = Campaign([registry.get(name) for name in FUZZED], select(CHECKED[1])), 0
     for step in campaign.steps():
         done += step.case is not None and not step.is_again
         if step.case is not None and step.verdict.outcome == "failed":
@@ -92,7 +95,7 @@ def pairs(cases: int) -> list[Pair]:
     """The rows of the table."""
     # few samples: isolation costs most where little else is done
     bench = "convbench", "bench", "--workload", "resnet18", "--device", "emulator", "--samples", "3", "--out", "records"
-    fuzz = "convbench", "fuzz", *CHECKED, "--examples", str(cases)
+    fuzz = "convbench", "fuzz", *CHECKED, "--algorithm", ",".join(FUZZED), "--examples", str(cases)
     verify = "convbench", "verify", *LAYERS, *CHECKED, "--out", "records"
     return [
         Pair(
@@ -119,15 +122,19 @@ def main() -> int:
     """Run all pairs, and write the table; returns the exit status."""
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--rounds", type=int, default=3)
-    arguments.add_argument("--cases", type=int, default=300, help="of the fuzzer")
-    arguments.add_argument("--only", default="", help="rows whose text holds this")
+    arguments.add_argument("--cases", type=int, default=120, help="of the fuzzer")
+    arguments.add_argument("--only", default="", help="rows whose text holds one of these words, with commas")
     arguments.add_argument("--inside", type=int, default=0, help="only run so many cases in this process")
     arguments.add_argument("--out", type=Path, default=FOLDER)
     given = arguments.parse_args()
     if given.inside:
         inside(given.inside)
         return 0
-    chosen = [pair for pair in pairs(given.cases) if given.only in f"{pair.what} {pair.first} {pair.second}"]
+    words = given.only.split(",")
+    chosen = [
+        pair for pair in pairs(given.cases)
+        if any(word in f"{pair.what} {pair.first} {pair.second}" for word in words)
+    ]  # fmt: skip
     for number in range(given.rounds):
         for pair in chosen:
             pair.run(backwards=bool(number % 2))
