@@ -9,6 +9,8 @@ barrier gets the number of the turns of all loops around it.
 
 import re
 
+from convbench.emulator.graphs import nearest_dominators, post_order
+
 MARKER = "call void @emu.turns("
 _FACTOR = 1_000_003  # of the number of an outer loop's turn in that of a barrier
 _LABEL = re.compile(r'^(?P<label>"[^"]+"|[-\w.$]+):')
@@ -129,49 +131,13 @@ class _Graph:
 
     def _reached(self) -> dict[str, int]:
         """The blocks in an order in which each comes before those that it leads to, but for loops."""
-        first = next(iter(self.after))
-        finished: list[str] = []
-        seen, waiting = {first}, [(first, iter(self.after[first]))]
-        while waiting:
-            block, targets = waiting[-1]
-            for target in targets:
-                if target not in seen:
-                    seen.add(target)
-                    waiting.append((target, iter(self.after[target])))
-                    break
-            else:
-                finished.append(block)
-                waiting.pop()
-        return {block: number for number, block in enumerate(reversed(finished))}
-
-    def _find_dominators(self) -> None:
-        """After Cooper, Harvey & Kennedy, "A Simple, Fast Dominance Algorithm" (2001)."""
-        first = next(iter(self._order))
-        found = {first: first}
-        changed = True
-        while changed:
-            changed = False
-            for block in list(self._order)[1:]:
-                ready = [before for before in self.before[block] if before in found]
-                new = ready[0]
-                for other in ready[1:]:
-                    new = self._meet(found, new, other)
-                changed |= found.get(block) != new
-                found[block] = new
-        self._immediate = found
-
-    def _meet(self, found: dict[str, str], one: str, other: str) -> str:
-        while one != other:
-            while self._order[one] > self._order[other]:
-                one = found[one]
-            while self._order[other] > self._order[one]:
-                other = found[other]
-        return one
+        order = reversed(post_order(next(iter(self.after)), self.after))
+        return {block: number for number, block in enumerate(order)}
 
     def dominators(self, block: str) -> set[str]:
         """The blocks through which every way to a block leads, and the block itself."""
         if not self._immediate:
-            self._find_dominators()
+            self._immediate = nearest_dominators(next(iter(self.after)), self.after)
         found = {block}
         while block in self._immediate and self._immediate[block] != block:
             block = self._immediate[block]

@@ -7,13 +7,12 @@ later place the barriers of convergence. At the end of a device function all of 
 
 from dataclasses import dataclass, field
 from enum import IntEnum
-from functools import reduce
 
 import numpy as np
 import numpy.typing as npt
 
 from convbench.emulator.counting.chains import Chain
-from convbench.emulator.graphs import post_order
+from convbench.emulator.graphs import nearest_dominators
 
 EXIT = -1  # in the place of a block: the end of the kernel
 
@@ -114,31 +113,12 @@ class Tables:
 
 
 def _post_dominators(edges: dict[int, list[int]], end: int) -> dict[int, int]:
-    """The nearest post-dominator of each block (Cooper, Harvey and Kennedy 2001); EXIT where only the end is one."""
+    """The nearest post-dominator of each block; EXIT where only the end is one."""
     nodes = set(edges) | {end}
     after = {node: list(edges.get(node, [])) or ([end] if node != end else []) for node in nodes}
     before: dict[int, list[int]] = {node: [] for node in nodes}
     for node, targets in after.items():
         for to in targets:
             before[to].append(node)
-    order = post_order(end, before)  # of the reversed graph
-    rank = {node: number for number, node in enumerate(order)}
-    nearest = {end: end}
-
-    def meet(a: int, b: int) -> int:
-        while a != b:
-            while rank[a] < rank[b]:
-                a = nearest[a]
-            while rank[b] < rank[a]:
-                b = nearest[b]
-        return a
-
-    changed = True
-    while changed:
-        changed = False
-        for node in reversed(order[:-1]):
-            known = [to for to in after[node] if to in nearest]
-            if known and nearest.get(node) != (found := reduce(meet, known)):
-                nearest[node] = found
-                changed = True
+    nearest = nearest_dominators(end, before)
     return {node: nearest.get(node, EXIT) for node in edges if node != end}

@@ -6,7 +6,7 @@ Blocks that end the kernel with a fault are left out: a thread that comes there 
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from convbench.emulator.graphs import post_order
+from convbench.emulator.graphs import nearest_dominators, post_order
 from convbench.emulator.wide.code import Block, NotWideError
 
 EXIT = ""  # where the blocks lead that return
@@ -28,6 +28,7 @@ class Flow:
     after, before : the blocks that may follow each block, and come before it
     order : the blocks, each behind those that come before it, and those of a loop together
     loops : the loops by their first block
+    dominators, post_dominators : for each block, the blocks on all ways to it, and from it to the end, with itself
     """
 
     def __init__(self, blocks: Iterable[Block]) -> None:
@@ -47,11 +48,11 @@ class Flow:
                 self.before[target].append(label)
         if EXIT not in reached:
             raise NotWideError("a kernel that never returns")
-        self.dominators = _dominators(self.first, list(reversed(reached)), self.before)
-        backwards = post_order(EXIT, self.before)
-        if len(backwards) != len(reached):
+        self.dominators = _chains(nearest_dominators(self.first, self.after))
+        self._meetings = nearest_dominators(EXIT, self.before)
+        if len(self._meetings) != len(reached):
             raise NotWideError("a loop that never ends")
-        self.post_dominators = _dominators(EXIT, list(reversed(backwards)), {**self.after, EXIT: []})
+        self.post_dominators = _chains(self._meetings)
         self.loops = self._find_loops()
         self.order = self._ordered(set(self.after), self.first)
 
@@ -62,8 +63,7 @@ class Flow:
 
     def meeting(self, label: str) -> str:
         """The first block at which all ways from a block meet again."""
-        own = self.post_dominators[label] - {label}
-        return max(own, key=lambda other: len(self.post_dominators[other]))
+        return self._meetings[label]
 
     def controls(self) -> dict[str, set[str]]:
         """For each block, those whose branches decide whether it is reached."""
@@ -140,21 +140,13 @@ class Flow:
         return found
 
 
-def _dominators(first: str, order: list[str], before: dict[str, list[str]]) -> dict[str, set[str]]:
+def _chains(nearest: dict[str, str]) -> dict[str, set[str]]:
     """For each block, the blocks on all ways to it, with itself."""
-    bit = {label: 1 << number for number, label in enumerate(order)}
-    everything = (1 << len(order)) - 1
-    found = dict.fromkeys(order, everything)
-    found[first] = bit[first]
-    changed = True
-    while changed:
-        changed = False
-        for label in order:
-            if label != first:
-                here = everything
-                for one in before[label]:
-                    here &= found.get(one, everything)
-                here |= bit[label]
-                if here != found[label]:
-                    found[label], changed = here, True
-    return {label: {other for other in order if bits & bit[other]} for label, bits in found.items()}
+    found: dict[str, set[str]] = {}
+    for label in nearest:
+        chain = [label]
+        while chain[-1] not in found and nearest[chain[-1]] != chain[-1]:
+            chain.append(nearest[chain[-1]])
+        for block in reversed(chain):
+            found.setdefault(block, found.get(nearest[block], set()) | {block})
+    return found
