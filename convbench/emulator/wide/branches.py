@@ -9,7 +9,7 @@ import re
 from convbench.emulator.state import THREAD, WARP, offset
 from convbench.emulator.wide.code import FAULT, VALUE, Block, NotWideError, count_of, typed
 from convbench.emulator.wide.operations import Operations
-from convbench.emulator.wide.shapes import ROW
+from convbench.emulator.wide.rules import ROW
 
 _UNLIKELY = '!prof !{!"branch_weights", i32 1, i32 1048576}'
 

@@ -34,10 +34,10 @@ def _unclamped(flow: Flow) -> dict[str, list[str]]:
         if found is None:
             continue
         value, inside = found
-        plain = _plain(value, lines)
-        if plain is None or flow.before[inside] != [label]:
+        known = _before_cut(value, lines)
+        if known is None or flow.before[inside] != [label]:
             continue
-        source, more = plain
+        source, more = known
         kind, name = lines[value].type, source
         if more:
             count += 1
@@ -70,7 +70,7 @@ def _test(block: Block, lines: dict[str, Line]) -> tuple[str, str] | None:
     return number, block.targets[1 if order == "slt" else 0]
 
 
-def _plain(value: str, lines: dict[str, Line]) -> tuple[str, int] | None:
+def _before_cut(value: str, lines: dict[str, Line]) -> tuple[str, int] | None:
     """What a number is where it is not negative, if that is known: another number, plus a constant."""
     line = lines.get(value)
     if line is None:
@@ -79,7 +79,7 @@ def _plain(value: str, lines: dict[str, Line]) -> tuple[str, int] | None:
         _, (_, first), (_, second) = map(typed, line.operands)
         for chosen, other in ((first, second), (second, first)):
             if _negative(other):
-                return _plain(chosen, lines) or (chosen, 0)
+                return _before_cut(chosen, lines) or (chosen, 0)
     if line.op == "call" and _MAXIMUM.search(line.rest):
         (_, first), (_, second) = line.arguments
         if _negative(second):

@@ -15,7 +15,7 @@ from convbench.emulator.wide.code import (
     typed,
 )
 from convbench.emulator.wide.memory import Memory
-from convbench.emulator.wide.shapes import ROW, SPECIAL
+from convbench.emulator.wide.rules import ROW, SPECIAL
 
 _BINARY = (
     "add", "sub", "mul", "shl", "lshr", "ashr", "and", "or", "xor", "udiv", "sdiv", "urem", "srem", "fadd", "fsub",
@@ -184,7 +184,7 @@ class Operations(Memory):
             return
         elif name.startswith("llvm.memset."):
             self._fill(line)
-        elif line.result is None or any(kind == "ptr" for kind, _ in line.arguments) or line.result_type[0] in "{[":
+        elif line.result is None or not all(map(_is_number, [line.result_type, *(kind for kind, _ in line.arguments)])):
             raise NotWideError(f"`{line.text.strip()}`")
         elif self.shapes.of[line.result].stride is not None and name.startswith("llvm."):
             self._scalar(line)
@@ -202,13 +202,13 @@ class Operations(Memory):
         if self.shapes.of[line.result].stride is not None:
             self._give(line, [self.op(f"call {line.rest}")])
             return
-        x, y, _ = self.block
+        x, y, z = self.block
         axis = line.callee[-1]
         row = self.op(f"call ptr @{ROW}()")
         at = self.op(f"getelementptr i8, ptr {row}, i64 {offset(THREAD, 'index')}")
         first = self.op(f"trunc i64 {self.op(f'load i64, ptr {at}, !invariant.load !{{}}')} to i32")
         index, own = self._strided(first, "i32", 1), self.wide("i32")
-        inside, size = {"x": (1, x), "y": (x, y), "z": (x * y, 1 << 30)}[axis]
+        inside, size = {"x": (1, x), "y": (x, y), "z": (x * y, z)}[axis]
         if inside > 1:
             index = self.op(f"udiv {own} {index}, splat (i32 {inside})")
         self._give(line, [self.op(f"urem {own} {index}, splat (i32 {size})")])
@@ -294,3 +294,7 @@ class Operations(Memory):
         self._assume(is_so)
         is_quotient = line.op in ("udiv", "sdiv", "lshr")
         self._give(line, [self.op(f"udiv {kind} {base}, {by}") if is_quotient else rest])
+
+
+def _is_number(kind: str) -> bool:
+    return kind != "ptr" and kind[0] not in "{[<"

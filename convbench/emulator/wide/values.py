@@ -15,7 +15,8 @@ from convbench.emulator.wide.code import (
     typed,
 )
 from convbench.emulator.wide.flow import Flow
-from convbench.emulator.wide.shapes import ROW, Shapes
+from convbench.emulator.wide.rules import ROW
+from convbench.emulator.wide.shapes import Shapes
 
 _NOTHING = ("poison", "undef", "zeroinitializer")  # constants of any type
 
@@ -138,6 +139,9 @@ class Values:
             elif line.op == "getelementptr" and typed(line.operands[1])[1] in found:
                 kind, base, index = line.operands
                 found[value] = found[typed(base)[1]] + int(typed(index)[1]) * bytes_of(kind)
+        for line in self.lines.values():
+            if line.op not in ("getelementptr", "load") and not found.keys().isdisjoint(line.uses):
+                raise NotWideError("an address in its thread's row is computed")
         return found
 
     def base(self, value: str) -> str:

@@ -2,8 +2,8 @@
 
 import pytest
 
-from convbench.emulator.wide.clamps import plain
-from convbench.emulator.wide.code import NotWideError, read
+from convbench.emulator.wide import NotWideError, plain, widened
+from convbench.emulator.wide.code import read
 from convbench.emulator.wide.flow import EXIT, Flow
 from convbench.emulator.wide.shapes import Shapes
 
@@ -83,6 +83,23 @@ def test_a_quotient_is_assumed_to_be_the_same_until_something_is_written():
     found = shapes_of(text, assumes=True)
     assert [found.of[name].stride for name in ("%q", "%r", "%s")] == [0, 1, None]
     assert found.assumed == {"%q", "%r"}
+
+
+@pytest.mark.parametrize(("factor", "strides"), [(1, (0, 1, 0)), (16, (None, None, None))])
+def test_nothing_is_assumed_of_a_number_that_has_no_room_to_rise(factor, strides):
+    text = f"{THREAD}  %m = trunc i64 %i to i8\n  %n = mul i8 %m, {factor}\n"  # 15 steps of 16 are more than 127
+    text += "  %q = udiv i8 %n, 28\n  %r = urem i8 %n, 28\n  %s = icmp slt i8 %n, 0\n  ret void\n"
+    found = shapes_of(text, assumes=True)
+    assert tuple(found.of[name].stride for name in ("%q", "%r", "%s")) == strides
+
+
+@pytest.mark.parametrize(("memory", "stride"), [("%own", 0), ("%inside", 0), ("%base", None)])
+def test_local_memory_may_be_filled_before_something_is_assumed_and_other_memory_not(memory, stride):
+    text = THREAD.replace("entry:", "entry:\n  %own = alloca [8 x i32], align 16")
+    text += "  %inside = getelementptr i8, ptr %own, i64 16\n"
+    text += f"  call void @llvm.memset.p0.i64(ptr nonnull align 16 {memory}, i8 0, i64 16, i1 false)\n"
+    text += "  %q = udiv i64 %i, 28\n  ret void\n"
+    assert shapes_of(text, assumes=True).of["%q"].stride == stride
 
 
 def test_lanes_may_skip_what_a_test_of_their_own_number_decides():
@@ -175,3 +192,28 @@ out:
     found = plain(text.splitlines())
     assert f"  %v = mul i64 {now}, 4" in found
     assert "  %u = add i64 %m, 1" in found
+
+
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        ("%other = select i1 %c, ptr %row, ptr %base", "thread's row is computed"),
+        ("%result = load i64, ptr %row, align 8", "reads its thread's row"),
+        ("store i64 10, ptr %row, align 8", "to the scheduler"),  # a tensor instruction
+        ("%v = call <2 x float> @__nv_two(<2 x float> %pair)", "__nv_two"),
+        ("%v = atomicrmw add ptr %base, i32 1 seq_cst, align 4", "atomicrmw"),
+    ],
+)
+def test_what_cannot_be_done_for_several_threads_is_refused(line, why):
+    text = (
+        THREAD
+        + f"""  %row = call ptr @emu.thread()
+  %c = icmp ult i64 %i, 100
+  %at = getelementptr float, ptr %base, i64 %i
+  %f = load float, ptr %at, align 4
+  %pair = insertelement <2 x float> poison, float %f, i64 0
+  {line}
+  ret void"""
+    )
+    with pytest.raises(NotWideError, match=why):
+        widened(text.splitlines(), 16, (64, 1, 1))
