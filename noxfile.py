@@ -91,7 +91,7 @@ def faults(session: nox.Session) -> None:
 
 @nox.session
 def kills(session: nox.Session) -> None:
-    """500 times, at a random moment, kill a command or one of its processes; nothing may be lost: an hour."""
+    """500 times, at a random moment, kill a command or one of its processes; nothing may be lost: 15 minutes."""
     install(session, "test", editable=True)
     session.run("python", "-m", "runs.crew.kills", *session.posargs, env=RUNS)
 
@@ -105,7 +105,7 @@ def isolation(session: nox.Session) -> None:
 
 @nox.session
 def sample(session: nox.Session) -> None:
-    """Verify 200 of timm's layers by every algorithm, in four merged shards: about an hour."""
+    """Verify 200 of timm's layers by every algorithm, in four merged shards: half an hour."""
     install(session, "test", editable=True)
     session.run("python", "-m", "runs.crew.sample", *session.posargs, env=RUNS)
 
